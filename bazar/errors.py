@@ -1,0 +1,94 @@
+"""The one exception tree. Each class carries the HTTP status and the stable code it becomes.
+
+Refusals are for the caller; `Fatal` ends the process, and its supervisor starts it anew.
+"""
+
+from __future__ import annotations
+
+
+class BazarError(Exception):
+    """Base of everything that is raised on purpose. `str(error)` says what and where."""
+
+    status = 500
+    code = "internal"
+    retry_after_s: int | None = None
+
+
+class ConfigError(BazarError):
+    """The configuration or the machine does not allow to start. `run.py` exits with 2."""
+
+
+class Fatal(BazarError):
+    """This node can't go on without breaking a promise: it stops at once (R4)."""
+
+
+class ProtocolError(BazarError):
+    """A peer said what the protocol does not know: its feed is closed."""
+
+
+class BadRequest(BazarError):
+    status, code = 400, "bad_request"
+
+
+class Unauthorized(BazarError):
+    status, code = 401, "unauthorized"
+
+
+class Forbidden(BazarError):
+    status, code = 403, "forbidden"
+
+
+class NotFound(BazarError):
+    status, code = 404, "not_found"
+
+
+class MethodNotAllowed(BazarError):
+    status, code = 405, "method_not_allowed"
+
+
+class Conflict(BazarError):
+    status, code = 409, "conflict"
+
+
+class OutOfStock(Conflict):
+    code = "out_of_stock"
+
+
+class TooLarge(BazarError):
+    status, code = 413, "too_large"
+
+
+class UnsupportedMediaType(BazarError):
+    status, code = 415, "unsupported_media_type"
+
+
+class KeyReused(BazarError):
+    status, code = 422, "key_reused"
+
+
+class Unavailable(BazarError):
+    """Nothing happened: it is safe to try again, here or elsewhere (R5)."""
+
+    status, code = 503, "unavailable"
+    retry_after_s = 1
+
+
+class Unknown(BazarError):
+    """It may have happened: ask again with the same key (R5)."""
+
+    status, code = 504, "unknown"
+    retry_after_s = 1
+
+
+def _subclasses(kind: type[BazarError]) -> list[type[BazarError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _subclasses(child))]
+
+
+def from_answer(status: int, code: str, message: str) -> BazarError:
+    """The error that another node answered, as the same error here."""
+    for kind in _subclasses(BazarError):
+        if (kind.status, kind.code) == (status, code):
+            return kind(message)
+    error = BazarError(message)
+    error.status, error.code = status, code
+    return error

@@ -1,0 +1,273 @@
+"""What travels on the feed, and what the log is made of: frozen dataclasses to and from JSON.
+
+A `Mark` names one point of a log by its number and the digest of everything up to it, so that two
+nodes which agree on a mark agree on the whole prefix (a hash chain: Haber & Stornetta, 1991).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from bazar.errors import ProtocolError
+
+WIRE_VERSION = 1
+
+REPLICA = "replica"
+CACHE = "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One point of the log: the entry `seq` and the digest of the log up to and with it."""
+
+    seq: int
+    digest: str
+
+    def __repr__(self) -> str:
+        return f"{self.seq}:{self.digest[:6]}"
+
+
+GENESIS = Mark(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one operation does: the cache keys it touches and the row images it leaves.
+
+    `effects` is a JSON value that only the store reads; it says what is so now ("book 4 is this
+    row"), never what to do, so that applying it twice is applying it once.
+    """
+
+    keys: tuple[str, ...]
+    effects: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change with its place in the log. `seq` is dense from 1; `epoch` is its primary's."""
+
+    seq: int
+    epoch: int
+    keys: tuple[str, ...]
+    effects: Any
+    digest: str
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.seq, self.digest)
+
+    def extends(self, before: Mark) -> bool:
+        """Whether this entry is the very next one after `before`, by number and by digest."""
+        return self == chain(before, self.epoch, Change(self.keys, self.effects))
+
+    def without_effects(self) -> Entry:
+        """The entry as a cache sees it: which keys, not what they became."""
+        return Entry(self.seq, self.epoch, self.keys, None, self.digest)
+
+
+def chain(before: Mark, epoch: int, change: Change) -> Entry:
+    """The entry that puts `change` behind `before`."""
+    seq = before.seq + 1
+    text = json.dumps(
+        [before.digest, seq, epoch, change.keys, change.effects],
+        separators=(",", ":"),
+        sort_keys=True,
+        ensure_ascii=False,
+    )
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return Entry(seq, epoch, change.keys, change.effects, digest)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Member:
+    """A replica with its disk: a node that comes back with an empty file is somebody else."""
+
+    node: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What the arbiter keeps durably: who may become primary, and what a successor must know.
+
+    `lease_s` is the longest lease that may be running; `clean` says that none is (T5).
+    """
+
+    epoch: int
+    members: frozenset[Member]
+    lease_s: float
+    clean: bool = False
+
+
+# --- from a subscriber to the primary ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Opens a feed (J1). `run` is this process's own random name: a lease belongs to a run."""
+
+    version: int
+    kind: str
+    node: str
+    run: str
+    store: str
+    epoch: int
+    committed: Mark
+    last: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A member's pending entries beyond the new primary's log, offered in T2's wait."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Everything up to `mark` is durable at the replica, or dropped from the cache (R2)."""
+
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Asks for a lease; `number` is never used twice in a run (L1)."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Gives the lease up: this run answers no read until it has been granted another (L3)."""
+
+
+# --- from the primary to a subscriber ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NotPrimary:
+    """This node takes no subscribers; `hint` names the node that it believes does."""
+
+    epoch: int
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Answers a hello at a batch boundary (J1).
+
+    A replica drops what it has beyond `tail`, unless `adopting`: then it offers it (T3).
+    """
+
+    epoch: int
+    tail: Mark
+    committed: Mark
+    adopting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Entries to make durable (a replica) or keys to drop (a cache), to be acknowledged (R2)."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything up to `mark` is committed (R6)."""
+
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One chunk of the whole state at `mark`, for a replica that the log does not reach (J3)."""
+
+    mark: Mark
+    rows: Any
+    first: bool
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A lease of `lease_s` from the moment the `renew` of this number was sent (L1)."""
+
+    epoch: int
+    number: int
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """The primary hands over: release the lease (T5)."""
+
+
+Message = (
+    Hello
+    | Tail
+    | Ack
+    | Renew
+    | Release
+    | NotPrimary
+    | Welcome
+    | Prepare
+    | Commit
+    | Snapshot
+    | Grant
+    | Revoke
+)
+
+_TYPES: dict[str, type[Any]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        *(Hello, Tail, Ack, Renew, Release),
+        *(NotPrimary, Welcome, Prepare, Commit, Snapshot, Grant, Revoke),
+    )
+}
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def encode(message: Message) -> str:
+    """One message as one JSON text."""
+    plain = {"type": type(message).__name__.lower(), **_plain(message)}
+    return json.dumps(plain, default=_plain, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode(text: str | bytes) -> Message:
+    """The message that `encode` wrote. Raises ProtocolError for anything else."""
+    try:
+        plain = json.loads(text)
+        kind = _TYPES[plain.pop("type")]
+        for name in ("mark", "tail", "committed", "last"):
+            if name in plain:
+                plain[name] = Mark(**plain[name])
+        if "entries" in plain:
+            plain["entries"] = tuple(load_entry(entry) for entry in plain["entries"])
+        message: Message = kind(**plain)
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise ProtocolError(f"feed: cannot read {str(text)[:80]!r}: {fault}") from fault
+    return message
+
+
+def load_entry(plain: dict[str, Any]) -> Entry:
+    """An entry from its JSON object. Raises KeyError or TypeError where it is not one."""
+    return Entry(**{**plain, "keys": tuple(plain["keys"])})
+
+
+def digest_at(entries: Iterable[Entry], mark: Mark) -> bool:
+    """Whether `mark` is one of `entries`."""
+    return any(entry.mark == mark for entry in entries)
+
+
+def tail_mark(before: Mark, entries: Sequence[Entry]) -> Mark:
+    """The last mark of a log that goes on from `before` with `entries`."""
+    return entries[-1].mark if entries else before

@@ -1,0 +1,480 @@
+"""The writing side, sans-I/O: messages, completions and ticks go in, effects come out.
+
+`now` is always this node's own clock in seconds (`bazar.clock`), read after what is reported
+happened. Nothing here reads a clock, a socket or a disk. The rules are told in the package
+docstring; this file says where each applies.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bazar.errors import Unavailable
+from bazar.replication.effects import (
+    Apply,
+    Close,
+    Effect,
+    LogPage,
+    Persist,
+    ReadLog,
+    Record,
+    Send,
+    SendSnapshot,
+    Stop,
+)
+from bazar.replication.messages import (
+    CACHE,
+    WIRE_VERSION,
+    Ack,
+    Change,
+    Commit,
+    Entry,
+    Grant,
+    Hello,
+    Mark,
+    Member,
+    Membership,
+    Message,
+    NotPrimary,
+    Prepare,
+    Release,
+    Renew,
+    Revoke,
+    Tail,
+    Welcome,
+    chain,
+    tail_mark,
+)
+from bazar.replication.timing import Timing, touched_seq
+
+
+class Phase(enum.Enum):
+    """Where the one batch (R1) stands. IDLE is a batch boundary."""
+
+    IDLE = enum.auto()
+    EXECUTING = enum.auto()
+    PREPARED = enum.auto()
+    COMMITTING = enum.auto()
+
+
+@dataclass(slots=True)
+class Feed:
+    """One subscriber's connection, from its hello to its end."""
+
+    id: int
+    hello: Hello
+    acked: Mark | None = None
+    welcomed: bool = False
+    joined: bool = False
+    renew: int | None = None  # the newest question not yet granted
+    asked_at: float = 0.0  # when it was last sent something to acknowledge
+    busy: bool = False  # a page of the log, or a snapshot, is on its way to it
+    page: LogPage | None = None  # its first page, kept until the next boundary
+    near: bool = False  # one page from the end: the next batch waits for it
+    hold_until: float | None = None
+
+    @property
+    def is_cache(self) -> bool:
+        return self.hello.kind == CACHE
+
+    @property
+    def member(self) -> Member:
+        return Member(self.hello.node, self.hello.store)
+
+    @property
+    def position(self) -> Mark:
+        """How far its log is known to agree with ours."""
+        return self.acked or self.hello.committed
+
+
+class Primary:
+    """One primaryship, from `take_over` to `Stop`.
+
+    The driver asks `begin`, executes operations in an uncommitted transaction, and hands the
+    entries (made by `extend`) to `propose`; or calls `abort`. `Apply` then tells it to commit.
+    """
+
+    def __init__(
+        self,
+        me: Member,
+        membership: Membership,
+        committed: Mark,
+        pending: Sequence[Entry],
+        not_before: float,
+        timing: Timing,
+        *,
+        restarted: bool,
+    ) -> None:
+        self.me = me
+        self.epoch = membership.epoch
+        self.membership = membership
+        self.committed = committed
+        self.pending = tuple(pending)
+        self.tail = tail_mark(committed, pending)
+        self.durable = self.tail  # how far a reader of our own log sees
+        self.not_before = not_before
+        self.timing = timing
+        self.feeds: dict[int, Feed] = {}
+        self.leases: dict[str, float] = {}  # run -> when its lease is surely over
+        self.phase = Phase.PREPARED if pending else Phase.IDLE
+        self.retiring = False
+        self.stopped = False
+        self._restarted = restarted
+        self._taking_over = True
+        self._recording: Feed | str | None = "lead"
+
+    @classmethod
+    def take_over(
+        cls,
+        me: Member,
+        membership: Membership | None,
+        committed: Mark,
+        pending: Sequence[Entry],
+        now: float,
+        timing: Timing,
+        *,
+        restarted: bool,
+    ) -> tuple[Primary, list[Effect]]:
+        """Begin the next epoch (T0, T2); `now` is a moment after the lock was got.
+
+        `membership` is None for the very first epoch. `restarted` says that committed entries
+        were read from disk, not kept in this process since it followed (L4).
+        """
+        if membership is None:
+            begun = Membership(1, frozenset({me}), timing.lease_s)
+            wait_s = 0.0
+        else:
+            # A lease of the old epoch may just have been granted: until it is surely over, a
+            # commit here could be missed by a reader who still trusts it. `clean` says none is.
+            wait_s = 0.0 if membership.clean else timing.surely_over_s(membership.lease_s)
+            longest_s = max(membership.lease_s if wait_s else 0.0, timing.lease_s)
+            begun = Membership(membership.epoch + 1, membership.members, longest_s)
+        primary = cls(me, begun, committed, pending, now + wait_s, timing, restarted=restarted)
+        return primary, [Record(begun)]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Primary {self.me.node} epoch={self.epoch} {self.phase.name} "
+            f"committed={self.committed} tail={self.tail} feeds={len(self.feeds)}>"
+        )
+
+    # --- writing (R1-R4) -------------------------------------------------------------------------
+
+    def begin(self, now: float) -> bool:
+        """Whether a batch may be executed now; if so it must end in `propose` or `abort`."""
+        if self.phase is not Phase.IDLE or self._recording or self.retiring or self.stopped:
+            return False
+        if now < self.not_before:
+            return False
+        near = [feed for feed in self.feeds.values() if feed.near and not feed.joined]
+        for feed in near:
+            # Under constant load a joining replica would stay one batch behind for ever: the
+            # boundary is held open for it, for `ack_timeout_s` at the most.
+            if feed.hold_until is None:
+                feed.hold_until = now + self.timing.ack_timeout_s
+        if near:
+            return False
+        self.phase = Phase.EXECUTING
+        self._taking_over = False
+        return True
+
+    def extend(self, changes: Iterable[Change]) -> tuple[Entry, ...]:
+        """The entries that put `changes` behind the log, in order."""
+        entries: list[Entry] = []
+        for change in changes:
+            entries.append(chain(tail_mark(self.tail, entries), self.epoch, change))
+        return tuple(entries)
+
+    def abort(self, now: float) -> list[Effect]:
+        """The batch left nothing to write, or failed before anybody heard of it (R4)."""
+        assert self.phase is Phase.EXECUTING
+        self.phase = Phase.IDLE
+        return self._settle(now)
+
+    def propose(self, entries: tuple[Entry, ...], now: float) -> list[Effect]:
+        """R2: the batch is executed and written in an open transaction; tell everyone."""
+        assert self.phase is Phase.EXECUTING
+        self.phase = Phase.PREPARED
+        return self._prepare(entries, now) + self._try_commit(now)
+
+    def _prepare(self, entries: tuple[Entry, ...], now: float) -> list[Effect]:
+        self.pending += entries
+        self.tail = tail_mark(self.tail, entries)
+        joined = [feed for feed in self.feeds.values() if feed.joined]
+        for_replica = Prepare(entries)
+        for_cache = Prepare(tuple(entry.without_effects() for entry in entries))
+        for feed in joined:
+            feed.asked_at = now
+        return [Send(feed.id, for_cache if feed.is_cache else for_replica) for feed in joined]
+
+    def _try_commit(self, now: float) -> list[Effect]:
+        """R3: commit once everybody who may still answer reads has acknowledged."""
+        if self.phase is not Phase.PREPARED or self._recording or now < self.not_before:
+            return []
+        joined = [feed for feed in self.feeds.values() if feed.joined]
+        acked = [feed for feed in joined if feed.acked == self.tail]
+        heard = {feed.hello.run for feed in acked}
+        if any(until > now and run not in heard for run, until in self.leases.items()):
+            return []
+        self.leases = {run: until for run, until in self.leases.items() if until > now}
+        effects: list[Effect] = []
+        for feed in joined:
+            if feed.acked != self.tail:
+                # Passed over: it has missed a commit, and is nobody until it has joined anew. Its
+                # late ack or renewal must find no feed (L3).
+                effects += self._close(feed, "did not acknowledge in time")
+        members = frozenset({self.me, *(feed.member for feed in acked if not feed.is_cache)})
+        if members != self.membership.members:
+            # Durable before the commit: or a removed replica could become primary without it.
+            return effects + self._record(members, "commit", now)
+        return effects + self._commit()
+
+    def _commit(self) -> list[Effect]:
+        self.phase = Phase.COMMITTING
+        return [Apply(self.tail)]
+
+    def stored(self, effect: Persist | Apply, now: float) -> list[Effect]:
+        """The driver has carried `effect` out, durably."""
+        if isinstance(effect, Persist):
+            self.durable = tail_mark(effect.after, effect.entries)
+            return self._settle(now)
+        self.committed = self.durable = self.tail
+        self.pending = ()
+        self.phase = Phase.IDLE
+        commit = Commit(self.committed)
+        told: list[Effect] = [Send(feed.id, commit) for feed in self.feeds.values() if feed.joined]
+        return told + self._settle(now)
+
+    # --- the membership --------------------------------------------------------------------------
+
+    def _record(
+        self, members: frozenset[Member], why: Feed | str, now: float, *, clean: bool = False
+    ) -> list[Effect]:
+        lease_s = self.timing.lease_s
+        if now < self.not_before:
+            lease_s = max(lease_s, self.membership.lease_s)
+        self._recording = why
+        self.membership = Membership(self.epoch, members, lease_s, clean)
+        return [Record(self.membership)]
+
+    def recorded(self, now: float) -> list[Effect]:
+        """The membership of the last `Record` is durable."""
+        why, self._recording = self._recording, None
+        if isinstance(why, Feed):
+            # An adopted tail may have come in between (T3): then it has more to acknowledge first.
+            still = why.id in self.feeds and why.acked == self.tail
+            effects = self._join(why, now) if still else []
+        elif why == "commit":
+            effects = self._commit()
+        elif why == "retire":
+            self.stopped = True
+            effects = [Stop("handed over", clean=True)]
+        elif why == "lead":
+            effects = []
+        else:
+            self.stopped = True
+            effects = [Stop(str(why))]
+        return effects + self._settle(now)
+
+    # --- subscribers (J1-J6) ---------------------------------------------------------------------
+
+    def receive(self, feed_id: int, message: Message, now: float) -> list[Effect]:
+        """A message has arrived on a feed."""
+        if isinstance(message, Hello):
+            return self._hello(feed_id, message, now)
+        feed = self.feeds.get(feed_id)
+        if feed is None:
+            return []  # replaced by a newer hello, or passed over (J1, L3)
+        match message:
+            case Ack(mark):
+                feed.acked, feed.busy = mark, False
+                return self._settle(now)
+            case Renew(number):
+                feed.renew = number
+                return self._grant(feed, now)
+            case Release():
+                self.leases.pop(feed.hello.run, None)
+                feed.renew = None
+                return self._settle(now)
+            case Tail(entries):
+                return self._adopt(feed, entries, now)
+            case _:
+                return self._close(feed, f"unexpected {type(message).__name__}")
+
+    def disconnected(self, feed_id: int, now: float) -> list[Effect]:
+        """The connection is gone. Its lease is not: only release or expiry ends one (L3)."""
+        self.feeds.pop(feed_id, None)
+        return self._settle(now)
+
+    def _hello(self, feed_id: int, hello: Hello, now: float) -> list[Effect]:
+        if hello.version != WIRE_VERSION:
+            return [Close(feed_id, f"speaks version {hello.version}, not {WIRE_VERSION}")]
+        if hello.epoch > self.epoch:
+            self.stopped = True
+            return [Stop(f"epoch {hello.epoch} has begun elsewhere; this one is {self.epoch}")]
+        if self.retiring or self.stopped:
+            return [Send(feed_id, NotPrimary(self.epoch, None)), Close(feed_id, "retiring")]
+        effects: list[Effect] = []
+        for old in list(self.feeds.values()):
+            if old.hello.node == hello.node:
+                effects += self._close(old, "replaced by a new hello")
+        self.feeds[feed_id] = Feed(feed_id, hello)
+        return effects + self._settle(now)
+
+    def _close(self, feed: Feed, reason: str) -> list[Effect]:
+        self.feeds.pop(feed.id, None)
+        return [Close(feed.id, reason)]
+
+    @property
+    def _boundary(self) -> bool:
+        """J1, J4, J6: subscribers join between batches, or while a takeover waits (T3)."""
+        between = self.phase is Phase.IDLE
+        waiting = self.phase is Phase.PREPARED and self._taking_over
+        return (between or waiting) and not self._recording and not self.stopped
+
+    def _settle(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for feed in list(self.feeds.values()):
+            if not feed.joined:
+                effects += self._advance(feed, now)
+        effects += self._try_commit(now)
+        return effects + self._try_retire(now)
+
+    def _advance(self, feed: Feed, now: float) -> list[Effect]:
+        """Bring one feed that has not joined a step further."""
+        if feed.is_cache:
+            return self._join_cache(feed, now) if self._boundary else []
+        if feed.welcomed and feed.acked == self.tail:
+            if not self._boundary:
+                return []
+            if feed.member in self.membership.members:
+                return self._join(feed, now)
+            return self._record(self.membership.members | {feed.member}, feed, now)
+        if feed.page is not None:
+            return self._welcome(feed, feed.page, now) if self._boundary else []
+        if feed.busy or (feed.welcomed and feed.position.seq >= self.durable.seq):
+            return []
+        feed.busy = True
+        return [ReadLog(feed.id, feed.position.seq)]
+
+    def log_read(self, feed_id: int, page: LogPage, now: float) -> list[Effect]:
+        """The page of the log that `ReadLog` asked for."""
+        feed = self.feeds.get(feed_id)
+        if feed is None:
+            return []
+        if not feed.welcomed:
+            feed.page = page
+            return self._settle(now)
+        if page.base != feed.position:
+            return self._close(feed, f"its log at {feed.position} is not ours at {page.base}")
+        return self._send_page(feed, page, now)
+
+    def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
+        """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
+        feed.page, feed.welcomed = None, True
+        theirs = feed.hello.committed
+        if page.base != theirs:
+            ahead = theirs.seq > self.tail.seq
+            differs = page.base is not None and page.base.digest != theirs.digest
+            if (ahead or differs) and feed.member in self.membership.members:
+                # J5: a member has committed what we have not: our own disk has lost it.
+                others = self.membership.members - {self.me}
+                return self._record(
+                    others, f"lost acknowledged entries: {feed.hello.node} has {theirs}", now
+                )
+            return [Send(feed.id, self._welcome_message(now)), SendSnapshot(feed.id)]
+        return [Send(feed.id, self._welcome_message(now)), *self._send_page(feed, page, now)]
+
+    def _welcome_message(self, now: float) -> Welcome:
+        adopting = self._taking_over and now < self.not_before
+        return Welcome(self.epoch, self.tail, self.committed, adopting)
+
+    def _send_page(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
+        feed.near = page.end
+        # An empty page is sent too: its ack says how far the follower's own log agrees.
+        effects: list[Effect] = [Send(feed.id, Prepare(page.entries))]
+        done = [entry.mark for entry in page.entries if entry.seq <= self.committed.seq]
+        if done:
+            effects.append(Send(feed.id, Commit(done[-1])))
+        return effects
+
+    def _join(self, feed: Feed, now: float) -> list[Effect]:
+        """J4: durable up to our tail and in the set: from here on its acks count."""
+        feed.joined, feed.near, feed.hold_until = True, False, None
+        return self._grant(feed, now)
+
+    def _join_cache(self, feed: Feed, now: float) -> list[Effect]:
+        """J6: it starts empty, and is told of all that is pending before its first lease."""
+        feed.welcomed = feed.joined = True
+        feed.acked, feed.asked_at = self.committed, now
+        effects: list[Effect] = [Send(feed.id, self._welcome_message(now))]
+        if self.pending:
+            keys_only = tuple(entry.without_effects() for entry in self.pending)
+            effects.append(Send(feed.id, Prepare(keys_only)))
+        return effects + self._grant(feed, now)
+
+    # --- leases (L1, L3) -------------------------------------------------------------------------
+
+    def _grant(self, feed: Feed, now: float) -> list[Effect]:
+        owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s
+        if not feed.joined or feed.renew is None or owes or self.retiring or self.stopped:
+            return []
+        number, feed.renew = feed.renew, None
+        # The holder counts from when it asked, we count from now, and add what clocks may differ.
+        until = now + self.timing.surely_over_s(self.timing.lease_s)
+        self.leases[feed.hello.run] = max(until, self.leases.get(feed.hello.run, until))
+        return [Send(feed.id, Grant(self.epoch, number, self.timing.lease_s))]
+
+    def read(self, tags: frozenset[str] | None, now: float) -> int:
+        """The entry that a read of `tags` must wait for, 0 for none (L4). Raises Unavailable.
+
+        A batch under way needs no waiting: its transaction shows when it commits. But after a
+        takeover the pending tail may have been acknowledged and shown by the old primary.
+        """
+        if self.stopped or self._recording == "lead":
+            raise Unavailable(f"{self.me.node} is not primary yet")
+        if self._restarted and now < self.not_before:
+            joined = {feed.member for feed in self.feeds.values() if feed.joined}
+            if not self.membership.members <= joined | {self.me}:
+                raise Unavailable(f"{self.me.node} waits for the members of its set")
+        return touched_seq(self.pending, tags) if self._taking_over else 0
+
+    # --- taking over and handing over (T2-T5) ----------------------------------------------------
+
+    def _adopt(self, feed: Feed, entries: tuple[Entry, ...], now: float) -> list[Effect]:
+        """T3: a member knows entries that follow our log: they may have been acknowledged."""
+        before = self.tail
+        fits = self._taking_over and now < self.not_before and bool(entries)
+        for entry in entries:
+            fits = fits and entry.extends(before) and entry.epoch < self.epoch
+            before = entry.mark
+        if not fits or feed.member not in self.membership.members:
+            return self._close(feed, "its tail does not extend ours")
+        self.phase = Phase.PREPARED
+        persist = Persist(self.tail, entries)
+        return [persist, *self._prepare(entries, now)]
+
+    def retire(self, now: float) -> list[Effect]:
+        """T5: finish the batch, take every lease back, record a clean end."""
+        self.retiring = True
+        joined = [feed for feed in self.feeds.values() if feed.joined]
+        effects: list[Effect] = [Send(feed.id, Revoke()) for feed in joined]
+        return effects + self._try_retire(now)
+
+    def _try_retire(self, now: float) -> list[Effect]:
+        over = all(until <= now for until in self.leases.values()) and now >= self.not_before
+        if not self.retiring or self.stopped or self._recording or not over:
+            return []
+        if self.phase is not Phase.IDLE:
+            return []
+        return self._record(self.membership.members, "retire", now, clean=True)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed: leases run out, waits end."""
+        effects: list[Effect] = []
+        for feed in list(self.feeds.values()):
+            if feed.hold_until is not None and now >= feed.hold_until:
+                effects += self._close(feed, "too slow to catch up")
+        return effects + self._settle(now)

@@ -1,0 +1,351 @@
+"""The following side, sans-I/O: a replica that applies the log, or a cache that drops what it
+invalidates. Both say hello, acknowledge every entry and hold a lease that lets them answer reads.
+
+`now` is always this node's own clock in seconds, read after the message was received: a reading
+kept from before a pause makes a lease look alive that is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+from bazar.errors import Unavailable
+from bazar.replication.effects import Apply, Close, Drop, Effect, Install, Persist, Reset, Send
+from bazar.replication.messages import (
+    CACHE,
+    GENESIS,
+    REPLICA,
+    WIRE_VERSION,
+    Ack,
+    Commit,
+    Entry,
+    Grant,
+    Hello,
+    Mark,
+    Message,
+    NotPrimary,
+    Prepare,
+    Release,
+    Renew,
+    Revoke,
+    Snapshot,
+    Tail,
+    Welcome,
+    tail_mark,
+)
+from bazar.replication.timing import Timing, touched_seq
+
+QUESTIONS_KEPT = 8  # renewals that may still be answered; older ones are over anyway
+
+
+class Subscriber:
+    """What replica and cache share: one feed, one lease, and the entries that are pending."""
+
+    kind: str
+
+    def __init__(self, node: str, store: str, run: str, epoch: int, timing: Timing) -> None:
+        self.node = node
+        self.store = store
+        self.run = run  # this process's own name: a lease belongs to a run, not to a node
+        self.epoch = epoch
+        self.timing = timing
+        self.feed: int | None = None
+        self.welcomed = False
+        self.hint: str | None = None  # who is primary, as far as anybody told
+        self.committed = GENESIS
+        self.pending: list[Entry] = []
+        self.lease_until = -inf
+        self._asked: dict[int, float] = {}  # renew number -> when it was sent
+        self._number = 0
+        self._renew_at = -inf
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.node} epoch={self.epoch} committed={self.committed} "
+            f"pending={len(self.pending)} feed={self.feed}>"
+        )
+
+    @property
+    def last(self) -> Mark:
+        return tail_mark(self.committed, self.pending)
+
+    # --- the feed (J1) ---------------------------------------------------------------------------
+
+    def connected(self, feed: int, now: float) -> list[Effect]:
+        """A connection to somebody who may be the primary is open: say hello."""
+        self.feed, self.welcomed = feed, False
+        hello = Hello(
+            WIRE_VERSION,
+            self.kind,
+            self.node,
+            self.run,
+            self.store,
+            self.epoch,
+            self.committed,
+            self.last,
+        )
+        return [Send(feed, hello), *self._renew(now)]
+
+    def disconnected(self, feed: int) -> None:
+        """The connection is gone; the lease runs on, as the primary counts it too."""
+        if feed == self.feed:
+            self.feed, self.welcomed = None, False
+
+    def _hello_anew(self, reason: str) -> list[Effect]:
+        feed, self.feed, self.welcomed = self.feed, None, False
+        return [] if feed is None else [Close(feed, reason)]
+
+    def receive(self, feed: int, message: Message, now: float) -> list[Effect]:
+        """A message has arrived. What a replaced feed still brings is not processed."""
+        if feed != self.feed:
+            return []
+        match message:
+            case NotPrimary(epoch, hint):
+                self.hint = hint if epoch >= self.epoch else None
+                return self._hello_anew("not the primary")
+            case Welcome():
+                return self._welcomed(message)
+        if not self.welcomed:
+            return self._hello_anew(f"{type(message).__name__} before the welcome")
+        match message:
+            case Prepare(entries):
+                return self._prepared(entries)
+            case Commit(mark):
+                return self._committed(mark)
+            case Snapshot():
+                return self._installing(message)
+            case Grant():
+                return self._granted(message, now)
+            case Revoke():
+                return self.release()
+            case _:
+                return self._hello_anew(f"unexpected {type(message).__name__}")
+
+    def _welcomed(self, welcome: Welcome) -> list[Effect]:
+        if welcome.epoch < self.epoch:
+            return self._hello_anew(f"epoch {welcome.epoch} is over")
+        if welcome.epoch > self.epoch:
+            self.epoch = welcome.epoch
+            self.lease_until = -inf  # it was the old primary's word
+        self.welcomed = True
+        return self._joining(welcome)
+
+    def _joining(self, welcome: Welcome) -> list[Effect]:
+        raise NotImplementedError
+
+    def _prepared(self, entries: Sequence[Entry]) -> list[Effect]:
+        raise NotImplementedError
+
+    def _committed(self, mark: Mark) -> list[Effect]:
+        raise NotImplementedError
+
+    def _installing(self, chunk: Snapshot) -> list[Effect]:
+        return self._hello_anew("a snapshot for a cache")
+
+    def _position(self, mark: Mark) -> int | None:
+        """How many pending entries lie up to `mark`; None if it is not on our log (R6)."""
+        count = mark.seq - self.committed.seq
+        if count == 0:
+            return 0 if mark == self.committed else None
+        if 0 < count <= len(self.pending) and self.pending[count - 1].mark == mark:
+            return count
+        return None
+
+    # --- the lease (L1-L3) -----------------------------------------------------------------------
+
+    def lease_valid(self, now: float) -> bool:
+        return now < self.lease_until
+
+    def _renew(self, now: float) -> list[Effect]:
+        if self.feed is None:
+            return []
+        self._number += 1
+        self._asked[self._number] = now
+        self._asked.pop(self._number - QUESTIONS_KEPT, None)
+        self._renew_at = now + self.timing.renew_every_s
+        return [Send(self.feed, Renew(self._number))]
+
+    def _granted(self, grant: Grant, now: float) -> list[Effect]:
+        asked_at = self._asked.pop(grant.number, None)
+        if grant.epoch == self.epoch and asked_at is not None:
+            # From the moment it was asked, not answered: the answer may have been long on its way.
+            self.lease_until = max(self.lease_until, asked_at + grant.lease_s)
+        return []
+
+    def release(self) -> list[Effect]:
+        """Answer no read from here on, and say so; a grant under way must not undo it."""
+        self.lease_until = -inf
+        self._asked.clear()
+        return [] if self.feed is None else [Send(self.feed, Release())]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed: renew every third of a lease."""
+        return self._renew(now) if now >= self._renew_at else []
+
+    def touched(self, tags: frozenset[str] | None) -> int:
+        """The newest pending entry that touches `tags`, 0 for none; None: a read of anything."""
+        return touched_seq(self.pending, tags)
+
+
+class ReplicaSubscriber(Subscriber):
+    """A follower: makes entries durable, acknowledges, and applies what is committed.
+
+    `committed` is what its own state shows; `pending` are the entries of its log behind that,
+    each of them dirty from its receipt until it is applied (R2, L2).
+    """
+
+    kind = REPLICA
+
+    def __init__(
+        self,
+        node: str,
+        store: str,
+        run: str,
+        epoch: int,
+        timing: Timing,
+        committed: Mark,
+        pending: Sequence[Entry],
+    ) -> None:
+        super().__init__(node, store, run, epoch, timing)
+        self.committed = committed
+        self.pending = list(pending)
+        self._durable = self.last
+        self._agreed = committed  # how far our log is known to be the primary's
+        self._owes = False
+
+    def connected(self, feed: int, now: float) -> list[Effect]:
+        self._agreed, self._owes = self.committed, False
+        return super().connected(feed, now)
+
+    def _joining(self, welcome: Welcome) -> list[Effect]:
+        beyond = [entry for entry in self.pending if entry.seq > welcome.tail.seq]
+        if not beyond:
+            return []
+        if not welcome.adopting:
+            # J2: nobody has acknowledged these to a client, or the primary would have them.
+            return self._replace(len(self.pending) - len(beyond), ())
+        durable = tuple(entry for entry in beyond if entry.seq <= self._durable.seq)
+        if durable and self._position(welcome.tail) is not None and self.feed is not None:
+            return [Send(self.feed, Tail(durable))]
+        return []
+
+    def _replace(self, kept: int, entries: tuple[Entry, ...]) -> list[Effect]:
+        """Keep the first `kept` pending entries and put `entries` behind them."""
+        after = tail_mark(self.committed, self.pending[:kept])
+        self.pending[kept:] = entries
+        if self._durable.seq > after.seq:
+            self._durable = after
+        return [Persist(after, entries)]
+
+    def _prepared(self, entries: Sequence[Entry]) -> list[Effect]:
+        news: list[Entry] = []
+        kept = len(self.pending)
+        for entry in entries:
+            position = entry.seq - self.committed.seq
+            if position <= 0:
+                return self._hello_anew(f"entry {entry.seq} is behind {self.committed}")
+            if not news and position <= len(self.pending):
+                if self.pending[position - 1].digest == entry.digest:
+                    continue
+                # Another primary's entry at the same place, never acknowledged to a client: ours
+                # goes, with all behind it (Raft, section 5.3: the AppendEntries conflict rule).
+                kept = position - 1
+            if not entry.extends(tail_mark(tail_mark(self.committed, self.pending[:kept]), news)):
+                return self._hello_anew(f"entry {entry.seq} does not follow {self.last}")
+            news.append(entry)
+        if entries:
+            self._agreed = entries[-1].mark
+        self._owes = True
+        effects = self._replace(kept, tuple(news)) if news else []
+        return effects + self._acknowledge()
+
+    def _acknowledge(self) -> list[Effect]:
+        """R2: only what is durable. A later entry's ack covers the earlier ones."""
+        if not self._owes or self._agreed.seq > self._durable.seq or self.feed is None:
+            return []
+        self._owes = False
+        return [Send(self.feed, Ack(self._agreed))]
+
+    def _committed(self, mark: Mark) -> list[Effect]:
+        position = self._position(mark)
+        if position is None:
+            return self._hello_anew(f"commit {mark} is not on our log")
+        return [Apply(mark)] if position else []
+
+    def _installing(self, chunk: Snapshot) -> list[Effect]:
+        if chunk.first:
+            self.lease_until = -inf
+            self._asked.clear()
+            self.pending.clear()
+            self._durable = self.committed
+        return [Install(chunk)]
+
+    def stored(self, effect: Persist | Apply | Install) -> list[Effect]:
+        """The driver has carried `effect` out, durably, in the order they were returned."""
+        match effect:
+            case Persist(after, entries):
+                mark = tail_mark(after, entries)
+                # Replaced already by a `Persist` behind this one? Then it says nothing.
+                if self._position(mark) is not None:
+                    self._durable = mark
+            case Apply(mark):
+                done = self._position(mark)
+                if done:
+                    del self.pending[:done]
+                    self.committed = mark
+            case Install(chunk):
+                if not chunk.final:
+                    return []
+                self.committed = self._durable = self._agreed = chunk.mark
+                self.pending.clear()
+                self._owes = True
+        return self._acknowledge()
+
+    def read(self, tags: frozenset[str] | None, now: float) -> int:
+        """The entry that a read of `tags` must wait for, 0 for none (L2). Raises Unavailable."""
+        if not self.lease_valid(now):
+            raise Unavailable(f"{self.node} holds no lease")
+        return self.touched(tags)
+
+
+class CacheSubscriber(Subscriber):
+    """A front end's cache: drops what an entry touches, at once, and then acknowledges.
+
+    Its pending entries carry no effects; their keys are dirty until they are committed (C3).
+    """
+
+    kind = CACHE
+
+    def __init__(self, node: str, run: str, timing: Timing) -> None:
+        super().__init__(node, "", run, 0, timing)
+
+    def _joining(self, welcome: Welcome) -> list[Effect]:
+        self.committed = welcome.committed
+        self.pending.clear()
+        return [Reset()]
+
+    def _prepared(self, entries: Sequence[Entry]) -> list[Effect]:
+        if self.feed is None or not entries or entries[0].seq != self.last.seq + 1:
+            return self._hello_anew(f"entries do not follow {self.last}")
+        self.pending.extend(entries)
+        keys = frozenset(key for entry in entries for key in entry.keys)
+        return [Drop(tuple(sorted(keys))), Send(self.feed, Ack(self.last))]
+
+    def _committed(self, mark: Mark) -> list[Effect]:
+        position = self._position(mark)
+        if position is None:
+            return self._hello_anew(f"commit {mark} is not on our log")
+        del self.pending[:position]
+        self.committed = mark
+        return []
+
+    def _granted(self, grant: Grant, now: float) -> list[Effect]:
+        # C4: between two leases anything may have happened.
+        lapsed = not self.lease_valid(now)
+        super()._granted(grant, now)
+        return [Reset()] if lapsed else []
+
+    def clean(self, tags: frozenset[str] | None, now: float) -> bool:
+        """Whether what the cache holds about `tags` may be served, and filled (C1, C3)."""
+        return self.lease_valid(now) and not self.touched(tags)

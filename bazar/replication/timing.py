@@ -1,0 +1,36 @@
+"""The durations of the protocol, and the one question that both of its sides ask of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bazar.replication.messages import Entry
+
+CLOCK_DRIFT = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All in seconds. Two clocks of one group differ by less than 1 % in rate (L1)."""
+
+    lease_s: float = 1.0
+    ack_timeout_s: float = 0.3
+
+    @property
+    def renew_every_s(self) -> float:
+        return self.lease_s / 3
+
+    @staticmethod
+    def surely_over_s(lease_s: float) -> float:
+        """How long another clock must count until a lease of `lease_s` is over at its holder."""
+        return lease_s * (1 + CLOCK_DRIFT)
+
+
+def touched_seq(pending: Iterable[Entry], tags: frozenset[str] | None) -> int:
+    """The newest pending entry that touches `tags`, 0 for none.
+
+    None stands for a read that may show anything, as a search does: every entry touches it.
+    """
+    touching = [e.seq for e in pending if tags is None or not tags.isdisjoint(e.keys)]
+    return max(touching, default=0)

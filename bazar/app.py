@@ -1,0 +1,194 @@
+"""A service -> a tornado Application on its port, with its start and its stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from bazar import clock
+from bazar.config import Config, NodeConfig
+from bazar.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+PUBLIC = "public"
+INTERNAL = "internal"
+
+MAX_HEADER_BYTES = 16 << 10
+MAX_BODY_BYTES = 64 << 10
+MAX_INTERNAL_BODY_BYTES = 16 << 20
+SLOW_CLIENT_S = 10.0
+STOP_S = 10.0
+TOKEN_VARIABLE = "BAZAR_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path: a pattern without its service's prefix, and who may call it."""
+
+    pattern: str
+    handler: type[RequestHandler]
+    access: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a service is made of. `on_fatal` ends the process."""
+
+    config: Config
+    node: NodeConfig
+    token: str
+    on_fatal: Callable[[str], None]
+    clock: Callable[[], float] = clock.now
+    run: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+class Service(Protocol):
+    """One role at work in one node."""
+
+    context: Context
+    prefix: str
+    """A regular expression: the prefixes its paths may have, or none."""
+    max_body_bytes: int
+
+    def routes(self) -> Sequence[Route]: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+    def ready(self) -> None:
+        """Raises Unavailable while this node is not fit to serve."""
+
+    def status(self) -> dict[str, Any]:
+        """What an operator wants to know, as JSON."""
+
+
+def application(service: Service, fallback: type[RequestHandler]) -> Application:
+    """The service's Application; `fallback` answers what has no route."""
+    rules = [
+        (
+            f"{service.prefix}{route.pattern}",
+            route.handler,
+            {"service": service, "access": route.access, **route.options},
+        )
+        for route in service.routes()
+    ]
+    return Application(
+        rules,
+        default_handler_class=fallback,
+        default_handler_args={"service": service, "access": PUBLIC},
+        log_function=lambda handler: None,  # handlers write their own line
+        websocket_max_message_size=MAX_INTERNAL_BODY_BYTES,
+    )
+
+
+class Server:
+    """One node: its service behind Tornado's HTTP server."""
+
+    def __init__(self, service: Service, fallback: type[RequestHandler]) -> None:
+        self.service = service
+        # Tornado's defaults (no limit on a slow body, 100 MiB, an hour for headers) are not for a
+        # public port.
+        self.http = HTTPServer(
+            application(service, fallback),
+            max_header_size=MAX_HEADER_BYTES,
+            max_body_size=service.max_body_bytes,
+            max_buffer_size=service.max_body_bytes + 2 * MAX_HEADER_BYTES,
+            body_timeout=SLOW_CLIENT_S,
+            idle_connection_timeout=SLOW_CLIENT_S,
+        )
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        await self.service.start()
+        self.http.add_sockets(sockets)
+
+    async def stop(self) -> None:
+        """Leave in order, within a bound."""
+        self.http.stop()
+        await self.service.stop()
+        await self.http.close_all_connections()
+
+
+def listen(node: NodeConfig) -> list[socket.socket]:
+    """Bind the node's port. Raises ConfigError if it is taken."""
+    try:
+        return bind_sockets(node.port, node.bind)
+    except OSError as error:
+        raise ConfigError(
+            f"{node.name}: cannot listen on {node.bind}:{node.port}: {error.strerror or error}"
+        ) from error
+
+
+def prepare_data_dir(config: Config) -> None:
+    """Make the data directory. Raises ConfigError if it can't be used."""
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        probe = config.data_dir / f".{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"{config.data_dir}: cannot write: {error.strerror or error}") from error
+
+
+def cluster_token(config: Config) -> str:
+    """What internal callers show: `BAZAR_TOKEN`, or else one made at the first start and kept in
+    the data directory for everything on this machine. Raises ConfigError."""
+    given = os.environ.get(TOKEN_VARIABLE)
+    if given is not None:
+        if not (16 <= len(given) <= 200 and given.isascii() and given.isprintable()):
+            raise ConfigError(f"{TOKEN_VARIABLE}: must be 16 to 200 visible ASCII characters")
+        return given
+    remote = [node.name for node in config.nodes.values() if not node.is_local]
+    if remote:
+        raise ConfigError(
+            f"nodes.{remote[0]}: is reached from other machines: set {TOKEN_VARIABLE}"
+        )
+    path = config.data_dir / "token"
+    try:
+        if not path.exists():
+            _make_token(path)
+        return path.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _make_token(path: Path) -> None:
+    """Several nodes may start at once: whoever links its file first has made the token."""
+    temporary = path.with_name(f"token.{os.getpid()}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+async def serve(servers: Sequence[Server], shutdown: asyncio.Event) -> None:
+    """Run `servers` until `shutdown`, then stop them, the front ends first."""
+    sockets = [listen(server.service.context.node) for server in servers]
+    try:
+        await asyncio.gather(
+            *(server.start(bound) for server, bound in zip(servers, sockets, strict=True))
+        )
+        for server in servers:
+            node = server.service.context.node
+            log.info("%s listens on %s:%d", node.name, node.bind, node.port)
+        await shutdown.wait()
+    finally:
+        async with asyncio.timeout(STOP_S):
+            for server in servers:
+                await server.stop()

@@ -1,0 +1,161 @@
+"""Calls between nodes: reused connections, a deadline, the token, and batching.
+
+A call carries a list of items and answers a list, item by item, so that many travel as one. An
+error answers with the very exception that was raised at the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pycurl
+from tornado.curl_httpclient import CurlAsyncHTTPClient
+from tornado.httpclient import HTTPRequest
+
+from bazar.config import NodeConfig
+from bazar.errors import BazarError, Unavailable, Unknown, from_answer
+
+MAX_BATCH_ITEMS = 128
+MAX_WAITING_ITEMS = 4096
+MAX_CONNECTIONS = 32
+
+# libcurl's word that not a byte of the request has left.
+NEVER_SENT = {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST}
+
+
+def error_body(error: BazarError) -> dict[str, Any]:
+    """An error as one item of an answer."""
+    return {"status": error.status, "code": error.code, "message": str(error)}
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    item: Any
+    timeout_s: float
+    done: asyncio.Future[Any] = field(repr=False)
+
+
+class Batcher:
+    """While one call is under way, everything that arrives waits and leaves as the next.
+
+    No timer: alone, an item leaves at once. `call` takes (items, timeout in seconds) and returns
+    one result or BazarError an item, or raises for all of them.
+    """
+
+    def __init__(
+        self, call: Callable[[list[Any], float], Coroutine[Any, Any, Sequence[Any]]]
+    ) -> None:
+        self._call = call
+        self._waiting: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Any, timeout_s: float) -> Any:
+        """The item's result. Raises what `call` raised; Unavailable if it never left in time,
+        Unknown if it did and the answer is not here."""
+        if len(self._waiting) >= MAX_WAITING_ITEMS:
+            raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
+        waiting = _Waiting(item, timeout_s, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain())
+        await asyncio.wait([waiting.done], timeout=timeout_s)
+        if waiting.done.done():
+            return waiting.done.result()
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            raise Unavailable(f"the call could not leave in {timeout_s} s")
+        waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise Unknown(f"no answer in {timeout_s} s")
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), MAX_BATCH_ITEMS)
+                batch = [self._waiting.popleft() for _ in range(count)]
+                await self._send(batch)
+        finally:
+            self._task = None
+
+    async def _send(self, batch: list[_Waiting]) -> None:
+        results: Sequence[Any]
+        try:
+            timeout_s = max(one.timeout_s for one in batch)
+            results = await self._call([one.item for one in batch], timeout_s)
+        except BazarError as error:
+            results = [error] * len(batch)
+        except BaseException:
+            results = [Unknown("the call was broken off")] * len(batch)
+            raise
+        finally:
+            for one, result in zip(batch, results, strict=True):
+                if one.done.done():
+                    continue
+                if isinstance(result, BazarError):
+                    one.done.set_exception(result)
+                else:
+                    one.done.set_result(result)
+
+
+class Client:
+    """HTTP to the nodes of this cluster, and to nobody else."""
+
+    def __init__(self, token: str) -> None:
+        self._http = CurlAsyncHTTPClient(max_clients=MAX_CONNECTIONS, force_instance=True)
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Expect": "",
+        }
+        self._batchers: dict[tuple[str, str], Batcher] = {}
+
+    async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
+        """One item's result from `path` at `node`; what goes the same way travels together.
+        Raises the item's error, Unavailable or Unknown."""
+        batcher = self._batchers.get((node.name, path))
+        if batcher is None:
+
+            async def call(items: list[Any], timeout_s: float) -> list[Any]:
+                answer = await self.call(node, path, {"items": items}, timeout_s)
+                return [_result(one) for one in answer["results"]]
+
+            batcher = self._batchers[node.name, path] = Batcher(call)
+        return await batcher.submit(item, timeout_s)
+
+    async def call(self, node: NodeConfig, path: str, body: Any | None, timeout_s: float) -> Any:
+        """The JSON answer of `path` at `node`: POST with a body, else GET. Raises the error it
+        answered, Unavailable or Unknown."""
+        request = HTTPRequest(
+            node.url + path,
+            method="GET" if body is None else "POST",
+            headers=self._headers,
+            body=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+            connect_timeout=timeout_s,
+            request_timeout=timeout_s,
+            follow_redirects=False,
+        )
+        response = await self._http.fetch(request, raise_error=False)
+        if response.code == 599:  # Tornado's word for: no HTTP answer came
+            never_sent = getattr(response.error, "errno", None) in NEVER_SENT
+            raise (Unavailable if never_sent else Unknown)(f"{node.name}: {response.error}")
+        try:
+            answer = json.loads(response.body)
+            if response.code >= 400:
+                raise from_answer(response.code, answer["code"], answer["error"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unknown(f"{node.name} answered {response.code}, which can't be read") from error
+        return answer
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _result(plain: Any) -> Any:
+    if isinstance(plain, dict) and "error" in plain:
+        error = plain["error"]
+        return from_answer(error["status"], error["code"], error["message"])
+    return plain["answer"]

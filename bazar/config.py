@@ -1,0 +1,214 @@
+"""`cluster.json` as frozen dataclasses. Unknown keys and bad relations are refused, with the place.
+
+Every field but `nodes` has a default; its bounds stand beside it. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from bazar.errors import ConfigError
+from bazar.replication.timing import Timing
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+
+T = TypeVar("T")
+
+
+def bounded(default: Any, low: float, high: float) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One node: its role, where its peers reach it (`host`), where it listens (`bind`)."""
+
+    name: str
+    role: str
+    port: int = bounded(0, 1, 65535)
+    host: str = "127.0.0.1"
+    bind: str = ""
+    number: int = 0  # 1-based place among the nodes of its role, in the order of the file
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        return self.host in LOOPBACK and self.bind in LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    entries: int = bounded(100, 1, 10_000_000)
+    ttl_s: float = bounded(20.0, 0.001, 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationConfig:
+    lease_s: float = bounded(1.0, 0.05, 60)
+    ack_timeout_s: float = bounded(0.3, 0.01, 60)
+    batch_ops: int = bounded(256, 1, 10_000)  # operations in one commit
+    queue_ops: int = bounded(4096, 1, 100_000)  # that wait for one
+    log_entries: int = bounded(100_000, 100, 10_000_000)  # kept for replicas that return
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(self.lease_s, self.ack_timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """How calls to a replicated service are tried again."""
+
+    read_attempt_s: float = bounded(1.0, 0.01, 60)
+    read_deadline_s: float = bounded(4.0, 0.01, 120)
+    write_attempt_s: float = bounded(2.0, 0.01, 60)
+    write_deadline_s: float = bounded(8.0, 0.01, 120)
+    backoff_s: float = bounded(0.1, 0.001, 60)  # a failing replica is set aside, at first
+    backoff_max_s: float = bounded(2.0, 0.001, 60)  # and at most
+
+
+def _default_caches() -> Mapping[str, CacheConfig]:
+    return {"local": CacheConfig(10, 300.0), "default": CacheConfig(100, 20.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole cluster."""
+
+    data_dir: Path
+    nodes: Mapping[str, NodeConfig]
+    caches: Mapping[str, CacheConfig] = field(default_factory=_default_caches)
+    replication: ReplicationConfig = field(default_factory=ReplicationConfig)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    path: Path | None = None
+
+    def group(self, role: str) -> tuple[NodeConfig, ...]:
+        """The nodes of one role, in the order of the file."""
+        return tuple(node for node in self.nodes.values() if node.role == role)
+
+    def find(self, role: str, port: int | None) -> NodeConfig:
+        """The node of this role on this port, or the role's first. Raises ConfigError."""
+        group = self.group(role)
+        for node in group:
+            if port is None or node.port == port:
+                return node
+        known = ", ".join(f"{node.role} {node.port} ({name})" for name, node in self.nodes.items())
+        asked = role if port is None else f"{role} {port}"
+        raise ConfigError(f"no node for role {asked} in {self.path}; known: {known}")
+
+
+def load(path: Path, roles: Collection[str]) -> Config:
+    """Read `path`. Raises ConfigError that names the file and the place in it."""
+    try:
+        plain = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_duplicates)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from error
+    try:
+        return parse(plain, path.resolve().parent, roles, path)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = None) -> Config:
+    """A Config from the JSON object; `data_dir` is relative to `base`. Raises ConfigError."""
+    top = _object(plain, "the file", {"data_dir", "nodes", "caches", "replication", "pool"})
+    data_dir = top.get("data_dir", "data")
+    if not isinstance(data_dir, str) or not data_dir:
+        raise ConfigError("data_dir: must be a path")
+    caches = {**_default_caches()}
+    for name, value in _object(top.get("caches", {}), "caches", caches).items():
+        caches[name] = _load(CacheConfig, value, f"caches.{name}")
+    replication = _load(ReplicationConfig, top.get("replication", {}), "replication")
+    if replication.ack_timeout_s >= replication.lease_s:
+        raise ConfigError("replication.ack_timeout_s: must be below lease_s")
+    pool = _load(PoolConfig, top.get("pool", {}), "pool")
+    for low, high in (
+        ("read_attempt_s", "read_deadline_s"),
+        ("write_attempt_s", "write_deadline_s"),
+        ("backoff_s", "backoff_max_s"),
+    ):
+        if getattr(pool, low) > getattr(pool, high):
+            raise ConfigError(f"pool.{low}: must not be above {high}")
+    nodes = _nodes(top.get("nodes"), roles)
+    return Config(base / data_dir, nodes, caches, replication, pool, path)
+
+
+def _nodes(plain: Any, roles: Collection[str]) -> dict[str, NodeConfig]:
+    nodes: dict[str, NodeConfig] = {}
+    numbers: dict[str, int] = {}
+    taken: dict[tuple[str, int], str] = {}
+    for name, value in _object(plain, "nodes").items():
+        place = f"nodes.{name}"
+        if not NODE_NAME.fullmatch(name):
+            raise ConfigError(f"{place}: a name is lower-case letters, digits and '-'")
+        if name in roles:
+            raise ConfigError(f"{place}: a node can't have the name of a role")
+        known = _object(value, place, {"role", "port", "host", "bind"})
+        node = _load(NodeConfig, {**known, "name": name}, place)
+        if node.role not in roles:
+            raise ConfigError(f"{place}.role: {node.role!r} is none of {', '.join(roles)}")
+        number = numbers[node.role] = numbers.get(node.role, 0) + 1
+        node = dataclasses.replace(node, bind=node.bind or node.host, number=number)
+        other = taken.setdefault((node.host, node.port), name)
+        if other != name:
+            raise ConfigError(f"{place}.port: {node.port} is {other}'s already")
+        nodes[name] = node
+    if not nodes:
+        raise ConfigError("nodes: at least one is needed")
+    return nodes
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) != len(pairs):
+        raise ValueError(f"a key is given twice among {', '.join(key for key, _ in pairs)}")
+    return plain
+
+
+def _object(value: Any, place: str, known: Collection[str] | None = None) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{place}: must be an object")
+    for key in value:
+        if known is not None and key not in known:
+            raise ConfigError(f"{place}.{key}: unknown; known are {', '.join(sorted(known))}")
+    return value
+
+
+def _load(kind: type[T], value: Any, place: str) -> T:
+    """`kind` from a JSON object, each field of its type and within its bounds."""
+    fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    types = get_type_hints(kind)
+    plain = _object(value, place, fields)
+    values: dict[str, Any] = {}
+    for name, one in fields.items():
+        if name not in plain:
+            no_default = one.default is dataclasses.MISSING
+            if no_default or (one.metadata and one.default < one.metadata["low"]):
+                raise ConfigError(f"{place}.{name}: is missing")
+            continue
+        given = plain[name]
+        wanted = (int, float) if types[name] is float else (types[name],)
+        if not isinstance(given, wanted) or isinstance(given, bool):
+            raise ConfigError(f"{place}.{name}: {given!r} is not {_named(types[name])}")
+        if one.metadata and not one.metadata["low"] <= given <= one.metadata["high"]:
+            low, high = one.metadata["low"], one.metadata["high"]
+            raise ConfigError(f"{place}.{name}: {given} is not between {low} and {high}")
+        values[name] = given
+    return kind(**values)
+
+
+def _named(kind: type) -> str:
+    return {int: "an integer", float: "a number", str: "a text"}[kind]

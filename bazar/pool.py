@@ -1,0 +1,111 @@
+"""Round robin over the replicas of a service: 1, 2, 1, 2, … A failing one is set aside for a
+while that grows with its failures, then tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bazar.config import NodeConfig, PoolConfig
+from bazar.errors import Unavailable, Unknown
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ROUND_PAUSE_S = 0.05  # between two rounds over all replicas
+ROUND_PAUSE_MAX_S = 0.4
+
+
+@dataclass(slots=True)
+class Health:
+    """What the pool remembers of one replica. All times on the pool's clock."""
+
+    node: NodeConfig
+    failures: int = 0
+    aside_until: float = 0.0
+
+    @property
+    def healthy(self) -> bool:
+        return self.failures == 0
+
+
+def choose(replicas: Sequence[Health], turn: int, now: float, tried: set[str]) -> Health | None:
+    """The next replica at or after `turn` that has not been tried; one that is set aside only
+    when no other is left, the one due first. None if all have been tried."""
+    left = [health for health in replicas if health.node.name not in tried]
+    for offset in range(len(replicas)):
+        health = replicas[(turn + offset) % len(replicas)]
+        if health in left and now >= health.aside_until:
+            return health
+    return min(left, key=lambda health: health.aside_until, default=None)
+
+
+class ReplicaPool:
+    """The replicas of one service, as a caller sees them."""
+
+    def __init__(
+        self, nodes: Sequence[NodeConfig], settings: PoolConfig, clock: Callable[[], float]
+    ) -> None:
+        self.replicas = [Health(node) for node in nodes]
+        self._settings = settings
+        self._clock = clock
+        self._turn = 0
+
+    def __repr__(self) -> str:
+        return f"<ReplicaPool {[(h.node.name, h.failures) for h in self.replicas]}>"
+
+    def _next(self, tried: set[str]) -> Health | None:
+        health = choose(self.replicas, self._turn, self._clock(), tried)
+        if health is not None:
+            self._turn = (self.replicas.index(health) + 1) % len(self.replicas)
+        return health
+
+    def _failed(self, health: Health, error: Exception) -> None:
+        if health.healthy:
+            log.warning("sets %s aside: %s", health.node.name, error)
+        backoff_s = self._settings.backoff_s * 2 ** min(health.failures, 20)
+        health.failures += 1
+        health.aside_until = self._clock() + min(backoff_s, self._settings.backoff_max_s)
+
+    def _answered(self, health: Health) -> None:
+        if not health.healthy:
+            log.info("uses %s again", health.node.name)
+        health.failures, health.aside_until = 0, 0.0
+
+    async def call(self, attempt: Callable[[NodeConfig], Awaitable[T]], deadline_s: float) -> T:
+        """What `attempt` returns at the first replica that answers, round by round until
+        `deadline_s` is over. `attempt` must be safe to repeat (a read, or a write with its key).
+
+        Raises what a replica refused; Unavailable if nothing can have happened, else Unknown.
+        """
+        deadline = self._clock() + deadline_s
+        last: Unavailable | Unknown = Unavailable("no replica is configured")
+        unknown: Unknown | None = None
+        tried: set[str] = set()
+        pause_s = ROUND_PAUSE_S
+        while self._clock() < deadline:
+            health = self._next(tried)
+            if health is None:
+                await asyncio.sleep(min(pause_s, max(deadline - self._clock(), 0)))
+                pause_s = min(pause_s * 2, ROUND_PAUSE_MAX_S)
+                tried.clear()
+                continue
+            tried.add(health.node.name)
+            try:
+                answer = await attempt(health.node)
+            except (Unavailable, Unknown) as error:
+                self._failed(health, error)
+                last = error
+                if isinstance(error, Unknown):
+                    unknown = error
+                continue
+            except Exception:
+                self._answered(health)  # a refusal is an answer
+                raise
+            self._answered(health)
+            return answer
+        raise unknown or last

@@ -1,0 +1,171 @@
+"""Who is primary, and what a successor must know, kept durably.
+
+The configuration manager of *PacificA* (Lin et al., 2008), for replicas on one machine: a kernel
+lock. The kernel drops a `flock` the moment its holder dies, however it dies, and never before, so
+it is a perfect failure detector and two replicas are enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from bazar.errors import ConfigError, Fatal
+from bazar.replication.messages import Member, Membership
+
+# flock on these is emulated, or not seen by other hosts: two nodes could both hold it.
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs"}
+
+
+class Arbiter(Protocol):
+    """Grants the primaryship of one group and keeps its membership.
+
+    Once a node has recorded an epoch, letting go of the primaryship means leaving the process.
+    """
+
+    def read(self) -> Membership | None:
+        """The recorded membership; None before the first epoch. Raises Fatal if unreadable."""
+
+    def try_acquire(self) -> bool:
+        """Whether this process now holds the primaryship."""
+
+    def release(self) -> None:
+        """Let go before an epoch was recorded (T1)."""
+
+    async def record(self, membership: Membership) -> None:
+        """Make `membership` durable. Raises Fatal if the primaryship is not ours any more."""
+
+    def check(self, epoch: int) -> None:
+        """Raises Fatal unless this process is still the primary of `epoch`."""
+
+
+class FileArbiter:
+    """`flock` on `<group>.lock`, beside `<group>.members` (replaced atomically, fsynced)."""
+
+    def __init__(self, data_dir: Path, group: str) -> None:
+        self._lock_path = data_dir / f"{group}.lock"
+        self._members_path = data_dir / f"{group}.members"
+        self._lock_fd: int | None = None
+
+    def read(self) -> Membership | None:
+        try:
+            return _membership(json.loads(self._members_path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Fatal(f"{self._members_path}: cannot be read: {error}") from error
+
+    def try_acquire(self) -> bool:
+        fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        # The file may have been deleted and made anew since it was opened: then another process
+        # can hold a lock on the new one.
+        if not self._is_ours(fd):
+            os.close(fd)
+            return False
+        self._lock_fd = fd
+        return True
+
+    def release(self) -> None:
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    async def record(self, membership: Membership) -> None:
+        recorded = self.read()
+        if recorded is not None and recorded.epoch > membership.epoch:
+            raise Fatal(
+                f"epoch {recorded.epoch} has begun: this primary's {membership.epoch} is over"
+            )
+        self._check_lock()
+        await asyncio.to_thread(self._write, membership)
+
+    def _write(self, membership: Membership) -> None:
+        text = json.dumps(
+            {
+                "epoch": membership.epoch,
+                "members": [{"node": m.node, "store": m.store} for m in sorted(membership.members)],
+                "lease_s": membership.lease_s,
+                "clean": membership.clean,
+            },
+            indent=1,
+        )
+        replace_durably(self._members_path, text.encode())
+
+    def check(self, epoch: int) -> None:
+        self._check_lock()
+        recorded = self.read()
+        if recorded is None or recorded.epoch != epoch:
+            raise Fatal(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
+
+    def _check_lock(self) -> None:
+        if self._lock_fd is None or not self._is_ours(self._lock_fd):
+            raise Fatal(f"{self._lock_path}: is not the file this primary has locked")
+
+    def _is_ours(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), self._lock_path.stat())
+        except FileNotFoundError:
+            return False
+
+
+def _membership(plain: Mapping[str, Any]) -> Membership:
+    members = frozenset(Member(m["node"], m["store"]) for m in plain["members"])
+    return Membership(plain["epoch"], members, plain["lease_s"], plain["clean"])
+
+
+def replace_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write `path` so that after any crash it holds the old content or the new, whole."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.write(fd, content)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def hold_alone(path: Path) -> int:
+    """Lock `path` for the life of this process; the descriptor to keep. Raises ConfigError if
+    another process holds it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(fd, 20).decode(errors="replace").strip() or "another"
+        os.close(fd)
+        raise ConfigError(f"{path}: this node runs already (process {holder})") from None
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+def refuse_network_file_system(data_dir: Path) -> None:
+    """Raises ConfigError if `data_dir` lies on a file system where a lock proves nothing."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return
+    where = str(data_dir.resolve())
+    best = ("", "")
+    for line in mounts.read_text().splitlines():
+        _, point, kind, *_ = line.split(" ")
+        inside = where == point or where.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best[0]):
+            best = (point, kind)
+    if best[1] in NETWORK_FILE_SYSTEMS:
+        raise ConfigError(f"{data_dir}: lies on {best[1]} ({best[0]}), where file locks don't hold")

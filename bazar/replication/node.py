@@ -1,0 +1,520 @@
+"""One replica of a group: follows its primary, or is it. Carries the protocol's effects out.
+
+Reads ask `reading` first and then look at the store; writes go through `write`. Everything that
+touches the disk runs in one worker, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bazar.config import NodeConfig, ReplicationConfig
+from bazar.errors import BazarError, Fatal, ProtocolError, Unavailable, Unknown
+from bazar.replication.arbiter import Arbiter
+from bazar.replication.effects import (
+    Apply,
+    Close,
+    Effect,
+    Install,
+    LogPage,
+    Persist,
+    ReadLog,
+    Record,
+    Send,
+    SendSnapshot,
+    Stop,
+)
+from bazar.replication.feed import FeedClient, send_on, ticking
+from bazar.replication.messages import (
+    GENESIS,
+    Change,
+    Entry,
+    Hello,
+    Mark,
+    Member,
+    NotPrimary,
+    Snapshot,
+    decode,
+    encode,
+)
+from bazar.replication.primary import Primary
+from bazar.replication.subscriber import ReplicaSubscriber
+
+log = logging.getLogger(__name__)
+
+POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
+MAX_FEEDS = 64
+MAX_DISK_QUEUE = 64
+
+Operation = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation came to: its answer or refusal, and what it changes, if anything."""
+
+    answer: Answer | BazarError
+    change: Change | None = None
+
+
+class Store(Protocol):
+    """The log and the state it leaves. The driver calls the writing methods one at a time."""
+
+    store_id: str
+    committed: Mark
+    pending: list[Entry]
+
+    def seed(self) -> Sequence[Operation]: ...
+    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]: ...
+    async def append(self, entries: tuple[Entry, ...]) -> None: ...
+    async def rollback(self) -> None: ...
+    async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None: ...
+    async def apply(self, mark: Mark) -> None: ...
+    async def install(self, chunk: Snapshot) -> None: ...
+    async def read_log(self, after_seq: int) -> LogPage: ...
+    def snapshot(self) -> AsyncIterator[Snapshot]: ...
+
+
+class FeedConnection(Protocol):
+    """The primary's end of a feed."""
+
+    def write_message(self, message: str) -> Any: ...
+    def close(self, code: int | None = None, reason: str | None = None) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One operation that waits for its batch."""
+
+    operation: Operation
+    done: asyncio.Future[Answer] = field(repr=False)
+
+    def resolve(self, answer: Answer | BazarError) -> None:
+        if self.done.done():
+            return
+        if isinstance(answer, BazarError):
+            self.done.set_exception(answer)
+        else:
+            self.done.set_result(answer)
+
+
+class Replica:
+    """One node's part in its group. `forward` sends an operation to another node of the group
+    (R7); `on_fatal` must end the process, or whatever stands for it."""
+
+    def __init__(
+        self,
+        me: NodeConfig,
+        peers: Sequence[NodeConfig],
+        store: Store,
+        arbiter: Arbiter,
+        settings: ReplicationConfig,
+        *,
+        token: str,
+        run: str,
+        clock: Callable[[], float],
+        forward: Callable[[NodeConfig, Operation], Awaitable[Answer]],
+        on_fatal: Callable[[str], None],
+    ) -> None:
+        self.me = me
+        self.store = store
+        self.settings = settings
+        self.clock = clock
+        self.subscriber = ReplicaSubscriber(
+            me.name,
+            store.store_id,
+            run,
+            max((entry.epoch for entry in store.pending), default=0),
+            settings.timing,
+            store.committed,
+            store.pending,
+        )
+        self.primary: Primary | None = None
+        self._arbiter = arbiter
+        self._forward = forward
+        self._on_fatal = on_fatal
+        self._client = FeedClient(
+            self.subscriber, peers, token, clock, self._carry_out, self._disk_has_room
+        )
+        self._restarted = True  # until this process has followed in sync (L4)
+        self._feeds: dict[int, FeedConnection] = {}
+        self._next_feed = 0
+        self._disk: asyncio.Queue[Effect] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._queue: deque[Ticket] = deque()
+        self._batch: list[tuple[Ticket, Outcome]] = []
+        self._wake = asyncio.Event()
+        self._committed = asyncio.Event()  # replaced at every commit
+        self._stopped = asyncio.Event()
+        self.leading = asyncio.Event()
+
+    # --- its life --------------------------------------------------------------------------------
+
+    @property
+    def core(self) -> Primary | ReplicaSubscriber:
+        return self.primary or self.subscriber
+
+    @property
+    def leader(self) -> NodeConfig | None:
+        """Who is primary, as far as this node knows."""
+        return self.me if self.primary else self._client.leader
+
+    def start(self) -> None:
+        self._spawn(self._disk_worker())
+        self._spawn(self._live())
+
+    async def stop(self) -> None:
+        """Leave in order: hand over (T5), or give the lease back (L3)."""
+        if self.primary is not None and not self._stopped.is_set():
+            self._perform(self.primary.retire(self.clock()))
+            self._reject_queue("the primary hands over")
+            await self._stopped.wait()
+        else:
+            self._client.release()
+        self._stopped.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in list(self._feeds.values()):
+            connection.close()
+        self._reject_queue("the node stops")
+        self._arbiter.release()
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """R4: whatever went wrong, its outcome is for the successor to decide."""
+        if self._stopped.is_set():
+            return
+        if not isinstance(error, Fatal):
+            log.error("unexpected failure", exc_info=error)
+        self._stopped.set()
+        self._on_fatal(f"{self.me.name}: {error}")
+
+    async def _live(self) -> None:
+        following = asyncio.create_task(self._client.run())
+        try:
+            while not self._may_lead():  # noqa: ASYNC110 - no event tells of a kernel lock
+                await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await self._disk.join()
+        await self._lead()
+
+    def _may_lead(self) -> bool:
+        """T0, T1: the lock is ours, and so is the right to it."""
+        for holding in (False, True):
+            membership = self._arbiter.read()
+            if membership is None and self.subscriber.last != GENESIS:
+                raise Fatal(
+                    f"{self.me.name} has a log, but its group's membership is missing: restore the"
+                    " .members file, or move this node's database away to start empty"
+                )
+            me = Member(self.me.name, self.store.store_id)
+            if membership is not None and me not in membership.members:
+                if holding:
+                    self._arbiter.release()
+                return False
+            if not holding and not self._arbiter.try_acquire():
+                return False
+        return True
+
+    async def _lead(self) -> None:
+        membership = self._arbiter.read()
+        self.primary, effects = Primary.take_over(
+            Member(self.me.name, self.store.store_id),
+            membership,
+            self.subscriber.committed,
+            self.subscriber.pending,
+            self.clock(),
+            self.settings.timing,
+            restarted=self._restarted and membership is not None,
+        )
+        log.info("%s is primary in epoch %d", self.me.name, self.primary.epoch)
+        self.leading.set()
+        self._perform(effects)
+        self._spawn(ticking(self._tick, self.settings.lease_s))
+        self._spawn(self._write_batches())
+        if self.primary.tail == GENESIS:
+            # T0; also for a founder that died before its stock was committed.
+            for operation in self.store.seed():
+                self._enqueue(operation)
+
+    def _tick(self) -> None:
+        assert self.primary is not None
+        self._perform(self.primary.tick(self.clock()))
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    async def reading(self, tags: frozenset[str] | None) -> None:
+        """Return once the store may be read about `tags` (None: about anything). Raises
+        Unavailable where it may not (L2, L4)."""
+        seq = self.core.read(tags, self.clock())
+        if not await self.applied(seq, self.settings.lease_s):
+            raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
+
+    async def applied(self, seq: int, timeout_s: float) -> bool:
+        """Wait until the state shows entry `seq`; False if it does not in time."""
+        deadline = self.clock() + timeout_s
+        while self.core.committed.seq < seq:
+            left_s = deadline - self.clock()
+            if left_s <= 0:
+                return False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._committed.wait(), left_s)
+        return True
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    async def write(
+        self, operation: Operation, timeout_s: float, *, may_forward: bool = True
+    ) -> Answer:
+        """The operation's answer, once it is committed at every in-sync replica. Raises its
+        refusal; Unavailable if surely nothing happened; Unknown if it may have (R5)."""
+        if self.primary is None:
+            leader = self._client.leader
+            if leader is None or not may_forward:
+                raise Unavailable(f"{self.me.name} is not primary and knows of none")
+            return await self._forward(leader, operation)
+        if self.primary.retiring or self._stopped.is_set():
+            raise Unavailable(f"{self.me.name} hands over")
+        if len(self._queue) >= self.settings.queue_ops:
+            raise Unavailable(f"{self.me.name}: {len(self._queue)} operations wait already")
+        ticket = self._enqueue(operation)
+        await asyncio.wait([ticket.done], timeout=timeout_s)
+        if ticket.done.done():
+            return ticket.done.result()
+        if ticket in self._queue:
+            self._queue.remove(ticket)  # what was answered so must not happen any more
+            raise Unavailable(f"{self.me.name}: no batch has taken it in {timeout_s} s")
+        raise Unknown(f"{self.me.name}: not committed in {timeout_s} s")
+
+    def _enqueue(self, operation: Operation) -> Ticket:
+        ticket = Ticket(operation, asyncio.get_running_loop().create_future())
+        ticket.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._queue.append(ticket)
+        self._wake.set()
+        return ticket
+
+    def _reject_queue(self, reason: str) -> None:
+        while self._queue:
+            self._queue.popleft().resolve(Unavailable(reason))
+
+    async def _write_batches(self) -> None:
+        """R1: one batch at a time, everything that waits."""
+        assert self.primary is not None
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue and self.primary.begin(self.clock()):
+                count = min(len(self._queue), self.settings.batch_ops)
+                await self._write_batch([self._queue.popleft() for _ in range(count)])
+
+    async def _write_batch(self, tickets: list[Ticket]) -> None:
+        assert self.primary is not None
+        try:
+            outcomes = await self.store.execute([ticket.operation for ticket in tickets])
+            changes = [one.change for one in outcomes if one.change is not None]
+            entries = self.primary.extend(changes)
+            if entries:
+                await self.store.append(entries)
+            else:
+                await self.store.rollback()
+        except Exception as error:
+            # R4: nobody has heard of it yet, so only the batch's operations fail.
+            log.exception("a batch of %d operations failed", len(tickets))
+            await self.store.rollback()
+            self._perform(self.primary.abort(self.clock()))
+            for ticket in tickets:
+                ticket.resolve(Unavailable(f"{self.me.name} cannot write: {error}"))
+            return
+        self._batch = list(zip(tickets, outcomes, strict=True))
+        if entries:
+            self._perform(self.primary.propose(entries, self.clock()))
+        else:
+            self._arbiter.check(self.primary.epoch)
+            self._answer_batch()
+            self._perform(self.primary.abort(self.clock()))
+
+    def _answer_batch(self) -> None:
+        """R3: all of the batch at once, refusals and replays too: they tell of its writes."""
+        batch, self._batch = self._batch, []
+        for ticket, outcome in batch:
+            ticket.resolve(outcome.answer)
+
+    # --- the primary's feeds ---------------------------------------------------------------------
+
+    def open_feed(self, connection: FeedConnection) -> int:
+        """A subscriber has connected. Raises Unavailable beyond the bound."""
+        if len(self._feeds) >= MAX_FEEDS:
+            raise Unavailable(f"{self.me.name} has {MAX_FEEDS} feeds open already")
+        self._next_feed += 1
+        self._feeds[self._next_feed] = connection
+        return self._next_feed
+
+    def feed_message(self, feed: int, text: str | bytes) -> None:
+        """A subscriber has said something."""
+        try:
+            message = decode(text)
+        except ProtocolError as error:
+            self._close_feed(feed, str(error))
+            return
+        if self.primary is not None:
+            self._perform(self.primary.receive(feed, message, self.clock()))
+        elif isinstance(message, Hello):
+            hint = self.leader.name if self.leader else None
+            self._perform(
+                [Send(feed, NotPrimary(self.subscriber.epoch, hint)), Close(feed, "not primary")]
+            )
+
+    def feed_closed(self, feed: int) -> None:
+        if self._feeds.pop(feed, None) is not None and self.primary is not None:
+            self._perform(self.primary.disconnected(feed, self.clock()))
+
+    def _close_feed(self, feed: int, reason: str) -> None:
+        connection = self._feeds.pop(feed, None)
+        if connection is not None:
+            log.info("%s ends feed %d: %s", self.me.name, feed, reason)
+            connection.close(1000, reason[:100])
+
+    # --- carrying effects out --------------------------------------------------------------------
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        """The primary's effects, in order."""
+        encoded: dict[int, str] = {}
+        for effect in effects:
+            match effect:
+                case Send(feed, message):
+                    # The same entries go to many: they are encoded once.
+                    text = encoded.get(id(message)) or encode(message)
+                    encoded[id(message)] = text
+                    if feed in self._feeds:
+                        send_on(self._feeds[feed], text)
+                case Close(feed, reason):
+                    self._close_feed(feed, reason)
+                case ReadLog():
+                    self._spawn(self._read_log(effect))
+                case SendSnapshot(feed):
+                    self._spawn(self._send_snapshot(feed))
+                case Stop(reason, clean):
+                    if clean:
+                        self._stopped.set()
+                    else:
+                        self._fail(Fatal(reason))
+                case _:
+                    self._carry_out(effect)
+        self._wake.set()
+
+    def _carry_out(self, effect: Effect) -> None:
+        """What both sides ask of the disk goes through one worker, in order."""
+        self._disk.put_nowait(effect)
+
+    async def _disk_has_room(self) -> None:
+        """The follower reads no further while its disk is behind: TCP tells the primary."""
+        if self.subscriber.lease_valid(self.clock()):
+            self._restarted = False
+        if self._disk.qsize() > MAX_DISK_QUEUE:
+            await self._disk.join()
+
+    async def _disk_worker(self) -> None:
+        while True:
+            effect = await self._disk.get()
+            await self._write_out(effect)
+            self._disk.task_done()
+
+    async def _write_out(self, effect: Effect) -> None:
+        match effect:
+            case Persist(after, entries):
+                await self.store.persist(after, entries)
+            case Apply(mark):
+                if self.primary is not None:
+                    self._arbiter.check(self.primary.epoch)
+                await self.store.apply(mark)
+            case Install(chunk):
+                await self.store.install(chunk)
+            case Record(membership):
+                await self._arbiter.record(membership)
+                assert self.primary is not None
+                self._perform(self.primary.recorded(self.clock()))
+                return
+            case _:
+                raise Fatal(f"no way to carry out {effect}")
+        self._report(effect)
+
+    def _report(self, effect: Persist | Apply | Install) -> None:
+        if self.primary is None:
+            self._client.perform(self.subscriber.stored(effect, self.clock()))
+        elif not isinstance(effect, Install):
+            effects = self.primary.stored(effect, self.clock())
+            if isinstance(effect, Apply):
+                self._answer_batch()
+            self._perform(effects)
+        if not isinstance(effect, Persist):
+            committed, self._committed = self._committed, asyncio.Event()
+            committed.set()
+
+    async def _read_log(self, effect: ReadLog) -> None:
+        page = await self.store.read_log(effect.after_seq)
+        if self.primary is not None:
+            self._perform(self.primary.log_read(effect.feed, page, self.clock()))
+
+    async def _send_snapshot(self, feed: int) -> None:
+        log.info("%s sends a snapshot on feed %d", self.me.name, feed)
+        async for chunk in self.store.snapshot():
+            connection = self._feeds.get(feed)
+            if connection is None:
+                return
+            written = send_on(connection, encode(chunk))
+            if written is None:
+                return
+            await asyncio.wait([asyncio.ensure_future(written)])
+
+    # --- looking at it ---------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """What an operator wants to know, as JSON."""
+        now = self.clock()
+        core = self.core
+        shown: dict[str, Any] = {
+            "node": self.me.name,
+            "group": self.me.role,
+            "store": self.store.store_id,
+            "primary": self.leader.name if self.leader else None,
+            "epoch": core.epoch,
+            "committed": core.committed.seq,
+            "digest": core.committed.digest,
+            "pending": len(core.pending),
+        }
+        if self.primary is None:
+            shown["lease_s"] = round(max(self.subscriber.lease_until - now, 0.0), 3)
+            return shown
+        shown["members"] = sorted(member.node for member in self.primary.membership.members)
+        shown["queue"] = len(self._queue)
+        shown["feeds"] = [
+            {
+                "node": feed.hello.node,
+                "kind": feed.hello.kind,
+                "joined": feed.joined,
+                "acked": feed.position.seq,
+                "lag": max(core.committed.seq - feed.position.seq, 0),
+                "lease_s": round(max(self.primary.leases.get(feed.hello.run, now) - now, 0.0), 3),
+            }
+            for feed in self.primary.feeds.values()
+        ]
+        return shown

@@ -1,0 +1,199 @@
+"""What every route shares: who may call it, JSON in and out, errors to statuses, the log line."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import re
+import secrets
+from collections.abc import Awaitable
+from typing import Any
+from urllib.parse import urlencode
+
+from tornado.httputil import HTTPServerRequest
+from tornado.web import HTTPError, MissingArgumentError, RequestHandler
+
+from bazar.app import INTERNAL, MAX_BODY_BYTES, Service
+from bazar.errors import (
+    BadRequest,
+    BazarError,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from handlers import inputs
+
+access_log = logging.getLogger("bazar.access")
+log = logging.getLogger(__name__)
+
+METHODS = ("get", "put", "post", "delete")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class Handler(RequestHandler):
+    """Base of all handlers. `max_body_bytes` is a class's own bound on what it reads."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+    max_body_bytes = MAX_BODY_BYTES
+    shows_replica = False
+    log_level = logging.INFO
+    request_id = ""
+    key: str | None = None
+
+    def initialize(self, service: Service, access: str) -> None:
+        self.service = service
+        self.access = access
+        self.notes: list[str] = []
+        if self.shows_replica:
+            self.set_header("X-Replica", service.context.node.name)
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        # Caches in front must ask each time: ours is the only one that knows of every write.
+        self.set_header("Cache-Control", "no-cache")
+        if not self.request_id:  # an error sets the headers anew
+            given = self.request.headers.get("X-Request-Id", "")
+            self.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        self.set_header("X-Request-Id", self.request_id)
+
+    def prepare(self) -> Awaitable[None] | None:
+        if self.access == INTERNAL:
+            self._check_token()
+        if len(self.request.body) > self.max_body_bytes:
+            raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
+        if self.request.body:
+            kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if kind != "application/json":
+                raise UnsupportedMediaType("Content-Type: must be application/json")
+        return None
+
+    def _check_token(self) -> None:
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthorized("this path wants 'Authorization: Bearer <cluster token>'")
+        expected = self.service.context.token.encode()
+        if not hmac.compare_digest(token.strip().encode("utf-8", "replace"), expected):
+            raise Forbidden("this is not the cluster token")
+
+    # --- in --------------------------------------------------------------------------------------
+
+    def json_body(self) -> dict[str, Any]:
+        return inputs.json_object(self.request.body)
+
+    def query(self, name: str) -> str | None:
+        """A query argument that may be given once."""
+        values = self.get_query_arguments(name, strip=False)
+        if len(values) > 1:
+            raise BadRequest(f"{name}: is given {len(values)} times")
+        return values[0] if values else None
+
+    def query_number(self, name: str, default: int, low: int, high: int) -> int:
+        value = self.query(name)
+        return default if value is None else inputs.number(value, name, low, high)
+
+    def idempotency_key(self) -> str:
+        """The caller's key, or one made here and returned, in errors too (S4)."""
+        given = self.request.headers.get("Idempotency-Key")
+        self.key = secrets.token_hex(16) if given is None else inputs.idempotency_key(given)
+        self.set_header("Idempotency-Key", self.key)
+        return self.key
+
+    # --- out -------------------------------------------------------------------------------------
+
+    def answer(self, value: Any, status: int = 200) -> None:
+        self.set_status(status)
+        self.finish(render(value))
+
+    def next_page(self, limit: int, offset: int, **query: str) -> None:
+        """RFC 8288: where the next page is."""
+        after = urlencode({**query, "limit": limit, "offset": offset + limit})
+        self.set_header("Link", f'<{self.request.path}?{after}>; rel="next"')
+
+    async def head(self, *path: str) -> None:
+        get: Any = self.get
+        await get(*path)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        shown = as_error(status_code, error, self)
+        self.set_status(shown.status)
+        if shown.retry_after_s is not None:
+            self.set_header("Retry-After", str(shown.retry_after_s))
+        if shown.status == 401:
+            self.set_header("WWW-Authenticate", "Bearer")
+        if shown.status == 405:
+            self.set_header("Allow", ", ".join(self._allowed()))
+        body = {"error": str(shown), "code": shown.code, "request_id": self.request_id}
+        if self.key is not None:
+            body["key"] = self.key
+            self.set_header("Idempotency-Key", self.key)
+        self.finish(render(body))
+
+    def _allowed(self) -> list[str]:
+        own = [
+            name.upper()
+            for name in METHODS
+            if getattr(type(self), name) is not getattr(RequestHandler, name)
+        ]
+        return ["GET", "HEAD", *own[1:]] if "GET" in own else own
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, BazarError | HTTPError):
+            log.error(
+                "%s %s failed", self.request.method, _shown(self.request), exc_info=(typ, value, tb)
+            )
+
+    def note(self, words: str) -> None:
+        """Add to this request's log line."""
+        self.notes.append(words)
+
+    def on_finish(self) -> None:
+        access_log.log(
+            self.log_level,
+            "%s %s %s %s %d %.1f ms%s",
+            self.service.context.node.name,
+            self.request_id,
+            self.request.method,
+            _shown(self.request),
+            self.get_status(),
+            1000 * self.request.request_time(),
+            "".join(f" - {words}" for words in self.notes),
+        )
+
+
+class NoRoute(Handler):
+    """Answers every path that no route has."""
+
+    def prepare(self) -> None:
+        raise NotFound(f"no such path: {CONTROL.sub('?', self.request.path[:100])}")
+
+
+def render(value: Any) -> bytes:
+    """JSON as every answer has it."""
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def _shown(request: HTTPServerRequest) -> str:
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", request.uri or "")
+
+
+def as_error(status: int, error: BaseException | None, handler: Handler) -> BazarError:
+    """The one place where an exception becomes what the caller sees."""
+    if isinstance(error, BazarError):
+        return error
+    if isinstance(error, MissingArgumentError):
+        return BadRequest(f"{error.arg_name}: is missing")
+    if isinstance(error, HTTPError) and status == 405:
+        return MethodNotAllowed(f"this path does not take {handler.request.method}")
+    if isinstance(error, HTTPError) and 400 <= status < 500:
+        shown = BadRequest(error.log_message or error.reason or "malformed request")
+        shown.status = status
+        return shown
+    return BazarError("internal error; the log has it under this request id")

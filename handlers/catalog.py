@@ -1,0 +1,165 @@
+"""The catalog's paths: books to read from any replica, and to change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from bazar.app import INTERNAL, PUBLIC, Route
+from bazar.client import Batcher
+from bazar.errors import BadRequest, BazarError, Conflict, NotFound
+from bazar.replication.node import Answer
+from handlers import inputs
+from handlers.base import Handler
+from handlers.replicated import ReplicatedService
+from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
+
+MAX_IMPORT_BOOKS = 1000
+MAX_IMPORT_BYTES = 4 << 20
+MAX_SALES = 500
+MAX_WAIT_MS = 1000
+LOOKUP_S = 10.0
+
+
+class CatalogService(ReplicatedService):
+    """One catalog replica."""
+
+    prefix = "(?:/catalog2?)?"
+    model = Catalog()
+    reader: CatalogReader
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("/info/([^/]+)", InfoHandler, PUBLIC),
+            Route("/search", SearchHandler, PUBLIC),
+            Route("/update/([^/]+)", UpdateHandler, INTERNAL),
+            Route("/create", CreateHandler, INTERNAL),
+            Route("/import", ImportHandler, INTERNAL),
+            Route("/sales", SalesHandler, INTERNAL),
+            *super().routes(),
+        )
+
+    async def start(self) -> None:
+        await super().start()
+        self.reader = CatalogReader(self.store.database)
+        self._lookups = Batcher(self._look_up)
+
+    async def _look_up(self, books: list[int], timeout_s: float) -> list[Any]:
+        found = await self.reader.info(books)
+        return [found.get(book) or NotFound(f"no book has the id {book}") for book in books]
+
+    async def read(self, item: dict[str, Any]) -> Answer:
+        match item:
+            case {"op": "info", "book": int(book)}:
+                await self.replica.reading(frozenset({info_key(book)}))
+                return {"book": await self._lookups.submit(book, LOOKUP_S)}
+            case {"op": "search", "topic": str(topic), "limit": int(limit), "offset": int(offset)}:
+                await self.replica.reading(None)
+                books, more = await self.reader.search(topic, limit, offset)
+                return {"books": books, "more": more}
+            case {"op": "topics"}:
+                await self.replica.reading(frozenset({TOPICS}))
+                return {"topics": await self.reader.topics()}
+        raise BadRequest(f"no such read: {str(item)[:100]}")
+
+
+class CatalogHandler(Handler):
+    service: CatalogService
+    shows_replica = True
+
+
+class InfoHandler(CatalogHandler):
+    async def get(self, book: str) -> None:
+        found = await self.service.read({"op": "info", "book": inputs.book_id(book)})
+        self.answer(found["book"])
+
+
+class SearchHandler(CatalogHandler):
+    async def get(self) -> None:
+        search = search_query(self)
+        found = await self.service.read(search)
+        if found["more"]:
+            self.next_page(search["limit"], search["offset"], topic=search["topic"])
+        self.answer(found["books"])
+
+
+def search_query(handler: Handler) -> dict[str, Any]:
+    """The search that a request asks for, as an item to read."""
+    topic = handler.query("topic")
+    if topic is None:
+        raise BadRequest("topic: is missing")
+    return {
+        "op": "search",
+        "topic": inputs.text(topic, "topic", inputs.MAX_TOPIC_QUERY),
+        "limit": handler.query_number("limit", inputs.MAX_PAGE, 1, inputs.MAX_PAGE),
+        "offset": handler.query_number("offset", 0, 0, inputs.MAX_OFFSET),
+    }
+
+
+class UpdateHandler(CatalogHandler):
+    async def put(self, book: str) -> None:
+        operation = {
+            "op": "update",
+            "key": self.idempotency_key(),
+            "book": inputs.book_id(book),
+            "fields": inputs.book_changes(self.json_body()),
+        }
+        written = await self.service.write(operation)
+        self.answer(written["book"])
+
+
+class CreateHandler(CatalogHandler):
+    async def post(self) -> None:
+        book = inputs.new_book(self.json_body())
+        operation = {"op": "create", "key": self.idempotency_key(), "books": [book]}
+        [made] = (await self.service.write(operation))["books"]
+        if not made["created"]:
+            raise Conflict(f"book {made['id']} has this title, author and topic already")
+        found = await self.service.read({"op": "info", "book": made["id"]})
+        self.set_header("Location", f"/info/{made['id']}")
+        self.answer(found["book"], status=201)
+
+
+class ImportHandler(CatalogHandler):
+    """Many books at once: `{"books": [...]}` -> `{"results": [{"id", "created"} | {"error"}]}`."""
+
+    max_body_bytes = MAX_IMPORT_BYTES
+
+    async def post(self) -> None:
+        body = self.json_body()
+        inputs.only(body, {"books"}, "body")
+        rows = body.get("books")
+        if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_IMPORT_BOOKS:
+            raise BadRequest(f"books: must be a list of 1 to {MAX_IMPORT_BOOKS}")
+        results: list[dict[str, Any]] = []
+        books = []
+        for place, row in enumerate(rows):
+            try:
+                books.append(inputs.new_book(row, f"books[{place}]"))
+                results.append({})
+            except BazarError as error:
+                results.append({"error": str(error)})
+        if books:
+            operation = {"op": "create", "key": self.idempotency_key(), "books": books}
+            made = iter((await self.service.write(operation))["books"])
+            results = [result or next(made) for result in results]
+        self.answer({"results": results})
+
+
+class SalesHandler(CatalogHandler):
+    """Committed sales behind `after`; with `wait_ms` it waits that long for the first."""
+
+    log_level = logging.DEBUG  # an idle order service asks all the time
+
+    async def get(self) -> None:
+        service, clock = self.service, self.service.context.clock
+        after = self.query_number("after", 0, 0, 10**17)
+        deadline = clock() + self.query_number("wait_ms", 0, 0, MAX_WAIT_MS) / 1000
+        while True:
+            # A prefix of the committed sales is all that a projection needs, so no lease is.
+            seen = service.replica.core.committed.seq
+            sales = await service.reader.sales(after, MAX_SALES)
+            if sales or not await service.replica.applied(seen + 1, deadline - clock()):
+                break
+        self.answer({"sales": sales})

@@ -1,0 +1,38 @@
+"""The primary's end of a feed: a WebSocket that any node of the cluster may open (J1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tornado.websocket import WebSocketHandler
+
+from handlers.base import Handler
+
+if TYPE_CHECKING:
+    from handlers.replicated import ReplicatedService
+
+
+class FeedHandler(WebSocketHandler, Handler):
+    """Hands messages to the replica as they arrive."""
+
+    service: ReplicatedService
+    feed: int | None = None
+
+    async def get(self, *args: str, **kwargs: str) -> None:
+        await WebSocketHandler.get(self, *args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        # Without it Nagle and delayed acknowledgements cost 40 ms a message.
+        self.set_nodelay(True)
+        self.feed = self.service.replica.open_feed(self)
+
+    def on_message(self, message: str | bytes) -> None:
+        if self.feed is not None:
+            self.service.replica.feed_message(self.feed, message)
+
+    def on_close(self) -> None:
+        if self.feed is not None:
+            self.service.replica.feed_closed(self.feed)
+
+    def on_finish(self) -> None:
+        pass  # a feed is no request

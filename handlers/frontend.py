@@ -1,0 +1,244 @@
+"""The front end: answers reads from its cache, and passes the rest on to the replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bazar.app import INTERNAL, MAX_BODY_BYTES, PUBLIC, Context, Route
+from bazar.cache import HIT, Cache, Shelf
+from bazar.client import Client
+from bazar.config import NodeConfig
+from bazar.errors import Unavailable
+from bazar.pool import ReplicaPool
+from bazar.replication.effects import Drop, Effect, Reset
+from bazar.replication.feed import FeedClient
+from bazar.replication.node import Answer
+from bazar.replication.subscriber import CacheSubscriber
+from handlers import inputs, status
+from handlers.base import Handler, render
+from handlers.catalog import search_query
+from handlers.order import PURCHASES_PATH, purchase_item, purchased
+from handlers.replicated import READ_PATH
+from storage.catalog import SEARCHES, TOPICS, info_key
+from storage.orders import order_key
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer as it is cached: its bytes, who filled it, and whether another page follows."""
+
+    body: bytes
+    replica: str
+    more: bool = False
+
+
+class Source:
+    """One replicated service as the front end uses it: a pool to ask, and a cache that the
+    service's feed keeps coherent."""
+
+    def __init__(self, context: Context, client: Client, role: str) -> None:
+        config = context.config
+        self.role = role
+        self.client = client
+        self.settings = config.pool
+        self.pool = ReplicaPool(config.group(role), config.pool, context.clock)
+        timing = config.replication.timing
+        self.subscriber = CacheSubscriber(context.node.name, context.run, timing)
+        self.cache = Cache(self.subscriber, context.clock)
+        self.feed = FeedClient(
+            self.subscriber, config.group(role), context.token, context.clock, self._carry_out
+        )
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Drop(keys):
+                self.cache.drop(keys)
+            case Reset():
+                self.cache.reset()
+
+    async def ask(
+        self, path: str, item: dict[str, Any], attempt_s: float, deadline_s: float, handler: Handler
+    ) -> tuple[Answer, str]:
+        """The answer to one item, and the replica that gave it."""
+
+        async def attempt(node: NodeConfig) -> tuple[Answer, str]:
+            handler.note(f"Forwarding request to replica: {node.number}")
+            return await self.client.submit(node, path, item, attempt_s), node.name
+
+        return await self.pool.call(attempt, deadline_s)
+
+    async def read(self, item: dict[str, Any], handler: Handler) -> tuple[Answer, str]:
+        settings = self.settings
+        return await self.ask(
+            READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, handler
+        )
+
+
+class FrontEndService:
+    """One front end."""
+
+    prefix = "(?:/FrontEnd_service)?"
+    max_body_bytes = MAX_BODY_BYTES
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.client = Client(context.token)
+        self.local, self.default = (
+            Shelf(name, context.config.caches[name].entries, context.config.caches[name].ttl_s)
+            for name in ("local", "default")
+        )
+        self.catalog = Source(context, self.client, "catalog")
+        self.orders = Source(context, self.client, "order")
+        self._feeds: list[asyncio.Task[None]] = []
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("/info/([^/]+)", InfoHandler, PUBLIC),
+            Route("/search", SearchHandler, PUBLIC),
+            Route("/topics", TopicsHandler, PUBLIC),
+            Route("/purchase/([^/]+)", PurchaseHandler, PUBLIC),
+            Route("/orders/([^/]+)", OrderHandler, PUBLIC),
+            Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
+            *status.ROUTES,
+        )
+
+    @property
+    def sources(self) -> tuple[Source, Source]:
+        return self.catalog, self.orders
+
+    async def start(self) -> None:
+        self._feeds = [asyncio.create_task(source.feed.run()) for source in self.sources]
+
+    async def stop(self) -> None:
+        for source in self.sources:
+            source.feed.release()
+        for task in self._feeds:
+            task.cancel()
+        await asyncio.gather(*self._feeds, return_exceptions=True)
+        self.client.close()
+
+    def ready(self) -> None:
+        for source in self.sources:
+            if not source.subscriber.lease_valid(self.context.clock()):
+                raise Unavailable(f"no lease from the {source.role} group: nothing is cached")
+
+    def status(self) -> dict[str, Any]:
+        now = self.context.clock()
+        return {
+            "node": self.context.node.name,
+            "group": "frontend",
+            "shelves": {
+                shelf.name: {"entries": len(shelf), "of": shelf.entries}
+                for shelf in (self.local, self.default)
+            },
+            "sources": {
+                source.role: {
+                    "primary": source.feed.leader.name if source.feed.leader else None,
+                    "epoch": source.subscriber.epoch,
+                    "committed": source.subscriber.committed.seq,
+                    "lease_s": round(max(source.subscriber.lease_until - now, 0.0), 3),
+                    **asdict(source.cache.counters),
+                }
+                for source in self.sources
+            },
+        }
+
+
+class FrontEndHandler(Handler):
+    service: FrontEndService
+
+    async def show(
+        self,
+        source: Source,
+        shelf: Shelf,
+        key: str,
+        tags: frozenset[str] | None,
+        item: dict[str, Any],
+        words: str = "data is cached",
+    ) -> Page:
+        """The page for `key`, from the cache or from the next replica."""
+
+        async def fetch() -> tuple[Page, frozenset[str]]:
+            answer, replica = await source.read(item, self)
+            return self.page(answer, replica), self.shown(answer) if tags is None else tags
+
+        page: Page
+        page, verdict = await source.cache.read(shelf, key, tags, fetch)
+        # What was noted while fetching came first; the verdict leads the line.
+        self.notes.insert(0, words if verdict == HIT else "data is not cached")
+        self.set_header("X-Cache", verdict)
+        self.set_header("X-Replica", page.replica)
+        return page
+
+    def page(self, answer: Answer, replica: str) -> Page:
+        """An item's answer has one field, which is what callers see."""
+        [shown, *_] = answer.values()
+        return Page(render(shown), replica, answer.get("more", False))
+
+    def shown(self, answer: Answer) -> frozenset[str]:
+        """The keys that a search's answer shows (C5)."""
+        return frozenset({SEARCHES, *(info_key(book["id"]) for book in answer["books"])})
+
+
+class InfoHandler(FrontEndHandler):
+    async def get(self, book: str) -> None:
+        number = inputs.book_id(book)
+        key = info_key(number)
+        item = {"op": "info", "book": number}
+        service = self.service
+        page = await self.show(service.catalog, service.local, key, frozenset({key}), item)
+        self.finish(page.body)
+
+
+class SearchHandler(FrontEndHandler):
+    async def get(self) -> None:
+        search = search_query(self)
+        topic, limit, offset = search["topic"], search["limit"], search["offset"]
+        key = f"search_{limit}_{offset}_{topic}"
+        service, words = self.service, "Data retrieved from cache"
+        page = await self.show(service.catalog, service.local, key, None, search, words)
+        if page.more:
+            self.next_page(limit, offset, topic=topic)
+        self.finish(page.body)
+
+
+class TopicsHandler(FrontEndHandler):
+    async def get(self) -> None:
+        service, tags = self.service, frozenset({TOPICS})
+        page = await self.show(service.catalog, service.default, TOPICS, tags, {"op": "topics"})
+        self.finish(page.body)
+
+
+class OrderHandler(FrontEndHandler):
+    async def get(self, order: str) -> None:
+        order_id = inputs.order_id(order)
+        key = order_key(order_id)
+        item = {"op": "order", "order_id": order_id}
+        service = self.service
+        page = await self.show(service.orders, service.default, key, frozenset({key}), item)
+        self.finish(page.body)
+
+
+class PurchaseHandler(FrontEndHandler):
+    async def put(self, book: str) -> None:
+        item = purchase_item(self, book)
+        orders = self.service.orders
+        settings = orders.settings
+        answer, replica = await orders.ask(
+            PURCHASES_PATH, item, settings.write_attempt_s, settings.write_deadline_s, self
+        )
+        self.set_header("X-Replica", replica)
+        self.answer(purchased(answer))
+
+
+class InvalidateHandler(FrontEndHandler):
+    """For operators: the feed has done it already for every write."""
+
+    async def get(self, book: str) -> None:
+        key = info_key(inputs.book_id(book))
+        dropped = self.service.local.remove(key)
+        found = f"Cache entry for {key} invalidated."
+        self.answer({"message": found if dropped else f"No cache entry found for {key}."})

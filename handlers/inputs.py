@@ -1,0 +1,169 @@
+"""What comes in from outside, read strictly. Every refusal names what is wrong and where.
+
+Limits are those of the HTTP contract: an id is 1-18 digits without a leading zero, money and
+stock are integers from 0 to 10¹², a text is 1-500 characters in NFC without control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from bazar.errors import BadRequest
+
+MAX_AMOUNT = 10**12
+MAX_QUANTITY = 1000
+MAX_TEXT = 500
+MAX_TOPIC_QUERY = 200
+MAX_PAGE = 100
+MAX_OFFSET = 10**9
+
+_ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
+_ORDER_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+def book_id(text: str, place: str = "id") -> int:
+    """The id in a path: one spelling each, so that a book has one cache key."""
+    if not _ID.fullmatch(text):
+        raise BadRequest(f"{place}: {text[:40]!r} is not a number of 1 to 18 digits")
+    return int(text)
+
+
+def order_id(text: str) -> str:
+    if not _ORDER_ID.fullmatch(text):
+        raise BadRequest(f"order id: {text[:40]!r} is not 32 hexadecimal digits")
+    return text
+
+
+def idempotency_key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise BadRequest("Idempotency-Key: must be 1 to 200 visible ASCII characters")
+    return text
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object (RFC 8259), `{}` for none. Refuses what parsers read differently:
+    duplicate names, NaN, infinities, lone surrogates."""
+    if not body:
+        return {}
+    try:
+        plain = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+        json.dumps(plain, ensure_ascii=False).encode("utf-8")  # lone surrogates can't be
+    except UnicodeEncodeError:
+        raise BadRequest("body: holds a lone surrogate") from None
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"body: is not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise BadRequest("body: is nested too deeply") from None
+    except ValueError as error:
+        raise BadRequest(f"body: is not JSON: {error}") from None
+    if not isinstance(plain, dict):
+        raise BadRequest("body: must be a JSON object")
+    return plain
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:40]!r} is given twice")
+    return plain
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+def integer(value: Any, place: str, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadRequest(f"{place}: must be an integer")
+    if not low <= value <= high:
+        raise BadRequest(f"{place}: must be from {low} to {high}")
+    return value
+
+
+def text(value: Any, place: str, longest: int = MAX_TEXT) -> str:
+    """A text in NFC (Unicode normalization form C), without control characters."""
+    if not isinstance(value, str):
+        raise BadRequest(f"{place}: must be a text")
+    normal = unicodedata.normalize("NFC", value)
+    if not 1 <= len(normal) <= longest or not normal.strip():
+        raise BadRequest(f"{place}: must have 1 to {longest} characters")
+    for char in normal:
+        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp"):
+            raise BadRequest(f"{place}: holds the control character U+{ord(char):04X}")
+    return normal
+
+
+def _author(value: Any, place: str) -> str | None:
+    return None if value is None else text(value, place)
+
+
+def _amount(value: Any, place: str) -> int:
+    return integer(value, place, 0, MAX_AMOUNT)
+
+
+BOOK_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
+    "title": text,
+    "author": _author,
+    "topic": text,
+    "cost": _amount,
+    "count": _amount,
+}
+
+
+def only(plain: Mapping[str, Any], known: Mapping[str, Any] | set[str], place: str) -> None:
+    for name in plain:
+        if name not in known:
+            raise BadRequest(f"{place}: {name[:40]!r} is unknown; known are {', '.join(known)}")
+
+
+def book_changes(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an update: at least one."""
+    only(plain, BOOK_FIELDS, "body")
+    if not plain:
+        raise BadRequest(f"body: must name at least one of {', '.join(BOOK_FIELDS)}")
+    return {name: BOOK_FIELDS[name](value, name) for name, value in plain.items()}
+
+
+def new_book(plain: Any, place: str = "body") -> dict[str, Any]:
+    """A whole book; only `author` may be left out."""
+    if not isinstance(plain, dict):
+        raise BadRequest(f"{place}: must be a JSON object")
+    only(plain, BOOK_FIELDS, place)
+    given = {"author": None, **plain}
+    for name in BOOK_FIELDS:
+        if name not in given:
+            raise BadRequest(f"{place}: {name} is missing")
+    prefix = "" if place == "body" else f"{place}."
+    return {name: read(given[name], prefix + name) for name, read in BOOK_FIELDS.items()}
+
+
+def quantity(plain: Mapping[str, Any]) -> int:
+    """The optional body of a purchase."""
+    only(plain, {"quantity"}, "body")
+    return integer(plain.get("quantity", 1), "quantity", 1, MAX_QUANTITY)
+
+
+def number(value: str, place: str, low: int, high: int) -> int:
+    """An integer in a query."""
+    if not _ID.fullmatch(value):
+        raise BadRequest(f"{place}: {value[:40]!r} is not a number")
+    return integer(int(value), place, low, high)

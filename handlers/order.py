@@ -1,0 +1,197 @@
+"""The order service's paths: buying, and the orders that come of it (S2, S3)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from bazar.app import INTERNAL, PUBLIC, Context, Route
+from bazar.config import NodeConfig
+from bazar.errors import BadRequest, Conflict, NotFound, Unavailable, Unknown
+from bazar.pool import ReplicaPool
+from bazar.replication.node import Answer
+from handlers import inputs
+from handlers.base import Handler
+from handlers.replicated import WRITE_PATH, BatchHandler, ReplicatedService
+from storage.orders import OrderReader, Orders, order_cost, order_key
+
+log = logging.getLogger(__name__)
+
+PURCHASES_PATH = "/purchases"
+SALES_WAIT_MS = 500
+PROJECT_RETRY_S = 0.05
+MAX_LISTED = 500
+
+
+class OrderService(ReplicatedService):
+    """One order replica."""
+
+    prefix = "(?:/order_service2?)?"
+    model = Orders()
+    reader: OrderReader
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.settings = context.config.pool
+        self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
+        self._cursor = 0  # every sale up to here has its order, as far as this node has seen
+        self._cursor_moved = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("/purchase2?/([^/]+)", PurchaseHandler, PUBLIC),
+            Route("/orders/([^/]+)", OrderHandler, PUBLIC),
+            Route("/orders", OrdersHandler, INTERNAL),
+            Route(PURCHASES_PATH, BatchHandler, INTERNAL, {"method": self.purchase_item}),
+            *super().routes(),
+        )
+
+    async def start(self) -> None:
+        await super().start()
+        self.reader = OrderReader(self.store.database)
+        self._tasks = [
+            asyncio.create_task(self._watch_cursor()),
+            asyncio.create_task(self._project()),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().stop()
+
+    async def read(self, item: dict[str, Any]) -> Answer:
+        match item:
+            case {"op": "order", "order_id": str(order_id)}:
+                await self.replica.reading(frozenset({order_key(order_id)}))
+                order = await self.reader.order(order_id)
+                if order is None:
+                    raise NotFound(f"no order has the id {order_id}")
+                return {"order": order}
+        raise BadRequest(f"no such read: {str(item)[:100]}")
+
+    # --- selling (S3) ----------------------------------------------------------------------------
+
+    async def purchase_item(self, item: dict[str, Any]) -> Answer:
+        """One purchase of a front end's batch; it asks again by itself."""
+        return await self.purchase(item, self.settings.write_attempt_s)
+
+    async def purchase(self, item: dict[str, Any], deadline_s: float) -> Answer:
+        """Sell `lines` once for this `key`, and answer when its order is committed too."""
+        clock = self.context.clock
+        deadline = clock() + deadline_s
+        # A replica out of sync could not tell when the order is there: it refuses at once.
+        await self.replica.reading(frozenset())
+        sell = {"op": "sell", "key": item["key"], "lines": item["lines"]}
+
+        async def attempt(node: NodeConfig) -> Answer:
+            left_s = max(deadline - clock(), 0.01)
+            timeout_s = min(self.settings.read_attempt_s, left_s)
+            answer: Answer = await self.client.submit(node, WRITE_PATH, sell, timeout_s)
+            return answer
+
+        sale = await self.catalogs.call(attempt, deadline_s)
+        await self._ordered(sale["seq"], deadline - clock())
+        return {
+            "order_id": sale["order_id"],
+            "lines": sale["lines"],
+            "cost": order_cost(sale["lines"]),
+            "key": item["key"],
+            "replayed": sale.get("replayed", False),
+        }
+
+    async def _ordered(self, seq: int, timeout_s: float) -> None:
+        """Wait until the sale of entry `seq` has its order here. Raises Unknown."""
+        try:
+            async with asyncio.timeout(max(timeout_s, 0)):
+                while self._cursor < seq:
+                    await self._cursor_moved.wait()
+        except TimeoutError:
+            raise Unknown(f"sold, but its order is not committed in {timeout_s:.1f} s") from None
+
+    async def _watch_cursor(self) -> None:
+        while True:
+            seen = self.replica.core.committed.seq
+            cursor = await self.reader.cursor()
+            if cursor > self._cursor:
+                self._cursor = cursor
+                self._cursor_moved.set()
+                self._cursor_moved = asyncio.Event()
+            await self.replica.applied(seen + 1, SALES_WAIT_MS / 1000)
+
+    async def _project(self) -> None:
+        """S2: the one path on which sales become orders, recovery included."""
+        await self.replica.leading.wait()
+        while True:
+            try:
+                cursor = await self.reader.cursor()
+                sales = await self._sales_behind(cursor)
+                if sales:
+                    await self.write({"op": "project", "after": cursor, "sales": sales})
+            except Conflict:
+                pass  # this very batch came in on an earlier try
+            except (Unavailable, Unknown) as error:
+                log.info("%s cannot follow the sales: %s", self.context.node.name, error)
+                await asyncio.sleep(PROJECT_RETRY_S)
+
+    async def _sales_behind(self, cursor: int) -> list[dict[str, Any]]:
+        timeout_s = SALES_WAIT_MS / 1000 + self.settings.read_attempt_s
+        path = f"/sales?after={cursor}&wait_ms={SALES_WAIT_MS}"
+        answer = await self.catalogs.call(
+            lambda node: self.client.call(node, path, None, timeout_s),
+            self.settings.read_deadline_s,
+        )
+        sales: list[dict[str, Any]] = answer["sales"]
+        return sales
+
+
+def purchased(answer: Answer) -> Answer:
+    """What the buyer of one book is told."""
+    [line] = answer["lines"]
+    return {
+        "message": f"Purchased book {line['book']}",
+        "new_count": line["new_count"],
+        "order_id": answer["order_id"],
+        "quantity": line["quantity"],
+        "cost": answer["cost"],
+        "key": answer["key"],
+        "replayed": answer["replayed"],
+    }
+
+
+def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
+    """The purchase that a request asks for."""
+    key = handler.idempotency_key()
+    quantity = inputs.quantity(handler.json_body())
+    return {"key": key, "lines": [{"book": inputs.book_id(book), "quantity": quantity}]}
+
+
+class OrderServiceHandler(Handler):
+    service: OrderService
+    shows_replica = True
+
+
+class PurchaseHandler(OrderServiceHandler):
+    async def put(self, book: str) -> None:
+        item = purchase_item(self, book)
+        answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
+        self.answer(purchased(answer))
+
+
+class OrderHandler(OrderServiceHandler):
+    async def get(self, order: str) -> None:
+        found = await self.service.read({"op": "order", "order_id": inputs.order_id(order)})
+        self.answer(found["order"])
+
+
+class OrdersHandler(OrderServiceHandler):
+    """All orders, oldest first, behind the `seq` of the last one seen."""
+
+    async def get(self) -> None:
+        after = self.query_number("after", 0, 0, 10**17)
+        limit = self.query_number("limit", 100, 1, MAX_LISTED)
+        await self.service.replica.reading(None)
+        self.answer(await self.service.reader.orders(after, limit))

@@ -1,0 +1,35 @@
+"""How a node is: for load balancers, and for operators."""
+
+from __future__ import annotations
+
+from bazar.app import INTERNAL, PUBLIC, Route
+from handlers.base import Handler
+
+
+class HealthHandler(Handler):
+    """200 while the process answers at all."""
+
+    def get(self) -> None:
+        self.answer({"node": self.service.context.node.name, "healthy": True})
+
+
+class ReadyHandler(Handler):
+    """200 while the node serves linearizable reads by itself, else 503 with the reason."""
+
+    def get(self) -> None:
+        self.service.ready()
+        self.answer({"node": self.service.context.node.name, "ready": True})
+
+
+class StatusHandler(Handler):
+    """Everything `python -m bazar status` shows of this node."""
+
+    def get(self) -> None:
+        self.answer(self.service.status())
+
+
+ROUTES = (
+    Route("/healthz", HealthHandler, PUBLIC),
+    Route("/readyz", ReadyHandler, PUBLIC),
+    Route("/status", StatusHandler, INTERNAL),
+)

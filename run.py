@@ -1,0 +1,101 @@
+"""Serve Bazar: one node, the first node of each named role, or the whole cluster.
+
+python run.py                                  # every node of cluster.json, supervised
+python run.py --role catalog --port 8003       # one node
+python run.py --role frontend,catalog,order    # the first node of each, in one process
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bazar.app import Context, Server, cluster_token, prepare_data_dir, serve
+from bazar.config import Config, NodeConfig, load
+from bazar.errors import ConfigError
+from bazar.replication.arbiter import refuse_network_file_system
+from bazar.supervisor import Supervisor, die_with_parent
+from handlers import ROLES
+from handlers.base import NoRoute
+
+HERE = Path(__file__).resolve().parent
+CONFIG_ERROR, FATAL = 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 after an orderly stop, 2 if it could not start, 3 if it had to give up."""
+    flags = _flags(arguments)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname).1s %(message)s", level=logging.INFO, stream=sys.stderr
+    )
+    try:
+        config = load(flags.config, ROLES)
+        refuse_network_file_system(config.data_dir)
+        prepare_data_dir(config)
+        token = cluster_token(config)
+        if flags.role is None:
+            return asyncio.run(_supervise(config, flags.config))
+        nodes = _nodes(config, flags.role, flags.port)
+        return asyncio.run(_serve(config, nodes, token))
+    except ConfigError as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return CONFIG_ERROR
+
+
+def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n")[0])
+    parser.add_argument("--role", help=f"one or more of {', '.join(ROLES)}, with commas")
+    parser.add_argument("--port", type=int, help="which node of the role (with one role)")
+    parser.add_argument("--config", type=Path, default=HERE / "cluster.json")
+    flags = parser.parse_args(arguments)
+    if flags.port is not None and (flags.role is None or "," in flags.role):
+        parser.error("--port goes with a single --role")
+    return flags
+
+
+def _nodes(config: Config, roles: str, port: int | None) -> list[NodeConfig]:
+    wanted = [role.strip() for role in roles.split(",")]
+    for role in wanted:
+        if role not in ROLES:
+            raise ConfigError(f"--role {role}: is none of {', '.join(ROLES)}")
+    return [config.find(role, port) for role in dict.fromkeys(wanted)]
+
+
+async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int:
+    die_with_parent()
+    shutdown = _on_signals()
+    servers = [
+        Server(ROLES[node.role](Context(config, node, token, _give_up)), NoRoute) for node in nodes
+    ]
+    await serve(servers, shutdown)
+    return 0
+
+
+async def _supervise(config: Config, path: Path) -> int:
+    command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
+    supervisor = Supervisor(config, command, never_again=CONFIG_ERROR)
+    return await supervisor.run(_on_signals())
+
+
+def _on_signals() -> asyncio.Event:
+    shutdown = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
+    return shutdown
+
+
+def _give_up(reason: str) -> None:
+    """A node can't go on without breaking a promise: leave at once, letting go of every lock."""
+    logging.getLogger("bazar").critical("%s", reason)
+    logging.shutdown()
+    os._exit(FATAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

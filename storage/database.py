@@ -1,0 +1,79 @@
+"""One SQLite file: one connection that writes, a few that read, and migrations.
+
+WAL with synchronous=FULL: a commit is fsynced before it returns. Only the writer writes and
+checkpoints: SQLite before 3.51.3 can corrupt a WAL when two connections do at once. A reader sees
+the last commit and never an open transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from bazar.errors import ConfigError
+
+READERS = 2
+
+Row = Mapping[str, Any]
+
+
+class Database:
+    """Open with `await Database.open(...)`. Rows are read as `sqlite3.Row`."""
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection) -> None:
+        self.path = path
+        self.writer = writer
+        self._readers: list[aiosqlite.Connection] = []
+        self._turn = 0
+
+    @classmethod
+    async def open(cls, path: Path, migrations: Sequence[str]) -> Database:
+        """Open or make the file and bring its schema up to date. Raises ConfigError."""
+        try:
+            database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
+            await database.writer.execute("PRAGMA synchronous=FULL")
+            await database._migrate(migrations)
+            for _ in range(READERS):
+                database._readers.append(await database.connect_reader())
+        except sqlite3.Error as error:
+            raise ConfigError(f"{path}: cannot be opened: {error}") from error
+        return database
+
+    async def connect_reader(self) -> aiosqlite.Connection:
+        """One more connection that only reads."""
+        return await _connect(self.path, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0")
+
+    async def _migrate(self, migrations: Sequence[str]) -> None:
+        [[version]] = await self.writer.execute_fetchall("PRAGMA user_version")
+        if version > len(migrations):
+            raise ConfigError(
+                f"{self.path}: has schema {version}; this program knows {len(migrations)}"
+            )
+        for number, script in enumerate(migrations[version:], start=version + 1):
+            await self.writer.executescript(
+                f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT"
+            )
+
+    async def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
+        """All rows of one statement, as of the last commit."""
+        self._turn = (self._turn + 1) % len(self._readers)
+        return list(await self._readers[self._turn].execute_fetchall(sql, parameters))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(reader.close() for reader in self._readers))
+        await self.writer.close()
+
+
+async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:
+    # Cancelling an await does not cancel its SQL: transactions are begun and ended by hand, by one
+    # task at a time.
+    connection = await aiosqlite.connect(path, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    for pragma in pragmas:
+        await connection.execute(pragma)
+    return connection

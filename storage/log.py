@@ -1,0 +1,283 @@
+"""The replicated log and the state it leaves, in one SQLite file.
+
+What the rows mean is a `Model`'s business (catalog, orders); here they are row images: an effect
+is `{"put": {table: [row, …]}, "delete": {table: [key, …]}}`, and applying it twice is applying it
+once. Primary and follower write them by the same code, so that they end up with the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiosqlite
+
+from bazar.errors import Fatal
+from bazar.replication.effects import LogPage
+from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
+from bazar.replication.node import Operation, Outcome
+from storage.database import Database
+
+PAGE_ENTRIES = 500
+PAGE_BYTES = 1 << 20
+CHUNK_ROWS = 1000
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO meta VALUES ('committed_seq', 0), ('committed_digest', '');
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, keys TEXT NOT NULL, effects TEXT NOT NULL,
+    digest TEXT NOT NULL)
+"""
+
+
+class Model(Protocol):
+    """What one role replicates."""
+
+    tables: Mapping[str, str]
+    """Each table with its primary key, a single column; they hold the whole state."""
+
+    migrations: Sequence[str]
+
+    def seed(self) -> Sequence[Operation]:
+        """What a brand-new group begins with (T0)."""
+
+    async def execute(
+        self, connection: aiosqlite.Connection, operations: Sequence[Operation], first_seq: int
+    ) -> list[Outcome]:
+        """Decide `operations` in order, each seeing those before it. Reads only; each outcome
+        with a change takes the next seq from `first_seq`."""
+
+
+class ReplicatedStore:
+    """The `Store` that the replication driver works on. One task at a time writes."""
+
+    def __init__(self, database: Database, model: Model, store_id: str, log_entries: int) -> None:
+        self.database = database
+        self.model = model
+        self.store_id = store_id
+        self.committed = GENESIS
+        self.pending: list[Entry] = []
+        self._log_entries = log_entries
+        self._batch: tuple[Entry, ...] = ()  # of the open transaction
+        self._installing = False
+
+    @classmethod
+    async def open(cls, path: Path, model: Model, log_entries: int) -> ReplicatedStore:
+        """Open or make the file. Raises ConfigError, or Fatal if it contradicts itself."""
+        database = await Database.open(path, (SCHEMA, *model.migrations))
+        writer = database.writer
+        await writer.execute(
+            "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (secrets.token_hex(8),)
+        )
+        meta = {row["name"]: row["value"] for row in await database.read("SELECT * FROM meta")}
+        store = cls(database, model, meta["store_id"], log_entries)
+        store.committed = Mark(meta["committed_seq"], meta["committed_digest"])
+        behind = await database.read(
+            "SELECT * FROM log WHERE seq > ? ORDER BY seq", (store.committed.seq,)
+        )
+        for row in behind:
+            entry = _entry(row)
+            if not entry.extends(store.last):
+                raise Fatal(f"{path}: log entry {entry.seq} does not follow {store.last}")
+            store.pending.append(entry)
+        return store
+
+    @property
+    def last(self) -> Mark:
+        return tail_mark(self.committed, self.pending)
+
+    def seed(self) -> Sequence[Operation]:
+        return self.model.seed()
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    # --- the primary's batch ---------------------------------------------------------------------
+
+    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Open a transaction and decide `operations` in it."""
+        await self._begin()
+        return await self.model.execute(self.database.writer, operations, self.committed.seq + 1)
+
+    async def append(self, entries: tuple[Entry, ...]) -> None:
+        """Write the batch's entries and their effects into the open transaction."""
+        await self._append(entries)
+        await self._put(entries)
+        await self._commit_mark(entries[-1].mark)
+        self._batch = entries
+
+    async def rollback(self) -> None:
+        self._batch = ()
+        if self.database.writer.in_transaction:
+            await self.database.writer.execute("ROLLBACK")
+
+    # --- what effects ask ------------------------------------------------------------------------
+
+    async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
+        """Replace the log behind `after` by `entries`, fsynced."""
+        await self._begin()
+        await self.database.writer.execute("DELETE FROM log WHERE seq > ?", (after.seq,))
+        await self._append(entries)
+        await self.database.writer.execute("COMMIT")
+        self.pending = [entry for entry in self.pending if entry.seq <= after.seq]
+        self.pending += [entry for entry in entries if entry.seq > self.committed.seq]
+
+    async def apply(self, mark: Mark) -> None:
+        """Make everything up to `mark` the committed state, fsynced."""
+        if self._batch:
+            if self._batch[-1].mark != mark:
+                raise Fatal(f"asked to commit {mark}, but {self._batch[-1].mark} is executed")
+            await self.database.writer.execute("COMMIT")
+            self._batch = ()
+        elif mark.seq > self.committed.seq:
+            count = mark.seq - self.committed.seq
+            entries = self.pending[:count]
+            if tail_mark(self.committed, entries) != mark:
+                raise Fatal(f"asked to apply {mark}, but the log has {self.last}")
+            await self._begin()
+            await self._put(entries)
+            await self._commit_mark(mark)
+            await self.database.writer.execute("COMMIT")
+            del self.pending[:count]
+        else:
+            return
+        self.committed = mark
+
+    async def install(self, chunk: Snapshot) -> None:
+        """Take one chunk of a snapshot; the final one commits all of them at once (J3)."""
+        writer = self.database.writer
+        if chunk.first:
+            await self._begin()
+            self._installing = True
+            for table in ("log", *self.model.tables):
+                await writer.execute(f"DELETE FROM {table}")
+        elif not self._installing:
+            raise Fatal("a snapshot goes on that was not begun")
+        for table, rows in chunk.rows.items():
+            await self._put_rows(table, rows)
+        if chunk.final:
+            await self._commit_mark(chunk.mark)
+            await writer.execute("COMMIT")
+            self._installing = False
+            self.committed, self.pending = chunk.mark, []
+
+    async def read_log(self, after_seq: int) -> LogPage:
+        """The entries behind `after_seq`, up to a page."""
+        sums = "SUM(length(effects)) OVER (ORDER BY seq)"
+        page = "SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?"
+        rows = await self.database.read(
+            f"SELECT * FROM (SELECT *, {sums} AS bytes FROM ({page})) "
+            "WHERE bytes <= ? OR seq = ? ORDER BY seq",
+            (after_seq, PAGE_ENTRIES, PAGE_BYTES, after_seq + 1),
+        )
+        found = await self.database.read(
+            "SELECT digest, (SELECT MAX(seq) FROM log) AS newest FROM ("
+            "SELECT digest FROM log WHERE seq = ?1 UNION ALL SELECT d.value FROM meta d JOIN meta s"
+            " WHERE d.name = 'committed_digest' AND s.name = 'committed_seq' AND s.value = ?1)",
+            (after_seq,),
+        )
+        entries = tuple(_entry(row) for row in rows)
+        base = Mark(after_seq, found[0]["digest"]) if found else None
+        if after_seq == 0:
+            base = GENESIS
+        if entries and entries[0].seq != after_seq + 1:
+            return LogPage(None, (), end=False)  # compacted
+        newest = found[0]["newest"] if found else None
+        last_seq = entries[-1].seq if entries else after_seq
+        return LogPage(base, entries, end=newest is None or last_seq >= newest)
+
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """The committed state at one moment, in chunks."""
+        reader = await self.database.connect_reader()
+        try:
+            await reader.execute("BEGIN")
+            meta = {
+                r["name"]: r["value"] for r in await reader.execute_fetchall("SELECT * FROM meta")
+            }
+            mark = Mark(meta["committed_seq"], meta["committed_digest"])
+            first = True
+            for table, key in self.model.tables.items():
+                async for rows in _chunks(reader, table, key):
+                    yield Snapshot(mark, {table: rows}, first=first, final=False)
+                    first = False
+            yield Snapshot(mark, {}, first=first, final=True)
+        finally:
+            await reader.close()
+
+    # --- statements ------------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        if self.database.writer.in_transaction:
+            # A snapshot whose feed broke off; nothing of it is to stay.
+            await self.database.writer.execute("ROLLBACK")
+        self._installing = False
+        await self.database.writer.execute("BEGIN IMMEDIATE")
+
+    async def _append(self, entries: Iterable[Entry]) -> None:
+        await self.database.writer.executemany(
+            "INSERT INTO log (seq, epoch, keys, effects, digest) VALUES (?, ?, ?, ?, ?)",
+            [(e.seq, e.epoch, _json(e.keys), _json(e.effects), e.digest) for e in entries],
+        )
+
+    async def _commit_mark(self, mark: Mark) -> None:
+        writer = self.database.writer
+        await writer.executemany(
+            "UPDATE meta SET value = ? WHERE name = ?",
+            [(mark.seq, "committed_seq"), (mark.digest, "committed_digest")],
+        )
+        await writer.execute("DELETE FROM log WHERE seq <= ?", (mark.seq - self._log_entries,))
+
+    async def _put(self, entries: Iterable[Entry]) -> None:
+        """Write the last image of each row that `entries` touch."""
+        images: dict[str, dict[Any, Row | None]] = {}
+        for entry in entries:
+            for table, rows in entry.effects.get("put", {}).items():
+                key = self.model.tables[table]
+                images.setdefault(table, {}).update((row[key], row) for row in rows)
+            for table, keys in entry.effects.get("delete", {}).items():
+                images.setdefault(table, {}).update(dict.fromkeys(keys))
+        for table, by_key in images.items():
+            await self._put_rows(table, [row for row in by_key.values() if row is not None])
+            gone = [(key,) for key, row in by_key.items() if row is None]
+            if gone:
+                await self.database.writer.executemany(
+                    f"DELETE FROM {table} WHERE {self.model.tables[table]} = ?", gone
+                )
+
+    async def _put_rows(self, table: str, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        columns = list(rows[0])
+        key = self.model.tables[table]
+        sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
+        await self.database.writer.executemany(
+            f"INSERT INTO {table} ({', '.join(columns)}) "
+            f"VALUES ({', '.join('?' * len(columns))}) "
+            f"ON CONFLICT ({key}) DO UPDATE SET {sets}",
+            [[row[name] for name in columns] for row in rows],
+        )
+
+
+Row = Mapping[str, Any]
+
+
+async def _chunks(
+    reader: aiosqlite.Connection, table: str, key: str
+) -> AsyncIterator[list[dict[str, Any]]]:
+    cursor = await reader.execute(f"SELECT * FROM {table} ORDER BY {key}")
+    while rows := await cursor.fetchmany(CHUNK_ROWS):
+        yield [dict(row) for row in rows]
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    keys = tuple(json.loads(row["keys"]))
+    return Entry(row["seq"], row["epoch"], keys, json.loads(row["effects"]), row["digest"])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

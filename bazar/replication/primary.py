@@ -123,6 +123,7 @@ class Primary:
         self.stopped = False
         self._restarted = restarted
         self._taking_over = True
+        self._clean = False  # no lease of an earlier epoch can be running (T5)
         self._recording: Feed | str | None = "lead"
 
     @classmethod
@@ -148,10 +149,13 @@ class Primary:
         else:
             # A lease of the old epoch may just have been granted: until it is surely over, a
             # commit here could be missed by a reader who still trusts it. `clean` says none is.
-            wait_s = 0.0 if membership.clean else timing.surely_over_s(membership.lease_s)
-            longest_s = max(membership.lease_s if wait_s else 0.0, timing.lease_s)
+            # A restarted node waits all the same, for the others of its set (L4, J5).
+            skip = membership.clean and not restarted
+            wait_s = 0.0 if skip else timing.surely_over_s(membership.lease_s)
+            longest_s = max(0.0 if membership.clean else membership.lease_s, timing.lease_s)
             begun = Membership(membership.epoch + 1, membership.members, longest_s)
         primary = cls(me, begun, committed, pending, now + wait_s, timing, restarted=restarted)
+        primary._clean = membership is None or membership.clean
         return primary, [Record(begun)]
 
     def __repr__(self) -> str:
@@ -211,7 +215,9 @@ class Primary:
 
     def _try_commit(self, now: float) -> list[Effect]:
         """R3: commit once everybody who may still answer reads has acknowledged."""
-        if self.phase is not Phase.PREPARED or self._recording or now < self.not_before:
+        if self.phase is not Phase.PREPARED or self._recording or self.stopped:
+            return []
+        if now < self.not_before:
             return []
         joined = [feed for feed in self.feeds.values() if feed.joined]
         acked = [feed for feed in joined if feed.acked == self.tail]
@@ -327,6 +333,10 @@ class Primary:
         self.feeds.pop(feed.id, None)
         return [Close(feed.id, reason)]
 
+    def _all_joined(self) -> bool:
+        joined = {feed.member for feed in self.feeds.values() if feed.joined}
+        return self.membership.members <= joined | {self.me}
+
     @property
     def _boundary(self) -> bool:
         """J1, J4, J6: subscribers join between batches, or while a takeover waits (T3)."""
@@ -339,6 +349,8 @@ class Primary:
         for feed in list(self.feeds.values()):
             if not feed.joined:
                 effects += self._advance(feed, now)
+        if self._clean and self._recording != "lead" and self._all_joined():
+            self.not_before = min(self.not_before, now)  # it waited for them only
         effects += self._try_commit(now)
         return effects + self._try_retire(now)
 
@@ -373,8 +385,11 @@ class Primary:
 
     def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
-        feed.page, feed.welcomed = None, True
-        theirs = feed.hello.committed
+        feed.page, theirs = None, feed.hello.committed
+        if page.base is None and self.committed.seq < theirs.seq <= self.tail.seq:
+            # Read before the tail that another member offered was on our disk (T3).
+            return [ReadLog(feed.id, theirs.seq)]
+        feed.welcomed = True
         if page.base != theirs:
             ahead = theirs.seq > self.tail.seq
             differs = page.base is not None and page.base.digest != theirs.digest
@@ -403,7 +418,8 @@ class Primary:
     def _join(self, feed: Feed, now: float) -> list[Effect]:
         """J4: durable up to our tail and in the set: from here on its acks count."""
         feed.joined, feed.near, feed.hold_until = True, False, None
-        return self._grant(feed, now)
+        # What was committed while its acknowledgement was under way, nobody has told it yet.
+        return [Send(feed.id, Commit(self.committed)), *self._grant(feed, now)]
 
     def _join_cache(self, feed: Feed, now: float) -> list[Effect]:
         """J6: it starts empty, and is told of all that is pending before its first lease."""
@@ -435,10 +451,8 @@ class Primary:
         """
         if self.stopped or self._recording == "lead":
             raise Unavailable(f"{self.me.node} is not primary yet")
-        if self._restarted and now < self.not_before:
-            joined = {feed.member for feed in self.feeds.values() if feed.joined}
-            if not self.membership.members <= joined | {self.me}:
-                raise Unavailable(f"{self.me.node} waits for the members of its set")
+        if self._restarted and now < self.not_before and not self._all_joined():
+            raise Unavailable(f"{self.me.node} waits for the members of its set")
         return touched_seq(self.pending, tags) if self._taking_over else 0
 
     # --- taking over and handing over (T2-T5) ----------------------------------------------------

@@ -56,6 +56,7 @@ class Subscriber:
         self.committed = GENESIS
         self.pending: list[Entry] = []
         self.lease_until = -inf
+        self.followed = False  # it has been granted a lease: its log was whole in this run (L4)
         self._asked: dict[int, float] = {}  # renew number -> when it was sent
         self._number = 0
         self._renew_at = -inf
@@ -75,6 +76,9 @@ class Subscriber:
     def connected(self, feed: int, now: float) -> list[Effect]:
         """A connection to somebody who may be the primary is open: say hello."""
         self.feed, self.welcomed = feed, False
+        return self._greet(feed, now)
+
+    def _greet(self, feed: int, now: float) -> list[Effect]:
         hello = Hello(
             WIRE_VERSION,
             self.kind,
@@ -171,6 +175,7 @@ class Subscriber:
         if grant.epoch == self.epoch and asked_at is not None:
             # From the moment it was asked, not answered: the answer may have been long on its way.
             self.lease_until = max(self.lease_until, asked_at + grant.lease_s)
+            self.followed = True
         return []
 
     def release(self) -> list[Effect]:
@@ -213,10 +218,24 @@ class ReplicaSubscriber(Subscriber):
         self._durable = self.last
         self._agreed = committed  # how far our log is known to be the primary's
         self._owes = False
+        self._writing = 0  # effects for the disk that are not yet reported
+        self._greeted = False
 
     def connected(self, feed: int, now: float) -> list[Effect]:
+        # J1: a hello waits until all that the last feed left is on disk. It would name a state
+        # that is about to change, and what answers it would be written behind things unforeseen:
+        # a commit, a final chunk, or entries of another primary, whose `stored` looks like ours.
+        self.feed, self.welcomed, self._greeted = feed, False, False
+        return [] if self._writing else self._greet(feed, now)
+
+    def _greet(self, feed: int, now: float) -> list[Effect]:
+        self._greeted = True
         self._agreed, self._owes = self.committed, False
-        return super().connected(feed, now)
+        return super()._greet(feed, now)
+
+    def _write(self, effect: Persist | Apply | Install) -> list[Effect]:
+        self._writing += 1
+        return [effect]
 
     def _joining(self, welcome: Welcome) -> list[Effect]:
         beyond = [entry for entry in self.pending if entry.seq > welcome.tail.seq]
@@ -225,9 +244,8 @@ class ReplicaSubscriber(Subscriber):
         if not welcome.adopting:
             # J2: nobody has acknowledged these to a client, or the primary would have them.
             return self._replace(len(self.pending) - len(beyond), ())
-        durable = tuple(entry for entry in beyond if entry.seq <= self._durable.seq)
-        if durable and self._position(welcome.tail) is not None and self.feed is not None:
-            return [Send(self.feed, Tail(durable))]
+        if self._position(welcome.tail) is not None and self.feed is not None:
+            return [Send(self.feed, Tail(tuple(beyond)))]
         return []
 
     def _replace(self, kept: int, entries: tuple[Entry, ...]) -> list[Effect]:
@@ -236,7 +254,7 @@ class ReplicaSubscriber(Subscriber):
         self.pending[kept:] = entries
         if self._durable.seq > after.seq:
             self._durable = after
-        return [Persist(after, entries)]
+        return self._write(Persist(after, entries))
 
     def _prepared(self, entries: Sequence[Entry]) -> list[Effect]:
         news: list[Entry] = []
@@ -271,18 +289,18 @@ class ReplicaSubscriber(Subscriber):
         position = self._position(mark)
         if position is None:
             return self._hello_anew(f"commit {mark} is not on our log")
-        return [Apply(mark)] if position else []
+        return self._write(Apply(mark)) if position else []
 
     def _installing(self, chunk: Snapshot) -> list[Effect]:
         if chunk.first:
+            # What we hold stays as it is, for a successor too, until the final chunk replaces it.
             self.lease_until = -inf
             self._asked.clear()
-            self.pending.clear()
-            self._durable = self.committed
-        return [Install(chunk)]
+        return self._write(Install(chunk))
 
-    def stored(self, effect: Persist | Apply | Install) -> list[Effect]:
+    def stored(self, effect: Persist | Apply | Install, now: float) -> list[Effect]:
         """The driver has carried `effect` out, durably, in the order they were returned."""
+        self._writing -= 1
         match effect:
             case Persist(after, entries):
                 mark = tail_mark(after, entries)
@@ -294,12 +312,12 @@ class ReplicaSubscriber(Subscriber):
                 if done:
                     del self.pending[:done]
                     self.committed = mark
-            case Install(chunk):
-                if not chunk.final:
-                    return []
+            case Install(chunk) if chunk.final:
                 self.committed = self._durable = self._agreed = chunk.mark
                 self.pending.clear()
                 self._owes = True
+        if self.feed is not None and not self._greeted:
+            return [] if self._writing else self._greet(self.feed, now)
         return self._acknowledge()
 
     def read(self, tags: frozenset[str] | None, now: float) -> int:

@@ -1,0 +1,118 @@
+"""A replica's disk: one database file of which only whole, fsynced transactions survive.
+
+The content is an immutable `Image`; a transaction replaces it by another. So a crash keeps the
+image, a reader holds on to the one it began with, and a WAL that loses its last transactions goes
+back to an earlier one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from bazar.replication.effects import LogPage, Persist
+from bazar.replication.messages import GENESIS, Entry, Mark
+from tests.simulation.world import Violation
+
+State = dict[str, Any]
+
+VERSIONS_KEPT = 5
+
+
+class Image(NamedTuple):
+    """One state of the file: a log that goes on from `base`, and rows as of `committed`."""
+
+    base: Mark
+    log: tuple[Entry, ...]
+    committed: Mark
+    state: State
+
+    @property
+    def pending(self) -> tuple[Entry, ...]:
+        return self.log[self.committed.seq - self.base.seq :]
+
+    @property
+    def last_seq(self) -> int:
+        return self.base.seq + len(self.log)
+
+    def mark_at(self, seq: int) -> Mark | None:
+        index = seq - self.base.seq
+        if index == 0:
+            return self.base
+        return self.log[index - 1].mark if 0 < index <= len(self.log) else None
+
+    def page(self, after_seq: int, limit: int) -> LogPage:
+        """What `ReadLog` asks for."""
+        base = self.mark_at(after_seq)
+        if base is None:
+            return LogPage(None, (), False)
+        first = after_seq - self.base.seq
+        entries = self.log[first : first + limit]
+        return LogPage(base, entries, first + len(entries) == len(self.log))
+
+    def persisted(self, effect: Persist) -> Image:
+        """The log ends at `after` and goes on with the new entries."""
+        after = effect.after
+        if after.seq < self.committed.seq or self.mark_at(after.seq) != after:
+            raise Violation(f"{effect!r} does not fit a log committed to {self.committed}")
+        log = self.log[: after.seq - self.base.seq] + effect.entries
+        return self._replace(log=log)
+
+    def applied(self, mark: Mark, keep: int) -> Image:
+        """Pending entries up to `mark` become the committed state; then the log is compacted."""
+        if self.mark_at(mark.seq) != mark or mark.seq < self.committed.seq:
+            raise Violation(f"apply {mark}: not on a log committed to {self.committed}")
+        first, last = self.committed.seq - self.base.seq, mark.seq - self.base.seq
+        state = dict(self.state)
+        for entry in self.log[first:last]:
+            state.update(entry.effects)
+        spare = last - keep
+        if spare <= 0:
+            return Image(self.base, self.log, mark, state)
+        return Image(self.log[spare - 1].mark, self.log[spare:], mark, state)
+
+
+EMPTY = Image(GENESIS, (), GENESIS, {})
+
+
+class Disk:
+    """The file, and what may be wrong with the device under it."""
+
+    def __init__(self, name: str, keep: int) -> None:
+        self.name = name
+        self.keep = keep
+        self.image = EMPTY
+        self.slow = False
+        self.full = False
+        self.lost_seq = 0  # it has lost what was fsynced, up to this entry, and not yet got it back
+        self._made = 0
+        self._versions: list[Image] = []
+        self.store = ""
+        self.wipe()
+
+    def wipe(self) -> None:
+        """A new, empty file: somebody else's, as far as anybody's membership goes."""
+        self._made += 1
+        self.store = f"{self.name}/{self._made}"
+        self.image = EMPTY
+        self.lost_seq = 0
+        self._versions.clear()
+
+    def write(self, image: Image) -> None:
+        self._versions.append(self.image)
+        if len(self._versions) > VERSIONS_KEPT:
+            del self._versions[0]
+        self.image = image
+
+    def damage(self, transactions: int) -> bool:
+        """The last `transactions` vanish from the WAL. Whether there were any."""
+        lost = self._versions[-transactions:]
+        if not lost:
+            return False
+        self.lost_seq = max(self.lost_seq, self.image.last_seq)
+        self.image = lost[0]
+        del self._versions[-transactions:]
+        return True
+
+    @property
+    def damaged(self) -> bool:
+        return self.lost_seq > 0

@@ -1,0 +1,176 @@
+"""What goes wrong, and when it is over."""
+
+from __future__ import annotations
+
+from tests.simulation.world import Connection, Group, Node, World
+
+
+class Faults:
+    """Picks a fault and a victim every now and then, until it is told to stop."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.rng = world.rng
+        self.kinds = list(world.profile.faults)
+        self.weights = list(world.profile.faults.values())
+        self.over = False
+        self._next()
+
+    def _next(self) -> None:
+        delay_s = self.world.profile.fault_every_s * 2.0 * self.world.random()
+        self.world.after(delay_s, None, self._strike)
+
+    def _strike(self) -> None:
+        if self.over:
+            return
+        self._next()
+        kind = self.rng.choices(self.kinds, self.weights)[0]
+        group = self.world.groups[0]
+        if len(self.world.groups) > 1 and self.rng.random() < 0.4:
+            group = self.world.groups[1]
+        node = group.nodes[self.rng.randrange(len(group.nodes))]
+        getattr(self, kind)(node)
+
+    # --- faults ----------------------------------------------------------------------------------
+
+    def crash(self, node: Node) -> None:
+        if node.process is not None:
+            node.process.die("killed")
+            self._start_again(node)
+
+    def pause(self, node: Node) -> None:
+        if node.process is not None and not node.process.paused:
+            longest_s = self.rng.choice((0.05, 0.5, 2.5))
+            node.process.pause(longest_s * self.rng.random())
+
+    def terminate(self, node: Node) -> None:
+        process = node.process
+        if process is not None and not process.paused:
+            process.terminate()
+            self._start_again(node)
+
+    def lose(self, node: Node) -> None:
+        connection = self._some_connection(node)
+        if connection is not None:
+            self.world.say("network", f"loses [{connection.id}]")
+            late_s = self.world.profile.late_s
+            connection.lose((late_s * self.rng.random(), late_s * self.rng.random()))
+
+    def stall(self, node: Node) -> None:
+        connection = self._some_connection(node)
+        if connection is not None:
+            to, for_s = self.rng.randrange(2), 2.0 * self.rng.random()
+            self.world.say(
+                "network", f"[{connection.id}] to {connection.ends[to].name} takes {for_s:.2f} s"
+            )
+            connection.stall(to, for_s)
+
+    def isolate(self, node: Node) -> None:
+        if node.isolated:
+            return
+        self.world.say(node.name, "is isolated")
+        node.isolated = True
+        process = node.process
+        for connection in list(process.connections.values()) if process is not None else []:
+            connection.lose((0.3 * self.rng.random(), 0.3 * self.rng.random()))
+        self.world.after(1.5 * self.rng.random(), None, self._rejoin, node)
+
+    def slow_disk(self, node: Node) -> None:
+        if node.disk is not None:
+            self.world.say(node.name, "its disk is slow")
+            node.disk.slow = True
+            self.world.after(2.0 * self.rng.random(), None, self._heal_disk, node)
+
+    def full_disk(self, node: Node) -> None:
+        if node.disk is not None:
+            self.world.say(node.name, "its disk is full")
+            node.disk.full = True
+            self.world.after(1.5 * self.rng.random(), None, self._heal_disk, node)
+
+    def damage(self, node: Node) -> None:
+        """A crash, and the WAL loses its last transactions while the node is down (J5)."""
+        if node.process is None or node.disk is None or not self._others_are_whole(node):
+            return
+        node.process.die("killed")
+        if node.disk.damage(1 + self.rng.randrange(3)):
+            self.world.say(node.name, f"its WAL is back at {node.disk.image.committed}")
+            node.group.truth.check_member(node.disk, node.name)
+        self._start_again(node)
+
+    def wipe(self, node: Node) -> None:
+        """A crash, and the node returns with an empty disk."""
+        if node.process is None or node.disk is None or not self._others_are_whole(node):
+            return
+        node.process.die("killed")
+        self.world.say(node.name, "its disk is empty")
+        node.disk.wipe()
+        self._start_again(node)
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    def _some_connection(self, node: Node) -> Connection | None:
+        process = node.process
+        if process is None or not process.connections:
+            return None
+        connections = list(process.connections.values())
+        return connections[self.rng.randrange(len(connections))]
+
+    def _others_are_whole(self, node: Node) -> bool:
+        """Whether another member's process runs on an undamaged disk: then nothing is lost."""
+        group: Group = node.group
+        membership = group.arbiter.membership
+        if membership is None:
+            return False
+        stores = {member.store for member in membership.members}
+        return any(
+            other is not node
+            and other.process is not None
+            and other.disk is not None
+            and not other.disk.damaged
+            and other.disk.store in stores
+            for other in group.replicas
+        )
+
+    def _start_again(self, node: Node) -> None:
+        down_s = self.rng.choice((0.05, 0.3, 1.5)) * self.rng.random()
+        self.world.after(0.1 + down_s, None, self._start, node)
+
+    def _start(self, node: Node) -> None:
+        if node.process is None and not (self.over and node.disk is not None and node.disk.full):
+            self.world.start(node)
+
+    def _rejoin(self, node: Node) -> None:
+        if node.isolated:
+            self.world.say(node.name, "is reachable again")
+            node.isolated = False
+
+    def _heal_disk(self, node: Node) -> None:
+        if node.disk is not None:
+            node.disk.slow = node.disk.full = False
+
+    # --- the supervisor, and the end of all faults -----------------------------------------------
+
+    def supervise(self) -> None:
+        """Whoever has stopped by itself is started again."""
+        for group in self.world.groups:
+            for node in group.nodes:
+                if node.process is None and self.world.profile.chance(0.3):
+                    self.world.start(node)
+        self.world.after(0.3, None, self.supervise)
+
+    def stop(self) -> None:
+        self.over = True
+        world = self.world
+        world.say("network", "no more faults")
+        world.profile.calm = True
+        for group in world.groups:
+            for node in group.nodes:
+                self._rejoin(node)
+                self._heal_disk(node)
+                if node.process is None:
+                    world.start(node)
+                    continue
+                node.process.resume()
+                for connection in list(node.process.connections.values()):
+                    if max(connection.arrival) > world.now + 0.1:
+                        connection.lose((0.05, 0.05))

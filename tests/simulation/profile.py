@@ -1,0 +1,90 @@
+"""What one seed draws about its world: how slow, how lossy, how many, which faults.
+
+Each seed turns on some of the faults only ("swarm testing", Groce et al., 2012): a world with every
+fault at once is often too broken to reach the interesting states.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from bazar.replication.timing import Timing
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Node
+
+FAULTS = {
+    "crash": 3.0,
+    "pause": 3.0,
+    "lose": 2.0,
+    "stall": 2.0,
+    "isolate": 1.0,
+    "terminate": 1.5,
+    "slow_disk": 1.0,
+    "full_disk": 0.7,
+    "damage": 1.0,
+    "wipe": 0.7,
+}
+
+
+class Profile:
+    """The constants of one seed, and its delays."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self.random = rng.random
+        self.calm = False
+        self.faults = {
+            name: weight for name, weight in FAULTS.items() if rng.random() < 0.55
+        } or dict(FAULTS)
+        self.fault_every_s = rng.choice((0.2, 0.4, 0.8))
+        self.catalogs = rng.choice((2, 2, 2, 3, 3, 1))
+        self.caches = rng.choice((0, 1, 1, 2))
+        self.orders = rng.choice((0, 0, 0, 2))
+        self.late_start = rng.random() < 0.2
+        self.books = rng.choice((1, 2, 3))
+        self.stock = rng.choice((2, 6, 30))
+        self.log_entries = rng.choice((2, 6, 1000, 1000))
+        self.page_entries = rng.choice((1, 3, 100))
+        self.batch_size = rng.choice((1, 3, 8))
+        self.chunk_rows = rng.choice((2, 5, 50))
+        self.encodes = rng.random() < 0.05
+        self.loss = rng.choice((0.0, 0.0, 0.02))
+        self.late_s = rng.choice((0.1, 1.0, 3.0))
+        self.spikes = rng.choice((0.0, 0.01, 0.05))
+        self.spike_s = rng.choice((0.1, 0.6, 1.5))
+        self.network_s = rng.choice((0.004, 0.02, 0.05))
+        self.disk_s = rng.choice((0.004, 0.02, 0.05))
+        self.think_s = rng.choice((0.02, 0.05, 0.15))
+        self.leases_differ = rng.random() < 0.15
+        self.shelf_entries = rng.choice((1, 3, 10))
+        self.ttl_s = rng.choice((0.2, 5.0))
+
+    def timing_of(self, name: str) -> Timing:
+        lease_s = self.rng.choice((0.6, 1.0, 1.6)) if self.leases_differ else 1.0
+        return Timing(lease_s=lease_s, ack_timeout_s=0.3)
+
+    def clock_rate(self) -> float:
+        # Two clocks differ by less than 1 % (L1).
+        return 1.0 + self.rng.choice((-0.0049, 0.0, 0.0049))
+
+    def chance(self, probability: float) -> bool:
+        return self.random() < probability
+
+    def delay(self) -> float:
+        """How long one message travels."""
+        delay_s = 0.0005 + self.network_s * self.random() ** 3
+        if self.spikes and not self.calm and self.random() < self.spikes:
+            delay_s += self.spike_s * self.random()
+        return delay_s
+
+    def disk_delay(self, slow: bool) -> float:
+        delay_s = 0.001 + self.disk_s * self.random() ** 3
+        if slow and not self.calm:
+            delay_s += self.random() * 0.8
+        return delay_s
+
+    def loses(self, node: Node) -> bool:
+        """Whether one request or answer between a client and a node is lost."""
+        return not self.calm and (node.isolated or (self.loss > 0 and self.random() < self.loss))

@@ -64,7 +64,7 @@ def _nodes(config: Config, roles: str, port: int | None) -> list[NodeConfig]:
     for role in wanted:
         if role not in ROLES:
             raise ConfigError(f"--role {role}: is none of {', '.join(ROLES)}")
-    return [config.find(role, port) for role in dict.fromkeys(wanted)]
+    return [config.find(role, port) for role in ROLES if role in wanted]
 
 
 async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int:
@@ -79,7 +79,7 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
 
 async def _supervise(config: Config, path: Path) -> int:
     command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
-    supervisor = Supervisor(config, command, never_again=CONFIG_ERROR)
+    supervisor = Supervisor(config, command, never_again=CONFIG_ERROR, stop_order=tuple(ROLES))
     return await supervisor.run(_on_signals())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -29,7 +30,8 @@ MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
 MAX_INTERNAL_BODY_BYTES = 16 << 20
 SLOW_CLIENT_S = 10.0
-STOP_S = 10.0
+DRAIN_S = 5.0
+STOP_S = 12.0
 TOKEN_VARIABLE = "BAZAR_TOKEN"
 
 
@@ -43,6 +45,31 @@ class Route:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+class Activity:
+    """The requests under way at one node, so that it can leave without losing one."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._requests: set[RequestHandler] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self, request: RequestHandler) -> None:
+        self._requests.add(request)
+        self._idle.clear()
+
+    def leave(self, request: RequestHandler) -> None:
+        self._requests.discard(request)
+        if not self._requests:
+            self._idle.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for what is under way; what comes now is told to go elsewhere."""
+        self.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a service is made of. `on_fatal` ends the process."""
@@ -53,6 +80,7 @@ class Context:
     on_fatal: Callable[[str], None]
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
+    activity: Activity = field(default_factory=Activity)
 
 
 class Service(Protocol):
@@ -65,7 +93,9 @@ class Service(Protocol):
 
     def routes(self) -> Sequence[Route]: ...
     async def start(self) -> None: ...
-    async def stop(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Leave the cluster; no request is under way any more."""
 
     def ready(self) -> None:
         """Raises Unavailable while this node is not fit to serve."""
@@ -116,6 +146,7 @@ class Server:
     async def stop(self) -> None:
         """Leave in order, within a bound."""
         self.http.stop()
+        await self.service.context.activity.drain(DRAIN_S)
         await self.service.stop()
         await self.http.close_all_connections()
 
@@ -178,7 +209,7 @@ def _make_token(path: Path) -> None:
 
 
 async def serve(servers: Sequence[Server], shutdown: asyncio.Event) -> None:
-    """Run `servers` until `shutdown`, then stop them, the front ends first."""
+    """Run `servers` until `shutdown`, then stop them in this order."""
     sockets = [listen(server.service.context.node) for server in servers]
     try:
         await asyncio.gather(

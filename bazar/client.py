@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pycurl
-from tornado.curl_httpclient import CurlAsyncHTTPClient
+from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
 from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
@@ -112,6 +112,7 @@ class Client:
             "Expect": "",
         }
         self._batchers: dict[tuple[str, str], Batcher] = {}
+        self._under_way = 0
 
     async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
         """One item's result from `path` at `node`; what goes the same way travels together.
@@ -138,10 +139,17 @@ class Client:
             request_timeout=timeout_s,
             follow_redirects=False,
         )
-        response = await self._http.fetch(request, raise_error=False)
-        if response.code == 599:  # Tornado's word for: no HTTP answer came
-            never_sent = getattr(response.error, "errno", None) in NEVER_SENT
-            raise (Unavailable if never_sent else Unknown)(f"{node.name}: {response.error}")
+        self._under_way += 1
+        try:
+            response = await self._http.fetch(request, raise_error=False)
+        except CurlError as error:
+            never_sent = error.errno in NEVER_SENT
+            raise (Unavailable if never_sent else Unknown)(f"{node.name}: {error}") from error
+        except asyncio.CancelledError:
+            self._under_way += 1  # the transfer goes on without us
+            raise
+        finally:
+            self._under_way -= 1
         try:
             answer = json.loads(response.body)
             if response.code >= 400:
@@ -151,7 +159,10 @@ class Client:
         return answer
 
     def close(self) -> None:
-        self._http.close()
+        # Tornado's curl client can't be closed under a transfer: its timer fires into what is
+        # gone. One that was left behind ends with the process.
+        if not self._under_way:
+            self._http.close()
 
 
 def _result(plain: Any) -> Any:

@@ -47,12 +47,15 @@ class Child:
 
 class Supervisor:
     """`command` plus `--role R --port N` starts a node; exit code `never_again` means that a
-    restart can't help."""
+    restart can't help. Roles stop one after the other, in `stop_order`."""
 
-    def __init__(self, config: Config, command: Sequence[str], never_again: int) -> None:
+    def __init__(
+        self, config: Config, command: Sequence[str], never_again: int, stop_order: Sequence[str]
+    ) -> None:
         self._config = config
         self._command = list(command)
         self._never_again = never_again
+        self._stop_order = stop_order
         self._children = [Child(node) for node in config.nodes.values()]
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -109,8 +112,7 @@ class Supervisor:
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     async def _stop_all(self) -> None:
-        """The callers before the called: nobody loses a request that is under way."""
-        for role in ("frontend", "order", "catalog"):
+        for role in self._stop_order:
             group = [child for child in self._children if child.node.role == role]
             await asyncio.gather(*(self._stop(child) for child in group))
 

@@ -23,6 +23,7 @@ from bazar.errors import (
     NotFound,
     TooLarge,
     Unauthorized,
+    Unavailable,
     UnsupportedMediaType,
 )
 from handlers import inputs
@@ -64,8 +65,14 @@ class Handler(RequestHandler):
         self.set_header("X-Request-Id", self.request_id)
 
     def prepare(self) -> Awaitable[None] | None:
+        activity = self.service.context.activity
+        activity.enter(self)
+        if activity.draining:
+            self.set_header("Connection", "close")
         if self.access == INTERNAL:
             self._check_token()
+            if activity.draining:
+                raise Unavailable(f"{self.service.context.node.name} is about to stop")
         if len(self.request.body) > self.max_body_bytes:
             raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
         if self.request.body:
@@ -155,6 +162,7 @@ class Handler(RequestHandler):
         self.notes.append(words)
 
     def on_finish(self) -> None:
+        self.service.context.activity.leave(self)
         access_log.log(
             self.log_level,
             "%s %s %s %s %d %.1f ms%s",

@@ -25,6 +25,7 @@ class FeedHandler(WebSocketHandler, Handler):
         # Without it Nagle and delayed acknowledgements cost 40 ms a message.
         self.set_nodelay(True)
         self.feed = self.service.replica.open_feed(self)
+        self.service.context.activity.leave(self)  # a feed stays, and is no request
 
     def on_message(self, message: str | bytes) -> None:
         if self.feed is not None:
@@ -35,4 +36,4 @@ class FeedHandler(WebSocketHandler, Handler):
             self.service.replica.feed_closed(self.feed)
 
     def on_finish(self) -> None:
-        pass  # a feed is no request
+        self.service.context.activity.leave(self)

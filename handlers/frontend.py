@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed import FeedClient
 from bazar.replication.node import Answer
 from bazar.replication.subscriber import CacheSubscriber
+from bazar.tasks import Tasks
 from handlers import inputs, status
 from handlers.base import Handler, render
 from handlers.catalog import search_query
@@ -92,7 +92,7 @@ class FrontEndService:
         )
         self.catalog = Source(context, self.client, "catalog")
         self.orders = Source(context, self.client, "order")
-        self._feeds: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(context.on_fatal)
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -110,14 +110,13 @@ class FrontEndService:
         return self.catalog, self.orders
 
     async def start(self) -> None:
-        self._feeds = [asyncio.create_task(source.feed.run()) for source in self.sources]
+        for source in self.sources:
+            self._tasks.spawn(source.feed.run())
 
     async def stop(self) -> None:
         for source in self.sources:
             source.feed.release()
-        for task in self._feeds:
-            task.cancel()
-        await asyncio.gather(*self._feeds, return_exceptions=True)
+        await self._tasks.close()
         self.client.close()
 
     def ready(self) -> None:

@@ -12,6 +12,7 @@ from bazar.config import NodeConfig
 from bazar.errors import BadRequest, Conflict, NotFound, Unavailable, Unknown
 from bazar.pool import ReplicaPool
 from bazar.replication.node import Answer
+from bazar.tasks import Tasks
 from handlers import inputs
 from handlers.base import Handler
 from handlers.replicated import WRITE_PATH, BatchHandler, ReplicatedService
@@ -38,7 +39,7 @@ class OrderService(ReplicatedService):
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
         self._cursor = 0  # every sale up to here has its order, as far as this node has seen
         self._cursor_moved = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(context.on_fatal)
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -52,15 +53,11 @@ class OrderService(ReplicatedService):
     async def start(self) -> None:
         await super().start()
         self.reader = OrderReader(self.store.database)
-        self._tasks = [
-            asyncio.create_task(self._watch_cursor()),
-            asyncio.create_task(self._project()),
-        ]
+        self._tasks.spawn(self._watch_cursor())
+        self._tasks.spawn(self._project())
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         await super().stop()
 
     async def read(self, item: dict[str, Any]) -> Answer:

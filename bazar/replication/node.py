@@ -45,6 +45,7 @@ from bazar.replication.messages import (
 )
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -139,15 +140,13 @@ class Replica:
         self.primary: Primary | None = None
         self._arbiter = arbiter
         self._forward = forward
-        self._on_fatal = on_fatal
         self._client = FeedClient(
             self.subscriber, peers, token, clock, self._carry_out, self._disk_has_room
         )
-        self._restarted = True  # until this process has followed in sync (L4)
         self._feeds: dict[int, FeedConnection] = {}
         self._next_feed = 0
         self._disk: asyncio.Queue[Effect] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(on_fatal)
         self._queue: deque[Ticket] = deque()
         self._batch: list[tuple[Ticket, Outcome]] = []
         self._wake = asyncio.Event()
@@ -167,8 +166,8 @@ class Replica:
         return self.me if self.primary else self._client.leader
 
     def start(self) -> None:
-        self._spawn(self._disk_worker())
-        self._spawn(self._live())
+        self._tasks.spawn(self._disk_worker())
+        self._tasks.spawn(self._live())
 
     async def stop(self) -> None:
         """Leave in order: hand over (T5), or give the lease back (L3)."""
@@ -179,32 +178,11 @@ class Replica:
         else:
             self._client.release()
         self._stopped.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         for connection in list(self._feeds.values()):
             connection.close()
         self._reject_queue("the node stops")
         self._arbiter.release()
-
-    def _spawn(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        """R4: whatever went wrong, its outcome is for the successor to decide."""
-        if self._stopped.is_set():
-            return
-        if not isinstance(error, Fatal):
-            log.error("unexpected failure", exc_info=error)
-        self._stopped.set()
-        self._on_fatal(f"{self.me.name}: {error}")
 
     async def _live(self) -> None:
         following = asyncio.create_task(self._client.run())
@@ -244,13 +222,13 @@ class Replica:
             self.subscriber.pending,
             self.clock(),
             self.settings.timing,
-            restarted=self._restarted and membership is not None,
+            restarted=not self.subscriber.followed,
         )
         log.info("%s is primary in epoch %d", self.me.name, self.primary.epoch)
         self.leading.set()
         self._perform(effects)
-        self._spawn(ticking(self._tick, self.settings.lease_s))
-        self._spawn(self._write_batches())
+        self._tasks.spawn(ticking(self._tick, self.settings.lease_s))
+        self._tasks.spawn(self._write_batches())
         if self.primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
@@ -409,14 +387,14 @@ class Replica:
                 case Close(feed, reason):
                     self._close_feed(feed, reason)
                 case ReadLog():
-                    self._spawn(self._read_log(effect))
+                    self._tasks.spawn(self._read_log(effect))
                 case SendSnapshot(feed):
-                    self._spawn(self._send_snapshot(feed))
+                    self._tasks.spawn(self._send_snapshot(feed))
                 case Stop(reason, clean):
                     if clean:
                         self._stopped.set()
                     else:
-                        self._fail(Fatal(reason))
+                        self._tasks.fail(Fatal(f"{self.me.name}: {reason}"))
                 case _:
                     self._carry_out(effect)
         self._wake.set()
@@ -427,8 +405,6 @@ class Replica:
 
     async def _disk_has_room(self) -> None:
         """The follower reads no further while its disk is behind: TCP tells the primary."""
-        if self.subscriber.lease_valid(self.clock()):
-            self._restarted = False
         if self._disk.qsize() > MAX_DISK_QUEUE:
             await self._disk.join()
 

@@ -121,7 +121,7 @@ class Primary:
         self.phase = Phase.PREPARED if pending else Phase.IDLE
         self.retiring = False
         self.stopped = False
-        self._restarted = restarted
+        self._unproven = restarted  # our own disk may have lost commits (L4, J5)
         self._taking_over = True
         self._clean = False  # no lease of an earlier epoch can be running (T5)
         self._recording: Feed | str | None = "lead"
@@ -333,9 +333,15 @@ class Primary:
         self.feeds.pop(feed.id, None)
         return [Close(feed.id, reason)]
 
-    def _all_joined(self) -> bool:
+    def _prove(self, now: float) -> None:
+        """L4, T5: once every member has joined, none has shown that our disk lost commits."""
         joined = {feed.member for feed in self.feeds.values() if feed.joined}
-        return self.membership.members <= joined | {self.me}
+        if self.membership.members <= joined | {self.me}:
+            self._unproven = False
+            if self._clean:
+                self.not_before = min(self.not_before, now)  # that was all it waited for
+        elif now >= self.not_before:
+            self._unproven = False
 
     @property
     def _boundary(self) -> bool:
@@ -345,12 +351,11 @@ class Primary:
         return (between or waiting) and not self._recording and not self.stopped
 
     def _settle(self, now: float) -> list[Effect]:
+        if self._recording != "lead":
+            self._prove(now)
         effects: list[Effect] = []
         for feed in list(self.feeds.values()):
-            if not feed.joined:
-                effects += self._advance(feed, now)
-        if self._clean and self._recording != "lead" and self._all_joined():
-            self.not_before = min(self.not_before, now)  # it waited for them only
+            effects += self._grant(feed, now) if feed.joined else self._advance(feed, now)
         effects += self._try_commit(now)
         return effects + self._try_retire(now)
 
@@ -363,6 +368,10 @@ class Primary:
                 return []
             if feed.member in self.membership.members:
                 return self._join(feed, now)
+            if self._unproven:
+                # Nobody new on our word alone: a member may be about to show that we lack
+                # acknowledged entries, and must not find successors made in our image.
+                return []
             return self._record(self.membership.members | {feed.member}, feed, now)
         if feed.page is not None:
             return self._welcome(feed, feed.page, now) if self._boundary else []
@@ -418,8 +427,11 @@ class Primary:
     def _join(self, feed: Feed, now: float) -> list[Effect]:
         """J4: durable up to our tail and in the set: from here on its acks count."""
         feed.joined, feed.near, feed.hold_until = True, False, None
-        # What was committed while its acknowledgement was under way, nobody has told it yet.
-        return [Send(feed.id, Commit(self.committed)), *self._grant(feed, now)]
+        effects: list[Effect] = []
+        if self.committed.seq > feed.hello.committed.seq:
+            # What was committed while its acknowledgement was under way, nobody has told it yet.
+            effects.append(Send(feed.id, Commit(self.committed)))
+        return effects + self._grant(feed, now)
 
     def _join_cache(self, feed: Feed, now: float) -> list[Effect]:
         """J6: it starts empty, and is told of all that is pending before its first lease."""
@@ -434,8 +446,10 @@ class Primary:
     # --- leases (L1, L3) -------------------------------------------------------------------------
 
     def _grant(self, feed: Feed, now: float) -> list[Effect]:
+        if not feed.joined or feed.renew is None or self.retiring or self.stopped:
+            return []
         owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s
-        if not feed.joined or feed.renew is None or owes or self.retiring or self.stopped:
+        if owes or self._unproven:
             return []
         number, feed.renew = feed.renew, None
         # The holder counts from when it asked, we count from now, and add what clocks may differ.
@@ -451,7 +465,7 @@ class Primary:
         """
         if self.stopped or self._recording == "lead":
             raise Unavailable(f"{self.me.node} is not primary yet")
-        if self._restarted and now < self.not_before and not self._all_joined():
+        if self._unproven:
             raise Unavailable(f"{self.me.node} waits for the members of its set")
         return touched_seq(self.pending, tags) if self._taking_over else 0
 

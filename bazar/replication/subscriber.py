@@ -34,7 +34,7 @@ from bazar.replication.messages import (
     Welcome,
     tail_mark,
 )
-from bazar.replication.timing import Timing, touched_seq
+from bazar.replication.timing import RENEWALS_PER_LEASE, Timing, touched_seq
 
 QUESTIONS_KEPT = 8  # renewals that may still be answered; older ones are over anyway
 
@@ -60,6 +60,7 @@ class Subscriber:
         self._asked: dict[int, float] = {}  # renew number -> when it was sent
         self._number = 0
         self._renew_at = -inf
+        self._lease_s = timing.lease_s  # then as granted: configurations may disagree
 
     def __repr__(self) -> str:
         return (
@@ -167,7 +168,7 @@ class Subscriber:
         self._number += 1
         self._asked[self._number] = now
         self._asked.pop(self._number - QUESTIONS_KEPT, None)
-        self._renew_at = now + self.timing.renew_every_s
+        self._renew_at = now + self._lease_s / RENEWALS_PER_LEASE
         return [Send(self.feed, Renew(self._number))]
 
     def _granted(self, grant: Grant, now: float) -> list[Effect]:
@@ -175,6 +176,7 @@ class Subscriber:
         if grant.epoch == self.epoch and asked_at is not None:
             # From the moment it was asked, not answered: the answer may have been long on its way.
             self.lease_until = max(self.lease_until, asked_at + grant.lease_s)
+            self._lease_s = grant.lease_s
             self.followed = True
         return []
 

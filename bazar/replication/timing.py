@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bazar.replication.messages import Entry
 
 CLOCK_DRIFT = 0.01
+RENEWALS_PER_LEASE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,6 @@ class Timing:
 
     lease_s: float = 1.0
     ack_timeout_s: float = 0.3
-
-    @property
-    def renew_every_s(self) -> float:
-        return self.lease_s / 3
 
     @staticmethod
     def surely_over_s(lease_s: float) -> float:

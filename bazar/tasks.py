@@ -1,0 +1,48 @@
+"""Work in the background that a node can't do without."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bazar.errors import Fatal
+
+log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """Tasks that live as long as their owner; one that fails is `on_fatal`'s business, once."""
+
+    def __init__(self, on_fatal: Callable[[str], None]) -> None:
+        self._on_fatal = on_fatal
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Give up, unless it is all over anyway."""
+        if self._closed:
+            return
+        self._closed = True
+        if not isinstance(error, Fatal):
+            log.error("unexpected failure", exc_info=error)
+        self._on_fatal(str(error))
+
+    async def close(self) -> None:
+        """Cancel what is left and wait for its end."""
+        self._closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -303,6 +303,8 @@ class Replica(SubscribingProcess):
             case Persist():
                 self.disk.write(image.persisted(job))
             case Apply(mark):
+                if self.primary is not None:
+                    self._check_excused()
                 transaction, self.transaction = self.transaction, ()
                 before = image.pending
                 if transaction:
@@ -369,7 +371,7 @@ class Replica(SubscribingProcess):
     # --- the log for others ----------------------------------------------------------------------
 
     def _read_log(self, feed: int, after_seq: int) -> None:
-        page = self.disk.image.page(after_seq, self.world.profile.page_entries)
+        page = self.disk.image.page(after_seq, self.world.profile.page_size())
         self.world.after(self.world.profile.delay(), self, self._log_read, feed, page)
 
     def _log_read(self, feed: int, page: Any) -> None:

@@ -85,6 +85,10 @@ class Profile:
             delay_s += self.random() * 0.8
         return delay_s
 
+    def page_size(self) -> int:
+        """Entries in one page of the log; too few, and a follower never catches up."""
+        return max(self.page_entries, 20) if self.calm else self.page_entries
+
     def loses(self, node: Node) -> bool:
         """Whether one request or answer between a client and a node is lost."""
         return not self.calm and (node.isolated or (self.loss > 0 and self.random() < self.loss))

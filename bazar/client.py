@@ -127,13 +127,20 @@ class Client:
             batcher = self._batchers[node.name, path] = Batcher(call)
         return await batcher.submit(item, timeout_s)
 
-    async def call(self, node: NodeConfig, path: str, body: Any | None, timeout_s: float) -> Any:
-        """The JSON answer of `path` at `node`: POST with a body, else GET. Raises the error it
-        answered, Unavailable or Unknown."""
+    async def call(
+        self,
+        node: NodeConfig,
+        path: str,
+        body: Any | None,
+        timeout_s: float,
+        key: str | None = None,
+    ) -> Any:
+        """The JSON answer of `path` at `node`: POST with a body, else GET; `key` is the write's
+        Idempotency-Key. Raises the error it answered, Unavailable or Unknown."""
         request = HTTPRequest(
             node.url + path,
             method="GET" if body is None else "POST",
-            headers=self._headers,
+            headers=self._headers | ({"Idempotency-Key": key} if key else {}),
             body=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
             connect_timeout=timeout_s,
             request_timeout=timeout_s,

@@ -1,0 +1,53 @@
+"""`python -m bazar <command>`: the operator's commands, one file each in `bazar/commands/`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bazar.app import cluster_token
+from bazar.client import Client
+from bazar.commands import Command, Shop, import_books, status
+from bazar.config import load
+from bazar.errors import BazarError
+from handlers import ROLES
+
+COMMANDS: dict[str, Command] = {"import": import_books, "status": status}
+DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "cluster.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 done in part, 2 not done."""
+    parser = argparse.ArgumentParser(prog="python -m bazar", description="Look after a shop.")
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, help="the shop's cluster.json"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, command in COMMANDS.items():
+        summary = (command.__doc__ or "").split("\n")[0]
+        command.add_flags(
+            commands.add_parser(name, help=summary, description=summary, parents=[everywhere])
+        )
+    flags = parser.parse_args(arguments)
+    try:
+        return asyncio.run(_run(flags))
+    except BazarError as error:
+        print(f"bazar {flags.command}: {error}", file=sys.stderr)
+        return 2
+
+
+async def _run(flags: argparse.Namespace) -> int:
+    config = load(flags.config, ROLES)
+    client = Client(cluster_token(config))
+    try:
+        return await COMMANDS[flags.command].run(Shop(config, client), flags)
+    finally:
+        client.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

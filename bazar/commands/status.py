@@ -1,0 +1,98 @@
+"""Show every node: who is primary, who is in sync, leases and lag."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bazar.commands import Shop
+from bazar.config import NodeConfig
+from bazar.errors import BazarError
+
+STATUS_PATH = "/status"
+TIMEOUT_S = 2.0
+HEADER = ("node", "role", "state", "epoch", "seq", "in sync", "lease", "lag")
+
+Status = dict[str, Any]
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="all that the nodes tell, as JSON")
+
+
+async def run(shop: Shop, flags: argparse.Namespace) -> int:
+    """Exit code 1 if a node does not answer or is not in sync."""
+    nodes = list(shop.config.nodes.values())
+    found = await asyncio.gather(*(_ask(shop, node) for node in nodes))
+    statuses = dict(zip((node.name for node in nodes), found, strict=True))
+    if flags.json:
+        print(json.dumps(statuses, indent=1))
+    else:
+        print(table([HEADER, *(row for node in nodes for row in rows(node, statuses))]))
+    return 0 if all(_well(node, statuses) for node in nodes) else 1
+
+
+async def _ask(shop: Shop, node: NodeConfig) -> Status | None:
+    try:
+        status: Status = await shop.client.call(node, STATUS_PATH, None, TIMEOUT_S)
+    except BazarError:
+        return None
+    return status
+
+
+def _primary(role: str, statuses: dict[str, Status | None]) -> Status | None:
+    """The status of the group's primary, of the newest epoch if two believe they are."""
+    primaries = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
+    return max(primaries, key=lambda status: status["epoch"], default=None)
+
+
+def _well(node: NodeConfig, statuses: dict[str, Status | None]) -> bool:
+    status = statuses[node.name]
+    if status is None:
+        return False
+    if "sources" in status:
+        return all(source["lease_s"] > 0 for source in status["sources"].values())
+    primary = _primary(node.role, statuses)
+    return primary is not None and node.name in primary["members"]
+
+
+def rows(node: NodeConfig, statuses: dict[str, Status | None]) -> list[tuple[str, ...]]:
+    """A node's rows: one, or for a front end one for each group that it caches."""
+    status = statuses[node.name]
+    if status is None:
+        return [(node.name, node.role, "does not answer", "-", "-", "-", "-", "-")]
+    if "sources" in status:
+        return [
+            (node.name, f"cache of {role}", *_following(role, source, statuses))
+            for role, source in status["sources"].items()
+        ]
+    primary = _primary(node.role, statuses)
+    in_sync = "yes" if primary and node.name in primary["members"] else "no"
+    if "members" in status:
+        return [_row(node, "primary", status, in_sync, "-", "0")]
+    state, epoch, seq, _, lease, lag = _following(node.role, status, statuses)
+    return [(node.name, node.role, state, epoch, seq, in_sync, lease, lag)]
+
+
+def _row(node: NodeConfig, state: str, status: Status, *rest: str) -> tuple[str, ...]:
+    return (node.name, node.role, state, str(status["epoch"]), str(status["committed"]), *rest)
+
+
+def _following(
+    role: str, status: Status, statuses: dict[str, Status | None]
+) -> tuple[str, str, str, str, str, str]:
+    primary = _primary(role, statuses)
+    lag = "-" if primary is None else str(max(primary["committed"] - status["committed"], 0))
+    state = f"follows {status['primary']}" if status["primary"] else "seeks a primary"
+    lease = f"{status['lease_s']:.2f} s" if status["lease_s"] > 0 else "none"
+    return state, str(status["epoch"]), str(status["committed"]), "-", lease, lag
+
+
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    shown = ("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in shown)

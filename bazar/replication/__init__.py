@@ -1,0 +1,96 @@
+"""One log, one lease, two kinds of subscriber: the protocol's rules.
+
+The primary of a group writes a log. Whoever depends on it - a *replica* that applies it, a front
+end's *cache* that drops what it invalidates - subscribes to the primary's feed, acknowledges every
+entry, and holds a short lease that lets it answer reads. A write is acknowledged to its client when
+every subscriber has acknowledged it or has lost its lease. From that follow linearizable reads at
+every replica and from the cache, and that no acknowledged write is lost while one member of the
+in-sync set survives.
+
+Primary, backup and configuration manager as in PacificA (Lin et al., 2008); the in-sync set as in
+Kafka; leases after Gray & Cheriton (1989), one for all of a group's data as in volume leases (Yin
+et al., 1999); invalidate, then commit, and wait on a pending key, as in Hermes (Katsarakis et al.,
+2020) and CRAQ (Terrace & Freedman, 2009); detachable fills as in memcache leases (Nishtala et al.,
+2013); log conflicts as in Raft (Ongaro & Ousterhout, 2014).
+
+An *entry* is `(seq, epoch, keys, effects, digest)`. `seq` is dense from 1. `effects` are row
+images, never commands, so that applying one twice is applying it once. `keys` are the cache keys
+that it touches. `digest` is a hash over the digest before it and the entry: two logs that agree at
+one mark agree up to it. An entry is *pending* once a log holds it durably, *committed* once its
+primary has committed it; its keys are *dirty* in between.
+
+**Writing**
+
+R1  One batch at a time: the primary takes everything that waits, up to a bound, and executes it in
+    order in one uncommitted transaction; each operation sees those before it.
+R2  It sends `prepare`: entries to replicas, keys to caches. A replica holds their keys dirty from
+    the receipt, makes the entries durable, then acks. A cache drops the keys, holds them dirty,
+    acks. An entry that does not extend the log by its digest ends the feed: hello anew.
+R3  The primary commits (fsync) when each subscriber has acked or its lease is surely over, and when
+    every replica passed over is out of the in-sync set, durably. Then it answers the whole batch at
+    once, refusals and replays too (they tell of its writes), and sends `commit(mark)`. This commit
+    is the linearization point.
+R4  Once `prepare` has left there is no way back: a primary that then can't commit stops at once,
+    and its successor decides. A failure before that only refuses the batch's operations.
+R5  What is not known is never called failed. 503: surely nothing happened. 504: it may have; ask
+    again with the same key. An operation answered 503 has left the queue.
+R6  On `commit(mark)` a replica applies and a cache forgets the dirty marks, up to it. A mark that is
+    not on the receiver's log, by digest, ends the feed.
+R7  Any replica takes any write; a follower passes it on to the primary, one hop at the most.
+
+**Reading**
+
+L1  A lease lasts `lease_s` on its holder's clock from when it *sent* the `renew` that a `grant`
+    answers (matched by epoch, and by a number never used twice). It is renewed every third of that.
+    The primary counts from when it granted, plus 1 % for what clocks differ in rate.
+L2  A follower answers reads only under a valid lease. A key that is dirty when the read arrives
+    waits until what was pending then is applied; a search waits for all that was pending.
+L3  A subscriber that owes an ack for longer than `ack_timeout_s` is granted nothing more. Whoever a
+    commit has passed over is out until it has joined anew. A closed connection ends no lease; only
+    `release` and time do. A lease belongs to one run of a process, not to a node's name.
+L4  The primary answers from its committed state. One that has read that state from disk, instead of
+    having followed in this run, answers nothing before its members have joined or T2's wait is
+    over: its disk may have lost commits (J5).
+
+**Caching**
+
+C1  A cached answer is served only under a valid lease, and before its TTL ends.
+C2  A miss on a clean key joins or starts the one flight for it. `prepare` on the key detaches the
+    flight: those who wait get its answer, it is not stored, later readers start anew. Losing a
+    lease and joining detach every flight. The check and the store are one step.
+C3  While a key is dirty, or without a lease, every read fetches for itself and stores nothing.
+C4  A lease that has lapsed, and every joining, empties the cache.
+C5  An entry about a book drops every search that shows it; one that makes or renames a book drops
+    all searches. What a search under way will show is not known: every entry detaches it, and
+    while anything is pending no search is stored.
+
+**Taking over**
+
+T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
+    member, the starting stock its first entry.
+T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again.
+T2  The others record `epoch + 1` and commit nothing before the old epoch's longest lease is surely
+    over.
+T3  Pending entries keep seq, epoch and digest, are prepared to everyone again and commit before
+    anything new; their keys are dirty at the new primary too. In T2's wait a member's tail that
+    extends the primary's log is adopted: it may have been acknowledged.
+T4  A member that has not joined by then leaves the set with the first commit (R3).
+T5  On SIGTERM the primary finishes its batch, takes the leases back, records `clean` and leaves; a
+    successor that finds `clean` has no lease to wait for.
+
+**Joining**
+
+J1  `hello` names the committed mark and the last; it is sent when all that an earlier feed left is
+    on disk, and answered at a batch boundary. A new hello ends the old feed at both ends. A
+    subscriber refuses a lower epoch; a node that is not primary says who may be.
+J2  The primary sends what follows the committed mark. Where the follower holds another entry at the
+    same place, its own goes, with all behind it; so does what lies beyond the primary's tail.
+J3  Where the log does not reach back, or the digests differ, a snapshot replaces the whole state at
+    once.
+J4  At a batch boundary, durable up to the tail: the follower enters the set (durably), is granted a
+    lease, and its acks count.
+J5  A *member* that has committed what the primary has not shows that the primary's disk has lost
+    commits: the primary leaves the set and stops, to come back as a follower.
+J6  A cache joins at a batch boundary, empty, and is told of everything pending before its first
+    lease.
+"""

@@ -211,15 +211,15 @@ def _make_token(path: Path) -> None:
 async def serve(servers: Sequence[Server], shutdown: asyncio.Event) -> None:
     """Run `servers` until `shutdown`, then stop them in this order."""
     sockets = [listen(server.service.context.node) for server in servers]
+    started: list[Server] = []
     try:
-        await asyncio.gather(
-            *(server.start(bound) for server, bound in zip(servers, sockets, strict=True))
-        )
-        for server in servers:
+        for server, bound in zip(servers, sockets, strict=True):
+            await server.start(bound)
+            started.append(server)
             node = server.service.context.node
             log.info("%s listens on %s:%d", node.name, node.bind, node.port)
         await shutdown.wait()
     finally:
         async with asyncio.timeout(STOP_S):
-            for server in servers:
+            for server in started:
                 await server.stop()

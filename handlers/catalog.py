@@ -9,7 +9,7 @@ from typing import Any
 from bazar.app import INTERNAL, PUBLIC, Route
 from bazar.client import Batcher
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound
-from bazar.replication.node import Answer
+from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.base import Handler
 from handlers.replicated import ReplicatedService

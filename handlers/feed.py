@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tornado.websocket import WebSocketHandler
 
+from bazar.app import Service
+from bazar.replication.node import Replica
 from handlers.base import Handler
 
-if TYPE_CHECKING:
-    from handlers.replicated import ReplicatedService
+
+class Replicated(Service, Protocol):
+    """A service whose node takes part in a group."""
+
+    replica: Replica
 
 
 class FeedHandler(WebSocketHandler, Handler):
     """Hands messages to the replica as they arrive."""
 
-    service: ReplicatedService
+    service: Replicated
     feed: int | None = None
 
     async def get(self, *args: str, **kwargs: str) -> None:

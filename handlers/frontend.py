@@ -14,7 +14,7 @@ from bazar.errors import Unavailable
 from bazar.pool import ReplicaPool
 from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed import FeedClient
-from bazar.replication.node import Answer
+from bazar.replication.store import Answer
 from bazar.replication.subscriber import CacheSubscriber
 from bazar.tasks import Tasks
 from handlers import inputs, status

@@ -11,7 +11,7 @@ from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest, Conflict, NotFound, Unavailable, Unknown
 from bazar.pool import ReplicaPool
-from bazar.replication.node import Answer
+from bazar.replication.store import Answer
 from bazar.tasks import Tasks
 from handlers import inputs
 from handlers.base import Handler

@@ -12,7 +12,8 @@ from bazar.config import NodeConfig
 from bazar.errors import BadRequest, BazarError
 from bazar.replication.arbiter import FileArbiter, hold_alone
 from bazar.replication.feed import FEED_PATH
-from bazar.replication.node import Answer, Operation, Replica
+from bazar.replication.node import Replica
+from bazar.replication.store import Answer, Operation
 from handlers import status
 from handlers.base import Handler
 from handlers.feed import FeedHandler
@@ -73,7 +74,7 @@ class ReplicatedService:
 
     def ready(self) -> None:
         """Raises Unavailable while this node may not answer reads."""
-        self.replica.core.read(frozenset(), self.context.clock())
+        self.replica.readable(frozenset())
 
     def status(self) -> dict[str, Any]:
         return self.replica.status()

@@ -26,7 +26,7 @@ import aiosqlite
 
 from bazar.errors import BazarError, KeyReused, NotFound, OutOfStock
 from bazar.replication.messages import Change
-from bazar.replication.node import Answer, Operation, Outcome
+from bazar.replication.store import Answer, Operation, Outcome
 from storage.database import Database
 
 KEYS_KEPT_MS = 24 * 3600 * 1000

@@ -34,13 +34,18 @@ class Database:
     @classmethod
     async def open(cls, path: Path, migrations: Sequence[str]) -> Database:
         """Open or make the file and bring its schema up to date. Raises ConfigError."""
+        database: Database | None = None
         try:
             database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
             await database.writer.execute("PRAGMA synchronous=FULL")
             await database._migrate(migrations)
             for _ in range(READERS):
                 database._readers.append(await database.connect_reader())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ConfigError) as error:
+            if database is not None:
+                await database.close()
+            if isinstance(error, ConfigError):
+                raise
             raise ConfigError(f"{path}: cannot be opened: {error}") from error
         return database
 
@@ -74,6 +79,10 @@ async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:
     # task at a time.
     connection = await aiosqlite.connect(path, isolation_level=None)
     connection.row_factory = sqlite3.Row
-    for pragma in pragmas:
-        await connection.execute(pragma)
+    try:
+        for pragma in pragmas:
+            await connection.execute(pragma)
+    except BaseException:
+        await connection.close()  # its thread would keep the process from ending
+        raise
     return connection

@@ -19,7 +19,7 @@ import aiosqlite
 from bazar.errors import Fatal
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
-from bazar.replication.node import Operation, Outcome
+from bazar.replication.store import Operation, Outcome
 from storage.database import Database
 
 PAGE_ENTRIES = 500
@@ -70,8 +70,17 @@ class ReplicatedStore:
     async def open(cls, path: Path, model: Model, log_entries: int) -> ReplicatedStore:
         """Open or make the file. Raises ConfigError, or Fatal if it contradicts itself."""
         database = await Database.open(path, (SCHEMA, *model.migrations))
-        writer = database.writer
-        await writer.execute(
+        try:
+            return await cls._load(database, model, log_entries)
+        except BaseException as error:
+            await database.close()  # its threads would keep the process from ending
+            if isinstance(error, sqlite3.Error):
+                raise Fatal(f"{path}: cannot be read: {error}") from error
+            raise
+
+    @classmethod
+    async def _load(cls, database: Database, model: Model, log_entries: int) -> ReplicatedStore:
+        await database.writer.execute(
             "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (secrets.token_hex(8),)
         )
         meta = {row["name"]: row["value"] for row in await database.read("SELECT * FROM meta")}
@@ -83,7 +92,7 @@ class ReplicatedStore:
         for row in behind:
             entry = _entry(row)
             if not entry.extends(store.last):
-                raise Fatal(f"{path}: log entry {entry.seq} does not follow {store.last}")
+                raise Fatal(f"{database.path}: entry {entry.seq} does not follow {store.last}")
             store.pending.append(entry)
         return store
 

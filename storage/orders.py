@@ -17,7 +17,7 @@ import aiosqlite
 
 from bazar.errors import Conflict
 from bazar.replication.messages import Change
-from bazar.replication.node import Operation, Outcome
+from bazar.replication.store import Operation, Outcome
 from storage.database import Database
 
 SCHEMA = """

@@ -34,8 +34,8 @@ R4  Once `prepare` has left there is no way back: a primary that then can't comm
     and its successor decides. A failure before that only refuses the batch's operations.
 R5  What is not known is never called failed. 503: surely nothing happened. 504: it may have; ask
     again with the same key. An operation answered 503 has left the queue.
-R6  On `commit(mark)` a replica applies and a cache forgets the dirty marks, up to it. A mark that is
-    not on the receiver's log, by digest, ends the feed.
+R6  On `commit(mark)` a replica applies and a cache forgets the dirty marks, up to it. A mark that
+    is not on the receiver's log, by digest, ends the feed.
 R7  Any replica takes any write; a follower passes it on to the primary, one hop at the most.
 
 **Reading**

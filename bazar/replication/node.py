@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from bazar.config import NodeConfig, ReplicationConfig
-from bazar.errors import BazarError, Fatal, ProtocolError, Unavailable, Unknown
+from bazar.errors import Fatal, ProtocolError, Unavailable
 from bazar.replication.arbiter import Arbiter
 from bazar.replication.effects import (
     Apply,
     Close,
     Effect,
     Install,
-    LogPage,
     Persist,
     ReadLog,
     Record,
@@ -33,17 +30,15 @@ from bazar.replication.effects import (
 from bazar.replication.feed import FeedClient, send_on, ticking
 from bazar.replication.messages import (
     GENESIS,
-    Change,
-    Entry,
     Hello,
-    Mark,
     Member,
     NotPrimary,
-    Snapshot,
     decode,
     encode,
 )
 from bazar.replication.primary import Primary
+from bazar.replication.queue import Ticket, WriteQueue
+from bazar.replication.store import Answer, Operation, Outcome, Store
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.tasks import Tasks
 
@@ -53,57 +48,12 @@ POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is
 MAX_FEEDS = 64
 MAX_DISK_QUEUE = 64
 
-Operation = Mapping[str, Any]
-Answer = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an operation came to: its answer or refusal, and what it changes, if anything."""
-
-    answer: Answer | BazarError
-    change: Change | None = None
-
-
-class Store(Protocol):
-    """The log and the state it leaves. The driver calls the writing methods one at a time."""
-
-    store_id: str
-    committed: Mark
-    pending: list[Entry]
-
-    def seed(self) -> Sequence[Operation]: ...
-    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]: ...
-    async def append(self, entries: tuple[Entry, ...]) -> None: ...
-    async def rollback(self) -> None: ...
-    async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None: ...
-    async def apply(self, mark: Mark) -> None: ...
-    async def install(self, chunk: Snapshot) -> None: ...
-    async def read_log(self, after_seq: int) -> LogPage: ...
-    def snapshot(self) -> AsyncIterator[Snapshot]: ...
-
 
 class FeedConnection(Protocol):
     """The primary's end of a feed."""
 
     def write_message(self, message: str) -> Any: ...
     def close(self, code: int | None = None, reason: str | None = None) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """One operation that waits for its batch."""
-
-    operation: Operation
-    done: asyncio.Future[Answer] = field(repr=False)
-
-    def resolve(self, answer: Answer | BazarError) -> None:
-        if self.done.done():
-            return
-        if isinstance(answer, BazarError):
-            self.done.set_exception(answer)
-        else:
-            self.done.set_result(answer)
 
 
 class Replica:
@@ -138,6 +88,7 @@ class Replica:
             store.pending,
         )
         self.primary: Primary | None = None
+        self._seeded = bool(store.seed())
         self._arbiter = arbiter
         self._forward = forward
         self._client = FeedClient(
@@ -147,9 +98,8 @@ class Replica:
         self._next_feed = 0
         self._disk: asyncio.Queue[Effect] = asyncio.Queue()
         self._tasks = Tasks(on_fatal)
-        self._queue: deque[Ticket] = deque()
+        self._queue = WriteQueue(settings.queue_ops)
         self._batch: list[tuple[Ticket, Outcome]] = []
-        self._wake = asyncio.Event()
         self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
@@ -173,7 +123,7 @@ class Replica:
         """Leave in order: hand over (T5), or give the lease back (L3)."""
         if self.primary is not None and not self._stopped.is_set():
             self._perform(self.primary.retire(self.clock()))
-            self._reject_queue("the primary hands over")
+            self._queue.refuse_all("the primary hands over")
             await self._stopped.wait()
         else:
             self._client.release()
@@ -181,7 +131,7 @@ class Replica:
         await self._tasks.close()
         for connection in list(self._feeds.values()):
             connection.close()
-        self._reject_queue("the node stops")
+        self._queue.refuse_all("the node stops")
         self._arbiter.release()
 
     async def _live(self) -> None:
@@ -232,7 +182,7 @@ class Replica:
         if self.primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
-                self._enqueue(operation)
+                self._queue.add(operation)
 
     def _tick(self) -> None:
         assert self.primary is not None
@@ -243,9 +193,17 @@ class Replica:
     async def reading(self, tags: frozenset[str] | None) -> None:
         """Return once the store may be read about `tags` (None: about anything). Raises
         Unavailable where it may not (L2, L4)."""
-        seq = self.core.read(tags, self.clock())
+        seq = self.readable(tags)
         if not await self.applied(seq, self.settings.lease_s):
             raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
+
+    def readable(self, tags: frozenset[str] | None) -> int:
+        """The entry that a read of `tags` must wait for now, 0 for none. Raises Unavailable."""
+        seq = self.core.read(tags, self.clock())
+        if self._seeded and self.core.committed == GENESIS:
+            # T0: what a group begins with is there for every reader, or nothing is yet.
+            raise Unavailable(f"{self.me.name}: the first entries are not committed yet")
+        return seq
 
     async def applied(self, seq: int, timeout_s: float) -> bool:
         """Wait until the state shows entry `seq`; False if it does not in time."""
@@ -272,37 +230,16 @@ class Replica:
             return await self._forward(leader, operation)
         if self.primary.retiring or self._stopped.is_set():
             raise Unavailable(f"{self.me.name} hands over")
-        if len(self._queue) >= self.settings.queue_ops:
-            raise Unavailable(f"{self.me.name}: {len(self._queue)} operations wait already")
-        ticket = self._enqueue(operation)
-        await asyncio.wait([ticket.done], timeout=timeout_s)
-        if ticket.done.done():
-            return ticket.done.result()
-        if ticket in self._queue:
-            self._queue.remove(ticket)  # what was answered so must not happen any more
-            raise Unavailable(f"{self.me.name}: no batch has taken it in {timeout_s} s")
-        raise Unknown(f"{self.me.name}: not committed in {timeout_s} s")
-
-    def _enqueue(self, operation: Operation) -> Ticket:
-        ticket = Ticket(operation, asyncio.get_running_loop().create_future())
-        ticket.done.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._queue.append(ticket)
-        self._wake.set()
-        return ticket
-
-    def _reject_queue(self, reason: str) -> None:
-        while self._queue:
-            self._queue.popleft().resolve(Unavailable(reason))
+        return await self._queue.answer(self._queue.add(operation), timeout_s)
 
     async def _write_batches(self) -> None:
         """R1: one batch at a time, everything that waits."""
         assert self.primary is not None
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._queue.wake.wait()
+            self._queue.wake.clear()
             while self._queue and self.primary.begin(self.clock()):
-                count = min(len(self._queue), self.settings.batch_ops)
-                await self._write_batch([self._queue.popleft() for _ in range(count)])
+                await self._write_batch(self._queue.take(self.settings.batch_ops))
 
     async def _write_batch(self, tickets: list[Ticket]) -> None:
         assert self.primary is not None
@@ -397,7 +334,7 @@ class Replica:
                         self._tasks.fail(Fatal(f"{self.me.name}: {reason}"))
                 case _:
                     self._carry_out(effect)
-        self._wake.set()
+        self._queue.wake.set()
 
     def _carry_out(self, effect: Effect) -> None:
         """What both sides ask of the disk goes through one worker, in order."""

@@ -1,0 +1,68 @@
+"""The operations that wait for the next batch: bounded, and each with its own deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from bazar.errors import BazarError, Unavailable, Unknown
+from bazar.replication.store import Answer, Operation
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One operation and the answer that somebody waits for."""
+
+    operation: Operation
+    done: asyncio.Future[Answer] = field(repr=False)
+
+    def resolve(self, answer: Answer | BazarError) -> None:
+        if self.done.done():
+            return
+        if isinstance(answer, BazarError):
+            self.done.set_exception(answer)
+        else:
+            self.done.set_result(answer)
+
+
+class WriteQueue:
+    """First come, first served. `wake` is set by whatever may let the next batch begin."""
+
+    def __init__(self, limit: int) -> None:
+        self.wake = asyncio.Event()
+        self._limit = limit
+        self._waiting: deque[Ticket] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, operation: Operation) -> Ticket:
+        """Queue an operation. Raises Unavailable beyond the bound."""
+        if len(self._waiting) >= self._limit:
+            raise Unavailable(f"{self._limit} operations wait already")
+        ticket = Ticket(operation, asyncio.get_running_loop().create_future())
+        # Whoever asked may have gone when it fails: then nobody else looks at the error.
+        ticket.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._waiting.append(ticket)
+        self.wake.set()
+        return ticket
+
+    async def answer(self, ticket: Ticket, timeout_s: float) -> Answer:
+        """The operation's answer. Raises its refusal; after `timeout_s` Unavailable if no batch
+        has taken it - then it is gone from the queue - and Unknown if one has (R5)."""
+        await asyncio.wait([ticket.done], timeout=timeout_s)
+        if ticket.done.done():
+            return ticket.done.result()
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
+            raise Unavailable(f"no batch has taken it in {timeout_s} s")
+        raise Unknown(f"not committed in {timeout_s} s")
+
+    def take(self, most: int) -> list[Ticket]:
+        """The next batch."""
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    def refuse_all(self, reason: str) -> None:
+        for ticket in self.take(len(self._waiting)):
+            ticket.resolve(Unavailable(reason))

@@ -1,0 +1,58 @@
+"""What the driver asks of whatever keeps the log and the state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bazar.errors import BazarError
+from bazar.replication.effects import LogPage
+from bazar.replication.messages import Change, Entry, Mark, Snapshot
+
+Operation = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation came to: its answer or refusal, and what it changes, if anything."""
+
+    answer: Answer | BazarError
+    change: Change | None = None
+
+
+class Store(Protocol):
+    """The log and the state it leaves. The writing methods are called one at a time; any error
+    they raise, but for `execute` and `append`, ends the node."""
+
+    store_id: str
+    committed: Mark
+    pending: list[Entry]
+
+    def seed(self) -> Sequence[Operation]:
+        """What a brand-new group begins with (T0)."""
+
+    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Open a transaction and decide `operations` in it, each seeing those before it (R1)."""
+
+    async def append(self, entries: tuple[Entry, ...]) -> None:
+        """Write the batch's entries and effects into the open transaction."""
+
+    async def rollback(self) -> None:
+        """Undo the open transaction."""
+
+    async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
+        """Replace the log behind `after` by `entries`, fsynced."""
+
+    async def apply(self, mark: Mark) -> None:
+        """Make everything up to `mark` the committed state, fsynced."""
+
+    async def install(self, chunk: Snapshot) -> None:
+        """Take one chunk of a snapshot; the final one replaces the state at once (J3)."""
+
+    async def read_log(self, after_seq: int) -> LogPage:
+        """The entries behind `after_seq`, up to a page."""
+
+    def snapshot(self) -> AsyncIterator[Snapshot]:
+        """The committed state at one moment, in chunks."""

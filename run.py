@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bazar.app import Context, Server, cluster_token, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
-from bazar.errors import ConfigError
+from bazar.errors import ConfigError, Fatal
 from bazar.replication.arbiter import refuse_network_file_system
 from bazar.supervisor import Supervisor, die_with_parent
 from handlers import ROLES
@@ -73,7 +73,10 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
     servers = [
         Server(ROLES[node.role](Context(config, node, token, _give_up)), NoRoute) for node in nodes
     ]
-    await serve(servers, shutdown)
+    try:
+        await serve(servers, shutdown)
+    except Fatal as error:
+        _give_up(str(error))
     return 0
 
 

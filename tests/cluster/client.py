@@ -1,0 +1,123 @@
+"""A small HTTP/1.1 client on asyncio: one keep-alive connection, nothing sent twice behind one's
+back (as libcurl and browsers do), so that a test knows what it has asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def cache(self) -> str:
+        return self.headers.get("x-cache", "")
+
+    @property
+    def replica(self) -> str:
+        return self.headers.get("x-replica", "")
+
+
+class Client:
+    """One connection to 127.0.0.1:`port`, opened when it is needed, for one task at a time."""
+
+    def __init__(self, port: int, token: str | None = None) -> None:
+        self.port = port
+        self.token = token
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+    async def connect(self) -> None:
+        """Be connected; a request does it by itself."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def get(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Answer:
+        return await self.request("GET", path, timeout_s=timeout_s)
+
+    async def put(
+        self, path: str, body: Any = None, *, key: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Answer:
+        return await self.request("PUT", path, body, key=key, timeout_s=timeout_s)
+
+    async def post(self, path: str, body: Any, *, timeout_s: float = TIMEOUT_S) -> Answer:
+        return await self.request("POST", path, body, timeout_s=timeout_s)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Answer:
+        """Raises OSError if there is no answer (TimeoutError is one)."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
+        content = b""
+        if body is not None:
+            content = json.dumps(body).encode()
+            lines.append("Content-Type: application/json")
+        if content or method != "GET":
+            lines.append(f"Content-Length: {len(content)}")
+        if self.token is not None:
+            lines.append(f"Authorization: Bearer {self.token}")
+        if key is not None:
+            lines.append(f"Idempotency-Key: {key}")
+        message = "\r\n".join([*lines, "", ""]).encode() + content
+        whole = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._exchange(message)
+            whole = answer.headers.get("connection") != "close"
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionResetError(f"{method} {path}: the connection broke off") from error
+        finally:
+            if not whole:
+                self.close()
+        return answer
+
+    async def _exchange(self, message: bytes) -> Answer:
+        await self.connect()
+        assert self._streams is not None
+        reader, writer = self._streams
+        writer.write(message)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status, *fields = head.split("\r\n")
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (field.partition(":") for field in fields if field)
+        }
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        return Answer(int(status.split(" ", 2)[1]), headers, body)

@@ -1,0 +1,399 @@
+"""The real cluster as real processes, on free ports and with files of its own.
+
+    async with Cluster(directory) as shop:
+        await shop.start()                  # node by node; or start_supervised()
+        answer = await shop.get("frontend-1", "/info/1")
+        await shop.kill("catalog-1")        # -9
+
+Leaving the `async with` kills whatever still runs, and fails if a log has a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import inspect
+import json
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.cluster.client import TIMEOUT_S, Answer, Client
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = {"frontend": 1, "catalog": 2, "order": 2}
+TABLES = {
+    "catalog": ("topics", "books", "sales", "answers"),
+    "order": ("orders", "cursors"),
+}
+SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where a test does not measure the default
+READY_S = 20.0
+STOP_S = 20.0
+POLL_S = 0.01
+LOWEST_PORT = 10_000
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+Row = tuple[Any, ...]
+
+
+async def until(
+    condition: Callable[[], Any | Awaitable[Any]], what: str, deadline_s: float = READY_S
+) -> Any:
+    """The first true value of `condition`, asked again and again; AssertionError in the end."""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        await asyncio.sleep(POLL_S)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below those that the kernel gives to outgoing connections: a
+    node that is down for a while must find its own free again."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    found: list[int] = []
+    for port in random.sample(range(LOWEST_PORT, low), 50 * count):
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"no {count} free ports from {LOWEST_PORT} to {low}")
+
+
+class Cluster:
+    """One cluster in `directory`: its cluster.json, data, logs and processes.
+
+    `roles` says how many nodes of each role; they are named `frontend-1`, `catalog-2`, ….
+    `settings` goes into cluster.json as it is (`replication`, `caches`, `pool`).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        roles: Mapping[str, int] = ROLES,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.config_path = directory / "cluster.json"
+        self.roles = {
+            f"{role}-{number}": role for role in roles for number in range(1, roles[role] + 1)
+        }
+        self.ports = dict(zip(self.roles, free_ports(len(self.roles)), strict=True))
+        self.settings = {"replication": SHORT_LEASES, **(settings or {})}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by the log's name
+        self.write_config()
+
+    def write_config(self) -> None:
+        nodes = {name: {"role": self.roles[name], "port": self.ports[name]} for name in self.roles}
+        plain = {"data_dir": "data", **self.settings, "nodes": nodes}
+        self.config_path.write_text(json.dumps(plain, indent=1), "utf-8")
+
+    async def __aenter__(self) -> Cluster:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.kill_all()
+        if error is not None:
+            print(f"--- logs of {self.directory}")
+            for path in sorted(self.directory.glob("*.log")):
+                lines = path.read_text("utf-8", errors="replace").splitlines()
+                print(f"--- {path.name}", *lines[-60:], sep="\n")
+            return
+        for path in self.directory.glob("*.log"):
+            text = path.read_text("utf-8", errors="replace")
+            assert "Traceback" not in text, text[max(text.index("Traceback") - 500, 0) :][:4000]
+
+    def group(self, role: str) -> list[str]:
+        """The names of a role's nodes."""
+        return [name for name, its in self.roles.items() if its == role]
+
+    @property
+    def lease_s(self) -> float:
+        lease_s: float = self.settings["replication"].get("lease_s", 1.0)
+        return lease_s
+
+    @property
+    def token(self) -> str:
+        return (self.data_dir / "token").read_text("ascii").strip()
+
+    # --- processes -------------------------------------------------------------------------------
+
+    def launch(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """`run.py --config … ARGUMENTS`, its output appended to `<name>.log`."""
+        command = [sys.executable, str(ROOT / "run.py"), "--config", str(self.config_path)]
+        with (self.directory / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self.directory,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self._processes[name] = process
+        return process
+
+    async def start(self, *names: str, wait: bool = True) -> None:
+        """Start these nodes (all of them), one process each; then wait until they are ready."""
+        for name in names or self.roles:
+            assert self.pid(name) is None, f"{name} runs already"
+            self.launch(name, "--role", self.roles[name], "--port", str(self.ports[name]))
+        if wait:
+            await self.ready(*names)
+
+    async def start_supervised(self, wait: bool = True) -> subprocess.Popen[bytes]:
+        """Start all nodes below one supervisor; then wait until they are ready."""
+        supervisor = self.launch("cluster")
+        if wait:
+            await self.ready()
+        return supervisor
+
+    def running(self) -> dict[str, int]:
+        """The process ids of all nodes that run, supervised or not."""
+        by_port = {str(port): name for name, port in self.ports.items()}
+        found: dict[str, int] = {}
+        for pid, arguments in self.all_processes().items():
+            if "--port" in arguments:
+                name = by_port.get(arguments[arguments.index("--port") + 1])
+                if name is not None:
+                    found[name] = pid
+        return found
+
+    def all_processes(self) -> dict[int, list[str]]:
+        """Every process of this cluster that has not ended, with its command line."""
+        for process in self._processes.values():
+            process.poll()
+        found: dict[int, list[str]] = {}
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                arguments = path.read_bytes().decode(errors="replace").split("\0")
+                if str(self.config_path) in arguments and _state(int(path.parent.name)) != "Z":
+                    found[int(path.parent.name)] = arguments
+        return found
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a node; None if it does not run."""
+        process = self._processes.get(name)
+        if process is not None:
+            return process.pid if process.poll() is None else None
+        return self.running().get(name)
+
+    def signal(self, name: str, number: int) -> int:
+        """Send a signal to a node; its process id."""
+        pid = self.pid(name)
+        assert pid is not None, f"{name} does not run"
+        os.kill(pid, number)
+        return pid
+
+    async def ended(self, pid: int, deadline_s: float = STOP_S) -> None:
+        """Wait until a process is no more."""
+        await until(lambda: not self._alive(pid), f"process {pid} ends", deadline_s)
+
+    def _alive(self, pid: int) -> bool:
+        for process in self._processes.values():
+            if process.pid == pid:
+                return process.poll() is None
+        return _state(pid) not in ("", "Z")
+
+    async def kill(self, *names: str) -> None:
+        """kill -9, all at once, and wait for their ends."""
+        for pid in [self.signal(name, signal.SIGKILL) for name in names]:
+            await self.ended(pid)
+
+    async def terminate(self, name: str) -> int | None:
+        """SIGTERM, and wait for the end; the exit code of a process that we started."""
+        await self.ended(self.signal(name, signal.SIGTERM))
+        process = self._processes.get(name)
+        return None if process is None else process.returncode
+
+    async def terminate_all(self) -> dict[str, int | None]:
+        """SIGTERM to each process that we started, all at once; the exit codes."""
+        running = {n: p for n, p in self._processes.items() if p.poll() is None}
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            await self.ended(process.pid)
+        return {name: process.returncode for name, process in running.items()}
+
+    async def pause(self, name: str) -> None:
+        """SIGSTOP, in force on return."""
+        pid = self.signal(name, signal.SIGSTOP)
+        await until(lambda: _state(pid) == "T", f"{name} stops")
+
+    def resume(self, name: str) -> None:
+        """SIGCONT."""
+        self.signal(name, signal.SIGCONT)
+
+    async def restart(self, name: str) -> None:
+        """SIGTERM, start, ready."""
+        await self.terminate(name)
+        await self.start(name)
+
+    async def kill_all(self) -> None:
+        """Nothing of this cluster runs afterwards, supervisors first."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+        def gone() -> bool:
+            left = self.all_processes()
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not left
+
+        await until(gone, "no process is left")
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def client(self, name: str, *, with_token: bool = False) -> Client:
+        """A connection to a node, for as many requests as one likes."""
+        return Client(self.ports[name], self.token if with_token else None)
+
+    async def get(self, name: str, path: str, *, with_token: bool = False) -> Answer:
+        async with self.client(name, with_token=with_token) as client:
+            return await client.get(path)
+
+    async def put(
+        self,
+        name: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        with_token: bool = False,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Answer:
+        async with self.client(name, with_token=with_token) as client:
+            return await client.put(path, body, key=key, timeout_s=timeout_s)
+
+    async def post(self, name: str, path: str, body: Any) -> Answer:
+        """With the cluster token."""
+        async with self.client(name, with_token=True) as client:
+            return await client.post(path, body)
+
+    async def update(self, book: int, through: str = "catalog-1", **fields: Any) -> dict[str, Any]:
+        """Change a book, and insist."""
+        answer = await self.put(through, f"/catalog/update/{book}", fields, with_token=True)
+        assert answer.status == 200, answer
+        changed: dict[str, Any] = answer.json
+        return changed
+
+    async def is_ready(self, name: str) -> bool:
+        try:
+            async with self.client(name) as client:
+                return (await client.get("/readyz", timeout_s=1.0)).status == 200
+        except OSError:
+            return False
+
+    async def ready(self, *names: str, deadline_s: float = READY_S) -> None:
+        """Wait until these nodes (all of them) say so themselves."""
+        for name in names or self.roles:
+            await until(partial(self.is_ready, name), f"{name} is ready", deadline_s)
+
+    async def status(self, name: str) -> dict[str, Any] | None:
+        """What a node tells of itself; None if it does not answer."""
+        try:
+            async with self.client(name, with_token=True) as client:
+                answer = await client.get("/status", timeout_s=2.0)
+        except OSError:
+            return None
+        shown: dict[str, Any] = answer.json
+        return shown
+
+    async def primary(self, role: str) -> str:
+        """Wait until one node of the group is primary; its name."""
+
+        async def found() -> str | None:
+            statuses = [await self.status(name) for name in self.group(role)]
+            leading = [status for status in statuses if status and "members" in status]
+            newest = max(leading, key=lambda status: int(status["epoch"]), default=None)
+            return None if newest is None else str(newest["node"])
+
+        name: str = await until(found, f"{role} has a primary")
+        return name
+
+    async def follower(self, role: str) -> str:
+        """A node of the group that is not primary, now that one is."""
+        primary = await self.primary(role)
+        return next(name for name in self.group(role) if name != primary)
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def log(self, name: str) -> str:
+        """All that a process (`cluster`: the supervised ones) has written."""
+        return (self.directory / f"{name}.log").read_text("utf-8", errors="replace")
+
+    def query(self, name: str, sql: str, *values: Any) -> list[Row]:
+        """Rows from a node's own file, which is only read."""
+        uri = f"{(self.data_dir / f'{name}.db').as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
+            return list(connection.execute(sql, values))
+
+    def rows(self, name: str, table: str) -> list[Row]:
+        """A whole table of a node, in the order of its primary key."""
+        return self.query(name, f"SELECT * FROM {table} ORDER BY 1")
+
+    def state(self, name: str) -> dict[str, list[Row]]:
+        """All that a node has committed: its tables and the mark (seq, digest) of the log."""
+        tables = {table: self.rows(name, table) for table in TABLES[self.roles[name]]}
+        mark = "SELECT * FROM meta WHERE name LIKE 'committed%' ORDER BY 1"
+        return {**tables, "meta": self.query(name, mark)}
+
+    async def same_rows(self, role: str) -> dict[str, list[Row]]:
+        """Wait until all files of the group hold the same (a follower commits a moment after the
+        client has its answer); what they hold."""
+        names = self.group(role)
+
+        def same() -> dict[str, list[Row]] | None:
+            first, *others = (self.state(name) for name in names)
+            return first if all(other == first for other in others) else None
+
+        state: dict[str, list[Row]] = await until(same, f"the files of {names} are equal")
+        return state
+
+
+def _die_with_parent() -> None:
+    """In a child, before it becomes run.py: no test run, however it ends, leaves one behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _state(pid: int) -> str:
+    """R, S, D, T, Z, …; empty if there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return stat.rpartition(")")[2].split()[0]
+
+
+def orders_by_sale(rows: Iterable[Row]) -> set[str]:
+    """The order ids of rows of `orders` or `sales`."""
+    return {str(row[0]) for row in rows}

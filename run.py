@@ -16,11 +16,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bazar.app import Context, Server, cluster_token, prepare_data_dir, serve
+from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.arbiter import refuse_network_file_system
 from bazar.supervisor import Supervisor, die_with_parent
+from bazar.token import cluster_token
 from handlers import ROLES
 from handlers.base import NoRoute
 
@@ -82,7 +83,14 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
 
 async def _supervise(config: Config, path: Path) -> int:
     command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
-    supervisor = Supervisor(config, command, never_again=CONFIG_ERROR, stop_order=tuple(ROLES))
+    supervisor = Supervisor(
+        config,
+        command,
+        never_again=CONFIG_ERROR,
+        stop_order=tuple(ROLES),
+        reload=lambda: load(path, ROLES),
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.add_new_nodes)
     return await supervisor.run(_on_signals())
 
 

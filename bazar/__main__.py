@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bazar.app import cluster_token
 from bazar.client import Client
 from bazar.commands import Command, Shop, import_books, status
 from bazar.config import load
 from bazar.errors import BazarError
+from bazar.token import cluster_token
 from handlers import ROLES
 
 COMMANDS: dict[str, Command] = {"import": import_books, "status": status}

@@ -10,7 +10,6 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from tornado.httpserver import HTTPServer
@@ -32,7 +31,7 @@ MAX_INTERNAL_BODY_BYTES = 16 << 20
 SLOW_CLIENT_S = 10.0
 DRAIN_S = 5.0
 STOP_S = 12.0
-TOKEN_VARIABLE = "BAZAR_TOKEN"
+LISTEN_VARIABLE = "BAZAR_LISTEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,11 @@ class Server:
 
 
 def listen(node: NodeConfig) -> list[socket.socket]:
-    """Bind the node's port. Raises ConfigError if it is taken."""
+    """The node's sockets: those that its supervisor holds for it, so that a restart refuses no
+    connection, or else newly bound. Raises ConfigError if the port is taken."""
+    inherited = os.environ.pop(LISTEN_VARIABLE, None)
+    if inherited is not None:
+        return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
     try:
         return bind_sockets(node.port, node.bind)
     except OSError as error:
@@ -170,42 +173,6 @@ def prepare_data_dir(config: Config) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigError(f"{config.data_dir}: cannot write: {error.strerror or error}") from error
-
-
-def cluster_token(config: Config) -> str:
-    """What internal callers show: `BAZAR_TOKEN`, or else one made at the first start and kept in
-    the data directory for everything on this machine. Raises ConfigError."""
-    given = os.environ.get(TOKEN_VARIABLE)
-    if given is not None:
-        if not (16 <= len(given) <= 200 and given.isascii() and given.isprintable()):
-            raise ConfigError(f"{TOKEN_VARIABLE}: must be 16 to 200 visible ASCII characters")
-        return given
-    remote = [node.name for node in config.nodes.values() if not node.is_local]
-    if remote:
-        raise ConfigError(
-            f"nodes.{remote[0]}: is reached from other machines: set {TOKEN_VARIABLE}"
-        )
-    path = config.data_dir / "token"
-    try:
-        if not path.exists():
-            _make_token(path)
-        return path.read_text("ascii").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-
-
-def _make_token(path: Path) -> None:
-    """Several nodes may start at once: whoever links its file first has made the token."""
-    temporary = path.with_name(f"token.{os.getpid()}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
 
 
 async def serve(servers: Sequence[Server], shutdown: asyncio.Event) -> None:

@@ -78,6 +78,11 @@ class PoolConfig:
     backoff_max_s: float = bounded(2.0, 0.001, 60)  # and at most
 
 
+@dataclass(frozen=True, slots=True)
+class SupervisorConfig:
+    hang_s: float = bounded(3.0, 0.1, 600)  # a node that answers nothing for so long is killed
+
+
 def _default_caches() -> Mapping[str, CacheConfig]:
     return {"local": CacheConfig(10, 300.0), "default": CacheConfig(100, 20.0)}
 
@@ -91,6 +96,7 @@ class Config:
     caches: Mapping[str, CacheConfig] = field(default_factory=_default_caches)
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
+    supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     path: Path | None = None
 
     def group(self, role: str) -> tuple[NodeConfig, ...]:
@@ -124,7 +130,8 @@ def load(path: Path, roles: Collection[str]) -> Config:
 
 def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = None) -> Config:
     """A Config from the JSON object; `data_dir` is relative to `base`. Raises ConfigError."""
-    top = _object(plain, "the file", {"data_dir", "nodes", "caches", "replication", "pool"})
+    known = {"data_dir", "nodes", "caches", "replication", "pool", "supervisor"}
+    top = _object(plain, "the file", known)
     data_dir = top.get("data_dir", "data")
     if not isinstance(data_dir, str) or not data_dir:
         raise ConfigError("data_dir: must be a path")
@@ -142,8 +149,9 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
     ):
         if getattr(pool, low) > getattr(pool, high):
             raise ConfigError(f"pool.{low}: must not be above {high}")
+    supervisor = _load(SupervisorConfig, top.get("supervisor", {}), "supervisor")
     nodes = _nodes(top.get("nodes"), roles)
-    return Config(base / data_dir, nodes, caches, replication, pool, path)
+    return Config(base / data_dir, nodes, caches, replication, pool, supervisor, path)
 
 
 def _nodes(plain: Any, roles: Collection[str]) -> dict[str, NodeConfig]:

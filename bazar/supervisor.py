@@ -1,4 +1,8 @@
-"""The whole cluster as child processes: started, restarted with backoff, stopped in order."""
+"""The whole cluster as child processes: started, watched, restarted, and stopped in order.
+
+The listening sockets are the supervisor's, and its children inherit them: while a node restarts,
+connections to it wait instead of being refused.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,26 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bazar import clock
-from bazar.app import listen
+from bazar.app import LISTEN_VARIABLE, listen
 from bazar.config import Config, NodeConfig
+from bazar.errors import ConfigError
+from bazar.replication.arbiter import hold_alone
 
 log = logging.getLogger(__name__)
 
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 5.0
-STEADY_S = 10.0  # a child that lived so long starts again at once
+STEADY_S = 10.0  # a child that lived so long starts again as if it had never failed
+START_S = 15.0  # until it must answer for the first time
 STOP_S = 15.0
+PROBES_PER_HANG = 6
+PROBE = b"GET /healthz HTTP/1.1\r\nHost: supervisor\r\nConnection: close\r\n\r\n"
 PARENT_VARIABLE = "BAZAR_SUPERVISOR"
 PR_SET_PDEATHSIG = 1
 
@@ -38,44 +48,76 @@ def die_with_parent() -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One node's process and how often it has failed in a row."""
+    """One node: its sockets, its process, and how often that has failed in a row."""
 
     node: NodeConfig
+    sockets: Sequence[socket.socket]
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
 
 
 class Supervisor:
     """`command` plus `--role R --port N` starts a node; exit code `never_again` means that a
-    restart can't help. Roles stop one after the other, in `stop_order`."""
+    restart can't help. Roles stop one after the other, in `stop_order`. `reload` reads the
+    configuration anew."""
 
     def __init__(
-        self, config: Config, command: Sequence[str], never_again: int, stop_order: Sequence[str]
+        self,
+        config: Config,
+        command: Sequence[str],
+        *,
+        never_again: int,
+        stop_order: Sequence[str],
+        reload: Callable[[], Config],
     ) -> None:
         self._config = config
         self._command = list(command)
         self._never_again = never_again
         self._stop_order = stop_order
-        self._children = [Child(node) for node in config.nodes.values()]
+        self._reload = reload
+        self._children: dict[str, Child] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._exit_code = 0
 
     async def run(self, shutdown: asyncio.Event) -> int:
         """Keep every node running until `shutdown`; the exit code. Raises ConfigError if a port
-        is taken."""
-        for child in self._children:
-            for bound in listen(child.node):
-                bound.close()
+        is taken, or another supervisor runs this cluster."""
+        alone = hold_alone(self._config.data_dir / "supervisor.pid")
+        bound = [(node, listen(node)) for node in self._config.nodes.values()]
         print(self._table(), flush=True)
-        keepers = [asyncio.create_task(self._keep(child)) for child in self._children]
+        for node, sockets in bound:
+            self._add(node, sockets)
         waits = [asyncio.create_task(event.wait()) for event in (shutdown, self._stopping)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
-        await self._stop_all()
-        for task in (*keepers, *waits):
+        for role in self._stop_order:
+            group = [child for child in self._children.values() if child.node.role == role]
+            await asyncio.gather(*(self._stop(child) for child in group))
+        for task in (*self._keepers, *waits):
             task.cancel()
-        await asyncio.gather(*keepers, *waits, return_exceptions=True)
+        await asyncio.gather(*self._keepers, *waits, return_exceptions=True)
+        os.close(alone)
         return self._exit_code
+
+    def add_new_nodes(self) -> None:
+        """Start the nodes that `cluster.json` has got since; the others learn of them when they
+        restart."""
+        try:
+            config = self._reload()
+            for node in config.nodes.values():
+                if node.name not in self._children:
+                    self._add(node, listen(node))
+                    log.info("starts %s, which is new in the configuration", node.name)
+        except ConfigError as error:
+            log.error("stays as it is: %s", error)
+
+    def _add(self, node: NodeConfig, sockets: Sequence[socket.socket]) -> None:
+        child = self._children[node.name] = Child(node, sockets)
+        for work in (self._keep(child), self._watch(child)):
+            task = asyncio.create_task(work)
+            self._keepers.add(task)
+            task.add_done_callback(self._keepers.discard)
 
     def _table(self) -> str:
         rows = [(node.name, node.role, node.url) for node in self._config.nodes.values()]
@@ -88,15 +130,9 @@ class Supervisor:
     async def _keep(self, child: Child) -> None:
         """Start the node again whenever it ends."""
         node = child.node
-        environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
         while not self._stopping.is_set():
             started_at = clock.now()
-            child.process = await asyncio.create_subprocess_exec(
-                *self._command,
-                *("--role", node.role, "--port", str(node.port)),
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches the supervisor, which stops it in order
-            )
+            child.process = await self._start(child)
             code = await child.process.wait()
             if self._stopping.is_set():
                 return
@@ -105,16 +141,66 @@ class Supervisor:
                 self._exit_code = code
                 self._stopping.set()
                 return
+            if code == 0:
+                log.info("%s restarts", node.name)
+                continue
             child.failures = 0 if clock.now() - started_at > STEADY_S else child.failures + 1
             pause_s = min(BACKOFF_S * 2 ** max(child.failures - 1, 0), BACKOFF_MAX_S)
             log.warning("%s ended with %d; starts again in %.1f s", node.name, code, pause_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
 
-    async def _stop_all(self) -> None:
-        for role in self._stop_order:
-            group = [child for child in self._children if child.node.role == role]
-            await asyncio.gather(*(self._stop(child) for child in group))
+    async def _start(self, child: Child) -> asyncio.subprocess.Process:
+        numbers = [one.fileno() for one in child.sockets]
+        environment = {
+            **os.environ,
+            PARENT_VARIABLE: str(os.getpid()),
+            LISTEN_VARIABLE: ",".join(map(str, numbers)),
+        }
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            *("--role", child.node.role, "--port", str(child.node.port)),
+            env=environment,
+            pass_fds=numbers,
+            start_new_session=True,  # Ctrl-C reaches the supervisor, which stops it in order
+        )
+
+    async def _watch(self, child: Child) -> None:
+        """Kill the node's process if it is there but answers nothing for `hang_s`.
+
+        Probes are counted, not seconds: when the whole machine has slept, nobody is to blame.
+        """
+        probe_s = self._config.supervisor.hang_s / PROBES_PER_HANG
+        watched, missed = child.process, 0
+        allowed = int(START_S / probe_s)
+        while not self._stopping.is_set():
+            if child.process is not watched:
+                watched, missed, allowed = child.process, 0, int(START_S / probe_s)
+            if await self._answers(child.node, probe_s):
+                missed, allowed = 0, PROBES_PER_HANG
+            elif watched is not None and watched.returncode is None:
+                missed += 1
+                if missed >= allowed and child.process is watched:
+                    log.error("%s answers nothing; it is killed", child.node.name)
+                    with contextlib.suppress(ProcessLookupError):
+                        watched.kill()
+                    missed = 0
+
+    @staticmethod
+    async def _answers(node: NodeConfig, probe_s: float) -> bool:
+        """Whether the node answers a probe; takes `probe_s` in any case."""
+        began = clock.now()
+        answered = False
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(probe_s):
+                reader, writer = await asyncio.open_connection(node.bind, node.port)
+                try:
+                    writer.write(PROBE)
+                    answered = bool(await reader.readline())
+                finally:
+                    writer.close()
+        await asyncio.sleep(max(began + probe_s - clock.now(), 0))
+        return answered
 
     async def _stop(self, child: Child) -> None:
         process = child.process

@@ -125,7 +125,9 @@ class Handler(RequestHandler):
 
     async def head(self, *path: str) -> None:
         get: Any = self.get
-        await get(*path)
+        done = get(*path)
+        if done is not None:
+            await done
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]

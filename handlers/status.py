@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from bazar.app import INTERNAL, PUBLIC, Route
 from handlers.base import Handler
 
 
 class HealthHandler(Handler):
     """200 while the process answers at all."""
+
+    log_level = logging.DEBUG  # the supervisor asks all the time
 
     def get(self) -> None:
         self.answer({"node": self.service.context.node.name, "healthy": True})

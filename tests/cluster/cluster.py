@@ -307,6 +307,10 @@ class Cluster:
         return changed
 
     async def is_ready(self, name: str) -> bool:
+        """Raises AssertionError if the process that we started for it has ended."""
+        process = self._processes.get(name)
+        code = None if process is None else process.poll()
+        assert code is None, f"{name} ended with {code}: {self.log(name)[-1000:]}"
         try:
             async with self.client(name) as client:
                 return (await client.get("/readyz", timeout_s=1.0)).status == 200

@@ -9,13 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.client import Client
-from bazar.commands import Command, Shop, import_books, status
+from bazar.commands import Command, Shop, import_books, join, promote, restart, status, verify
 from bazar.config import load
 from bazar.errors import BazarError
 from bazar.token import cluster_token
 from handlers import ROLES
 
-COMMANDS: dict[str, Command] = {"import": import_books, "status": status}
+COMMANDS: dict[str, Command] = {
+    "import": import_books,
+    "status": status,
+    "verify": verify,
+    "restart": restart,
+    "join": join,
+    "promote": promote,
+}
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "cluster.json"
 
 

@@ -66,7 +66,8 @@ class Activity:
         """Wait for what is under way; what comes now is told to go elsewhere."""
         self.draining = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ class Supervisor:
             pause_s = min(BACKOFF_S * 2 ** max(child.failures - 1, 0), BACKOFF_MAX_S)
             log.warning("%s ended with %d; starts again in %.1f s", node.name, code, pause_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
 
     async def _start(self, child: Child) -> asyncio.subprocess.Process:
         numbers = [one.fileno() for one in child.sockets]
@@ -209,7 +210,8 @@ class Supervisor:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
         except TimeoutError:
             log.error("%s does not stop; it is killed", child.node.name)
             process.kill()

@@ -8,10 +8,15 @@ from bazar.app import Context, Service
 from handlers.catalog import CatalogService
 from handlers.frontend import FrontEndService
 from handlers.order import OrderService
+from handlers.replicated import ReplicatedService
+
+REPLICATED: Mapping[str, type[ReplicatedService]] = {
+    "order": OrderService,
+    "catalog": CatalogService,
+}
 
 # Callers before those they call: in this order nodes stop without losing a request.
 ROLES: Mapping[str, Callable[[Context], Service]] = {
     "frontend": FrontEndService,
-    "order": OrderService,
-    "catalog": CatalogService,
+    **REPLICATED,
 }

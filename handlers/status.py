@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from bazar.app import INTERNAL, PUBLIC, Route
 from handlers.base import Handler
@@ -29,7 +30,8 @@ class StatusHandler(Handler):
     """Everything `python -m bazar status` shows of this node."""
 
     def get(self) -> None:
-        self.answer(self.service.status())
+        process = {"pid": os.getpid(), "run": self.service.context.run}
+        self.answer({**self.service.status(), **process})
 
 
 ROUTES = (

@@ -17,6 +17,7 @@ TIMEOUT_S = 2.0
 HEADER = ("node", "role", "state", "epoch", "seq", "in sync", "lease", "lag")
 
 Status = dict[str, Any]
+Statuses = dict[str, Status | None]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +27,19 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Exit code 1 if a node does not answer or is not in sync."""
     nodes = list(shop.config.nodes.values())
-    found = await asyncio.gather(*(_ask(shop, node) for node in nodes))
-    statuses = dict(zip((node.name for node in nodes), found, strict=True))
+    statuses = await ask_all(shop)
     if flags.json:
         print(json.dumps(statuses, indent=1))
     else:
         print(table([HEADER, *(row for node in nodes for row in rows(node, statuses))]))
-    return 0 if all(_well(node, statuses) for node in nodes) else 1
+    return 0 if all(is_well(node, statuses) for node in nodes) else 1
+
+
+async def ask_all(shop: Shop) -> Statuses:
+    """What each node tells; None for one that does not answer."""
+    nodes = shop.config.nodes
+    found = await asyncio.gather(*(_ask(shop, node) for node in nodes.values()))
+    return dict(zip(nodes, found, strict=True))
 
 
 async def _ask(shop: Shop, node: NodeConfig) -> Status | None:
@@ -43,23 +50,24 @@ async def _ask(shop: Shop, node: NodeConfig) -> Status | None:
     return status
 
 
-def _primary(role: str, statuses: dict[str, Status | None]) -> Status | None:
+def primary_of(role: str, statuses: Statuses) -> Status | None:
     """The status of the group's primary, of the newest epoch if two believe they are."""
     primaries = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
     return max(primaries, key=lambda status: status["epoch"], default=None)
 
 
-def _well(node: NodeConfig, statuses: dict[str, Status | None]) -> bool:
+def is_well(node: NodeConfig, statuses: Statuses) -> bool:
+    """Whether the node answers and is in sync, or for a front end holds all its leases."""
     status = statuses[node.name]
     if status is None:
         return False
     if "sources" in status:
         return all(source["lease_s"] > 0 for source in status["sources"].values())
-    primary = _primary(node.role, statuses)
+    primary = primary_of(node.role, statuses)
     return primary is not None and node.name in primary["members"]
 
 
-def rows(node: NodeConfig, statuses: dict[str, Status | None]) -> list[tuple[str, ...]]:
+def rows(node: NodeConfig, statuses: Statuses) -> list[tuple[str, ...]]:
     """A node's rows: one, or for a front end one for each group that it caches."""
     status = statuses[node.name]
     if status is None:
@@ -69,7 +77,7 @@ def rows(node: NodeConfig, statuses: dict[str, Status | None]) -> list[tuple[str
             (node.name, f"cache of {role}", *_following(role, source, statuses))
             for role, source in status["sources"].items()
         ]
-    primary = _primary(node.role, statuses)
+    primary = primary_of(node.role, statuses)
     in_sync = "yes" if primary and node.name in primary["members"] else "no"
     if "members" in status:
         return [_row(node, "primary", status, in_sync, "-", "0")]
@@ -82,9 +90,9 @@ def _row(node: NodeConfig, state: str, status: Status, *rest: str) -> tuple[str,
 
 
 def _following(
-    role: str, status: Status, statuses: dict[str, Status | None]
+    role: str, status: Status, statuses: Statuses
 ) -> tuple[str, str, str, str, str, str]:
-    primary = _primary(role, statuses)
+    primary = primary_of(role, statuses)
     lag = "-" if primary is None else str(max(primary["committed"] - status["committed"], 0))
     state = f"follows {status['primary']}" if status["primary"] else "seeks a primary"
     lease = f"{status['lease_s']:.2f} s" if status["lease_s"] > 0 else "none"

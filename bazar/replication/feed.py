@@ -107,7 +107,10 @@ class FeedClient:
         silence_s = SILENT_LEASES * self.subscriber.timing.lease_s
         try:
             while self._connection is not None and self.subscriber.feed == feed:
-                text = await asyncio.wait_for(self._connection.read_message(), silence_s)
+                # Not `wait_for`: until Python 3.12 it may swallow a cancellation, and a follower
+                # that has got the lock must end its feed before it leads.
+                async with asyncio.timeout(silence_s):
+                    text = await self._connection.read_message()
                 if text is None:
                     break
                 message = decode(text)
@@ -147,7 +150,7 @@ class FeedClient:
                 case Send(feed, message):
                     self._send(feed, message)
                 case Close(_, reason):
-                    log.info("%s ends its feed: %s", self.subscriber.node, reason)
+                    log.debug("%s ends its feed: %s", self.subscriber.node, reason)
                     self._disconnect()
                 case _:
                     self._carry_out(effect)

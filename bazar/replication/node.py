@@ -213,7 +213,8 @@ class Replica:
             if left_s <= 0:
                 return False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._committed.wait(), left_s)
+                async with asyncio.timeout(left_s):
+                    await self._committed.wait()
         return True
 
     # --- writing ---------------------------------------------------------------------------------
@@ -305,7 +306,7 @@ class Replica:
     def _close_feed(self, feed: int, reason: str) -> None:
         connection = self._feeds.pop(feed, None)
         if connection is not None:
-            log.info("%s ends feed %d: %s", self.me.name, feed, reason)
+            log.debug("%s ends feed %d: %s", self.me.name, feed, reason)
             connection.close(1000, reason[:100])
 
     # --- carrying effects out --------------------------------------------------------------------

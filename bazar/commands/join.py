@@ -1,0 +1,44 @@
+"""Start the nodes that are new in cluster.json, wait until they are in sync, tell the others."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+
+from bazar import clock
+from bazar.commands import Shop, restart
+from bazar.commands.status import ask_all, is_well
+from bazar.errors import Unavailable
+
+POLL_S = 0.1
+JOIN_S = 120.0
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+async def run(shop: Shop, flags: argparse.Namespace) -> int:
+    statuses = await ask_all(shop)
+    new = [node for node in shop.config.nodes.values() if statuses[node.name] is None]
+    if not new:
+        print("Every node of cluster.json is running.")
+        return 0
+    path = shop.config.data_dir / "supervisor.pid"
+    try:
+        supervisor = int(path.read_text())
+        os.kill(supervisor, signal.SIGHUP)
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{path}: no supervisor to start them: {error}") from error
+    deadline = clock.now() + JOIN_S
+    for node in new:
+        while not is_well(node, await ask_all(shop)):
+            if clock.now() > deadline:
+                raise Unavailable(f"{node.name} is not in sync after {JOIN_S:.0f} s")
+            await asyncio.sleep(POLL_S)
+        print(f"{node.name} is in sync", flush=True)
+    # The others read who their peers are when they start.
+    known = [name for name, status in statuses.items() if status is not None]
+    return await restart.run(shop, argparse.Namespace(nodes=known))

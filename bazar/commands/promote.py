@@ -1,0 +1,80 @@
+"""Let a replica that is not in sync become primary, when none that is will ever return."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from bazar.commands import Shop
+from bazar.errors import Conflict, NotFound
+from bazar.replication.arbiter import FileArbiter
+from bazar.replication.messages import Mark, Member, Membership
+from storage.compare import ReplicaFile, closing
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("node", metavar="NODE")
+    parser.add_argument("--force", action="store_true", help="do it; else only say what it costs")
+
+
+async def run(shop: Shop, flags: argparse.Namespace) -> int:
+    """Exit code 1 if it was not done."""
+    if flags.node not in shop.config.nodes:
+        raise NotFound(f"{flags.node}: is not in {shop.config.path}")
+    role = shop.config.nodes[flags.node].role
+    arbiter = FileArbiter(shop.config.data_dir, role)
+    membership = arbiter.read()
+    if membership is None:
+        raise Conflict(f"the {role} group has never had a primary: just start {flags.node}")
+    if not arbiter.try_acquire():
+        raise Conflict(f"the {role} group has a primary: {flags.node} will catch up by itself")
+    try:
+        file = _file(shop, flags.node)
+        with closing([file]):
+            ours = file.look()
+            me = Member(flags.node, file.store)
+        if me in membership.members:
+            print(f"{flags.node} is in sync: it becomes primary by itself when it is started")
+            return 1
+        _tell(shop, membership, flags.node, ours)
+        if not flags.force:
+            print("Nothing is changed. With --force it is.")
+            return 1
+        # A new epoch, so that what a lost member may still hold beyond ours is told apart; not
+        # clean, so that leases which may be running are waited for.
+        forced = dataclasses.replace(
+            membership, epoch=membership.epoch + 1, members=frozenset({me}), clean=False
+        )
+        await arbiter.record(forced)
+        print(f"{flags.node} is the only member now, and becomes primary when it is started.")
+        return 0
+    finally:
+        arbiter.release()
+
+
+def _file(shop: Shop, node: str) -> ReplicaFile:
+    return ReplicaFile(node, shop.config.data_dir / f"{node}.db")
+
+
+def _tell(shop: Shop, membership: Membership, node: str, ours: Mark) -> None:
+    """Say what may be lost."""
+    names = ", ".join(sorted(member.node for member in membership.members))
+    print(f"In sync when epoch {membership.epoch} was recorded: {names}. {node} was not.")
+    print(f"{node} holds everything up to entry {ours.seq}.")
+    for member in sorted(membership.members):
+        try:
+            file = _file(shop, member.node)
+        except NotFound:
+            print(f"{member.node} has no file here: what it had acknowledged beyond that is lost.")
+            continue
+        with closing([file]):
+            theirs = file.look()
+            if file.store != member.store:
+                print(f"{member.node}'s file is not the one that was in sync: what it had is lost.")
+            elif theirs.seq > ours.seq:
+                print(
+                    f"{member.node}'s file goes up to entry {theirs.seq}: entries {ours.seq + 1} "
+                    f"to {theirs.seq} WOULD BE LOST. Start {member.node} instead if you can."
+                )
+            else:
+                print(f"{member.node}'s file goes no further: start it instead if you can.")

@@ -1,0 +1,58 @@
+"""Restart every node, one at a time, each only when the last is in sync again."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+
+from bazar import clock
+from bazar.commands import Shop
+from bazar.commands.status import Status, ask_all, is_well, primary_of
+from bazar.config import NodeConfig
+from bazar.errors import Unavailable
+
+POLL_S = 0.05
+NODE_S = 30.0
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("nodes", nargs="*", metavar="NODE", help="only these (default: all)")
+
+
+async def run(shop: Shop, flags: argparse.Namespace) -> int:
+    for name in flags.nodes:
+        if name not in shop.config.nodes:
+            raise Unavailable(f"{name}: is not in {shop.config.path}")
+    statuses = await ask_all(shop)
+    wanted = [
+        node for node in shop.config.nodes.values() if node.name in flags.nodes or not flags.nodes
+    ]
+
+    def is_primary(node: NodeConfig) -> bool:
+        primary = primary_of(node.role, statuses)
+        return primary is not None and primary["node"] == node.name
+
+    # Primaries last: each group then hands over once.
+    for node in sorted(wanted, key=is_primary):
+        before = statuses[node.name]
+        if before is None:
+            raise Unavailable(f"{node.name} does not answer: nothing more is restarted")
+        began = clock.now()
+        os.kill(before["pid"], signal.SIGTERM)
+        await _back(shop, node, before)
+        print(f"{node.name} is back after {clock.now() - began:.2f} s", flush=True)
+    return 0
+
+
+async def _back(shop: Shop, node: NodeConfig, before: Status) -> None:
+    """Wait for another process in the node's place, in sync."""
+    deadline = clock.now() + NODE_S
+    while clock.now() < deadline:
+        statuses = await ask_all(shop)
+        status = statuses[node.name]
+        if status is not None and status["run"] != before["run"] and is_well(node, statuses):
+            return
+        await asyncio.sleep(POLL_S)
+    raise Unavailable(f"{node.name} is not in sync after {NODE_S:.0f} s: is the shop supervised?")

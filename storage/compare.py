@@ -1,0 +1,117 @@
+"""Whether the files of a group's replicas hold the same: digests, logs, and every row."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bazar.errors import NotFound
+from bazar.replication.messages import GENESIS, Entry, Mark
+
+RETRY_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row that is not the same everywhere: by node its columns, None where it is missing."""
+
+    table: str
+    key: Any
+    rows: Mapping[str, Mapping[str, Any] | None]
+
+    def columns(self) -> list[str]:
+        """The columns that differ; all of them if a replica lacks the row."""
+        present = [row for row in self.rows.values() if row is not None]
+        names = list(present[0])
+        if len(present) < len(self.rows):
+            return names
+        return [name for name in names if len({row[name] for row in present}) > 1]
+
+
+class ReplicaFile:
+    """One replica's file, read only, as of one moment (from `look` on)."""
+
+    def __init__(self, node: str, path: Path) -> None:
+        if not path.exists():
+            raise NotFound(f"{path}: {node} has no file here")
+        self.node = node
+        self.path = path
+        self.store = ""
+        self.committed = GENESIS
+        self._connection = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5
+        )
+        self._connection.row_factory = sqlite3.Row
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def look(self) -> Mark:
+        """Begin to read the state as it is now; its committed mark."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._connection.execute("BEGIN")
+        meta = dict(self._connection.execute("SELECT name, value FROM meta").fetchall())
+        self.store = meta["store_id"]
+        self.committed = Mark(meta["committed_seq"], meta["committed_digest"])
+        return self.committed
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with the file by itself: damaged pages, a log that does not chain."""
+        for (found,) in self._connection.execute("PRAGMA integrity_check(10)"):
+            if found != "ok":
+                yield f"{self.node}: {found}"
+        before: Mark | None = None
+        for row in self._connection.execute("SELECT * FROM log ORDER BY seq"):
+            keys = tuple(json.loads(row["keys"]))
+            entry = Entry(row["seq"], row["epoch"], keys, json.loads(row["effects"]), row["digest"])
+            if before is not None and not entry.extends(before):
+                yield f"{self.node}: log entry {entry.seq} does not follow {before}"
+            if entry.seq == self.committed.seq and entry.digest != self.committed.digest:
+                yield f"{self.node}: log entry {entry.seq} is not what {self.committed} says"
+            before = entry.mark
+
+    def rows(self, table: str, key: str) -> Iterator[sqlite3.Row]:
+        yield from self._connection.execute(f"SELECT * FROM {table} ORDER BY {key}")
+
+
+def same_moment(files: Sequence[ReplicaFile], timeout_s: float) -> bool:
+    """Look at all files at one and the same entry, while writes go on; False if it can't be had."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if len({file.look().seq for file in files}) == 1:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(RETRY_S)
+
+
+def differences(files: Sequence[ReplicaFile], tables: Mapping[str, str]) -> Iterator[Difference]:
+    """Every row that is not the same in all `files`; `tables` names each table's key."""
+    for table, key in tables.items():
+        cursors = {file.node: file.rows(table, key) for file in files}
+        heads = {node: next(rows, None) for node, rows in cursors.items()}
+        while any(row is not None for row in heads.values()):
+            lowest = min(row[key] for row in heads.values() if row is not None)
+            at = {
+                node: dict(row) if row is not None and row[key] == lowest else None
+                for node, row in heads.items()
+            }
+            if any(row != at[files[0].node] for row in at.values()):
+                yield Difference(table, lowest, at)
+            for node in heads:
+                if at[node] is not None:
+                    heads[node] = next(cursors[node], None)
+
+
+def closing(files: Sequence[ReplicaFile]) -> contextlib.ExitStack:
+    stack = contextlib.ExitStack()
+    for file in files:
+        stack.callback(file.close)
+    return stack

@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,6 +50,7 @@ class Activity:
     def __init__(self) -> None:
         self.draining = False
         self._requests: set[RequestHandler] = set()
+        self._leaving = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -62,9 +63,21 @@ class Activity:
         if not self._requests:
             self._idle.set()
 
+    async def unless_leaving(self, wait: Coroutine[Any, Any, bool]) -> bool:
+        """What `wait` returns, but False as soon as the node is to leave: no reason to stay."""
+        waiting = asyncio.create_task(wait)
+        leaving = asyncio.create_task(self._leaving.wait())
+        try:
+            await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
+            return waiting.done() and waiting.result()
+        finally:
+            waiting.cancel()
+            leaving.cancel()
+
     async def drain(self, timeout_s: float) -> None:
         """Wait for what is under way; what comes now is told to go elsewhere."""
         self.draining = True
+        self._leaving.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()

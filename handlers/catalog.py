@@ -160,6 +160,9 @@ class SalesHandler(CatalogHandler):
             # A prefix of the committed sales is all that a projection needs, so no lease is.
             seen = service.replica.core.committed.seq
             sales = await service.reader.sales(after, MAX_SALES)
-            if sales or not await service.replica.applied(seen + 1, deadline - clock()):
+            if sales:
+                break
+            more = service.replica.applied(seen + 1, deadline - clock())
+            if not await service.context.activity.unless_leaving(more):
                 break
         self.answer({"sales": sales})

@@ -7,6 +7,7 @@ from typing import Protocol
 from tornado.websocket import WebSocketHandler
 
 from bazar.app import Service
+from bazar.errors import BadRequest
 from bazar.replication.node import Replica
 from handlers.base import Handler
 
@@ -24,6 +25,8 @@ class FeedHandler(WebSocketHandler, Handler):
     feed: int | None = None
 
     async def get(self, *args: str, **kwargs: str) -> None:
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            raise BadRequest("Upgrade: a feed is a WebSocket")
         await WebSocketHandler.get(self, *args, **kwargs)
 
     def open(self, *args: str, **kwargs: str) -> None:

@@ -1,0 +1,88 @@
+"""An order replica over HTTP: buying, and the orders that come of it."""
+
+from __future__ import annotations
+
+import json
+
+from tests.unit.shop import TOKEN, ShopTestCase
+
+
+class OrderTest(ShopTestCase):
+    def test_every_path_of_a_purchase(self) -> None:
+        paths = (
+            ("order-1", "/order_service/purchase/5"),
+            ("order-2", "/order_service2/purchase/5"),
+            ("order-2", "/order_service2/purchase2/5"),
+            ("order-1", "/purchase/5"),
+            ("order-2", "/purchase2/5"),
+            ("order-1", "/order_service2/purchase2/5"),
+        )
+        for sold, (node, path) in enumerate(paths, start=1):
+            response = self.ask(path, "PUT", node=node)
+            self.assertEqual(response.code, 200, response.body)
+            self.assertEqual(json.loads(response.body)["message"], "Purchased book 5")
+            self.assertEqual(json.loads(response.body)["new_count"], 10 - sold)
+            self.assertEqual(response.headers["X-Replica"], node)
+        for path in ("/order_service3/purchase/5", "/purchase3/5", "/catalog/purchase/5"):
+            self.assert_error(self.ask(path, "PUT", node="order-1"), 404, "not_found")
+
+    def test_an_order_is_at_every_replica_when_it_is_acknowledged(self) -> None:
+        bought = self.buy(5, node="order-2", body={"quantity": 2}, Idempotency_Key="k")
+        for node, prefix in (
+            ("order-1", ""),
+            ("order-2", ""),
+            ("order-1", "/order_service"),
+            ("order-2", "/order_service2"),
+            ("frontend-1", ""),
+        ):
+            order = self.get(f"{prefix}/orders/{bought['order_id']}", node)
+            self.assertEqual(order["order_id"], bought["order_id"])
+            self.assertEqual(order["cost"], 2400)
+
+    def test_refusals(self) -> None:
+        for node in ("order-1", "order-2"):
+            for path, body, status, code in (
+                ("/purchase/99", None, 404, "not_found"),
+                ("/purchase/01", None, 400, "bad_request"),
+                ("/purchase/5", {"quantity": 0}, 400, "bad_request"),
+                ("/purchase/5", {"quantity": 1001}, 400, "bad_request"),
+                ("/purchase/5", {"quantity": 11}, 409, "out_of_stock"),
+                ("/purchase/5", {"amount": 1}, 400, "bad_request"),
+            ):
+                response = self.ask(path, "PUT", body, node=node, Idempotency_Key=f"{node}.{path}")
+                self.assertEqual(self.assert_error(response, status, code)["key"], f"{node}.{path}")
+        self.assert_error(self.ask("/orders/xyz", node="order-1"), 400, "bad_request")
+        self.assert_error(self.ask(f"/orders/{'a' * 32}", node="order-1"), 404, "not_found")
+
+    def test_a_replay_at_the_other_replica_is_the_same_order(self) -> None:
+        first = self.buy(4, node="order-1", Idempotency_Key="k")
+        again = self.buy(4, node="order-2", Idempotency_Key="k")
+        self.assertEqual(again, {**first, "replayed": True})
+        response = self.ask("/purchase/5", "PUT", node="order-2", Idempotency_Key="k")
+        self.assert_error(response, 422, "key_reused")
+
+    def test_the_listing_goes_on_behind_a_seq(self) -> None:
+        bought = [self.buy(5)["order_id"] for _ in range(3)]
+        for node in ("order-1", "order-2"):
+            listed = json.loads(self.ask("/orders", node=node, token=TOKEN).body)
+            self.assertEqual([order["order_id"] for order in listed], bought)
+            after = listed[0]["seq"]
+            rest = self.ask(f"/orders?after={after}&limit=1", node=node, token=TOKEN)
+            self.assertEqual(json.loads(rest.body), listed[1:2])
+
+    def test_etag_304_and_head(self) -> None:
+        path = f"/orders/{self.buy(5)['order_id']}"
+        for node in ("order-1", "order-2", "frontend-1"):
+            etag = self.ask(path, node=node).headers["Etag"]
+            self.assertEqual(self.ask(path, node=node, If_None_Match=etag).code, 304)
+            self.assertEqual(self.ask(path, "HEAD", node=node).headers["Etag"], etag)
+
+    def test_every_sale_is_one_order(self) -> None:
+        for number in (1, 4, 5, 5):
+            self.buy(number)
+        self.settle()
+        sales = {row[0] for row in self.shop.rows("catalog-1", "sales")}
+        for node in ("order-1", "order-2"):
+            orders = [row[0] for row in self.shop.rows(node, "orders")]
+            self.assertEqual(set(orders), sales)
+            self.assertEqual(len(orders), 4)

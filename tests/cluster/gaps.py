@@ -1,0 +1,163 @@
+"""Measure the gaps in acknowledged purchases that failures make.
+
+    python -m tests.cluster.gaps --times 20
+
+Buyers keep buying through a front end that stays, each with its key until it knows; a node is
+killed or asked to leave, and started again. A gap is the longest time without an acknowledgement
+from the fault until purchases flow again; a second one is measured over the node's return. Every
+acknowledged purchase must be there in the end, once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.load import Load
+
+ROLES = {"frontend": 2, "catalog": 2, "order": 2}
+MEASURED_AT = "frontend-1"
+BOOK, STOCK = 4, 10_000_000
+STEADY = 20  # purchases of each buyer before, and after, a fault
+
+Victim = Callable[[Cluster], Awaitable[str]]
+
+
+async def second_front_end(shop: Cluster) -> str:
+    return "frontend-2"
+
+
+def primary_of(role: str) -> Victim:
+    return lambda shop: shop.primary(role)
+
+
+def follower_of(role: str) -> Victim:
+    return lambda shop: shop.follower(role)
+
+
+VICTIMS: dict[str, Victim] = {
+    "catalog follower": follower_of("catalog"),
+    "order follower": follower_of("order"),
+    "front end": second_front_end,
+    "catalog primary": primary_of("catalog"),
+    "order primary": primary_of("order"),
+}
+
+
+async def kill(shop: Cluster, name: str) -> None:
+    await shop.kill(name)
+
+
+async def terminate(shop: Cluster, name: str) -> None:
+    code = await shop.terminate(name)
+    assert code == 0, f"{name} ended with {code}"
+
+
+FAULTS = {"kill -9": kill, "SIGTERM": terminate}
+
+
+@dataclass(slots=True)
+class Measured:
+    """One line of the table; seconds."""
+
+    name: str
+    gaps: list[float] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)
+
+    def cells(self) -> tuple[str, ...]:
+        figures = [
+            f"{figure(values):.3f}"
+            for values in (self.gaps, self.returns)
+            for figure in (statistics.median, max)
+        ]
+        return (self.name, str(len(self.gaps)), *figures)
+
+
+HEADER = ("what happens", "times", "median s", "worst s", "its return: median s", "worst s")
+
+
+async def measure(
+    directory: Path, lease_s: float, times: int, buyers: int, progress: Callable[[str], None]
+) -> list[Measured]:
+    """All faults in turn, `times` rounds of them, in one cluster under one load."""
+    table = {
+        (victim, fault): Measured(f"{fault}, {victim}") for fault in FAULTS for victim in VICTIMS
+    }
+    idle = Measured("nothing")
+    settings = {"replication": {"lease_s": lease_s, "ack_timeout_s": 0.3 * lease_s}}
+    async with Cluster(directory, ROLES, settings) as shop:
+        await shop.start()
+        await shop.update(BOOK, count=STOCK)
+        async with Load(shop) as load:
+            load.buy(MEASURED_AT, BOOK, buyers)
+            for number in range(times):
+                for (victim, fault), measured in table.items():
+                    progress(f"{number + 1}/{times} {measured.name}")
+                    calm_at = time.monotonic()
+                    await load.flowing(calm_at, STEADY)
+                    fault_at = time.monotonic()
+                    idle.gaps.append(load.gap_s(calm_at, fault_at))
+                    name = await VICTIMS[victim](shop)
+                    fault_at = time.monotonic()
+                    await FAULTS[fault](shop, name)
+                    await load.flowing(time.monotonic(), STEADY)
+                    return_at = time.monotonic()
+                    measured.gaps.append(load.gap_s(fault_at, return_at))
+                    await shop.start(name)
+                    await load.flowing(time.monotonic(), STEADY)
+                    measured.returns.append(load.gap_s(return_at, time.monotonic()))
+        catalog = await shop.same_rows("catalog")
+        orders = await shop.same_rows("order")
+        sold = {sale[1]: sale[0] for sale in catalog["sales"]}
+        assert sold == {one.key: one.order_id for one in load.bought}, (
+            "a purchase is lost, or twice"
+        )
+        assert len(sold) == len(catalog["sales"])
+        assert sorted(row[0] for row in orders["orders"]) == sorted(sold.values())
+        progress(f"{len(sold)} purchases acknowledged, each sold and ordered once")
+    idle.returns = idle.gaps
+    return [idle, *table.values()]
+
+
+def show(lines: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell, numbers to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.gaps", description=__doc__)
+    parser.add_argument("--times", type=int, default=20, help="each fault (default: 20)")
+    parser.add_argument("--lease", type=float, default=1.0, help="seconds (default: 1.0)")
+    parser.add_argument("--buyers", type=int, default=4, help="at once (default: 4)")
+    flags = parser.parse_args(arguments)
+
+    def progress(line: str) -> None:
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory() as directory:
+        measured = asyncio.run(
+            measure(Path(directory), flags.lease, flags.times, flags.buyers, progress)
+        )
+    print(file=sys.stderr)
+    print(f"lease {flags.lease} s, {flags.buyers} buyers")
+    print(show([HEADER, *(one.cells() for one in measured)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPInputError, HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -27,6 +28,7 @@ INTERNAL = "internal"
 
 MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
+MAX_READ_BYTES = 1 << 20  # a body between the two is read, and answered by a proper 413
 MAX_INTERNAL_BODY_BYTES = 16 << 20
 SLOW_CLIENT_S = 10.0
 DRAIN_S = 5.0
@@ -117,6 +119,14 @@ class Service(Protocol):
         """What an operator wants to know, as JSON."""
 
 
+class _Application(Application):
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """Called before the body is read."""
+        if "," in request.headers.get("Content-Length", ""):
+            raise HTTPInputError("two lengths")  # Tornado takes two that are equal
+        return super().find_handler(request, **kwargs)
+
+
 def application(service: Service, fallback: type[RequestHandler]) -> Application:
     """The service's Application; `fallback` answers what has no route."""
     rules = [
@@ -127,7 +137,7 @@ def application(service: Service, fallback: type[RequestHandler]) -> Application
         )
         for route in service.routes()
     ]
-    return Application(
+    return _Application(
         rules,
         default_handler_class=fallback,
         default_handler_args={"service": service, "access": PUBLIC},

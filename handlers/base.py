@@ -96,10 +96,14 @@ class Handler(RequestHandler):
 
     def query(self, name: str) -> str | None:
         """A query argument that may be given once."""
-        values = self.get_query_arguments(name, strip=False)
+        # Not get_query_argument, which turns control characters into spaces.
+        values = self.request.query_arguments.get(name, [])
         if len(values) > 1:
             raise BadRequest(f"{name}: is given {len(values)} times")
-        return values[0] if values else None
+        try:
+            return values[0].decode("utf-8") if values else None
+        except UnicodeDecodeError:
+            raise BadRequest(f"{name}: is not UTF-8") from None
 
     def query_number(self, name: str, default: int, low: int, high: int) -> int:
         value = self.query(name)

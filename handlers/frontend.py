@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bazar.app import INTERNAL, MAX_BODY_BYTES, PUBLIC, Context, Route
+from bazar.app import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.cache import HIT, Cache, Shelf
 from bazar.client import Client
 from bazar.config import NodeConfig
@@ -81,7 +81,7 @@ class FrontEndService:
     """One front end."""
 
     prefix = "(?:/FrontEnd_service)?"
-    max_body_bytes = MAX_BODY_BYTES
+    max_body_bytes = MAX_READ_BYTES
 
     def __init__(self, context: Context) -> None:
         self.context = context

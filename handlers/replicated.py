@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,7 @@ class ReplicatedService:
         await self.replica.stop()
         await self.store.close()
         self.client.close()
+        os.close(self._alone)
 
     def ready(self) -> None:
         """Raises Unavailable while this node may not answer reads."""

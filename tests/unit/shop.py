@@ -107,7 +107,12 @@ class Shop:
         context = Context(self.config, node, TOKEN, self.fatal.append)
         server = Server(ROLES[node.role](context), NoRoute)
         sockets = self._sockets.pop(name, None) or bind_sockets(node.port, node.bind)
-        await server.start(sockets)
+        try:
+            await server.start(sockets)
+        except BaseException:
+            for one in sockets:
+                one.close()
+            raise
         self.servers[name] = server
 
     async def stop_node(self, name: str) -> None:

@@ -34,6 +34,11 @@ class Answer:
         return self.headers.get("x-replica", "")
 
 
+class StaleConnection(ConnectionResetError):
+    """A connection that had answered before was closed without a byte of this answer, as a server
+    may do at any time: whoever may ask again should (RFC 9112, section 9.3.1)."""
+
+
 class Client:
     """One connection to 127.0.0.1:`port`, opened when it is needed, for one task at a time."""
 
@@ -41,6 +46,7 @@ class Client:
         self.port = port
         self.token = token
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._reused = False
 
     async def __aenter__(self) -> Client:
         return self
@@ -62,6 +68,7 @@ class Client:
         """Be connected; a request does it by itself."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+            self._reused = False
 
     async def get(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Answer:
         return await self.request("GET", path, timeout_s=timeout_s)
@@ -100,9 +107,12 @@ class Client:
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._exchange(message)
-            whole = answer.headers.get("connection") != "close"
-        except asyncio.IncompleteReadError as error:
-            raise ConnectionResetError(f"{method} {path}: the connection broke off") from error
+            self._reused = True
+            whole = answer.headers.get("connection", "").lower() != "close"
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            begun = isinstance(error, asyncio.IncompleteReadError) and error.partial
+            kind = StaleConnection if self._reused and not begun else ConnectionResetError
+            raise kind(f"{method} {path}: the connection broke off: {error!r}") from error
         finally:
             if not whole:
                 self.close()

@@ -1,10 +1,12 @@
 """Measure the gaps in acknowledged purchases that failures make.
 
-    python -m tests.cluster.gaps --times 20
+    python -m tests.cluster.gaps --times 20                 # nodes on their own
+    python -m tests.cluster.gaps --times 20 --supervised    # as `python run.py` runs them
 
 Buyers keep buying through a front end that stays, each with its key until it knows; a node is
-killed or asked to leave, and started again. A gap is the longest time without an acknowledgement
-from the fault until purchases flow again; a second one is measured over the node's return. Every
+killed or asked to leave, and started again (by the supervisor, at once, if there is one; then a
+paused primary is killed by it too). A gap is the longest time without an acknowledgement from the
+fault until purchases flow again; a second one is measured over the node's return. Every
 acknowledged purchase must be there in the end, once.
 """
 
@@ -26,7 +28,7 @@ from tests.cluster.load import Load
 ROLES = {"frontend": 2, "catalog": 2, "order": 2}
 MEASURED_AT = "frontend-1"
 BOOK, STOCK = 4, 10_000_000
-STEADY = 20  # purchases of each buyer before, and after, a fault
+STEADY = 10  # purchases of each buyer before, and after, a fault
 
 Victim = Callable[[Cluster], Awaitable[str]]
 
@@ -58,10 +60,19 @@ async def kill(shop: Cluster, name: str) -> None:
 
 async def terminate(shop: Cluster, name: str) -> None:
     code = await shop.terminate(name)
-    assert code == 0, f"{name} ended with {code}"
+    assert code in (0, None), f"{name} ended with {code}"
+
+
+async def hang(shop: Cluster, name: str) -> None:
+    """Until the supervisor has had enough of it."""
+    pid = shop.pid(name)
+    assert pid is not None
+    await shop.pause(name)
+    await shop.ended(pid)
 
 
 FAULTS = {"kill -9": kill, "SIGTERM": terminate}
+HANGS = ("catalog primary", "order primary")
 
 
 @dataclass(slots=True)
@@ -85,21 +96,26 @@ HEADER = ("what happens", "times", "median s", "worst s", "its return: median s"
 
 
 async def measure(
-    directory: Path, lease_s: float, times: int, buyers: int, progress: Callable[[str], None]
+    directory: Path,
+    lease_s: float,
+    times: int,
+    buyers: int,
+    supervised: bool,
+    progress: Callable[[str], None],
 ) -> list[Measured]:
     """All faults in turn, `times` rounds of them, in one cluster under one load."""
-    table = {
-        (victim, fault): Measured(f"{fault}, {victim}") for fault in FAULTS for victim in VICTIMS
-    }
+    plan = [(Measured(f"{fault}, {v}"), FAULTS[fault], v) for fault in FAULTS for v in VICTIMS]
+    if supervised:
+        plan += [(Measured(f"SIGSTOP, {victim}"), hang, victim) for victim in HANGS]
     idle = Measured("nothing")
     settings = {"replication": {"lease_s": lease_s, "ack_timeout_s": 0.3 * lease_s}}
     async with Cluster(directory, ROLES, settings) as shop:
-        await shop.start()
+        await (shop.start_supervised() if supervised else shop.start())
         await shop.update(BOOK, count=STOCK)
         async with Load(shop) as load:
             load.buy(MEASURED_AT, BOOK, buyers)
             for number in range(times):
-                for (victim, fault), measured in table.items():
+                for measured, fault, victim in plan:
                     progress(f"{number + 1}/{times} {measured.name}")
                     calm_at = time.monotonic()
                     await load.flowing(calm_at, STEADY)
@@ -107,11 +123,11 @@ async def measure(
                     idle.gaps.append(load.gap_s(calm_at, fault_at))
                     name = await VICTIMS[victim](shop)
                     fault_at = time.monotonic()
-                    await FAULTS[fault](shop, name)
+                    await fault(shop, name)
                     await load.flowing(time.monotonic(), STEADY)
                     return_at = time.monotonic()
                     measured.gaps.append(load.gap_s(fault_at, return_at))
-                    await shop.start(name)
+                    await (shop.ready() if supervised else shop.start(name))
                     await load.flowing(time.monotonic(), STEADY)
                     measured.returns.append(load.gap_s(return_at, time.monotonic()))
         catalog = await shop.same_rows("catalog")
@@ -124,7 +140,7 @@ async def measure(
         assert sorted(row[0] for row in orders["orders"]) == sorted(sold.values())
         progress(f"{len(sold)} purchases acknowledged, each sold and ordered once")
     idle.returns = idle.gaps
-    return [idle, *table.values()]
+    return [idle, *(measured for measured, _, _ in plan)]
 
 
 def show(lines: Sequence[Sequence[str]]) -> str:
@@ -144,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--times", type=int, default=20, help="each fault (default: 20)")
     parser.add_argument("--lease", type=float, default=1.0, help="seconds (default: 1.0)")
     parser.add_argument("--buyers", type=int, default=4, help="at once (default: 4)")
+    parser.add_argument("--supervised", action="store_true", help="below a supervisor")
     flags = parser.parse_args(arguments)
 
     def progress(line: str) -> None:
@@ -151,10 +168,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with tempfile.TemporaryDirectory() as directory:
         measured = asyncio.run(
-            measure(Path(directory), flags.lease, flags.times, flags.buyers, progress)
+            measure(
+                Path(directory),
+                flags.lease,
+                flags.times,
+                flags.buyers,
+                flags.supervised,
+                progress,
+            )
         )
     print(file=sys.stderr)
-    print(f"lease {flags.lease} s, {flags.buyers} buyers")
+    how = "supervised" if flags.supervised else "on their own"
+    print(f"lease {flags.lease} s, {flags.buyers} buyers, nodes {how}")
     print(show([HEADER, *(one.cells() for one in measured)]))
     return 0
 

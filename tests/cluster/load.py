@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from tests.cluster.client import Answer, Client
+from tests.cluster.client import Answer, Client, StaleConnection
 from tests.cluster.cluster import Cluster, until
 
 RETRY_S = 0.01  # a buyer's pace between two tries; Retry-After is for the more patient
@@ -45,6 +45,7 @@ class Load:
         self.bought: list[Bought] = []
         self.sold_out: list[str] = []  # the keys that were told so
         self.read_errors: list[str] = []
+        self.write_errors: list[str] = []  # what made a buyer ask again
         self.reads = 0
         self._buyers = 0
         self._stop = asyncio.Event()
@@ -89,7 +90,7 @@ class Load:
             while not self.stopping:
                 key = secrets.token_hex(8)
                 sent_at = time.monotonic()
-                answer = await purchase(client, book, key)
+                answer = await purchase(client, book, key, errors=self.write_errors)
                 if answer.status == 409:
                     self.sold_out.append(key)
                     continue
@@ -137,6 +138,8 @@ class Load:
                 for path in paths:
                     try:
                         answer = await client.get(path)
+                    except StaleConnection:
+                        continue
                     except OSError as error:
                         self.read_errors.append(f"{path}: {error!r}")
                         continue
@@ -150,12 +153,21 @@ class Load:
         await until(lambda: self.reads >= goal, f"{more} more reads")
 
 
-async def purchase(client: Client, book: int, key: str, deadline_s: float = 30.0) -> Answer:
+async def purchase(
+    client: Client,
+    book: int,
+    key: str,
+    *,
+    errors: list[str] | None = None,
+    deadline_s: float = 30.0,
+) -> Answer:
     """Ask with the same key until it is known: a 200 or a 409 (R5, S1)."""
     deadline = time.monotonic() + deadline_s
     while True:
         try:
             answer = await client.put(f"/purchase/{book}", key=key)
+        except StaleConnection:
+            continue
         except OSError as error:
             last: object = error
         else:
@@ -163,5 +175,7 @@ async def purchase(client: Client, book: int, key: str, deadline_s: float = 30.0
                 return answer
             assert answer.status in (503, 504), answer
             last = answer
+        if errors is not None:
+            errors.append(f"{last!r}")
         assert time.monotonic() < deadline, f"key {key} is still unknown: {last}"
         await asyncio.sleep(RETRY_S)

@@ -96,6 +96,7 @@ async def test_writes_resume_after_a_primary_is_killed(tmp_path: Path, role: str
 
             killed_at = time.monotonic()
             await shop.kill(primary)
+            gone_at = time.time()
             await load.flowing(killed_at)
             gap_s = load.gap_s(killed_at, time.monotonic())
             print(f"{role} primary killed: {gap_s:.2f} s without an acknowledged purchase")
@@ -106,6 +107,11 @@ async def test_writes_resume_after_a_primary_is_killed(tmp_path: Path, role: str
             status = await shop.status(primary)
             assert status is not None
             assert "members" not in status  # it follows
+            if role == "catalog":
+                # T2: the successor sold nothing while a lease of its predecessor could run.
+                early = "SELECT COUNT(*) FROM sales WHERE sold_at BETWEEN ? AND ?"
+                until_s = gone_at + 0.9 * shop.lease_s
+                assert shop.query(follower, early, 1000 * gone_at, 1000 * until_s) == [(0,)]
             await load.flowing(time.monotonic())
         await nothing_lost(shop, load)
 

@@ -57,7 +57,7 @@ class CacheConfig:
 class ReplicationConfig:
     lease_s: float = bounded(1.0, 0.05, 60)
     ack_timeout_s: float = bounded(0.3, 0.01, 60)
-    batch_ops: int = bounded(256, 1, 10_000)  # operations in one commit
+    batch_rows: int = bounded(256, 1, 10_000)  # that the operations of one commit touch
     queue_ops: int = bounded(4096, 1, 100_000)  # that wait for one
     log_entries: int = bounded(100_000, 100, 10_000_000)  # kept for replicas that return
 

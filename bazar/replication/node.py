@@ -240,7 +240,7 @@ class Replica:
             await self._queue.wake.wait()
             self._queue.wake.clear()
             while self._queue and self.primary.begin(self.clock()):
-                await self._write_batch(self._queue.take(self.settings.batch_ops))
+                await self._write_batch(self._queue.take(self.settings.batch_rows))
 
     async def _write_batch(self, tickets: list[Ticket]) -> None:
         assert self.primary is not None

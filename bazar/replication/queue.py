@@ -60,9 +60,21 @@ class WriteQueue:
         raise Unknown(f"not committed in {timeout_s} s")
 
     def take(self, most: int) -> list[Ticket]:
-        """The next batch."""
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        """The next batch: at least one operation, and as many as touch up to `most` rows."""
+        batch: list[Ticket] = []
+        rows = 0
+        while self._waiting:
+            rows += _rows(self._waiting[0].operation)
+            if batch and rows > most:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
 
     def refuse_all(self, reason: str) -> None:
-        for ticket in self.take(len(self._waiting)):
-            ticket.resolve(Unavailable(reason))
+        while self._waiting:
+            self._waiting.popleft().resolve(Unavailable(reason))
+
+
+def _rows(operation: Operation) -> int:
+    """How large an operation is: the items of the lists that it brings, as an import's books."""
+    return max([1, *(len(value) for value in operation.values() if isinstance(value, list))])

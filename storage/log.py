@@ -184,21 +184,20 @@ class ReplicatedStore:
             "WHERE bytes <= ? OR seq = ? ORDER BY seq",
             (after_seq, PAGE_ENTRIES, PAGE_BYTES, after_seq + 1),
         )
-        found = await self.database.read(
-            "SELECT digest, (SELECT MAX(seq) FROM log) AS newest FROM ("
-            "SELECT digest FROM log WHERE seq = ?1 UNION ALL SELECT d.value FROM meta d JOIN meta s"
-            " WHERE d.name = 'committed_digest' AND s.name = 'committed_seq' AND s.value = ?1)",
+        [found] = await self.database.read(
+            "SELECT (SELECT MAX(seq) FROM log) AS newest, (SELECT digest FROM log WHERE seq = ?1"
+            " UNION ALL SELECT d.value FROM meta d JOIN meta s ON d.name = 'committed_digest' AND"
+            " s.name = 'committed_seq' AND s.value = ?1 LIMIT 1) AS digest",
             (after_seq,),
         )
         entries = tuple(_entry(row) for row in rows)
-        base = Mark(after_seq, found[0]["digest"]) if found else None
+        base = None if found["digest"] is None else Mark(after_seq, found["digest"])
         if after_seq == 0:
             base = GENESIS
         if entries and entries[0].seq != after_seq + 1:
             return LogPage(None, (), end=False)  # compacted
-        newest = found[0]["newest"] if found else None
         last_seq = entries[-1].seq if entries else after_seq
-        return LogPage(base, entries, end=newest is None or last_seq >= newest)
+        return LogPage(base, entries, end=last_seq >= (found["newest"] or 0))
 
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """The committed state at one moment, in chunks."""

@@ -1,0 +1,86 @@
+"""bazar's SQLite files: pragmas, readers, migrations."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from bazar.errors import ConfigError
+from storage.database import Database
+from tests.unit.files import FilesTestCase
+
+FIRST = "CREATE TABLE a (id INTEGER PRIMARY KEY)"
+SECOND = "CREATE TABLE b (id INTEGER PRIMARY KEY); INSERT INTO b VALUES (7)"
+
+
+class DatabaseTest(FilesTestCase):
+    async def open(self, *migrations: str) -> Database:
+        database = await Database.open(self.directory / "one.db", migrations)
+        self.addAsyncCleanup(database.close)
+        return database
+
+    def tables(self) -> Sequence[str]:
+        connection = sqlite3.connect(self.directory / "one.db")
+        try:
+            found = connection.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall()
+        finally:
+            connection.close()
+        return [name for (name,) in found]
+
+    async def test_a_commit_is_fsynced_before_it_returns(self) -> None:
+        database = await self.open(FIRST)
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2)):
+            [[found]] = await database.writer.execute_fetchall(f"PRAGMA {pragma}")
+            self.assertEqual(found, value)
+
+    async def test_readers_cannot_write_nor_checkpoint(self) -> None:
+        database = await self.open(FIRST)
+        reader = await database.connect_reader()
+        self.addAsyncCleanup(reader.close)
+        with self.assertRaises(sqlite3.OperationalError):
+            await reader.execute("INSERT INTO a VALUES (1)")
+        [[pages]] = await reader.execute_fetchall("PRAGMA wal_autocheckpoint")
+        self.assertEqual(pages, 0)
+        with self.assertRaises(sqlite3.OperationalError):
+            await database.read("DELETE FROM a")
+
+    async def test_a_reader_sees_commits_and_never_an_open_transaction(self) -> None:
+        database = await self.open(FIRST)
+        await database.writer.execute("BEGIN IMMEDIATE")
+        await database.writer.execute("INSERT INTO a VALUES (1)")
+        for _ in range(4):  # each of the readers
+            self.assertEqual(await database.read("SELECT * FROM a"), [])
+        await database.writer.execute("COMMIT")
+        for _ in range(4):
+            [row] = await database.read("SELECT * FROM a")
+            self.assertEqual(row["id"], 1)
+
+    async def test_migrations_run_once_and_in_order(self) -> None:
+        first = await Database.open(self.directory / "one.db", (FIRST,))
+        await first.close()
+        self.assertEqual(self.tables(), ["a"])
+        for _ in range(2):
+            second = await Database.open(self.directory / "one.db", (FIRST, SECOND))
+            [[version]] = await second.writer.execute_fetchall("PRAGMA user_version")
+            self.assertEqual(version, 2)
+            self.assertEqual(len(await second.read("SELECT * FROM b")), 1)
+            await second.close()
+
+    async def test_a_migration_that_fails_leaves_nothing(self) -> None:
+        with self.assertRaises(ConfigError):
+            await Database.open(self.directory / "one.db", (FIRST + "; nonsense",))
+        self.assertEqual(self.tables(), [])
+
+    async def test_a_newer_schema_is_refused(self) -> None:
+        newer = await Database.open(self.directory / "one.db", (FIRST, SECOND))
+        await newer.close()
+        with self.assertRaisesRegex(ConfigError, "has schema 2; this program knows 1"):
+            await Database.open(self.directory / "one.db", (FIRST,))
+
+    async def test_what_is_no_database_is_refused_with_its_path(self) -> None:
+        path = self.directory / "one.db"
+        path.write_bytes(b"this is no database, and long enough to see it" * 100)
+        with self.assertRaisesRegex(ConfigError, "one.db"):
+            await Database.open(path, (FIRST,))
+        with self.assertRaisesRegex(ConfigError, "nowhere"):
+            await Database.open(self.directory / "nowhere" / "one.db", (FIRST,))

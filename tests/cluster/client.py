@@ -67,8 +67,8 @@ class Client:
     async def connect(self) -> None:
         """Be connected; a request does it by itself."""
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
             self._reused = False
+            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
 
     async def get(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Answer:
         return await self.request("GET", path, timeout_s=timeout_s)

@@ -22,7 +22,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -396,8 +396,3 @@ def _state(pid: int) -> str:
     except (FileNotFoundError, ProcessLookupError):
         return ""
     return stat.rpartition(")")[2].split()[0]
-
-
-def orders_by_sale(rows: Iterable[Row]) -> set[str]:
-    """The order ids of rows of `orders` or `sales`."""
-    return {str(row[0]) for row in rows}

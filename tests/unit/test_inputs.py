@@ -1,0 +1,157 @@
+"""What comes in is read strictly; hypothesis tries what nobody thought of."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import unittest
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bazar.errors import BadRequest
+from handlers import inputs
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
+    max_leaves=10,
+)  # fmt: skip
+OBJECTS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON, max_size=5)
+
+
+class IdsTest(unittest.TestCase):
+    @given(st.integers(0, 10**18 - 1))
+    def test_every_id_has_one_spelling(self, number: int) -> None:
+        self.assertEqual(inputs.book_id(str(number)), number)
+        for other in (f"0{number}", f"+{number}", f" {number}", f"{number}\n", f"{number}.0"):
+            with self.assertRaises(BadRequest):
+                inputs.book_id(other)
+
+    @given(st.text())
+    def test_whatever_is_taken_is_its_own_spelling(self, text: str) -> None:
+        try:
+            number = inputs.book_id(text)
+        except BadRequest as error:
+            self.assertIn("id", str(error))
+        else:
+            self.assertEqual(str(number), text)
+
+    def test_a_number_too_long_is_refused(self) -> None:
+        for text in ("1" * 19, "9" * 5000, str(2**63)):
+            with self.assertRaises(BadRequest):
+                inputs.book_id(text)
+
+    @given(st.text())
+    def test_keys_are_visible_ascii(self, text: str) -> None:
+        visible = all("!" <= char <= "~" for char in text)
+        if 1 <= len(text) <= 200 and visible:
+            self.assertEqual(inputs.idempotency_key(text), text)
+        else:
+            with self.assertRaises(BadRequest):
+                inputs.idempotency_key(text)
+
+    def test_order_ids(self) -> None:
+        self.assertEqual(inputs.order_id("0123456789abcdef" * 2), "0123456789abcdef" * 2)
+        for bad in ("", "0" * 31, "0" * 33, "A" * 32, "g" * 32, "0" * 32 + "\n"):
+            with self.assertRaises(BadRequest):
+                inputs.order_id(bad)
+
+
+class JsonTest(unittest.TestCase):
+    @given(OBJECTS)
+    def test_any_object_is_read_as_it_was_written(self, plain: dict[str, Any]) -> None:
+        for body in (json.dumps(plain), json.dumps(plain, ensure_ascii=False)):
+            self.assertEqual(inputs.json_object(body.encode()), plain)
+
+    @given(st.binary())
+    def test_bytes_are_an_object_or_a_bad_request(self, body: bytes) -> None:
+        try:
+            plain = inputs.json_object(body)
+        except BadRequest as error:
+            self.assertTrue(str(error).startswith("body: "))
+        else:
+            self.assertEqual(plain, json.loads(body) if body else {})
+
+    @given(OBJECTS, st.text(st.characters(exclude_categories=["Cs"])), JSON, JSON)
+    def test_a_name_given_twice(self, plain: dict[str, Any], name: str, a: Any, b: Any) -> None:
+        pairs = [*plain.items(), (name, a), (name, b)]
+        text = ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in pairs)
+        for body in ("{" + text + "}", '{"outer":[{' + text + "}]}"):
+            with self.assertRaisesRegex(BadRequest, "given twice"):
+                inputs.json_object(body.encode())
+
+    def test_what_parsers_read_differently(self) -> None:
+        for value in ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", '"\\ud800"',
+                      '["\\udfff"]', '{"\\ud800":1}', "[" * 10_000, "1" * 5000,
+                      '"\x00"'):  # fmt: skip
+            with self.assertRaises(BadRequest):
+                inputs.json_object(('{"a":' + value + "}").encode())
+        self.assertEqual(inputs.json_object(b'{"a":"\\ud83d\\ude00"}'), {"a": "\N{GRINNING FACE}"})
+
+    def test_nesting_of_any_depth(self) -> None:
+        for depth in (10, 100, 900, 990, 1000, 5_000, 10_000, 30_000):
+            for start, end in (("[", "]"), ('{"a":', "}")):
+                body = '{"a":' + start * depth + "1" + end * depth + "}"
+                try:
+                    inputs.json_object(body.encode())
+                except BadRequest as error:
+                    self.assertIn("nested too deeply", str(error))
+
+
+class FieldsTest(unittest.TestCase):
+    @given(JSON)
+    def test_integers_are_integers(self, value: Any) -> None:
+        fits = type(value) is int and 0 <= value <= 5
+        if fits:
+            self.assertEqual(inputs.integer(value, "field", 0, 5), value)
+        else:
+            with self.assertRaisesRegex(BadRequest, "field"):
+                inputs.integer(value, "field", 0, 5)
+
+    @given(st.text())
+    def test_a_text_that_is_taken_is_clean(self, value: str) -> None:
+        try:
+            text = inputs.text(value, "title")
+        except BadRequest as error:
+            self.assertIn("title", str(error))
+        else:
+            self.assertEqual(text, unicodedata.normalize("NFC", value))
+            self.assertTrue(1 <= len(text) <= 500)
+            text.encode()
+            self.assertFalse({unicodedata.category(char) for char in text} & {"Cc", "Cs"})
+
+    @given(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=100))
+    def test_ordinary_texts_are_taken(self, value: str) -> None:
+        self.assertEqual(inputs.text(value, "title", 500), unicodedata.normalize("NFC", value))
+
+    @given(JSON)
+    def test_anything_else_is_no_text(self, value: Any) -> None:
+        if not isinstance(value, str):
+            with self.assertRaises(BadRequest):
+                inputs.text(value, "title")
+
+    @given(OBJECTS)
+    def test_bodies_are_a_book_or_a_bad_request(self, plain: dict[str, Any]) -> None:
+        for read in (inputs.book_changes, inputs.new_book, inputs.quantity):
+            try:
+                read(plain)
+            except BadRequest as error:
+                self.assertTrue(str(error))
+
+    def test_new_book_wants_all_but_the_author(self) -> None:
+        book = {"title": "t", "topic": "c", "cost": 1, "count": 2}
+        self.assertEqual(inputs.new_book(book), {**book, "author": None})
+        for name in book:
+            with self.assertRaisesRegex(BadRequest, f"{name} is missing"):
+                inputs.new_book({key: value for key, value in book.items() if key != name})
+
+    def test_quantity(self) -> None:
+        self.assertEqual(inputs.quantity({}), 1)
+        self.assertEqual(inputs.quantity({"quantity": 1000}), 1000)
+        for bad in (0, 1001, True, 1.0, "1", None):
+            with self.assertRaises(BadRequest):
+                inputs.quantity({"quantity": bad})

@@ -184,6 +184,7 @@ class Subscriber:
         """Answer no read from here on, and say so; a grant under way must not undo it."""
         self.lease_until = -inf
         self._asked.clear()
+        self._renew_at = inf  # until the next hello
         return [] if self.feed is None else [Send(self.feed, Release())]
 
     def tick(self, now: float) -> list[Effect]:
@@ -294,10 +295,7 @@ class ReplicaSubscriber(Subscriber):
         return self._write(Apply(mark)) if position else []
 
     def _installing(self, chunk: Snapshot) -> list[Effect]:
-        if chunk.first:
-            # What we hold stays as it is, for a successor too, until the final chunk replaces it.
-            self.lease_until = -inf
-            self._asked.clear()
+        # What we hold stays as it is, for a successor too, until the final chunk replaces it.
         return self._write(Install(chunk))
 
     def stored(self, effect: Persist | Apply | Install, now: float) -> list[Effect]:

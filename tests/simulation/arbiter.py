@@ -18,6 +18,11 @@ class Arbiter:
         self._writing: Membership | None = None
 
     @property
+    def settled(self) -> bool:
+        """Whether no other membership is under way to the disk."""
+        return self._writing is None
+
+    @property
     def holder(self) -> Process | None:
         if self._holder is not None and not self._holder.alive:
             self._release()

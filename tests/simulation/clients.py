@@ -37,6 +37,16 @@ class Clients:
         for _ in range(readers):
             self.world.after(self._think(), None, self._look)
 
+    def crowd(self, size: int) -> None:
+        """Updaters who never pause: a batch waits whenever one is done."""
+        for _ in range(size):
+            self._hurry()
+
+    def _hurry(self) -> None:
+        if self.running:
+            op = Op("update", self._key(), self._book(), topic=TOPICS[0])
+            Write(self, op, self._hurry, hurried=True)
+
     def _think(self) -> float:
         return self.world.profile.think_s * 2.0 * self.world.random()
 
@@ -128,10 +138,12 @@ class Read:
 class Write:
     """One purchase or update: sent again, with its key, until its fate is known."""
 
-    def __init__(self, clients: Clients, op: Op, then: Any, *, patient: bool = False) -> None:
+    def __init__(self, clients: Clients, op: Op, then: Any, *, patient: bool = False, hurried: bool = False
+    ) -> None:
         self.clients = clients
         self.op = op
         self.then = then
+        self.hurried = hurried
         self.done = False
         self.unsure = False  # some attempt may have happened
         self.attempt = 0
@@ -201,7 +213,9 @@ class Write:
         self.then_go_on()
 
     def then_go_on(self) -> None:
-        if self.then is not None:
+        if self.hurried:
+            self.then()
+        elif self.then is not None:
             self.clients.again(self.then)
 
     def _note(self, end: float, result: Any) -> None:

@@ -83,6 +83,7 @@ class Disk:
         self.image = EMPTY
         self.slow = False
         self.full = False
+        self.hangs = False  # it takes orders, and never carries them out
         self.lost_seq = 0  # it has lost what was fsynced, up to this entry, and not yet got it back
         self._made = 0
         self._versions: list[Image] = []

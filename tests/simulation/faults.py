@@ -119,7 +119,7 @@ class Faults:
         """Whether another member's process runs on an undamaged disk: then nothing is lost."""
         group: Group = node.group
         membership = group.arbiter.membership
-        if membership is None:
+        if membership is None or not group.arbiter.settled:
             return False
         stores = {member.store for member in membership.members}
         return any(
@@ -154,13 +154,29 @@ class Faults:
         """Whoever has stopped by itself is started again."""
         for group in self.world.groups:
             for node in group.nodes:
-                if node.process is None and self.world.profile.chance(0.3):
+                if node.process is None and (self.over or self.world.profile.chance(0.3)):
                     self.world.start(node)
         self.world.after(0.3, None, self.supervise)
+
+    def _hang(self) -> None:
+        """One follower's disk never answers again: the others must go on without it."""
+        group = self.world.groups[0]
+        followers = [
+            node
+            for node in group.replicas
+            if node.process is not None and group.arbiter.holder not in (node.process, None)
+        ]
+        if followers:
+            node = followers[self.rng.randrange(len(followers))]
+            assert node.disk is not None
+            self.world.say(node.name, "its disk hangs")
+            node.disk.hangs = True
 
     def stop(self) -> None:
         self.over = True
         world = self.world
+        if world.profile.hangs:
+            self._hang()
         world.say("network", "no more faults")
         world.profile.calm = True
         for group in world.groups:

@@ -11,7 +11,6 @@ from tests.simulation.shop import SEARCHES, tag
 from tests.simulation.subscribing import SubscribingProcess
 from tests.simulation.world import REFUSED, Node, Reply, Violation, World
 
-FETCH_TIMEOUT_S = 0.4
 FETCH_TRIES = 3
 
 
@@ -32,7 +31,8 @@ class FrontEnd(SubscribingProcess):
         self.find_primary()
 
     def tick(self) -> None:
-        self.world.after(0.1 + 0.08 * self.world.random(), self, self.tick)
+        tick_s = self.world.profile.tick_s
+        self.world.after(tick_s * (1.0 + self.world.random()), self, self.tick)
         self.tick_subscriber()
 
     def follows(self) -> bool:
@@ -52,7 +52,7 @@ class FrontEnd(SubscribingProcess):
             self.say("SIGTERM")
             self.terminating = True
             self.perform(self.subscriber.release())
-            self.world.after(0.02, self, self.die, "stopped")
+            self.world.after(self.world.profile.linger_s, self, self.die, "stopped")
 
     # --- reads -----------------------------------------------------------------------------------
 
@@ -65,20 +65,22 @@ class FrontEnd(SubscribingProcess):
         if found is not None:
             reply(200, found)
             return
+        self._replica += 1
         flight = self.cache.board(self.shelf, key, tags, now)
         if flight is None:
-            self._fetch(question, FETCH_TRIES, reply)
+            self._fetch(question, self._replica, FETCH_TRIES, reply)
         elif flight in self.waiting:
             self.waiting[flight].append(reply)
         else:
             self.waiting[flight] = [reply]
             self._fetch(
                 question,
+                self._replica,
                 FETCH_TRIES,
                 lambda status, value: self._fetched(flight, question, status, value),
             )
 
-    def _fetch(self, question: tuple[str, Any], tries: int, reply: Reply) -> None:
+    def _fetch(self, question: tuple[str, Any], turn: int, tries: int, reply: Reply) -> None:
         """Ask the replicas in turn until one answers."""
         if tries == 0:
             reply(REFUSED, "no replica answers")
@@ -93,17 +95,16 @@ class FrontEnd(SubscribingProcess):
             if status == 200:
                 reply(status, value)
             else:
-                self._fetch(question, tries - 1, reply)
+                self._fetch(question, turn, tries - 1, reply)
 
-        self._replica += 1
         replicas = self.node.group.replicas
-        replica = replicas[self._replica % len(replicas)]
+        replica = replicas[(turn + tries) % len(replicas)]
         self.world.call(self, replica, "read", (question,), on_answer)
-        self.world.after(FETCH_TIMEOUT_S, self, on_answer, REFUSED, "timeout")
+        self.world.after(self.world.profile.fetch_timeout_s, self, on_answer, REFUSED, "timeout")
 
     def _fetched(self, flight: Flight, question: tuple[str, Any], status: int, value: Any) -> None:
         # Between the answer's arrival and its landing the process may be stopped.
-        delay_s = 0.003 * self.world.random()
+        delay_s = self.world.profile.lag()
         self.world.after(delay_s, self, self._land, flight, question, status, value)
 
     def _land(self, flight: Flight, question: tuple[str, Any], status: int, value: Any) -> None:

@@ -65,6 +65,7 @@ class Truth:
             self.digests.append(entry.digest)
             self._learn(entry)
         self.on_log(image, run)
+        self.acknowledged(self.seq)  # R3: durable at every member before it counts as committed
         self._no_lease_is_ignorant(primary)
 
     def _learn(self, entry: Entry) -> None:
@@ -133,6 +134,8 @@ class Truth:
 
     def acknowledged(self, seq: int) -> None:
         """An answer that depends on entry `seq` goes out to a client."""
+        if seq > self.seq:
+            raise Violation(f"R3: an answer depends on entry {seq}, which is not committed")
         if seq > self.acked:
             self.acked = seq
             self.check_members()

@@ -95,7 +95,7 @@ class Replica(SubscribingProcess):
         self.staged: State = {}
         self.parked: list[tuple[int, float, Reply, Any]] = []  # reads that wait for an entry
         self.following_sales = False
-        self._led_at = 0.0
+        self._excused_at = 0.0
         self._lock_at = 0.0
         world.after(0.01 + 0.1 * world.random(), self, self.tick)
         self.find_primary()
@@ -104,7 +104,7 @@ class Replica(SubscribingProcess):
 
     def tick(self) -> None:
         world = self.world
-        world.after(0.1 + 0.08 * world.random(), self, self.tick)
+        world.after(world.profile.tick_s * (1.0 + world.random()), self, self.tick)
         now = self.now()
         if self.primary is not None:
             self.perform(self.primary.tick(now))
@@ -129,7 +129,7 @@ class Replica(SubscribingProcess):
 
     def _try_lock(self) -> None:
         self._lock_at = self.now() + 0.3 * self.world.random()
-        if not self.arbiter.try_lock(self):
+        if self.disk.hangs or not self.arbiter.try_lock(self):
             return
         membership = self.arbiter.membership
         if (membership is not None and self.me not in membership.members) or (
@@ -144,20 +144,27 @@ class Replica(SubscribingProcess):
 
     def _lead(self) -> None:
         """The lock is ours: lead, as soon as all that was under way is on disk."""
-        if self.jobs or self.primary is not None:
+        if self.jobs or self.primary is not None or self.terminating:
             return
-        image = self.disk.image
+        image, follower = self.disk.image, self.subscriber
         self.say(f"leads from {image.committed} +{len(image.pending)}")
+        if (image.committed, image.pending) != (follower.committed, tuple(follower.pending)):
+            raise Violation(f"{follower} is not what its disk says, {image.committed}")
         self.world.takeovers += 1
-        self._led_at = self.now()
+        now, membership = self.now(), self.arbiter.membership
+        if membership is not None:
+            # A disk that lost fsynced commits leads, and T2's wait for the others is in vain.
+            alone = membership.members == {self.me}
+            wait_s = 0.0 if alone else self.timing.surely_over_s(membership.lease_s)
+            self._excused_at = now + wait_s
         self.primary, effects = Primary.take_over(
             self.me,
-            self.arbiter.membership,
-            image.committed,
-            image.pending,
-            self._led_at,
+            membership,
+            follower.committed,
+            follower.pending,
+            now,
             self.timing,
-            restarted=not self.subscriber.followed,
+            restarted=not follower.followed,
         )
         self.perform(effects)
 
@@ -190,9 +197,9 @@ class Replica(SubscribingProcess):
         self.queue.clear()
         if self.primary is not None:
             self.perform(self.primary.retire(self.now()))
-        elif not self.locked:
+        else:
             self.perform(self.subscriber.release())
-            self.world.after(0.02, self, self.die, "stopped")
+            self.world.after(self.world.profile.linger_s, self, self.die, "stopped")
 
     def pump(self) -> None:
         """Begin a batch if one waits and the primary is at a boundary."""
@@ -201,13 +208,7 @@ class Replica(SubscribingProcess):
             return
         seeds = self.disk.image.committed.seq == 0 and self.truth.sales is None
         if (self.queue or seeds) and primary.begin(self.now()):
-            self._check_excused()
             self._write(Execute())
-
-    def _check_excused(self) -> None:
-        """A disk that lost fsynced commits leads, and T2's wait for the others was in vain."""
-        if self.disk.damaged and self.now() >= self._led_at + self.timing.lease_s:
-            raise Excused(f"{self.name} leads with a damaged disk, and nobody else came back")
 
     def _execute(self) -> None:
         """R1: the batch in one uncommitted transaction, each operation after those before it."""
@@ -248,6 +249,11 @@ class Replica(SubscribingProcess):
             self.world.acknowledged += 1
             reply(status, value)
 
+    def perform(self, effects: list[Effect]) -> None:
+        if self.disk.damaged and self.primary is not None and self.now() >= self._excused_at:
+            raise Excused(f"{self.name} leads with a damaged disk, and nobody else came back")
+        super().perform(effects)
+
     # --- the writer ------------------------------------------------------------------------------
 
     def carry_out(self, effect: Effect) -> None:
@@ -273,6 +279,8 @@ class Replica(SubscribingProcess):
             self._start_job()
 
     def _start_job(self) -> None:
+        if self.disk.hangs:
+            return
         job = self.jobs[0]
         delay_s = self.world.profile.disk_delay(self.disk.slow)
         if isinstance(job, Execute):
@@ -303,8 +311,6 @@ class Replica(SubscribingProcess):
             case Persist():
                 self.disk.write(image.persisted(job))
             case Apply(mark):
-                if self.primary is not None:
-                    self._check_excused()
                 transaction, self.transaction = self.transaction, ()
                 before = image.pending
                 if transaction:
@@ -424,8 +430,6 @@ class Replica(SubscribingProcess):
         except Unavailable as refusal:
             reply(REFUSED, str(refusal))
             return
-        if self.primary is not None:
-            self._check_excused()
         if seq > self.disk.image.committed.seq:
             self.parked.append((seq, self.now() + READ_TIMEOUT_S, reply, question))
         else:

@@ -42,6 +42,7 @@ class Profile:
         self.catalogs = rng.choice((2, 2, 2, 3, 3, 1))
         self.caches = rng.choice((0, 1, 1, 2))
         self.orders = rng.choice((0, 0, 0, 2))
+        self.hangs = rng.random() < 0.1
         self.late_start = rng.random() < 0.2
         self.books = rng.choice((1, 2, 3))
         self.stock = rng.choice((2, 6, 30))
@@ -57,9 +58,17 @@ class Profile:
         self.network_s = rng.choice((0.004, 0.02, 0.05))
         self.disk_s = rng.choice((0.004, 0.02, 0.05))
         self.think_s = rng.choice((0.02, 0.05, 0.15))
-        self.leases_differ = rng.random() < 0.15
+        self.leases_differ = rng.random() < 0.25
+        self.tick_s = rng.choice((0.03, 0.1, 0.1))
+        self.linger_s = rng.choice((0.02, 0.3))
+        self.fetch_timeout_s = rng.choice((0.4, 1.5))
+        self.busy = rng.random() < 0.08
         self.shelf_entries = rng.choice((1, 3, 10))
         self.ttl_s = rng.choice((0.2, 5.0))
+
+        if self.busy:
+            # Nobody catches up if the log is compacted faster than a snapshot travels.
+            self.log_entries, self.chunk_rows = 1000, 50
 
     def timing_of(self, name: str) -> Timing:
         lease_s = self.rng.choice((0.6, 1.0, 1.6)) if self.leases_differ else 1.0
@@ -67,7 +76,7 @@ class Profile:
 
     def clock_rate(self) -> float:
         # Two clocks differ by less than 1 % (L1).
-        return 1.0 + self.rng.choice((-0.0049, 0.0, 0.0049))
+        return 1.0 + self.rng.choice((-0.0049, 0.0049))
 
     def chance(self, probability: float) -> bool:
         return self.random() < probability
@@ -84,6 +93,10 @@ class Profile:
         if slow and not self.calm:
             delay_s += self.random() * 0.8
         return delay_s
+
+    def lag(self) -> float:
+        """Between an answer's arrival and the step that stores it."""
+        return (0.6 if self.random() < 0.03 and not self.calm else 0.003) * self.random()
 
     def page_size(self) -> int:
         """Entries in one page of the log; too few, and a follower never catches up."""

@@ -7,7 +7,7 @@ from bazar.replication.messages import Message
 from bazar.replication.subscriber import Subscriber
 from tests.simulation.world import Connection, Node, Process, World
 
-HELLO_TIMEOUT_S = 1.5
+HELLO_TIMEOUT_S = 4.0  # an answer may take a lease: it waits for a batch boundary
 
 
 class SubscribingProcess(Process):

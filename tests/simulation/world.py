@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Reply = Callable[[int, Any], None]
 
-REFUSED, UNKNOWN = 503, 504
+REFUSED = 503
+MOST_EVENTS = 100_000
 
 
 class Violation(AssertionError):
@@ -106,6 +107,8 @@ class World:
                     process.inbox.append((function, args))
                     continue
             self.events += 1
+            if self.events > MOST_EVENTS:
+                raise Violation("I6: it runs in circles")
             function(*args)
         self.now = until
 

@@ -122,7 +122,13 @@ class Client:
 
             async def call(items: list[Any], timeout_s: float) -> list[Any]:
                 answer = await self.call(node, path, {"items": items}, timeout_s)
-                return [_result(one) for one in answer["results"]]
+                try:
+                    results = [_result(one) for one in answer["results"]]
+                except (KeyError, TypeError) as error:
+                    raise Unknown(f"{node.name}: an answer that can't be read") from error
+                if len(results) != len(items):
+                    raise Unknown(f"{node.name}: {len(results)} answers to {len(items)} items")
+                return results
 
             batcher = self._batchers[node.name, path] = Batcher(call)
         return await batcher.submit(item, timeout_s)

@@ -18,10 +18,7 @@ def cluster_token(config: Config) -> str:
     everything on this machine. Raises ConfigError."""
     given = os.environ.get(TOKEN_VARIABLE)
     if given is not None:
-        visible = given.isascii() and given.isprintable() and " " not in given
-        if not (16 <= len(given) <= 200 and visible):
-            raise ConfigError(f"{TOKEN_VARIABLE}: must be 16 to 200 visible ASCII characters")
-        return given
+        return _checked(given, TOKEN_VARIABLE)
     remote = [node.name for node in config.nodes.values() if not node.is_local]
     if remote:
         raise ConfigError(
@@ -31,9 +28,16 @@ def cluster_token(config: Config) -> str:
     try:
         if not path.exists():
             _make(path)
-        return path.read_text("ascii").strip()
+        return _checked(path.read_text("ascii").strip(), str(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def _checked(token: str, place: str) -> str:
+    visible = token.isascii() and token.isprintable() and " " not in token
+    if not (16 <= len(token) <= 200 and visible):
+        raise ConfigError(f"{place}: must be 16 to 200 visible ASCII characters")
+    return token
 
 
 def _make(path: Path) -> None:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tornado.httpclient import HTTPResponse
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.testing import AsyncHTTPTestCase
 from tornado.web import Application
 
-from bazar.app import Context, Server
+from bazar.app import Context, Server, application
 from bazar.config import Config, NodeConfig, parse
 from handlers import ROLES
 from handlers.base import NoRoute
@@ -172,12 +171,7 @@ class ShopTestCase(AsyncHTTPTestCase):
         self.addCleanup(directory.cleanup)
         self.shop = Shop(Path(directory.name) / "shop", self.settings)
         self.io_loop.run_sync(self.shop.start)
-        application = self.shop.servers["frontend-1"].http.request_callback
-        assert isinstance(application, Application)
-        return application
-
-    def get_http_server(self) -> HTTPServer:
-        return self.shop.servers["frontend-1"].http
+        return application(self.shop.frontend, NoRoute)
 
     def tearDown(self) -> None:
         self.io_loop.run_sync(self.shop.stop)

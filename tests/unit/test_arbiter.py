@@ -1,0 +1,166 @@
+"""Who is primary: real files, real locks, and a second process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from bazar.errors import ConfigError, Fatal
+from bazar.replication.arbiter import (
+    FileArbiter,
+    hold_alone,
+    refuse_network_file_system,
+    replace_durably,
+)
+from bazar.replication.messages import Member, Membership
+from tests.unit.files import FilesTestCase
+
+HERE = Path(__file__).resolve().parents[2]
+HOLDER = """
+import sys, pathlib
+from bazar.replication.arbiter import FileArbiter, hold_alone
+directory = pathlib.Path(sys.argv[1])
+print(FileArbiter(directory, "catalog").try_acquire(), flush=True)
+hold_alone(directory / "catalog-1.pid")
+print("alone", flush=True)
+sys.stdin.read()
+"""
+
+
+def membership(epoch: int, *nodes: str, clean: bool = False) -> Membership:
+    members = frozenset(Member(node, f"store-of-{node}") for node in nodes)
+    return Membership(epoch, members, 1.5, clean)
+
+
+class ArbiterTest(FilesTestCase):
+    def arbiter(self) -> FileArbiter:
+        arbiter = FileArbiter(self.directory, "catalog")
+        self.addCleanup(arbiter.release)
+        return arbiter
+
+    async def test_what_is_recorded_is_read_by_the_next(self) -> None:
+        arbiter = self.arbiter()
+        self.assertIsNone(arbiter.read())
+        self.assertTrue(arbiter.try_acquire())
+        for recorded in (membership(1, "a"), membership(1, "a", "b"), membership(2, clean=True)):
+            await arbiter.record(recorded)
+            self.assertEqual(self.arbiter().read(), recorded)
+        names = sorted(path.name for path in self.directory.iterdir())
+        self.assertEqual(names, ["catalog.lock", "catalog.members"])
+
+    async def test_one_at_a_time(self) -> None:
+        first, second = self.arbiter(), self.arbiter()
+        self.assertTrue(first.try_acquire())
+        self.assertFalse(second.try_acquire())
+        first.release()
+        self.assertTrue(second.try_acquire())
+        self.assertFalse(first.try_acquire())
+
+    async def test_groups_do_not_disturb_each_other(self) -> None:
+        self.assertTrue(self.arbiter().try_acquire())
+        orders = FileArbiter(self.directory, "order")
+        self.addCleanup(orders.release)
+        self.assertTrue(orders.try_acquire())
+
+    async def test_only_the_holder_records(self) -> None:
+        arbiter = self.arbiter()
+        with self.assertRaises(Fatal):
+            await arbiter.record(membership(1, "a"))
+        self.assertIsNone(arbiter.read())
+
+    async def test_an_older_epoch_is_not_recorded_over_a_newer(self) -> None:
+        arbiter = self.arbiter()
+        arbiter.try_acquire()
+        await arbiter.record(membership(5, "a"))
+        with self.assertRaisesRegex(Fatal, "epoch 5 has begun"):
+            await arbiter.record(membership(4, "a"))
+        self.assertEqual(arbiter.read(), membership(5, "a"))
+
+    async def test_check_wants_the_lock_and_the_epoch(self) -> None:
+        arbiter = self.arbiter()
+        arbiter.try_acquire()
+        with self.assertRaises(Fatal):
+            arbiter.check(1)
+        await arbiter.record(membership(1, "a"))
+        arbiter.check(1)
+        replace_durably(
+            self.directory / "catalog.members",
+            (self.directory / "catalog.members").read_bytes().replace(b'"epoch": 1', b'"epoch": 2'),
+        )
+        with self.assertRaisesRegex(Fatal, "no longer says epoch 1"):
+            arbiter.check(1)
+
+    async def test_a_lock_file_made_anew_has_one_owner(self) -> None:
+        old, new = self.arbiter(), self.arbiter()
+        self.assertTrue(old.try_acquire())
+        await old.record(membership(1, "a"))
+        (self.directory / "catalog.lock").unlink()
+        with self.assertRaises(Fatal):
+            old.check(1)
+        self.assertTrue(new.try_acquire())
+        with self.assertRaises(Fatal):
+            await old.record(membership(1, "b"))
+        new.check(1)
+
+    async def test_an_unreadable_membership_is_fatal(self) -> None:
+        for content in (b"", b"{", b"[]", b'{"epoch": 1}', b"\xff", b"null", b"7"):
+            (self.directory / "catalog.members").write_bytes(content)
+            with self.subTest(content), self.assertRaises(Fatal):
+                self.arbiter().read()
+
+    def test_the_kernel_lets_go_when_another_process_dies(self) -> None:
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(self.directory)],
+            cwd=HERE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as holder:
+            assert holder.stdout is not None
+            self.assertEqual(holder.stdout.readline(), "True\n")
+            self.assertEqual(holder.stdout.readline(), "alone\n")
+            arbiter = self.arbiter()
+            self.assertFalse(arbiter.try_acquire())
+            with self.assertRaisesRegex(ConfigError, f"runs already \\(process {holder.pid}\\)"):
+                hold_alone(self.directory / "catalog-1.pid")
+            holder.send_signal(signal.SIGSTOP)
+            self.assertFalse(arbiter.try_acquire())  # paused is not dead
+            holder.kill()
+            holder.wait()
+        self.assertTrue(arbiter.try_acquire())
+        os.close(hold_alone(self.directory / "catalog-1.pid"))
+
+    def test_the_lock_is_not_inherited_by_a_program_that_is_started(self) -> None:
+        arbiter = self.arbiter()
+        arbiter.try_acquire()
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            arbiter.release()
+            self.assertTrue(self.arbiter().try_acquire())
+            child.communicate()
+
+
+class FilesTest(FilesTestCase):
+    def test_replace_durably(self) -> None:
+        path = self.directory / "file"
+        for content in (b"first", b"", b"second" * 10_000):
+            replace_durably(path, content)
+            self.assertEqual(path.read_bytes(), content)
+        replace_durably(path, b"x", mode=0o600)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        self.assertEqual([one.name for one in self.directory.iterdir()], ["file"])
+
+    def test_one_process_a_node(self) -> None:
+        path = self.directory / "catalog-1.pid"
+        held = hold_alone(path)
+        self.assertEqual(path.read_text(), f"{os.getpid()}\n")
+        with self.assertRaisesRegex(ConfigError, str(os.getpid())):
+            hold_alone(path)
+        os.close(held)
+        os.close(hold_alone(path))
+
+    def test_a_local_file_system_is_taken(self) -> None:
+        refuse_network_file_system(self.directory)
+        refuse_network_file_system(self.directory / "not" / "yet" / "made")

@@ -1,0 +1,89 @@
+"""The house: imports run one way, the protocol does no I/O, and every route says who may call."""
+
+from __future__ import annotations
+
+import ast
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+
+from bazar.app import INTERNAL, PUBLIC, Context
+from bazar.config import load
+from handlers import ROLES
+
+HERE = Path(__file__).resolve().parents[2]
+ROOMS = ("run", "handlers", "storage", "bazar", "tests")
+MAY_IMPORT = {"bazar": set[str](), "storage": {"bazar"}, "handlers": {"bazar", "storage"}}
+WIRES = {HERE / "bazar" / "__main__.py"}  # like run.py
+SANS_IO = ("messages", "primary", "subscriber", "effects", "timing")
+IO = {"asyncio", "tornado", "sqlite3", "aiosqlite", "socket", "time", "os", "threading", "random"}
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Each module that a file names in an import, with its line."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            yield node.lineno, node.module or ""
+
+
+class ImportsTest(unittest.TestCase):
+    def test_imports_run_one_way(self) -> None:
+        seen = 0
+        for room, allowed in MAY_IMPORT.items():
+            for path in (HERE / room).rglob("*.py"):
+                operators = path.is_relative_to(HERE / "bazar" / "commands")
+                for line, name in imports(path):
+                    top = name.partition(".")[0]
+                    if top not in ROOMS or top == room or top in allowed:
+                        continue
+                    wires = path in WIRES or operators
+                    self.assertTrue(wires and top != "tests", f"{path}:{line} imports {name}")
+                    seen += 1
+        self.assertGreater(seen, 0)  # __main__ does
+
+    def test_nobody_imports_the_tests(self) -> None:
+        for room in (*MAY_IMPORT, "run.py"):
+            for path in [HERE / room] if room.endswith(".py") else (HERE / room).rglob("*.py"):
+                for line, name in imports(path):
+                    self.assertNotEqual(name.partition(".")[0], "tests", f"{path}:{line}")
+
+    def test_the_protocol_does_no_io(self) -> None:
+        todo = [f"bazar.replication.{name}" for name in SANS_IO]
+        checked: set[str] = set()
+        while todo:
+            module = todo.pop()
+            if module in checked:
+                continue
+            checked.add(module)
+            path = HERE / (module.replace(".", "/") + ".py")
+            for line, name in imports(path):
+                self.assertNotIn(name.partition(".")[0], IO, f"{path}:{line}")
+                if name.startswith("bazar."):
+                    todo.append(name)
+        self.assertIn("bazar.errors", checked)
+
+    def test_bazar_knows_no_sql(self) -> None:
+        for path in (HERE / "bazar").rglob("*.py"):
+            for line, name in imports(path):
+                self.assertNotIn(name.partition(".")[0], ("sqlite3", "aiosqlite"), f"{path}:{line}")
+
+
+class RoutesTest(unittest.IsolatedAsyncioTestCase):
+    async def test_every_route_says_public_or_internal(self) -> None:
+        config = load(HERE / "cluster.json", ROLES)
+        for role, service_class in ROLES.items():
+            context = Context(config, config.group(role)[0], "token", self.fail)
+            service = service_class(context)
+            patterns = [route.pattern for route in service.routes()]
+            for route in service.routes():
+                self.assertIn(route.access, (PUBLIC, INTERNAL), route)
+            self.assertEqual(len(patterns), len(set(patterns)), "a path has two routes")
+            for pattern in ("/healthz", "/readyz", "/status"):
+                self.assertIn(pattern, patterns)
+            close = getattr(service, "client", None)
+            if close is not None:
+                close.close()

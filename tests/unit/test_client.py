@@ -1,0 +1,211 @@
+"""Calls between nodes: batches without a timer, and the client against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import unittest
+from collections.abc import Sequence
+from typing import Any
+from unittest import mock
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from bazar import client
+from bazar.client import MAX_BATCH_ITEMS, Batcher, Client, error_body
+from bazar.config import NodeConfig
+from bazar.errors import BazarError, NotFound, OutOfStock, Unavailable, Unknown
+from tests.unit.shop import until
+
+
+class Calls:
+    """A call that returns each item doubled, when it is let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.called = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self, items: list[Any], timeout_s: float) -> Sequence[Any]:
+        self.batches.append(items)
+        self.called.set()
+        await self.may_answer.wait()
+        if self.error is not None:
+            raise self.error
+        return [NotFound("odd") if item == 13 else 2 * item for item in items]
+
+
+class BatcherTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        self.calls = Calls()
+        self.batcher = Batcher(self.calls)
+
+    def submit(self, item: int, timeout_s: float = 10.0) -> asyncio.Task[Any]:
+        return asyncio.create_task(self.batcher.submit(item, timeout_s))
+
+    async def test_alone_an_item_leaves_at_once(self) -> None:
+        self.calls.may_answer.set()
+        self.assertEqual(await self.batcher.submit(1, 10), 2)
+        self.assertEqual(await self.batcher.submit(2, 10), 4)
+        self.assertEqual(self.calls.batches, [[1], [2]])
+
+    async def test_what_arrives_during_a_call_leaves_as_the_next(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        rest = [self.submit(item) for item in range(1, 6)]
+        await asyncio.sleep(0)
+        self.calls.may_answer.set()
+        self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4, 6, 8, 10])
+        self.assertEqual(self.calls.batches, [[0], [1, 2, 3, 4, 5]])
+
+    async def test_an_error_is_its_items_alone(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        rest = [self.submit(item) for item in (1, 13, 2)]
+        await asyncio.sleep(0)
+        self.calls.may_answer.set()
+        await first
+        answers = await asyncio.gather(*rest, return_exceptions=True)
+        self.assertEqual((answers[0], answers[2]), (2, 4))
+        self.assertIsInstance(answers[1], NotFound)
+
+    async def test_a_call_that_fails_fails_for_all_and_the_next_leaves(self) -> None:
+        self.calls.error = Unavailable("nobody there")
+        self.calls.may_answer.set()
+        answers = await asyncio.gather(*map(self.submit, (1, 2)), return_exceptions=True)
+        self.assertEqual([type(answer) for answer in answers], [Unavailable, Unavailable])
+        self.calls.error = None
+        self.assertEqual(await self.batcher.submit(3, 10), 6)
+
+    async def test_a_batch_has_a_bound(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        rest = [self.submit(20) for _ in range(MAX_BATCH_ITEMS + 5)]
+        await asyncio.sleep(0)
+        self.calls.may_answer.set()
+        await asyncio.gather(first, *rest)
+        self.assertEqual([len(batch) for batch in self.calls.batches], [1, MAX_BATCH_ITEMS, 5])
+
+    async def test_the_queue_has_a_bound(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        with mock.patch.object(client, "MAX_WAITING_ITEMS", 3):
+            rest = [self.submit(20) for _ in range(3)]
+            await asyncio.sleep(0)
+            with self.assertRaises(Unavailable):
+                await self.batcher.submit(1, 10)
+        self.calls.may_answer.set()
+        await asyncio.gather(first, *rest)
+
+    async def test_r5_what_never_left_is_unavailable_and_what_did_is_unknown(self) -> None:
+        first = self.submit(0, 0.01)
+        await self.calls.called.wait()
+        second = self.submit(1, 0.01)
+        with self.assertRaises(Unknown):
+            await first
+        with self.assertRaises(Unavailable):
+            await second
+        self.calls.may_answer.set()
+        self.assertEqual(await self.batcher.submit(2, 10), 4)
+        self.assertEqual(self.calls.batches, [[0], [2]])  # the second is not sent afterwards
+
+
+class Peer(RequestHandler):
+    """Another node: says what its path names."""
+
+    async def answer(self) -> None:
+        what = self.request.path
+        if what == "/echo":
+            names = ("Authorization", "Idempotency-Key")
+            self.write({name: self.request.headers.get(name) for name in names})
+        elif what == "/items":
+            items = json.loads(self.request.body)["items"]
+            results = [
+                {"error": error_body(OutOfStock("none"))} if item == 13 else {"answer": item}
+                for item in items
+            ]
+            self.write({"results": results})
+        elif what == "/refuses":
+            self.set_status(409)
+            self.write({"error": "none left", "code": "out_of_stock"})
+        elif what == "/newer":
+            self.set_status(418)
+            self.write({"error": "tea", "code": "teapot"})
+        elif what == "/garbage":
+            self.write("<html>")
+        elif what == "/short":
+            self.write({"results": []})
+        elif what == "/odd":
+            self.write({"results": 7})
+        elif what == "/hangs":
+            await asyncio.Event().wait()
+
+    async def get(self) -> None:
+        await self.answer()
+
+    async def post(self) -> None:
+        await self.answer()
+
+
+class ClientTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        sockets = bind_sockets(0, "127.0.0.1")
+        self.node = NodeConfig("peer-1", "catalog", sockets[0].getsockname()[1])
+        self.server = HTTPServer(Application([("/.*", Peer)], log_function=lambda handler: None))
+        self.server.add_sockets(sockets)
+        self.client = Client("the-token")
+
+    async def asyncTearDown(self) -> None:
+        self.client.close()
+        self.server.stop()
+        await self.server.close_all_connections()
+
+    async def test_it_shows_the_token_and_the_key(self) -> None:
+        answer = await self.client.call(self.node, "/echo", None, 5)
+        self.assertEqual(answer, {"Authorization": "Bearer the-token", "Idempotency-Key": None})
+        answer = await self.client.call(self.node, "/echo", {}, 5, key="k")
+        self.assertEqual(answer["Idempotency-Key"], "k")
+
+    async def test_items_travel_together_and_come_back_one_by_one(self) -> None:
+        answers = await asyncio.gather(
+            *(self.client.submit(self.node, "/items", item, 5) for item in (1, 13, "é")),
+            return_exceptions=True,
+        )
+        self.assertEqual((answers[0], answers[2]), (1, "é"))
+        self.assertIsInstance(answers[1], OutOfStock)
+
+    async def test_a_refusal_is_the_error_that_was_raised_there(self) -> None:
+        with self.assertRaisesRegex(OutOfStock, "none left"):
+            await self.client.call(self.node, "/refuses", {}, 5)
+        with self.assertRaises(BazarError) as caught:
+            await self.client.call(self.node, "/newer", {}, 5)
+        self.assertEqual((caught.exception.status, caught.exception.code), (418, "teapot"))
+
+    async def test_r5_an_answer_that_cannot_be_read_is_unknown(self) -> None:
+        with self.assertRaises(Unknown):
+            await self.client.call(self.node, "/garbage", {}, 5)
+        for path in ("/short", "/odd", "/garbage", "/echo"):
+            for _ in range(2):  # the first does not stop the next
+                with self.assertRaises(Unknown):
+                    await self.client.submit(self.node, path, 1, 5)
+
+    async def test_r5_nobody_there_is_unavailable(self) -> None:
+        [taken] = bind_sockets(0, "127.0.0.1")
+        port = taken.getsockname()[1]
+        taken.close()
+        with self.assertRaises(Unavailable):
+            await self.client.call(NodeConfig("gone-1", "catalog", port), "/echo", {}, 5)
+
+    async def test_r5_no_answer_in_time_is_unknown(self) -> None:
+        with self.assertRaises(Unknown):
+            await self.client.call(self.node, "/hangs", {}, 0.05)
+
+    async def test_r5_a_connection_that_breaks_is_unknown(self) -> None:
+        call = asyncio.create_task(self.client.call(self.node, "/hangs", {}, 5))
+        await until(lambda: self.server._connections, "it has connected")
+        await self.server.close_all_connections()
+        with self.assertRaises(Unknown):
+            await call

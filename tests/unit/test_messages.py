@@ -1,0 +1,132 @@
+"""What travels on the feed, and the digest chain."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import unittest
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bazar.errors import ProtocolError
+from bazar.replication.messages import (
+    CACHE,
+    GENESIS,
+    REPLICA,
+    WIRE_VERSION,
+    Ack,
+    Change,
+    Commit,
+    Entry,
+    Grant,
+    Hello,
+    Mark,
+    Message,
+    NotPrimary,
+    Prepare,
+    Release,
+    Renew,
+    Revoke,
+    Snapshot,
+    Tail,
+    Welcome,
+    chain,
+    decode,
+    encode,
+    tail_mark,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+VALUE = st.none() | st.integers() | TEXT | st.dictionaries(TEXT, st.integers(), max_size=3)
+MARK = st.builds(Mark, st.integers(0), TEXT)
+CHANGE = st.builds(Change, st.lists(TEXT, max_size=3).map(tuple), VALUE)
+ENTRY = st.builds(chain, MARK, st.integers(1), CHANGE)
+ENTRIES = st.lists(ENTRY, max_size=3).map(tuple)
+MESSAGE: st.SearchStrategy[Message] = st.one_of(
+    st.builds(
+        Hello, st.just(WIRE_VERSION), st.sampled_from([REPLICA, CACHE]), TEXT, TEXT, TEXT,
+        st.integers(0), MARK, MARK,
+    ),
+    st.builds(Tail, ENTRIES),
+    st.builds(Ack, MARK),
+    st.builds(Renew, st.integers()),
+    st.just(Release()),
+    st.builds(NotPrimary, st.integers(), st.none() | TEXT),
+    st.builds(Welcome, st.integers(), MARK, MARK, st.booleans()),
+    st.builds(Prepare, ENTRIES),
+    st.builds(Commit, MARK),
+    st.builds(Snapshot, MARK, VALUE, st.booleans(), st.booleans()),
+    st.builds(Grant, st.integers(), st.integers(), st.floats(0, 60)),
+    st.just(Revoke()),
+)  # fmt: skip
+
+
+class WireTest(unittest.TestCase):
+    @given(MESSAGE)
+    def test_every_message_arrives_as_it_was_sent(self, message: Message) -> None:
+        self.assertEqual(decode(encode(message)), message)
+        self.assertEqual(decode(encode(message).encode()), message)
+
+    @given(MESSAGE, st.data())
+    def test_a_message_that_lacks_a_field_is_refused(self, message: Message, data: Any) -> None:
+        plain = json.loads(encode(message))
+        del plain[data.draw(st.sampled_from(sorted(plain)))]
+        with self.assertRaises(ProtocolError):
+            decode(json.dumps(plain))
+
+    @given(st.binary() | st.text())
+    def test_anything_else_is_refused(self, text: Any) -> None:
+        with self.assertRaises(ProtocolError):
+            decode(text)
+
+    def test_what_looks_like_a_message_is_refused(self) -> None:
+        for text in ("{}", "[]", "null", '{"type": "nothing"}', '{"type": "ack"}', '{"type": []}',
+                     '{"type": "ack", "mark": 7}', '{"type": "ack", "mark": {"seq": 1}}',
+                     '{"type": "release", "more": 1}', '{"type": "prepare", "entries": [{}]}',
+                     '{"type": "prepare", "entries": 7}'):  # fmt: skip
+            with self.subTest(text), self.assertRaises(ProtocolError):
+                decode(text)
+
+
+class ChainTest(unittest.TestCase):
+    @given(st.lists(CHANGE, min_size=1, max_size=5), st.integers(1, 9))
+    def test_a_chain_extends_itself_and_nothing_else(self, changes: Any, epoch: int) -> None:
+        entries: list[Entry] = []
+        for change in changes:
+            entries.append(chain(tail_mark(GENESIS, entries), epoch, change))
+        self.assertEqual([entry.seq for entry in entries], list(range(1, len(changes) + 1)))
+        before = GENESIS
+        for entry in entries:
+            self.assertTrue(entry.extends(before))
+            self.assertFalse(entry.extends(Mark(before.seq, before.digest + "x")))
+            self.assertFalse(entry.extends(Mark(before.seq + 1, before.digest)))
+            before = entry.mark
+
+    @given(ENTRY)
+    def test_any_change_shows_in_the_digest(self, entry: Entry) -> None:
+        before = Mark(entry.seq - 1, "")
+        base = chain(before, entry.epoch, Change(entry.keys, entry.effects))
+        for other in (
+            dataclasses.replace(base, epoch=base.epoch + 1),
+            dataclasses.replace(base, keys=(*base.keys, "x")),
+            dataclasses.replace(base, effects=[base.effects]),
+            dataclasses.replace(base, seq=base.seq + 1),
+            dataclasses.replace(base, digest="0" * 32),
+        ):
+            self.assertTrue(base.extends(before))
+            self.assertFalse(other.extends(before))
+
+    @given(ENTRY)
+    def test_the_digest_survives_the_wire(self, entry: Entry) -> None:
+        before = Mark(entry.seq - 1, "")
+        base = chain(before, entry.epoch, Change(entry.keys, entry.effects))
+        message = decode(encode(Prepare((base,))))
+        assert isinstance(message, Prepare)
+        self.assertTrue(message.entries[0].extends(before))
+
+    def test_a_cache_sees_keys_and_no_effects(self) -> None:
+        entry = chain(GENESIS, 1, Change(("a",), {"secret": 1}))
+        self.assertEqual(entry.without_effects().mark, entry.mark)
+        self.assertNotIn("secret", encode(Prepare((entry.without_effects(),))))

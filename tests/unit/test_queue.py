@@ -1,0 +1,61 @@
+"""The operations that wait for the next batch."""
+
+from __future__ import annotations
+
+import unittest
+
+from bazar.errors import OutOfStock, Unavailable, Unknown
+from bazar.replication.queue import WriteQueue
+
+
+class QueueTest(unittest.IsolatedAsyncioTestCase):
+    async def test_first_come_first_served_in_batches(self) -> None:
+        queue = WriteQueue(10)
+        tickets = [queue.add({"n": n}) for n in range(5)]
+        self.assertTrue(queue.wake.is_set())
+        self.assertEqual((queue.take(3), len(queue)), (tickets[:3], 2))
+        self.assertEqual((queue.take(3), queue.take(3)), (tickets[3:], []))
+
+    async def test_it_has_a_bound(self) -> None:
+        queue = WriteQueue(2)
+        queue.add({})
+        queue.add({})
+        with self.assertRaises(Unavailable):
+            queue.add({})
+        queue.take(1)
+        queue.add({})
+
+    async def test_the_answer_or_the_refusal(self) -> None:
+        queue = WriteQueue(2)
+        for outcome in ({"sold": 1}, OutOfStock("none")):
+            ticket = queue.add({})
+            queue.take(1)
+            ticket.resolve(outcome)
+            ticket.resolve({"too": "late"})
+            if isinstance(outcome, dict):
+                self.assertEqual(await queue.answer(ticket, 1), outcome)
+            else:
+                with self.assertRaises(OutOfStock):
+                    await queue.answer(ticket, 1)
+
+    async def test_r5_what_no_batch_has_taken_never_happens(self) -> None:
+        queue = WriteQueue(2)
+        ticket = queue.add({})
+        with self.assertRaises(Unavailable):
+            await queue.answer(ticket, 0.001)
+        self.assertEqual(queue.take(1), [])
+
+    async def test_r5_what_a_batch_has_taken_is_unknown(self) -> None:
+        queue = WriteQueue(2)
+        ticket = queue.add({})
+        queue.take(1)
+        with self.assertRaises(Unknown):
+            await queue.answer(ticket, 0.001)
+
+    async def test_all_that_wait_can_be_refused(self) -> None:
+        queue = WriteQueue(5)
+        tickets = [queue.add({}) for _ in range(3)]
+        queue.refuse_all("the node stops")
+        for ticket in tickets:
+            with self.assertRaisesRegex(Unavailable, "the node stops"):
+                await queue.answer(ticket, 1)

@@ -1,0 +1,281 @@
+"""The following side by its rules: small direct steps. The simulation does the rest."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Sequence
+
+from bazar.errors import Unavailable
+from bazar.replication.effects import Apply, Close, Drop, Effect, Install, Persist, Reset, Send
+from bazar.replication.messages import (
+    GENESIS,
+    Ack,
+    Change,
+    Commit,
+    Entry,
+    Grant,
+    Hello,
+    Mark,
+    NotPrimary,
+    Prepare,
+    Release,
+    Renew,
+    Revoke,
+    Snapshot,
+    Tail,
+    Welcome,
+    chain,
+    tail_mark,
+)
+from bazar.replication.subscriber import CacheSubscriber, ReplicaSubscriber
+from bazar.replication.timing import Timing
+
+TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
+FEED = 1
+
+
+def log(before: Mark, *keys: str, epoch: int = 1) -> tuple[Entry, ...]:
+    made: list[Entry] = []
+    for key in keys:
+        made.append(chain(tail_mark(before, made), epoch, Change((key,), {"to": key})))
+    return tuple(made)
+
+
+def sent(effects: Sequence[Effect]) -> list[object]:
+    return [effect.message for effect in effects if isinstance(effect, Send)]
+
+
+class ReplicaTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.log = log(GENESIS, "a", "b", "c")
+
+    def replica(self, committed: int = 0, pending: int = 0, epoch: int = 1) -> ReplicaSubscriber:
+        mark = self.log[committed - 1].mark if committed else GENESIS
+        behind = self.log[committed : committed + pending]
+        return ReplicaSubscriber("r-2", "store", "run", epoch, TIMING, mark, behind)
+
+    def welcomed(self, replica: ReplicaSubscriber, tail: Mark | None = None) -> ReplicaSubscriber:
+        replica.connected(FEED, 0.0)
+        tail = tail or replica.last
+        replica.receive(FEED, Welcome(1, tail, replica.committed, False), 0.0)
+        return replica
+
+    def granted(self, replica: ReplicaSubscriber, at: float = 0.0) -> ReplicaSubscriber:
+        replica.connected(FEED, at)
+        replica.receive(FEED, Welcome(1, replica.last, replica.committed, False), at)
+        replica.receive(FEED, Grant(1, 1, 1.0), at)
+        return replica
+
+    def store(self, replica: ReplicaSubscriber, effects: Sequence[Effect]) -> list[Effect]:
+        """The disk has done what was asked."""
+        more: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Persist | Apply | Install):
+                more += replica.stored(effect, 0.0)
+        return more
+
+    def test_j1_hello_tells_where_it_stands(self) -> None:
+        replica = self.replica(committed=1, pending=2)
+        hello, renew = sent(replica.connected(FEED, 0.0))
+        assert isinstance(hello, Hello)
+        self.assertEqual((hello.committed, hello.last), (self.log[0].mark, self.log[2].mark))
+        self.assertEqual((hello.node, hello.store, hello.run), ("r-2", "store", "run"))
+        self.assertIsInstance(renew, Renew)
+
+    def test_j1_a_lower_epoch_is_refused(self) -> None:
+        replica = self.replica(epoch=5)
+        replica.connected(FEED, 0.0)
+        [effect] = replica.receive(FEED, Welcome(4, GENESIS, GENESIS, False), 0.0)
+        self.assertIsInstance(effect, Close)
+
+    def test_j1_what_a_replaced_feed_brings_is_not_processed(self) -> None:
+        replica = self.welcomed(self.replica())
+        replica.connected(2, 0.0)
+        self.assertEqual(replica.receive(FEED, Prepare(self.log), 0.0), [])
+        self.assertEqual(replica.pending, [])
+
+    def test_j1_one_that_is_not_primary_says_who_is(self) -> None:
+        replica = self.replica()
+        replica.connected(FEED, 0.0)
+        [effect] = replica.receive(FEED, NotPrimary(1, "r-1"), 0.0)
+        self.assertIsInstance(effect, Close)
+        self.assertEqual(replica.hint, "r-1")
+
+    def test_r2_it_acknowledges_what_is_durable_and_not_before(self) -> None:
+        replica = self.welcomed(self.replica())
+        effects = replica.receive(FEED, Prepare(self.log), 0.0)
+        self.assertEqual(effects, [Persist(GENESIS, self.log)])
+        self.assertEqual(sent(self.store(replica, effects)), [Ack(self.log[2].mark)])
+
+    def test_r2_keys_are_dirty_on_receipt(self) -> None:
+        replica = self.granted(self.replica())
+        replica.receive(FEED, Prepare(self.log[:2]), 0.0)
+        self.assertEqual(replica.read(frozenset({"b"}), 0.1), 2)
+        self.assertEqual(replica.read(frozenset({"z"}), 0.1), 0)
+        self.assertEqual(replica.read(None, 0.1), 2)
+
+    def test_r2_an_entry_must_extend_the_digest_before_it(self) -> None:
+        for entries in (self.log[1:], log(Mark(0, "else"), "a"), log(Mark(7, ""), "h")):
+            replica = self.welcomed(self.replica())
+            [effect] = replica.receive(FEED, Prepare(entries), 0.0)
+            self.assertIsInstance(effect, Close)
+            self.assertEqual(replica.pending, [])
+
+    def test_r6_commit_applies_what_is_on_its_log(self) -> None:
+        replica = self.welcomed(self.replica(pending=3))
+        effects = replica.receive(FEED, Commit(self.log[1].mark), 0.0)
+        self.assertEqual(effects, [Apply(self.log[1].mark)])
+        self.assertEqual(replica.committed, GENESIS)  # not yet on disk
+        self.store(replica, effects)
+        self.assertEqual(replica.committed, self.log[1].mark)
+        self.assertEqual(replica.pending, [self.log[2]])
+
+    def test_r6_a_digest_that_does_not_match_means_hello_anew(self) -> None:
+        for mark in (Mark(2, "else"), Mark(9, self.log[1].digest)):
+            replica = self.welcomed(self.replica(pending=3))
+            [effect] = replica.receive(FEED, Commit(mark), 0.0)
+            self.assertIsInstance(effect, Close)
+
+    def test_r6_it_counts_only_after_the_welcome(self) -> None:
+        replica = self.replica(pending=3)
+        replica.connected(FEED, 0.0)
+        [effect] = replica.receive(FEED, Commit(self.log[1].mark), 0.0)
+        self.assertIsInstance(effect, Close)
+
+    def test_l1_a_lease_counts_from_when_it_was_asked_for(self) -> None:
+        replica = self.replica()
+        replica.connected(FEED, 10.0)
+        replica.receive(FEED, Welcome(1, GENESIS, GENESIS, False), 10.7)
+        replica.receive(FEED, Grant(1, 1, 1.0), 10.8)
+        self.assertTrue(replica.lease_valid(10.999))
+        self.assertFalse(replica.lease_valid(11.0))
+
+    def test_l1_a_grant_of_another_epoch_or_question_renews_nothing(self) -> None:
+        for grant in (Grant(2, 1, 1.0), Grant(0, 1, 1.0), Grant(1, 7, 1.0)):
+            replica = self.welcomed(self.replica())
+            replica.receive(FEED, grant, 0.1)
+            self.assertFalse(replica.lease_valid(0.2), grant)
+
+    def test_l1_it_renews_every_third_with_a_number_never_used_twice(self) -> None:
+        replica = self.granted(self.replica())
+        self.assertEqual(replica.tick(0.3), [])
+        numbers = {1}
+        for third in range(1, 6):
+            [renew] = sent(replica.tick(third * 0.34))
+            assert isinstance(renew, Renew)
+            self.assertNotIn(renew.number, numbers)
+            numbers.add(renew.number)
+
+    def test_l2_no_read_without_a_lease(self) -> None:
+        replica = self.granted(self.replica(committed=3))
+        self.assertEqual(replica.read(frozenset({"a"}), 0.999), 0)
+        with self.assertRaises(Unavailable):
+            replica.read(frozenset({"a"}), 1.0)
+
+    def test_l3_a_closed_connection_ends_no_lease_and_a_release_does(self) -> None:
+        replica = self.granted(self.replica())
+        replica.disconnected(FEED)
+        self.assertTrue(replica.lease_valid(0.5))
+        replica = self.granted(self.replica())
+        self.assertEqual(sent(replica.receive(FEED, Revoke(), 0.5)), [Release()])
+        self.assertFalse(replica.lease_valid(0.5))
+        replica.receive(FEED, Grant(1, 1, 1.0), 0.6)  # was under way
+        self.assertFalse(replica.lease_valid(0.6))
+
+    def test_j2_where_an_entry_meets_another_epoch_its_own_go(self) -> None:
+        theirs = log(self.log[0].mark, "x", epoch=2)
+        replica = self.replica(pending=3)
+        replica.connected(FEED, 0.0)
+        welcome = Welcome(2, theirs[-1].mark, GENESIS, False)
+        effects = replica.receive(FEED, welcome, 0.0)
+        self.assertEqual(effects, [Persist(self.log[1].mark, ())])  # beyond the primary's tail
+        self.store(replica, effects)
+        effects = replica.receive(FEED, Prepare((self.log[0], *theirs)), 0.0)
+        self.assertEqual(effects, [Persist(self.log[0].mark, theirs)])
+        self.assertEqual(sent(self.store(replica, effects)), [Ack(theirs[-1].mark)])
+        self.assertEqual(replica.pending, [self.log[0], *theirs])
+
+    def test_j2_what_it_has_already_is_acknowledged_at_once(self) -> None:
+        replica = self.welcomed(self.replica(pending=3))
+        effects = replica.receive(FEED, Prepare(self.log), 0.0)
+        self.assertEqual(effects, [Send(FEED, Ack(self.log[2].mark))])
+
+    def test_t3_a_longer_tail_is_offered_while_the_primary_adopts(self) -> None:
+        replica = self.replica(pending=3)
+        replica.connected(FEED, 0.0)
+        effects = replica.receive(FEED, Welcome(2, self.log[0].mark, GENESIS, True), 0.0)
+        self.assertEqual(effects, [Send(FEED, Tail(self.log[1:]))])
+        self.assertEqual(len(replica.pending), 3)
+
+    def test_j3_a_snapshot_replaces_everything_with_its_final_chunk(self) -> None:
+        replica = self.granted(self.replica(pending=3))
+        mark = Mark(50, "fifty")
+        effects = replica.receive(FEED, Snapshot(mark, {}, True, False), 0.1)
+        self.assertEqual(sent(self.store(replica, effects)), [])
+        self.assertEqual((replica.committed, len(replica.pending)), (GENESIS, 3))
+        effects = replica.receive(FEED, Snapshot(mark, {}, False, True), 0.1)
+        self.assertEqual(sent(self.store(replica, effects)), [Ack(mark)])
+        self.assertEqual((replica.committed, replica.pending), (mark, []))
+
+
+class CacheSubscriberTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.log = log(Mark(7, "seven"), "a", "b")
+        self.cache = CacheSubscriber("f-1", "run", TIMING)
+        self.cache.connected(FEED, 0.0)
+
+    def join(self) -> list[Effect]:
+        return self.cache.receive(FEED, Welcome(1, Mark(7, "seven"), Mark(7, "seven"), False), 0.0)
+
+    def prepare(self, *entries: Entry) -> list[Effect]:
+        return self.cache.receive(FEED, Prepare(tuple(e.without_effects() for e in entries)), 0.1)
+
+    def clean(self, *tags: str) -> bool:
+        return self.cache.clean(frozenset(tags), 0.2)
+
+    def test_j6_it_starts_empty(self) -> None:
+        self.assertEqual(self.join(), [Reset()])
+        self.assertEqual(self.cache.committed, Mark(7, "seven"))
+
+    def test_r2_it_drops_the_keys_before_it_acknowledges(self) -> None:
+        self.join()
+        effects = self.prepare(*self.log)
+        self.assertEqual(effects, [Drop(("a", "b")), Send(FEED, Ack(self.log[1].mark))])
+
+    def test_c3_keys_are_dirty_from_prepare_to_commit(self) -> None:
+        self.join()
+        self.cache.receive(FEED, Grant(1, 1, 1.0), 0.1)
+        self.assertTrue(self.clean("a"))
+        self.prepare(*self.log)
+        self.assertFalse(self.clean("a"))
+        self.assertTrue(self.clean("z"))
+        self.assertFalse(self.cache.clean(None, 0.2))
+        self.cache.receive(FEED, Commit(self.log[0].mark), 0.1)
+        self.assertTrue(self.clean("a"))
+        self.assertFalse(self.clean("b"))
+        self.cache.receive(FEED, Commit(self.log[1].mark), 0.1)
+        self.assertTrue(self.cache.clean(None, 0.2))
+
+    def test_c1_nothing_is_clean_without_a_lease(self) -> None:
+        self.join()
+        self.assertFalse(self.clean("a"))
+
+    def test_c4_a_lease_after_a_gap_finds_an_empty_cache(self) -> None:
+        self.join()
+        self.assertEqual(self.cache.receive(FEED, Grant(1, 1, 1.0), 0.1), [Reset()])
+        [renew] = sent(self.cache.tick(0.5))
+        assert isinstance(renew, Renew)
+        self.assertEqual(self.cache.receive(FEED, Grant(1, renew.number, 1.0), 0.6), [])
+        [renew] = sent(self.cache.tick(2.0))
+        assert isinstance(renew, Renew)
+        self.assertEqual(self.cache.receive(FEED, Grant(1, renew.number, 1.0), 2.1), [Reset()])
+
+    def test_r2_entries_must_follow(self) -> None:
+        self.join()
+        [effect] = self.prepare(self.log[1])
+        self.assertIsInstance(effect, Close)
+
+    def test_a_snapshot_is_not_for_a_cache(self) -> None:
+        self.join()
+        [effect] = self.cache.receive(FEED, Snapshot(GENESIS, {}, True, True), 0.1)
+        self.assertIsInstance(effect, Close)

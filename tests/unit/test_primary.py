@@ -1,0 +1,403 @@
+"""The writing side by its rules: small direct steps. The simulation does the rest."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Sequence
+
+from bazar.errors import Unavailable
+from bazar.replication.effects import (
+    Apply,
+    Close,
+    Effect,
+    LogPage,
+    Persist,
+    ReadLog,
+    Record,
+    Send,
+    SendSnapshot,
+    Stop,
+)
+from bazar.replication.messages import (
+    CACHE,
+    GENESIS,
+    REPLICA,
+    WIRE_VERSION,
+    Ack,
+    Change,
+    Commit,
+    Entry,
+    Grant,
+    Hello,
+    Mark,
+    Member,
+    Membership,
+    Message,
+    NotPrimary,
+    Prepare,
+    Release,
+    Renew,
+    Revoke,
+    Tail,
+    Welcome,
+    chain,
+    tail_mark,
+)
+from bazar.replication.primary import Primary
+from bazar.replication.timing import Timing
+
+TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
+ME, OTHER = Member("r-1", "s1"), Member("r-2", "s2")
+REPLICA_FEED, CACHE_FEED = 1, 2
+
+
+def log(before: Mark, *keys: str, epoch: int = 1) -> tuple[Entry, ...]:
+    made: list[Entry] = []
+    for key in keys:
+        made.append(chain(tail_mark(before, made), epoch, Change((key,), {"to": key})))
+    return tuple(made)
+
+
+def of(effects: Sequence[Effect], kind: type) -> list[Effect]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def sent(effects: Sequence[Effect], feed: int) -> list[Message]:
+    return [e.message for e in effects if isinstance(e, Send) and e.feed == feed]
+
+
+class PrimaryTest(unittest.TestCase):
+    """Entries 1-3 are committed; the replica r-2 and the cache f-1 may join."""
+
+    def setUp(self) -> None:
+        self.log = log(GENESIS, "a", "b", "c")
+        self.committed = self.log[-1].mark
+
+    def lead(
+        self,
+        *members: Member,
+        pending: Sequence[Entry] = (),
+        restarted: bool = False,
+        clean: bool = False,
+        at: float = 0.0,
+    ) -> Primary:
+        """A takeover whose epoch is recorded at time `at`."""
+        before = Membership(1, frozenset({ME, *members}), 1.0, clean)
+        primary, effects = Primary.take_over(
+            ME, before, self.committed, pending, at, TIMING, restarted=restarted
+        )
+        [record] = effects
+        assert isinstance(record, Record)
+        self.assertEqual(record.membership.epoch, 2)
+        primary.recorded(at)
+        return primary
+
+    def hello(self, kind: str, committed: Mark | None = None, **other: str) -> Hello:
+        mark = self.committed if committed is None else committed
+        node = other.get("node", "r-2" if kind == REPLICA else "f-1")
+        store = "s2" if kind == REPLICA else ""
+        return Hello(WIRE_VERSION, kind, node, f"run-of-{node}", store, 1, mark, mark)
+
+    def join_replica(self, primary: Primary, at: float, feed: int = REPLICA_FEED) -> list[Effect]:
+        """An up-to-date replica says hello and joins; its lease is asked for by number 1."""
+        [read] = primary.receive(feed, self.hello(REPLICA), at)
+        self.assertEqual(read, ReadLog(feed, self.committed.seq))
+        primary.receive(feed, Renew(1), at)
+        effects = primary.log_read(feed, LogPage(primary.committed, (), end=True), at)
+        self.assertEqual(sent(effects, feed)[-1], Prepare(()))
+        effects = primary.receive(feed, Ack(primary.tail), at)
+        if of(effects, Record):
+            effects = primary.recorded(at)
+        return effects
+
+    def join_cache(self, primary: Primary, at: float) -> list[Effect]:
+        effects = primary.receive(CACHE_FEED, self.hello(CACHE), at)
+        return effects + primary.receive(CACHE_FEED, Renew(1), at)
+
+    def ready(self) -> Primary:
+        """A primary in its ordinary work at time 2, both subscribers joined and leased."""
+        primary = self.lead(OTHER)
+        self.assertEqual(sent(self.join_replica(primary, 2.0), REPLICA_FEED), [Grant(2, 1, 1.0)])
+        self.assertEqual(sent(self.join_cache(primary, 2.0), CACHE_FEED)[-1], Grant(2, 1, 1.0))
+        return primary
+
+    def propose(self, primary: Primary, *keys: str, at: float) -> tuple[Entry, ...]:
+        self.assertTrue(primary.begin(at))
+        entries = primary.extend(Change((key,), {"to": key}) for key in keys)
+        self.effects = primary.propose(entries, at)
+        return entries
+
+
+class WritingTest(PrimaryTest):
+    def test_r1_one_batch_at_a_time(self) -> None:
+        primary = self.ready()
+        entries = self.propose(primary, "x", "y", at=2.1)
+        self.assertFalse(primary.begin(2.1))
+        primary.receive(REPLICA_FEED, Ack(entries[-1].mark), 2.1)
+        primary.receive(CACHE_FEED, Ack(entries[-1].mark), 2.1)
+        self.assertFalse(primary.begin(2.1))  # not until it is committed
+        primary.stored(Apply(entries[-1].mark), 2.1)
+        self.assertTrue(primary.begin(2.1))
+
+    def test_r2_replicas_get_entries_and_caches_their_keys(self) -> None:
+        entries = self.propose(self.ready(), "x", at=2.1)
+        self.assertEqual(sent(self.effects, REPLICA_FEED), [Prepare(entries)])
+        bare = tuple(entry.without_effects() for entry in entries)
+        self.assertEqual(sent(self.effects, CACHE_FEED), [Prepare(bare)])
+        self.assertEqual(of(self.effects, Apply), [])
+
+    def test_r3_it_commits_when_all_have_acknowledged(self) -> None:
+        primary = self.ready()
+        [entry] = self.propose(primary, "x", at=2.1)
+        self.assertEqual(of(primary.receive(REPLICA_FEED, Ack(entry.mark), 2.1), Apply), [])
+        effects = primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
+        self.assertEqual(of(effects, Apply), [Apply(entry.mark)])
+        self.assertEqual(primary.committed, self.committed)
+        effects = primary.stored(Apply(entry.mark), 2.1)
+        for feed in (REPLICA_FEED, CACHE_FEED):
+            self.assertEqual(sent(effects, feed), [Commit(entry.mark)])
+        self.assertEqual(primary.committed, entry.mark)
+
+    def test_r3_without_a_lease_nobody_is_waited_for_but_the_set_is_recorded_first(self) -> None:
+        primary = self.ready()
+        [entry] = self.propose(primary, "x", at=2.1)
+        primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
+        over = 2.0 + TIMING.surely_over_s(1.0)
+        self.assertEqual(of(primary.tick(over - 0.001), Record), [])
+        effects = primary.tick(over)
+        [record] = of(effects, Record)
+        assert isinstance(record, Record)
+        self.assertEqual(record.membership.members, {ME})
+        self.assertEqual(of(effects, Apply), [])  # the removal must be durable first
+        closed = [effect.feed for effect in effects if isinstance(effect, Close)]
+        self.assertEqual(closed, [REPLICA_FEED])
+        self.assertEqual(of(primary.recorded(over), Apply), [Apply(entry.mark)])
+
+    def test_r3_a_late_ack_of_who_was_passed_over_finds_no_feed(self) -> None:
+        primary = self.ready()
+        [entry] = self.propose(primary, "x", at=2.1)
+        primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
+        primary.tick(3.2)
+        self.assertEqual(primary.receive(REPLICA_FEED, Ack(entry.mark), 3.2), [])
+        self.assertEqual(primary.receive(REPLICA_FEED, Renew(9), 3.2), [])
+
+    def test_r4_an_error_before_prepare_leaves_nothing(self) -> None:
+        primary = self.ready()
+        self.assertTrue(primary.begin(2.1))
+        self.assertEqual(primary.abort(2.1), [])
+        self.assertEqual(primary.tail, self.committed)
+        self.assertTrue(primary.begin(2.1))
+
+    def test_l3_who_owes_an_ack_is_granted_nothing_more(self) -> None:
+        primary = self.ready()
+        self.propose(primary, "x", at=2.1)
+        self.assertEqual(
+            sent(primary.receive(REPLICA_FEED, Renew(2), 2.3), REPLICA_FEED), [Grant(2, 2, 1.0)]
+        )
+        self.assertEqual(primary.receive(REPLICA_FEED, Renew(3), 2.45), [])
+
+    def test_l3_a_closed_connection_ends_no_lease(self) -> None:
+        primary = self.ready()
+        primary.disconnected(REPLICA_FEED, 2.05)
+        [entry] = self.propose(primary, "x", at=2.1)
+        effects = primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
+        self.assertEqual((of(effects, Apply), of(effects, Record)), ([], []))
+        self.assertEqual(len(of(primary.tick(3.02), Record)), 1)
+
+    def test_l3_a_release_does(self) -> None:
+        primary = self.ready()
+        primary.receive(CACHE_FEED, Release(), 2.05)
+        primary.disconnected(CACHE_FEED, 2.05)
+        [entry] = self.propose(primary, "x", at=2.1)
+        effects = primary.receive(REPLICA_FEED, Ack(entry.mark), 2.1)
+        self.assertEqual(of(effects, Apply), [Apply(entry.mark)])
+
+    def test_l4_it_answers_reads_from_its_committed_state(self) -> None:
+        primary = self.ready()
+        self.propose(primary, "x", at=2.1)
+        self.assertEqual(primary.read(frozenset({"x"}), 2.1), 0)
+
+
+class TakingOverTest(PrimaryTest):
+    def test_t0_the_first_epoch_has_itself_as_its_only_member(self) -> None:
+        primary, effects = Primary.take_over(ME, None, GENESIS, (), 5.0, TIMING, restarted=True)
+        self.assertEqual(effects, [Record(Membership(1, frozenset({ME}), 1.0))])
+        with self.assertRaises(Unavailable):
+            primary.read(None, 5.0)
+        self.assertFalse(primary.begin(5.0))
+        primary.recorded(5.0)
+        self.assertEqual(primary.read(None, 5.0), 0)
+        self.assertTrue(primary.begin(5.0))
+
+    def test_t2_nothing_is_committed_before_old_leases_are_over(self) -> None:
+        primary = self.lead()
+        self.assertFalse(primary.begin(1.009))
+        self.assertTrue(primary.begin(1.01))
+
+    def test_t2_the_longest_lease_on_record_counts(self) -> None:
+        before = Membership(1, frozenset({ME}), 5.0)
+        primary, _ = Primary.take_over(ME, before, self.committed, (), 0.0, TIMING, restarted=False)
+        primary.recorded(0.0)
+        self.assertFalse(primary.begin(5.0))
+        self.assertTrue(primary.begin(5.05))
+
+    def test_t3_pending_entries_keep_their_place_and_commit_first(self) -> None:
+        pending = log(self.committed, "p", "q")
+        primary = self.lead(pending=pending)
+        self.assertFalse(primary.begin(1.02))
+        self.assertEqual(primary.read(frozenset({"q"}), 0.5), 5)
+        self.assertEqual(primary.read(frozenset({"z"}), 0.5), 0)
+        self.assertEqual(of(primary.tick(1.0), Apply), [])
+        [apply] = of(primary.tick(1.02), Apply)
+        self.assertEqual(apply, Apply(pending[-1].mark))
+        primary.stored(Apply(pending[-1].mark), 1.02)
+        self.assertTrue(primary.begin(1.02))
+        [entry] = primary.extend([Change(("x",), None)])
+        self.assertEqual((entry.seq, entry.epoch), (6, 2))
+
+    def test_t3_a_members_tail_that_extends_the_log_is_adopted(self) -> None:
+        primary = self.lead(OTHER)
+        [effect] = primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.1)
+        self.assertIsInstance(effect, ReadLog)
+        effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
+        [welcome, _] = sent(effects, REPLICA_FEED)
+        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True))
+        tail = log(self.committed, "t")
+        effects = primary.receive(REPLICA_FEED, Tail(tail), 0.2)
+        self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
+        self.assertEqual(primary.tail, tail[-1].mark)
+
+    def test_t4_a_member_that_has_not_joined_is_removed(self) -> None:
+        primary = self.lead(OTHER)
+        [entry] = self.propose(primary, "x", at=1.1)
+        [record] = of(self.effects, Record)
+        assert isinstance(record, Record)
+        self.assertEqual(record.membership.members, {ME})
+        self.assertEqual(of(primary.recorded(1.1), Apply), [Apply(entry.mark)])
+
+    def test_t5_it_hands_over_when_every_lease_is_given_back(self) -> None:
+        primary = self.ready()
+        effects = primary.retire(2.1)
+        for feed in (REPLICA_FEED, CACHE_FEED):
+            self.assertEqual(sent(effects, feed), [Revoke()])
+        self.assertEqual(of(effects, Record), [])
+        self.assertFalse(primary.begin(2.1))
+        self.assertEqual(primary.receive(CACHE_FEED, Renew(2), 2.1), [])
+        primary.receive(CACHE_FEED, Release(), 2.1)
+        [record] = of(primary.receive(REPLICA_FEED, Release(), 2.1), Record)
+        assert isinstance(record, Record)
+        self.assertTrue(record.membership.clean)
+        self.assertEqual(record.membership.members, {ME, OTHER})
+        [stop] = of(primary.recorded(2.1), Stop)
+        assert isinstance(stop, Stop)
+        self.assertTrue(stop.clean)
+
+    def test_t5_a_successor_that_finds_clean_need_not_wait(self) -> None:
+        self.assertTrue(self.lead(clean=True).begin(0.0))
+
+    def test_t5_its_own_epoch_is_not_clean(self) -> None:
+        self.assertFalse(self.lead(clean=True).membership.clean)
+
+    def test_l4_one_that_was_restarted_waits_for_its_members(self) -> None:
+        primary = self.lead(OTHER, restarted=True)
+        with self.assertRaises(Unavailable):
+            primary.read(None, 0.5)
+        self.join_replica(primary, 0.5)
+        primary.tick(0.5)
+        self.assertEqual(primary.read(None, 0.5), 0)
+        primary = self.lead(OTHER, restarted=True)
+        primary.tick(1.02)
+        self.assertEqual(primary.read(None, 1.02), 0)  # T2's wait is over
+
+
+class JoiningTest(PrimaryTest):
+    def test_j1_another_version_is_refused(self) -> None:
+        primary = self.ready()
+        other = Hello(WIRE_VERSION + 1, REPLICA, "r-3", "run", "s3", 1, GENESIS, GENESIS)
+        [effect] = primary.receive(7, other, 2.1)
+        self.assertIsInstance(effect, Close)
+
+    def test_j1_a_newer_epoch_stops_it(self) -> None:
+        primary = self.ready()
+        newer = Hello(WIRE_VERSION, REPLICA, "r-2", "run", "s2", 9, GENESIS, GENESIS)
+        [effect] = primary.receive(7, newer, 2.1)
+        self.assertIsInstance(effect, Stop)
+        self.assertFalse(primary.begin(2.1))
+
+    def test_j1_a_new_hello_ends_the_old_feed(self) -> None:
+        primary = self.ready()
+        effects = primary.receive(7, self.hello(REPLICA), 2.1)
+        [close] = of(effects, Close)
+        assert isinstance(close, Close)
+        self.assertEqual(close.feed, REPLICA_FEED)
+        self.assertEqual(primary.receive(REPLICA_FEED, Ack(self.committed), 2.1), [])
+
+    def test_j1_one_that_hands_over_takes_no_subscribers(self) -> None:
+        primary = self.ready()
+        primary.retire(2.1)
+        effects = primary.receive(7, self.hello(CACHE, node="f-2"), 2.1)
+        self.assertIsInstance(sent(effects, 7)[0], NotPrimary)
+        self.assertEqual(len(of(effects, Close)), 1)
+
+    def test_j2_it_sends_what_follows_the_committed_entry(self) -> None:
+        primary = self.lead()
+        behind = self.log[0].mark
+        [read] = primary.receive(REPLICA_FEED, self.hello(REPLICA, behind), 2.0)
+        self.assertEqual(read, ReadLog(REPLICA_FEED, 1))
+        page = LogPage(behind, self.log[1:], end=True)
+        messages = sent(primary.log_read(REPLICA_FEED, page, 2.0), REPLICA_FEED)
+        self.assertEqual(
+            messages,
+            [
+                Welcome(2, self.committed, self.committed, False),
+                Prepare(self.log[1:]),
+                Commit(self.committed),
+            ],
+        )
+
+    def test_j3_where_the_log_does_not_reach_it_sends_a_snapshot(self) -> None:
+        for page in (LogPage(None, (), end=False), LogPage(Mark(1, "else"), (), end=True)):
+            primary = self.lead()
+            primary.receive(REPLICA_FEED, self.hello(REPLICA, self.log[0].mark), 2.0)
+            effects = primary.log_read(REPLICA_FEED, page, 2.0)
+            self.assertEqual(of(effects, SendSnapshot), [SendSnapshot(REPLICA_FEED)])
+
+    def test_j4_a_newcomer_is_in_the_set_before_it_has_a_lease(self) -> None:
+        primary = self.lead()
+        primary.tick(2.0)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA), 2.0)
+        primary.receive(REPLICA_FEED, Renew(1), 2.0)
+        primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 2.0)
+        effects = primary.receive(REPLICA_FEED, Ack(self.committed), 2.0)
+        [record] = of(effects, Record)
+        assert isinstance(record, Record)
+        self.assertEqual(record.membership.members, {ME, OTHER})
+        self.assertEqual(sent(effects, REPLICA_FEED), [])
+        self.assertEqual(sent(primary.recorded(2.0), REPLICA_FEED), [Grant(2, 1, 1.0)])
+
+    def test_j4_nobody_joins_in_the_middle_of_a_batch(self) -> None:
+        primary = self.lead()
+        self.assertTrue(primary.begin(2.0))
+        effects = primary.receive(CACHE_FEED, self.hello(CACHE), 2.0)
+        self.assertEqual(effects, [])
+        self.assertIsInstance(sent(primary.abort(2.0), CACHE_FEED)[0], Welcome)
+
+    def test_j5_a_member_that_is_ahead_shows_that_we_lost_entries(self) -> None:
+        primary = self.lead(OTHER, restarted=True)
+        ahead = log(self.committed, "lost")[-1].mark
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, ahead), 0.5)
+        effects = primary.log_read(REPLICA_FEED, LogPage(None, (), end=True), 0.5)
+        [record] = of(effects, Record)
+        assert isinstance(record, Record)
+        self.assertEqual(record.membership.members, {OTHER})
+        [stop] = of(primary.recorded(0.5), Stop)
+        assert isinstance(stop, Stop)
+        self.assertIn("lost acknowledged entries", stop.reason)
+
+    def test_j6_a_cache_is_told_of_all_that_is_pending(self) -> None:
+        pending = log(self.committed, "p")
+        primary = self.lead(pending=pending)
+        messages = sent(self.join_cache(primary, 0.5), CACHE_FEED)
+        self.assertIsInstance(messages[0], Welcome)
+        self.assertEqual(messages[1], Prepare((pending[0].without_effects(),)))
+        self.assertEqual(messages[2], Grant(2, 1, 1.0))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.arbiter import (
@@ -104,6 +106,19 @@ class ArbiterTest(FilesTestCase):
         with self.assertRaises(Fatal):
             await old.record(membership(1, "b"))
         new.check(1)
+
+    async def test_a_lock_file_replaced_while_it_is_locked_is_not_taken(self) -> None:
+        path = self.directory / "catalog.lock"
+        lock = fcntl.flock
+
+        def lock_too_late(fd: int, operation: int) -> None:
+            path.rename(self.directory / "old.lock")  # opened, not yet locked
+            path.touch()
+            lock(fd, operation)
+
+        with mock.patch.object(fcntl, "flock", lock_too_late):
+            self.assertFalse(self.arbiter().try_acquire())
+        self.assertTrue(self.arbiter().try_acquire())
 
     async def test_an_unreadable_membership_is_fatal(self) -> None:
         for content in (b"", b"{", b"[]", b'{"epoch": 1}', b"\xff", b"null", b"7"):

@@ -335,6 +335,8 @@ class Primary:
 
     def _prove(self, now: float) -> None:
         """L4, T5: once every member has joined, none has shown that our disk lost commits."""
+        if not self._unproven and now >= self.not_before:
+            return
         joined = {feed.member for feed in self.feeds.values() if feed.joined}
         if self.membership.members <= joined | {self.me}:
             self._unproven = False

@@ -62,9 +62,10 @@ def main() -> int:
         if done % 100 == 0 or done == options.seeds:
             rate = 60 * done / (time.monotonic() - began)
             print(
-                f"\r{done} seeds, {rate:.0f}/min, {len(failed)} violations | {total['reads']} reads,"
-                f" {total['acknowledged']} acknowledgements, {total['takeovers']} takeovers,"
-                f" {total['events']} events, {total['excused']} excused",
+                f"\r{done} seeds, {rate:.0f}/min, {len(failed)} violations |"
+                f" {total['reads']} reads, {total['acknowledged']} acknowledgements,"
+                f" {total['takeovers']} takeovers, {total['events']} events,"
+                f" {total['excused']} excused",
                 end="",
                 flush=True,
             )

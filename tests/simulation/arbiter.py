@@ -46,9 +46,7 @@ class Arbiter:
                 self.membership = self._writing
             self._writing = None
 
-    def record(
-        self, process: Process, membership: Membership, done: Callable[[], None]
-    ) -> None:
+    def record(self, process: Process, membership: Membership, done: Callable[[], None]) -> None:
         """Write the membership, if its epoch is still the writer's; then call `done`."""
         if self.holder is not process:
             raise Violation(f"I1: {process.name} records {membership} without the lock")
@@ -61,9 +59,7 @@ class Arbiter:
             self.world.profile.disk_delay(False), None, self._recorded, process, membership, done
         )
 
-    def _recorded(
-        self, process: Process, membership: Membership, done: Callable[[], None]
-    ) -> None:
+    def _recorded(self, process: Process, membership: Membership, done: Callable[[], None]) -> None:
         if self.holder is not process:
             return  # it has died meanwhile
         self._writing = None

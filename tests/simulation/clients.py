@@ -138,7 +138,8 @@ class Read:
 class Write:
     """One purchase or update: sent again, with its key, until its fate is known."""
 
-    def __init__(self, clients: Clients, op: Op, then: Any, *, patient: bool = False, hurried: bool = False
+    def __init__(
+        self, clients: Clients, op: Op, then: Any, *, patient: bool = False, hurried: bool = False
     ) -> None:
         self.clients = clients
         self.op = op
@@ -163,9 +164,13 @@ class Write:
         target = replicas[world.rng.randrange(len(replicas))]
         if world.trace is not None:
             world.say("client", f"-> {target.name}: {self.op.kind} {self.op.key}")
-        world.call(None, target, "write", (self.op, 0), lambda status, value: (
-            self._answered(attempt, status, value)
-        ))
+        world.call(
+            None,
+            target,
+            "write",
+            (self.op, 0),
+            lambda status, value: self._answered(attempt, status, value),
+        )
         world.after(ATTEMPT_TIMEOUT_S * (0.3 + world.random()), None, self._missed, attempt)
 
     def _missed(self, attempt: int) -> None:
@@ -221,7 +226,7 @@ class Write:
     def _note(self, end: float, result: Any) -> None:
         op = self.op
         argument = op.quantity if op.kind == "buy" else (op.key, op.topic)
-        operation = Operation(op.kind, argument, self.start, end, result)
+        operation = Operation(op.kind, argument, self.start, end, result, op.key)
         self.clients.history[op.book].append(operation)
 
 

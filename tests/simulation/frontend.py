@@ -56,7 +56,7 @@ class FrontEnd(SubscribingProcess):
 
     # --- reads -----------------------------------------------------------------------------------
 
-    def get(self, question: tuple[str, Any], reply: Reply) -> None:
+    def get(self, question: tuple[Any, ...], reply: Reply) -> None:
         """C1-C3, C5: `question` is what a replica is asked."""
         now = self.now()
         key = f"{question[0]}:{question[1]}"
@@ -80,7 +80,7 @@ class FrontEnd(SubscribingProcess):
                 lambda status, value: self._fetched(flight, question, status, value),
             )
 
-    def _fetch(self, question: tuple[str, Any], turn: int, tries: int, reply: Reply) -> None:
+    def _fetch(self, question: tuple[Any, ...], turn: int, tries: int, reply: Reply) -> None:
         """Ask the replicas in turn until one answers."""
         if tries == 0:
             reply(REFUSED, "no replica answers")
@@ -102,12 +102,12 @@ class FrontEnd(SubscribingProcess):
         self.world.call(self, replica, "read", (question,), on_answer)
         self.world.after(self.world.profile.fetch_timeout_s, self, on_answer, REFUSED, "timeout")
 
-    def _fetched(self, flight: Flight, question: tuple[str, Any], status: int, value: Any) -> None:
+    def _fetched(self, flight: Flight, question: tuple[Any, ...], status: int, value: Any) -> None:
         # Between the answer's arrival and its landing the process may be stopped.
         delay_s = self.world.profile.lag()
         self.world.after(delay_s, self, self._land, flight, question, status, value)
 
-    def _land(self, flight: Flight, question: tuple[str, Any], status: int, value: Any) -> None:
+    def _land(self, flight: Flight, question: tuple[Any, ...], status: int, value: Any) -> None:
         if status != 200 or value is None:
             self.cache.abandon(flight)
         elif question[0] == "search":

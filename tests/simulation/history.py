@@ -7,9 +7,11 @@ does not fit. It knows nothing of logs or leases: only what clients sent, got, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any, NamedTuple
+
+LAST = 1 << 62
 
 Book = tuple[Any, Any, int]  # title, topic, count
 
@@ -22,12 +24,13 @@ class Operation(NamedTuple):
     start: float
     end: float
     result: Any
+    key: str = ""
 
 
 def step(book: Book, operation: Operation) -> Book | None:
     """The book after the operation, None where its result can't have been this."""
     title, topic, count = book
-    kind, argument, _, end, result = operation
+    kind, argument, _, end, result, _ = operation
     if kind == "read":
         return book if tuple(result) == book else None
     if kind == "update":
@@ -40,43 +43,52 @@ def step(book: Book, operation: Operation) -> Book | None:
     return (title, topic, left) if left == result and left >= 0 else None
 
 
-def linearizable(operations: Sequence[Operation], initial: Book) -> bool:
-    """Whether some order of the operations explains all results and respects real time."""
+def linearizable(
+    operations: Sequence[Operation], initial: Book, places: Mapping[str, int] | None = None
+) -> bool:
+    """Whether some order of the operations explains all results and respects real time.
+
+    `places` may say, by key, in which order writes are to be tried first. It changes how long the
+    search takes, never what it finds.
+    """
+    places = places or {}
     ordered = sorted(operations, key=lambda operation: operation.start)
-    count = len(ordered)
+    everything = (1 << len(ordered)) - 1
     required = sum(1 << i for i, operation in enumerate(ordered) if operation.end < inf)
-    starts = [operation.start for operation in ordered]
-    ends = [operation.end for operation in ordered]
     seen: set[tuple[int, Book]] = set()
-    stack: list[tuple[int, int, Book]] = [(0, 0, initial)]
+    stack: list[tuple[int, Book]] = [(0, initial)]
     while stack:
-        done, first, book = stack.pop()
+        done, book = stack.pop()
         if done & required == required:
             return True
-        while first < count and done >> first & 1:
-            first += 1
-        # Candidates began before the earliest return among those that are still to come.
-        horizon, candidates, i = inf, [], first
-        while i < count and starts[i] <= horizon:
-            if not done >> i & 1:
-                candidates.append(i)
-                horizon = min(horizon, ends[i])
-            i += 1
-        after = []
-        for i in candidates:
-            if starts[i] > horizon:
-                continue
+        after: list[tuple[int, int, Book]] = []
+        for i in _candidates(ordered, everything & ~done):
             book_after = step(book, ordered[i])
             if book_after is None:
                 continue
-            if ordered[i].kind == "read":
-                # A read that fits now changes nothing: no need to ever try it later instead.
-                after = [(done | 1 << i, first, book_after)]
+            if book_after == book and ordered[i].end < inf:
+                # A read or a refusal that fits now changes nothing: no need to try it later.
+                after = [(0, done | 1 << i, book_after)]
                 break
-            after.append((done | 1 << i, first, book_after))
-        for configuration in reversed(after):
-            key = (configuration[0], configuration[2])
-            if key not in seen:
-                seen.add(key)
+            after.append((places.get(ordered[i].key, LAST), done | 1 << i, book_after))
+        after.sort(key=lambda configuration: -configuration[0])
+        for _, done_after, book_after in after:
+            configuration = (done_after, book_after)
+            if configuration not in seen:
+                seen.add(configuration)
                 stack.append(configuration)
     return False
+
+
+def _candidates(ordered: Sequence[Operation], left: int) -> list[int]:
+    """Those of the operations left (a bit each) that began before any of them had returned."""
+    horizon, found = inf, []
+    while left:
+        lowest = left & -left
+        i = lowest.bit_length() - 1
+        if ordered[i].start > horizon:
+            break
+        horizon = min(horizon, ordered[i].end)
+        found.append(i)
+        left ^= lowest
+    return [i for i in found if ordered[i].start <= horizon]

@@ -153,8 +153,10 @@ class Truth:
         if disk.damaged:
             if whole and disk.image.last_seq >= disk.lost_seq:
                 disk.lost_seq = 0
-        elif not whole and membership is not None and any(
-            member.store == disk.store for member in membership.members
+        elif (
+            not whole
+            and membership is not None
+            and any(member.store == disk.store for member in membership.members)
         ):
             raise Violation(f"I3: member {name} does not hold the acknowledged {self.acked}")
 

@@ -7,9 +7,9 @@ those marked `driver` break the contract that the driver keeps, as the simulatio
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import textwrap
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,7 +28,6 @@ from tests.simulation.node import Replica
 from tests.simulation.profile import Profile
 from tests.simulation.scenario import run
 from tests.simulation.world import Process
-
 
 Edit = tuple[Any, str, str, str]  # owner (a class or a module), function, before, after
 
@@ -181,7 +180,12 @@ READING = (
     mutation(
         "a search waits for nothing",
         "L2",
-        (ReplicaSubscriber, "touched", "(self.pending, tags)", "(self.pending, tags or frozenset())"),
+        (
+            ReplicaSubscriber,
+            "touched",
+            "(self.pending, tags)",
+            "(self.pending, tags or frozenset())",
+        ),
     ),
     mutation(
         "pending values are shown (driver)",
@@ -328,7 +332,12 @@ CACHING = (
     mutation(
         "searches are known by their books alone (driver)",
         "C5",
-        (FrontEnd, "_land", "{SEARCHES, *(tag(book) for book, _ in value)}", "(tag(book) for book, _ in value)"),
+        (
+            FrontEnd,
+            "_land",
+            "{SEARCHES, *(tag(book) for book, _ in value)}",
+            "(tag(book) for book, _ in value)",
+        ),
     ),
     mutation(
         "what is cached is served without a lease",
@@ -366,7 +375,12 @@ CACHING = (
         "a cache that joins is not told what is pending",
         "J6",
         (Primary, "_join_cache", "if self.pending:", "if False:"),
-        (Primary, "_join_cache", "feed.acked, feed.asked_at = self.committed, now", "feed.acked = self.tail"),
+        (
+            Primary,
+            "_join_cache",
+            "feed.acked, feed.asked_at = self.committed, now",
+            "feed.acked = self.tail",
+        ),
     ),
 )
 
@@ -631,8 +645,10 @@ SELLING = (
 
 ALL = WRITING + READING + CACHING + TAKING_OVER + JOINING + SELLING
 
+Finding = tuple[int, str]
 
-def first_finding(mutation: Mutation, seeds: Iterable[int]) -> tuple[int, str] | None:
+
+def first_finding(mutation: Mutation, seeds: Iterable[int]) -> Finding | None:
     """The first seed that notices, and what it says."""
     with mutation.applied():
         for seed in seeds:
@@ -642,19 +658,34 @@ def first_finding(mutation: Mutation, seeds: Iterable[int]) -> tuple[int, str] |
     return None
 
 
-def _hunt(index: int) -> tuple[int, tuple[int, str] | None]:
-    try:
-        return index, first_finding(ALL[index], range(int(os.environ.get("SEEDS", "500"))))
-    except Exception as e:
-        return index, (-1, repr(e))
+def hunt(index: int, within: int) -> Finding | None:
+    """Look for the mutation in that many seeds, from where it is known to be found."""
+    mutation = ALL[index]
+    return first_finding(mutation, range(mutation.found_at, mutation.found_at + within))
 
 
 def main() -> None:
-    """Hunt for all of them from seed 0, and print where each was found."""
-    with get_context("fork").Pool(2) as pool:
-        for index, found in pool.imap(_hunt, range(len(ALL))):
-            seed, violation = found or ("-", "not found")
-            print(f"{ALL[index].rule:3} {seed:>5} {ALL[index].name}: {violation[:90]}", flush=True)
+    """Hunt for all of them, and print where each was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutations")
+    parser.add_argument("--within", type=int, default=500, help="seeds each (default: 500)")
+    parser.add_argument("--from-zero", action="store_true", help="not from the known seeds")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--only", default="", help="mutations whose name contains this")
+    options = parser.parse_args()
+    with get_context("fork").Pool(options.jobs) as pool:
+        hunts = []
+        for index, mutation in enumerate(ALL):
+            if options.only in mutation.name:
+                first = 0 if options.from_zero else mutation.found_at
+                seeds = range(first, first + options.within)
+                hunts.append((mutation, pool.apply_async(first_finding_at, (index, seeds))))
+        for mutation, finding in hunts:
+            seed, violation = finding.get() or ("-", "not found")
+            print(f"{mutation.rule:3} {seed:>5} {mutation.name}: {violation[:80]}", flush=True)
+
+
+def first_finding_at(index: int, seeds: Iterable[int]) -> Finding | None:
+    return first_finding(ALL[index], seeds)
 
 
 if __name__ == "__main__":

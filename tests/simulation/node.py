@@ -364,7 +364,11 @@ class Replica(SubscribingProcess):
         if self.alive and self.jobs and not self.durable_job:
             job = self.jobs[0]
             # What was under way may have become durable; what is behind it has not begun.
-            if not isinstance(job, Execute) and not self.disk.full and self.world.profile.chance(0.5):
+            if (
+                not isinstance(job, Execute)
+                and not self.disk.full
+                and self.world.profile.chance(0.5)
+            ):
                 self._make_durable(job)
         super().die(why)
 
@@ -421,7 +425,7 @@ class Replica(SubscribingProcess):
         else:
             reply(REFUSED, "no primary")
 
-    def read(self, question: tuple[str, Any], reply: Reply) -> None:
+    def read(self, question: tuple[Any, ...], reply: Reply) -> None:
         """L2, L4: `question` is ("row", key, tag) or ("search", topic)."""
         source = self.primary or self.subscriber
         tags = None if question[0] == "search" else frozenset({question[2]})
@@ -450,7 +454,7 @@ class Replica(SubscribingProcess):
             else:
                 self.parked.append(waiting)
 
-    def _answer_read(self, question: tuple[str, Any], reply: Reply) -> None:
+    def _answer_read(self, question: tuple[Any, ...], reply: Reply) -> None:
         state = self.disk.image.state
         if question[0] == "row":
             reply(200, state.get(question[1]))
@@ -470,9 +474,13 @@ class Replica(SubscribingProcess):
         cursor = self.disk.image.state.get("cursor", 0)
         catalogs = self.world.groups[0].replicas
         source = catalogs[self.world.rng.randrange(len(catalogs))]
-        self.world.call(self, source, "sales", (cursor,), lambda status, sales: (
-            self._sales_found(status, cursor, sales)
-        ))
+        self.world.call(
+            self,
+            source,
+            "sales",
+            (cursor,),
+            lambda status, sales: self._sales_found(status, cursor, sales),
+        )
         self.world.after(0.4, self, self._sales_missed)
 
     def _sales_missed(self) -> None:

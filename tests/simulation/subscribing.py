@@ -1,4 +1,4 @@
-"""What replica and front end share: finding the primary, and carrying a subscriber's effects out."""
+"""What replica and front end share: finding the primary, and carrying out a feed's effects."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ class SubscribingProcess(Process):
 
     def tick_subscriber(self) -> None:
         now = self.now()
-        if self.feed is not None and not self.subscriber.welcomed:
-            if now > self._opened_at + HELLO_TIMEOUT_S:
-                self.end_feed()
-                self._again()
-                return
+        waits = self.feed is not None and not self.subscriber.welcomed
+        if waits and now > self._opened_at + HELLO_TIMEOUT_S:
+            self.end_feed()
+            self._again()
+            return
         self.perform(self.subscriber.tick(now))
 
     def perform(self, effects: list[Effect]) -> None:

@@ -13,9 +13,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bazar.access import LineByLine
 from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
 from bazar.errors import ConfigError, Fatal
@@ -32,9 +33,9 @@ CONFIG_ERROR, FATAL = 2, 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 after an orderly stop, 2 if it could not start, 3 if it had to give up."""
     flags = _flags(arguments)
-    logging.basicConfig(
-        format="%(asctime)s %(levelname).1s %(message)s", level=logging.INFO, stream=sys.stderr
-    )
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(LineByLine("%(asctime)s %(levelname).1s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
         config = load(flags.config, ROLES)
         refuse_network_file_system(config.data_dir)
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if flags.role is None:
             return asyncio.run(_supervise(config, flags.config))
         nodes = _nodes(config, flags.role, flags.port)
-        return asyncio.run(_serve(config, nodes, token))
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            return runner.run(_serve(config, nodes, token))
     except ConfigError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return CONFIG_ERROR
@@ -66,6 +68,16 @@ def _nodes(config: Config, roles: str, port: int | None) -> list[NodeConfig]:
         if role not in ROLES:
             raise ConfigError(f"--role {role}: is none of {', '.join(ROLES)}")
     return [config.find(role, port) for role in ROLES if role in wanted]
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed: what a cached read costs is mostly the loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int:

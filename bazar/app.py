@@ -10,7 +10,7 @@ import secrets
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPInputError, HTTPServerRequest
@@ -19,12 +19,22 @@ from tornado.web import Application, RequestHandler
 
 from bazar import clock
 from bazar.config import Config, NodeConfig
+from bazar.edge import Edge, Limits
 from bazar.errors import ConfigError
+from bazar.rendered import Rendered
 
 log = logging.getLogger(__name__)
 
 PUBLIC = "public"
 INTERNAL = "internal"
+
+# What every answer says. Caches in front must ask each time: ours is the only one that knows of
+# every write.
+HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
 
 MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
@@ -127,6 +137,14 @@ class _Application(Application):
         return super().find_handler(request, **kwargs)
 
 
+@runtime_checkable
+class CachingService(Protocol):
+    """A service that can answer some requests at once."""
+
+    def find(self, target: bytes, now: float) -> Rendered | None:
+        """The cached answer to a GET of this target, if it may be served."""
+
+
 def application(service: Service, fallback: type[RequestHandler]) -> Application:
     """The service's Application; `fallback` answers what has no route."""
     rules = [
@@ -147,10 +165,25 @@ def application(service: Service, fallback: type[RequestHandler]) -> Application
 
 
 class Server:
-    """One node: its service behind Tornado's HTTP server."""
+    """One node: its service behind an HTTP server, which is Tornado's own unless the service has
+    cached answers to give; without `edge` it always is."""
 
-    def __init__(self, service: Service, fallback: type[RequestHandler]) -> None:
+    def __init__(
+        self, service: Service, fallback: type[RequestHandler], *, edge: bool = True
+    ) -> None:
         self.service = service
+        self.http: Edge | HTTPServer
+        if edge and isinstance(service, CachingService):
+            self.http = Edge(
+                application(service, fallback),
+                service.find,
+                node=service.context.node.name,
+                headers=HEADERS,
+                max_body_bytes=MAX_BODY_BYTES,
+                clock=service.context.clock,
+                limits=Limits(MAX_HEADER_BYTES, head_s=SLOW_CLIENT_S, body_s=SLOW_CLIENT_S),
+            )
+            return
         # Tornado's defaults (no limit on a slow body, 100 MiB, an hour for headers) are not for a
         # public port.
         self.http = HTTPServer(
@@ -169,6 +202,8 @@ class Server:
     async def stop(self) -> None:
         """Leave in order, within a bound."""
         self.http.stop()
+        if isinstance(self.http, Edge):
+            await self.http.say_goodbye()
         await self.service.context.activity.drain(DRAIN_S)
         await self.service.stop()
         await self.http.close_all_connections()

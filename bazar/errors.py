@@ -46,6 +46,10 @@ class MethodNotAllowed(BazarError):
     status, code = 405, "method_not_allowed"
 
 
+class RequestTimeout(BazarError):
+    status, code = 408, "request_timeout"
+
+
 class Conflict(BazarError):
     status, code = 409, "conflict"
 
@@ -58,12 +62,20 @@ class TooLarge(BazarError):
     status, code = 413, "too_large"
 
 
+class TargetTooLong(BazarError):
+    status, code = 414, "target_too_long"
+
+
 class UnsupportedMediaType(BazarError):
     status, code = 415, "unsupported_media_type"
 
 
 class KeyReused(BazarError):
     status, code = 422, "key_reused"
+
+
+class HeadersTooLarge(BazarError):
+    status, code = 431, "headers_too_large"
 
 
 class Unavailable(BazarError):

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, MissingArgumentError, RequestHandler
 
-from bazar.app import INTERNAL, MAX_BODY_BYTES, Service
+from bazar.app import HEADERS, INTERNAL, MAX_BODY_BYTES, Service
 from bazar.errors import (
     BadRequest,
     BazarError,
@@ -55,10 +55,8 @@ class Handler(RequestHandler):
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        # Caches in front must ask each time: ours is the only one that knows of every write.
-        self.set_header("Cache-Control", "no-cache")
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
         if not self.request_id:  # an error sets the headers anew
             given = self.request.headers.get("X-Request-Id", "")
             self.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
@@ -122,10 +120,10 @@ class Handler(RequestHandler):
         self.set_status(status)
         self.finish(render(value))
 
-    def next_page(self, limit: int, offset: int, **query: str) -> None:
-        """RFC 8288: where the next page is."""
+    def next_page(self, limit: int, offset: int, **query: str) -> str:
+        """RFC 8288: the Link to where the next page is."""
         after = urlencode({**query, "limit": limit, "offset": offset + limit})
-        self.set_header("Link", f'<{self.request.path}?{after}>; rel="next"')
+        return f'<{self.request.path}?{after}>; rel="next"'
 
     async def head(self, *path: str) -> None:
         get: Any = self.get

@@ -80,7 +80,8 @@ class SearchHandler(CatalogHandler):
         search = search_query(self)
         found = await self.service.read(search)
         if found["more"]:
-            self.next_page(search["limit"], search["offset"], topic=search["topic"])
+            link = self.next_page(search["limit"], search["offset"], topic=search["topic"])
+            self.set_header("Link", link)
         self.answer(found["books"])
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bazar.app import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
+from lru import LRU
+
+from bazar.app import HEADERS, INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.cache import HIT, Cache, Shelf
 from bazar.client import Client
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable
 from bazar.pool import ReplicaPool
+from bazar.rendered import Rendered
 from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed import FeedClient
 from bazar.replication.store import Answer
@@ -27,12 +30,38 @@ from storage.orders import order_key
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the answer to a target is cached, and what is the target's own: the Link to the next
+    page, and what the log says of a hit."""
+
+    cache: Cache
+    shelf: Shelf
+    key: str
+    link: str | None
+    words: str
+
+
+@dataclass(slots=True)
 class Page:
     """An answer as it is cached: its bytes, who filled it, and whether another page follows."""
 
     body: bytes
     replica: str
     more: bool = False
+    _rendered: tuple[str | None, Rendered] | None = field(default=None, repr=False)
+
+    def headers(self, verdict: str, link: str | None) -> dict[str, str]:
+        """What an answer with this page says of it."""
+        headers = {"X-Cache": verdict, "X-Replica": self.replica}
+        return {**headers, "Link": link} if self.more and link is not None else headers
+
+    def rendered(self, place: Place) -> Rendered:
+        """A hit's bytes. They are kept for one Link: a page is rarely asked for under two paths."""
+        if self._rendered is None or (self.more and self._rendered[0] != place.link):
+            headers = {**HEADERS, **self.headers(HIT, place.link)}
+            made = Rendered.of(self.body, headers, place.words)
+            self._rendered = place.link, made
+        return self._rendered[1]
 
 
 class Source:
@@ -92,7 +121,21 @@ class FrontEndService:
         )
         self.catalog = Source(context, self.client, "catalog")
         self.orders = Source(context, self.client, "order")
+        # As many as there are answers to find: one spelling of its target for each.
+        self._places: LRU[bytes, Place] = LRU(self.local.entries + self.default.entries)
         self._tasks = Tasks(context.on_fatal)
+
+    def find(self, target: bytes, now: float) -> Rendered | None:
+        place = self._places.get(target)
+        if place is None:
+            return None
+        page: Page | None = place.cache.find(place.shelf, place.key, now)
+        return None if page is None else page.rendered(place)
+
+    def remember(self, target: bytes, place: Place) -> None:
+        """A handler has found this place for this target: the next who sends the same bytes finds
+        it without one. Nothing else may say what a target means."""
+        self._places[target] = place
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -157,8 +200,10 @@ class FrontEndHandler(Handler):
         tags: frozenset[str] | None,
         item: dict[str, Any],
         words: str = "data is cached",
-    ) -> Page:
-        """The page for `key`, from the cache or from the next replica."""
+        link: str | None = None,
+    ) -> None:
+        """Answer with the page for `key`, from the cache or from the next replica. `link` is to the
+        page behind it, if there is one."""
 
         async def fetch() -> tuple[Page, frozenset[str]]:
             answer, replica = await source.read(item, self)
@@ -168,9 +213,12 @@ class FrontEndHandler(Handler):
         page, verdict = await source.cache.read(shelf, key, tags, fetch)
         # What was noted while fetching came first; the verdict leads the line.
         self.notes.insert(0, words if verdict == HIT else "data is not cached")
-        self.set_header("X-Cache", verdict)
-        self.set_header("X-Replica", page.replica)
-        return page
+        for name, value in page.headers(verdict, link).items():
+            self.set_header(name, value)
+        place = Place(source.cache, shelf, key, link, words)
+        page.rendered(place)
+        self.service.remember((self.request.uri or "").encode("latin-1"), place)
+        self.finish(page.body)
 
     def page(self, answer: Answer, replica: str) -> Page:
         """An item's answer has one field, which is what callers see."""
@@ -188,8 +236,7 @@ class InfoHandler(FrontEndHandler):
         key = info_key(number)
         item = {"op": "info", "book": number}
         service = self.service
-        page = await self.show(service.catalog, service.local, key, frozenset({key}), item)
-        self.finish(page.body)
+        await self.show(service.catalog, service.local, key, frozenset({key}), item)
 
 
 class SearchHandler(FrontEndHandler):
@@ -198,17 +245,14 @@ class SearchHandler(FrontEndHandler):
         topic, limit, offset = search["topic"], search["limit"], search["offset"]
         key = f"search_{limit}_{offset}_{topic}"
         service, words = self.service, "Data retrieved from cache"
-        page = await self.show(service.catalog, service.local, key, None, search, words)
-        if page.more:
-            self.next_page(limit, offset, topic=topic)
-        self.finish(page.body)
+        link = self.next_page(limit, offset, topic=topic)
+        await self.show(service.catalog, service.local, key, None, search, words, link)
 
 
 class TopicsHandler(FrontEndHandler):
     async def get(self) -> None:
         service, tags = self.service, frozenset({TOPICS})
-        page = await self.show(service.catalog, service.default, TOPICS, tags, {"op": "topics"})
-        self.finish(page.body)
+        await self.show(service.catalog, service.default, TOPICS, tags, {"op": "topics"})
 
 
 class OrderHandler(FrontEndHandler):
@@ -217,8 +261,7 @@ class OrderHandler(FrontEndHandler):
         key = order_key(order_id)
         item = {"op": "order", "order_id": order_id}
         service = self.service
-        page = await self.show(service.orders, service.default, key, frozenset({key}), item)
-        self.finish(page.body)
+        await self.show(service.orders, service.default, key, frozenset({key}), item)
 
 
 class PurchaseHandler(FrontEndHandler):

@@ -18,6 +18,7 @@ from tornado.web import Application
 
 from bazar.app import Context, Server, application
 from bazar.config import Config, NodeConfig, parse
+from bazar.edge import Edge
 from handlers import ROLES
 from handlers.base import NoRoute
 from handlers.catalog import CatalogService
@@ -47,9 +48,13 @@ async def until(holds: Callable[[], object], what: str) -> None:
 
 
 class Shop:
-    """All nodes of one cluster. `settings` go on top of the defaults of `cluster.json`."""
+    """All nodes of one cluster. `settings` go on top of the defaults of `cluster.json`; without
+    `edge` the front end is served by Tornado's own server, too."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, directory: Path, settings: Mapping[str, Any] | None = None, *, edge: bool = True
+    ) -> None:
+        self._edge = edge
         # Each port is taken before it is written down: nobody else can come in between.
         self._sockets = {name: bind_sockets(0, "127.0.0.1") for name in NODES}
         nodes = {
@@ -85,6 +90,12 @@ class Shop:
         assert isinstance(service, OrderService)
         return service
 
+    def write_logs(self) -> None:
+        """Now, and not when a batch is full."""
+        for server in self.servers.values():
+            if isinstance(server.http, Edge):
+                server.http.log.flush()
+
     def rows(self, name: str, table: str) -> list[tuple[Any, ...]]:
         """The committed rows of one replica's own file, read past all of the product."""
         connection = sqlite3.connect(self.config.data_dir / f"{name}.db")
@@ -104,7 +115,7 @@ class Shop:
     async def start_node(self, name: str) -> None:
         node = self.node(name)
         context = Context(self.config, node, TOKEN, self.fatal.append)
-        server = Server(ROLES[node.role](context), NoRoute)
+        server = Server(ROLES[node.role](context), NoRoute, edge=self._edge)
         sockets = self._sockets.pop(name, None) or bind_sockets(node.port, node.bind)
         try:
             await server.start(sockets)
@@ -164,12 +175,13 @@ class ShopTestCase(AsyncHTTPTestCase):
     """Tests against a fresh shop; `fetch(path)` goes to its front end's own server."""
 
     settings: ClassVar[dict[str, Any]] = {}
+    edge: ClassVar[bool] = True
     shop: Shop
 
     def get_app(self) -> Application:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        self.shop = Shop(Path(directory.name) / "shop", self.settings)
+        self.shop = Shop(Path(directory.name) / "shop", self.settings, edge=self.edge)
         self.io_loop.run_sync(self.shop.start)
         return application(self.shop.frontend, NoRoute)
 
@@ -205,13 +217,15 @@ class ShopTestCase(AsyncHTTPTestCase):
             sent.setdefault("Content-Type", "application/json")
         if method in ("PUT", "POST") and body is None:
             body = b""
-        return self.fetch(
+        response = self.fetch(
             self.shop.url(node, path),
             method=method,
             headers=sent,
             body=body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
             allow_nonstandard_methods=True,
         )
+        self.shop.write_logs()
+        return response
 
     def get(self, path: str, node: str = "frontend-1") -> Any:
         """The JSON of an answer that must be 200."""
@@ -262,4 +276,5 @@ class ShopTestCase(AsyncHTTPTestCase):
                     await writer.wait_closed()
 
         answer: bytes = self.io_loop.run_sync(talk)
+        self.shop.write_logs()
         return answer

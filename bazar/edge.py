@@ -1,0 +1,192 @@
+"""The front end's HTTP door: a public HTTP/1.1 server that answers what is cached from bytes, and
+hands everything else to a Tornado application.
+
+Tornado spends some 350 µs on a request before a handler sees it, a cached answer is ready in 15.
+So what the service's `find` knows never enters Tornado; for the rest this is one more way into the
+same application. `Edge` listens, keeps time and ends it all; `edge_connection` reads and answers
+one client; `edge_exchange` is one request inside the application.
+
+A client may go wrong in any way it likes. Each has bounds: on its head, its body and the time both
+take, on the requests it sends ahead, on the answers it does not read, on idling. What might be read
+as two different requests is refused and the connection closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import resource
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from tornado.httputil import HTTPServerConnectionDelegate
+
+from bazar.access import AccessLog
+from bazar.edge_connection import Connection
+from bazar.rendered import Rendered, header_lines
+
+SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
+SPARE_FILES = 128  # that the process needs for anything but connections
+BACKLOG = 1024
+LONGEST_SWEEP_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take."""
+
+    head_bytes: int = 16 << 10
+    head_s: float = 10.0
+    body_s: float = 10.0
+    idle_s: float = 60.0
+    """Between two requests: longer than a reader looks at a page, shorter than a proxy keeps an
+    unused connection by default."""
+    write_s: float = 30.0
+    """For its kernel to take 64 KiB of an answer."""
+    linger_s: float = 2.0
+    """For what it still sends after the last answer."""
+    goodbye_s: float = 0.5
+    """For its next request to be told to close, when the node leaves."""
+    connections: int = 4096
+
+
+class Edge:
+    """Used like Tornado's HTTPServer. `find` is asked for every GET and HEAD: the bytes for the
+    target exactly as it was sent, if they are cached and may be served at this time, else None.
+    `headers` are what the application's own errors have."""
+
+    def __init__(
+        self,
+        application: HTTPServerConnectionDelegate,
+        find: Callable[[bytes, float], Rendered | None],
+        *,
+        node: str,
+        headers: Mapping[str, str],
+        max_body_bytes: int,
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+        limits: Limits | None = None,
+    ) -> None:
+        self.request_callback = application
+        self.find = find
+        self.max_body_bytes = max_body_bytes
+        self.clock = clock
+        self.limits = limits or Limits()
+        self.log = AccessLog(node)
+        self.stopping = False
+        self.refusal_headers = header_lines(headers)
+        self.date = b""
+        self.date_until = float("-inf")
+        self._wall = wall
+        self._ids = itertools.count(secrets.randbits(62))
+        self._most = min(self.limits.connections, _files() - SPARE_FILES)
+        self._connections: set[Connection] = set()
+        self._none_left = asyncio.Event()
+        self._none_left.set()
+        self._servers: list[asyncio.Server] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_event_loop()
+
+    # --- listening -------------------------------------------------------------------------------
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections on these, which listen already."""
+        for one in sockets:
+            task = self._loop.create_task(self._listen(one))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _listen(self, one: socket.socket) -> None:
+        server = await self._loop.create_server(lambda: Connection(self), sock=one, backlog=BACKLOG)
+        self._servers.append(server)
+        if self.stopping:
+            server.close()
+
+    def stop(self) -> None:
+        """Accept no more, and close each connection with its next answer."""
+        self.stopping = True
+        for server in self._servers:
+            server.close()
+
+    async def say_goodbye(self) -> None:
+        """A client that keeps its connection must be told before it is closed, or its next request
+        might already be on the way. Wait a little for those that are busy."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.goodbye_s):
+                await self._none_left.wait()
+
+    async def close_all_connections(self) -> None:
+        """Close what is left, after what has been written to it."""
+        for connection in list(self._connections):
+            connection.close()
+        try:
+            async with asyncio.timeout(self.limits.linger_s):
+                await self._none_left.wait()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.abort()
+            await self._none_left.wait()
+        if self._opening:
+            await asyncio.wait(self._opening)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self.log.flush()
+
+    # --- what connections share ------------------------------------------------------------------
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more."""
+        if not self._connections:
+            self._none_left.clear()
+            self._sweep_later()
+        self._connections.add(connection)
+        if len(self._connections) > self._most + SPARE_CONNECTIONS:
+            connection.abort()
+        return len(self._connections) <= self._most
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self.request_callback.on_close(connection)
+        if not self._connections:
+            self._none_left.set()
+
+    def new_id(self) -> bytes:
+        """A request id. Counted from a random start: unique, and cheaper than a random one."""
+        return b"%016x" % next(self._ids)
+
+    def renew_date(self, now: float) -> None:
+        """Make the lines that every answer begins with anew, good for the rest of this second."""
+        wall = self._wall()
+        self.date = f"Date: {formatdate(wall, usegmt=True)}\r\nX-Request-Id: ".encode()
+        self.date_until = now + 1 - wall % 1
+
+    # --- keeping time ----------------------------------------------------------------------------
+
+    def _sweep_later(self) -> None:
+        """One timer for all: a timer for each would be set anew with each request."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        limits = self.limits
+        shortest = min(limits.head_s, limits.body_s, limits.idle_s, limits.linger_s, limits.write_s)
+        self._sweeper = self._loop.call_later(min(shortest / 4, LONGEST_SWEEP_S), self._sweep)
+
+    def _sweep(self) -> None:
+        now = self.clock()
+        for connection in list(self._connections):
+            if now >= connection.deadline or now >= connection.write_deadline:
+                connection.expire(now)
+        self._sweeper = None
+        if self._connections:
+            self._sweep_later()
+
+
+def _files() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft

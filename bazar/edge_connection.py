@@ -1,0 +1,330 @@
+"""One client's connection to the edge: its requests are answered one after the other, each from the
+cache or by the application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import re
+import socket
+from http.client import responses
+from typing import TYPE_CHECKING, cast
+
+from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
+
+from bazar.access import printable
+from bazar.edge_exchange import Exchange, Peer, closed
+from bazar.edge_reader import Progress, Reader, Request, Stage
+from bazar.errors import BazarError, RequestTimeout, Unavailable
+
+if TYPE_CHECKING:
+    from bazar.edge import Edge
+    from bazar.rendered import Rendered
+
+TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
+WAITING_BYTES = 64 << 10  # of requests behind the one that is being answered: then we stop reading
+UNSENT_BYTES = 64 << 10  # of answers: then we stop answering
+LINGER_BYTES = 1 << 20  # read away behind the last answer
+
+_HOST = re.compile(rb"(?:[\[\]:A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_CONNECTION = {
+    # The header line, where the version does not imply what it would say.
+    (b"HTTP/1.1", True): b"",
+    (b"HTTP/1.1", False): b"Connection: close\r\n",
+    (b"HTTP/1.0", True): b"Connection: Keep-Alive\r\n",
+    (b"HTTP/1.0", False): b"",
+}
+
+
+class Connection(asyncio.Protocol):
+    """Requests are read strictly one at a time: what a client sends behind a purchase must see the
+    purchase. `deadline` is when the client must have done its next step, `write_deadline` when it
+    must have read what it was sent."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._find = edge.find
+        self._clock = edge.clock
+        self._reader = Reader(edge.limits.head_bytes, edge.max_body_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._stage = Stage.HEAD
+        self._fields = b""  # of the last hit, and what they ask for
+        self._asks: tuple[bytes, bytes] | None = None
+        self._exchange: Exchange | None = None  # the request that the application is answering
+        self._turn_over = False
+        self._held = False  # we don't read
+        self._writable = True
+        self._drained: list[asyncio.Future[None]] = []
+        self._gone = False  # nobody listens
+        self._leaving = False  # the last answer has been given
+        self._unread = 0
+        self.write_deadline = math.inf
+
+    def __repr__(self) -> str:
+        state = "leaving" if self._leaving else "answering" if self._exchange else self._stage.name
+        return f"<Connection from {self.peer.remote_ip}, {state}>"
+
+    # --- asyncio.Protocol ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(UNSENT_BYTES)
+        name = self._transport.get_extra_info("peername")
+        inet = self._transport.get_extra_info("socket").family != socket.AF_UNIX
+        self.peer = Peer(name[0] if name and inet else "0.0.0.0")
+        self.deadline = self._clock() + self._edge.limits.head_s
+        if not self._edge.admit(self):
+            self.refuse(Unavailable("too many connections"))
+
+    def data_received(self, data: bytes) -> None:
+        if self._leaving:
+            self._unread += len(data)
+            if self._unread > LINGER_BYTES:
+                self._transport.abort()
+            return
+        self._reader.feed(data)
+        if not self._turn_over:
+            self._advance()
+
+    def eof_received(self) -> None:
+        # A client that has sent all it wants might still listen. Nobody can tell it from one that
+        # has gone, and an application that goes on for ever (events) must hear of that.
+        self._lost()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost()
+        self._edge.closed(self)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self.write_deadline = self._clock() + self._edge.limits.write_s
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self.write_deadline = math.inf
+        drained, self._drained = self._drained, []
+        for future in drained:
+            if not future.done():
+                future.set_result(None)
+        self._yield()
+
+    # --- one request after the other -------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Answer what has arrived, as far as that goes."""
+        reader = self._reader
+        for _ in range(TURN_REQUESTS):
+            if self._exchange or self._leaving or not self._writable or not self._step():
+                break
+            if not reader:
+                break
+        else:
+            self._yield()
+        if self._held or len(reader) > WAITING_BYTES:
+            self._hold_back()
+
+    def _yield(self) -> None:
+        """Go on after the others."""
+        if not self._turn_over:
+            self._turn_over = True
+            self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn_over = False
+        if not self._gone:
+            self._advance()
+
+    def _hold_back(self) -> None:
+        """Read no more than what fits behind the request at work."""
+        self._held = len(self._reader) > WAITING_BYTES
+        if self._transport.is_closing():
+            return
+        if self._held:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _step(self) -> bool:
+        """False if more must arrive first."""
+        try:
+            step = self._reader.read()
+            if isinstance(step, bytes):
+                now = self._clock()
+                rendered = self._find(self._reader.words[1], now)
+                if rendered is not None and self._hit(step, rendered, now):
+                    return True
+                step = self._reader.judge(step)
+        except BazarError as error:
+            self.refuse(error, self._reader.headers)
+            return False
+        if isinstance(step, Request):
+            self._enter(step)
+            return True
+        self._await_more()
+        return step is Progress.SOME
+
+    def _await_more(self) -> None:
+        stage = self._reader.stage
+        if stage is self._stage:
+            return
+        self._stage = stage
+        limits = self._edge.limits
+        allowed_s = limits.body_s if stage is Stage.BODY else limits.head_s
+        self.deadline = self._clock() + allowed_s
+        if self._reader.awaits_continue:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _idle(self, now: float) -> None:
+        self._stage = Stage.IDLE
+        self.deadline = now + self._edge.limits.idle_s
+
+    # --- answering -------------------------------------------------------------------------------
+
+    def _hit(self, head: bytes, rendered: Rendered, now: float) -> bool:
+        """Answer with the cached bytes. False if anything about the request is unusual: then the
+        application shall judge it."""
+        edge = self._edge
+        method, target, version = self._reader.words
+        fields = head[head.find(b"\r\n") :]
+        if fields != self._fields:  # most clients send the same with every request
+            self._fields, self._asks = fields, _asks(fields)
+        if self._asks is None:
+            return False
+        request_id, condition = self._asks
+        if not request_id:
+            request_id = edge.new_id()
+        keep_alive = self._reader.keep_alive and not edge.stopping
+        if now >= edge.date_until:
+            edge.renew_date(now)
+        lines = b"%b%b\r\n%b" % (edge.date, request_id, _CONNECTION[version, keep_alive])
+        status, answer = rendered.answer(method, lines, condition)
+        self._transport.write(answer)
+        ms = 1000 * (self._clock() - now)
+        edge.log.add(request_id, method, target, status, ms, rendered.words)
+        self.answered(keep_alive, now)
+        return True
+
+    def _enter(self, request: Request) -> None:
+        """Have the application answer."""
+        self.deadline = math.inf  # it has its own
+        exchange = self._exchange = Exchange(self, request)
+        delegate = self._edge.request_callback.start_request(self, exchange)
+        self._task = self._loop.create_task(exchange.run(delegate))
+
+    def write(self, data: bytes) -> asyncio.Future[None]:
+        if self._gone:
+            return closed()
+        self._transport.write(data)
+        future = self._loop.create_future()
+        if self._writable:
+            future.set_result(None)
+        else:
+            self._drained.append(future)
+        return future
+
+    def stays(self) -> bool:
+        return self._reader.keep_alive and not self._edge.stopping
+
+    def answered(self, keep_alive: bool, now: float | None = None) -> None:
+        if not keep_alive:
+            self._exchange = None
+            self.leave()
+            return
+        self._idle(self._clock() if now is None else now)
+        if self._exchange is not None:
+            self._exchange = None
+            self._yield()
+
+    def refuse(self, error: BazarError, headers: HTTPHeaders | None = None) -> None:
+        """Answer as the application would, and close: where this request ends, or what the client
+        meant by it, is not sure."""
+        self._exchange = None
+        if self._gone or self._leaving:
+            return
+        edge = self._edge
+        given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
+        request_id = given if _REQUEST_ID.fullmatch(given) else edge.new_id()
+        message = {"error": str(error), "code": error.code, "request_id": request_id.decode()}
+        body = json.dumps(message, ensure_ascii=False).encode() + b"\n"
+        edge.renew_date(self._clock())
+        own = b"Connection: close\r\nContent-Length: %d\r\n" % len(body)
+        if error.retry_after_s is not None:
+            own += b"Retry-After: %d\r\n" % error.retry_after_s
+        self._transport.write(
+            b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
+            + b"%b%b\r\n%b%b\r\n" % (edge.date, request_id, own, edge.refusal_headers)
+            + (b"" if self._reader.words[:1] == [b"HEAD"] else body)
+        )
+        reason = printable(str(error).encode("latin-1", "replace"))
+        edge.log.add(request_id, b"-", b"-", error.status, 0.0, reason)
+        self.leave()
+
+    # --- ending ----------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """The last answer is given. Say so, and read away for a while what the client still sends:
+        to close with input unread would make its kernel drop the answer (RFC 9112 section 9.6)."""
+        limits, now = self._edge.limits, self._clock()
+        self._leaving = True
+        self._reader.clear()
+        self.deadline = now + limits.linger_s
+        self._flushed_by = now + limits.write_s
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            with contextlib.suppress(OSError):  # the client has closed already
+                self._transport.write_eof()
+
+    def _lost(self) -> None:
+        self._gone = True
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.lost()
+        drained, self._drained = self._drained, []
+        for future in drained:
+            if not future.done():
+                future.set_exception(StreamClosedError())
+                future.exception()
+
+    def expire(self, now: float) -> None:
+        """A deadline has passed."""
+        if now >= self.write_deadline or self._gone:
+            self._transport.abort()
+        elif self._leaving:
+            if self._transport.get_write_buffer_size() and now < self._flushed_by:
+                self.deadline = self._flushed_by
+            else:
+                self._transport.abort()
+        elif self._reader.stage is Stage.IDLE:
+            self.leave()
+        else:
+            late = RequestTimeout(f"{self._stage.value} did not come in time")
+            self.refuse(late, self._reader.headers)
+
+    def close(self) -> None:
+        """Close after what has been written, whatever is under way."""
+        self._lost()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
+def _asks(fields: bytes) -> tuple[bytes, bytes] | None:
+    """The header lines that matter to a cached answer: the request id, if it may be used, and
+    If-None-Match. None if there are two of one, or if Host is not as it must be."""
+    lower = fields.lower()
+    values = []
+    for name in (b"\r\nhost:", b"\r\nx-request-id:", b"\r\nif-none-match:"):
+        before, found, after = lower.partition(name)
+        if name in after:
+            return None
+        at = len(before) + len(found)
+        values.append(fields[at : fields.find(b"\r\n", at)].strip(b" \t") if found else b"")
+    host, request_id, condition = values
+    if not _HOST.fullmatch(host):
+        return None
+    return request_id if _REQUEST_ID.fullmatch(request_id) else b"", condition

@@ -1,0 +1,195 @@
+"""One request in the hands of a Tornado application, spoken to through Tornado's own interfaces:
+the application is a `HTTPServerConnectionDelegate`, this is its `HTTPConnection`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPInputError,
+    HTTPMessageDelegate,
+    HTTPOutputError,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import StreamClosedError
+
+from bazar.edge_reader import Request
+from bazar.errors import BadRequest, BazarError
+
+log = logging.getLogger(__name__)
+
+_LINE_END = re.compile(rb"[\r\n]")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who asks: what Tornado looks for in `HTTPConnection.context`."""
+
+    remote_ip: str
+    protocol: str = "http"
+
+
+class Client(Protocol):
+    """The side of the connection that an answer goes to."""
+
+    peer: Peer
+
+    def write(self, data: bytes) -> asyncio.Future[None]:
+        """Done when more may be written; fails with StreamClosedError if nobody listens."""
+
+    def stays(self) -> bool:
+        """Whether another request may follow on this connection."""
+
+    def answered(self, keep_alive: bool) -> None: ...
+    def refuse(self, error: BazarError, headers: HTTPHeaders | None = None) -> None: ...
+    def abort(self) -> None: ...
+
+
+def connection_header(version: str, keep_alive: bool) -> str | None:
+    """What the answer's Connection says where it isn't what the version implies."""
+    if version == "HTTP/1.1":
+        return None if keep_alive else "close"
+    return "Keep-Alive" if keep_alive else None
+
+
+class Exchange(HTTPConnection):
+    """From a whole request to the end of its answer."""
+
+    def __init__(self, client: Client, request: Request) -> None:
+        self.context = client.peer
+        self._client: Client | None = client
+        self._request = request
+        self._on_close: Callable[[], None] | None = None
+        self._begun = False
+        self._keep_alive = False
+        self._chunked = False
+        self._remaining: int | None = None  # what Content-Length still promises
+
+    async def run(self, delegate: HTTPMessageDelegate) -> None:
+        """Give the request to the application. It answers through the methods below, whenever."""
+        request = self._request
+        try:
+            wait = delegate.headers_received(request.start_line, request.headers)
+            if wait is not None:
+                await wait
+            if request.body and self._client is not None:
+                wait = delegate.data_received(bytes(request.body))
+                if wait is not None:
+                    await wait
+            if self._client is None:
+                delegate.on_connection_close()
+            else:
+                delegate.finish()
+        except HTTPInputError as error:
+            self._refuse(BadRequest(str(error)))
+        except Exception:
+            log.exception("%s failed", request.start_line.path)
+            self._refuse(BazarError("internal error; the log has it"))
+
+    def _refuse(self, error: BazarError) -> None:
+        client = self._client
+        if client is None:
+            return
+        self.lost()
+        if self._begun:
+            client.abort()
+        else:
+            client.refuse(error, self._request.headers)
+
+    # --- what the application calls --------------------------------------------------------------
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        self._on_close = callback
+
+    def write_headers(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> asyncio.Future[None]:
+        assert isinstance(start_line, ResponseStartLine)
+        if self._client is None:
+            return closed()
+        request, code = self._request.start_line, start_line.code
+        if request.method == "HEAD" or code in (204, 304) or code < 200:
+            self._remaining = 0
+        elif "Content-Length" in headers:
+            self._remaining = int(headers["Content-Length"])
+        elif request.version == "HTTP/1.1":
+            self._chunked = True
+            headers["Transfer-Encoding"] = "chunked"
+        # A body without a length ends, for HTTP/1.0, where the connection does.
+        bounded = self._chunked or self._remaining is not None
+        self._keep_alive = (
+            self._client.stays() and bounded and headers.get("Connection", "").lower() != "close"
+        )
+        connection = connection_header(request.version, self._keep_alive)
+        if connection is not None:
+            headers["Connection"] = connection
+        lines = [f"HTTP/1.1 {code} {start_line.reason}".encode()]
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.get_all()]
+        for line in lines:
+            if _LINE_END.search(line):
+                raise ValueError(f"a line end in a header: {line!r}")
+        self._begun = True
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        return self._client.write(head + self._framed(chunk) if chunk else head)
+
+    def write(self, chunk: bytes) -> asyncio.Future[None]:
+        if self._client is None:
+            return closed()
+        return self._client.write(self._framed(chunk))
+
+    def finish(self) -> None:
+        client = self._client
+        if client is None:
+            return
+        if self._remaining or not self._begun:
+            self._give_up("less than it promised")
+        if self._chunked:
+            client.write(b"0\r\n\r\n")
+        self._client = self._on_close = None
+        client.answered(self._keep_alive)
+
+    def _framed(self, chunk: bytes) -> bytes:
+        if not self._begun:
+            self._give_up("no head")
+        if self._remaining is not None:
+            self._remaining -= len(chunk)
+            if self._remaining < 0:
+                self._give_up("more than its Content-Length")
+        if self._chunked and chunk:  # an empty chunk would end the body
+            return b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        return chunk
+
+    def _give_up(self, what: str) -> NoReturn:
+        """Only the connection's end tells the client that this answer is not whole."""
+        client = self._client
+        self.lost()
+        if client is not None:
+            client.abort()
+        raise HTTPOutputError(f"{self._request.start_line.path}: the answer has {what}")
+
+    # --- what the connection calls ---------------------------------------------------------------
+
+    def lost(self) -> None:
+        """The client has gone: the application hears of it, once."""
+        callback, self._on_close, self._client = self._on_close, None, None
+        if callback is not None:
+            callback()
+
+
+def closed() -> asyncio.Future[None]:
+    """What a write to nobody returns. Not every caller looks at it."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_exception(StreamClosedError())
+    future.exception()
+    return future

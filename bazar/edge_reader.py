@@ -1,0 +1,240 @@
+"""Requests out of bytes, one at a time. No I/O: what arrives is fed, what is whole is read.
+
+A head ends in an empty line, and so does a body in chunks. llhttp gets its input up to there and no
+further, so that it never runs ahead into the next request: it says what is well-formed, we know
+where a request ends. A message that could be read in two ways is refused, never repaired: else a
+proxy in front of us might see other requests than we do.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPInputError,
+    RequestStartLine,
+    parse_request_start_line,
+)
+
+from bazar.errors import BadRequest, HeadersTooLarge, TargetTooLong, TooLarge
+
+END = b"\r\n\r\n"
+RAW_PER_BODY = 8  # a body in chunks of one byte takes six times its size
+VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+CACHEABLE = (b"GET", b"HEAD")
+
+# No head has these: no need to wait for its end. (llhttp finds all else that is wrong.)
+_IMPOSSIBLE = re.compile(rb"[^\r]\n|\r[^\n]|\0")
+
+
+class Stage(enum.Enum):
+    """What the reader waits for."""
+
+    IDLE = "a request"
+    HEAD = "the rest of a head"
+    BODY = "the rest of a body"
+
+
+class Progress(enum.Enum):
+    SOME = "a step was made, but nothing is whole yet"
+    NONE = "more must be fed first"
+
+
+@dataclass(slots=True)
+class Request:
+    """A whole request; while its body is read, what there is of it."""
+
+    start_line: RequestStartLine
+    headers: HTTPHeaders
+    body: bytearray
+    remaining: int | None
+    """Bytes of its body still to come; None if it comes in chunks."""
+    raw: int = 0
+    """Bytes that its chunks took, with all that surrounds them."""
+
+
+class Reader:
+    """What it raises is for the client, and the last thing to be said to it."""
+
+    def __init__(self, head_bytes: int, body_bytes: int) -> None:
+        self._head_bytes = head_bytes
+        self._body_bytes = body_bytes
+        self._parser = HttpRequestParser(self)
+        # What was fed, and how much of it is done with. Empty when nothing is left to read.
+        self._input, self._at = b"", 0
+        self._incoming: Request | None = None
+        self._whole = self._upgrade = False
+        self.keep_alive = True
+        """Whether the client lets another request follow the last one that was read."""
+        self.words: list[bytes] = []
+        """The request line: method, target, version, if it was well-formed."""
+        self.headers: HTTPHeaders | None = None
+        """The head, if it was judged."""
+
+    def __len__(self) -> int:
+        """How many bytes are fed but not read."""
+        return len(self._input) - self._at
+
+    @property
+    def stage(self) -> Stage:
+        if self._incoming is not None:
+            return Stage.BODY
+        return Stage.HEAD if self._input else Stage.IDLE
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client wants to hear that its body is welcome (RFC 9110 section 10.1.1)."""
+        request = self._incoming
+        return (
+            request is not None
+            and request.start_line.version == "HTTP/1.1"
+            and request.headers.get("Expect", "").lower() == "100-continue"
+            and not (self._input or request.body)
+        )
+
+    def feed(self, data: bytes) -> None:
+        self._input = self._input[self._at :] + data if self._input else data
+        self._at = 0
+
+    def clear(self) -> None:
+        """Forget what was fed."""
+        self._input, self._at, self._incoming = b"", 0, None
+
+    def read(self) -> Request | bytes | Progress:
+        """One step. A GET or HEAD without a body comes as its bare head, well-formed but not
+        judged: `judge` it unless `words` say enough."""
+        if self._incoming is not None:
+            return self._read_body(self._incoming)
+        self.words, self.headers = [], None
+        data, start = self._input, self._at
+        if data.startswith(b"\r\n", start):
+            start += 2  # RFC 9112 section 2.2: one empty line before a request is forgiven
+        end = data.find(END, start) + len(END)
+        if end < len(END):
+            self._check_size(data, start, len(data))
+            if _IMPOSSIBLE.search(data, start):
+                raise BadRequest("malformed request: a stray CR, LF or NUL")
+            return Progress.NONE
+        self._check_size(data, start, end)
+        self._take(end)
+        head = data[start:end]
+        self._parse_head(head)
+        words = self.words = head[: head.find(b"\r\n")].split(b" ")
+        # llhttp forgives two spaces, and knows more protocols than HTTP/1.
+        if self._whole and len(words) == 3 and words[0] in CACHEABLE and words[2] in VERSIONS:
+            return head
+        request = self.judge(head)
+        if self._whole:
+            return request
+        self._incoming = request
+        return Progress.SOME
+
+    def judge(self, head: bytes) -> Request:
+        """The request that this head begins."""
+        try:
+            line, _, lines = head.decode("latin-1").partition("\r\n")
+            start_line = parse_request_start_line(line)
+            headers = self.headers = HTTPHeaders.parse(lines)
+        except HTTPInputError as error:
+            raise BadRequest(f"malformed request: {error}") from None
+        remaining = self._body_length(start_line.version, headers)
+        if self._upgrade and remaining != 0:
+            raise BadRequest("Upgrade: is not for a request with a body")
+        return Request(start_line, headers, bytearray(), remaining)
+
+    # --- steps -----------------------------------------------------------------------------------
+
+    def _take(self, end: int) -> None:
+        if end == len(self._input):
+            self._input, self._at = b"", 0
+        else:
+            self._at = end
+
+    def _check_size(self, data: bytes, start: int, end: int) -> None:
+        limit = self._head_bytes
+        if end - start <= limit:
+            return
+        if 0 <= data.find(b"\r\n", start) - start <= limit:
+            raise HeadersTooLarge(f"headers: are over {limit} bytes")
+        raise TargetTooLong(f"request line: is over {limit} bytes")
+
+    def _parse_head(self, head: bytes) -> None:
+        self._whole = self._upgrade = False
+        try:
+            try:
+                self._parser.feed_data(head)
+            except HttpParserInvalidMethodError:
+                # llhttp has a list of methods. The application may have another, or says no.
+                _, space, rest = head.partition(b" ")
+                self._parser = HttpRequestParser(self)
+                self._parser.feed_data(b"POST" + space + rest)
+        except HttpParserUpgrade:
+            # We know no other protocol, and answer in this one as RFC 9110 section 7.8 lets us.
+            # But the client may go on in another: nothing behind this request is read.
+            self._upgrade, self.keep_alive = True, False
+        except HttpParserError as error:
+            raise BadRequest(f"malformed request: {error}") from None
+
+    def _body_length(self, version: str, headers: HTTPHeaders) -> int | None:
+        """None if it comes in chunks. Stricter than llhttp: `gzip, chunked` is fine with it."""
+        if version.encode() not in VERSIONS:
+            raise BadRequest(f"{version}: is not a version of HTTP that is spoken here")
+        coding = headers.get("Transfer-Encoding")
+        if coding is not None:
+            if coding.lower() != "chunked" or version != "HTTP/1.1":
+                raise BadRequest("Transfer-Encoding: must be chunked (with HTTP/1.1), or missing")
+            return None
+        length = int(headers.get("Content-Length", "0"))  # llhttp lets only digits through
+        self._check_body(length)
+        return length
+
+    def _check_body(self, length: int) -> None:
+        if length > self._body_bytes:
+            raise TooLarge(f"body: is over {self._body_bytes} bytes")
+
+    def _read_body(self, request: Request) -> Request | Progress:
+        data, start = self._input, self._at
+        if request.remaining is not None:
+            end = min(len(data), start + request.remaining)
+            request.remaining -= end - start
+        else:
+            end = data.find(END, start) + len(END)
+            if end < len(END):
+                end = len(data) - len(END) + 1  # an empty line may have come in part
+            request.raw += max(end - start, 0)
+        if end <= start:
+            return Progress.NONE
+        self._take(end)
+        try:
+            self._parser.feed_data(data[start:end])
+        except HttpParserError as error:
+            raise BadRequest(f"malformed body: {error}") from None
+        self._check_body(max(len(request.body), request.raw // RAW_PER_BODY))
+        if not self._whole:
+            return Progress.SOME
+        self._incoming = None
+        return request
+
+    # --- called by the parser --------------------------------------------------------------------
+
+    def on_headers_complete(self) -> None:
+        if self._whole:
+            # Only if llhttp took something else than an empty line for the end of a request.
+            raise ValueError("two requests where one was expected")
+        self.keep_alive = self._parser.should_keep_alive()
+
+    def on_body(self, piece: bytes) -> None:
+        if self._incoming is not None:
+            self._incoming.body += piece
+
+    def on_message_complete(self) -> None:
+        self._whole = True

@@ -1,0 +1,49 @@
+"""A cached answer as the bytes that go out, made once, when it is filled."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_ETAGS = re.compile(rb'\*|(?:W/)?"[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """`validators` are header lines that a 200 and a 304 share; `entity` is what only the 200 has:
+    its own header lines, the empty line and, from `body_at`, the body."""
+
+    etag: bytes
+    validators: bytes
+    entity: bytes
+    body_at: int
+    words: bytes
+    """What the log says of a hit."""
+
+    @classmethod
+    def of(cls, body: bytes, headers: Mapping[str, str], words: str) -> Rendered:
+        """`headers` are all but ETag and Content-Length."""
+        # The same tag as Tornado's for this body: a browser may ask through either door.
+        etag = f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
+        shared = {**headers, "Etag": etag}
+        own = {"Content-Type": shared.pop("Content-Type"), "Content-Length": str(len(body))}
+        head = header_lines(own) + b"\r\n"
+        return cls(etag.encode(), header_lines(shared), head + body, len(head), words.encode())
+
+    def answer(self, method: bytes, lines: bytes, if_none_match: bytes) -> tuple[int, bytes]:
+        """Status and bytes; `lines` are this request's own header lines."""
+        if if_none_match and self._matches(if_none_match):
+            return 304, b"HTTP/1.1 304 Not Modified\r\n%b%b\r\n" % (lines, self.validators)
+        entity = self.entity if method != b"HEAD" else self.entity[: self.body_at]
+        return 200, b"HTTP/1.1 200 OK\r\n%b%b%b" % (lines, self.validators, entity)
+
+    def _matches(self, if_none_match: bytes) -> bool:
+        """RFC 9110 section 13.1.2: weak comparison with each of a list, or `*`."""
+        given = _ETAGS.findall(if_none_match)
+        return given[:1] == [b"*"] or any(etag.removeprefix(b"W/") == self.etag for etag in given)
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")

@@ -120,6 +120,7 @@ class Primary:
         self.leases: dict[str, float] = {}  # run -> when its lease is surely over
         self.phase = Phase.PREPARED if pending else Phase.IDLE
         self.retiring = False
+        self._revoked = False
         self.stopped = False
         self._unproven = restarted  # our own disk may have lost commits (L4, J5)
         self._taking_over = True
@@ -489,15 +490,17 @@ class Primary:
     def retire(self, now: float) -> list[Effect]:
         """T5: finish the batch, take every lease back, record a clean end."""
         self.retiring = True
-        joined = [feed for feed in self.feeds.values() if feed.joined]
-        effects: list[Effect] = [Send(feed.id, Revoke()) for feed in joined]
-        return effects + self._try_retire(now)
+        return self._settle(now)
 
     def _try_retire(self, now: float) -> list[Effect]:
-        over = all(until <= now for until in self.leases.values()) and now >= self.not_before
-        if not self.retiring or self.stopped or self._recording or not over:
+        if not self.retiring or self.stopped or self._recording or self.phase is not Phase.IDLE:
             return []
-        if self.phase is not Phase.IDLE:
+        if not self._revoked:
+            # Only now: a follower that gave its lease back before it has acknowledged the last
+            # batch would be passed over, and be no successor.
+            self._revoked = True
+            return [Send(feed.id, Revoke()) for feed in self.feeds.values() if feed.joined]
+        if now < self.not_before or any(until > now for until in self.leases.values()):
             return []
         return self._record(self.membership.members, "retire", now, clean=True)
 

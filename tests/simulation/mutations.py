@@ -491,14 +491,14 @@ TAKING_OVER = (
         (
             Primary,
             "_try_retire",
-            "all(until <= now for until in self.leases.values()) and now >=",
-            "now >=",
+            "now < self.not_before or any(until > now for until in self.leases.values())",
+            "now < self.not_before",
         ),
     ),
     mutation(
         "the hand-over does not wait for its own T2",
         "T5",
-        (Primary, "_try_retire", " and now >= self.not_before", ""),
+        (Primary, "_try_retire", "now < self.not_before or ", ""),
     ),
     mutation(
         "a clean end is never cleared",

@@ -85,6 +85,12 @@ class Unavailable(BazarError):
     retry_after_s = 1
 
 
+class Leaving(Unavailable):
+    """This node is about to stop: others will do."""
+
+    code = "leaving"
+
+
 class Unknown(BazarError):
     """It may have happened: ask again with the same key (R5)."""
 

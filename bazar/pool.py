@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bazar.config import NodeConfig, PoolConfig
-from bazar.errors import Unavailable, Unknown
+from bazar.errors import Leaving, Unavailable, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,9 @@ class ReplicaPool:
         if health.healthy:
             log.warning("sets %s aside: %s", health.node.name, error)
         backoff_s = self._settings.backoff_s * 2 ** min(health.failures, 20)
+        if isinstance(error, Leaving):
+            # While it restarts, its supervisor lets connections wait: better not to be among them.
+            backoff_s = self._settings.backoff_max_s
         health.failures += 1
         health.aside_until = self._clock() + min(backoff_s, self._settings.backoff_max_s)
 

@@ -97,6 +97,9 @@ class Supervisor:
         for task in (*self._keepers, *waits):
             task.cancel()
         await asyncio.gather(*self._keepers, *waits, return_exceptions=True)
+        for child in self._children.values():
+            for bound in child.sockets:
+                bound.close()
         os.close(alone)
         return self._exit_code
 

@@ -19,11 +19,11 @@ from bazar.errors import (
     BadRequest,
     BazarError,
     Forbidden,
+    Leaving,
     MethodNotAllowed,
     NotFound,
     TooLarge,
     Unauthorized,
-    Unavailable,
     UnsupportedMediaType,
 )
 from handlers import inputs
@@ -70,7 +70,7 @@ class Handler(RequestHandler):
         if self.access == INTERNAL:
             self._check_token()
             if activity.draining:
-                raise Unavailable(f"{self.service.context.node.name} is about to stop")
+                raise Leaving(f"{self.service.context.node.name} is about to stop")
         if len(self.request.body) > self.max_body_bytes:
             raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
         if self.request.body:

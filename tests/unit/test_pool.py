@@ -8,7 +8,7 @@ from unittest import mock
 
 from bazar import pool as pool_module
 from bazar.config import NodeConfig, PoolConfig
-from bazar.errors import BazarError, OutOfStock, Unavailable, Unknown
+from bazar.errors import BazarError, Leaving, OutOfStock, Unavailable, Unknown
 from bazar.pool import Health, ReplicaPool, choose
 
 
@@ -74,6 +74,15 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.now += 0.1  # backoff_s
         self.assertEqual({await self.call() for _ in range(2)}, {1, 2})
         self.assertEqual([h.failures for h in self.pool.replicas], [0, 0])
+
+    async def test_one_that_is_about_to_stop_is_left_alone_for_the_longest(self) -> None:
+        self.down = {1: Leaving("is about to stop")}
+        await self.call()
+        self.down = {}
+        self.now += 1.9  # of backoff_max_s
+        self.assertEqual([await self.call() for _ in range(3)], [2] * 3)
+        self.now += 0.1
+        self.assertEqual({await self.call() for _ in range(2)}, {1, 2})
 
     async def test_it_is_set_aside_longer_each_time_up_to_a_limit(self) -> None:
         self.down = {1: Unavailable("down")}

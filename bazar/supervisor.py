@@ -98,8 +98,8 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._keepers, *waits, return_exceptions=True)
         for child in self._children.values():
-            for bound in child.sockets:
-                bound.close()
+            for one in child.sockets:
+                one.close()
         os.close(alone)
         return self._exit_code
 

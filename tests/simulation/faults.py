@@ -44,6 +44,9 @@ class Faults:
             node.process.pause(longest_s * self.rng.random())
 
     def terminate(self, node: Node) -> None:
+        holder = node.group.arbiter.holder
+        if holder is not None and self.rng.random() < 0.4:
+            node = holder.node
         process = node.process
         if process is not None and not process.paused:
             process.terminate()
@@ -80,6 +83,8 @@ class Faults:
             self.world.say(node.name, "its disk is slow")
             node.disk.slow = True
             self.world.after(2.0 * self.rng.random(), None, self._heal_disk, node)
+            if self.rng.random() < 0.5:
+                self.world.after(0.3 * self.rng.random(), None, self.lose, node)
 
     def full_disk(self, node: Node) -> None:
         if node.disk is not None:
@@ -88,7 +93,14 @@ class Faults:
             self.world.after(1.5 * self.rng.random(), None, self._heal_disk, node)
 
     def damage(self, node: Node) -> None:
-        """A crash, and the WAL loses its last transactions while the node is down (J5)."""
+        """A crash, and the WAL loses its last transactions while the node is down (J5). A power
+        cut does so to several at once."""
+        self._damage(node)
+        for other in node.group.replicas:
+            if other is not node and self.rng.random() < 0.3:
+                self._damage(other)
+
+    def _damage(self, node: Node) -> None:
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
         node.process.die("killed")
@@ -148,6 +160,22 @@ class Faults:
         if node.disk is not None:
             node.disk.slow = node.disk.full = False
 
+    def encore(self) -> None:
+        """Everything is well, and then the primary dies amid the last writes, and others with it.
+        Nothing is written afterwards that would paper over what they left behind."""
+        for group in self.world.groups:
+            holder = group.arbiter.holder
+            for node in group.replicas:
+                is_primary = holder is not None and node is holder.node
+                if node.disk is None or node.disk.hangs:
+                    continue
+                if not is_primary and self.rng.random() < 0.6:
+                    continue
+                if self.rng.random() < 0.3:
+                    self._damage(node)
+                else:
+                    self.crash(node)
+
     # --- the supervisor, and the end of all faults -----------------------------------------------
 
     def supervise(self) -> None:
@@ -164,7 +192,9 @@ class Faults:
         followers = [
             node
             for node in group.replicas
-            if node.process is not None and group.arbiter.holder not in (node.process, None)
+            if node.process is not None
+            and group.arbiter.holder not in (node.process, None)
+            and self._others_are_whole(node)  # or it may hold the only copy
         ]
         if followers:
             node = followers[self.rng.randrange(len(followers))]

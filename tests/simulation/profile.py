@@ -21,7 +21,7 @@ FAULTS = {
     "stall": 2.0,
     "isolate": 1.0,
     "terminate": 1.5,
-    "slow_disk": 1.0,
+    "slow_disk": 1.5,
     "full_disk": 0.7,
     "damage": 1.0,
     "wipe": 0.7,
@@ -46,7 +46,7 @@ class Profile:
         self.late_start = rng.random() < 0.2
         self.books = rng.choice((1, 2, 3))
         self.stock = rng.choice((2, 6, 30))
-        self.log_entries = rng.choice((2, 6, 1000, 1000))
+        self.log_entries = rng.choice((0, 2, 1000, 1000))
         self.page_entries = rng.choice((1, 3, 100))
         self.batch_size = rng.choice((1, 3, 8))
         self.chunk_rows = rng.choice((2, 5, 50))
@@ -56,13 +56,15 @@ class Profile:
         self.spikes = rng.choice((0.0, 0.01, 0.05))
         self.spike_s = rng.choice((0.1, 0.6, 1.5))
         self.network_s = rng.choice((0.004, 0.02, 0.05))
-        self.disk_s = rng.choice((0.004, 0.02, 0.05))
-        self.think_s = rng.choice((0.02, 0.05, 0.15))
+        self.disk_s = rng.choice((0.004, 0.02, 0.08))
+        self.think_s = rng.choice((0.02, 0.05, 0.15, 0.6))
         self.leases_differ = rng.random() < 0.25
         self.tick_s = rng.choice((0.03, 0.1, 0.1))
         self.linger_s = rng.choice((0.02, 0.3))
         self.fetch_timeout_s = rng.choice((0.4, 1.5))
         self.busy = rng.random() < 0.08
+        self.encore = rng.random() < 0.5
+        self.lags = rng.random() < 0.3
         self.shelf_entries = rng.choice((1, 3, 10))
         self.ttl_s = rng.choice((0.2, 5.0))
 
@@ -96,7 +98,9 @@ class Profile:
 
     def lag(self) -> float:
         """Between an answer's arrival and the step that stores it."""
-        return (0.6 if self.random() < 0.03 and not self.calm else 0.003) * self.random()
+        if self.lags and not self.calm and self.random() < 0.15:
+            return 2.0 * self.random()
+        return 0.003 * self.random()
 
     def page_size(self) -> int:
         """Entries in one page of the log; too few, and a follower never catches up."""

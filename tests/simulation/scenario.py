@@ -20,6 +20,7 @@ from tests.simulation.world import Excused, Group, Node, Violation, World
 FAULTY_S = 5.0
 RESUME_S = 1.2  # beyond the leases: restarts, backoff of clients and subscribers
 SETTLE_S = 2.5
+ENCORE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,11 @@ class Scenario:
         world.run(world.now + FAULTY_S)
         faults.stop()
         self._must_resume()
+        if world.profile.encore:
+            world.run(world.now + world.random())
+            faults.encore()
         self.clients.running = False
-        world.run(world.now + SETTLE_S)
+        world.run(world.now + SETTLE_S + (ENCORE_S if world.profile.encore else 0.0))
         self._must_converge()
         self._must_be_linearizable()
 

@@ -85,7 +85,7 @@ class Edge:
         self._wall = wall
         self._ids = itertools.count(secrets.randbits(62))
         self._most = min(self.limits.connections, _files() - SPARE_FILES)
-        self._connections: set[Connection] = set()
+        self.connections: set[Connection] = set()
         self._none_left = asyncio.Event()
         self._none_left.set()
         self._servers: list[asyncio.Server] = []
@@ -123,13 +123,13 @@ class Edge:
 
     async def close_all_connections(self) -> None:
         """Close what is left, after what has been written to it."""
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             connection.close()
         try:
             async with asyncio.timeout(self.limits.linger_s):
                 await self._none_left.wait()
         except TimeoutError:
-            for connection in list(self._connections):
+            for connection in list(self.connections):
                 connection.abort()
             await self._none_left.wait()
         if self._opening:
@@ -142,18 +142,18 @@ class Edge:
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more."""
-        if not self._connections:
+        if not self.connections:
             self._none_left.clear()
             self._sweep_later()
-        self._connections.add(connection)
-        if len(self._connections) > self._most + SPARE_CONNECTIONS:
+        self.connections.add(connection)
+        if len(self.connections) > self._most + SPARE_CONNECTIONS:
             connection.abort()
-        return len(self._connections) <= self._most
+        return len(self.connections) <= self._most
 
     def closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self.connections.discard(connection)
         self.request_callback.on_close(connection)
-        if not self._connections:
+        if not self.connections:
             self._none_left.set()
 
     def new_id(self) -> bytes:
@@ -174,15 +174,16 @@ class Edge:
             self._sweeper.cancel()
         limits = self.limits
         shortest = min(limits.head_s, limits.body_s, limits.idle_s, limits.linger_s, limits.write_s)
-        self._sweeper = self._loop.call_later(min(shortest / 4, LONGEST_SWEEP_S), self._sweep)
+        self._sweeper = self._loop.call_later(min(shortest / 4, LONGEST_SWEEP_S), self.sweep)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Deal with all whose time is up."""
         now = self.clock()
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             if now >= connection.deadline or now >= connection.write_deadline:
                 connection.expire(now)
         self._sweeper = None
-        if self._connections:
+        if self.connections:
             self._sweep_later()
 
 

@@ -84,7 +84,7 @@ class Faults:
             node.disk.slow = True
             self.world.after(2.0 * self.rng.random(), None, self._heal_disk, node)
             if self.rng.random() < 0.5:
-                self.world.after(0.3 * self.rng.random(), None, self.lose, node)
+                self.world.after(0.3 * self.rng.random(), None, self._reconnect, node)
 
     def full_disk(self, node: Node) -> None:
         if node.disk is not None:
@@ -117,6 +117,13 @@ class Faults:
         self.world.say(node.name, "its disk is empty")
         node.disk.wipe()
         self._start_again(node)
+
+    def _reconnect(self, node: Node) -> None:
+        """A connection breaks, and a new one is there while the disk still works off the old."""
+        connection = self._some_connection(node)
+        if connection is not None:
+            self.world.say("network", f"[{connection.id}] breaks")
+            connection.lose((0.02, 0.02))
 
     # --- helpers ---------------------------------------------------------------------------------
 

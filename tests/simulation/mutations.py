@@ -116,13 +116,6 @@ WRITING = (
         (ReplicaSubscriber, "_joining", "if not beyond:", "if True:"),
     ),
     mutation(
-        "the digest of a commit",
-        "R6",
-        (Subscriber, "_position", "0 if mark == self.committed else None", "0"),
-        (Subscriber, "_position", " and self.pending[count - 1].mark == mark", ""),
-        (Primary, "stored", " if feed.joined]", " if feed.welcomed]"),
-    ),
-    mutation(
         "a write is executed anew for a known key",
         "S1",
         (node_module, "execute", "if known is not None:", "if False:"),
@@ -530,11 +523,6 @@ TAKING_OVER = (
 
 JOINING = (
     mutation(
-        "a hello does not end the feed before it",
-        "J1",
-        (Primary, "_hello", "if old.hello.node == hello.node:", "if False:"),
-    ),
-    mutation(
         "a hello before the disk is quiet",
         "J1",
         (ReplicaSubscriber, "connected", "return [] if self._writing else", "return"),
@@ -594,16 +582,6 @@ JOINING = (
         "a log that was compacted is sent all the same",
         "J3",
         (Primary, "_welcome", "if page.base != theirs:", "if page.base and page.base != theirs:"),
-    ),
-    mutation(
-        "a page read before an adopted tail was durable",
-        "J3",
-        (
-            Primary,
-            "_welcome",
-            "if page.base is None and self.committed.seq < theirs.seq <= self.tail.seq:",
-            "if False:",
-        ),
     ),
     mutation(
         "a snapshot counts from its first chunk",

@@ -303,7 +303,7 @@ class Replica(SubscribingProcess):
             return
         self._make_durable(job)
         self.durable_job = True
-        self.world.after(0.0, self, self._stored, job)
+        self.world.after(self.world.profile.report_delay(), self, self._stored, job)
 
     def _make_durable(self, job: Persist | Apply | Install) -> None:
         image = self.disk.image

@@ -58,7 +58,7 @@ class Profile:
         self.network_s = rng.choice((0.004, 0.02, 0.05))
         self.disk_s = rng.choice((0.004, 0.02, 0.08))
         self.think_s = rng.choice((0.02, 0.05, 0.15, 0.6))
-        self.leases_differ = rng.random() < 0.25
+        self.leases_differ = rng.random() < 0.35
         self.tick_s = rng.choice((0.03, 0.1, 0.1))
         self.linger_s = rng.choice((0.02, 0.3))
         self.fetch_timeout_s = rng.choice((0.4, 1.5))
@@ -73,7 +73,7 @@ class Profile:
             self.log_entries, self.chunk_rows = 1000, 50
 
     def timing_of(self, name: str) -> Timing:
-        lease_s = self.rng.choice((0.6, 1.0, 1.6)) if self.leases_differ else 1.0
+        lease_s = self.rng.choice((0.5, 1.0, 1.6)) if self.leases_differ else 1.0
         return Timing(lease_s=lease_s, ack_timeout_s=0.3)
 
     def clock_rate(self) -> float:
@@ -90,6 +90,10 @@ class Profile:
             delay_s += self.spike_s * self.random()
         return delay_s
 
+    def report_delay(self) -> float:
+        """From the end of an fsync to the step that hears of it: readers may see it before."""
+        return 0.003 * self.random()
+
     def disk_delay(self, slow: bool) -> float:
         delay_s = 0.001 + self.disk_s * self.random() ** 3
         if slow and not self.calm:
@@ -98,7 +102,7 @@ class Profile:
 
     def lag(self) -> float:
         """Between an answer's arrival and the step that stores it."""
-        if self.lags and not self.calm and self.random() < 0.15:
+        if self.lags and not self.calm and self.random() < 0.25:
             return 2.0 * self.random()
         return 0.003 * self.random()
 

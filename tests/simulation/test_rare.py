@@ -1,0 +1,109 @@
+"""Interleavings that the simulation meets too seldom to rely on, played by hand."""
+
+from __future__ import annotations
+
+from bazar.replication.effects import (
+    Effect,
+    LogPage,
+    Persist,
+    ReadLog,
+    Send,
+    SendSnapshot,
+)
+from bazar.replication.messages import (
+    GENESIS,
+    REPLICA,
+    WIRE_VERSION,
+    Ack,
+    Change,
+    Commit,
+    Entry,
+    Hello,
+    Mark,
+    Member,
+    Membership,
+    Prepare,
+    Tail,
+    Welcome,
+    chain,
+    tail_mark,
+)
+from bazar.replication.primary import Primary
+from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.replication.timing import Timing
+
+TIMING = Timing()
+A, B, C = (Member(name, f"{name}/1") for name in ("a", "b", "c"))
+
+
+def log(count: int, epoch: int = 1) -> list[Entry]:
+    entries: list[Entry] = []
+    for number in range(count):
+        change = Change((f"info_{number}",), number)
+        entries.append(chain(tail_mark(GENESIS, entries), epoch, change))
+    return entries
+
+
+def hello(member: Member, committed: Mark, last: Mark) -> Hello:
+    return Hello(WIRE_VERSION, REPLICA, member.node, member.node, member.store, 1, committed, last)
+
+
+def sent(effects: list[Effect], feed: int) -> list[object]:
+    return [e.message for e in effects if isinstance(e, Send) and e.feed == feed]
+
+
+def test_a_page_read_before_an_adopted_tail_is_durable_is_read_again() -> None:
+    """J3, T3: our disk has lost entry 2. B has committed it, C offers it as pending, and while it
+    is on its way to our disk B's page, read before, knows nothing of it: no reason for a snapshot
+    that would take it from B."""
+    one, two = log(2)
+    membership = Membership(1, frozenset({A, B, C}), 1.0)
+    primary, _ = Primary.take_over(A, membership, one.mark, (), 0.0, TIMING, restarted=True)
+    primary.recorded(0.0)
+    primary.receive(1, hello(C, one.mark, two.mark), 0.1)
+    primary.log_read(1, LogPage(one.mark, (), True), 0.1)
+    assert primary.receive(2, hello(B, two.mark, two.mark), 0.1) == [ReadLog(2, 2)]
+    assert Persist(one.mark, (two,)) in primary.receive(1, Tail((two,)), 0.2)
+
+    effects = primary.log_read(2, LogPage(None, (), False), 0.3)
+
+    assert not any(isinstance(effect, SendSnapshot) for effect in effects)
+    assert ReadLog(2, 2) in effects
+
+
+def test_a_hello_waits_for_the_disk() -> None:
+    """J1: a commit of the last feed is still under way to disk. What we said now would be over
+    in a moment, and what answers it would not fit any more."""
+    one, two = log(2)
+    follower = ReplicaSubscriber("b", "b/1", "b#1", 1, TIMING, one.mark, [])
+    follower.connected(1, 0.0)
+    follower.receive(1, Welcome(1, two.mark, two.mark, False), 0.1)
+    (persist,) = follower.receive(1, Prepare((two,)), 0.1)
+    assert isinstance(persist, Persist)
+    (apply,) = follower.receive(1, Commit(two.mark), 0.1)
+    follower.disconnected(1)
+
+    assert follower.connected(2, 0.2) == []
+    assert follower.stored(persist, 0.3) == []
+    (greeting, _) = sent(follower.stored(apply, 0.4), 2)  # type: ignore[arg-type]
+
+    assert isinstance(greeting, Hello)
+    assert greeting.committed == two.mark
+
+
+def test_a_commit_that_passes_while_a_follower_joins_is_told() -> None:
+    """J4: B has acknowledged the tail, but the batch commits before B is in the set."""
+    (one,) = log(1)
+    membership = Membership(1, frozenset({A, B}), 1.0)
+    primary, _ = Primary.take_over(A, membership, GENESIS, (one,), 0.0, TIMING, restarted=False)
+    primary.recorded(0.0)
+    primary.receive(1, hello(B, GENESIS, one.mark), 0.5)
+    primary.log_read(1, LogPage(GENESIS, (one,), True), 0.5)
+    primary.tick(2.0)  # T4: B has not joined by now, and is being removed
+    primary.receive(1, Ack(one.mark), 2.0)
+    (apply,) = primary.recorded(2.1)
+
+    primary.stored(apply, 2.2)  # type: ignore[arg-type]
+    effects = primary.recorded(2.3)
+
+    assert Commit(one.mark) in sent(effects, 1)

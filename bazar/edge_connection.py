@@ -120,11 +120,11 @@ class Connection(asyncio.Protocol):
         for _ in range(TURN_REQUESTS):
             if self._exchange or self._leaving or not self._writable or not self._step():
                 break
-            if not reader:
+            if not reader.rest:
                 break
         else:
             self._yield()
-        if self._held or len(reader) > WAITING_BYTES:
+        if self._held or (reader.rest and len(reader) > WAITING_BYTES):
             self._hold_back()
 
     def _yield(self) -> None:
@@ -205,7 +205,10 @@ class Connection(asyncio.Protocol):
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
         edge.log.add(request_id, method, target, status, ms, rendered.words)
-        self.answered(keep_alive, now)
+        if keep_alive:
+            self._idle(now)
+        else:
+            self.leave()
         return True
 
     def _enter(self, request: Request) -> None:
@@ -229,15 +232,13 @@ class Connection(asyncio.Protocol):
     def stays(self) -> bool:
         return self._reader.keep_alive and not self._edge.stopping
 
-    def answered(self, keep_alive: bool, now: float | None = None) -> None:
-        if not keep_alive:
-            self._exchange = None
-            self.leave()
-            return
-        self._idle(self._clock() if now is None else now)
-        if self._exchange is not None:
-            self._exchange = None
+    def answered(self, keep_alive: bool) -> None:
+        self._exchange = None
+        if keep_alive:
+            self._idle(self._clock())
             self._yield()
+        else:
+            self.leave()
 
     def refuse(self, error: BazarError, headers: HTTPHeaders | None = None) -> None:
         """Answer as the application would, and close: where this request ends, or what the client

@@ -69,8 +69,8 @@ class Reader:
         self._head_bytes = head_bytes
         self._body_bytes = body_bytes
         self._parser = HttpRequestParser(self)
-        # What was fed, and how much of it is done with. Empty when nothing is left to read.
-        self._input, self._at = b"", 0
+        self.rest, self._at = b"", 0
+        """What was fed, from `_at` on not read yet. Empty if it all is."""
         self._incoming: Request | None = None
         self._whole = self._upgrade = False
         self.keep_alive = True
@@ -82,13 +82,13 @@ class Reader:
 
     def __len__(self) -> int:
         """How many bytes are fed but not read."""
-        return len(self._input) - self._at
+        return len(self.rest) - self._at
 
     @property
     def stage(self) -> Stage:
         if self._incoming is not None:
             return Stage.BODY
-        return Stage.HEAD if self._input else Stage.IDLE
+        return Stage.HEAD if self.rest else Stage.IDLE
 
     @property
     def awaits_continue(self) -> bool:
@@ -98,16 +98,16 @@ class Reader:
             request is not None
             and request.start_line.version == "HTTP/1.1"
             and request.headers.get("Expect", "").lower() == "100-continue"
-            and not (self._input or request.body)
+            and not (self.rest or request.body)
         )
 
     def feed(self, data: bytes) -> None:
-        self._input = self._input[self._at :] + data if self._input else data
+        self.rest = self.rest[self._at :] + data if self.rest else data
         self._at = 0
 
     def clear(self) -> None:
         """Forget what was fed."""
-        self._input, self._at, self._incoming = b"", 0, None
+        self.rest, self._at, self._incoming = b"", 0, None
 
     def read(self) -> Request | bytes | Progress:
         """One step. A GET or HEAD without a body comes as its bare head, well-formed but not
@@ -115,7 +115,7 @@ class Reader:
         if self._incoming is not None:
             return self._read_body(self._incoming)
         self.words, self.headers = [], None
-        data, start = self._input, self._at
+        data, start = self.rest, self._at
         if data.startswith(b"\r\n", start):
             start += 2  # RFC 9112 section 2.2: one empty line before a request is forgiven
         end = data.find(END, start) + len(END)
@@ -124,7 +124,8 @@ class Reader:
             if _IMPOSSIBLE.search(data, start):
                 raise BadRequest("malformed request: a stray CR, LF or NUL")
             return Progress.NONE
-        self._check_size(data, start, end)
+        if end - start > self._head_bytes:
+            self._check_size(data, start, end)
         self._take(end)
         head = data[start:end]
         self._parse_head(head)
@@ -154,8 +155,8 @@ class Reader:
     # --- steps -----------------------------------------------------------------------------------
 
     def _take(self, end: int) -> None:
-        if end == len(self._input):
-            self._input, self._at = b"", 0
+        if end == len(self.rest):
+            self.rest, self._at = b"", 0
         else:
             self._at = end
 
@@ -202,7 +203,7 @@ class Reader:
             raise TooLarge(f"body: is over {self._body_bytes} bytes")
 
     def _read_body(self, request: Request) -> Request | Progress:
-        data, start = self._input, self._at
+        data, start = self.rest, self._at
         if request.remaining is not None:
             end = min(len(data), start + request.remaining)
             request.remaining -= end - start

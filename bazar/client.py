@@ -113,6 +113,7 @@ class Client:
         }
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._under_way = 0
+        self._closed = False
 
     async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
         """One item's result from `path` at `node`; what goes the same way travels together.
@@ -152,6 +153,8 @@ class Client:
             request_timeout=timeout_s,
             follow_redirects=False,
         )
+        if self._closed:
+            raise Unavailable(f"{node.name} is not asked: this node stops")
         self._under_way += 1
         try:
             response = await self._http.fetch(request, raise_error=False)
@@ -174,6 +177,7 @@ class Client:
     def close(self) -> None:
         # Tornado's curl client can't be closed under a transfer: its timer fires into what is
         # gone. One that was left behind ends with the process.
+        self._closed = True
         if not self._under_way:
             self._http.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +11,23 @@ from typing import Any
 from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.client import Client, error_body
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest, BazarError
+from bazar.errors import BadRequest, BazarError, ConfigError, Fatal
 from bazar.replication.arbiter import FileArbiter, hold_alone
 from bazar.replication.feed import FEED_PATH
+from bazar.replication.messages import Member
 from bazar.replication.node import Replica
 from bazar.replication.store import Answer, Operation
+from bazar.tasks import Tasks
 from handlers import status
 from handlers.base import Handler
 from handlers.feed import FeedHandler
+from storage.compare import damage
+from storage.damage import Damaged, set_aside
 from storage.log import Model, ReplicatedStore
 
+log = logging.getLogger(__name__)
+
+CHECK_S = 5.0  # a start waits so long for the check of its file; a large one is checked beside it
 READ_PATH = "/read"
 WRITE_PATH = "/write"
 FORWARDED_PATH = "/write/forwarded"
@@ -37,6 +45,9 @@ class ReplicatedService:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.client = Client(context.token)
+        self._path = context.config.data_dir / f"{context.node.name}.db"
+        self._arbiter = FileArbiter(context.config.data_dir, context.node.role)
+        self._joining = Tasks(context.on_fatal)
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -48,17 +59,26 @@ class ReplicatedService:
         )
 
     async def start(self) -> None:
-        """Open the file, take part in the group."""
+        """Check and open the file, take part in the group."""
         config, node = self.context.config, self.context.node
         self._alone = hold_alone(config.data_dir / f"{node.name}.pid")
-        self.store = await ReplicatedStore.open(
-            config.data_dir / f"{node.name}.db", self.model, config.replication.log_entries
-        )
+        check = asyncio.create_task(asyncio.to_thread(damage, self._path, self.model))
+        await asyncio.wait([check], timeout=CHECK_S)
+        if check.done() and (found := check.result()) is not None:
+            self._set_aside(found)
+        try:
+            self.store = await ReplicatedStore.open(
+                self._path, self.model, config.replication.log_entries
+            )
+        except Damaged as error:
+            self._set_aside(str(error))
+            raise
+        self._say_if_none_can_lead()
         self.replica = Replica(
             node,
             [peer for peer in config.group(node.role) if peer.name != node.name],
             self.store,
-            FileArbiter(config.data_dir, node.role),
+            self._arbiter,
             config.replication,
             token=self.context.token,
             run=self.context.run,
@@ -66,9 +86,48 @@ class ReplicatedService:
             forward=self._forward,
             on_fatal=self.context.on_fatal,
         )
+        if check.done():
+            self.replica.start()
+        else:
+            self._joining.spawn(self._join(check))
+
+    async def _join(self, check: asyncio.Task[str | None]) -> None:
+        """Take part once the file is known to be whole; until then this node answers no read."""
+        found = await check
+        if found is not None:
+            self._set_aside(found)
+            raise Fatal(f"{self.context.node.name} starts again, empty")
         self.replica.start()
 
+    def _set_aside(self, found: str) -> None:
+        """The file is damaged: without it this node is nobody's member, and its primary fills it
+        again (J3). Raises ConfigError where that would begin a new shop."""
+        if self._arbiter.read() is None:
+            raise ConfigError(
+                f"{self._path}: is damaged ({found}), and its group's membership is missing:"
+                " restore the .members file, or move the database away to begin anew"
+            )
+        log.error(
+            "%s: is damaged: %s. It is kept as %s; %s starts empty and fills itself from its"
+            " primary",
+            *(self._path, found, set_aside(self._path), self.context.node.name),
+        )
+
+    def _say_if_none_can_lead(self) -> None:
+        """Only a member with its own file may lead (T1): say so if the last such file is gone."""
+        membership = self._arbiter.read()
+        node = self.context.node
+        if membership is None or Member(node.name, self.store.store_id) in membership.members:
+            return
+        if {member.node for member in membership.members} == {node.name}:
+            log.critical(
+                "%s: the file that was the only one in sync is gone, and no %s replica can lead."
+                " Put it back, or go on with what another has: python -m bazar promote NODE",
+                *(node.name, node.role),
+            )
+
     async def stop(self) -> None:
+        await self._joining.close()
         await self.replica.stop()
         await self.store.close()
         self.client.close()

@@ -6,13 +6,15 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bazar.errors import NotFound
 from bazar.replication.messages import GENESIS, Entry, Mark
+from storage.damage import Damaged, Reached, checksum, seal, told_apart
+from storage.log import Model
 
 RETRY_S = 0.01
 
@@ -44,6 +46,8 @@ class ReplicaFile:
         self.path = path
         self.store = ""
         self.committed = GENESIS
+        self._checksum: str | None = None
+        self._reached = 0
         self._connection = sqlite3.connect(
             f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5
         )
@@ -56,14 +60,17 @@ class ReplicaFile:
         """Begin to read the state as it is now; its committed mark."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+        self._reached = Reached.read(self.path)
         self._connection.execute("BEGIN")
         meta = dict(self._connection.execute("SELECT name, value FROM meta").fetchall())
         self.store = meta["store_id"]
         self.committed = Mark(meta["committed_seq"], meta["committed_digest"])
+        self._checksum = meta.get("checksum")
         return self.committed
 
-    def faults(self) -> Iterator[str]:
-        """What is wrong with the file by itself: damaged pages, a log that does not chain."""
+    def faults(self, tables: Iterable[str]) -> Iterator[str]:
+        """What is wrong with the file by itself: damaged pages, a log that does not chain or has
+        lost its end, rows that are not those that were written."""
         for (found,) in self._connection.execute("PRAGMA integrity_check(10)"):
             if found != "ok":
                 yield f"{self.node}: {found}"
@@ -71,11 +78,28 @@ class ReplicaFile:
         for row in self._connection.execute("SELECT * FROM log ORDER BY seq"):
             keys = tuple(json.loads(row["keys"]))
             entry = Entry(row["seq"], row["epoch"], keys, json.loads(row["effects"]), row["digest"])
+            if entry.seq == 1:
+                before = GENESIS
+            # The first entry of a compacted log is not checked, and sent to nobody: for want of
+            # the digest before it a replica that needs it is sent a snapshot.
             if before is not None and not entry.extends(before):
                 yield f"{self.node}: log entry {entry.seq} does not follow {before}"
             if entry.seq == self.committed.seq and entry.digest != self.committed.digest:
                 yield f"{self.node}: log entry {entry.seq} is not what {self.committed} says"
             before = entry.mark
+        last = max(self.committed, before or GENESIS, key=lambda mark: mark.seq)
+        if last.seq < self._reached:
+            yield f"{self.node}: the log ends at {last}, but had reached entry {self._reached}"
+        total = 0
+        for table in tables:
+            total ^= checksum(table, self._connection.execute(f"SELECT * FROM {table}"))
+        if self._checksum not in (None, seal(total, self.store, self.committed)):
+            yield f"{self.node}: the rows are not those that were written"
+
+    def schema(self) -> int:
+        """Which version of the schema it has; 0 before there is any."""
+        [(version,)] = self._connection.execute("PRAGMA user_version")
+        return int(version)
 
     def rows(self, table: str, key: str) -> Iterator[sqlite3.Row]:
         yield from self._connection.execute(f"SELECT * FROM {table} ORDER BY {key}")
@@ -115,3 +139,22 @@ def closing(files: Sequence[ReplicaFile]) -> contextlib.ExitStack:
     for file in files:
         stack.callback(file.close)
     return stack
+
+
+def damage(path: Path, model: Model) -> str | None:
+    """What is wrong with a replica's file, None if nothing is, or there is none. One with an older
+    schema is left to its migration. Takes long for a large file."""
+    try:
+        with told_apart(path), closing([file := ReplicaFile(path.stem, path)]):
+            if file.schema() <= len(model.migrations):
+                return None
+            file.look()
+            return next(file.faults(model.tables), None)
+    except NotFound:
+        return None
+    except (Damaged, LookupError, ValueError, TypeError) as error:
+        return str(error)
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
+            return None  # it can't be opened: whoever opens it to write says so
+        return str(error)  # "no such table", for one

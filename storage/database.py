@@ -15,7 +15,8 @@ from typing import Any
 
 import aiosqlite
 
-from bazar.errors import ConfigError
+from bazar.errors import ConfigError, Fatal
+from storage.damage import told_apart
 
 READERS = 2
 
@@ -28,25 +29,28 @@ class Database:
     def __init__(self, path: Path, writer: aiosqlite.Connection) -> None:
         self.path = path
         self.writer = writer
+        self.migrated = False
         self._readers: list[aiosqlite.Connection] = []
         self._turn = 0
 
     @classmethod
     async def open(cls, path: Path, migrations: Sequence[str]) -> Database:
-        """Open or make the file and bring its schema up to date. Raises ConfigError."""
+        """Open or make the file and bring its schema up to date. Raises ConfigError, Damaged, or
+        Fatal while the disk fails."""
         database: Database | None = None
         try:
-            database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
-            await database.writer.execute("PRAGMA synchronous=FULL")
-            await database._migrate(migrations)
-            for _ in range(READERS):
-                database._readers.append(await database.connect_reader())
-        except (sqlite3.Error, ConfigError) as error:
+            with told_apart(path):
+                database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
+                await database.writer.execute("PRAGMA synchronous=FULL")
+                await database._migrate(migrations)
+                for _ in range(READERS):
+                    database._readers.append(await database.connect_reader())
+        except (sqlite3.Error, ConfigError, Fatal) as error:
             if database is not None:
                 await database.close()
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"{path}: cannot be opened: {error}") from error
+            if isinstance(error, sqlite3.Error):
+                raise ConfigError(f"{path}: cannot be opened: {error}") from error
+            raise
         return database
 
     async def connect_reader(self) -> aiosqlite.Connection:
@@ -63,6 +67,7 @@ class Database:
             await self.writer.executescript(
                 f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT"
             )
+            self.migrated = True
 
     async def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
         """All rows of one statement, as of the last commit."""

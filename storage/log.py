@@ -20,6 +20,7 @@ from bazar.errors import Fatal
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
+from storage.damage import Damaged, Reached, checksum, seal, told_apart
 from storage.database import Database
 
 PAGE_ENTRIES = 500
@@ -56,44 +57,74 @@ class Model(Protocol):
 class ReplicatedStore:
     """The `Store` that the replication driver works on. One task at a time writes."""
 
-    def __init__(self, database: Database, model: Model, store_id: str, log_entries: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        reached: Reached,
+        model: Model,
+        store_id: str,
+        committed: Mark,
+        log_entries: int,
+    ) -> None:
         self.database = database
         self.model = model
         self.store_id = store_id
-        self.committed = GENESIS
+        self.committed = committed
         self.pending: list[Entry] = []
+        self._checksum = 0  # over the rows, as the open transaction leaves them
+        self._committed_checksum = 0
+        self._reached = reached
         self._log_entries = log_entries
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
         self._installing = False
 
     @classmethod
     async def open(cls, path: Path, model: Model, log_entries: int) -> ReplicatedStore:
-        """Open or make the file. Raises ConfigError, or Fatal if it contradicts itself."""
-        database = await Database.open(path, (SCHEMA, *model.migrations))
+        """Open or make the file. Raises ConfigError, Damaged if it contradicts itself, or Fatal
+        while the disk fails."""
+        reached = Reached(path)
         try:
-            return await cls._load(database, model, log_entries)
+            database = await Database.open(path, (SCHEMA, *model.migrations))
+        except BaseException:
+            reached.close()
+            raise
+        try:
+            with told_apart(path):
+                return await cls._load(database, reached, model, log_entries)
         except BaseException as error:
             await database.close()  # its threads would keep the process from ending
-            if isinstance(error, sqlite3.Error):
-                raise Fatal(f"{path}: cannot be read: {error}") from error
+            reached.close()
+            if isinstance(error, (sqlite3.Error, LookupError, ValueError, TypeError)):
+                raise Damaged(f"{path}: cannot be read: {error!r}") from error
             raise
 
     @classmethod
-    async def _load(cls, database: Database, model: Model, log_entries: int) -> ReplicatedStore:
+    async def _load(
+        cls, database: Database, reached: Reached, model: Model, log_entries: int
+    ) -> ReplicatedStore:
         await database.writer.execute(
             "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (secrets.token_hex(8),)
         )
         meta = {row["name"]: row["value"] for row in await database.read("SELECT * FROM meta")}
-        store = cls(database, model, meta["store_id"], log_entries)
-        store.committed = Mark(meta["committed_seq"], meta["committed_digest"])
+        committed = Mark(meta["committed_seq"], meta["committed_digest"])
+        store = cls(database, reached, model, meta["store_id"], committed, log_entries)
+        if "checksum" in meta and not database.migrated:
+            store._committed_checksum = int(meta["checksum"], 16) ^ int(store._seal(0), 16)
+        else:
+            await store._begin()
+            for table in model.tables:
+                store._checksum ^= await store._sum(f"SELECT * FROM {table}", table)
+            await store._commit_mark(committed)
+            await store._commit()
         behind = await database.read(
             "SELECT * FROM log WHERE seq > ? ORDER BY seq", (store.committed.seq,)
         )
         for row in behind:
             entry = _entry(row)
             if not entry.extends(store.last):
-                raise Fatal(f"{database.path}: entry {entry.seq} does not follow {store.last}")
+                raise Damaged(f"{database.path}: entry {entry.seq} does not follow {store.last}")
             store.pending.append(entry)
+        reached.note(store.last.seq)
         return store
 
     @property
@@ -105,6 +136,7 @@ class ReplicatedStore:
 
     async def close(self) -> None:
         await self.database.close()
+        self._reached.close()
 
     # --- the primary's batch ---------------------------------------------------------------------
 
@@ -132,7 +164,7 @@ class ReplicatedStore:
         await self._begin()
         await self.database.writer.execute("DELETE FROM log WHERE seq > ?", (after.seq,))
         await self._append(entries)
-        await self.database.writer.execute("COMMIT")
+        await self._commit(tail_mark(after, entries))
         self.pending = [entry for entry in self.pending if entry.seq <= after.seq]
         self.pending += [entry for entry in entries if entry.seq > self.committed.seq]
 
@@ -141,7 +173,7 @@ class ReplicatedStore:
         if self._batch:
             if self._batch[-1].mark != mark:
                 raise Fatal(f"asked to commit {mark}, but {self._batch[-1].mark} is executed")
-            await self.database.writer.execute("COMMIT")
+            await self._commit(mark)
             self._batch = ()
         elif mark.seq > self.committed.seq:
             count = mark.seq - self.committed.seq
@@ -151,7 +183,7 @@ class ReplicatedStore:
             await self._begin()
             await self._put(entries)
             await self._commit_mark(mark)
-            await self.database.writer.execute("COMMIT")
+            await self._commit()
             del self.pending[:count]
         else:
             return
@@ -165,13 +197,14 @@ class ReplicatedStore:
             self._installing = True
             for table in ("log", *self.model.tables):
                 await writer.execute(f"DELETE FROM {table}")
+            self._checksum = 0
         elif not self._installing:
             raise Fatal("a snapshot goes on that was not begun")
         for table, rows in chunk.rows.items():
             await self._put_rows(table, rows)
         if chunk.final:
             await self._commit_mark(chunk.mark)
-            await writer.execute("COMMIT")
+            await self._commit(chunk.mark)
             self._installing = False
             self.committed, self.pending = chunk.mark, []
 
@@ -224,7 +257,20 @@ class ReplicatedStore:
             # A snapshot whose feed broke off; nothing of it is to stay.
             await self.database.writer.execute("ROLLBACK")
         self._installing = False
+        self._checksum = self._committed_checksum
         await self.database.writer.execute("BEGIN IMMEDIATE")
+
+    async def _commit(self, last: Mark | None = None) -> None:
+        """Commit, fsynced; `last` is where the log ends then, if not where it ended before."""
+        if last is not None and last.seq < self.last.seq:
+            self._reached.note(last.seq)
+        await self.database.writer.execute("COMMIT")
+        if last is not None and last.seq > self.last.seq:
+            self._reached.note(last.seq)
+        self._committed_checksum = self._checksum
+
+    def _seal(self, total: int, mark: Mark | None = None) -> str:
+        return seal(total, self.store_id, mark or self.committed)
 
     async def _append(self, entries: Iterable[Entry]) -> None:
         await self.database.writer.executemany(
@@ -237,6 +283,10 @@ class ReplicatedStore:
         await writer.executemany(
             "UPDATE meta SET value = ? WHERE name = ?",
             [(mark.seq, "committed_seq"), (mark.digest, "committed_digest")],
+        )
+        await writer.execute(
+            "INSERT OR REPLACE INTO meta VALUES ('checksum', ?)",
+            (self._seal(self._checksum, mark),),
         )
         await writer.execute("DELETE FROM log WHERE seq <= ?", (mark.seq - self._log_entries,))
 
@@ -251,10 +301,12 @@ class ReplicatedStore:
                 images.setdefault(table, {}).update(dict.fromkeys(keys))
         for table, by_key in images.items():
             await self._put_rows(table, [row for row in by_key.values() if row is not None])
-            gone = [(key,) for key, row in by_key.items() if row is None]
+            gone = [key for key, row in by_key.items() if row is None]
             if gone:
+                self._checksum ^= await self._sum_of(table, gone)
                 await self.database.writer.executemany(
-                    f"DELETE FROM {table} WHERE {self.model.tables[table]} = ?", gone
+                    f"DELETE FROM {table} WHERE {self.model.tables[table]} = ?",
+                    [(key,) for key in gone],
                 )
 
     async def _put_rows(self, table: str, rows: Sequence[Row]) -> None:
@@ -262,6 +314,8 @@ class ReplicatedStore:
             return
         columns = list(rows[0])
         key = self.model.tables[table]
+        keys = [row[key] for row in rows]
+        before = await self._sum_of(table, keys)
         sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
         await self.database.writer.executemany(
             f"INSERT INTO {table} ({', '.join(columns)}) "
@@ -269,6 +323,16 @@ class ReplicatedStore:
             f"ON CONFLICT ({key}) DO UPDATE SET {sets}",
             [[row[name] for name in columns] for row in rows],
         )
+        # Of the rows as the file gives them back, not as they came: that is what a check reads.
+        self._checksum ^= before ^ await self._sum_of(table, keys)
+
+    async def _sum_of(self, table: str, keys: Sequence[Any]) -> int:
+        """The checksum over those of these rows that exist."""
+        of_keys = f"{self.model.tables[table]} IN (SELECT value FROM json_each(?))"
+        return await self._sum(f"SELECT * FROM {table} WHERE {of_keys}", table, _json(keys))
+
+    async def _sum(self, sql: str, table: str, *values: Any) -> int:
+        return checksum(table, await self.database.writer.execute_fetchall(sql, values))
 
 
 Row = Mapping[str, Any]

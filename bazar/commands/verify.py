@@ -35,7 +35,7 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
     with closing(files):
         together = same_moment(files, SAME_MOMENT_S)
         print(f"{role}: " + ", ".join(f"{file.node} at {file.committed}" for file in files))
-        faults = [fault for file in files for fault in file.faults()]
+        faults = [fault for file in files for fault in file.faults(tables)]
         for fault in faults:
             print(f"  {fault}")
         if not together:

@@ -204,6 +204,11 @@ class Cluster:
             return process.pid if process.poll() is None else None
         return self.running().get(name)
 
+    def exit_code(self, name: str) -> int | None:
+        """How the process that we last started under this name ended; None if it has not."""
+        process = self._processes.get(name)
+        return None if process is None else process.poll()
+
     def signal(self, name: str, number: int) -> int:
         """Send a signal to a node; its process id."""
         pid = self.pid(name)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from bazar.errors import ConfigError
+from storage.damage import Damaged
 from storage.database import Database
 from tests.unit.files import FilesTestCase
 
@@ -80,7 +81,7 @@ class DatabaseTest(FilesTestCase):
     async def test_what_is_no_database_is_refused_with_its_path(self) -> None:
         path = self.directory / "one.db"
         path.write_bytes(b"this is no database, and long enough to see it" * 100)
-        with self.assertRaisesRegex(ConfigError, "one.db"):
+        with self.assertRaisesRegex(Damaged, "one.db"):
             await Database.open(path, (FIRST,))
         with self.assertRaisesRegex(ConfigError, "nowhere"):
             await Database.open(self.directory / "nowhere" / "one.db", (FIRST,))

@@ -1,0 +1,130 @@
+"""Noticing that a file does not hold what was written to it, which SQLite itself often does not.
+
+A flipped letter inside a row passes every check of SQLite; a WAL with a damaged frame is only a
+shorter WAL, and leaves an older state without an error. So a replica keeps two things beside its
+rows: a checksum over all of them, and, outside of the database, how far its log has reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bazar.errors import Fatal
+from bazar.replication.messages import Mark
+
+DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+FAILING = {
+    *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM),
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED),
+}
+
+
+class Damaged(Fatal):
+    """A file does not hold what was written to it: it is of no more use to its node."""
+
+
+@contextlib.contextmanager
+def told_apart(path: Path) -> Iterator[None]:
+    """An error of SQLite becomes Damaged, or Fatal where the machine fails and may recover. What is
+    neither is raised as it is."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in DAMAGE or "decode" in str(error):  # text that is no UTF-8 has no code of its own
+            raise Damaged(f"{path}: {error}") from error
+        if code in FAILING:
+            raise Fatal(f"{path}: {error}") from error
+        raise
+
+
+# --- the checksum over the state -----------------------------------------------------------------
+
+
+def checksum(table: str, rows: Iterable[Iterable[Any]]) -> int:
+    """The XOR of a hash of each row: the order does not matter, and a row that changes changes it
+    by its hashes before and after (incremental hashing: Bellare & Micciancio, 1997)."""
+    total = 0
+    for row in rows:
+        text = repr((table, *row))
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        total ^= int.from_bytes(digest, "big")
+    return total
+
+
+def seal(total: int, store_id: str, mark: Mark) -> str:
+    """What is kept in the file: it holds for this store at this mark only."""
+    return f"{total ^ checksum('meta', [(store_id, mark.seq, mark.digest)]):016x}"
+
+
+# --- how far the log has reached -----------------------------------------------------------------
+
+
+class Reached:
+    """The number of the last entry that the log holds durably, in a file of its own.
+
+    It is written after the log, and not fsynced: it may lag behind, but never names an entry that
+    the log did not hold. So a log that ends before it has lost its tail, acknowledged entries too.
+    """
+
+    def __init__(self, database: Path) -> None:
+        try:
+            fd = os.open(_beside(database), os.O_WRONLY | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise Fatal(f"{_beside(database)}: {error.strerror or error}") from error
+        self._fd: int | None = fd
+
+    def note(self, seq: int) -> None:
+        if self._fd is not None:
+            os.pwrite(self._fd, _line(seq), 0)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    @staticmethod
+    def read(database: Path) -> int:
+        """What was noted for this database; 0 if nothing readable was."""
+        try:
+            content = _beside(database).read_bytes()
+            seq = int(content[:20])
+        except (FileNotFoundError, ValueError):
+            return 0
+        return seq if content == _line(seq) else 0
+
+
+def _line(seq: int) -> bytes:
+    digits = f"{seq:020}".encode()
+    return digits + b" " + hashlib.blake2b(digits, digest_size=4).hexdigest().encode() + b"\n"
+
+
+def _beside(database: Path) -> Path:
+    """Where the database really is, as SQLite has it for its WAL."""
+    real = database.resolve()
+    return real.with_name(real.name + "-reached")
+
+
+# --- putting a file away -------------------------------------------------------------------------
+
+
+def set_aside(database: Path) -> Path:
+    """Move the database away with all that belongs to it; the name that it has now."""
+    real = database.resolve()
+    aside = next(
+        path
+        for number in itertools.count(1)
+        if not (path := real.with_name(f"{real.name}.damaged-{number}")).exists()
+    )
+    # The database goes last: should this be cut short, it is still found damaged.
+    for suffix in ("-wal", "-shm", "-reached", ""):
+        with contextlib.suppress(FileNotFoundError):
+            real.with_name(real.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside

@@ -1,0 +1,316 @@
+"""A shop amid faults: real processes, files and signals, and customers who remember everything.
+
+    python -m tests.cluster.chaos --minutes 30 --seed 7
+
+One shop after the other, each with settings of its own and its nodes below a supervisor or not.
+While customers buy, change and read at every door, its nodes are killed, paused and asked to leave,
+disks fill up and fail, files are damaged. Every half a minute the customers rest, and then: each
+book's history is linearizable, no acknowledged sale is missing or there twice, each has one order,
+sold and left are what was stocked, and all replicas hold the same digests and rows.
+
+The seed decides every choice, but not how long the machine takes: a run can't be repeated exactly.
+A violation ends it with exit code 1; the shop's files and the history stay where it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import random
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.cluster.cluster import ROOT, Cluster
+from tests.cluster.customers import Customers, Violation, write_history
+from tests.cluster.faults import FAULTS, Deck, Shop, cause, impossible, small_disk
+
+STOCK = {1: 40, 2: 10**6, 3: 10**6, 4: 10**6, 5: 200, 6: 10**6, 7: 10**6}
+SHOP_S = 150.0
+CHECK_EVERY_S = 30.0
+VERIFY_S = 60.0
+LIVE_S = 0.5
+TINY = {"local": {"entries": 3}, "default": {"entries": 2}}
+# What a failing disk makes a node say before it gives up is no surprise.
+EXPECTED = re.compile(
+    r"sqlite3\.\w+: (disk I/O error|database or disk is full)|OSError: \[Errno 5\]"
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """What has happened so far, over all shops."""
+
+    seed: int
+    began: float = field(default_factory=time.monotonic)
+    faults: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    impossible: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    worst_gap_s: float = 0.0
+    worst_gap_amid: str = "nothing"
+    shops: int = 0
+    noticed: int = 0
+    violation: str | None = None
+
+    def show(self) -> str:
+        minutes = (time.monotonic() - self.began) / 60
+        lines = [f"{minutes:.1f} minutes, seed {self.seed}, {self.shops} shops"]
+        width = max(len(fault.name) for fault in FAULTS)
+        for fault in FAULTS:
+            words = f"{self.faults[fault.name]:6}"
+            if self.skipped[fault.name]:
+                words += f"  ({self.skipped[fault.name]} found no victim)"
+            if fault.name in self.impossible:
+                words += f"  skipped: {self.impossible[fault.name]}"
+            lines.append(f"  {fault.name:{width}} {words}")
+        total = sum(self.faults.values())
+        lines.append(f"{total} faults, {total / max(minutes, 0.01):.1f} a minute; ")
+        lines[-1] += f"{self.noticed} damaged files noticed by their nodes"
+        lines += [f"  {name:{width}} {count:6}" for name, count in sorted(self.counts.items())]
+        gap = f"worst gap in purchases: {self.worst_gap_s:.2f} s, amid {self.worst_gap_amid}"
+        return "\n".join([*lines, gap, f"VIOLATION: {self.violation}" if self.violation else "ok"])
+
+
+async def run(
+    directory: Path,
+    seed: int,
+    minutes: float,
+    live: Callable[[str], None] = lambda line: None,
+    supervised: bool | None = None,
+    only: Sequence[str] | None = None,
+) -> Report:
+    """Shops until the time is over, or something is wrong; their files are below `directory`."""
+    rng = random.Random(seed)
+    report = Report(seed)
+    report.impossible = impossible()
+    for fault in FAULTS:
+        if only and fault.name not in only:
+            report.impossible[fault.name] = "not wanted"
+    deadline = time.monotonic() + 60 * minutes
+    try:
+        for number in itertools.count(1):
+            report.shops = number
+            place = directory / f"shop-{number}"
+            one = OneShop(place, rng, report, live, supervised)
+            await one.run(min(deadline, time.monotonic() + SHOP_S))
+            shutil.rmtree(place)
+            if time.monotonic() >= deadline:
+                break
+    except Violation as violation:
+        report.violation = str(violation)
+        write_history(directory / "history.txt", violation)
+    return report
+
+
+class OneShop:
+    """One shop's life."""
+
+    def __init__(
+        self,
+        place: Path,
+        rng: random.Random,
+        report: Report,
+        live: Callable[[str], None],
+        supervised: bool | None,
+    ) -> None:
+        self.place = place
+        self.report = report
+        self.rng = random.Random(rng.random())
+        drawn = self.rng.random() < 0.5
+        self.supervised = drawn if supervised is None else supervised
+        lease_s = self.rng.choice((0.5, 1.0))
+        settings = {
+            "replication": {
+                "lease_s": lease_s,
+                "ack_timeout_s": 0.3 * lease_s,
+                "log_entries": self.rng.choice((100, 1000, 100_000)),
+            },
+            "caches": self.rng.choice((TINY, {})),
+        }
+        roles = {"frontend": 2, "catalog": self.rng.choice((2, 2, 3)), "order": 2}
+        self.cluster = Cluster(place, roles, settings)
+        self.customers = Customers(self.cluster, f"{report.seed}-{report.shops}", STOCK)
+        self.events: list[tuple[float, str]] = []
+        self._live = live
+        how = "supervised" if self.supervised else "each on its own"
+        self._tell(f"shop {report.shops}: {roles['catalog']} catalogs, nodes {how}, {settings}")
+
+    def _tell(self, event: str) -> None:
+        self.events.append((time.monotonic(), event))
+        with (self.place / "events.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%H:%M:%S')} {event}\n")
+        self._show()
+
+    def _show(self) -> None:
+        passed = int(time.monotonic() - self.report.began)
+        counts = self.customers.counts
+        self._live(
+            f"[{passed // 60}:{passed % 60:02}] {counts['purchases']} bought, "
+            f"{counts['reads']} read, {counts['checks']} checks, "
+            f"{sum(self.report.faults.values())} faults: {self.events[-1][1]}"
+        )
+
+    async def _live_line(self) -> None:
+        while True:
+            self._show()
+            await asyncio.sleep(LIVE_S)
+
+    async def run(self, deadline: float) -> None:
+        """Raises Violation."""
+        with contextlib.ExitStack() as stack:
+            disks = self._disks(stack)
+            down = set(self.cluster.roles)
+            shop = Shop(self.cluster, self.rng, self.supervised, disks, self._tell, down)
+            watch = [asyncio.create_task(shop.keep()), asyncio.create_task(self._live_line())]
+            work = asyncio.create_task(self._live_through(shop, deadline))
+            try:
+                # Whatever goes wrong at a customer's or a keeper's ends the rest.
+                while not work.done():
+                    await asyncio.wait([work, *watch], timeout=LIVE_S)
+                    for error in (self.customers.failure(), _failure(watch)):
+                        if error is not None:
+                            raise error
+                work.result()
+            finally:
+                for task in (work, *watch):
+                    task.cancel()
+                await asyncio.gather(work, *watch, return_exceptions=True)
+                await self.customers.leave()
+                await self.cluster.kill_all()
+                self.report.counts += self.customers.counts
+                self.report.noticed += shop.noticed
+        self._check_logs()
+
+    def _disks(self, stack: contextlib.ExitStack) -> dict[str, Path]:
+        """One replica of each group has a small disk of its own."""
+        if "disk full" in self.report.impossible:
+            return {}
+        disks: dict[str, Path] = {}
+        self.cluster.data_dir.mkdir()
+        for role in ("catalog", "order"):
+            name = self.rng.choice(self.cluster.group(role))
+            disk = self.place / f"disk-of-{name}"
+            if not stack.enter_context(small_disk(disk)):
+                self.report.impossible["disk full"] = "mounting does not work here"
+                return disks
+            (self.cluster.data_dir / f"{name}.db").symlink_to(disk / f"{name}.db")
+            disks[name] = disk
+        return disks
+
+    async def _live_through(self, shop: Shop, deadline: float) -> None:
+        await shop.start()
+        for book, count in STOCK.items():
+            await self.cluster.update(book, count=count)
+        self.customers.start()
+        possible = [fault for fault in FAULTS if fault.name not in self.report.impossible]
+        deck = Deck(self.rng, possible)
+        while time.monotonic() < deadline:
+            came_at = time.monotonic()
+            self.customers.come()
+            next_check = min(time.monotonic() + CHECK_EVERY_S, deadline)
+            await cause(shop, deck, next_check, self.report.faults, self.report.skipped)
+            await shop.settle()
+            await self.customers.rest()
+            self._measure(came_at)
+            self._tell("check")
+            await self.customers.check()
+            if found := shop.set_aside():
+                raise Violation(f"{found} were set aside, but nobody had damaged them")
+        await self._verify()
+
+    def _measure(self, came_at: float) -> None:
+        """The worst gap since the customers came, and what had happened in it or just before."""
+        times = [came_at, *(at for at in self.customers.known_at if at >= came_at)]
+        for before, after in itertools.pairwise(times):
+            if after - before > self.report.worst_gap_s:
+                self.report.worst_gap_s = after - before
+                lease_s = self.cluster.lease_s
+                amid = [what for at, what in self.events if before - lease_s <= at <= after]
+                self.report.worst_gap_amid = "; ".join(amid) or "nothing"
+        self.customers.known_at.clear()
+
+    async def _verify(self) -> None:
+        """The operator's own command says the same."""
+        command = (sys.executable, "-m", "bazar", "verify", "--config")
+        process = await asyncio.create_subprocess_exec(
+            *command, str(self.cluster.config_path), cwd=ROOT, stdout=-1, stderr=-2
+        )
+        try:
+            async with asyncio.timeout(VERIFY_S):
+                said, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode != 0:
+            raise Violation(f"python -m bazar verify: {said.decode()}")
+
+    def _check_logs(self) -> None:
+        """Nothing was unexpected to the nodes either."""
+        for path in sorted(self.place.glob("*.log")):
+            text = path.read_text("utf-8", errors="replace")
+            for block in text.split("Traceback (most recent call last):")[1:]:
+                lines = block.splitlines()
+                ends = (line for line in lines[1:] if not line.startswith((" ", "\t")))
+                last = next(ends, "")
+                if not EXPECTED.search(last):
+                    raise Violation(f"{path.name}: Traceback{block[:3000]}")
+
+
+def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            return task.exception()
+    return None
+
+
+async def _until_signal(work: asyncio.Task[Report]) -> Report:
+    """SIGTERM ends it as Ctrl-C does: with everything cleaned up."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    return await work
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cluster.chaos", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--minutes", type=float, default=3.0, help="default: 3")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    names = [fault.name for fault in FAULTS]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="FAULT", help=f"of {names}")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--supervised", action="store_true", default=None, dest="supervised")
+    which.add_argument("--unsupervised", action="store_false", dest="supervised")
+    flags = parser.parse_args(arguments)
+
+    def live(line: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{line[:width]}", end="", file=sys.stderr, flush=True)
+
+    directory = Path(tempfile.mkdtemp(prefix="bazar-chaos-"))
+
+    async def whole() -> Report:
+        work = run(directory, flags.seed, flags.minutes, live, flags.supervised, flags.only)
+        return await _until_signal(asyncio.create_task(work))
+
+    report = asyncio.run(whole())
+    print(file=sys.stderr)
+    print(report.show())
+    if report.violation is None:
+        shutil.rmtree(directory)
+        return 0
+    print(f"The shop's files, and the history in history.txt, are in {directory}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -318,6 +318,9 @@ class Primary:
     def _hello(self, feed_id: int, hello: Hello, now: float) -> list[Effect]:
         if hello.version != WIRE_VERSION:
             return [Close(feed_id, f"speaks version {hello.version}, not {WIRE_VERSION}")]
+        if hello.epoch > self.epoch and hello.kind == CACHE:
+            # It remembers a primary of before the data was restored: it is to forget, not we.
+            return [Close(feed_id, f"epoch {hello.epoch} is unknown here")]
         if hello.epoch > self.epoch:
             self.stopped = True
             return [Stop(f"epoch {hello.epoch} has begun elsewhere; this one is {self.epoch}")]
@@ -393,32 +396,38 @@ class Primary:
             return self._settle(now)
         if page.base != feed.position:
             return self._close(feed, f"its log at {feed.position} is not ours at {page.base}")
-        return self._send_page(feed, page, now)
+        return self._send_page(feed, page)
 
     def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
-        feed.page, theirs = None, feed.hello.committed
-        if page.base is None and self.committed.seq < theirs.seq <= self.tail.seq:
+        theirs = feed.hello.committed
+        is_member = feed.member in self.membership.members
+        if page.base == theirs:
+            answer = self._send_page(feed, page)
+        elif page.base is None and self.committed.seq < theirs.seq <= self.tail.seq:
             # Read before the tail that another member offered was on our disk (T3).
+            feed.page = None
             return [ReadLog(feed.id, theirs.seq)]
-        feed.welcomed = True
-        if page.base != theirs:
-            ahead = theirs.seq > self.tail.seq
-            differs = page.base is not None and page.base.digest != theirs.digest
-            if (ahead or differs) and feed.member in self.membership.members:
-                # J5: a member has committed what we have not: our own disk has lost it.
-                others = self.membership.members - {self.me}
-                return self._record(
-                    others, f"lost acknowledged entries: {feed.hello.node} has {theirs}", now
-                )
-            return [Send(feed.id, self._welcome_message(now)), SendSnapshot(feed.id)]
-        return [Send(feed.id, self._welcome_message(now)), *self._send_page(feed, page, now)]
+        elif is_member and (page.base is not None or theirs.seq > self.tail.seq):
+            # J5: a member has committed what we have not: our own disk has lost it.
+            others = self.membership.members - {self.me}
+            why = f"lost acknowledged entries: {feed.hello.node} has {theirs}"
+            return self._record(others, why, now)
+        elif is_member and (self.pending or now < self.not_before):
+            # A snapshot shows what is committed here, and would take from a member the entries
+            # behind that, which may have been acknowledged. At the end of T2's wait they commit
+            # without it (T4): then it is no member, and may be given one.
+            return []
+        else:
+            answer = [SendSnapshot(feed.id)]
+        feed.page, feed.welcomed = None, True
+        return [Send(feed.id, self._welcome_message(now)), *answer]
 
     def _welcome_message(self, now: float) -> Welcome:
         adopting = self._taking_over and now < self.not_before
         return Welcome(self.epoch, self.tail, self.committed, adopting)
 
-    def _send_page(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
+    def _send_page(self, feed: Feed, page: LogPage) -> list[Effect]:
         feed.near = page.end
         # An empty page is sent too: its ack says how far the follower's own log agrees.
         effects: list[Effect] = [Send(feed.id, Prepare(page.entries))]

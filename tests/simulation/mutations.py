@@ -544,11 +544,6 @@ JOINING = (
         (Primary, "_advance", "if feed.welcomed and feed.acked == self.tail:", "if feed.welcomed:"),
     ),
     mutation(
-        "a commit missed while joining is never told",
-        "J4",
-        (Primary, "_join", "if self.committed.seq > feed.hello.committed.seq:", "if False:"),
-    ),
-    mutation(
         "who is passed over stays",
         "L3",
         (
@@ -574,14 +569,24 @@ JOINING = (
         (
             Primary,
             "_welcome",
-            "if (ahead or differs) and feed.member in self.membership.members:",
-            "if False:",
+            "elif is_member and (page.base is not None or theirs.seq > self.tail.seq):",
+            "elif False:",
         ),
     ),
     mutation(
         "a log that was compacted is sent all the same",
         "J3",
-        (Primary, "_welcome", "if page.base != theirs:", "if page.base and page.base != theirs:"),
+        (Primary, "_welcome", "if page.base == theirs:", "if page.base in (theirs, None):"),
+    ),
+    mutation(
+        "a snapshot takes a member's pending entries",
+        "J3",
+        (
+            Primary,
+            "_welcome",
+            "elif is_member and (self.pending or now < self.not_before):",
+            "elif False:",
+        ),
     ),
     mutation(
         "a snapshot counts from its first chunk",

@@ -69,8 +69,8 @@ class Profile:
         self.ttl_s = rng.choice((0.2, 5.0))
 
         if self.busy:
-            # Nobody catches up if the log is compacted faster than a snapshot travels.
-            self.log_entries, self.chunk_rows = 1000, 50
+            # Nobody catches up with a log that is compacted faster than a snapshot travels.
+            self.log_entries, self.chunk_rows, self.batch_size = 1000, 50, 8
 
     def timing_of(self, name: str) -> Timing:
         lease_s = self.rng.choice((0.5, 1.0, 1.6)) if self.leases_differ else 1.0

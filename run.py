@@ -88,8 +88,9 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
     ]
     try:
         await serve(servers, shutdown)
-    except Fatal as error:
-        _give_up(str(error))
+    except (Fatal, TimeoutError) as error:
+        # Threads that wait for a disk would keep the process, and its locks, alive.
+        _give_up(str(error) or "could not stop in order in time")
     return 0
 
 

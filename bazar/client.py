@@ -7,6 +7,7 @@ error answers with the very exception that was raised at the other end.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -101,6 +102,26 @@ class Batcher:
                     one.done.set_result(result)
 
 
+class _Body:
+    """A request's body, and whether any of it has left."""
+
+    def __init__(self, content: bytes) -> None:
+        self.begun = False
+        self._file = io.BytesIO(content)
+
+    def install(self, curl: pycurl.Curl) -> None:
+        curl.setopt(pycurl.READFUNCTION, self._read)
+        curl.setopt(pycurl.SEEKFUNCTION, self._seek)
+
+    def _read(self, size: int) -> bytes:
+        self.begun = True
+        return self._file.read(size)
+
+    def _seek(self, offset: int, origin: int) -> int:
+        self._file.seek(offset, origin)
+        return int(pycurl.SEEKFUNC_OK)
+
+
 class Client:
     """HTTP to the nodes of this cluster, and to nobody else."""
 
@@ -144,11 +165,14 @@ class Client:
     ) -> Any:
         """The JSON answer of `path` at `node`: POST with a body, else GET; `key` is the write's
         Idempotency-Key. Raises the error it answered, Unavailable or Unknown."""
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        sending = _Body(content or b"")
         request = HTTPRequest(
             node.url + path,
             method="GET" if body is None else "POST",
             headers=self._headers | ({"Idempotency-Key": key} if key else {}),
-            body=None if body is None else json.dumps(body, ensure_ascii=False).encode(),
+            body=content,
+            prepare_curl_callback=None if content is None else sending.install,
             connect_timeout=timeout_s,
             request_timeout=timeout_s,
             follow_redirects=False,
@@ -159,13 +183,17 @@ class Client:
         try:
             response = await self._http.fetch(request, raise_error=False)
         except CurlError as error:
-            never_sent = error.errno in NEVER_SENT
+            # When a reused connection dies, libcurl sends the request again by itself on a new one:
+            # that this one was refused says nothing of the first.
+            never_sent = error.errno in NEVER_SENT and not sending.begun
             raise (Unavailable if never_sent else Unknown)(f"{node.name}: {error}") from error
         except asyncio.CancelledError:
             self._under_way += 1  # the transfer goes on without us
             raise
         finally:
             self._under_way -= 1
+        if response.code in (401, 403):
+            raise Unavailable(f"{node.name} does not know our token")
         try:
             answer = json.loads(response.body)
             if response.code >= 400:

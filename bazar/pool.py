@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bazar.config import NodeConfig, PoolConfig
-from bazar.errors import Leaving, Unavailable, Unknown
+from bazar.errors import BazarError, Leaving, Unavailable, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,11 @@ class ReplicaPool:
                 if isinstance(error, Unknown):
                     unknown = error
                 continue
-            except Exception:
-                self._answered(health)  # a refusal is an answer
+            except BazarError as refusal:
+                self._answered(health)
+                if unknown is not None:
+                    # An earlier attempt may still come through: a refusal says that it can't (R5).
+                    raise unknown from refusal
                 raise
             self._answered(health)
             return answer

@@ -8,7 +8,7 @@ from typing import Any
 
 from bazar.app import INTERNAL, PUBLIC, Route
 from bazar.client import Batcher
-from bazar.errors import BadRequest, BazarError, Conflict, NotFound
+from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
 from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.base import Handler
@@ -117,7 +117,10 @@ class CreateHandler(CatalogHandler):
         [made] = (await self.service.write(operation))["books"]
         if not made["created"]:
             raise Conflict(f"book {made['id']} has this title, author and topic already")
-        found = await self.service.read({"op": "info", "book": made["id"]})
+        try:
+            found = await self.service.read({"op": "info", "book": made["id"]})
+        except Unavailable as error:
+            raise Unknown(f"book {made['id']} is made, but not to be shown now: {error}") from error
         self.set_header("Location", f"/info/{made['id']}")
         self.answer(found["book"], status=201)
 

@@ -12,7 +12,7 @@ from bazar.app import HEADERS, INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.cache import HIT, Cache, Shelf
 from bazar.client import Client
 from bazar.config import NodeConfig
-from bazar.errors import Unavailable
+from bazar.errors import Unavailable, Unknown
 from bazar.pool import ReplicaPool
 from bazar.rendered import Rendered
 from bazar.replication.effects import Drop, Effect, Reset
@@ -101,9 +101,12 @@ class Source:
 
     async def read(self, item: dict[str, Any], handler: Handler) -> tuple[Answer, str]:
         settings = self.settings
-        return await self.ask(
-            READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, handler
-        )
+        try:
+            return await self.ask(
+                READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, handler
+            )
+        except Unknown as error:
+            raise Unavailable(str(error)) from error  # a read changes nothing
 
 
 class FrontEndService:

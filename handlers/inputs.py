@@ -19,7 +19,7 @@ MAX_QUANTITY = 1000
 MAX_TEXT = 500
 MAX_TOPIC_QUERY = 200
 MAX_PAGE = 100
-MAX_OFFSET = 10**9
+MAX_OFFSET = 10_000  # a page costs what lies before it
 
 _ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
@@ -29,7 +29,9 @@ _ORDER_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 def book_id(text: str, place: str = "id") -> int:
     """The id in a path: one spelling each, so that a book has one cache key."""
     if not _ID.fullmatch(text):
-        raise BadRequest(f"{place}: {text[:40]!r} is not a number of 1 to 18 digits")
+        raise BadRequest(
+            f"{place}: {text[:40]!r} is not a number of 1 to 18 digits without a leading zero"
+        )
     return int(text)
 
 

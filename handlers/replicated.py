@@ -11,7 +11,7 @@ from typing import Any
 from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.client import Client, error_body
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest, BazarError, ConfigError, Fatal
+from bazar.errors import BadRequest, BazarError, ConfigError, Fatal, Unknown
 from bazar.replication.arbiter import FileArbiter, hold_alone
 from bazar.replication.feed import FEED_PATH
 from bazar.replication.messages import Member
@@ -28,6 +28,7 @@ from storage.log import Model, ReplicatedStore
 log = logging.getLogger(__name__)
 
 CHECK_S = 5.0  # a start waits so long for the check of its file; a large one is checked beside it
+
 READ_PATH = "/read"
 WRITE_PATH = "/write"
 FORWARDED_PATH = "/write/forwarded"
@@ -182,3 +183,6 @@ class BatchHandler(Handler):
             return {"answer": await self.method(item)}
         except BazarError as error:
             return {"error": error_body(error)}
+        except Exception as error:  # the others of the batch have their own answers
+            log.exception("an item of a batch failed")
+            return {"error": error_body(Unknown(f"unexpected: {error}"))}

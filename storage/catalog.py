@@ -101,8 +101,11 @@ class Working:
         return self.topics[name]
 
     def write_book(self, book: dict[str, Any]) -> None:
+        before = self.books.get(book["id"])
+        if before is not None and self.twins.get(_identity(before)) == book["id"]:
+            del self.twins[_identity(before)]  # it may be another book now
         self.books[book["id"]] = book
-        self.twins[book["title"], book["author"], book["catalog_id"]] = book["id"]
+        self.twins[_identity(book)] = book["id"]
         row = {name: value for name, value in book.items() if name != "topic"}
         self.put.setdefault("books", []).append(row)
         self.keys.add(info_key(book["id"]))
@@ -111,6 +114,11 @@ class Working:
         if number not in self.books:
             raise NotFound(f"no book has the id {number}")
         return self.books[number]
+
+
+def _identity(book: Mapping[str, Any]) -> tuple[str, str | None, int]:
+    """What makes two rows the same book."""
+    return book["title"], book["author"], book["catalog_id"]
 
 
 class Catalog:
@@ -184,13 +192,21 @@ class Catalog:
         in_list = "(SELECT value FROM json_each(?))"
         keys = json.dumps([operation["key"] for operation in operations])
         now_ms = self._now_ms()
-        seen = await select(f"SELECT * FROM sales WHERE key IN {in_list}", keys)
-        done = {row["key"]: (row["request"], sale_answer(row)) for row in seen}
-        if any(operation["op"] != "sell" for operation in operations):
-            answers = await select(f"SELECT * FROM answers WHERE key IN {in_list}", keys)
-            done.update(
-                {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
+        # One key, one request: a sale's key is no update's either.
+        seen = await select(
+            "SELECT key, request, NULL AS answer, order_id, sold_at, seq, lines FROM sales"
+            f" WHERE key IN {in_list} UNION ALL"
+            f" SELECT key, request, answer, 0, 0, 0, 0 FROM answers WHERE key IN {in_list}",
+            keys,
+            keys,
+        )
+        done = {
+            row["key"]: (
+                row["request"],
+                sale_answer(row) if row["answer"] is None else json.loads(row["answer"]),
             )
+            for row in seen
+        }
         rows = await select(BOOKS_BY_ID, json.dumps(sorted(books)))
         work = Working(
             books={row["id"]: dict(row) for row in rows},
@@ -334,7 +350,7 @@ class CatalogReader:
         Of each matching topic only as many books are looked at as the page could show, so that
         a page costs the same in a large shop.
         """
-        rows = await self._database.read(
+        rows = await self._database.read_slowly(
             f"SELECT {BOOK} FROM topics t JOIN books b ON b.id IN ("
             " SELECT id FROM books WHERE catalog_id = t.id ORDER BY id LIMIT :upto)"
             " WHERE instr(t.folded, :wanted) ORDER BY b.id LIMIT :limit OFFSET :offset",
@@ -350,7 +366,7 @@ class CatalogReader:
     async def topics(self) -> list[dict[str, Any]]:
         rows = await self._database.read(
             "SELECT id AS catalog_id, name AS topic FROM topics t WHERE EXISTS "
-            "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT 1000"
+            "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT 10000"
         )
         return [dict(row) for row in rows]
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import aiosqlite
 
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, Fatal, Unavailable
 from storage.damage import told_apart
 
-READERS = 2
+READERS = 2  # one for what takes long, so that quick reads never wait behind it
+MAX_SLOW_READS = 64
 
 Row = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ class Database:
         self.writer = writer
         self.migrated = False
         self._readers: list[aiosqlite.Connection] = []
-        self._turn = 0
+        self._slow = 0
 
     @classmethod
     async def open(cls, path: Path, migrations: Sequence[str]) -> Database:
@@ -71,8 +72,17 @@ class Database:
 
     async def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
         """All rows of one statement, as of the last commit."""
-        self._turn = (self._turn + 1) % len(self._readers)
-        return list(await self._readers[self._turn].execute_fetchall(sql, parameters))
+        return list(await self._readers[0].execute_fetchall(sql, parameters))
+
+    async def read_slowly(self, sql: str, parameters: Any = ()) -> list[sqlite3.Row]:
+        """The same for a statement that may take long. Raises Unavailable if too many wait."""
+        if self._slow >= MAX_SLOW_READS:
+            raise Unavailable(f"{MAX_SLOW_READS} searches wait already")
+        self._slow += 1
+        try:
+            return list(await self._readers[1].execute_fetchall(sql, parameters))
+        finally:
+            self._slow -= 1
 
     async def close(self) -> None:
         await asyncio.gather(*(reader.close() for reader in self._readers))

@@ -26,6 +26,7 @@ from storage.database import Database
 PAGE_ENTRIES = 500
 PAGE_BYTES = 1 << 20
 CHUNK_ROWS = 1000
+FETCH_ROWS = 50
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -225,8 +226,8 @@ class ReplicatedStore:
         )
         entries = tuple(_entry(row) for row in rows)
         base = None if found["digest"] is None else Mark(after_seq, found["digest"])
-        if after_seq == 0:
-            base = GENESIS
+        if after_seq == 0 and (entries or self.committed == GENESIS):
+            base = GENESIS  # else all of it has been compacted, or came as a snapshot
         if entries and entries[0].seq != after_seq + 1:
             return LogPage(None, (), end=False)  # compacted
         last_seq = entries[-1].seq if entries else after_seq
@@ -342,8 +343,17 @@ async def _chunks(
     reader: aiosqlite.Connection, table: str, key: str
 ) -> AsyncIterator[list[dict[str, Any]]]:
     cursor = await reader.execute(f"SELECT * FROM {table} ORDER BY {key}")
-    while rows := await cursor.fetchmany(CHUNK_ROWS):
-        yield [dict(row) for row in rows]
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    while rows := await cursor.fetchmany(FETCH_ROWS):
+        for row in rows:
+            chunk.append(dict(row))
+            size += sum(len(value) for value in row if isinstance(value, str))
+            if len(chunk) >= CHUNK_ROWS or size >= PAGE_BYTES:
+                yield chunk
+                chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _entry(row: sqlite3.Row) -> Entry:

@@ -25,6 +25,7 @@ from bazar.commands import Shop
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest
 from bazar.pool import ReplicaPool
+from handlers import inputs
 
 IMPORT_PATH = "/import"
 BATCH_ROWS = 500
@@ -64,15 +65,21 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             bar.unit_scale = True
             for batch in _batches(file, {"cost": flags.cost, "count": flags.count}, tally):
                 await _send(shop, pool, batch, tally)
-                bar.update(file.buffer.tell() - bar.n)
+                if file.seekable():
+                    bar.update(file.buffer.tell() - bar.n)
     except OSError as error:
         raise BadRequest(f"{flags.file}: {error.strerror or error}") from error
+    finally:
+        _report(flags.file, tally)
+    return 1 if tally.errors else 0
+
+
+def _report(file: Path, tally: Tally) -> None:
     for line, reason in sorted(tally.errors)[:MAX_ERRORS_SHOWN]:
-        print(f"{flags.file}:{line}: {reason}", file=sys.stderr)
+        print(f"{file}:{line}: {reason}", file=sys.stderr)
     if len(tally.errors) > MAX_ERRORS_SHOWN:
         print(f"… and {len(tally.errors) - MAX_ERRORS_SHOWN} more", file=sys.stderr)
     print(tally)
-    return 1 if tally.errors else 0
 
 
 Row = tuple[int, dict[str, Any]]
@@ -140,7 +147,7 @@ def _book(columns: list[str], cells: list[str], defaults: dict[str, int | None])
     for name in ("title", "topic", *NUMBERS):
         if book[name] is None:
             raise BadRequest(f"{name}: is missing")
-    return book
+    return inputs.new_book(book)
 
 
 async def _send(shop: Shop, pool: ReplicaPool, batch: list[Row], tally: Tally) -> None:

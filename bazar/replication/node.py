@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from bazar.config import NodeConfig, ReplicationConfig
@@ -47,6 +47,19 @@ log = logging.getLogger(__name__)
 POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
 MAX_FEEDS = 64
 MAX_DISK_QUEUE = 64
+DISK_S = 10.0  # a disk that takes longer for one transaction is taken for dead
+SNAPSHOT_S = 120.0
+
+
+@contextlib.asynccontextmanager
+async def within(limit_s: float) -> AsyncIterator[None]:
+    """Raises Fatal when the disk has not answered by then: a node that waits for ever would keep
+    the primaryship, or the lock, from those that could go on."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError as error:
+        raise Fatal(f"the disk has not answered in {limit_s:.0f} s") from error
 
 
 class FeedConnection(Protocol):
@@ -245,13 +258,16 @@ class Replica:
     async def _write_batch(self, tickets: list[Ticket]) -> None:
         assert self.primary is not None
         try:
-            outcomes = await self.store.execute([ticket.operation for ticket in tickets])
-            changes = [one.change for one in outcomes if one.change is not None]
-            entries = self.primary.extend(changes)
-            if entries:
-                await self.store.append(entries)
-            else:
-                await self.store.rollback()
+            async with within(DISK_S):
+                outcomes = await self.store.execute([ticket.operation for ticket in tickets])
+                changes = [one.change for one in outcomes if one.change is not None]
+                entries = self.primary.extend(changes)
+                if entries:
+                    await self.store.append(entries)
+                else:
+                    await self.store.rollback()
+        except Fatal:
+            raise
         except Exception as error:
             # R4: nobody has heard of it yet, so only the batch's operations fail.
             log.exception("a batch of %d operations failed", len(tickets))
@@ -349,7 +365,8 @@ class Replica:
     async def _disk_worker(self) -> None:
         while True:
             effect = await self._disk.get()
-            await self._write_out(effect)
+            async with within(SNAPSHOT_S if isinstance(effect, Install) else DISK_S):
+                await self._write_out(effect)
             self._disk.task_done()
 
     async def _write_out(self, effect: Effect) -> None:

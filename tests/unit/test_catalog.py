@@ -127,6 +127,18 @@ class SellingTest(CatalogTest):
             with self.assertRaises(KeyReused):
                 await self.one(other)
 
+    async def test_s1_a_key_of_another_write_is_refused_for_a_sale(self) -> None:
+        await self.one(update("k", 4, count=5))
+        with self.assertRaises(KeyReused):
+            await self.one(sell("k", (4, 1)))
+
+    async def test_r1_a_book_renamed_in_the_same_batch_makes_room(self) -> None:
+        book = await self.book(2)
+        _, made = await self.batch(
+            update("u", 2, title="Another"), create("c", (book["title"], None, book["topic"]))
+        )
+        self.assertEqual(made.answer, {"books": [{"id": 8, "created": True}]})
+
     async def test_s1_a_sale_keeps_its_key_for_ever(self) -> None:
         await self.one(sell("k", (4, 1)))
         self.now_ms += 10 * KEYS_KEPT_MS

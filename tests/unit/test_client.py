@@ -199,6 +199,29 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(Unavailable):
             await self.client.call(NodeConfig("gone-1", "catalog", port), "/echo", {}, 5)
 
+    async def test_r5_a_request_that_libcurl_sent_twice_is_unknown(self) -> None:
+        """The first got through on a reused connection that then died; the second was refused."""
+        listening = bind_sockets(0, "127.0.0.1")
+        port = listening[0].getsockname()[1]
+        received: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for turn in range(2):
+                received.append(await reader.readuntil(b"}"))
+                if turn == 0:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            server.close()
+            writer.close()
+
+        server = await asyncio.start_server(serve, sock=listening[0])
+        there = NodeConfig("there", "catalog", port)
+        await self.client.call(there, "/write", {"key": 1}, 5.0)
+        with self.assertRaises(Unknown):
+            await self.client.call(there, "/write", {"key": 2}, 5.0)
+        self.assertIn(b'{"key": 2}', received[1])
+        with self.assertRaises(Unavailable):  # now nobody is there at all
+            await self.client.call(there, "/write", {"key": 3}, 5.0)
+
     async def test_r5_no_answer_in_time_is_unknown(self) -> None:
         with self.assertRaises(Unknown):
             await self.client.call(self.node, "/hangs", {}, 0.05)

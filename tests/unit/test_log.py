@@ -328,6 +328,20 @@ class SnapshotTest(LogTest):
             await target.install(chunk)
         self.assertEqual(await self.numbers(target), await self.numbers(source))
 
+    async def test_large_rows_travel_in_smaller_chunks(self) -> None:
+        source = await self.open()
+        names = [f"{n}" * log.PAGE_BYTES for n in range(3)]
+        await self.write(source, *({"name": name, "by": 1} for name in names))
+        sizes = [len(rows) for chunk in await self.chunks(source) for rows in chunk.rows.values()]
+        self.assertEqual(sizes, [1, 1, 1])
+
+    async def test_j3_a_log_that_came_as_a_snapshot_reaches_back_to_nobody(self) -> None:
+        source, target = await self.filled(), await self.open("target")
+        for chunk in await self.chunks(source):
+            await target.install(chunk)
+        self.assertIsNone((await target.read_log(0)).base)
+        self.assertEqual((await target.read_log(target.committed.seq)).base, target.committed)
+
     async def test_an_empty_state_is_a_snapshot_too(self) -> None:
         source, target = await self.open(), await self.filled("target")
         for chunk in await self.chunks(source):

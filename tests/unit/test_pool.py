@@ -84,6 +84,11 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.now += 0.1
         self.assertEqual({await self.call() for _ in range(2)}, {1, 2})
 
+    async def test_r5_a_refusal_after_an_unknown_attempt_is_unknown(self) -> None:
+        self.down = {1: Unknown("no answer"), 2: OutOfStock("none left")}
+        with self.assertRaises(Unknown):
+            await self.call()
+
     async def test_it_is_set_aside_longer_each_time_up_to_a_limit(self) -> None:
         self.down = {1: Unavailable("down")}
         pauses = []

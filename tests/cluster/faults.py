@@ -227,7 +227,18 @@ class Shop:
 
     async def _all_gone(self) -> None:
         self.held.update(self.cluster.roles)
-        pids = [pid for pid in self.cluster.all_processes() if self._signal(pid, signal.SIGKILL)]
+        pids = list(self.cluster.all_processes())
+        nodes = set(self.cluster.running().values())
+        # A supervisor that goes first would have its nodes leave in order, and one that goes last
+        # would start them again.
+        for number, those in (
+            (signal.SIGSTOP, [pid for pid in pids if pid not in nodes]),
+            (signal.SIGKILL, nodes),
+            (signal.SIGKILL, [pid for pid in pids if pid not in nodes]),
+        ):
+            for pid in those:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
         for pid in pids:
             await self.cluster.ended(pid)
 
@@ -308,6 +319,9 @@ class Shop:
             if done:
                 self.damaged.add(name)
                 self.tell(f"{path.name} {words}; {down} was down")
+            else:
+                size = path.stat().st_size if path.exists() else 0
+                self.tell(f"{path.name} stays: {size} bytes, in sync {self.members(role)}")
             if names is None:
                 await self.start()
             else:
@@ -407,18 +421,28 @@ def impossible() -> dict[str, str]:
 
 # --- disks of one's own --------------------------------------------------------------------------
 
+# So that nothing stays mounted however we end.
+MOUNTED_UNTIL_INPUT_ENDS = """
+mount -t tmpfs -o "$1" bazar-chaos "$2" && echo mounted && { cat; umount --lazy "$2"; }
+"""
+
 
 @contextlib.contextmanager
 def small_disk(path: Path) -> Iterator[bool]:
     """A small file system at `path`, as long as the block lasts; False if it can't be mounted."""
     path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "bazar-chaos", str(path)]
-    mounted = subprocess.run(mount, capture_output=True).returncode == 0
+    helper = subprocess.Popen(
+        ["sh", "-c", MOUNTED_UNTIL_INPUT_ENDS, "sh", f"size={DISK_MIB}m", str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        yield mounted
+        assert helper.stdout is not None
+        yield helper.stdout.readline() == b"mounted\n"
     finally:
-        if mounted:
-            subprocess.run(["umount", "--lazy", str(path)], check=True)
+        helper.communicate()
 
 
 def _fill(path: Path) -> None:

@@ -38,6 +38,16 @@ class Faults:
             node.process.die("killed")
             self._start_again(node)
 
+    def crash_twice(self, node: Node) -> None:
+        """The primary, and its successor before it has begun to commit."""
+        for delay_s in (0.0, 0.2 + 0.8 * self.rng.random()):
+            self.world.after(delay_s, None, self._crash_primary, node.group)
+
+    def _crash_primary(self, group: Group) -> None:
+        holder = group.arbiter.holder
+        if holder is not None:
+            self.crash(holder.node)
+
     def pause(self, node: Node) -> None:
         if node.process is not None and not node.process.paused:
             longest_s = self.rng.choice((0.05, 0.5, 2.5))
@@ -97,7 +107,7 @@ class Faults:
         cut does so to several at once."""
         self._damage(node)
         for other in node.group.replicas:
-            if other is not node and self.rng.random() < 0.3:
+            if other is not node and self.rng.random() < 0.5:
                 self._damage(other)
 
     def _damage(self, node: Node) -> None:

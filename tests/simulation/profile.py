@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FAULTS = {
     "crash": 3.0,
+    "crash_twice": 0.7,
     "pause": 3.0,
     "lose": 2.0,
     "stall": 2.0,
@@ -108,7 +109,7 @@ class Profile:
 
     def page_size(self) -> int:
         """Entries in one page of the log; too few, and a follower never catches up."""
-        return max(self.page_entries, 20) if self.calm else self.page_entries
+        return max(self.page_entries, 200) if self.calm else self.page_entries
 
     def loses(self, node: Node) -> bool:
         """Whether one request or answer between a client and a node is lost."""

@@ -392,7 +392,7 @@ class Replica(SubscribingProcess):
     def _send_snapshot(self, feed: int) -> None:
         image = self.disk.image  # one consistent point, whatever is written meanwhile
         rows = [[key, value] for key, value in image.state.items()]
-        size = self.world.profile.chunk_rows
+        size = self.world.profile.chunk_size()
         chunks = [rows[i : i + size] for i in range(0, len(rows), size)] or [[]]
         self._send_chunk(feed, image.committed, chunks, 0)
 

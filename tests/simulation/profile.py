@@ -111,6 +111,10 @@ class Profile:
         """Entries in one page of the log; too few, and a follower never catches up."""
         return max(self.page_entries, 200) if self.calm else self.page_entries
 
+    def chunk_size(self) -> int:
+        """Rows in one chunk of a snapshot."""
+        return max(self.chunk_rows, 50) if self.calm else self.chunk_rows
+
     def loses(self, node: Node) -> bool:
         """Whether one request or answer between a client and a node is lost."""
         return not self.calm and (node.isolated or (self.loss > 0 and self.random() < self.loss))

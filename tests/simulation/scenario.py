@@ -104,8 +104,10 @@ class Scenario:
         """I6: writes resume within two leases."""
         world = self.world
         longest_s = max(node.timing.lease_s for node in self.catalog.replicas)
-        if world.profile.hangs:
-            longest_s *= 2  # its last lease has to run out first, before any hand-over
+        if world.profile.hangs or any(n.disk and n.disk.damaged for n in self.catalog.replicas):
+            # The hung node's last lease has to run out first, before any hand-over; and who has
+            # lost commits may begin to lead, until the other shows it (J5).
+            longest_s *= 2
         if world.profile.busy:
             self.clients.crowd(8)
         write = Write(self.clients, Op("update", "resumed", 1, topic=TOPICS[0]), None, patient=True)

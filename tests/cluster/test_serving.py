@@ -246,7 +246,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     database = tmp_path / "catalog-1.db"
     database.write_bytes(b"this was a shopping list" * 1000)
     line = refused("--config", str(path), "--role", "catalog")
-    assert f"{database}: cannot be opened" in line
+    assert f"{database}: is damaged" in line
 
 
 def test_an_unknown_role_or_port_is_refused_with_the_known_ones(tmp_path: Path) -> None:

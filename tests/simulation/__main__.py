@@ -7,10 +7,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from multiprocessing import get_context
 
 from tests.simulation.scenario import Result, run
 from tests.simulation.trace import Trace
+from tests.simulation.workers import rarely_collect, workers
 
 CHUNK = 25
 
@@ -19,9 +19,10 @@ def results(first: int, count: int, jobs: int) -> Iterator[Result]:
     """The results of `count` seeds, as they come."""
     seeds = range(first, first + count)
     if jobs == 1:
+        rarely_collect()
         yield from map(run, seeds)
         return
-    with get_context("fork").Pool(jobs) as pool:
+    with workers(jobs) as pool:
         yield from pool.imap_unordered(run, seeds, chunksize=CHUNK)
 
 

@@ -64,7 +64,8 @@ class Arbiter:
             return  # it has died meanwhile
         self._writing = None
         self.membership = membership
-        process.say(f"membership {describe(membership)}")
+        if self.world.trace is not None:
+            process.say(f"membership {describe(membership)}")
         self.world.after(0.0, process, done)
 
     def is_member(self, member: Member) -> bool:

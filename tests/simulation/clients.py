@@ -51,7 +51,7 @@ class Clients:
         return self.world.profile.think_s * 2.0 * self.world.random()
 
     def _book(self) -> int:
-        return 1 + self.world.rng.randrange(self.books)
+        return 1 + self.world.below(self.books)
 
     # --- writes ----------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ class Clients:
 
     def _update(self) -> None:
         if self.running:
-            topic = TOPICS[self.world.rng.randrange(2)]
+            topic = TOPICS[self.world.below(2)]
             Write(self, Op("update", self._key(), self._book(), topic=topic), self._update)
 
     def _key(self) -> str:
@@ -81,11 +81,11 @@ class Clients:
         caches = group.caches
         through_cache = caches and world.profile.chance(0.7)
         targets = caches if through_cache else group.replicas
-        target = targets[world.rng.randrange(len(targets))]
+        target = targets[world.below(len(targets))]
         book = self._book()
         question: tuple[str, Any, Any] | tuple[str, Any]
         if world.profile.chance(0.3):
-            question = ("search", TOPICS[world.rng.randrange(2)])
+            question = ("search", TOPICS[world.below(2)])
         else:
             question = question_for(book)
         Read(self, target, question, book, self._look)
@@ -151,7 +151,7 @@ class Write:
         self.settled = 0  # attempts that are over
         world = clients.world
         self.start = world.now
-        self.tries = 1000 if patient else 1 + world.rng.randrange(6)
+        self.tries = 1000 if patient else 1 + world.below(6)
         self._send()
 
     def _send(self) -> None:
@@ -161,7 +161,7 @@ class Write:
         self.attempt += 1
         attempt = self.attempt
         replicas = self.clients.group.replicas
-        target = replicas[world.rng.randrange(len(replicas))]
+        target = replicas[world.below(len(replicas))]
         if world.trace is not None:
             world.say("client", f"-> {target.name}: {self.op.kind} {self.op.key}")
         world.call(

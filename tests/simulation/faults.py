@@ -28,7 +28,7 @@ class Faults:
         group = self.world.groups[0]
         if len(self.world.groups) > 1 and self.rng.random() < 0.4:
             group = self.world.groups[1]
-        node = group.nodes[self.rng.randrange(len(group.nodes))]
+        node = group.nodes[self.world.below(len(group.nodes))]
         getattr(self, kind)(node)
 
     # --- faults ----------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ class Faults:
     def stall(self, node: Node) -> None:
         connection = self._some_connection(node)
         if connection is not None:
-            to, for_s = self.rng.randrange(2), 2.0 * self.rng.random()
+            to, for_s = self.world.below(2), 2.0 * self.rng.random()
             self.world.say(
                 "network", f"[{connection.id}] to {connection.ends[to].name} takes {for_s:.2f} s"
             )
@@ -114,7 +114,7 @@ class Faults:
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
         node.process.die("killed")
-        if node.disk.damage(1 + self.rng.randrange(3)):
+        if node.disk.damage(1 + self.world.below(3)):
             self.world.say(node.name, f"its WAL is back at {node.disk.image.committed}")
             node.group.truth.check_member(node.disk, node.name)
         self._start_again(node)
@@ -142,7 +142,7 @@ class Faults:
         if process is None or not process.connections:
             return None
         connections = list(process.connections.values())
-        return connections[self.rng.randrange(len(connections))]
+        return connections[self.world.below(len(connections))]
 
     def _others_are_whole(self, node: Node) -> bool:
         """Whether another member's process runs on an undamaged disk: then nothing is lost."""
@@ -214,7 +214,7 @@ class Faults:
             and self._others_are_whole(node)  # or it may hold the only copy
         ]
         if followers:
-            node = followers[self.rng.randrange(len(followers))]
+            node = followers[self.world.below(len(followers))]
             assert node.disk is not None
             self.world.say(node.name, "its disk hangs")
             node.disk.hangs = True

@@ -26,7 +26,7 @@ class FrontEnd(SubscribingProcess):
         self.shelf = Shelf("local", world.profile.shelf_entries, world.profile.ttl_s)
         self.waiting: dict[Flight, list[Reply]] = {}
         self.terminating = False
-        self._replica = world.rng.randrange(3)
+        self._replica = world.below(3)
         world.after(0.1 * world.random(), self, self.tick)
         self.find_primary()
 

@@ -62,15 +62,18 @@ def linearizable(
         if done & required == required:
             return True
         after: list[tuple[int, int, Book]] = []
+        fitting = 0
         for i in _candidates(ordered, everything & ~done):
             book_after = step(book, ordered[i])
             if book_after is None:
                 continue
             if book_after == book and ordered[i].end < inf:
-                # A read or a refusal that fits now changes nothing: no need to try it later.
-                after = [(0, done | 1 << i, book_after)]
-                break
-            after.append((places.get(ordered[i].key, LAST), done | 1 << i, book_after))
+                fitting |= 1 << i
+            elif not fitting:
+                after.append((places.get(ordered[i].key, LAST), done | 1 << i, book_after))
+        if fitting:
+            # Reads and refusals that fit now change nothing: no need to try them later.
+            after = [(0, done | fitting, book)]
         after.sort(key=lambda configuration: -configuration[0])
         for _, done_after, book_after in after:
             configuration = (done_after, book_after)

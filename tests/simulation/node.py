@@ -177,7 +177,8 @@ class Replica(SubscribingProcess):
             hint = self.feed.other(self).name if self.feed is not None else None
             connection.send(self, NotPrimary(self.subscriber.epoch, hint))
             connection.end(self)
-        self.pump()
+        if self.primary is not None:
+            self.pump()
 
     def lost(self, connection: Connection) -> None:
         if self.primary is not None:
@@ -239,7 +240,8 @@ class Replica(SubscribingProcess):
         else:
             self.answers = answers
             self.transaction = primary.extend(changes)
-            self.say(f"executes {[(entry.seq, entry.keys) for entry in self.transaction]}")
+            if self.world.trace is not None:
+                self.say(f"executes {[(entry.seq, entry.keys) for entry in self.transaction]}")
             self.perform(primary.propose(self.transaction, self.now()))
         self.pump()
 
@@ -250,9 +252,10 @@ class Replica(SubscribingProcess):
             reply(status, value)
 
     def perform(self, effects: list[Effect]) -> None:
-        if self.disk.damaged and self.primary is not None and self.now() >= self._excused_at:
+        if self.disk.lost_seq and self.primary is not None and self.now() >= self._excused_at:
             raise Excused(f"{self.name} leads with a damaged disk, and nobody else came back")
-        super().perform(effects)
+        if effects:
+            super().perform(effects)
 
     # --- the writer ------------------------------------------------------------------------------
 
@@ -440,6 +443,9 @@ class Replica(SubscribingProcess):
             # The rows are read a moment later, by another connection to the file.
             self.world.after(0.002 * self.world.random(), self, self._answer_read, question, reply)
 
+    def takes_part(self) -> bool:
+        return self.primary is not None or self.subscriber.lease_valid(self.now())
+
     def _unpark(self) -> None:
         if not self.parked or not self.alive:
             return
@@ -473,7 +479,7 @@ class Replica(SubscribingProcess):
         self.following_sales = True
         cursor = self.disk.image.state.get("cursor", 0)
         catalogs = self.world.groups[0].replicas
-        source = catalogs[self.world.rng.randrange(len(catalogs))]
+        source = catalogs[self.world.below(len(catalogs))]
         self.world.call(
             self,
             source,

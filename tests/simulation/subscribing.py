@@ -19,7 +19,7 @@ class SubscribingProcess(Process):
         super().__init__(world, node)
         self.feed: Connection | None = None
         self._connecting = False
-        self._turn = world.rng.randrange(3)
+        self._turn = world.below(3)
         self._opened_at = 0.0
 
     def follows(self) -> bool:

@@ -10,7 +10,7 @@ from tests.simulation.__main__ import results
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
-SEEDS = 500  # more by hand: `python -m tests.simulation`
+SEEDS = 3000  # more by hand: `python -m tests.simulation`
 MOST_EXCUSED = 0.03
 
 PRINT_TRACE = """
@@ -28,8 +28,8 @@ def test_no_seed_violates_an_invariant() -> None:
     violations = sorted((result.seed, result.violation) for result in done if result.violation)
     assert not violations, f"{violations[0]}: python -m tests.simulation --show {violations[0][0]}"
     # The run has been about something:
-    assert sum(result.acknowledged for result in done) > 50 * SEEDS
-    assert sum(result.reads for result in done) > 100 * SEEDS
+    assert sum(result.acknowledged for result in done) > 30 * SEEDS
+    assert sum(result.reads for result in done) > 50 * SEEDS
     assert sum(result.takeovers for result in done) > 2 * SEEDS
     assert sum(bool(result.excused) for result in done) < MOST_EXCUSED * SEEDS
 

@@ -7,9 +7,9 @@ crash and a SIGSTOP are.
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from bazar.replication.messages import Message, decode, encode
@@ -89,15 +89,19 @@ class World:
         self._number = 0
         self._connections = 0
 
+    def below(self, bound: int) -> int:
+        """A random number from 0 to `bound` - 1, at a third of what `randrange` costs."""
+        return int(self.random() * bound)
+
     def after(
         self, delay_s: float, process: Process | None, function: Callable[..., None], *args: Any
     ) -> None:
-        self._number += 1
-        heapq.heappush(self._heap, (self.now + delay_s, self._number, process, function, args))
+        self._number = number = self._number + 1
+        heappush(self._heap, (self.now + delay_s, number, process, function, args))
 
     def run(self, until: float) -> None:
         """Let everything happen that happens before `until`."""
-        heap, pop = self._heap, heapq.heappop
+        heap, pop = self._heap, heappop
         while heap and heap[0][0] <= until:
             self.now, _, process, function, args = pop(heap)
             if process is not None:
@@ -157,8 +161,11 @@ class World:
             if not self.profile.loses(server):
                 self.after(self.profile.delay(), caller, reply, status, value)
 
-        # A paused process has been reached all the same: its kernel accepts.
-        self.after(0.0, process, getattr(process, method), *args, answer)
+        if process.paused:
+            # It has been reached all the same: its kernel accepts.
+            process.inbox.append((getattr(process, method), (*args, answer)))
+        else:
+            getattr(process, method)(*args, answer)
 
 
 class Connection:
@@ -184,7 +191,8 @@ class Connection:
         if self.cut[to] or self.closed[1 - to]:
             return
         world = self.world
-        world.say(sender.name, f"-> {self.ends[to].name} [{self.id}] {message!r}")
+        if world.trace is not None:
+            world.say(sender.name, f"-> {self.ends[to].name} [{self.id}] {message!r}")
         if self.wire:
             message = decode(encode(message))
         arrival = max(self.arrival[to], world.now + world.profile.delay())

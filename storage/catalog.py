@@ -22,8 +22,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiosqlite
-
 from bazar.errors import BazarError, KeyReused, NotFound, OutOfStock
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
@@ -147,10 +145,10 @@ class Catalog:
 
     # --- deciding --------------------------------------------------------------------------------
 
-    async def execute(
-        self, connection: aiosqlite.Connection, operations: Sequence[Operation], first_seq: int
+    def execute(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
     ) -> list[Outcome]:
-        work, expired = await self._load(connection, operations, first_seq)
+        work, expired = self._load(connection, operations, first_seq)
         outcomes = []
         for operation in operations:
             work.put, work.keys = {}, set()
@@ -169,13 +167,13 @@ class Catalog:
             outcomes.append(Outcome(answer, change))
         return outcomes
 
-    async def _load(
-        self, connection: aiosqlite.Connection, operations: Sequence[Operation], first_seq: int
+    def _load(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
     ) -> tuple[Working, list[str]]:
         """Read in a few statements whatever the batch may need."""
 
-        async def select(sql: str, *values: Any) -> list[sqlite3.Row]:
-            return list(await connection.execute_fetchall(sql, values))
+        def select(sql: str, *values: Any) -> list[sqlite3.Row]:
+            return connection.execute(sql, values).fetchall()
 
         books: set[int] = set()
         topics: set[str] = set()
@@ -193,7 +191,7 @@ class Catalog:
         keys = json.dumps([operation["key"] for operation in operations])
         now_ms = self._now_ms()
         # One key, one request: a sale's key is no update's either.
-        seen = await select(
+        seen = select(
             "SELECT key, request, NULL AS answer, order_id, sold_at, seq, lines FROM sales"
             f" WHERE key IN {in_list} UNION ALL"
             f" SELECT key, request, answer, 0, 0, 0, 0 FROM answers WHERE key IN {in_list}",
@@ -207,7 +205,7 @@ class Catalog:
             )
             for row in seen
         }
-        rows = await select(BOOKS_BY_ID, json.dumps(sorted(books)))
+        rows = select(BOOKS_BY_ID, json.dumps(sorted(books)))
         work = Working(
             books={row["id"]: dict(row) for row in rows},
             topics={},
@@ -220,23 +218,23 @@ class Catalog:
         )
         expired: list[str] = []
         if topics or titles:
-            [highest] = await select(
+            [highest] = select(
                 "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book, "
                 "(SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
             )
             work.next_book, work.next_topic = highest["book"] + 1, highest["topic"] + 1
-            named = await select(
+            named = select(
                 f"SELECT * FROM topics WHERE name IN {in_list}", json.dumps(sorted(topics))
             )
             work.topics = {row["name"]: row["id"] for row in named}
-            alike = await select(
+            alike = select(
                 f"SELECT * FROM books WHERE title IN {in_list} ORDER BY id DESC",
                 json.dumps(sorted(titles)),
             )
             work.twins = {(r["title"], r["author"], r["catalog_id"]): r["id"] for r in alike}
         if any(operation["op"] != "sell" for operation in operations):
             # Each write takes two old keys along, so that the table never outgrows a day.
-            old = await select(
+            old = select(
                 "SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT ?",
                 now_ms - KEYS_KEPT_MS,
                 2 * len(operations),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -22,6 +22,7 @@ READERS = 2  # one for what takes long, so that quick reads never wait behind it
 MAX_SLOW_READS = 64
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Database:
@@ -69,6 +70,13 @@ class Database:
                 f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT"
             )
             self.migrated = True
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, run with the connection on the writer's thread: a transaction is
+        one hop there, where a hop for each statement would cost more than the statements do."""
+        # aiosqlite has no public name for it; its own methods are made of this one.
+        result: T = await self.writer._execute(work, self.writer._conn)  # type: ignore[no-untyped-call]
+        return result
 
     async def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
         """All rows of one statement, as of the last commit."""

@@ -48,15 +48,16 @@ class Model(Protocol):
     def seed(self) -> Sequence[Operation]:
         """What a brand-new group begins with (T0)."""
 
-    async def execute(
-        self, connection: aiosqlite.Connection, operations: Sequence[Operation], first_seq: int
+    def execute(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
     ) -> list[Outcome]:
         """Decide `operations` in order, each seeing those before it. Reads only; each outcome
         with a change takes the next seq from `first_seq`."""
 
 
 class ReplicatedStore:
-    """The `Store` that the replication driver works on. One task at a time writes."""
+    """The `Store` that the replication driver works on. One task at a time writes; what it writes
+    at once runs as one piece of work on the writer's thread."""
 
     def __init__(
         self,
@@ -103,20 +104,15 @@ class ReplicatedStore:
     async def _load(
         cls, database: Database, reached: Reached, model: Model, log_entries: int
     ) -> ReplicatedStore:
-        await database.writer.execute(
-            "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)", (secrets.token_hex(8),)
-        )
+        new_id = "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)"
+        await database.writer.execute(new_id, (secrets.token_hex(8),))
         meta = {row["name"]: row["value"] for row in await database.read("SELECT * FROM meta")}
         committed = Mark(meta["committed_seq"], meta["committed_digest"])
         store = cls(database, reached, model, meta["store_id"], committed, log_entries)
         if "checksum" in meta and not database.migrated:
             store._committed_checksum = int(meta["checksum"], 16) ^ int(store._seal(0), 16)
         else:
-            await store._begin()
-            for table in model.tables:
-                store._checksum ^= await store._sum(f"SELECT * FROM {table}", table)
-            await store._commit_mark(committed)
-            await store._commit()
+            await database.write(store._make_checksum)
         behind = await database.read(
             "SELECT * FROM log WHERE seq > ? ORDER BY seq", (store.committed.seq,)
         )
@@ -143,48 +139,63 @@ class ReplicatedStore:
 
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Open a transaction and decide `operations` in it."""
-        await self._begin()
-        return await self.model.execute(self.database.writer, operations, self.committed.seq + 1)
+
+        def work(writer: sqlite3.Connection) -> list[Outcome]:
+            self._begin(writer)
+            return self.model.execute(writer, operations, self.committed.seq + 1)
+
+        return await self.database.write(work)
 
     async def append(self, entries: tuple[Entry, ...]) -> None:
         """Write the batch's entries and their effects into the open transaction."""
-        await self._append(entries)
-        await self._put(entries)
-        await self._commit_mark(entries[-1].mark)
+
+        def work(writer: sqlite3.Connection) -> None:
+            self._append(writer, entries)
+            self._put(writer, entries)
+            self._commit_mark(writer, entries[-1].mark)
+
+        await self.database.write(work)
         self._batch = entries
 
     async def rollback(self) -> None:
         self._batch = ()
-        if self.database.writer.in_transaction:
-            await self.database.writer.execute("ROLLBACK")
+        await self.database.write(self._roll_back)
 
     # --- what effects ask ------------------------------------------------------------------------
 
     async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
         """Replace the log behind `after` by `entries`, fsynced."""
-        await self._begin()
-        await self.database.writer.execute("DELETE FROM log WHERE seq > ?", (after.seq,))
-        await self._append(entries)
-        await self._commit(tail_mark(after, entries))
+
+        def work(writer: sqlite3.Connection) -> None:
+            self._begin(writer)
+            writer.execute("DELETE FROM log WHERE seq > ?", (after.seq,))
+            self._append(writer, entries)
+            self._commit(writer, tail_mark(after, entries))
+
+        await self.database.write(work)
         self.pending = [entry for entry in self.pending if entry.seq <= after.seq]
         self.pending += [entry for entry in entries if entry.seq > self.committed.seq]
 
     async def apply(self, mark: Mark) -> None:
         """Make everything up to `mark` the committed state, fsynced."""
+        count = mark.seq - self.committed.seq
+        entries = self.pending[:count] if count > 0 else []
+
+        def work(writer: sqlite3.Connection) -> None:
+            self._begin(writer)
+            self._put(writer, entries)
+            self._commit_mark(writer, mark)
+            self._commit(writer)
+
         if self._batch:
             if self._batch[-1].mark != mark:
                 raise Fatal(f"asked to commit {mark}, but {self._batch[-1].mark} is executed")
-            await self._commit(mark)
+            await self.database.write(lambda writer: self._commit(writer, mark))
             self._batch = ()
-        elif mark.seq > self.committed.seq:
-            count = mark.seq - self.committed.seq
-            entries = self.pending[:count]
+        elif count > 0:
             if tail_mark(self.committed, entries) != mark:
                 raise Fatal(f"asked to apply {mark}, but the log has {self.last}")
-            await self._begin()
-            await self._put(entries)
-            await self._commit_mark(mark)
-            await self._commit()
+            await self.database.write(work)
             del self.pending[:count]
         else:
             return
@@ -192,21 +203,24 @@ class ReplicatedStore:
 
     async def install(self, chunk: Snapshot) -> None:
         """Take one chunk of a snapshot; the final one commits all of them at once (J3)."""
-        writer = self.database.writer
-        if chunk.first:
-            await self._begin()
-            self._installing = True
-            for table in ("log", *self.model.tables):
-                await writer.execute(f"DELETE FROM {table}")
-            self._checksum = 0
-        elif not self._installing:
+        if not chunk.first and not self._installing:
             raise Fatal("a snapshot goes on that was not begun")
-        for table, rows in chunk.rows.items():
-            await self._put_rows(table, rows)
+
+        def work(writer: sqlite3.Connection) -> None:
+            if chunk.first:
+                self._begin(writer)
+                for table in ("log", *self.model.tables):
+                    writer.execute(f"DELETE FROM {table}")
+                self._checksum = 0
+            for table, rows in chunk.rows.items():
+                self._put_rows(writer, table, rows)
+            if chunk.final:
+                self._commit_mark(writer, chunk.mark)
+                self._commit(writer, chunk.mark)
+
+        await self.database.write(work)
+        self._installing = not chunk.final
         if chunk.final:
-            await self._commit_mark(chunk.mark)
-            await self._commit(chunk.mark)
-            self._installing = False
             self.committed, self.pending = chunk.mark, []
 
     async def read_log(self, after_seq: int) -> LogPage:
@@ -253,45 +267,54 @@ class ReplicatedStore:
 
     # --- statements ------------------------------------------------------------------------------
 
-    async def _begin(self) -> None:
-        if self.database.writer.in_transaction:
-            # A snapshot whose feed broke off; nothing of it is to stay.
-            await self.database.writer.execute("ROLLBACK")
+    def _begin(self, writer: sqlite3.Connection) -> None:
+        self._roll_back(writer)  # a snapshot whose feed broke off: nothing of it is to stay
         self._installing = False
         self._checksum = self._committed_checksum
-        await self.database.writer.execute("BEGIN IMMEDIATE")
+        writer.execute("BEGIN IMMEDIATE")
 
-    async def _commit(self, last: Mark | None = None) -> None:
+    def _roll_back(self, writer: sqlite3.Connection) -> None:
+        if writer.in_transaction:
+            writer.execute("ROLLBACK")
+
+    def _commit(self, writer: sqlite3.Connection, last: Mark | None = None) -> None:
         """Commit, fsynced; `last` is where the log ends then, if not where it ended before."""
         if last is not None and last.seq < self.last.seq:
             self._reached.note(last.seq)
-        await self.database.writer.execute("COMMIT")
+        writer.execute("COMMIT")
         if last is not None and last.seq > self.last.seq:
             self._reached.note(last.seq)
         self._committed_checksum = self._checksum
 
+    def _make_checksum(self, writer: sqlite3.Connection) -> None:
+        """For a file that is new, or from before the schema that it has now."""
+        self._begin(writer)
+        for table in self.model.tables:
+            self._checksum ^= self._sum(writer, f"SELECT * FROM {table}", table)
+        self._commit_mark(writer, self.committed)
+        self._commit(writer)
+
     def _seal(self, total: int, mark: Mark | None = None) -> str:
         return seal(total, self.store_id, mark or self.committed)
 
-    async def _append(self, entries: Iterable[Entry]) -> None:
-        await self.database.writer.executemany(
+    def _append(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+        writer.executemany(
             "INSERT INTO log (seq, epoch, keys, effects, digest) VALUES (?, ?, ?, ?, ?)",
             [(e.seq, e.epoch, _json(e.keys), _json(e.effects), e.digest) for e in entries],
         )
 
-    async def _commit_mark(self, mark: Mark) -> None:
-        writer = self.database.writer
-        await writer.executemany(
+    def _commit_mark(self, writer: sqlite3.Connection, mark: Mark) -> None:
+        writer.executemany(
             "UPDATE meta SET value = ? WHERE name = ?",
             [(mark.seq, "committed_seq"), (mark.digest, "committed_digest")],
         )
-        await writer.execute(
+        writer.execute(
             "INSERT OR REPLACE INTO meta VALUES ('checksum', ?)",
             (self._seal(self._checksum, mark),),
         )
-        await writer.execute("DELETE FROM log WHERE seq <= ?", (mark.seq - self._log_entries,))
+        writer.execute("DELETE FROM log WHERE seq <= ?", (mark.seq - self._log_entries,))
 
-    async def _put(self, entries: Iterable[Entry]) -> None:
+    def _put(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Write the last image of each row that `entries` touch."""
         images: dict[str, dict[Any, Row | None]] = {}
         for entry in entries:
@@ -301,39 +324,39 @@ class ReplicatedStore:
             for table, keys in entry.effects.get("delete", {}).items():
                 images.setdefault(table, {}).update(dict.fromkeys(keys))
         for table, by_key in images.items():
-            await self._put_rows(table, [row for row in by_key.values() if row is not None])
+            self._put_rows(writer, table, [row for row in by_key.values() if row is not None])
             gone = [key for key, row in by_key.items() if row is None]
             if gone:
-                self._checksum ^= await self._sum_of(table, gone)
-                await self.database.writer.executemany(
+                self._checksum ^= self._sum_of(writer, table, gone)
+                writer.executemany(
                     f"DELETE FROM {table} WHERE {self.model.tables[table]} = ?",
                     [(key,) for key in gone],
                 )
 
-    async def _put_rows(self, table: str, rows: Sequence[Row]) -> None:
+    def _put_rows(self, writer: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
         if not rows:
             return
         columns = list(rows[0])
         key = self.model.tables[table]
         keys = [row[key] for row in rows]
-        before = await self._sum_of(table, keys)
+        before = self._sum_of(writer, table, keys)
         sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
-        await self.database.writer.executemany(
+        writer.executemany(
             f"INSERT INTO {table} ({', '.join(columns)}) "
             f"VALUES ({', '.join('?' * len(columns))}) "
             f"ON CONFLICT ({key}) DO UPDATE SET {sets}",
             [[row[name] for name in columns] for row in rows],
         )
         # Of the rows as the file gives them back, not as they came: that is what a check reads.
-        self._checksum ^= before ^ await self._sum_of(table, keys)
+        self._checksum ^= before ^ self._sum_of(writer, table, keys)
 
-    async def _sum_of(self, table: str, keys: Sequence[Any]) -> int:
+    def _sum_of(self, writer: sqlite3.Connection, table: str, keys: Sequence[Any]) -> int:
         """The checksum over those of these rows that exist."""
         of_keys = f"{self.model.tables[table]} IN (SELECT value FROM json_each(?))"
-        return await self._sum(f"SELECT * FROM {table} WHERE {of_keys}", table, _json(keys))
+        return self._sum(writer, f"SELECT * FROM {table} WHERE {of_keys}", table, _json(keys))
 
-    async def _sum(self, sql: str, table: str, *values: Any) -> int:
-        return checksum(table, await self.database.writer.execute_fetchall(sql, values))
+    def _sum(self, writer: sqlite3.Connection, sql: str, table: str, *values: Any) -> int:
+        return checksum(table, writer.execute(sql, values))
 
 
 Row = Mapping[str, Any]

@@ -9,11 +9,10 @@ each sale becomes exactly one order, whatever crashes when:
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-
-import aiosqlite
 
 from bazar.errors import Conflict
 from bazar.replication.messages import Change
@@ -44,10 +43,10 @@ class Orders:
     def seed(self) -> Sequence[Operation]:
         return ()
 
-    async def execute(
-        self, connection: aiosqlite.Connection, operations: Sequence[Operation], first_seq: int
+    def execute(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
     ) -> list[Outcome]:
-        [row] = await connection.execute_fetchall(CURSOR)
+        [row] = connection.execute(CURSOR)
         cursor: int = row["seq"]
         outcomes = []
         for operation in operations:

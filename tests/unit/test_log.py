@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
-
 from bazar.errors import Conflict, Fatal
 from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chain, tail_mark
 from bazar.replication.store import Operation, Outcome
@@ -27,10 +25,10 @@ class Shelf:
     def seed(self) -> Sequence[Operation]:
         return [{"name": "seeded", "by": 1}]
 
-    async def execute(
-        self, connection: aiosqlite.Connection, operations: Sequence[Operation], first_seq: int
+    def execute(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
     ) -> list[Outcome]:
-        rows = await connection.execute_fetchall("SELECT name, value FROM numbers")
+        rows = connection.execute("SELECT name, value FROM numbers")
         values = {row["name"]: row["value"] for row in rows}
         outcomes = []
         for operation in operations:

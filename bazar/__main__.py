@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.client import Client
-from bazar.commands import Command, Shop, import_books, join, promote, restart, status, verify
+from bazar.commands import (
+    Command,
+    Shop,
+    Standalone,
+    demo,
+    import_books,
+    join,
+    promote,
+    restart,
+    status,
+    verify,
+)
 from bazar.config import load
 from bazar.errors import BazarError
 from bazar.token import cluster_token
@@ -23,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "join": join,
     "promote": promote,
 }
+WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo}
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "cluster.json"
 
 
@@ -39,8 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_flags(
             commands.add_parser(name, help=summary, description=summary, parents=[everywhere])
         )
+    for name, alone in WITHOUT_A_SHOP.items():
+        summary = (alone.__doc__ or "").split("\n")[0]
+        alone.add_flags(commands.add_parser(name, help=summary, description=summary))
     flags = parser.parse_args(arguments)
     try:
+        if flags.command in WITHOUT_A_SHOP:
+            return WITHOUT_A_SHOP[flags.command].run(flags)
         return asyncio.run(_run(flags))
     except BazarError as error:
         print(f"bazar {flags.command}: {error}", file=sys.stderr)

@@ -27,3 +27,14 @@ class Command(Protocol):
 
     async def run(self, shop: Shop, flags: argparse.Namespace) -> int:
         """Print what it does; the exit code."""
+
+
+class Standalone(Protocol):
+    """What the module of a command has that needs no shop."""
+
+    __doc__: str | None
+
+    def add_flags(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, flags: argparse.Namespace) -> int:
+        """Print what it does; the exit code."""

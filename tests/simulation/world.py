@@ -120,6 +120,11 @@ class World:
         if self.trace is not None:
             self.trace.add(self.now, who, text)
 
+    def tell(self, connection: Connection, who: str, to: str, message: Message, at: float) -> None:
+        """For the trace: `who` has sent `to` a message that arrives `at`."""
+        if self.trace is not None:
+            self.trace.add(self.now, who, f"[{connection.id}] {message!r}", to, at)
+
     # --- the network -----------------------------------------------------------------------------
 
     def connect(self, client: Process, server: Node) -> None:
@@ -191,12 +196,12 @@ class Connection:
         if self.cut[to] or self.closed[1 - to]:
             return
         world = self.world
-        if world.trace is not None:
-            world.say(sender.name, f"-> {self.ends[to].name} [{self.id}] {message!r}")
-        if self.wire:
-            message = decode(encode(message))
         arrival = max(self.arrival[to], world.now + world.profile.delay())
         self.arrival[to] = arrival
+        if world.trace is not None:
+            world.tell(self, sender.name, self.ends[to].name, message, arrival)
+        if self.wire:
+            message = decode(encode(message))
         world.after(arrival - world.now, self.ends[to], self._arrive, to, message)
 
     def _arrive(self, to: int, message: Message) -> None:

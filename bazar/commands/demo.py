@@ -1,0 +1,48 @@
+"""Play a fault of distributed shops: without the rule that prevents it, and with it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Any
+
+from bazar.errors import BadRequest, ConfigError
+
+PLAYS = "tests.simulation.demo"  # the code that is played is this one; the stage is the tests'
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="which one, or all; without it they are listed")
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Exit code 1 if a fault was not seen without its rule, or was seen with it."""
+    plays = _plays()
+    known = {play.name: play for play in plays.PLAYS}
+    if flags.name is None:
+        width = max(len(name) for name in known)
+        for play in known.values():
+            print(f"{play.name:{width}}  {play.fault}")
+        print("\nPlay one: python -m bazar demo NAME, or all of them: python -m bazar demo all")
+        return 0
+    if flags.name != "all" and flags.name not in known:
+        raise BadRequest(f"{flags.name}: is none of {', '.join(known)}, all")
+    names = list(known) if flags.name == "all" else [flags.name]
+    fine = True
+    for number, name in enumerate(names):
+        lines, as_expected = plays.perform(known[name])
+        print("\n\n" if number else "", "\n".join(lines), sep="", flush=True)
+        fine &= as_expected
+    return 0 if fine else 1
+
+
+def _plays() -> Any:
+    try:
+        return importlib.import_module(PLAYS)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("tests"):
+            raise
+        raise ConfigError(
+            "the plays are part of the tests, which are not here: "
+            "run this in a checkout, where its README.md lies"
+        ) from error

@@ -1,0 +1,123 @@
+"""The seven faults of the reference, played: without the rule that prevents each, then with it.
+
+What plays is the code that runs in production. A rule is switched off as in the hunt for
+mutations, by leaving a piece out of the function that keeps it.
+"""
+
+from __future__ import annotations
+
+import logging
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.simulation.demo import rules
+from tests.simulation.demo.door import open_door
+from tests.simulation.demo.play import Performance, Play
+from tests.simulation.demo.plays import (
+    dead_replica,
+    diverged_replicas,
+    lost_invalidation,
+    stale_fill,
+    stale_search,
+)
+from tests.simulation.demo.stage import COLUMNS
+from tests.simulation.demo.till import oversell
+from tests.simulation.mutations import Mutation
+
+PLAYS = (
+    Play(
+        "stale-search",
+        "a cached search is never invalidated, and shows old counts until it expires",
+        "C5: an entry about a book drops every cached search that shows it",
+        (rules.SEARCHES_FORGOTTEN,),
+        stale_search,
+    ),
+    Play(
+        "lost-invalidation",
+        "an invalidation that does not arrive is forgotten, and the cache serves the old value",
+        "R3: a write waits for each cache's acknowledgement, or for the end of its lease",
+        (rules.CACHES_UNAWAITED,),
+        lost_invalidation,
+    ),
+    Play(
+        "stale-fill",
+        "a slow reader puts the old value into the cache after it was invalidated",
+        "C2: an invalidation detaches the fetch under way: its answer is not cached",
+        (rules.known("an invalidation detaches no flight"),),
+        stale_fill,
+    ),
+    Play(
+        "diverged-replicas",
+        "whichever replica gets a write executes it, and two at once leave them different",
+        "T1, R7: only who holds the arbiter's lock executes writes; the others pass them on",
+        (rules.NO_ARBITER,),
+        diverged_replicas,
+    ),
+    Play(
+        "oversell",
+        "the count is read and then written, so two buy the last copy; a retry buys twice",
+        "R1, S1: each purchase sees those before it, and a sale keeps the key it was asked with",
+        (rules.EACH_BY_ITSELF, rules.KEYS_FORGOTTEN),
+        oversell,
+    ),
+    Play(
+        "dead-replica",
+        "every second request fails while a replica is down, and nothing updates it afterwards",
+        "pool, L2: who fails is set aside, another asked; who returns catches up before it answers",
+        (rules.NOBODY_ELSE, rules.known("a follower answers without a lease")),
+        dead_replica,
+    ),
+    Play(
+        "open-door",
+        "nobody can see how the shop is, and anyone can call update and invalidateCache",
+        "internal paths want the cluster token; health is open to all, status to who has it",
+        (rules.OPEN_DOOR,),
+        open_door,
+    ),
+)
+
+
+def perform(play: Play) -> tuple[list[str], bool]:
+    """The lines to show, and whether the fault was seen without the rule and only then."""
+    lines = [play.name, "=" * len(play.name), *wrapped(f"The fault: {play.fault}.")]
+    lines += wrapped(f"The rule:  {play.rule}.")
+    switched_off = [line for mutation in play.off for line in difference(mutation)]
+    fine = True
+    for title, act, expected in (
+        (["Without the rule", *switched_off], play.without_the_rule, True),
+        (["With the rule"], play.with_the_rule, False),
+    ):
+        lines += ["", *title, ""]
+        try:
+            with quiet():
+                done = act()
+        except (AssertionError, LookupError) as error:
+            done = Performance([], not expected, str(error))
+        lines += [*done.lines, "", *wrapped(f"{done.verdict}.")]
+        if done.fault is not expected:
+            lines += wrapped("THIS PLAY HAS FAILED: it was to show the opposite.")
+            fine = False
+    return lines, fine
+
+
+def difference(mutation: Mutation) -> Iterator[str]:
+    """What the code says, and what is played instead."""
+    for owner, function, before, after in mutation.edits:
+        place = f"  {owner.__name__}.{function}:"
+        line = f"{place} {before} -> {after}"
+        yield from [line] if len(line) <= COLUMNS else [place, f"    {before}", f" -> {after}"]
+
+
+def wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, COLUMNS, subsequent_indent="  ")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What the code logs is in the drawing, or beside the point."""
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

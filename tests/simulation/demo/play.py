@@ -1,0 +1,38 @@
+"""What a play is, and what becomes of it with its rule and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from tests.simulation.mutations import Mutation
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """One performance: its drawing, whether the fault was seen, and what to say of it."""
+
+    lines: list[str]
+    fault: bool
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One fault of the reference. `act` performs it on the code as it is at that moment."""
+
+    name: str
+    fault: str
+    rule: str
+    off: tuple[Mutation, ...]
+    act: Callable[[], Performance]
+
+    def without_the_rule(self) -> Performance:
+        with ExitStack() as stack:
+            for mutation in self.off:
+                stack.enter_context(mutation.applied())
+            return self.act()
+
+    def with_the_rule(self) -> Performance:
+        return self.act()

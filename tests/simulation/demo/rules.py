@@ -1,0 +1,72 @@
+"""The rules that the plays switch off: by the simulation's mutations, and by some more of rules
+that it does not run into."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bazar.cache import Cache
+from bazar.pool import ReplicaPool
+from bazar.replication.primary import Primary
+from handlers.base import Handler
+from storage.catalog import Catalog, Working
+from tests.simulation.arbiter import Arbiter
+from tests.simulation.mutations import ALL, Mutation
+from tests.simulation.node import Replica
+
+
+def without(name: str, rule: str, *edits: tuple[Any, str, str, str]) -> Mutation:
+    """The code without that rule: owner, function, the piece, and what stands there instead."""
+    return Mutation(name, rule, edits)
+
+
+def known(name: str) -> Mutation:
+    """One that the simulation has to find, too."""
+    [found] = [one for one in ALL if one.name == name]
+    return found
+
+
+SEARCHES_FORGOTTEN = without(
+    "a cached search is not known by the books it shows",
+    "C5",
+    (Cache, "land", "for tag in tags:", "for tag in flight.tags or ():"),
+)
+CACHES_UNAWAITED = without(
+    "a cache is told, and not waited for",
+    "R3",
+    (
+        Primary,
+        "_try_commit",
+        "run not in heard",
+        "run not in heard and not any(f.is_cache and f.hello.run == run for f in joined)",
+    ),
+)
+NO_ARBITER = without(
+    "whoever likes is primary (driver)",
+    "T1",
+    (Arbiter, "try_lock", "if self.holder is None:", "if True:"),
+    (Arbiter, "record", "if self.holder is not process:", "if False:"),
+    (Arbiter, "record", "self.membership.epoch > membership.epoch", "False"),
+    (Arbiter, "_recorded", "if self.holder is not process:", "if False:"),
+    (Replica, "_try_lock", "self.me not in membership.members", "False"),
+)
+EACH_BY_ITSELF = without(
+    "an operation does not see those before it",
+    "R1",
+    (Working, "write_book", 'self.books[book["id"]] = book', "pass"),
+)
+KEYS_FORGOTTEN = without(
+    "a sale does not keep its key",
+    "S1",
+    (Catalog, "_sell", '"key": operation["key"],', '"key": self._new_order_id(),'),
+)
+NOBODY_ELSE = without(
+    "who failed stays in the cycle, and nobody else is asked",
+    "pool",
+    (ReplicaPool, "call", "self._failed(health, error)", "raise"),
+)
+OPEN_DOOR = without(
+    "no path wants the token",
+    "door",
+    (Handler, "prepare", "if self.access == INTERNAL:", "if False:"),
+)

@@ -1,0 +1,155 @@
+"""The play of the count and the key: production code down to the SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import count
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from bazar.errors import BazarError
+from bazar.replication.effects import Apply
+from bazar.replication.messages import Member
+from bazar.replication.primary import Primary
+from bazar.replication.store import Operation, Outcome
+from storage.catalog import Catalog
+from storage.log import ReplicatedStore
+from tests.simulation.demo.play import Performance
+from tests.simulation.demo.stage import FSYNC_S, Stage
+from tests.simulation.world import Node, Process, Reply, World
+
+LOG_ENTRIES = 1000
+
+
+def oversell() -> Performance:
+    """R1, S1. Two buyers want the last copy of book 2; then one does not hear that she has
+    bought book 4, and asks again."""
+    stage = Stage(["alice", "bob", "catalog-1"], frontends=0, catalogs=0)
+    node = Node("catalog-1", stage.group, None, stage.profile)
+    with till(stage, node) as path:
+        before = stock_and_sold(path)
+        stage.ask(0, "alice", node, "sell", "a1", 2)
+        stage.ask(0, "bob", node, "sell", "b1", 2)
+        stage.at(90, stage.delays.update, {("catalog-1", "alice"): inf})
+        stage.ask(100, "alice", node, "sell", "a2", 4)
+        stage.at(200, stage.delays.clear)
+        again = stage.ask(300, "alice", node, "sell", "a2", 4)
+        stage.play(350)
+        after = stock_and_sold(path)
+    if again.status != 200:
+        raise AssertionError(f"the play has failed: {again}")
+    (had2, _), (left2, sold2) = before[2], after[2]
+    (had4, _), (left4, sold4) = before[4], after[4]
+    if (had2 - left2, had4 - left4) == (sold2, sold4) == (1, 1):
+        return Performance(
+            stage.story.lines(),
+            False,
+            f"EXACT: within the transaction bob's purchase saw alice's (rule R1), so {sold2} of "
+            f"{had2} copy of book 2 was sold; and the key a2 got its first answer again (rule S1): "
+            f"alice has bought book 4 once, {left4} of {had4} left",
+        )
+    return Performance(
+        stage.story.lines(),
+        True,
+        f"OVERSOLD: {sold2} copies of book 2 were sold, and there was {had2}; alice, who did not "
+        f"hear of her purchase and asked again, has bought {sold4} copies of book 4, and wanted 1",
+    )
+
+
+@contextmanager
+def till(stage: Stage, node: Node) -> Iterator[Path]:
+    """A catalog primary at work at `node`; its SQLite file."""
+    numbers = count(1)
+    model = Catalog(lambda: int(stage.ms), lambda: f"order-{next(numbers)}")
+    with tempfile.TemporaryDirectory() as directory, asyncio.Runner() as runner:
+        path = Path(directory) / "catalog-1.db"
+        store = runner.run(ReplicatedStore.open(path, model, LOG_ENTRIES))
+        try:
+            node.process = Till(stage, node, store, runner)
+            yield path
+        finally:
+            runner.run(store.close())
+
+
+class Till(Process):
+    """A primary without followers over a real store: each batch is one real transaction."""
+
+    def __init__(
+        self, world: World, node: Node, store: ReplicatedStore, runner: asyncio.Runner
+    ) -> None:
+        super().__init__(world, node)
+        self.store = store
+        self.runner = runner
+        self.waiting: list[tuple[Operation, Reply]] = []
+        me = Member(node.name, store.store_id)
+        self.primary, _ = Primary.take_over(
+            me, None, store.committed, store.pending, self.now(), self.timing, restarted=False
+        )
+        self.primary.recorded(self.now())
+        runner.run(self._batch(store.seed()))
+
+    def sell(self, key: str, book: int, reply: Reply) -> None:
+        operation = {"op": "sell", "key": key, "lines": [{"book": book, "quantity": 1}]}
+        self.waiting.append((operation, reply))
+        if len(self.waiting) == 1:
+            self.world.after(FSYNC_S, self, self._execute)
+
+    def _execute(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        outcomes = self.runner.run(self._batch([operation for operation, _ in waiting]))
+        purchases = "1 purchase" if len(waiting) == 1 else f"{len(waiting)} purchases"
+        self.say(f"one transaction: {purchases}, {self._committed(outcomes)}")
+        self.world.after(FSYNC_S, self, self._answer, waiting, outcomes)
+
+    def _committed(self, outcomes: Sequence[Outcome]) -> str:
+        changes = sum(outcome.change is not None for outcome in outcomes)
+        return {0: "no change", 1: "1 sale"}.get(changes, f"{changes} sales")
+
+    def _answer(self, waiting: list[tuple[Operation, Reply]], outcomes: list[Outcome]) -> None:
+        for (_, reply), outcome in zip(waiting, outcomes, strict=True):
+            answer = outcome.answer
+            if isinstance(answer, BazarError):
+                reply(answer.status, str(answer))
+            else:
+                reply(200, answer)
+
+    async def _batch(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """What the production driver does with a batch (R1-R3)."""
+        primary, store = self.primary, self.store
+        if not primary.begin(self.now()):
+            raise AssertionError(f"{primary} can't begin")
+        outcomes = await store.execute(operations)
+        changes = [outcome.change for outcome in outcomes if outcome.change is not None]
+        if not changes:
+            await store.rollback()
+            primary.abort(self.now())
+            return outcomes
+        entries = primary.extend(changes)
+        await store.append(entries)
+        for effect in primary.propose(entries, self.now()):
+            if isinstance(effect, Apply):
+                await store.apply(effect.mark)
+                primary.stored(effect, self.now())
+        return outcomes
+
+
+def stock_and_sold(path: Path) -> dict[int, tuple[int, int]]:
+    """Of each book: how many are left, and how many were sold, as the file has it."""
+    with closing(sqlite3.connect(path)) as file:
+        left: dict[int, int] = dict(file.execute("SELECT id, count FROM books"))
+        sold = dict.fromkeys(left, 0)
+        for (lines,) in file.execute("SELECT lines FROM sales"):
+            for line in _lines(lines):
+                sold[line["book"]] += line["quantity"]
+    return {book: (left[book], sold[book]) for book in left}
+
+
+def _lines(text: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(text)
+    return found

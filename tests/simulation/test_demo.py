@@ -1,0 +1,95 @@
+"""Each of the seven faults is seen without its rule, and not with it; and how a run is drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+from math import inf
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from bazar.__main__ import main
+from tests.simulation import demo
+from tests.simulation.demo.play import Play
+from tests.simulation.demo.stage import COLUMNS
+from tests.simulation.trace import Trace
+
+NAMES = [play.name for play in demo.PLAYS]
+VERDICTS = {
+    "stale-search": ("STALE", "FRESH"),
+    "lost-invalidation": ("STALE", "FRESH"),
+    "stale-fill": ("STALE", "FRESH"),
+    "diverged-replicas": ("DIVERGED", "EQUAL"),
+    "oversell": ("OVERSOLD", "EXACT"),
+    "dead-replica": ("DOWN", "UP"),
+    "open-door": ("OPEN", "SHUT"),
+}
+
+
+@pytest.mark.parametrize("play", demo.PLAYS, ids=NAMES)
+def test_the_fault_is_seen_without_the_rule_and_only_then(play: Play) -> None:
+    with demo.quiet():
+        without, with_the_rule = play.without_the_rule(), play.with_the_rule()
+    assert (without.fault, with_the_rule.fault) == (True, False)
+    fault, none = VERDICTS[play.name]
+    assert without.verdict.startswith(f"{fault}: ")
+    assert with_the_rule.verdict.startswith(f"{none}: ")
+
+
+@pytest.mark.parametrize("play", demo.PLAYS, ids=NAMES)
+def test_a_play_is_the_same_each_time(play: Play) -> None:
+    lines, fine = demo.perform(play)
+    assert fine
+    assert (lines, fine) == demo.perform(play)
+    assert max(map(len, lines)) <= COLUMNS
+
+
+def test_the_readme_shows_what_is_played() -> None:
+    [play] = [play for play in demo.PLAYS if play.name == "stale-fill"]
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    shown = readme.partition("-m bazar demo stale-fill\n")[2].partition("\n```")[0]
+    assert shown
+    assert "\n".join(demo.perform(play)[0]).startswith(shown)
+
+
+def test_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ")[0] for line in listed[: len(NAMES)]] == NAMES
+    assert main(["demo", "no-such-fault"]) == 2
+    assert "stale-fill" in capsys.readouterr().err
+
+
+def test_the_command_fails_with_a_play_that_shows_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [play] = [play for play in demo.PLAYS if play.name == "stale-fill"]
+    with mock.patch.object(demo, "PLAYS", (dataclasses.replace(play, off=()),)):
+        assert main(["demo", "stale-fill"]) == 1
+    assert "THIS PLAY HAS FAILED" in capsys.readouterr().out
+    assert main(["demo", "stale-fill"]) == 0
+
+
+def test_a_run_is_drawn_with_a_lane_for_each() -> None:
+    trace = Trace(["a", "b", "c"])
+    trace.late_s, trace.over_s, trace.width = 0.1, 1.0, 60
+    trace.add(0.001, "a", "asks", "c", 0.002)
+    trace.add(0.002, "c", "thinks about it for longer than a line is", None)
+    trace.add(0.003, "b", "slow", "a", 0.5)
+    trace.add(0.004, "b", "gone", "c", inf)
+    trace.add(0.1, "b", "dies: killed")
+    trace.add(0.2, "c", "answers", "a", 0.21)
+
+    assert trace.lines() == [
+        "     ms  a          b          c",
+        "    1.0  ├──────────┼─────────▶│  asks",
+        "    2.0  │          │          ●  thinks about it for longer",
+        "         │          │          │  than a line is",
+        "    3.0  │    …─────┤          │  slow (late)",
+        "    4.0  │          ├────╳     │  gone (lost)",
+        "  100.0  │          ╳          │  dies: killed",
+        "  200.0  │◀────────────────────┤  answers",
+        "  500.0  │◀───…                │  slow (arrives)",
+    ]
+    assert trace.lines(1) == [trace.lines()[0], trace.lines()[-1]]

@@ -11,8 +11,11 @@ import pytest
 
 from bazar.__main__ import main
 from tests.simulation import demo
+from tests.simulation.demo import rules
 from tests.simulation.demo.play import Play
 from tests.simulation.demo.stage import COLUMNS
+from tests.simulation.mutations import Mutation
+from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
 NAMES = [play.name for play in demo.PLAYS]
@@ -43,6 +46,17 @@ def test_a_play_is_the_same_each_time(play: Play) -> None:
     assert fine
     assert (lines, fine) == demo.perform(play)
     assert max(map(len, lines)) <= COLUMNS
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [rules.SEARCHES_FORGOTTEN, rules.CACHES_UNAWAITED, rules.NO_ARBITER],
+    ids=lambda mutation: mutation.rule,
+)
+def test_the_simulation_finds_what_is_switched_off(mutation: Mutation) -> None:
+    """Those of the simulated core that are not in the hunt already."""
+    with mutation.applied():
+        assert any(run(seed).violation for seed in range(200))
 
 
 def test_the_readme_shows_what_is_played() -> None:

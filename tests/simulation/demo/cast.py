@@ -126,7 +126,7 @@ class ShownFrontEnd(FrontEnd):
         async def attempt(node: NodeConfig) -> Any:
             status, value = await Call(self, replicas[node.name], question)
             if status != 200:
-                raise Unavailable(str(value))
+                raise Unavailable(f"{node.name}: {value}")
             return value
 
         advance(self.pool.call(attempt, self.settings.read_deadline_s), None, reply)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
 from tornado.httpclient import HTTPRequest
@@ -132,6 +132,7 @@ class Client:
             "Content-Type": "application/json",
             "Expect": "",
         }
+        self.primaries: dict[str, str | None] = {}  # of each role, as a node of it said last
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._under_way = 0
         self._closed = False
@@ -146,6 +147,7 @@ class Client:
                 answer = await self.call(node, path, {"items": items}, timeout_s)
                 try:
                     results = [_result(one) for one in answer["results"]]
+                    self.primaries[node.role] = answer["primary"]
                 except (KeyError, TypeError) as error:
                     raise Unknown(f"{node.name}: an answer that can't be read") from error
                 if len(results) != len(items):
@@ -165,7 +167,7 @@ class Client:
     ) -> Any:
         """The JSON answer of `path` at `node`: POST with a body, else GET; `key` is the write's
         Idempotency-Key. Raises the error it answered, Unavailable or Unknown."""
-        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        content = None if body is None else orjson.dumps(body)
         sending = _Body(content or b"")
         request = HTTPRequest(
             node.url + path,
@@ -195,7 +197,7 @@ class Client:
         if response.code in (401, 403):
             raise Unavailable(f"{node.name} does not know our token")
         try:
-            answer = json.loads(response.body)
+            answer = orjson.loads(response.body)
             if response.code >= 400:
                 raise from_answer(response.code, answer["code"], answer["error"])
         except (ValueError, KeyError, TypeError) as error:

@@ -58,7 +58,11 @@ class ReplicaPool:
     def __repr__(self) -> str:
         return f"<ReplicaPool {[(h.node.name, h.failures) for h in self.replicas]}>"
 
-    def _next(self, tried: set[str]) -> Health | None:
+    def _next(self, tried: set[str], prefer: str | None) -> Health | None:
+        if prefer is not None and prefer not in tried:
+            for preferred in self.replicas:
+                if preferred.node.name == prefer and preferred.healthy:
+                    return preferred
         health = choose(self.replicas, self._turn, self._clock(), tried)
         if health is not None:
             self._turn = (self.replicas.index(health) + 1) % len(self.replicas)
@@ -79,9 +83,15 @@ class ReplicaPool:
             log.info("uses %s again", health.node.name)
         health.failures, health.aside_until = 0, 0.0
 
-    async def call(self, attempt: Callable[[NodeConfig], Awaitable[T]], deadline_s: float) -> T:
+    async def call(
+        self,
+        attempt: Callable[[NodeConfig], Awaitable[T]],
+        deadline_s: float,
+        prefer: str | None = None,
+    ) -> T:
         """What `attempt` returns at the first replica that answers, round by round until
         `deadline_s` is over. `attempt` must be safe to repeat (a read, or a write with its key).
+        The replica named by `prefer` is asked first, unless it is set aside.
 
         Raises what a replica refused; Unavailable if nothing can have happened, else Unknown.
         """
@@ -91,7 +101,7 @@ class ReplicaPool:
         tried: set[str] = set()
         pause_s = ROUND_PAUSE_S
         while self._clock() < deadline:
-            health = self._next(tried)
+            health = self._next(tried, prefer)
             if health is None:
                 await asyncio.sleep(min(pause_s, max(deadline - self._clock(), 0)))
                 pause_s = min(pause_s * 2, ROUND_PAUSE_MAX_S)

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from bazar.app import INTERNAL, PUBLIC, Route
 from bazar.client import Batcher
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
@@ -169,4 +171,4 @@ class SalesHandler(CatalogHandler):
             more = service.replica.applied(seen + 1, deadline - clock())
             if not await service.context.activity.unless_leaving(more):
                 break
-        self.answer({"sales": sales})
+        self.finish(orjson.dumps({"sales": sales}))

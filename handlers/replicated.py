@@ -8,6 +8,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.client import Client, error_body
 from bazar.config import NodeConfig
@@ -20,7 +22,7 @@ from bazar.replication.store import Answer, Operation
 from bazar.tasks import Tasks
 from handlers import status
 from handlers.base import Handler
-from handlers.feed import FeedHandler
+from handlers.feed import FeedHandler, Replicated
 from storage.compare import damage
 from storage.damage import Damaged, set_aside
 from storage.log import Model, ReplicatedStore
@@ -163,8 +165,10 @@ class ReplicatedService:
 
 
 class BatchHandler(Handler):
-    """Takes a list of items and answers each by itself: `{"answer": …}` or `{"error": …}`."""
+    """Takes a list of items and answers each by itself: `{"answer": …}` or `{"error": …}`; and says
+    who is primary, for those who would rather ask it."""
 
+    service: Replicated
     max_body_bytes = MAX_INTERNAL_BODY_BYTES
 
     def initialize(self, service: Any, access: str, method: Any = None) -> None:
@@ -172,11 +176,16 @@ class BatchHandler(Handler):
         self.method = method
 
     async def post(self) -> None:
-        items = self.json_body().get("items")
+        try:
+            items = orjson.loads(self.request.body)["items"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadRequest(f'body: must be {{"items": […]}}: {error}') from None
         if not isinstance(items, list):
             raise BadRequest("items: must be a list")
         self.note(f"{len(items)} items")
-        self.answer({"results": await asyncio.gather(*(self._one(item) for item in items))})
+        results = await asyncio.gather(*(self._one(item) for item in items))
+        leader = self.service.replica.leader
+        self.finish(orjson.dumps({"results": results, "primary": leader.name if leader else None}))
 
     async def _one(self, item: Any) -> dict[str, Any]:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bazar.errors import NotFound
-from bazar.replication.messages import GENESIS, Entry, Mark
+from bazar.replication.messages import GENESIS, Mark
 from storage.damage import Damaged, Reached, checksum, seal, told_apart
-from storage.log import Model
+from storage.log import Model, entry_of
 
 RETRY_S = 0.01
 
@@ -76,8 +75,7 @@ class ReplicaFile:
                 yield f"{self.node}: {found}"
         before: Mark | None = None
         for row in self._connection.execute("SELECT * FROM log ORDER BY seq"):
-            keys = tuple(json.loads(row["keys"]))
-            entry = Entry(row["seq"], row["epoch"], keys, json.loads(row["effects"]), row["digest"])
+            entry = entry_of(row)
             if entry.seq == 1:
                 before = GENESIS
             # The first entry of a compacted log is not checked, and sent to nobody: for want of

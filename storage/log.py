@@ -7,7 +7,6 @@ once. Primary and follower write them by the same code, so that they end up with
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import aiosqlite
+import orjson
 
 from bazar.errors import Fatal
 from bazar.replication.effects import LogPage
@@ -117,7 +117,7 @@ class ReplicatedStore:
             "SELECT * FROM log WHERE seq > ? ORDER BY seq", (store.committed.seq,)
         )
         for row in behind:
-            entry = _entry(row)
+            entry = entry_of(row)
             if not entry.extends(store.last):
                 raise Damaged(f"{database.path}: entry {entry.seq} does not follow {store.last}")
             store.pending.append(entry)
@@ -238,7 +238,7 @@ class ReplicatedStore:
             " s.name = 'committed_seq' AND s.value = ?1 LIMIT 1) AS digest",
             (after_seq,),
         )
-        entries = tuple(_entry(row) for row in rows)
+        entries = tuple(entry_of(row) for row in rows)
         base = None if found["digest"] is None else Mark(after_seq, found["digest"])
         if after_seq == 0 and (entries or self.committed == GENESIS):
             base = GENESIS  # else all of it has been compacted, or came as a snapshot
@@ -379,10 +379,11 @@ async def _chunks(
         yield chunk
 
 
-def _entry(row: sqlite3.Row) -> Entry:
-    keys = tuple(json.loads(row["keys"]))
-    return Entry(row["seq"], row["epoch"], keys, json.loads(row["effects"]), row["digest"])
+def entry_of(row: sqlite3.Row) -> Entry:
+    """The entry in a row of `log`. Raises ValueError where it is not one."""
+    keys = tuple(orjson.loads(row["keys"]))
+    return Entry(row["seq"], row["epoch"], keys, orjson.loads(row["effects"]), row["digest"])
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(value).decode()

@@ -26,7 +26,7 @@ SILENT_LEASES = 3  # a primary that says nothing for so many leases is left
 TICKS_PER_LEASE = 30
 
 
-def send_on(connection: Any, text: str) -> Awaitable[None] | None:
+def send_on(connection: Any, text: bytes) -> Awaitable[None] | None:
     """Write to either end of a WebSocket; a closed one swallows it, as the network might."""
     try:
         written: asyncio.Future[None] = connection.write_message(text)

@@ -7,10 +7,11 @@ nodes which agree on a mark agree on the whole prefix (a hash chain: Haber & Sto
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+import orjson
 
 from bazar.errors import ProtocolError
 
@@ -72,13 +73,9 @@ class Entry:
 def chain(before: Mark, epoch: int, change: Change) -> Entry:
     """The entry that puts `change` behind `before`."""
     seq = before.seq + 1
-    text = json.dumps(
-        [before.digest, seq, epoch, change.keys, change.effects],
-        separators=(",", ":"),
-        sort_keys=True,
-        ensure_ascii=False,
-    )
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    hashed = [before.digest, seq, epoch, change.keys, change.effects]
+    text = orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)
+    digest = hashlib.blake2b(text, digest_size=16).hexdigest()
     return Entry(seq, epoch, change.keys, change.effects, digest)
 
 
@@ -236,16 +233,16 @@ def _plain(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def encode(message: Message) -> str:
+def encode(message: Message) -> bytes:
     """One message as one JSON text."""
     plain = {"type": type(message).__name__.lower(), **_plain(message)}
-    return json.dumps(plain, default=_plain, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(plain)
 
 
 def decode(text: str | bytes) -> Message:
     """The message that `encode` wrote. Raises ProtocolError for anything else."""
     try:
-        plain = json.loads(text)
+        plain = orjson.loads(text)
         kind = _TYPES[plain.pop("type")]
         for name in ("mark", "tail", "committed", "last"):
             if name in plain:

@@ -65,7 +65,7 @@ async def within(limit_s: float) -> AsyncIterator[None]:
 class FeedConnection(Protocol):
     """The primary's end of a feed."""
 
-    def write_message(self, message: str) -> Any: ...
+    def write_message(self, message: bytes) -> Any: ...
     def close(self, code: int | None = None, reason: str | None = None) -> None: ...
 
 
@@ -329,7 +329,7 @@ class Replica:
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         """The primary's effects, in order."""
-        encoded: dict[int, str] = {}
+        encoded: dict[int, bytes] = {}
         for effect in effects:
             match effect:
                 case Send(feed, message):

@@ -127,7 +127,7 @@ class Peer(RequestHandler):
                 {"error": error_body(OutOfStock("none"))} if item == 13 else {"answer": item}
                 for item in items
             ]
-            self.write({"results": results})
+            self.write({"results": results, "primary": "peer-2"})
         elif what == "/refuses":
             self.set_status(409)
             self.write({"error": "none left", "code": "out_of_stock"})
@@ -137,7 +137,7 @@ class Peer(RequestHandler):
         elif what == "/garbage":
             self.write("<html>")
         elif what == "/short":
-            self.write({"results": []})
+            self.write({"results": [], "primary": None})
         elif what == "/odd":
             self.write({"results": 7})
         elif what == "/hangs":
@@ -176,6 +176,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         )
         self.assertEqual((answers[0], answers[2]), (1, "é"))
         self.assertIsInstance(answers[1], OutOfStock)
+        self.assertEqual(self.client.primaries, {self.node.role: "peer-2"})
 
     async def test_a_refusal_is_the_error_that_was_raised_there(self) -> None:
         with self.assertRaisesRegex(OutOfStock, "none left"):
@@ -218,7 +219,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         await self.client.call(there, "/write", {"key": 1}, 5.0)
         with self.assertRaises(Unknown):
             await self.client.call(there, "/write", {"key": 2}, 5.0)
-        self.assertIn(b'{"key": 2}', received[1])
+        self.assertIn(b'{"key":2}', received[1])
         with self.assertRaises(Unavailable):  # now nobody is there at all
             await self.client.call(there, "/write", {"key": 3}, 5.0)
 

@@ -116,6 +116,15 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
             with self.subTest(kind=kind), self.assertRaises(kind):
                 await self.call(0.002)
 
+    async def test_the_preferred_is_asked_first_unless_it_has_failed(self) -> None:
+        async def call() -> int:
+            return await self.pool.call(self.attempt, 4.0, prefer="catalog-2")
+
+        self.assertEqual([await call(), await call()], [2, 2])
+        self.down = {2: Unavailable("down")}
+        self.assertEqual([await call(), await call()], [1, 1])
+        self.assertEqual(self.asked, [2, 2, 2, 1, 1])
+
     async def test_it_goes_on_round_by_round_until_one_is_back(self) -> None:
         self.down = {1: Unavailable("down"), 2: Unavailable("down")}
 

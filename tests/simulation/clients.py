@@ -151,7 +151,8 @@ class Write:
         self.settled = 0  # attempts that are over
         world = clients.world
         self.start = world.now
-        self.tries = 1000 if patient else 1 + world.below(6)
+        self.patient = patient
+        self.tries = 1000 if patient else 1 + world.below(world.profile.most_tries)
         self._send()
 
     def _send(self) -> None:
@@ -171,7 +172,9 @@ class Write:
             (self.op, 0),
             lambda status, value: self._answered(attempt, status, value),
         )
-        world.after(ATTEMPT_TIMEOUT_S * (0.3 + world.random()), None, self._missed, attempt)
+        # Who is patient asks again soon: it is the service that is measured, not a lost request.
+        timeout_s = ATTEMPT_TIMEOUT_S * (0.3 if self.patient else 0.3 + world.random())
+        world.after(timeout_s, None, self._missed, attempt)
 
     def _missed(self, attempt: int) -> None:
         if self.done or attempt <= self.settled:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.simulation.world import Connection, Group, Node, World
+from bazar.replication.effects import Effect, Send
+from tests.simulation.world import Connection, Group, Node, Process, World
+
+AIM_S = 0.05
 
 
 class Faults:
@@ -14,6 +17,7 @@ class Faults:
         self.kinds = list(world.profile.faults)
         self.weights = list(world.profile.faults.values())
         self.over = False
+        world.aim = self.aim
         self._next()
 
     def _next(self) -> None:
@@ -33,6 +37,17 @@ class Faults:
 
     # --- faults ----------------------------------------------------------------------------------
 
+    def aim(self, node: Node, effect: Effect) -> None:
+        """Strike just behind an effect, where a rule is about that very moment."""
+        moment = type(effect.message if isinstance(effect, Send) else effect).__name__
+        kind, probability = self.world.profile.aims.get(moment, ("", 0.0))
+        if not self.over and self.world.random() < probability:
+            self.world.after(AIM_S * self.world.random(), None, self._hit, kind, node)
+
+    def _hit(self, kind: str, node: Node) -> None:
+        if not self.over:
+            getattr(self, kind)(node)
+
     def crash(self, node: Node) -> None:
         if node.process is not None:
             node.process.die("killed")
@@ -40,12 +55,21 @@ class Faults:
 
     def crash_twice(self, node: Node) -> None:
         """The primary, and its successor before it has begun to commit."""
-        for delay_s in (0.0, 0.2 + 0.8 * self.rng.random()):
-            self.world.after(delay_s, None, self._crash_primary, node.group)
+        self._crash_primary(node.group)
+        self.world.after(0.1 + 0.9 * self.rng.random(), None, self._second, node.group)
 
     def _crash_primary(self, group: Group) -> None:
         holder = group.arbiter.holder
         if holder is not None:
+            self.crash(holder.node)
+
+    def _second(self, group: Group) -> None:
+        holder = group.arbiter.holder
+        if holder is None or self.over:
+            return
+        if self.rng.random() < 0.3:
+            self._stop(holder)
+        else:
             self.crash(holder.node)
 
     def pause(self, node: Node) -> None:
@@ -57,10 +81,13 @@ class Faults:
         holder = node.group.arbiter.holder
         if holder is not None and self.rng.random() < 0.4:
             node = holder.node
-        process = node.process
-        if process is not None and not process.paused:
+        if node.process is not None:
+            self._stop(node.process)
+
+    def _stop(self, process: Process) -> None:
+        if not process.paused:
             process.terminate()
-            self._start_again(node)
+            self._start_again(process.node)
 
     def lose(self, node: Node) -> None:
         connection = self._some_connection(node)
@@ -114,10 +141,54 @@ class Faults:
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
         node.process.die("killed")
-        if node.disk.damage(1 + self.world.below(3)):
+        if node.disk.damage(self.rng.choice(self.world.profile.lost_transactions)):
             self.world.say(node.name, f"its WAL is back at {node.disk.image.committed}")
             node.group.truth.check_member(node.disk, node.name)
         self._start_again(node)
+
+    def power_cut(self, node: Node) -> None:
+        """Everybody dies; all but one may have lost what was fsynced last, or everything."""
+        others = [other for other in node.group.replicas if other is not node]
+        for other in others:
+            lost = self.rng.random()
+            if lost < 0.6:
+                self._damage(other)
+            elif lost < 0.85:
+                self.wipe(other)
+        for other in node.group.replicas:
+            self.crash(other)
+
+    def blackout(self, node: Node) -> None:
+        """Everybody dies, and what the followers did last is undone; the primary returns last."""
+        holder = node.group.arbiter.holder
+        if holder is None:
+            return
+        for other in node.group.replicas:
+            if other is not holder.node:
+                self._damage(other)
+        holder.die("killed")
+        self.world.after(1.0 + self.rng.random(), None, self._start, holder.node)
+
+    def betray(self, node: Node) -> None:
+        """A follower's disk has lost commits, or is new, and the primary hands over to it."""
+        holder = node.group.arbiter.holder
+        if holder is not None and holder.node is not node:
+            self.rng.choice((self._damage, self.wipe))(node)
+            self._stop(holder)
+
+    def scatter(self, node: Node) -> None:
+        """A batch of the primary that dies reaches one follower only, who is then away until the
+        other has taken over."""
+        holder = node.group.arbiter.holder
+        followers = [other for other in node.group.replicas if other.process is not holder]
+        if holder is None or len(followers) < 2:
+            return
+        keeper, heir = sorted(followers, key=lambda _: self.rng.random())[:2]
+        for connection in list(holder.connections.values()):
+            if heir.process is connection.other(holder):
+                connection.lose((0.0, 0.0))
+        self.world.after(AIM_S, None, self.crash, holder.node)
+        self.world.after(0.1 + 0.2 * self.rng.random(), None, self.crash, keeper)
 
     def wipe(self, node: Node) -> None:
         """A crash, and the node returns with an empty disk."""
@@ -161,7 +232,7 @@ class Faults:
         )
 
     def _start_again(self, node: Node) -> None:
-        down_s = self.rng.choice((0.05, 0.3, 1.5)) * self.rng.random()
+        down_s = self.rng.choice(self.world.profile.down_s) * self.rng.random()
         self.world.after(0.1 + down_s, None, self._start, node)
 
     def _start(self, node: Node) -> None:
@@ -180,6 +251,9 @@ class Faults:
     def encore(self) -> None:
         """Everything is well, and then the primary dies amid the last writes, and others with it.
         Nothing is written afterwards that would paper over what they left behind."""
+        if self.rng.random() < self.world.profile.scattered:
+            self.scatter(self.world.groups[0].replicas[0])
+            return
         for group in self.world.groups:
             holder = group.arbiter.holder
             for node in group.replicas:
@@ -218,6 +292,8 @@ class Faults:
             assert node.disk is not None
             self.world.say(node.name, "its disk hangs")
             node.disk.hangs = True
+            if self.rng.random() < 0.5:
+                self.crash(node)
 
     def stop(self) -> None:
         self.over = True
@@ -235,5 +311,6 @@ class Faults:
                     continue
                 node.process.resume()
                 for connection in list(node.process.connections.values()):
-                    if max(connection.arrival) > world.now + 0.1:
+                    # What is lost without anybody's notice is a fault that goes on.
+                    if any(connection.cut) or max(connection.arrival) > world.now + 0.1:
                         connection.lose((0.05, 0.05))

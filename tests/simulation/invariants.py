@@ -170,7 +170,7 @@ class Truth:
 
     def check_row(self, key: str, value: Any, since: int, who: str) -> None:
         """I4: `value` was the committed one at some time since entry `since`."""
-        self._check(self._rows.get(key, []), tuple(value), since, f"{who} reads {key}")
+        self._check(self._rows.get(key, []), tuple(value or ()), since, f"{who} reads {key}")
 
     def check_search(self, topic: str, shown: Any, since: int, who: str) -> None:
         self._check(self._searches[topic], shown, since, f"{who} searches {topic}")

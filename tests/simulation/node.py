@@ -7,6 +7,7 @@ quiet, reads the membership, and leads with a `Primary` until its process ends.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Any, NamedTuple
 
 from bazar.errors import Unavailable
@@ -30,7 +31,7 @@ from bazar.replication.messages import (
     NotPrimary,
     Snapshot,
 )
-from bazar.replication.primary import Primary
+from bazar.replication.primary import Phase, Primary
 from bazar.replication.subscriber import ReplicaSubscriber
 from tests.simulation.disk import Image, State
 from tests.simulation.shop import Answer, Op, execute, row, sales_after, search, stocked
@@ -97,6 +98,7 @@ class Replica(SubscribingProcess):
         self.following_sales = False
         self._excused_at = 0.0
         self._lock_at = 0.0
+        self._last_lease = inf
         world.after(0.01 + 0.1 * world.random(), self, self.tick)
         self.find_primary()
 
@@ -108,6 +110,7 @@ class Replica(SubscribingProcess):
         now = self.now()
         if self.primary is not None:
             self.perform(self.primary.tick(now))
+            self._check_hand_over(self.primary)
             if self.alive and self.truth.sales is not None:
                 self._follow_sales()
         elif not self.locked:
@@ -121,6 +124,14 @@ class Replica(SubscribingProcess):
                 self.queue.remove(waiting)
                 waiting.reply(REFUSED, "queued for too long")
         self.pump()
+
+    def _check_hand_over(self, primary: Primary) -> None:
+        """T5: once the last batch is done, leases only end."""
+        if primary.retiring and primary.phase is Phase.IDLE:
+            last = max(primary.leases.values(), default=0.0)
+            if last > self._last_lease:
+                raise Violation(f"T5: {self.name} hands over, and grants")
+            self._last_lease = last
 
     # --- leading ---------------------------------------------------------------------------------
 
@@ -253,9 +264,18 @@ class Replica(SubscribingProcess):
 
     def perform(self, effects: list[Effect]) -> None:
         if self.disk.lost_seq and self.primary is not None and self.now() >= self._excused_at:
-            raise Excused(f"{self.name} leads with a damaged disk, and nobody else came back")
+            self._excuse(self.primary)
         if effects:
             super().perform(effects)
+
+    def _excuse(self, primary: Primary) -> None:
+        """T2's wait for somebody whose disk is whole was in vain - if it was (J5)."""
+        if self.me not in primary.membership.members:
+            return  # it leaves already
+        for feed in primary.feeds.values():
+            if feed.page is not None and feed.hello.committed.seq > self.disk.image.last_seq:
+                raise Violation(f"J5: {self.name} leads on, though {feed.hello.node} has more")
+        raise Excused(f"{self.name} leads with a damaged disk, and nobody else came back")
 
     # --- the writer ------------------------------------------------------------------------------
 
@@ -441,7 +461,8 @@ class Replica(SubscribingProcess):
             self.parked.append((seq, self.now() + READ_TIMEOUT_S, reply, question))
         else:
             # The rows are read a moment later, by another connection to the file.
-            self.world.after(0.002 * self.world.random(), self, self._answer_read, question, reply)
+            delay_s = self.world.profile.read_delay()
+            self.world.after(delay_s, self, self._answer_read, question, reply)
 
     def takes_part(self) -> bool:
         return self.primary is not None or self.subscriber.lease_valid(self.now())

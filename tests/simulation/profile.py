@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bazar.replication.timing import Timing
+from tests.simulation.focus import FOCUSES
 
 if TYPE_CHECKING:
     from tests.simulation.world import Node
@@ -29,10 +30,13 @@ FAULTS = {
 }
 
 
+FOCUSED = 0.3  # of the seeds
+
+
 class Profile:
     """The constants of one seed, and its delays."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, focus: str = "") -> None:
         self.rng = rng
         self.random = rng.random
         self.calm = False
@@ -59,23 +63,32 @@ class Profile:
         self.network_s = rng.choice((0.004, 0.02, 0.05))
         self.disk_s = rng.choice((0.004, 0.02, 0.08))
         self.think_s = rng.choice((0.02, 0.05, 0.15, 0.6))
-        self.leases_differ = rng.random() < 0.35
+        self.leases_s: tuple[float, ...] = (0.5, 1.0, 1.6) if rng.random() < 0.35 else (1.0,)
         self.tick_s = rng.choice((0.03, 0.1, 0.1))
         self.linger_s = rng.choice((0.02, 0.3))
+        self.down_s: tuple[float, ...] = (0.05, 0.3, 1.5)
+        self.read_s = rng.choice((0.002, 0.002, 0.1))
+        self.most_tries = 6
+        self.lost_transactions: tuple[int, ...] = (1, 2, 3)
+        self.scattered = 0.1
+        self.aims: dict[str, tuple[str, float]] = {}
         self.fetch_timeout_s = rng.choice((0.4, 1.5))
-        self.busy = rng.random() < 0.08
+        self.busy = rng.random() < 0.1
         self.encore = rng.random() < 0.5
         self.lags = rng.random() < 0.3
         self.shelf_entries = rng.choice((1, 3, 10))
         self.ttl_s = rng.choice((0.2, 5.0))
 
+        self.focus = focus or (rng.choice(tuple(FOCUSES)) if rng.random() < FOCUSED else "")
+        self.busy = self.busy and not self.focus
+        for name, values in FOCUSES.get(self.focus, {}).items():
+            setattr(self, name, rng.choice(values))
         if self.busy:
             # Nobody catches up with a log that is compacted faster than a snapshot travels.
             self.log_entries, self.chunk_rows, self.batch_size = 1000, 50, 8
 
     def timing_of(self, name: str) -> Timing:
-        lease_s = self.rng.choice((0.5, 1.0, 1.6)) if self.leases_differ else 1.0
-        return Timing(lease_s=lease_s, ack_timeout_s=0.3)
+        return Timing(lease_s=self.rng.choice(self.leases_s), ack_timeout_s=0.3)
 
     def clock_rate(self) -> float:
         # Two clocks differ by less than 1 % (L1).
@@ -100,6 +113,10 @@ class Profile:
         if slow and not self.calm:
             delay_s += self.random() * 0.8
         return delay_s
+
+    def read_delay(self) -> float:
+        """From the leave to read until the rows are read."""
+        return (0.002 if self.calm else self.read_s) * self.random()
 
     def lag(self) -> float:
         """Between an answer's arrival and the step that stores it."""

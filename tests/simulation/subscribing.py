@@ -84,6 +84,7 @@ class SubscribingProcess(Process):
         self.perform(self.subscriber.tick(now))
 
     def perform(self, effects: list[Effect]) -> None:
+        aims = self.world.profile.aims
         for effect in effects:
             if not self.alive:
                 return
@@ -102,6 +103,8 @@ class SubscribingProcess(Process):
                             self._again()
                 case _:
                     self.carry_out(effect)
+            if aims:
+                self.world.aim(self.node, effect)
 
     def carry_out(self, effect: Effect) -> None:
         raise NotImplementedError

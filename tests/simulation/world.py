@@ -12,6 +12,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+from bazar.replication.effects import Effect
 from bazar.replication.messages import Message, decode, encode
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class World:
         self.takeovers = 0
         self.faults_over = False
         self.start: Callable[[Node], None]
-        self.on_write: Callable[[str], None] = lambda key: None
+        self.aim: Callable[[Node, Effect], None] = lambda node, effect: None
         self._heap: list[tuple[float, int, Process | None, Callable[..., None], Any]] = []
         self._number = 0
         self._connections = 0
@@ -98,6 +99,13 @@ class World:
     ) -> None:
         self._number = number = self._number + 1
         heappush(self._heap, (self.now + delay_s, number, process, function, args))
+
+    def at(
+        self, time_s: float, process: Process | None, function: Callable[..., None], *args: Any
+    ) -> None:
+        """Exactly then: what is due at the same time happens in the order of these calls."""
+        self._number = number = self._number + 1
+        heappush(self._heap, (time_s, number, process, function, args))
 
     def run(self, until: float) -> None:
         """Let everything happen that happens before `until`."""
@@ -202,7 +210,7 @@ class Connection:
             world.tell(self, sender.name, self.ends[to].name, message, arrival)
         if self.wire:
             message = decode(encode(message))
-        world.after(arrival - world.now, self.ends[to], self._arrive, to, message)
+        world.at(arrival, self.ends[to], self._arrive, to, message)
 
     def _arrive(self, to: int, message: Message) -> None:
         if not self.cut[to] and not self.closed[to]:
@@ -231,11 +239,11 @@ class Connection:
     def _notice(self, end: int, late_s: float | None) -> None:
         world = self.world
         if late_s is None:
-            delay_s = max(self.arrival[end] - world.now, world.profile.delay())
+            noticed_at = max(self.arrival[end], world.now + world.profile.delay())
         else:
             self.cut[end] = True
-            delay_s = late_s
-        world.after(delay_s, self.ends[end], self._noticed, end)
+            noticed_at = world.now + late_s
+        world.at(noticed_at, self.ends[end], self._noticed, end)
 
     def _noticed(self, end: int) -> None:
         if not self.closed[end]:

@@ -1,0 +1,253 @@
+"""Mutations of what changes who takes part: taking over, handing over, joining."""
+
+from __future__ import annotations
+
+from bazar.replication.primary import Primary
+from bazar.replication.subscriber import ReplicaSubscriber
+from tests.simulation.mutations.mutation import mutation
+from tests.simulation.node import Replica
+
+TAKING_OVER = (
+    mutation(
+        "no wait for the leases of the old epoch",
+        "T2",
+        (Primary, "take_over", "timing.surely_over_s(membership.lease_s)", "0.0"),
+    ),
+    mutation(
+        "the wait is of the successor's own lease_s",
+        "T2",
+        (
+            Primary,
+            "take_over",
+            "timing.surely_over_s(membership.lease_s)",
+            "timing.surely_over_s(timing.lease_s)",
+        ),
+        focus="succession",
+    ),
+    mutation(
+        "the longest lease granted is forgotten",
+        "T2",
+        (
+            Primary,
+            "take_over",
+            "longest_s = max(0.0 if membership.clean else membership.lease_s, timing.lease_s)",
+            "longest_s = timing.lease_s",
+        ),
+        (Primary, "_record", "if now < self.not_before:", "if False:"),
+        focus="succession",
+    ),
+    mutation(
+        "pending entries are dropped",
+        "T3",
+        (
+            Primary,
+            "take_over",
+            "primary = cls(me, begun, committed, pending,",
+            "from bazar.replication.effects import Persist\n"
+            "    primary = cls(me, begun, committed, (),",
+        ),
+        (
+            Primary,
+            "take_over",
+            "return primary, [Record(begun)]",
+            "return primary, [Record(begun), *([Persist(committed, ())] if pending else [])]",
+        ),
+    ),
+    mutation(
+        "pending entries are restamped",
+        "T3",
+        (
+            Primary,
+            "take_over",
+            "primary = cls(",
+            "from bazar.replication.effects import Persist\n"
+            "    fresh: list[Entry] = []\n"
+            "    for old in pending:\n"
+            "        change = Change(old.keys, old.effects)\n"
+            "        fresh.append(chain(tail_mark(committed, fresh), begun.epoch, change))\n"
+            "    old_pending, pending = pending, tuple(fresh)\n"
+            "    primary = cls(",
+        ),
+        (
+            Primary,
+            "take_over",
+            "return primary, [Record(begun)]",
+            "return primary, [Record(begun), *([Persist(committed, pending)] if pending else [])]",
+        ),
+    ),
+    mutation(
+        "pending entries are committed alone",
+        "T3",
+        (
+            Primary,
+            "_try_commit",
+            "joined = [feed",
+            "if self._taking_over:\n        return self._commit()\n    joined = [feed",
+        ),
+        focus="tails",
+    ),
+    mutation(
+        "new operations run before pending entries are committed",
+        "T3",
+        (Primary, "__init__", "Phase.PREPARED if pending else Phase.IDLE", "Phase.IDLE"),
+    ),
+    mutation(
+        "a member's longer tail is not adopted",
+        "T3",
+        (Primary, "_welcome_message", "self._taking_over and now < self.not_before", "False"),
+        focus="power",
+    ),
+    mutation(
+        "anybody may take over (driver)",
+        "T1",
+        (Replica, "_try_lock", "self.me not in membership.members", "False"),
+    ),
+    mutation(
+        "a member is known by its name alone (driver)",
+        "T1",
+        (
+            Replica,
+            "_try_lock",
+            "self.me not in membership.members",
+            "self.name not in {member.node for member in membership.members}",
+        ),
+        focus="power",
+    ),
+    mutation(
+        "the hand-over does not wait for the leases",
+        "T5",
+        (
+            Primary,
+            "_try_retire",
+            "now < self.not_before or any(until > now for until in self.leases.values())",
+            "now < self.not_before",
+        ),
+        focus="leaving",
+    ),
+    mutation(
+        "the hand-over does not wait for its own T2",
+        "T5",
+        (Primary, "_try_retire", "now < self.not_before or ", ""),
+        focus="succession",
+    ),
+    mutation(
+        "a clean end is never cleared",
+        "T5",
+        (
+            Primary,
+            "take_over",
+            "membership.members, longest_s)",
+            "membership.members, longest_s, membership.clean)",
+        ),
+        (
+            Primary,
+            "_record",
+            "Membership(self.epoch, members, lease_s, clean)",
+            "Membership(self.epoch, members, lease_s, clean or self.membership.clean)",
+        ),
+        focus="succession",
+    ),
+    mutation(
+        "a restarted node trusts its disk after a clean end",
+        "T5",
+        (Primary, "take_over", "membership.clean and not restarted", "membership.clean"),
+        focus="power",
+    ),
+    mutation(
+        "a retiring primary grants",
+        "T5",
+        (Primary, "_grant", " or self.retiring", ""),
+        focus="leaving",
+    ),
+)
+
+JOINING = (
+    mutation(
+        "a hello before the disk is quiet",
+        "J1",
+        (ReplicaSubscriber, "connected", "return [] if self._writing else", "return"),
+        focus="replacing",
+    ),
+    mutation(
+        "a new member counts before it is in the set",
+        "J4",
+        (Primary, "_advance", "if feed.member in self.membership.members:", "if True:"),
+        (
+            Primary,
+            "_try_commit",
+            "members != self.membership.members",
+            "members < self.membership.members",
+        ),
+    ),
+    mutation(
+        "a new member counts before it is durable up to the tail",
+        "J4",
+        (Primary, "_advance", "if feed.welcomed and feed.acked == self.tail:", "if feed.welcomed:"),
+    ),
+    mutation(
+        "who is passed over stays",
+        "L3",
+        (
+            Primary,
+            "_try_commit",
+            'effects += self._close(feed, "did not acknowledge in time")',
+            "pass",
+        ),
+        focus="hanging",
+    ),
+    mutation(
+        "the boundary is held for nobody",
+        "J4",
+        (Primary, "begin", "if feed.near and not feed.joined]", "if False]"),
+        focus="crowding",
+    ),
+    mutation(
+        "the boundary is held for ever",
+        "J4",
+        (Primary, "tick", "now >= feed.hold_until", "False"),
+        focus="hanging",
+    ),
+    mutation(
+        "a primary that lost commits stays",
+        "J5",
+        (
+            Primary,
+            "_welcome",
+            "elif is_member and (page.base is not None or theirs.seq > self.tail.seq):",
+            "elif False:",
+        ),
+        focus="power",
+    ),
+    mutation(
+        "a log that was compacted is sent all the same",
+        "J3",
+        (Primary, "_welcome", "if page.base == theirs:", "if page.base in (theirs, None):"),
+    ),
+    mutation(
+        "a snapshot takes a member's pending entries",
+        "J3",
+        (
+            Primary,
+            "_welcome",
+            "elif is_member and (self.pending or now < self.not_before):",
+            "elif False:",
+        ),
+        focus="rejoining",
+    ),
+    mutation(
+        "a snapshot counts from its first chunk",
+        "J3",
+        (ReplicaSubscriber, "stored", "if chunk.final:", "if chunk.first:"),
+    ),
+    mutation(
+        "a snapshot's first chunk forgets what is held",
+        "J3",
+        (
+            ReplicaSubscriber,
+            "_installing",
+            "return self._write",
+            "self.pending.clear()\n    self._durable = self.committed\n    return self._write",
+        ),
+        focus="rejoining",
+    ),
+)

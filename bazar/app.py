@@ -61,16 +61,16 @@ class Activity:
 
     def __init__(self) -> None:
         self.draining = False
-        self._requests: set[RequestHandler] = set()
+        self._requests: set[object] = set()
         self._leaving = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def enter(self, request: RequestHandler) -> None:
+    def enter(self, request: object) -> None:
         self._requests.add(request)
         self._idle.clear()
 
-    def leave(self, request: RequestHandler) -> None:
+    def leave(self, request: object) -> None:
         self._requests.discard(request)
         if not self._requests:
             self._idle.set()
@@ -160,7 +160,6 @@ def application(service: Service, fallback: type[RequestHandler]) -> Application
         default_handler_class=fallback,
         default_handler_args={"service": service, "access": PUBLIC},
         log_function=lambda handler: None,  # handlers write their own line
-        websocket_max_message_size=MAX_INTERNAL_BODY_BYTES,
     )
 
 

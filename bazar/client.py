@@ -1,13 +1,15 @@
 """Calls between nodes: reused connections, a deadline, the token, and batching.
 
 A call carries a list of items and answers a list, item by item, so that many travel as one. An
-error answers with the very exception that was raised at the other end.
+error answers with the very exception that was raised at the other end. Nodes call each other over
+one connection of frames each; single requests, as the commands make them, are plain HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,9 @@ from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
 from bazar.errors import BazarError, Unavailable, Unknown, from_answer
+from bazar.frames import Connection, dial
 
+CALLS_PATH = "/calls"
 MAX_BATCH_ITEMS = 128
 MAX_WAITING_ITEMS = 4096
 MAX_CONNECTIONS = 32
@@ -102,6 +106,75 @@ class Batcher:
                     one.done.set_result(result)
 
 
+class Peer:
+    """The calls to one node, over one connection: it is made when it is needed."""
+
+    def __init__(self, node: NodeConfig, token: str) -> None:
+        self._node = node
+        self._token = token
+        self._dialing = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._numbers = itertools.count(1)
+
+    async def call(self, path: str, items: list[Any], timeout_s: float) -> dict[str, Any]:
+        """What the other end answers. Raises what it refuses with, Unavailable if nothing was
+        sent, and Unknown."""
+        node = self._node.name
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            async with asyncio.timeout_at(deadline), self._dialing:
+                connection = self._connection
+                if connection is None or connection.closed:
+                    connection = await dial(self._node, CALLS_PATH, self._token, timeout_s)
+                    connection.on_frame, connection.on_lost = self._answered, self._lost
+                    self._connection = connection
+                    connection.resume()
+        except OSError as error:
+            raise Unavailable(f"{node}: {str(error) or 'no connection in time'}") from error
+        if connection.closed:
+            raise Unavailable(f"{node}: the connection broke")
+        number = next(self._numbers)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        heard = connection.received
+        connection.send(orjson.dumps({"id": number, "path": path, "items": items}))
+        try:
+            async with asyncio.timeout_at(deadline):
+                plain: dict[str, Any] = await answer
+        except TimeoutError:
+            if connection.received == heard:
+                # It may be dead without a word, as a machine without power is.
+                self.close()
+            raise Unknown(f"{node}: no answer in {timeout_s:.1f} s") from None
+        finally:
+            self._answers.pop(number, None)
+        if "error" in plain:
+            raise _error(plain["error"])
+        return plain
+
+    def _answered(self, frame: bytes) -> None:
+        try:
+            plain = orjson.loads(frame)
+            answer = self._answers.get(plain["id"])
+        except (ValueError, KeyError, TypeError):
+            self.close()
+            return
+        if answer is not None and not answer.done():
+            answer.set_result(plain)
+
+    def _lost(self) -> None:
+        answers, self._answers = self._answers, {}
+        for answer in answers.values():
+            if not answer.done():
+                answer.set_exception(Unknown(f"{self._node.name}: the connection broke"))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._lost()
+
+
 class _Body:
     """A request's body, and whether any of it has left."""
 
@@ -133,6 +206,8 @@ class Client:
             "Expect": "",
         }
         self.primaries: dict[str, str | None] = {}  # of each role, as a node of it said last
+        self._token = token
+        self._peers: dict[str, Peer] = {}
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._under_way = 0
         self._closed = False
@@ -140,11 +215,16 @@ class Client:
     async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
         """One item's result from `path` at `node`; what goes the same way travels together.
         Raises the item's error, Unavailable or Unknown."""
+        if self._closed:
+            raise Unavailable(f"{node.name} is not asked: this node stops")
         batcher = self._batchers.get((node.name, path))
         if batcher is None:
+            if node.name not in self._peers:
+                self._peers[node.name] = Peer(node, self._token)
+            peer = self._peers[node.name]
 
             async def call(items: list[Any], timeout_s: float) -> list[Any]:
-                answer = await self.call(node, path, {"items": items}, timeout_s)
+                answer = await peer.call(path, items, timeout_s)
                 try:
                     results = [_result(one) for one in answer["results"]]
                     self.primaries[node.role] = answer["primary"]
@@ -208,12 +288,15 @@ class Client:
         # Tornado's curl client can't be closed under a transfer: its timer fires into what is
         # gone. One that was left behind ends with the process.
         self._closed = True
+        for peer in self._peers.values():
+            peer.close()
         if not self._under_way:
             self._http.close()
 
 
 def _result(plain: Any) -> Any:
-    if isinstance(plain, dict) and "error" in plain:
-        error = plain["error"]
-        return from_answer(error["status"], error["code"], error["message"])
-    return plain["answer"]
+    return _error(plain["error"]) if "error" in plain else plain["answer"]
+
+
+def _error(plain: Any) -> BazarError:
+    return from_answer(plain["status"], plain["code"], plain["message"])

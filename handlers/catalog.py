@@ -6,15 +6,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from bazar.app import INTERNAL, PUBLIC, Route
+from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.client import Batcher
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
 from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.base import Handler
-from handlers.replicated import ReplicatedService
+from handlers.calls import Call
+from handlers.replicated import SALES_PATH, ReplicatedService
 from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
 
 MAX_IMPORT_BOOKS = 1000
@@ -31,6 +30,11 @@ class CatalogService(ReplicatedService):
     model = Catalog()
     reader: CatalogReader
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        # An idle order service asks for sales all the time.
+        self.calls[SALES_PATH] = Call(self.sales, logging.DEBUG)
+
     def routes(self) -> Sequence[Route]:
         return (
             Route("/info/([^/]+)", InfoHandler, PUBLIC),
@@ -38,7 +42,6 @@ class CatalogService(ReplicatedService):
             Route("/update/([^/]+)", UpdateHandler, INTERNAL),
             Route("/create", CreateHandler, INTERNAL),
             Route("/import", ImportHandler, INTERNAL),
-            Route("/sales", SalesHandler, INTERNAL),
             *super().routes(),
         )
 
@@ -64,6 +67,26 @@ class CatalogService(ReplicatedService):
                 await self.replica.reading(frozenset({TOPICS}))
                 return {"topics": await self.reader.topics()}
         raise BadRequest(f"no such read: {str(item)[:100]}")
+
+    async def sales(self, item: dict[str, Any]) -> Answer:
+        """Committed sales behind `after`; with `wait_ms` it waits that long for the first."""
+        match item:
+            case {"after": int(after), "wait_ms": int(wait_ms)} if wait_ms <= MAX_WAIT_MS:
+                pass
+            case _:
+                raise BadRequest(f"after, wait_ms: are not in {str(item)[:100]}")
+        clock = self.context.clock
+        deadline = clock() + wait_ms / 1000
+        while True:
+            # A prefix of the committed sales is all that a projection needs, so no lease is.
+            seen = self.replica.core.committed.seq
+            sales = await self.reader.sales(after, MAX_SALES)
+            if sales:
+                break
+            more = self.replica.applied(seen + 1, deadline - clock())
+            if not await self.context.activity.unless_leaving(more):
+                break
+        return {"sales": sales}
 
 
 class CatalogHandler(Handler):
@@ -151,24 +174,3 @@ class ImportHandler(CatalogHandler):
             made = iter((await self.service.write(operation))["books"])
             results = [result or next(made) for result in results]
         self.answer({"results": results})
-
-
-class SalesHandler(CatalogHandler):
-    """Committed sales behind `after`; with `wait_ms` it waits that long for the first."""
-
-    log_level = logging.DEBUG  # an idle order service asks all the time
-
-    async def get(self) -> None:
-        service, clock = self.service, self.service.context.clock
-        after = self.query_number("after", 0, 0, 10**17)
-        deadline = clock() + self.query_number("wait_ms", 0, 0, MAX_WAIT_MS) / 1000
-        while True:
-            # A prefix of the committed sales is all that a projection needs, so no lease is.
-            seen = service.replica.core.committed.seq
-            sales = await service.reader.sales(after, MAX_SALES)
-            if sales:
-                break
-            more = service.replica.applied(seen + 1, deadline - clock())
-            if not await service.context.activity.unless_leaving(more):
-                break
-        self.finish(orjson.dumps({"sales": sales}))

@@ -1,11 +1,10 @@
-"""The primary's end of a feed: a WebSocket that any node of the cluster may open (J1)."""
+"""Connections that other nodes of the cluster open here, and the feed among them (J1)."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from tornado.websocket import WebSocketHandler
-
+from bazar import frames
 from bazar.app import Service
 from bazar.errors import BadRequest
 from bazar.replication.node import Replica
@@ -18,30 +17,33 @@ class Replicated(Service, Protocol):
     replica: Replica
 
 
-class FeedHandler(WebSocketHandler, Handler):
+class UpgradeHandler(Handler):
+    """Turns a request into a connection of frames."""
+
+    def open_connection(self) -> frames.Connection:
+        """This end of it. Raises what the request is refused with."""
+        raise NotImplementedError
+
+    async def get(self) -> None:
+        if self.request.headers.get("Upgrade", "").lower() != frames.UPGRADE:
+            raise BadRequest(f"Upgrade: must be {frames.UPGRADE}")
+        connection = self.open_connection()
+        stream = self.detach()
+        sock = stream.socket.dup()
+        stream.close()
+        self.service.context.activity.leave(self)  # the connection stays, and is no request
+        await frames.accept(connection, sock)
+
+
+class FeedHandler(UpgradeHandler):
     """Hands messages to the replica as they arrive."""
 
     service: Replicated
-    feed: int | None = None
 
-    async def get(self, *args: str, **kwargs: str) -> None:
-        if self.request.headers.get("Upgrade", "").lower() != "websocket":
-            raise BadRequest("Upgrade: a feed is a WebSocket")
-        await WebSocketHandler.get(self, *args, **kwargs)
-
-    def open(self, *args: str, **kwargs: str) -> None:
-        # Without it Nagle and delayed acknowledgements cost 40 ms a message.
-        self.set_nodelay(True)
-        self.feed = self.service.replica.open_feed(self)
-        self.service.context.activity.leave(self)  # a feed stays, and is no request
-
-    def on_message(self, message: str | bytes) -> None:
-        if self.feed is not None:
-            self.service.replica.feed_message(self.feed, message)
-
-    def on_close(self) -> None:
-        if self.feed is not None:
-            self.service.replica.feed_closed(self.feed)
-
-    def on_finish(self) -> None:
-        self.service.context.activity.leave(self)
+    def open_connection(self) -> frames.Connection:
+        replica = self.service.replica
+        connection = frames.Connection()
+        feed = replica.open_feed(connection)
+        connection.on_frame = lambda frame: replica.feed_message(feed, frame)
+        connection.on_lost = lambda: replica.feed_closed(feed)
+        return connection

@@ -15,7 +15,8 @@ from bazar.replication.store import Answer
 from bazar.tasks import Tasks
 from handlers import inputs
 from handlers.base import Handler
-from handlers.replicated import WRITE_PATH, BatchHandler, ReplicatedService
+from handlers.calls import Call
+from handlers.replicated import SALES_PATH, WRITE_PATH, ReplicatedService
 from storage.orders import OrderReader, Orders, order_cost, order_key
 
 log = logging.getLogger(__name__)
@@ -40,13 +41,13 @@ class OrderService(ReplicatedService):
         self._cursor = 0  # every sale up to here has its order, as far as this node has seen
         self._cursor_moved = asyncio.Event()
         self._tasks = Tasks(context.on_fatal)
+        self.calls[PURCHASES_PATH] = Call(self.purchase_item)
 
     def routes(self) -> Sequence[Route]:
         return (
             Route("/purchase2?/([^/]+)", PurchaseHandler, PUBLIC),
             Route("/orders/([^/]+)", OrderHandler, PUBLIC),
             Route("/orders", OrdersHandler, INTERNAL),
-            Route(PURCHASES_PATH, BatchHandler, INTERNAL, {"method": self.purchase_item}),
             *super().routes(),
         )
 
@@ -142,9 +143,9 @@ class OrderService(ReplicatedService):
 
     async def _sales_behind(self, cursor: int) -> list[dict[str, Any]]:
         timeout_s = SALES_WAIT_MS / 1000 + self.settings.read_attempt_s
-        path = f"/sales?after={cursor}&wait_ms={SALES_WAIT_MS}"
+        item = {"after": cursor, "wait_ms": SALES_WAIT_MS}
         answer = await self.catalogs.call(
-            lambda node: self.client.call(node, path, None, timeout_s),
+            lambda node: self.client.submit(node, SALES_PATH, item, timeout_s),
             self.settings.read_deadline_s,
             self._catalog_primary,
         )

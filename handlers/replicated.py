@@ -8,12 +8,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
-from bazar.client import Client, error_body
+from bazar.client import CALLS_PATH, Client
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest, BazarError, ConfigError, Fatal, Unknown
+from bazar.errors import ConfigError, Fatal
+from bazar.frames import Connection
 from bazar.replication.arbiter import FileArbiter, hold_alone
 from bazar.replication.feed import FEED_PATH
 from bazar.replication.messages import Member
@@ -21,8 +20,8 @@ from bazar.replication.node import Replica
 from bazar.replication.store import Answer, Operation
 from bazar.tasks import Tasks
 from handlers import status
-from handlers.base import Handler
-from handlers.feed import FeedHandler, Replicated
+from handlers.calls import BatchHandler, Call, CallsHandler
+from handlers.feed import FeedHandler
 from storage.compare import damage
 from storage.damage import Damaged, set_aside
 from storage.log import Model, ReplicatedStore
@@ -33,6 +32,7 @@ CHECK_S = 5.0  # a start waits so long for the check of its file; a large one is
 
 READ_PATH = "/read"
 WRITE_PATH = "/write"
+SALES_PATH = "/sales"
 FORWARDED_PATH = "/write/forwarded"
 
 
@@ -51,14 +51,22 @@ class ReplicatedService:
         self._path = context.config.data_dir / f"{context.node.name}.db"
         self._arbiter = FileArbiter(context.config.data_dir, context.node.role)
         self._joining = Tasks(context.on_fatal)
+        self.callers: set[Connection] = set()
+        self.calls: dict[str, Call] = {
+            READ_PATH: Call(self.read),
+            WRITE_PATH: Call(self.write),
+            FORWARDED_PATH: Call(self.write_forwarded),
+        }
 
     def routes(self) -> Sequence[Route]:
         return (
             *status.ROUTES,
             Route(FEED_PATH, FeedHandler, INTERNAL),
-            Route(READ_PATH, BatchHandler, INTERNAL, {"method": self.read}),
-            Route(WRITE_PATH, BatchHandler, INTERNAL, {"method": self.write}),
-            Route(FORWARDED_PATH, BatchHandler, INTERNAL, {"method": self.write_forwarded}),
+            Route(CALLS_PATH, CallsHandler, INTERNAL),
+            *(
+                Route(path, BatchHandler, INTERNAL, {"call": one})
+                for path, one in self.calls.items()
+            ),
         )
 
     async def start(self) -> None:
@@ -130,6 +138,8 @@ class ReplicatedService:
             )
 
     async def stop(self) -> None:
+        for connection in self.callers:
+            connection.close()
         await self._joining.close()
         await self.replica.stop()
         await self.store.close()
@@ -162,36 +172,3 @@ class ReplicatedService:
         timeout_s = self.context.config.pool.write_attempt_s
         answer: Answer = await self.client.submit(leader, FORWARDED_PATH, operation, timeout_s)
         return answer
-
-
-class BatchHandler(Handler):
-    """Takes a list of items and answers each by itself: `{"answer": …}` or `{"error": …}`; and says
-    who is primary, for those who would rather ask it."""
-
-    service: Replicated
-    max_body_bytes = MAX_INTERNAL_BODY_BYTES
-
-    def initialize(self, service: Any, access: str, method: Any = None) -> None:
-        super().initialize(service, access)
-        self.method = method
-
-    async def post(self) -> None:
-        try:
-            items = orjson.loads(self.request.body)["items"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadRequest(f'body: must be {{"items": […]}}: {error}') from None
-        if not isinstance(items, list):
-            raise BadRequest("items: must be a list")
-        self.note(f"{len(items)} items")
-        results = await asyncio.gather(*(self._one(item) for item in items))
-        leader = self.service.replica.leader
-        self.finish(orjson.dumps({"results": results, "primary": leader.name if leader else None}))
-
-    async def _one(self, item: Any) -> dict[str, Any]:
-        try:
-            return {"answer": await self.method(item)}
-        except BazarError as error:
-            return {"error": error_body(error)}
-        except Exception as error:  # the others of the batch have their own answers
-            log.exception("an item of a batch failed")
-            return {"error": error_body(Unknown(f"unexpected: {error}"))}

@@ -1,17 +1,15 @@
-"""The subscriber's end of a feed: a WebSocket to whoever is primary, and its lease's heartbeat."""
+"""The subscriber's end of a feed: a connection to whoever is primary, and its lease's heartbeat."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
-
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from bazar.config import NodeConfig
 from bazar.errors import ProtocolError
+from bazar.frames import Connection, dial
 from bazar.replication.effects import Close, Effect, Send
 from bazar.replication.messages import Message, decode, encode
 from bazar.replication.subscriber import Subscriber
@@ -19,22 +17,10 @@ from bazar.replication.subscriber import Subscriber
 log = logging.getLogger(__name__)
 
 FEED_PATH = "/feed"
-MAX_MESSAGE_BYTES = 64 << 20
 CONNECT_TIMEOUT_S = 1.0
 RETRY_S = 0.05
 SILENT_LEASES = 3  # a primary that says nothing for so many leases is left
 TICKS_PER_LEASE = 30
-
-
-def send_on(connection: Any, text: bytes) -> Awaitable[None] | None:
-    """Write to either end of a WebSocket; a closed one swallows it, as the network might."""
-    try:
-        written: asyncio.Future[None] = connection.write_message(text)
-    except WebSocketClosedError:
-        return None
-    task = asyncio.ensure_future(written)
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return task
 
 
 async def ticking(tick: Callable[[], None], lease_s: float) -> None:
@@ -54,7 +40,7 @@ class FeedClient:
         token: str,
         clock: Callable[[], float],
         carry_out: Callable[[Effect], None],
-        settled: Callable[[], Awaitable[None]] | None = None,
+        settling: Callable[[], Awaitable[None] | None] = lambda: None,
     ) -> None:
         self.subscriber = subscriber
         self.leader: NodeConfig | None = None  # who has welcomed us
@@ -62,8 +48,11 @@ class FeedClient:
         self._token = token
         self._clock = clock
         self._carry_out = carry_out
-        self._settled = settled  # awaited before the next message is read: bounds what is queued
-        self._connection: WebSocketClientConnection | None = None
+        self._settling = settling  # what the next message has to wait for: bounds what is queued
+        self._connection: Connection | None = None
+        self._over = asyncio.Event()  # this connection's end
+        self._heard_at = 0.0
+        self._waits: set[asyncio.Task[None]] = set()
         self._feeds = 0
 
     async def run(self) -> None:
@@ -88,58 +77,70 @@ class FeedClient:
 
     async def _follow(self, node: NodeConfig) -> None:
         """One feed, from its connection to its end."""
-        request = HTTPRequest(
-            node.url.replace("http", "ws", 1) + FEED_PATH,
-            headers={"Authorization": f"Bearer {self._token}"},
-            connect_timeout=CONNECT_TIMEOUT_S,
-            request_timeout=CONNECT_TIMEOUT_S,
-        )
         try:
-            self._connection = await websocket_connect(request, max_message_size=MAX_MESSAGE_BYTES)
-        except Exception as error:  # refused, reset, no such host, 401, …: try the next
+            connection = await dial(node, FEED_PATH, self._token, CONNECT_TIMEOUT_S)
+        except OSError as error:  # refused, reset, no such host, 401, …: try the next
             log.debug("no feed from %s: %s", node.name, error)
             return
-        # Without it Nagle and delayed acknowledgements cost 40 ms a message.
-        self._connection.protocol.set_nodelay(True)  # type: ignore[union-attr]
+        self._connection, self._over = connection, asyncio.Event()
         self._feeds += 1
         feed = self._feeds
+        lease_s = self.subscriber.timing.lease_s
+        connection.on_frame = lambda frame: self._heard(feed, node, connection, frame)
+        connection.on_lost = self._over.set
+        self._heard_at = self._clock()
         self.perform(self.subscriber.connected(feed, self._clock()))
-        silence_s = SILENT_LEASES * self.subscriber.timing.lease_s
+        connection.resume()
         try:
-            while self._connection is not None and self.subscriber.feed == feed:
+            while not connection.closed and self.subscriber.feed == feed:
                 # Not `wait_for`: until Python 3.12 it may swallow a cancellation, and a follower
                 # that has got the lock must end its feed before it leads.
-                async with asyncio.timeout(silence_s):
-                    text = await self._connection.read_message()
-                if text is None:
-                    break
-                message = decode(text)
-                self.perform(self.subscriber.receive(feed, message, self._clock()))
-                if self.subscriber.welcomed and self.leader is None:
-                    self.leader = node
-                    log.info(
-                        "%s follows %s in epoch %d",
-                        self.subscriber.node,
-                        node.name,
-                        self.subscriber.epoch,
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(lease_s):
+                        await self._over.wait()
+                silent_s = self._clock() - self._heard_at
+                if silent_s > SILENT_LEASES * lease_s:
+                    log.warning(
+                        "%s leaves %s, silent for %.1f s",
+                        *(self.subscriber.node, node.name, silent_s),
                     )
-                if self._settled is not None:
-                    await self._settled()
-        except ProtocolError as error:
-            log.error("%s leaves %s: %s", self.subscriber.node, node.name, error)
-        except TimeoutError:
-            log.warning(
-                "%s leaves %s, silent for %.1f s", self.subscriber.node, node.name, silence_s
-            )
+                    break
         finally:
             self.subscriber.disconnected(feed)
             self._disconnect()
+
+    def _heard(self, feed: int, node: NodeConfig, connection: Connection, frame: bytes) -> None:
+        self._heard_at = self._clock()
+        try:
+            message = decode(frame)
+            self.perform(self.subscriber.receive(feed, message, self._heard_at))
+        except ProtocolError as error:
+            log.error("%s leaves %s: %s", self.subscriber.node, node.name, error)
+            self._disconnect()
+            return
+        if self.subscriber.welcomed and self.leader is None and not connection.closed:
+            self.leader = node
+            log.info(
+                "%s follows %s in epoch %d",
+                *(self.subscriber.node, node.name, self.subscriber.epoch),
+            )
+        settled = self._settling()
+        if settled is not None:
+            connection.pause()
+            task = asyncio.ensure_future(settled)
+            self._waits.add(task)
+            task.add_done_callback(lambda done: self._settled(done, connection))
+
+    def _settled(self, done: asyncio.Future[None], connection: Connection) -> None:
+        self._waits.discard(done)
+        connection.resume()
 
     def _disconnect(self) -> None:
         self.leader = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._over.set()
 
     def tick(self) -> None:
         self.perform(self.subscriber.tick(self._clock()))
@@ -157,7 +158,7 @@ class FeedClient:
 
     def _send(self, feed: int, message: Message) -> None:
         if self._connection is not None and feed == self._feeds:
-            send_on(self._connection, encode(message))
+            self._connection.send(encode(message))
 
     def release(self) -> None:
         """Give the lease up before leaving, so that no write waits for it (L3)."""

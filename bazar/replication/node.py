@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import Fatal, ProtocolError, Unavailable
+from bazar.frames import Connection
 from bazar.replication.arbiter import Arbiter
 from bazar.replication.effects import (
     Apply,
@@ -27,7 +28,7 @@ from bazar.replication.effects import (
     SendSnapshot,
     Stop,
 )
-from bazar.replication.feed import FeedClient, send_on, ticking
+from bazar.replication.feed import FeedClient, ticking
 from bazar.replication.messages import (
     GENESIS,
     Hello,
@@ -60,13 +61,6 @@ async def within(limit_s: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise Fatal(f"the disk has not answered in {limit_s:.0f} s") from error
-
-
-class FeedConnection(Protocol):
-    """The primary's end of a feed."""
-
-    def write_message(self, message: bytes) -> Any: ...
-    def close(self, code: int | None = None, reason: str | None = None) -> None: ...
 
 
 class Replica:
@@ -105,9 +99,9 @@ class Replica:
         self._arbiter = arbiter
         self._forward = forward
         self._client = FeedClient(
-            self.subscriber, peers, token, clock, self._carry_out, self._disk_has_room
+            self.subscriber, peers, token, clock, self._carry_out, self._disk_settling
         )
-        self._feeds: dict[int, FeedConnection] = {}
+        self._feeds: dict[int, Connection] = {}
         self._next_feed = 0
         self._disk: asyncio.Queue[Effect] = asyncio.Queue()
         self._tasks = Tasks(on_fatal)
@@ -292,7 +286,7 @@ class Replica:
 
     # --- the primary's feeds ---------------------------------------------------------------------
 
-    def open_feed(self, connection: FeedConnection) -> int:
+    def open_feed(self, connection: Connection) -> int:
         """A subscriber has connected. Raises Unavailable beyond the bound."""
         if len(self._feeds) >= MAX_FEEDS:
             raise Unavailable(f"{self.me.name} has {MAX_FEEDS} feeds open already")
@@ -323,7 +317,7 @@ class Replica:
         connection = self._feeds.pop(feed, None)
         if connection is not None:
             log.debug("%s ends feed %d: %s", self.me.name, feed, reason)
-            connection.close(1000, reason[:100])
+            connection.close()
 
     # --- carrying effects out --------------------------------------------------------------------
 
@@ -337,7 +331,7 @@ class Replica:
                     text = encoded.get(id(message)) or encode(message)
                     encoded[id(message)] = text
                     if feed in self._feeds:
-                        send_on(self._feeds[feed], text)
+                        self._feeds[feed].send(text)
                 case Close(feed, reason):
                     self._close_feed(feed, reason)
                 case ReadLog():
@@ -357,10 +351,9 @@ class Replica:
         """What both sides ask of the disk goes through one worker, in order."""
         self._disk.put_nowait(effect)
 
-    async def _disk_has_room(self) -> None:
+    def _disk_settling(self) -> Awaitable[None] | None:
         """The follower reads no further while its disk is behind: TCP tells the primary."""
-        if self._disk.qsize() > MAX_DISK_QUEUE:
-            await self._disk.join()
+        return self._disk.join() if self._disk.qsize() > MAX_DISK_QUEUE else None
 
     async def _disk_worker(self) -> None:
         while True:
@@ -411,10 +404,9 @@ class Replica:
             connection = self._feeds.get(feed)
             if connection is None:
                 return
-            written = send_on(connection, encode(chunk))
-            if written is None:
+            connection.send(encode(chunk))
+            if not await connection.drained():
                 return
-            await asyncio.wait([asyncio.ensure_future(written)])
 
     # --- looking at it ---------------------------------------------------------------------------
 

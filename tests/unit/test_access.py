@@ -22,8 +22,18 @@ PUBLIC_PATHS = {
 }
 INTERNAL_PATHS = {
     "frontend": {"/invalidateCache/1", "/status"},
-    "catalog": {"/update/1", "/create", "/import", "/sales", "/feed", "/read", "/write", "/status"},
-    "order": {"/orders", "/purchases", "/feed", "/read", "/write", "/status"},
+    "catalog": {
+        "/update/1",
+        "/create",
+        "/import",
+        "/sales",
+        "/feed",
+        "/calls",
+        "/read",
+        "/write",
+        "/status",
+    },
+    "order": {"/orders", "/purchases", "/feed", "/calls", "/read", "/write", "/status"},
 }
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
@@ -116,14 +126,10 @@ class AccessTest(ShopTestCase):
         self.assertEqual(self.ask("/info/1").headers["X-Cache"], "hit")
         self.assertEqual(self.get("/info/1", "catalog-1")["cost"], 4000)
 
-    def test_a_feed_wants_the_token(self) -> None:
-        upgrade = {
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-            "Sec_WebSocket_Version": "13",
-        }
+    def test_a_connection_of_frames_wants_the_token(self) -> None:
+        upgrade = {"Upgrade": "bazar-frames", "Connection": "Upgrade"}
         for node in ("catalog-1", "catalog-2", "order-1", "order-2"):
-            self.assert_error(self.ask("/feed", node=node, **upgrade), 401, "unauthorized")
-            response = self.ask("/feed", node=node, token="wrong", **upgrade)
-            self.assert_error(response, 403, "forbidden")
+            for path in ("/feed", "/calls"):
+                self.assert_error(self.ask(path, node=node, **upgrade), 401, "unauthorized")
+                response = self.ask(path, node=node, token="wrong", **upgrade)
+                self.assert_error(response, 403, "forbidden")

@@ -177,13 +177,17 @@ class InternalTest(ShopTestCase):
         bought = [self.buy(4) for _ in range(3)]
         for node in ("catalog-1", "catalog-2"):
             self.settle()
-            response = self.ask("/sales?after=0", node=node, token=TOKEN)
-            sales = json.loads(response.body)["sales"]
+            sales = self.sales(node, 0)
             self.assertEqual([s["order_id"] for s in sales], [b["order_id"] for b in bought])
-            response = self.ask(f"/sales?after={sales[0]['seq']}", node=node, token=TOKEN)
-            self.assertEqual(json.loads(response.body)["sales"], sales[1:])
-            response = self.ask(f"/sales?after={sales[2]['seq']}", node=node, token=TOKEN)
-            self.assertEqual(json.loads(response.body)["sales"], [])
+            self.assertEqual(self.sales(node, sales[0]["seq"]), sales[1:])
+            self.assertEqual(self.sales(node, sales[2]["seq"]), [])
+
+    def sales(self, node: str, after: int) -> list[Any]:
+        items = [{"after": after, "wait_ms": 0}]
+        response = self.ask("/sales", "POST", {"items": items}, node=node, token=TOKEN)
+        [result] = json.loads(response.body)["results"]
+        sales: list[Any] = result["answer"]["sales"]
+        return sales
 
     def test_batched_reads_answer_each_item_by_itself(self) -> None:
         items = [
@@ -209,9 +213,10 @@ class InternalTest(ShopTestCase):
             response = self.ask("/read", "POST", body, node="catalog-1", token=TOKEN)
             self.assert_error(response, 400, "bad_request")
 
-    def test_a_feed_is_a_websocket_or_a_400(self) -> None:
-        response = self.ask("/feed", node="catalog-1", token=TOKEN)
-        self.assert_error(response, 400, "bad_request")
+    def test_frames_want_an_upgrade_or_are_a_400(self) -> None:
+        for path in ("/feed", "/calls"):
+            response = self.ask(path, node="catalog-1", token=TOKEN)
+            self.assert_error(response, 400, "bad_request")
 
     def test_status_shows_primary_members_and_feeds(self) -> None:
         first, second = (

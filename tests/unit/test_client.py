@@ -16,7 +16,8 @@ from tornado.web import Application, RequestHandler
 from bazar import client
 from bazar.client import MAX_BATCH_ITEMS, Batcher, Client, error_body
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, NotFound, OutOfStock, Unavailable, Unknown
+from bazar.errors import BazarError, Leaving, NotFound, OutOfStock, Unavailable, Unknown
+from bazar.frames import Connection, accept
 from tests.unit.shop import until
 
 
@@ -121,13 +122,6 @@ class Peer(RequestHandler):
         if what == "/echo":
             names = ("Authorization", "Idempotency-Key")
             self.write({name: self.request.headers.get(name) for name in names})
-        elif what == "/items":
-            items = json.loads(self.request.body)["items"]
-            results = [
-                {"error": error_body(OutOfStock("none"))} if item == 13 else {"answer": item}
-                for item in items
-            ]
-            self.write({"results": results, "primary": "peer-2"})
         elif what == "/refuses":
             self.set_status(409)
             self.write({"error": "none left", "code": "out_of_stock"})
@@ -136,10 +130,6 @@ class Peer(RequestHandler):
             self.write({"error": "tea", "code": "teapot"})
         elif what == "/garbage":
             self.write("<html>")
-        elif what == "/short":
-            self.write({"results": [], "primary": None})
-        elif what == "/odd":
-            self.write({"results": 7})
         elif what == "/hangs":
             await asyncio.Event().wait()
 
@@ -150,11 +140,48 @@ class Peer(RequestHandler):
         await self.answer()
 
 
+class CallsPeer(RequestHandler):
+    """The same, for calls: answers as the path of the call says."""
+
+    async def get(self) -> None:
+        assert self.request.headers["Authorization"] == "Bearer the-token"
+        self.connection = Connection(self.on_frame)
+        stream = self.detach()
+        sock = stream.socket.dup()
+        stream.close()
+        await accept(self.connection, sock)
+
+    def on_frame(self, frame: bytes) -> None:
+        call = json.loads(frame)
+        answers: dict[str, Any] = {
+            "/items": {
+                "primary": "peer-2",
+                "results": [
+                    {"error": error_body(OutOfStock("none"))} if item == 13 else {"answer": item}
+                    for item in call["items"]
+                ],
+            },
+            "/refuses": {"error": error_body(Leaving("not now"))},
+            "/short": {"results": [], "primary": None},
+            "/odd": {"results": 7},
+            "/none": {},
+        }
+        match call["path"]:
+            case "/garbage":
+                self.connection.send(b"<html>")
+            case "/breaks":
+                self.connection.close()
+            case path if path in answers:
+                self.connection.send(json.dumps({"id": call["id"], **answers[path]}).encode())
+
+
 class ClientTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         sockets = bind_sockets(0, "127.0.0.1")
         self.node = NodeConfig("peer-1", "catalog", sockets[0].getsockname()[1])
-        self.server = HTTPServer(Application([("/.*", Peer)], log_function=lambda handler: None))
+        self.server = HTTPServer(
+            Application([("/calls", CallsPeer), ("/.*", Peer)], log_function=lambda handler: None)
+        )
         self.server.add_sockets(sockets)
         self.client = Client("the-token")
 
@@ -188,10 +215,15 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
     async def test_r5_an_answer_that_cannot_be_read_is_unknown(self) -> None:
         with self.assertRaises(Unknown):
             await self.client.call(self.node, "/garbage", {}, 5)
-        for path in ("/short", "/odd", "/garbage", "/echo"):
+        for path in ("/short", "/odd", "/garbage", "/none", "/breaks"):
             for _ in range(2):  # the first does not stop the next
-                with self.assertRaises(Unknown):
+                with self.subTest(path=path), self.assertRaises(Unknown):
                     await self.client.submit(self.node, path, 1, 5)
+        self.assertEqual(await self.client.submit(self.node, "/items", 1, 5), 1)
+
+    async def test_a_call_may_be_refused_as_a_whole(self) -> None:
+        with self.assertRaisesRegex(Leaving, "not now"):
+            await self.client.submit(self.node, "/refuses", 1, 5)
 
     async def test_r5_nobody_there_is_unavailable(self) -> None:
         [taken] = bind_sockets(0, "127.0.0.1")
@@ -199,6 +231,38 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         taken.close()
         with self.assertRaises(Unavailable):
             await self.client.call(NodeConfig("gone-1", "catalog", port), "/echo", {}, 5)
+        with self.assertRaises(Unavailable):
+            await self.client.submit(NodeConfig("gone-1", "catalog", port), "/items", 1, 5)
+
+    async def test_r5_who_does_not_take_calls_is_unavailable(self) -> None:
+        """Nothing has been sent that could have been carried out."""
+        listening = bind_sockets(0, "127.0.0.1")
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, sock=listening[0]):
+            there = NodeConfig("there", "catalog", listening[0].getsockname()[1])
+            with self.assertRaisesRegex(Unavailable, "503"):
+                await self.client.submit(there, "/items", 1, 5)
+
+        [silent] = bind_sockets(0, "127.0.0.1")  # its kernel answers, as a paused process's does
+        with silent:
+            there = NodeConfig("silent", "catalog", silent.getsockname()[1])
+            with self.assertRaisesRegex(Unavailable, "no connection in time"):
+                await client.Peer(there, "the-token").call("/items", [1], 0.05)
+
+    async def test_r5_a_call_without_an_answer_is_unknown_and_its_connection_given_up(self) -> None:
+        peer = client.Peer(self.node, "the-token")
+        for _ in range(2):
+            with self.assertRaisesRegex(Unknown, "no answer in"):
+                await peer.call("/hangs", [1], 0.05)
+            answer = await peer.call("/items", [1], 5)
+            self.assertEqual(answer["results"], [{"answer": 1}])
+        peer.close()
 
     async def test_r5_a_request_that_libcurl_sent_twice_is_unknown(self) -> None:
         """The first got through on a reused connection that then died; the second was refused."""

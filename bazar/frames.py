@@ -1,0 +1,185 @@
+"""Messages between two nodes: frames on one TCP connection, which begins as an HTTP request with
+an upgrade (RFC 9110, 7.8), so that it has the port, the token and the refusals of all others.
+
+A frame is its length, four bytes big-endian, and so many bytes. A WebSocket carries the same, at
+several times the processor time a message, which is what bounds a purchase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from bazar.config import NodeConfig
+
+UPGRADE = "bazar-frames"
+MAX_FRAME_BYTES = 64 << 20
+MAX_UNSENT_BYTES = 128 << 20  # whoever reads so slowly is cut off
+MAX_ANSWER_BYTES = 16 << 10
+CLOSE_S = 1.0
+
+SWITCHING = (
+    f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {UPGRADE}\r\n\r\n"
+).encode()
+
+
+class Connection(asyncio.Protocol):
+    """One end. `on_frame` gets each frame as it comes, `on_lost` is called once, when it is over;
+    neither after `close`."""
+
+    def __init__(
+        self,
+        on_frame: Callable[[bytes], None] = lambda frame: None,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.on_frame = on_frame
+        self.on_lost = on_lost
+        self.closed = False
+        self.received = 0  # frames
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # --- out -------------------------------------------------------------------------------------
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame; a connection that is over swallows it, as the network might."""
+        if self.closed or self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self._transport.abort()
+            return
+        self._transport.write(len(frame).to_bytes(4, "big") + frame)
+
+    async def drained(self) -> bool:
+        """Wait until the other end has read most of what was sent; False if it is over."""
+        await self._writable.wait()
+        return not self.closed
+
+    def close(self) -> None:
+        """End it, once what was sent is on its way."""
+        if not self.closed and self._transport is not None:
+            self._transport.close()
+            asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
+        self.closed = True
+        self._writable.set()
+
+    # --- in --------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Take no frame until `resume`: TCP tells the other end."""
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+            self._deliver()
+
+    def _deliver(self) -> None:
+        data, at = self._received, 0
+        while not self.closed and not self._paused and len(data) >= at + 4:
+            size = int.from_bytes(data[at : at + 4], "big")
+            if size > MAX_FRAME_BYTES:
+                self._abort()
+                return
+            if len(data) < at + 4 + size:
+                break
+            frame = data[at + 4 : at + 4 + size]
+            at += 4 + size
+            self._received = data[at:] if at < len(data) else b""
+            self.received += 1
+            self.on_frame(frame)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- asyncio.Protocol ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received = self._received + data if self._received else data
+        self._deliver()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        closed, self.closed = self.closed, True
+        self._writable.set()
+        if not closed:
+            self.on_lost()
+
+
+class _Dialing(Connection):
+    """The end that asked for the upgrade, until it is answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        if self.answered.done():
+            super().data_received(data)
+            return
+        self._received += data
+        head, end, rest = self._received.partition(b"\r\n\r\n")
+        if not end and len(head) < MAX_ANSWER_BYTES:
+            return
+        status = head.partition(b"\r\n")[0].decode("latin-1")
+        if status.split(" ")[1:2] != ["101"]:
+            self.answered.set_exception(ConnectionRefusedError(f"answered {status[:60]!r}"))
+            return
+        # Nothing is to be read before the caller has said who gets it.
+        self._received = rest
+        self.pause()
+        self.answered.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(ConnectionResetError("hung up"))
+        super().connection_lost(error)
+
+
+async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Connection:
+    """A connection to `path` at `node`, paused: set `on_frame` and `on_lost`, then `resume`.
+    Raises OSError (TimeoutError is one): nothing has been sent then."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(timeout_s):
+        transport, connection = await loop.create_connection(_Dialing, node.host, node.port)
+        try:
+            transport.write(
+                f"GET {path} HTTP/1.1\r\nHost: {node.url.partition('//')[2]}\r\n"
+                f"Authorization: Bearer {token}\r\nConnection: Upgrade\r\nUpgrade: {UPGRADE}\r\n"
+                "\r\n".encode()
+            )
+            await connection.answered
+        except BaseException:
+            transport.abort()
+            raise
+    return connection
+
+
+async def accept(connection: Connection, sock: socket.socket) -> None:
+    """Go on with `connection` over a socket whose other end has asked for the upgrade."""
+    loop = asyncio.get_running_loop()
+    try:
+        transport, _ = await loop.connect_accepted_socket(lambda: connection, sock)
+    except BaseException:
+        sock.close()
+        connection.connection_lost(None)
+        raise
+    transport.write(SWITCHING)

@@ -1,0 +1,127 @@
+"""The calls between nodes: lists of items, answered one by one, over HTTP or as frames."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from bazar.client import error_body
+from bazar.errors import BadRequest, BazarError, Leaving, NotFound, Unavailable, Unknown
+from bazar.frames import Connection
+from bazar.replication.store import Answer
+from handlers.base import Handler, access_log
+from handlers.feed import Replicated, UpgradeHandler
+
+log = logging.getLogger(__name__)
+
+MAX_CALLERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What takes the items that come to one path, and how loud the log is about it."""
+
+    method: Callable[[dict[str, Any]], Awaitable[Answer]]
+    log_level: int = logging.INFO
+
+
+class CallingService(Replicated, Protocol):
+    calls: Mapping[str, Call]
+    callers: set[Connection]
+
+
+async def answer_all(service: CallingService, call: Call, items: Any) -> dict[str, Any]:
+    """`{"answer": …}` or `{"error": …}` for each item; and who is primary, for those who would
+    rather ask it. Raises BadRequest."""
+
+    async def one(item: Any) -> dict[str, Any]:
+        try:
+            return {"answer": await call.method(item)}
+        except BazarError as error:
+            return {"error": error_body(error)}
+        except Exception as error:  # the others of the batch have their own answers
+            log.exception("an item of a batch failed")
+            return {"error": error_body(Unknown(f"unexpected: {error}"))}
+
+    if not isinstance(items, list):
+        raise BadRequest("items: must be a list")
+    results = await asyncio.gather(*(one(item) for item in items))
+    leader = service.replica.leader
+    return {"results": results, "primary": leader.name if leader else None}
+
+
+class BatchHandler(Handler):
+    """One call as a POST: `{"items": [...]}`."""
+
+    service: CallingService
+
+    def initialize(self, service: Any, access: str, call: Any = None) -> None:
+        super().initialize(service, access)
+        self.call: Call = call
+        self.log_level = call.log_level
+        self.max_body_bytes = service.max_body_bytes
+
+    async def post(self) -> None:
+        items = self.json_body().get("items")
+        if isinstance(items, list):
+            self.note(f"{len(items)} items")
+        self.answer(await answer_all(self.service, self.call, items))
+
+
+class CallsHandler(UpgradeHandler):
+    """A connection of many calls, as frames: `{"id", "path", "items"}` is answered, in any order,
+    by `{"id", "results", "primary"}` or `{"id", "error"}`."""
+
+    service: CallingService
+
+    def open_connection(self) -> Connection:
+        if len(self.service.callers) >= MAX_CALLERS:
+            raise Unavailable(f"{self.service.context.node.name} has {MAX_CALLERS} callers already")
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.connection = Connection(self.on_frame, self.on_lost)
+        self.service.callers.add(self.connection)
+        return self.connection
+
+    def on_lost(self) -> None:
+        self.service.callers.discard(self.connection)
+
+    def on_frame(self, frame: bytes) -> None:
+        task = asyncio.create_task(self.answer_call(frame))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def answer_call(self, frame: bytes) -> None:
+        began = time.monotonic()
+        service = self.service
+        node, activity = service.context.node.name, service.context.activity
+        under_way = object()
+        activity.enter(under_way)
+        try:
+            plain = orjson.loads(frame)
+            number, path, items = plain["id"], plain["path"], plain["items"]
+            call = service.calls.get(path)
+            try:
+                if activity.draining:
+                    raise Leaving(f"{node} is about to stop")
+                if call is None:
+                    raise NotFound(f"no such call: {str(path)[:100]}")
+                answer = await answer_all(service, call, items)
+            except BazarError as error:
+                answer = {"error": error_body(error)}
+            self.connection.send(orjson.dumps({"id": number, **answer}))
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("%s: a call that can't be read: %s", node, error)
+            self.connection.close()
+            self.on_lost()
+        else:
+            level = call.log_level if call is not None else logging.WARNING
+            spent_ms = 1000 * (time.monotonic() - began)
+            access_log.log(level, "%s %s %.1f ms - %d items", node, path, spent_ms, len(items))
+        finally:
+            activity.leave(under_way)

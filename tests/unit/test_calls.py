@@ -1,0 +1,89 @@
+"""Calls as frames, against a real node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from unittest import mock
+
+from bazar.frames import Connection, dial
+from handlers import calls
+from tests.unit.shop import TOKEN, ShopTestCase, until
+
+
+class CallsTest(ShopTestCase):
+    async def connect(self, got: list[Any]) -> Connection:
+        connection = await dial(self.shop.node("catalog-1"), "/calls", TOKEN, 5)
+        connection.on_frame = lambda frame: got.append(json.loads(frame))
+        connection.resume()
+        return connection
+
+    def exchange(self, *frames: bytes, answers: int) -> tuple[list[Any], bool]:
+        """What comes back by call number, and whether the node has hung up."""
+
+        async def talk() -> tuple[list[Any], bool]:
+            got: list[Any] = []
+            connection = await self.connect(got)
+            lost = asyncio.Event()
+            connection.on_lost = lost.set
+            for frame in frames:
+                connection.send(frame)
+            await until(lambda: len(got) == answers or lost.is_set(), "it has answered")
+            connection.close()
+            return sorted(got, key=lambda answer: answer["id"]), lost.is_set()
+
+        result: tuple[list[Any], bool] = self.io_loop.run_sync(talk)
+        return result
+
+    def call(self, number: int, path: Any, items: Any) -> bytes:
+        return json.dumps({"id": number, "path": path, "items": items}).encode()
+
+    def test_each_item_has_its_answer_and_each_call_its_number(self) -> None:
+        info = {"op": "info", "book": 4}
+        got, _ = self.exchange(
+            self.call(1, "/read", [info, {"op": "info", "book": 99}, {"op": "odd"}]),
+            self.call(2, "/nowhere", [info]),
+            self.call(3, "/read", {}),
+            self.call(4, "/read", []),
+            answers=4,
+        )
+        found, unknown, odd = got[0]["results"]
+        self.assertEqual(found["answer"]["book"]["id"], 4)
+        self.assertEqual((unknown["error"]["status"], odd["error"]["status"]), (404, 400))
+        self.assertEqual(got[0]["primary"], "catalog-1")
+        self.assertEqual((got[1]["error"]["status"], got[2]["error"]["status"]), (404, 400))
+        self.assertEqual(got[3]["results"], [])
+
+    def test_who_sends_nonsense_is_hung_up_on(self) -> None:
+        for frame in (b"", b"{", b"[]", b"{}", b'{"id": 1}', b"\xff", b"7"):
+            with self.assertLogs("handlers.calls", "ERROR"):
+                self.assertEqual(self.exchange(frame, answers=1), ([], True))
+        self.get("/info/4")
+
+    def test_a_node_that_leaves_takes_no_more_calls(self) -> None:
+        async def talk() -> None:
+            got: list[Any] = []
+            connection = await self.connect(got)
+            with mock.patch.object(self.shop.catalog(1).context.activity, "draining", True):
+                connection.send(self.call(1, "/write", [{"op": "update"}]))
+                await until(lambda: got, "it has answered")
+            connection.close()
+            self.assertEqual(got[0]["error"]["code"], "leaving")
+
+        self.io_loop.run_sync(talk)
+
+    def test_callers_are_bounded_and_forgotten_when_they_go(self) -> None:
+        callers = self.shop.catalog(1).callers
+
+        async def crowd() -> None:
+            before = len(callers)
+            with mock.patch.object(calls, "MAX_CALLERS", before + 1):
+                connection = await self.connect([])
+                self.assertEqual(len(callers), before + 1)
+                with self.assertRaisesRegex(ConnectionRefusedError, "503"):
+                    await self.connect([])
+                connection.close()
+                await until(lambda: len(callers) == before, "it is forgotten")
+
+        self.io_loop.run_sync(crowd)

@@ -1,0 +1,149 @@
+"""Frames between two nodes, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import unittest
+from unittest import mock
+
+from bazar import frames
+from bazar.config import NodeConfig
+from bazar.frames import Connection, accept, dial
+from tests.unit.shop import until
+
+
+class FramesTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        self.requests: list[bytes] = []
+        self.accepted: list[Connection] = []
+        self.got: list[bytes] = []
+        self.lost = asyncio.Event()
+        self.server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
+        self.node = NodeConfig("there", "catalog", self.server.sockets[0].getsockname()[1])
+
+    async def asyncTearDown(self) -> None:
+        for connection in self.accepted:
+            connection.close()
+        self.server.close()
+        await self.server.wait_closed()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        sock: socket.socket = writer.get_extra_info("socket")
+        again = socket.socket(fileno=socket.dup(sock.fileno()))
+        connection = Connection(self.got.append, self.lost.set)
+        self.accepted.append(connection)
+        await accept(connection, again)
+        writer.close()
+
+    async def dial(self) -> tuple[Connection, list[bytes], asyncio.Event]:
+        """This end, what it gets, and whether it was lost."""
+        got: list[bytes] = []
+        lost = asyncio.Event()
+        connection = await dial(self.node, "/feed", "the-token", 5)
+        connection.on_frame, connection.on_lost = got.append, lost.set
+        connection.resume()
+        self.accepted.append(connection)
+        return connection, got, lost
+
+    async def test_frames_arrive_whole_and_in_order_both_ways(self) -> None:
+        here, got, _ = await self.dial()
+        self.assertIn(b"GET /feed HTTP/1.1\r\n", self.requests[0])
+        self.assertIn(b"Authorization: Bearer the-token\r\n", self.requests[0])
+        sent = [bytes([n % 256]) * size for n, size in enumerate((0, 1, 3, 4, 5, 70_000, 1 << 20))]
+        for frame in sent:
+            here.send(frame)
+            self.accepted[0].send(frame)
+        await until(lambda: len(self.got) == len(got) == len(sent), "all have arrived")
+        self.assertEqual((self.got, got), (sent, sent))
+
+    def test_any_split_gives_the_same_frames(self) -> None:
+        rng = random.Random(7)
+        sent = [rng.randbytes(rng.choice((0, 1, 2, 9, 300))) for _ in range(40)]
+        stream = b"".join(len(frame).to_bytes(4, "big") + frame for frame in sent)
+        for _ in range(50):
+            got: list[bytes] = []
+            connection = Connection(got.append)
+            at = 0
+            while at < len(stream):
+                size = rng.choice((1, 2, 3, 4, 5, 17, 1000))
+                connection.data_received(stream[at : at + size])
+                at += size
+            self.assertEqual(got, sent)
+
+    async def test_nothing_is_delivered_while_paused_nor_after_the_end(self) -> None:
+        here, got, lost = await self.dial()
+
+        def one_at_a_time(frame: bytes) -> None:
+            got.append(frame)
+            here.pause()
+
+        here.on_frame = one_at_a_time
+        for number in range(3):
+            self.accepted[0].send(bytes([number]))
+        await until(lambda: got, "the first has come")
+        await here.drained()
+        self.assertEqual(len(got), 1)
+        here.resume()
+        self.assertEqual(len(got), 2)
+        here.on_frame = got.append
+        here.resume()
+        await until(lambda: len(got) == 3, "the last has come")
+        here.close()
+        here.data_received(b"\0\0\0\0")
+        here.send(b"swallowed")
+        await until(self.lost.is_set, "the other end knows")
+        self.assertEqual((len(got), self.got, lost.is_set()), (3, [], False))
+        self.assertFalse(await self.accepted[0].drained())
+
+    async def test_a_frame_beyond_the_bound_ends_the_connection(self) -> None:
+        with mock.patch.object(frames, "MAX_FRAME_BYTES", 100):
+            here, _, lost = await self.dial()
+            here.send(b"x" * 100)
+            await until(lambda: self.got, "what fits has come")
+            here.send(b"x" * 101)
+            await until(lambda: lost.is_set() and self.lost.is_set(), "both ends know")
+        self.assertEqual(len(self.got), 1)
+
+    async def test_who_does_not_read_is_cut_off(self) -> None:
+        with mock.patch.object(frames, "MAX_UNSENT_BYTES", 1 << 20):
+            here, _, lost = await self.dial()
+            self.accepted[0].pause()
+            for _ in range(64):
+                here.send(b"x" * (1 << 20))
+            await until(lost.is_set, "it is cut off")
+
+    async def test_drained_waits_until_the_other_end_has_read(self) -> None:
+        here, _, _ = await self.dial()
+        self.accepted[0].pause()
+        here.send(b"x" * (32 << 20))
+        drained = asyncio.create_task(here.drained())
+        await asyncio.wait([drained], timeout=0.05)
+        self.assertFalse(drained.done())
+        self.accepted[0].resume()
+        self.assertTrue(await drained)
+
+    async def test_a_refusal_is_an_error(self) -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            node = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
+            for answer, error in (
+                (b"HTTP/1.1 401 Unauthorized\r\n\r\n", "401"),
+                (b"", "hung up"),
+                (b"HTTP/1.1 101", "hung up"),
+                (b"x" * (1 << 20), "answered"),
+            ):
+                with self.subTest(answer=answer[:20]), self.assertRaisesRegex(OSError, error):
+                    await dial(node, "/feed", "wrong", 5)
+
+    async def test_who_says_nothing_is_not_waited_for(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            node = NodeConfig("there", "catalog", silent.getsockname()[1])
+            with self.assertRaises(TimeoutError):
+                await dial(node, "/feed", "the-token", 0.05)

@@ -65,6 +65,8 @@ class Batcher:
         if len(self._waiting) >= MAX_WAITING_ITEMS:
             raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
         waiting = _Waiting(item, timeout_s, asyncio.get_running_loop().create_future())
+        # Whoever asked may have gone when it fails: then nobody else looks at the error.
+        waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(waiting)
         if self._task is None:
             self._task = asyncio.create_task(self._drain())
@@ -74,7 +76,6 @@ class Batcher:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
             raise Unavailable(f"the call could not leave in {timeout_s} s")
-        waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise Unknown(f"no answer in {timeout_s} s")
 
     async def _drain(self) -> None:
@@ -136,6 +137,7 @@ class Peer:
             raise Unavailable(f"{node}: the connection broke")
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._answers[number] = answer
         heard = connection.received
         connection.send(orjson.dumps({"id": number, "path": path, "items": items}))

@@ -115,5 +115,10 @@ class Disk:
         return True
 
     @property
+    def applied_last(self) -> bool:
+        """Whether the last transaction was a commit of entries that the log had already."""
+        return bool(self._versions) and self._versions[-1].last_seq == self.image.last_seq
+
+    @property
     def damaged(self) -> bool:
         return self.lost_seq > 0

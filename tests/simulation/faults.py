@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bazar.replication.effects import Effect, Send
+from bazar.replication.effects import Effect, Record, Send
 from tests.simulation.world import Connection, Group, Node, Process, World
 
 AIM_S = 0.05
@@ -40,18 +40,23 @@ class Faults:
     def aim(self, node: Node, effect: Effect) -> None:
         """Strike just behind an effect, where a rule is about that very moment."""
         moment = type(effect.message if isinstance(effect, Send) else effect).__name__
+        if isinstance(effect, Record):
+            before = node.group.arbiter.membership
+            if before is not None and len(effect.membership.members) > len(before.members):
+                moment = "Join"
         kind, probability = self.world.profile.aims.get(moment, ("", 0.0))
         if not self.over and self.world.random() < probability:
-            self.world.after(AIM_S * self.world.random(), None, self._hit, kind, node)
+            behind_s = 0.0 if kind == "blackout" else AIM_S * self.world.random()
+            self.world.after(behind_s, None, self._hit, kind, node)
 
     def _hit(self, kind: str, node: Node) -> None:
         if not self.over:
             getattr(self, kind)(node)
 
-    def crash(self, node: Node) -> None:
+    def crash(self, node: Node, down_s: float | None = None) -> None:
         if node.process is not None:
             node.process.die("killed")
-            self._start_again(node)
+            self._start_again(node, down_s)
 
     def crash_twice(self, node: Node) -> None:
         """The primary, and its successor before it has begun to commit."""
@@ -137,14 +142,14 @@ class Faults:
             if other is not node and self.rng.random() < 0.5:
                 self._damage(other)
 
-    def _damage(self, node: Node) -> None:
+    def _damage(self, node: Node, down_s: float | None = None) -> None:
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
         node.process.die("killed")
         if node.disk.damage(self.rng.choice(self.world.profile.lost_transactions)):
             self.world.say(node.name, f"its WAL is back at {node.disk.image.committed}")
             node.group.truth.check_member(node.disk, node.name)
-        self._start_again(node)
+        self._start_again(node, down_s)
 
     def power_cut(self, node: Node) -> None:
         """Everybody dies; all but one may have lost what was fsynced last, or everything."""
@@ -159,13 +164,21 @@ class Faults:
             self.crash(other)
 
     def blackout(self, node: Node) -> None:
-        """Everybody dies, and what the followers did last is undone; the primary returns last."""
+        """Everybody dies, and the followers' last commits are undone, though their logs are whole;
+        the primary returns last."""
         holder = node.group.arbiter.holder
         if holder is None:
             return
+        if not node.group.arbiter.settled:
+            self.world.after(0.002, None, self._hit, "blackout", node)
+            return
         for other in node.group.replicas:
-            if other is not holder.node:
-                self._damage(other)
+            if other is not holder.node and other.disk is not None:
+                down_s = 0.1 * self.rng.random()
+                if other.disk.applied_last:
+                    self._damage(other, down_s)
+                else:
+                    self.crash(other, down_s)
         holder.die("killed")
         self.world.after(1.0 + self.rng.random(), None, self._start, holder.node)
 
@@ -173,7 +186,7 @@ class Faults:
         """A follower's disk has lost commits, or is new, and the primary hands over to it."""
         holder = node.group.arbiter.holder
         if holder is not None and holder.node is not node:
-            self.rng.choice((self._damage, self.wipe))(node)
+            (self._damage if self.rng.random() < 0.5 else self.wipe)(node)
             self._stop(holder)
 
     def scatter(self, node: Node) -> None:
@@ -231,8 +244,9 @@ class Faults:
             for other in group.replicas
         )
 
-    def _start_again(self, node: Node) -> None:
-        down_s = self.rng.choice(self.world.profile.down_s) * self.rng.random()
+    def _start_again(self, node: Node, down_s: float | None = None) -> None:
+        if down_s is None:
+            down_s = self.rng.choice(self.world.profile.down_s) * self.rng.random()
         self.world.after(0.1 + down_s, None, self._start, node)
 
     def _start(self, node: Node) -> None:

@@ -28,33 +28,31 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "power": {
         "faults": (
             {"power_cut": 4.0, "terminate": 1.0},
-            {"power_cut": 2.0, "betray": 2.0, "damage": 1.0},
+            {"power_cut": 1.0, "betray": 1.0},
         ),
-        "fault_every_s": (0.8, 1.2),
+        "fault_every_s": (0.4, 0.8),
         "catalogs": (2, 3, 3),
         "caches": (1, 2),
         "down_s": ((0.05, 0.8),),
         "lost_transactions": ((1, 2), (1, 2, 3)),
         "think_s": (0.05, 0.15, 0.6),
     },
-    # A replica has just joined when the power fails, and the log reaches nowhere back.
+    # A replica has just joined when the power fails, and the log of another reaches less far back.
     "rejoining": {
         "faults": ({"crash": 2.0},),
         "fault_every_s": (0.4,),
-        "aims": (
-            {"Grant": ("blackout", 0.1), "SendSnapshot": ("crash", 0.5)},
-            {"Commit": ("blackout", 0.1), "SendSnapshot": ("crash", 0.5)},
-        ),
+        "aims": ({"Join": ("blackout", 0.7)},),
         "catalogs": (3,),
         "caches": (0,),
         "orders": (0,),
-        "down_s": ((0.05, 0.8),),
-        "log_entries": (0,),
+        "leases_s": ((0.3,),),
+        "down_s": ((0.05, 2.0),),
+        "logs_differ": (True,),
         "lost_transactions": ((1,),),
         "page_entries": (100,),
-        "batch_size": (8,),
+        "batch_size": (1,),
         "chunk_rows": (2,),
-        "think_s": (0.05, 0.15, 0.6),
+        "think_s": (0.05,),
     },
     # A primary and its successor die, or hand over, within the first one's leases.
     "succession": {
@@ -91,8 +89,8 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "faults": ({"crash": 2.0, "lose": 3.0, "crash_twice": 1.0},),
         "fault_every_s": (0.2, 0.4),
         "aims": (
-            {"Record": ("crash", 0.2), "Snapshot": ("crash", 0.3)},
-            {"Commit": ("lose", 0.1), "Record": ("crash", 0.3)},
+            {"Join": ("crash", 0.2), "Snapshot": ("crash", 0.3)},
+            {"Commit": ("lose", 0.1), "Join": ("crash", 0.3)},
         ),
         "catalogs": (2, 3, 3),
         "log_entries": (0, 0, 2),
@@ -117,11 +115,12 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
     # Connections are replaced while the disk works off what the last one left, snapshots too.
     "replacing": {
-        "faults": ({"slow_disk": 3.0, "lose": 3.0, "crash": 1.0},),
+        "faults": ({"slow_disk": 2.0, "lose": 3.0, "isolate": 2.0},),
         "fault_every_s": (0.2,),
         "catalogs": (2, 3),
-        "log_entries": (0, 2, 1000),
-        "chunk_rows": (2, 50),
+        "logs_differ": (True,),
+        "batch_size": (8,),
+        "page_entries": (1,),
         "disk_s": (0.08,),
         "network_s": (0.02,),
         "late_s": (0.1,),

@@ -159,8 +159,7 @@ class Replica(SubscribingProcess):
             return
         image, follower = self.disk.image, self.subscriber
         self.say(f"leads from {image.committed} +{len(image.pending)}")
-        if (image.committed, image.pending) != (follower.committed, tuple(follower.pending)):
-            raise Violation(f"{follower} is not what its disk says, {image.committed}")
+        self._check_memory()
         self.world.takeovers += 1
         now, membership = self.now(), self.arbiter.membership
         if membership is not None:
@@ -178,6 +177,12 @@ class Replica(SubscribingProcess):
             restarted=not follower.followed,
         )
         self.perform(effects)
+
+    def _check_memory(self) -> None:
+        """J1, T1: a follower whose disk is quiet knows what is on it, and may lead from there."""
+        image, follower = self.disk.image, self.subscriber
+        if (image.committed, image.pending) != (follower.committed, tuple(follower.pending)):
+            raise Violation(f"{follower} is not what its disk says, {image.committed}")
 
     def received(self, connection: Connection, message: Message) -> None:
         if connection is self.feed:
@@ -378,6 +383,8 @@ class Replica(SubscribingProcess):
             self._answer(answers)
         else:
             self.perform(self.subscriber.stored(job, self.now()))
+            if not self.jobs:
+                self._check_memory()
             if self.locked and self.alive:
                 self._lead()
         self._unpark()

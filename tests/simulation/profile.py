@@ -52,6 +52,7 @@ class Profile:
         self.books = rng.choice((1, 2, 3))
         self.stock = rng.choice((2, 6, 30))
         self.log_entries = rng.choice((0, 2, 1000, 1000))
+        self.logs_differ = rng.random() < 0.2
         self.page_entries = rng.choice((1, 3, 100))
         self.batch_size = rng.choice((1, 3, 8))
         self.chunk_rows = rng.choice((2, 5, 50))
@@ -86,9 +87,14 @@ class Profile:
         if self.busy:
             # Nobody catches up with a log that is compacted faster than a snapshot travels.
             self.log_entries, self.chunk_rows, self.batch_size = 1000, 50, 8
+            self.logs_differ = False
 
     def timing_of(self, name: str) -> Timing:
         return Timing(lease_s=self.rng.choice(self.leases_s), ack_timeout_s=0.3)
+
+    def log_kept(self) -> int:
+        """How many committed entries a node's log keeps."""
+        return self.rng.choice((0, 1000)) if self.logs_differ else self.log_entries
 
     def clock_rate(self) -> float:
         # Two clocks differ by less than 1 % (L1).

@@ -58,7 +58,7 @@ class Scenario:
         truth.group = group
         profile = self.world.profile
         for number in range(1, size + 1):
-            disk = Disk(f"{name}-{number}", profile.log_entries)
+            disk = Disk(f"{name}-{number}", profile.log_kept())
             group.replicas.append(Node(f"{name}-{number}", group, disk, profile))
         self.world.groups.append(group)
         return group

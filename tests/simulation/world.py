@@ -100,7 +100,7 @@ class World:
         self._number = number = self._number + 1
         heappush(self._heap, (self.now + delay_s, number, process, function, args))
 
-    def at(
+    def due(
         self, time_s: float, process: Process | None, function: Callable[..., None], *args: Any
     ) -> None:
         """Exactly then: what is due at the same time happens in the order of these calls."""
@@ -210,7 +210,7 @@ class Connection:
             world.tell(self, sender.name, self.ends[to].name, message, arrival)
         if self.wire:
             message = decode(encode(message))
-        world.at(arrival, self.ends[to], self._arrive, to, message)
+        world.due(arrival, self.ends[to], self._arrive, to, message)
 
     def _arrive(self, to: int, message: Message) -> None:
         if not self.cut[to] and not self.closed[to]:
@@ -243,7 +243,7 @@ class Connection:
         else:
             self.cut[end] = True
             noticed_at = world.now + late_s
-        world.at(noticed_at, self.ends[end], self._noticed, end)
+        world.due(noticed_at, self.ends[end], self._noticed, end)
 
     def _noticed(self, end: int) -> None:
         if not self.closed[end]:

@@ -248,6 +248,6 @@ JOINING = (
             "return self._write",
             "self.pending.clear()\n    self._durable = self.committed\n    return self._write",
         ),
-        focus="rejoining",
+        focus="joining",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Protocol
 
 from bazar import frames
@@ -29,10 +30,14 @@ class UpgradeHandler(Handler):
             raise BadRequest(f"Upgrade: must be {frames.UPGRADE}")
         connection = self.open_connection()
         stream = self.detach()
+        self.service.context.activity.leave(self)  # the connection stays, and is no request
+        if stream.closed():  # whoever asked has hung up meanwhile
+            connection.connection_lost(None)
+            return
         sock = stream.socket.dup()
         stream.close()
-        self.service.context.activity.leave(self)  # the connection stays, and is no request
-        await frames.accept(connection, sock)
+        with contextlib.suppress(OSError):
+            await frames.accept(connection, sock)
 
 
 class FeedHandler(UpgradeHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import Any
 from unittest import mock
 
@@ -72,6 +73,26 @@ class CallsTest(ShopTestCase):
             self.assertEqual(got[0]["error"]["code"], "leaving")
 
         self.io_loop.run_sync(talk)
+
+    def test_who_hangs_up_before_the_answer_is_forgotten(self) -> None:
+        service = self.shop.catalog(1)
+        before = len(service.callers), len(service.replica._feeds)
+        for path in (b"/calls", b"/feed"):
+            request = (
+                b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+                b"Authorization: Bearer " + TOKEN.encode() + b"\r\nUpgrade: bazar-frames\r\n\r\n"
+            )
+            with self.assertNoLogs("handlers.base", "ERROR"):
+                for _ in range(20):
+                    with socket.create_connection(("127.0.0.1", self.port)) as knocking:
+                        knocking.sendall(request)
+                self.assertEqual(self.get("/info/4", "catalog-1")["id"], 4)
+            now = len(service.callers), len(service.replica._feeds)
+            self.assertEqual(now, before)
+
+    @property
+    def port(self) -> int:
+        return self.shop.node("catalog-1").port
 
     def test_callers_are_bounded_and_forgotten_when_they_go(self) -> None:
         callers = self.shop.catalog(1).callers

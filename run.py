@@ -20,6 +20,7 @@ from bazar.access import LineByLine
 from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
 from bazar.errors import ConfigError, Fatal
+from bazar.processes import placed
 from bazar.replication.arbiter import refuse_network_file_system
 from bazar.supervisor import Supervisor, die_with_parent
 from bazar.token import cluster_token
@@ -83,9 +84,11 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int:
     die_with_parent()
     shutdown = _on_signals()
-    servers = [
-        Server(ROLES[node.role](Context(config, node, token, _give_up)), NoRoute) for node in nodes
-    ]
+    servers = []
+    for node in nodes:
+        me, siblings = placed(node)
+        context = Context(config, me, token, _give_up, siblings)
+        servers.append(Server(ROLES[node.role](context), NoRoute))
     try:
         await serve(servers, shutdown)
     except (Fatal, TimeoutError) as error:

@@ -97,12 +97,14 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a service is made of. `on_fatal` ends the process."""
+    """What a service is made of. `on_fatal` ends the process; `siblings` are the other processes of
+    the same front end."""
 
     config: Config
     node: NodeConfig
     token: str
     on_fatal: Callable[[str], None]
+    siblings: tuple[NodeConfig, ...] = ()
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)
@@ -215,7 +217,7 @@ def listen(node: NodeConfig) -> list[socket.socket]:
     if inherited is not None:
         return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
     try:
-        return bind_sockets(node.port, node.bind)
+        return bind_sockets(node.port, node.bind, reuse_port=node.processes > 1)
     except OSError as error:
         raise ConfigError(
             f"{node.name}: cannot listen on {node.bind}:{node.port}: {error.strerror or error}"

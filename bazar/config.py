@@ -35,6 +35,7 @@ class NodeConfig:
     port: int = bounded(0, 1, 65535)
     host: str = "127.0.0.1"
     bind: str = ""
+    processes: int = bounded(1, 1, 64)  # of a front end, all on the same port
     number: int = 0  # 1-based place among the nodes of its role, in the order of the file
 
     @property
@@ -164,10 +165,12 @@ def _nodes(plain: Any, roles: Collection[str]) -> dict[str, NodeConfig]:
             raise ConfigError(f"{place}: a name is lower-case letters, digits and '-'")
         if name in roles:
             raise ConfigError(f"{place}: a node can't have the name of a role")
-        known = _object(value, place, {"role", "port", "host", "bind"})
+        known = _object(value, place, {"role", "port", "host", "bind", "processes"})
         node = _load(NodeConfig, {**known, "name": name}, place)
         if node.role not in roles:
             raise ConfigError(f"{place}.role: {node.role!r} is none of {', '.join(roles)}")
+        if node.processes > 1 and node.role != "frontend":
+            raise ConfigError(f"{place}.processes: only a front end may have several")
         number = numbers[node.role] = numbers.get(node.role, 0) + 1
         node = dataclasses.replace(node, bind=node.bind or node.host, number=number)
         other = taken.setdefault((node.host, node.port), name)

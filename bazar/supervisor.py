@@ -14,13 +14,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from tornado.netutil import bind_sockets
 
 from bazar import clock
 from bazar.app import LISTEN_VARIABLE, listen
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
+from bazar.processes import environment, private
 from bazar.replication.arbiter import hold_alone
 
 log = logging.getLogger(__name__)
@@ -48,12 +51,28 @@ def die_with_parent() -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One node: its sockets, its process, and how often that has failed in a row."""
+    """One process of a node: its sockets, where it alone answers, and how often it has failed in a
+    row."""
 
     node: NodeConfig
+    door: NodeConfig
     sockets: Sequence[socket.socket]
+    environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
+
+
+def _children(node: NodeConfig) -> list[Child]:
+    """The node's processes, to be started. Raises ConfigError if a port is taken."""
+    if node.processes == 1:
+        return [Child(node, node, listen(node), {})]
+    shared = [listen(node) for _ in range(node.processes)]
+    own = [bind_sockets(0, "127.0.0.1") for _ in range(node.processes)]
+    ports = [sockets[0].getsockname()[1] for sockets in own]
+    return [
+        Child(node, private(node, n, port), [*together, *alone], environment(n, ports))
+        for n, (together, alone, port) in enumerate(zip(shared, own, ports, strict=True), start=1)
+    ]
 
 
 class Supervisor:
@@ -75,7 +94,7 @@ class Supervisor:
         self._never_again = never_again
         self._stop_order = stop_order
         self._reload = reload
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, list[Child]] = {}  # by node
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -84,20 +103,21 @@ class Supervisor:
         """Keep every node running until `shutdown`; the exit code. Raises ConfigError if a port
         is taken, or another supervisor runs this cluster."""
         alone = hold_alone(self._config.data_dir / "supervisor.pid")
-        bound = [(node, listen(node)) for node in self._config.nodes.values()]
+        for node in self._config.nodes.values():
+            self._children[node.name] = _children(node)
         print(self._table(), flush=True)
-        for node, sockets in bound:
-            self._add(node, sockets)
+        for name in self._config.nodes:
+            self._begin(name)
         waits = [asyncio.create_task(event.wait()) for event in (shutdown, self._stopping)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
         for role in self._stop_order:
-            group = [child for child in self._children.values() if child.node.role == role]
+            group = [child for child in self._processes() if child.node.role == role]
             await asyncio.gather(*(self._stop(child) for child in group))
         for task in (*self._keepers, *waits):
             task.cancel()
         await asyncio.gather(*self._keepers, *waits, return_exceptions=True)
-        for child in self._children.values():
+        for child in self._processes():
             for one in child.sockets:
                 one.close()
         os.close(alone)
@@ -110,17 +130,21 @@ class Supervisor:
             config = self._reload()
             for node in config.nodes.values():
                 if node.name not in self._children:
-                    self._add(node, listen(node))
+                    self._children[node.name] = _children(node)
+                    self._begin(node.name)
                     log.info("starts %s, which is new in the configuration", node.name)
         except ConfigError as error:
             log.error("stays as it is: %s", error)
 
-    def _add(self, node: NodeConfig, sockets: Sequence[socket.socket]) -> None:
-        child = self._children[node.name] = Child(node, sockets)
-        for work in (self._keep(child), self._watch(child)):
-            task = asyncio.create_task(work)
-            self._keepers.add(task)
-            task.add_done_callback(self._keepers.discard)
+    def _processes(self) -> list[Child]:
+        return [child for children in self._children.values() for child in children]
+
+    def _begin(self, name: str) -> None:
+        for child in self._children[name]:
+            for work in (self._keep(child), self._watch(child)):
+                task = asyncio.create_task(work)
+                self._keepers.add(task)
+                task.add_done_callback(self._keepers.discard)
 
     def _table(self) -> str:
         rows = [(node.name, node.role, node.url) for node in self._config.nodes.values()]
@@ -131,8 +155,8 @@ class Supervisor:
         return "Bazar\n" + "\n".join(lines) + shop + "\n(Ctrl-C closes it.)"
 
     async def _keep(self, child: Child) -> None:
-        """Start the node again whenever it ends."""
-        node = child.node
+        """Start the process again whenever it ends."""
+        name = child.door.name
         while not self._stopping.is_set():
             started_at = clock.now()
             child.process = await self._start(child)
@@ -140,16 +164,16 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if code == self._never_again:
-                log.error("%s cannot start; the cluster stops", node.name)
+                log.error("%s cannot start; the cluster stops", name)
                 self._exit_code = code
                 self._stopping.set()
                 return
             if code == 0:
-                log.info("%s restarts", node.name)
+                log.info("%s restarts", name)
                 continue
             child.failures = 0 if clock.now() - started_at > STEADY_S else child.failures + 1
             pause_s = min(BACKOFF_S * 2 ** max(child.failures - 1, 0), BACKOFF_MAX_S)
-            log.warning("%s ended with %d; starts again in %.1f s", node.name, code, pause_s)
+            log.warning("%s ended with %d; starts again in %.1f s", name, code, pause_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
@@ -160,6 +184,7 @@ class Supervisor:
             **os.environ,
             PARENT_VARIABLE: str(os.getpid()),
             LISTEN_VARIABLE: ",".join(map(str, numbers)),
+            **child.environment,
         }
         return await asyncio.create_subprocess_exec(
             *self._command,
@@ -180,12 +205,12 @@ class Supervisor:
         while not self._stopping.is_set():
             if child.process is not watched:
                 watched, missed, allowed = child.process, 0, int(START_S / probe_s)
-            if await self._answers(child.node, probe_s):
+            if await self._answers(child.door, probe_s):
                 missed, allowed = 0, PROBES_PER_HANG
             elif watched is not None and watched.returncode is None:
                 missed += 1
                 if missed >= allowed and child.process is watched:
-                    log.error("%s answers nothing; it is killed", child.node.name)
+                    log.error("%s answers nothing; it is killed", child.door.name)
                     with contextlib.suppress(ProcessLookupError):
                         watched.kill()
                     missed = 0
@@ -216,6 +241,6 @@ class Supervisor:
             async with asyncio.timeout(STOP_S):
                 await process.wait()
         except TimeoutError:
-            log.error("%s does not stop; it is killed", child.node.name)
+            log.error("%s does not stop; it is killed", child.door.name)
             process.kill()
             await process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ from handlers.order import PURCHASES_PATH, purchase_item, purchased
 from handlers.replicated import READ_PATH
 from storage.catalog import SEARCHES, TOPICS, info_key
 from storage.orders import order_key
+
+SIBLING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,8 @@ class FrontEndService:
             Route("/purchase/([^/]+)", PurchaseHandler, PUBLIC),
             Route("/orders/([^/]+)", OrderHandler, PUBLIC),
             Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
-            *status.ROUTES,
+            Route("/status", StatusHandler, INTERNAL),
+            *status.PROBES,
         )
 
     @property
@@ -223,6 +227,23 @@ class FrontEndHandler(Handler):
         self.service.remember((self.request.uri or "").encode("latin-1"), place)
         self.finish(page.body)
 
+    async def from_siblings(self, path: str) -> list[dict[str, Any] | None]:
+        """What the other processes of this front end answer, None for one that does not. They ask
+        nobody in turn."""
+
+        async def ask(sibling: NodeConfig) -> dict[str, Any] | None:
+            try:
+                answer: dict[str, Any] = await self.service.client.call(
+                    sibling, f"{path}?alone=1", None, SIBLING_S
+                )
+            except (Unavailable, Unknown):
+                return None
+            return answer
+
+        if self.query("alone") is not None:
+            return []
+        return await asyncio.gather(*map(ask, self.service.context.siblings))
+
     def page(self, answer: Answer, replica: str) -> Page:
         """An item's answer has one field, which is what callers see."""
         [shown, *_] = answer.values()
@@ -284,6 +305,22 @@ class InvalidateHandler(FrontEndHandler):
 
     async def get(self, book: str) -> None:
         key = info_key(inputs.book_id(book))
-        dropped = self.service.local.remove(key)
+        own = {"dropped": self.service.local.remove(key)}
+        answers = [own, *await self.from_siblings(f"/invalidateCache/{book}")]
+        if any(answer is None for answer in answers):
+            raise Unavailable("not every process of this front end answers")
+        dropped = any(answer["dropped"] for answer in answers if answer is not None)
         found = f"Cache entry for {key} invalidated."
-        self.answer({"message": found if dropped else f"No cache entry found for {key}."})
+        message = found if dropped else f"No cache entry found for {key}."
+        self.answer({"message": message, "dropped": dropped})
+
+
+class StatusHandler(status.StatusHandler, FrontEndHandler):
+    """What all processes of this front end tell."""
+
+    async def get(self) -> None:
+        own = self.tell()
+        siblings = await self.from_siblings("/status")
+        if siblings:
+            own["processes"] = [self.tell(), *(one for one in siblings if one is not None)]
+        self.answer(own)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Awaitable
+from typing import Any
 
 from bazar.app import INTERNAL, PUBLIC, Route
 from handlers.base import Handler
@@ -29,13 +31,17 @@ class ReadyHandler(Handler):
 class StatusHandler(Handler):
     """Everything `python -m bazar status` shows of this node."""
 
-    def get(self) -> None:
+    def tell(self) -> dict[str, Any]:
         process = {"pid": os.getpid(), "run": self.service.context.run}
-        self.answer({**self.service.status(), **process})
+        return {**self.service.status(), **process}
+
+    def get(self) -> Awaitable[None] | None:
+        self.answer(self.tell())
+        return None
 
 
-ROUTES = (
+PROBES = (
     Route("/healthz", HealthHandler, PUBLIC),
     Route("/readyz", ReadyHandler, PUBLIC),
-    Route("/status", StatusHandler, INTERNAL),
 )
+ROUTES = (*PROBES, Route("/status", StatusHandler, INTERNAL))

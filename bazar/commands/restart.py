@@ -9,7 +9,7 @@ import signal
 
 from bazar import clock
 from bazar.commands import Shop
-from bazar.commands.status import Status, ask_all, is_well, primary_of
+from bazar.commands.status import Status, ask_all, is_well, primary_of, processes
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable
 
@@ -39,10 +39,11 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         before = statuses[node.name]
         if before is None:
             raise Unavailable(f"{node.name} does not answer: nothing more is restarted")
-        began = clock.now()
-        os.kill(before["pid"], signal.SIGTERM)
-        await _back(shop, node, before)
-        print(f"{node.name} is back after {clock.now() - began:.2f} s", flush=True)
+        for process in processes(before):
+            began = clock.now()
+            os.kill(process["pid"], signal.SIGTERM)
+            await _back(shop, node, process)
+            print(f"{process['node']} is back after {clock.now() - began:.2f} s", flush=True)
     return 0
 
 
@@ -52,7 +53,9 @@ async def _back(shop: Shop, node: NodeConfig, before: Status) -> None:
     while clock.now() < deadline:
         statuses = await ask_all(shop)
         status = statuses[node.name]
-        if status is not None and status["run"] != before["run"] and is_well(node, statuses):
-            return
+        if status is not None and is_well(node, statuses):
+            runs = {process["run"] for process in processes(status)}
+            if before["run"] not in runs:
+                return
         await asyncio.sleep(POLL_S)
     raise Unavailable(f"{node.name} is not in sync after {NODE_S:.0f} s: is the shop supervised?")

@@ -50,6 +50,11 @@ async def _ask(shop: Shop, node: NodeConfig) -> Status | None:
     return status
 
 
+def processes(status: Status) -> list[Status]:
+    """What each process of the node tells, in order of their names."""
+    return sorted(status.get("processes", [status]), key=lambda one: str(one["node"]))
+
+
 def primary_of(role: str, statuses: Statuses) -> Status | None:
     """The status of the group's primary, of the newest epoch if two believe they are."""
     primaries = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
@@ -62,7 +67,10 @@ def is_well(node: NodeConfig, statuses: Statuses) -> bool:
     if status is None:
         return False
     if "sources" in status:
-        return all(source["lease_s"] > 0 for source in status["sources"].values())
+        there = processes(status)
+        return len(there) == node.processes and all(
+            source["lease_s"] > 0 for one in there for source in one["sources"].values()
+        )
     primary = primary_of(node.role, statuses)
     return primary is not None and node.name in primary["members"]
 
@@ -74,8 +82,9 @@ def rows(node: NodeConfig, statuses: Statuses) -> list[tuple[str, ...]]:
         return [(node.name, node.role, "does not answer", "-", "-", "-", "-", "-")]
     if "sources" in status:
         return [
-            (node.name, f"cache of {role}", *_following(role, source, statuses))
-            for role, source in status["sources"].items()
+            (one["node"], f"cache of {role}", *_following(role, source, statuses))
+            for one in processes(status)
+            for role, source in one["sources"].items()
         ]
     primary = primary_of(node.role, statuses)
     in_sync = "yes" if primary and node.name in primary["members"] else "no"

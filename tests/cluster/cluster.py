@@ -82,7 +82,8 @@ class Cluster:
     """One cluster in `directory`: its cluster.json, data, logs and processes.
 
     `roles` says how many nodes of each role; they are named `frontend-1`, `catalog-2`, ….
-    `settings` goes into cluster.json as it is (`replication`, `caches`, `pool`).
+    `settings` goes into cluster.json as it is (`replication`, `caches`, `pool`), and
+    `options` into its node's part.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Cluster:
         directory: Path,
         roles: Mapping[str, int] = ROLES,
         settings: Mapping[str, Any] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -100,11 +102,15 @@ class Cluster:
         }
         self.ports = dict(zip(self.roles, free_ports(len(self.roles)), strict=True))
         self.settings = {"replication": SHORT_LEASES, **(settings or {})}
+        self.options = options or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by the log's name
         self.write_config()
 
     def write_config(self) -> None:
-        nodes = {name: {"role": self.roles[name], "port": self.ports[name]} for name in self.roles}
+        nodes = {
+            name: {"role": role, "port": self.ports[name], **self.options.get(name, {})}
+            for name, role in self.roles.items()
+        }
         plain = {"data_dir": "data", **self.settings, "nodes": nodes}
         self.config_path.write_text(json.dumps(plain, indent=1), "utf-8")
 

@@ -1,0 +1,37 @@
+"""Several processes for one front end, each with a cache and a lease of its own.
+
+They share the node's port (SO_REUSEPORT: the kernel deals connections out). Each has a private port
+beside it, on the loopback interface, where the others and the supervisor reach it alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+from bazar.config import NodeConfig
+
+VARIABLE = "BAZAR_PROCESS"
+
+
+def private(node: NodeConfig, number: int, port: int) -> NodeConfig:
+    """One process of a node as a node of its own."""
+    name = f"{node.name}.{number}"
+    return dataclasses.replace(node, name=name, port=port, host="127.0.0.1", bind="127.0.0.1")
+
+
+def environment(number: int, ports: Sequence[int]) -> dict[str, str]:
+    """What process `number` (from 1) of those with these private ports has to know."""
+    return {VARIABLE: f"{number}:{','.join(map(str, ports))}"}
+
+
+def placed(node: NodeConfig) -> tuple[NodeConfig, tuple[NodeConfig, ...]]:
+    """The node as this process is to call itself, and its siblings."""
+    given = os.environ.pop(VARIABLE, None)
+    if given is None:
+        return node, ()
+    number, _, ports = given.partition(":")
+    all_of_it = [private(node, n, int(port)) for n, port in enumerate(ports.split(","), start=1)]
+    me = all_of_it.pop(int(number) - 1)
+    return dataclasses.replace(node, name=me.name), tuple(all_of_it)

@@ -1,0 +1,79 @@
+"""A front end of several processes on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.cluster import ROOT, Cluster, until
+
+PROCESSES = 3
+
+
+async def tell(shop: Cluster) -> list[dict[str, Any]]:
+    """What each process of the front end says of itself."""
+    answer = await shop.get("frontend-1", "/status", with_token=True)
+    found: list[dict[str, Any]] = answer.json["processes"]
+    return found
+
+
+def hits(processes: list[dict[str, Any]]) -> dict[str, int]:
+    return {one["node"]: one["sources"]["catalog"]["hits"] for one in processes}
+
+
+async def read_everywhere(shop: Cluster, path: str) -> set[bytes]:
+    """Read until every process has answered from its cache; all the bodies there were."""
+    bodies = set()
+    before = hits(await tell(shop))
+
+    async def read_more() -> bool:
+        for _ in range(8):  # each on a connection of its own: the kernel deals them out
+            async with shop.client("frontend-1") as client:
+                bodies.add((await client.get(path)).body)
+        now = hits(await tell(shop))
+        return len(now) == PROCESSES and all(now[name] > before.get(name, 0) for name in now)
+
+    await until(read_more, "every process has had a hit")
+    return bodies
+
+
+async def test_processes_share_a_port_and_each_is_coherent(tmp_path: Path) -> None:
+    options = {"frontend-1": {"processes": PROCESSES}}
+    async with Cluster(tmp_path, options=options) as shop:
+        await shop.start_supervised()
+        names = [f"frontend-1.{number}" for number in range(1, PROCESSES + 1)]
+        processes = await tell(shop)
+        assert sorted(one["node"] for one in processes) == names
+        assert len({one["pid"] for one in processes}) == PROCESSES
+
+        [before] = await read_everywhere(shop, "/info/4")
+        bought = (await shop.put("frontend-1", "/purchase/4")).json
+        [after] = await read_everywhere(shop, "/info/4")
+        assert after != before
+        assert json.loads(after)["count"] == bought["new_count"]
+
+        for words in ("Cache entry for info_4 invalidated.", "No cache entry found for info_4."):
+            answer = await shop.get("frontend-1", "/invalidateCache/4", with_token=True)
+            assert answer.json["message"] == words
+
+        victim = processes[1]
+        os.kill(victim["pid"], signal.SIGKILL)
+
+        async def is_back() -> bool:
+            now = {one["node"]: one for one in await tell(shop)}
+            return len(now) == PROCESSES and now[victim["node"]]["pid"] != victim["pid"]
+
+        await until(is_back, "the killed process is back")
+        await shop.ready()
+        command = ("-m", "bazar", "status", "--config", str(shop.config_path))
+        status = await asyncio.create_subprocess_exec(
+            sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        shown, _ = await status.communicate()
+        assert status.returncode == 0
+        assert all(name in shown.decode() for name in names)

@@ -84,7 +84,7 @@ class Working:
     done: dict[str, tuple[str, Answer]]  # key -> its request and answer
     next_book: int
     next_topic: int
-    next_seq: int
+    next_number: int
     now_ms: int
     put: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
@@ -146,9 +146,9 @@ class Catalog:
     # --- deciding --------------------------------------------------------------------------------
 
     def execute(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:
-        work, expired = self._load(connection, operations, first_seq)
+        work, expired = self._load(connection, operations, first)
         outcomes = []
         for operation in operations:
             work.put, work.keys = {}, set()
@@ -163,12 +163,12 @@ class Catalog:
                 if expired:
                     effects["delete"], expired = {"answers": expired}, []
                 change = Change(tuple(sorted(work.keys)), effects)
-                work.next_seq += 1
+                work.next_number += 1
             outcomes.append(Outcome(answer, change))
         return outcomes
 
     def _load(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> tuple[Working, list[str]]:
         """Read in a few statements whatever the batch may need."""
 
@@ -213,7 +213,7 @@ class Catalog:
             done=done,
             next_book=0,
             next_topic=0,
-            next_seq=first_seq,
+            next_number=first,
             now_ms=now_ms,
         )
         expired: list[str] = []
@@ -290,7 +290,7 @@ class Catalog:
             "key": operation["key"],
             "request": request,
             "sold_at": work.now_ms,
-            "seq": work.next_seq,
+            "seq": work.next_number,
             "lines": json.dumps(lines, ensure_ascii=False),
         }
         work.put["sales"] = [sale]

@@ -27,6 +27,7 @@ PAGE_ENTRIES = 500
 PAGE_BYTES = 1 << 20
 CHUNK_ROWS = 1000
 FETCH_ROWS = 50
+EPOCH_SHIFT = 40
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -49,10 +50,10 @@ class Model(Protocol):
         """What a brand-new group begins with (T0)."""
 
     def execute(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:
         """Decide `operations` in order, each seeing those before it. Reads only; each outcome
-        with a change takes the next seq from `first_seq`."""
+        with a change takes the next number from `first`."""
 
 
 class ReplicatedStore:
@@ -137,12 +138,15 @@ class ReplicatedStore:
 
     # --- the primary's batch ---------------------------------------------------------------------
 
-    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it."""
+        # Numbers that grow even where a promotion by force has cut the log back: whoever has seen
+        # one (the orders' cursor) has not seen any that comes later.
+        first = (epoch << EPOCH_SHIFT) + self.committed.seq + 1
 
         def work(writer: sqlite3.Connection) -> list[Outcome]:
             self._begin(writer)
-            return self.model.execute(writer, operations, self.committed.seq + 1)
+            return self.model.execute(writer, operations, first)
 
         return await self.database.write(work)
 

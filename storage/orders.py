@@ -44,7 +44,7 @@ class Orders:
         return ()
 
     def execute(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:
         [row] = connection.execute(CURSOR)
         cursor: int = row["seq"]

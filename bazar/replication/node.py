@@ -253,7 +253,8 @@ class Replica:
         assert self.primary is not None
         try:
             async with within(DISK_S):
-                outcomes = await self.store.execute([ticket.operation for ticket in tickets])
+                operations = [ticket.operation for ticket in tickets]
+                outcomes = await self.store.execute(operations, self.primary.epoch)
                 changes = [one.change for one in outcomes if one.change is not None]
                 entries = self.primary.extend(changes)
                 if entries:

@@ -33,7 +33,7 @@ class Store(Protocol):
     def seed(self) -> Sequence[Operation]:
         """What a brand-new group begins with (T0)."""
 
-    async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
+    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it, each seeing those before it (R1)."""
 
     async def append(self, entries: tuple[Entry, ...]) -> None:

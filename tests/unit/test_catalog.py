@@ -46,7 +46,7 @@ class CatalogTest(FilesTestCase):
 
     async def batch(self, *operations: Any) -> list[Outcome]:
         """One batch, executed and committed as the primary does."""
-        outcomes = await self.store.execute(operations)
+        outcomes = await self.store.execute(operations, 0)
         changes = [one.change for one in outcomes if one.change is not None]
         if changes:
             made = entries(self.store.committed, *changes)

@@ -55,7 +55,7 @@ class CheckTest(LogTest):
         self.assertIsNone(self.found())
         await store.persist(made[0].mark, ())
         self.assertIsNone(self.found())
-        await store.execute([{"name": "d", "by": 1}])
+        await store.execute([{"name": "d", "by": 1}], 0)
         await store.append(entries(store.committed, change("d", 1)))
         await store.rollback()
         await self.write(store, {"name": "e", "by": 1})

@@ -26,7 +26,7 @@ class Shelf:
         return [{"name": "seeded", "by": 1}]
 
     def execute(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first_seq: int
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:
         rows = connection.execute("SELECT name, value FROM numbers")
         values = {row["name"]: row["value"] for row in rows}
@@ -78,7 +78,7 @@ class LogTest(FilesTestCase):
 
     async def write(self, store: ReplicatedStore, *operations: Operation) -> tuple[Entry, ...]:
         """One batch as the primary runs it, committed."""
-        outcomes = await store.execute(operations)
+        outcomes = await store.execute(operations, 0)
         changes = [one.change for one in outcomes if one.change is not None]
         made = entries(store.committed, *changes)
         await store.append(made)
@@ -96,7 +96,7 @@ class LogTest(FilesTestCase):
 class BatchTest(LogTest):
     async def test_a_batch_shows_when_it_is_committed_and_not_before(self) -> None:
         store = await self.open()
-        outcomes = await store.execute([{"name": "a", "by": 1}, {"name": "a", "by": 2}])
+        outcomes = await store.execute([{"name": "a", "by": 1}, {"name": "a", "by": 2}], 0)
         self.assertEqual([one.answer for one in outcomes], [{"value": 1}, {"value": 3}])
         made = entries(GENESIS, *(one.change for one in outcomes if one.change))
         await store.append(made)
@@ -112,7 +112,7 @@ class BatchTest(LogTest):
         store = await self.open()
         await self.write(store, {"name": "a", "by": 1})
         before = store.committed
-        await store.execute([{"name": "a", "by": 5}])
+        await store.execute([{"name": "a", "by": 5}], 0)
         await store.append(entries(before, change("a", 6)))
         await store.rollback()
         self.assertEqual((await self.numbers(store), store.committed), ({"a": 1}, before))
@@ -124,14 +124,14 @@ class BatchTest(LogTest):
     async def test_a_crash_before_the_commit_leaves_nothing(self) -> None:
         store = await self.open()
         await self.write(store, {"name": "a", "by": 1})
-        await store.execute([{"name": "a", "by": 5}])
+        await store.execute([{"name": "a", "by": 5}], 0)
         await store.append(entries(store.committed, change("a", 6)))
         after = await self.reopen()
         self.assertEqual((await self.numbers(after), after.last), ({"a": 1}, store.committed))
 
     async def test_only_what_was_executed_can_be_committed(self) -> None:
         store = await self.open()
-        await store.execute([{"name": "a", "by": 1}])
+        await store.execute([{"name": "a", "by": 1}], 0)
         await store.append(entries(GENESIS, change("a", 1)))
         with self.assertRaisesRegex(Fatal, "is executed"):
             await store.apply(entries(GENESIS, change("a", 2))[0].mark)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bazar.errors import Conflict
 from bazar.replication.store import Outcome
+from storage.catalog import Catalog
 from storage.log import ReplicatedStore
 from storage.orders import OrderReader, Orders, order_cost, order_key
 from tests.unit.files import FilesTestCase
@@ -29,7 +30,7 @@ class OrdersTest(FilesTestCase):
         self.reader = OrderReader(self.store.database)
 
     async def batch(self, *operations: Any) -> list[Outcome]:
-        outcomes = await self.store.execute(operations)
+        outcomes = await self.store.execute(operations, 0)
         changes = [one.change for one in outcomes if one.change is not None]
         if not changes:
             await self.store.rollback()
@@ -38,6 +39,22 @@ class OrdersTest(FilesTestCase):
         await self.store.append(made)
         await self.store.apply(made[-1].mark)
         return outcomes
+
+    async def test_s2_what_a_later_epoch_sells_is_behind_every_cursor(self) -> None:
+        """A promotion by force may cut the catalog's log back below what orders have seen."""
+        catalog = await ReplicatedStore.open(self.directory / "two.db", Catalog(), 1000)
+        self.addAsyncCleanup(catalog.close)
+        [seed] = catalog.seed()
+        lines = [{"book": 4, "quantity": 1}]
+        numbers = []
+        for epoch, before in ((1, 3), (2, 0)):
+            sells = [{"op": "sell", "key": f"{epoch}.{n}", "lines": lines} for n in range(before)]
+            sell = {"op": "sell", "key": f"{epoch}", "lines": lines}
+            outcomes = await catalog.execute([seed, *sells, sell], epoch)
+            assert isinstance(outcomes[-1].answer, dict)
+            numbers.append(outcomes[-1].answer["seq"])
+            await catalog.rollback()
+        self.assertLess(numbers[0], numbers[1])
 
     async def test_s2_each_sale_becomes_one_order_and_the_cursor_moves_with_it(self) -> None:
         self.assertEqual(await self.reader.cursor(), 0)

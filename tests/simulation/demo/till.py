@@ -124,7 +124,7 @@ class Till(Process):
         primary, store = self.primary, self.store
         if not primary.begin(self.now()):
             raise AssertionError(f"{primary} can't begin")
-        outcomes = await store.execute(operations)
+        outcomes = await store.execute(operations, 0)
         changes = [outcome.change for outcome in outcomes if outcome.change is not None]
         if not changes:
             await store.rollback()

@@ -49,6 +49,11 @@ class Image(NamedTuple):
         entries = self.log[first : first + limit]
         return LogPage(base, entries, first + len(entries) == len(self.log))
 
+    def chunks(self, size: int) -> list[list[Any]]:
+        """The rows as a snapshot carries them, so many at a time."""
+        rows = [[key, value] for key, value in self.state.items()]
+        return [rows[i : i + size] for i in range(0, len(rows), size)] or [[]]
+
     def persisted(self, effect: Persist) -> Image:
         """The log ends at `after` and goes on with the new entries."""
         after = effect.after

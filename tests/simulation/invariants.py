@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bazar.replication.messages import Entry, Mark
-from bazar.replication.primary import Primary
-from bazar.replication.subscriber import Subscriber
+from bazar.replication.primary import Phase, Primary
+from bazar.replication.subscriber import ReplicaSubscriber, Subscriber
 from tests.simulation.disk import Disk, Image, State
 from tests.simulation.shop import TOPICS, search
-from tests.simulation.world import Group, Violation
+from tests.simulation.world import Excused, Group, Process, Violation
 
 if TYPE_CHECKING:
-    pass
+    from tests.simulation.arbiter import Arbiter
 
 
 class Truth:
@@ -185,3 +185,41 @@ class Truth:
             f"I4: {what}: {value}, which was not the value at any time after {since}; "
             f"lately {versions[-3:]}"
         )
+
+
+# --- one node by itself --------------------------------------------------------------------------
+
+
+def check_memory(follower: ReplicaSubscriber, image: Image) -> None:
+    """J1, T1: a follower whose disk is quiet knows what is on it, and may lead from there."""
+    if (image.committed, image.pending) != (follower.committed, tuple(follower.pending)):
+        raise Violation(f"{follower} is not what its disk says, {image.committed}")
+
+
+def check_office(process: Process, primary: Primary, arbiter: Arbiter) -> None:
+    """I1: who commits holds the lock, in the epoch that is recorded."""
+    membership = arbiter.membership
+    if arbiter.holder not in (process, None):
+        raise Violation(f"I1: {process.name} commits without the lock")
+    if membership is None or (process.alive and membership.epoch != primary.epoch):
+        raise Violation(f"I1: {process.name} commits in {primary.epoch}, not {membership}")
+
+
+def check_excuse(primary: Primary, image: Image) -> None:
+    """J5: a primary whose disk has lost commits has waited, and nobody who has them has come."""
+    if primary.me not in primary.membership.members:
+        return  # it leaves already
+    for feed in primary.feeds.values():
+        if feed.page is not None and feed.hello.committed.seq > image.last_seq:
+            raise Violation(f"J5: {primary.me.node} leads on, though {feed.hello.node} has more")
+    raise Excused(f"{primary.me.node} leads with a damaged disk, and nobody else came back")
+
+
+def check_hand_over(primary: Primary, last_lease: float) -> float:
+    """T5: once the last batch is done, leases only end. Returns when the last one does."""
+    if not primary.retiring or primary.phase is not Phase.IDLE:
+        return last_lease
+    last = max(primary.leases.values(), default=0.0)
+    if last > last_lease:
+        raise Violation(f"T5: {primary.me.node} hands over, and grants")
+    return last

@@ -7,6 +7,7 @@ quiet, reads the membership, and leads with a `Primary` until its process ends.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from math import inf
 from typing import Any, NamedTuple
 
@@ -31,15 +32,20 @@ from bazar.replication.messages import (
     NotPrimary,
     Snapshot,
 )
-from bazar.replication.primary import Phase, Primary
+from bazar.replication.primary import Primary
 from bazar.replication.subscriber import ReplicaSubscriber
 from tests.simulation.disk import Image, State
+from tests.simulation.invariants import (
+    check_excuse,
+    check_hand_over,
+    check_memory,
+    check_office,
+)
 from tests.simulation.shop import Answer, Op, execute, row, sales_after, search, stocked
 from tests.simulation.subscribing import SubscribingProcess
 from tests.simulation.world import (
     REFUSED,
     Connection,
-    Excused,
     Group,
     Node,
     Reply,
@@ -110,7 +116,7 @@ class Replica(SubscribingProcess):
         now = self.now()
         if self.primary is not None:
             self.perform(self.primary.tick(now))
-            self._check_hand_over(self.primary)
+            self._last_lease = check_hand_over(self.primary, self._last_lease)
             if self.alive and self.truth.sales is not None:
                 self._follow_sales()
         elif not self.locked:
@@ -124,14 +130,6 @@ class Replica(SubscribingProcess):
                 self.queue.remove(waiting)
                 waiting.reply(REFUSED, "queued for too long")
         self.pump()
-
-    def _check_hand_over(self, primary: Primary) -> None:
-        """T5: once the last batch is done, leases only end."""
-        if primary.retiring and primary.phase is Phase.IDLE:
-            last = max(primary.leases.values(), default=0.0)
-            if last > self._last_lease:
-                raise Violation(f"T5: {self.name} hands over, and grants")
-            self._last_lease = last
 
     # --- leading ---------------------------------------------------------------------------------
 
@@ -159,7 +157,7 @@ class Replica(SubscribingProcess):
             return
         image, follower = self.disk.image, self.subscriber
         self.say(f"leads from {image.committed} +{len(image.pending)}")
-        self._check_memory()
+        check_memory(follower, image)
         self.world.takeovers += 1
         now, membership = self.now(), self.arbiter.membership
         if membership is not None:
@@ -178,12 +176,6 @@ class Replica(SubscribingProcess):
         )
         self.perform(effects)
 
-    def _check_memory(self) -> None:
-        """J1, T1: a follower whose disk is quiet knows what is on it, and may lead from there."""
-        image, follower = self.disk.image, self.subscriber
-        if (image.committed, image.pending) != (follower.committed, tuple(follower.pending)):
-            raise Violation(f"{follower} is not what its disk says, {image.committed}")
-
     def received(self, connection: Connection, message: Message) -> None:
         if connection is self.feed:
             super().received(connection, message)
@@ -193,8 +185,7 @@ class Replica(SubscribingProcess):
             hint = self.feed.other(self).name if self.feed is not None else None
             connection.send(self, NotPrimary(self.subscriber.epoch, hint))
             connection.end(self)
-        if self.primary is not None:
-            self.pump()
+        self.pump()
 
     def lost(self, connection: Connection) -> None:
         if self.primary is not None:
@@ -269,18 +260,9 @@ class Replica(SubscribingProcess):
 
     def perform(self, effects: list[Effect]) -> None:
         if self.disk.lost_seq and self.primary is not None and self.now() >= self._excused_at:
-            self._excuse(self.primary)
+            check_excuse(self.primary, self.disk.image)
         if effects:
             super().perform(effects)
-
-    def _excuse(self, primary: Primary) -> None:
-        """T2's wait for somebody whose disk is whole was in vain - if it was (J5)."""
-        if self.me not in primary.membership.members:
-            return  # it leaves already
-        for feed in primary.feeds.values():
-            if feed.page is not None and feed.hello.committed.seq > self.disk.image.last_seq:
-                raise Violation(f"J5: {self.name} leads on, though {feed.hello.node} has more")
-        raise Excused(f"{self.name} leads with a damaged disk, and nobody else came back")
 
     # --- the writer ------------------------------------------------------------------------------
 
@@ -353,13 +335,9 @@ class Replica(SubscribingProcess):
         self.truth.check_member(self.disk, self.name)
 
     def _check_commit(self, entries: tuple[Entry, ...]) -> None:
-        primary, membership = self.primary, self.arbiter.membership
-        assert primary is not None
-        if self.arbiter.holder not in (self, None):
-            raise Violation(f"I1: {self.name} commits without the lock")
-        if membership is None or (self.alive and membership.epoch != primary.epoch):
-            raise Violation(f"I1: {self.name} commits in {primary.epoch}, not {membership}")
-        self.truth.committed(primary, self.run, self.disk.image, entries)
+        assert self.primary is not None
+        check_office(self, self.primary, self.arbiter)
+        self.truth.committed(self.primary, self.run, self.disk.image, entries)
 
     def _install(self, chunk: Snapshot) -> None:
         if chunk.first:
@@ -384,7 +362,7 @@ class Replica(SubscribingProcess):
         else:
             self.perform(self.subscriber.stored(job, self.now()))
             if not self.jobs:
-                self._check_memory()
+                check_memory(self.subscriber, self.disk.image)
             if self.locked and self.alive:
                 self._lead()
         self._unpark()
@@ -421,9 +399,7 @@ class Replica(SubscribingProcess):
 
     def _send_snapshot(self, feed: int) -> None:
         image = self.disk.image  # one consistent point, whatever is written meanwhile
-        rows = [[key, value] for key, value in image.state.items()]
-        size = self.world.profile.chunk_size()
-        chunks = [rows[i : i + size] for i in range(0, len(rows), size)] or [[]]
+        chunks = image.chunks(self.world.profile.chunk_size())
         self._send_chunk(feed, image.committed, chunks, 0)
 
     def _send_chunk(self, feed: int, mark: Mark, chunks: list[Any], number: int) -> None:
@@ -471,9 +447,6 @@ class Replica(SubscribingProcess):
             delay_s = self.world.profile.read_delay()
             self.world.after(delay_s, self, self._answer_read, question, reply)
 
-    def takes_part(self) -> bool:
-        return self.primary is not None or self.subscriber.lease_valid(self.now())
-
     def _unpark(self) -> None:
         if not self.parked or not self.alive:
             return
@@ -508,19 +481,13 @@ class Replica(SubscribingProcess):
         cursor = self.disk.image.state.get("cursor", 0)
         catalogs = self.world.groups[0].replicas
         source = catalogs[self.world.below(len(catalogs))]
-        self.world.call(
-            self,
-            source,
-            "sales",
-            (cursor,),
-            lambda status, sales: self._sales_found(status, cursor, sales),
-        )
+        self.world.call(self, source, "sales", (cursor,), partial(self._sales_found, cursor))
         self.world.after(0.4, self, self._sales_missed)
 
     def _sales_missed(self) -> None:
         self.following_sales = False
 
-    def _sales_found(self, status: int, cursor: int, sales: Any) -> None:
+    def _sales_found(self, cursor: int, status: int, sales: Any) -> None:
         self.following_sales = False
         if status == 200 and sales and self.primary is not None and not self.terminating:
             op = Op("project", "", sales=tuple(tuple(sale) for sale in sales), after=cursor)

@@ -15,7 +15,7 @@ from tests.simulation.node import READ_TIMEOUT_S, Replica, question_for
 from tests.simulation.profile import Profile
 from tests.simulation.shop import TOPICS, Op, row, search
 from tests.simulation.trace import Trace
-from tests.simulation.world import Excused, Group, Node, Violation, World
+from tests.simulation.world import Excused, Group, Node, Process, Violation, World
 
 FAULTY_S = 5.0
 RESUME_S = 1.2  # beyond the leases: restarts, backoff of clients and subscribers
@@ -129,9 +129,13 @@ class Scenario:
         return [
             node
             for node in self.catalog.replicas
-            if not (node.disk and node.disk.hangs)
-            and not (isinstance(node.process, Replica) and node.process.takes_part())
+            if not (node.disk and node.disk.hangs) and not self._takes_part(node.process)
         ]
+
+    def _takes_part(self, process: Process | None) -> bool:
+        return isinstance(process, Replica) and (
+            process.primary is not None or process.subscriber.lease_valid(process.now())
+        )
 
     def _must_converge(self) -> None:
         """I6, I7: all replicas hold the same, and caches show it."""

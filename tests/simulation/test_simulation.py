@@ -10,7 +10,7 @@ from tests.simulation.__main__ import results
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
-SEEDS = 8000  # more by hand: `python -m tests.simulation`
+SEEDS = 5000  # more by hand: `python -m tests.simulation`
 MOST_EXCUSED = 0.03
 
 PRINT_TRACE = """

@@ -319,6 +319,6 @@ class Process:
         self.node.process = None
         for connection in list(self.connections.values()):
             late_s = None
-            if self.world.profile.chance(0.3):
+            if not self.world.profile.calm and self.world.profile.chance(0.3):
                 late_s = self.world.random() * self.world.profile.late_s
             connection.end(self, late_s=late_s)

@@ -44,6 +44,9 @@ class Database:
             with told_apart(path):
                 database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
                 await database.writer.execute("PRAGMA synchronous=FULL")
+                # After an fsync that failed, what the kernel shows of the WAL need not be on the
+                # disk, and no later fsync would tell (Rebello et al., 2020): it is written anew.
+                await database.writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
                 await database._migrate(migrations)
                 for _ in range(READERS):
                     database._readers.append(await database.connect_reader())

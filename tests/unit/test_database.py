@@ -34,6 +34,21 @@ class DatabaseTest(FilesTestCase):
             [[found]] = await database.writer.execute_fetchall(f"PRAGMA {pragma}")
             self.assertEqual(found, value)
 
+    async def test_a_wal_that_is_found_is_written_anew(self) -> None:
+        """Its own fsync may have failed, and it is to be believed from now on."""
+        first = await self.open(FIRST)
+        await first.writer.execute("INSERT INTO a VALUES (1)")
+        wal = self.directory / "one.db-wal"
+        self.assertGreater(wal.stat().st_size, 0)
+        copy = self.directory / "copy.db"  # as a crash leaves it
+        for suffix in ("", "-wal"):
+            name = f"copy.db{suffix}"
+            copy.with_name(name).write_bytes((self.directory / f"one.db{suffix}").read_bytes())
+        second = await Database.open(copy, (FIRST,))
+        self.addAsyncCleanup(second.close)
+        self.assertEqual((self.directory / "copy.db-wal").stat().st_size, 0)
+        self.assertEqual(len(await second.read("SELECT * FROM a")), 1)
+
     async def test_readers_cannot_write_nor_checkpoint(self) -> None:
         database = await self.open(FIRST)
         reader = await database.connect_reader()

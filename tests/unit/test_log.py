@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,7 @@ class LogTest(FilesTestCase):
 
     async def reopen(self, name: str = "one") -> ReplicatedStore:
         """The store as a process finds it that starts after a crash: the first stays as it is."""
-        copy = self.directory / "crashed"
-        copy.mkdir(exist_ok=True)
+        copy = Path(tempfile.mkdtemp(dir=self.directory))
         for suffix in (".db", ".db-wal"):
             source = self.directory / f"{name}{suffix}"
             if source.exists():

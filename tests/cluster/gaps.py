@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.load import Load
 
 ROLES = {"frontend": 2, "catalog": 2, "order": 2}
@@ -71,6 +71,17 @@ async def hang(shop: Cluster, name: str) -> None:
     await shop.ended(pid)
 
 
+async def roll(shop: Cluster, name: str) -> None:
+    """Restart every node, one at a time."""
+    before = shop.running()
+    command = ("-m", "bazar", "restart", "--config", str(shop.config_path))
+    restart = await asyncio.create_subprocess_exec(
+        sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+    )
+    assert await restart.wait() == 0
+    assert not set(before.values()) & set(shop.running().values())
+
+
 FAULTS = {"kill -9": kill, "SIGTERM": terminate}
 HANGS = ("catalog primary", "order primary")
 
@@ -107,6 +118,7 @@ async def measure(
     plan = [(Measured(f"{fault}, {v}"), FAULTS[fault], v) for fault in FAULTS for v in VICTIMS]
     if supervised:
         plan += [(Measured(f"SIGSTOP, {victim}"), hang, victim) for victim in HANGS]
+        plan.append((Measured("restart of all nodes, one by one"), roll, "front end"))
     idle = Measured("nothing")
     settings = {"replication": {"lease_s": lease_s, "ack_timeout_s": 0.3 * lease_s}}
     async with Cluster(directory, ROLES, settings) as shop:
@@ -123,7 +135,10 @@ async def measure(
                     idle.gaps.append(load.gap_s(calm_at, fault_at))
                     name = await VICTIMS[victim](shop)
                     fault_at = time.monotonic()
+                    errors = len(load.write_errors)
                     await fault(shop, name)
+                    if fault is roll:
+                        assert len(load.write_errors) == errors, load.write_errors[errors:]
                     await load.flowing(time.monotonic(), STEADY)
                     return_at = time.monotonic()
                     measured.gaps.append(load.gap_s(fault_at, return_at))

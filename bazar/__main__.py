@@ -13,6 +13,7 @@ from bazar.commands import (
     Command,
     Shop,
     Standalone,
+    bench,
     demo,
     import_books,
     join,
@@ -34,7 +35,7 @@ COMMANDS: dict[str, Command] = {
     "join": join,
     "promote": promote,
 }
-WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo}
+WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo, "bench": bench}
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "cluster.json"
 
 

@@ -1,0 +1,63 @@
+"""What every section is given: shops to measure, who makes the load, how long, and who checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bazar.bench import books
+from bazar.bench.audit import Sold
+from bazar.bench.children import Children, Cores
+from bazar.bench.cluster import Cluster
+from bazar.bench.load import Generator, Load, Result
+
+SMALL_SHOP = 1000
+LONGEST_WARM_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """`seconds` is how long one measurement takes. `sold` reads what the replicas of a shop hold,
+    with the faults that `bazar verify` finds. `step` hears what is done next."""
+
+    directory: Path
+    children: Children
+    model: Path
+    generator: Generator
+    cores: Cores
+    seconds: float
+    large: bool
+    sold: Callable[[Path], Sold]
+    step: Callable[[str], None]
+
+    @property
+    def warm_s(self) -> float:
+        return min(self.seconds, LONGEST_WARM_S)
+
+    @contextmanager
+    def shop(
+        self,
+        name: str,
+        *,
+        shop_books: int = SMALL_SHOP,
+        front_ends: int = 1,
+        roles: tuple[str, ...] = (),
+        started: Sequence[str] = (),
+    ) -> Iterator[Cluster]:
+        """A shop of its own with so many books; only the nodes `started` run, if there are any."""
+        shop = Cluster(
+            self.directory / name, self.children, self.model, front_ends=front_ends, roles=roles
+        )
+        self.step(f"{name}: starts, {shop_books:,} books")
+        shop.start(*started)
+        try:
+            books.fill(shop, shop_books)
+            yield shop
+        finally:
+            shop.stop(*started)
+
+    def measure(self, what: str, load: Load) -> Result:
+        self.step(what)
+        return self.generator.run(load)

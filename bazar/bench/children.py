@@ -1,0 +1,153 @@
+"""Processes that are started, pinned to a core where that is possible, and surely stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bazar.errors import Unavailable
+from bazar.supervisor import PARENT_VARIABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+STOP_S = 5.0
+POLL_S = 0.02
+LOG_SHOWN = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """The core of the server that is measured, and that of its load; None: wherever they like."""
+
+    server: int | None = None
+    load: int | None = None
+
+    @classmethod
+    def of_this_machine(cls) -> Cores:
+        """One each, where the system lets us choose and there are two."""
+        if not hasattr(os, "sched_getaffinity"):
+            return cls()
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(allowed[0], allowed[-1]) if len(allowed) > 1 else cls()
+
+    def __str__(self) -> str:
+        if self.server is None:
+            return "not pinned to cores"
+        return f"server on core {self.server}, load on core {self.load}"
+
+
+@contextlib.contextmanager
+def pinned(core: int | None) -> Iterator[None]:
+    """Children that are started meanwhile run on this core, with all their threads."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until this is done: a process that was just started must be known to
+    whoever stops it. For the main thread."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            raise KeyboardInterrupt
+
+
+class Children:
+    """Processes by name, each with a log in `directory`. Leaving the `with` stops all of them, by
+    their process ids."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        core: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
+        """Its process id. It ends with us, should we be killed, if it is one of Bazar's nodes."""
+        path = self.directory / f"{name}.log"
+        with path.open("ab") as log, uninterrupted(), pinned(core):
+            self._running[name] = process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, PARENT_VARIABLE: str(os.getpid()), **(environment or {})},
+                start_new_session=True,  # Ctrl-C reaches us, and we stop it
+            )
+        return process.pid
+
+    def pid(self, name: str) -> int:
+        """Raises Unavailable if it has ended."""
+        process = self._running[name]
+        code = process.poll()
+        if code is not None:
+            log = (self.directory / f"{name}.log").read_text("utf-8", errors="replace")
+            raise Unavailable(f"{name} ended with {code}:\n{log[-LOG_SHOWN:]}")
+        return process.pid
+
+    def stop(self, *names: str) -> None:
+        """SIGTERM to these (all) that we have started, and SIGKILL to what does not end in time."""
+        known = [name for name in names or self._running if name in self._running]
+        ending = [self._running[name] for name in known]
+        try:
+            for process in ending:
+                process.terminate()
+            deadline = time.monotonic() + STOP_S
+            while any(process.poll() is None for process in ending):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(POLL_S)
+        finally:  # a second Ctrl-C too
+            with uninterrupted():
+                for process in ending:
+                    if process.poll() is None:
+                        process.kill()
+                    process.wait()
+                for name in known:
+                    del self._running[name]
+
+
+def rss_mib(pid: int) -> float:
+    """The memory of a process that is in RAM."""
+    if sys.platform == "linux":
+        for line in Path(f"/proc/{pid}/status").read_text("ascii", errors="replace").split("\n"):
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+    shown = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True, timeout=10
+    )
+    return int(shown.stdout) / 1024

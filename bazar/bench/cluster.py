@@ -1,0 +1,152 @@
+"""The shop of a cluster.json as processes of its own: on free ports, in a directory of its own."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from bazar.bench.caller import HOST, Answer, Caller
+from bazar.bench.children import ROOT, Children
+from bazar.errors import Unavailable
+
+READY_S = 30.0
+POLL_S = 0.05
+
+
+LOWEST_PORT = 10_000
+LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # Linux: for outgoing connections
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, and that no connection of a load is given meanwhile: a node
+    that restarts must find its own free again."""
+    below = int(LOCAL_PORTS.read_text("ascii").split()[0]) if LOCAL_PORTS.exists() else 32_768
+    found: list[int] = []
+    for port in random.sample(range(LOWEST_PORT, below), 50 * count):
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise Unavailable(f"no {count} free ports from {LOWEST_PORT} to {below}")
+
+
+class Cluster:
+    """One shop in `directory`, its processes among `children`.
+
+    `model` is the cluster.json whose nodes and settings it has; `front_ends` more of those are
+    added, and `roles` leaves only nodes of these out of it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        children: Children,
+        model: Path,
+        *,
+        front_ends: int = 1,
+        roles: tuple[str, ...] = (),
+    ) -> None:
+        directory.mkdir(parents=True)
+        self.children = children
+        self.path = directory / "cluster.json"
+        self.data_dir = directory / "data"
+        self._prefix = directory.name  # of its processes' names: there may be several shops
+        self._plain = json.loads(model.read_text("utf-8"))
+        self._plain["data_dir"] = "data"
+        nodes = {
+            name: {"role": node["role"]}
+            for name, node in self._plain["nodes"].items()
+            if node["role"] in roles or not roles
+        }
+        for number in range(2, front_ends + 1):
+            nodes[f"frontend-{number}"] = {"role": "frontend"}
+        for node, port in zip(nodes.values(), free_ports(len(nodes)), strict=True):
+            node["port"] = port
+        self._plain["nodes"] = nodes
+        self._write()
+
+    def _write(self) -> None:
+        self.path.write_text(json.dumps(self._plain, indent=1), "utf-8")
+
+    @property
+    def nodes(self) -> Mapping[str, Mapping[str, Any]]:
+        return self._plain["nodes"]  # type: ignore[no-any-return]
+
+    @property
+    def token(self) -> str:
+        return (self.data_dir / "token").read_text("ascii").strip()
+
+    def port(self, name: str) -> int:
+        return int(self.nodes[name]["port"])
+
+    def pid(self, name: str) -> int:
+        return self.children.pid(self._child(name))
+
+    def _child(self, name: str) -> str:
+        return f"{self._prefix}-{name}"
+
+    # --- starting and stopping -------------------------------------------------------------------
+
+    def start(self, *names: str, core: int | None = None, module: str | None = None) -> None:
+        """Start these nodes (all), and wait until they are ready; `module` runs in place of
+        run.py, with its flags."""
+        program = ["-m", module] if module else [str(ROOT / "run.py")]
+        for name in names or self.nodes:
+            node = self.nodes[name]
+            flags = ("--config", self.path, "--role", node["role"], "--port", node["port"])
+            command = [sys.executable, *program, *map(str, flags)]
+            self.children.start(self._child(name), command, core=core)
+        for name in names or self.nodes:
+            self.wait_ready(name)
+
+    def restart(self, name: str, *, core: int | None = None, entries: int | None = None) -> None:
+        """The same node anew; `entries` is how many its cache of books and searches holds then."""
+        if entries is not None:
+            caches = self._plain.setdefault("caches", {})
+            caches["local"] = {**caches.get("local", {}), "entries": entries}
+            self._write()
+        self.stop(name)
+        self.start(name, core=core)
+
+    def stop(self, *names: str) -> None:
+        self.children.stop(*(self._child(name) for name in names or self.nodes))
+
+    def wait_ready(self, name: str) -> None:
+        """Raises Unavailable if it is not in time, or has ended."""
+        deadline = time.monotonic() + READY_S
+        while True:
+            self.pid(name)
+            try:
+                with Caller(self.port(name), timeout_s=5.0) as caller:
+                    if caller.ask("GET", "/readyz").status == 200:
+                        return
+            except Unavailable:
+                pass
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{name} is not ready after {READY_S:.0f} s")
+            time.sleep(POLL_S)
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def caller(self, name: str) -> Caller:
+        """A connection to a node that may do everything."""
+        return Caller(self.port(name), self.token)
+
+    def update(self, book: int, **fields: Any) -> Answer:
+        with self.caller("catalog-1") as caller:
+            return caller.insist("PUT", f"/update/{book}", fields)
+
+    def counts(self, books: list[int]) -> dict[int, int]:
+        """What is in stock now."""
+        with self.caller("catalog-1") as caller:
+            return {
+                book: int(caller.insist("GET", f"/info/{book}").json["count"]) for book in books
+            }

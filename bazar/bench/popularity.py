@@ -1,0 +1,49 @@
+"""Which book a reader wants: Zipf's law, and what an LRU cache makes of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Sequence
+
+BISECTIONS = 40
+
+
+def zipf(count: int, s: float) -> list[float]:
+    """How likely each of `count` books is wanted, the most popular first: 1/rank^s, normalized.
+
+    >>> [round(one, 3) for one in zipf(3, 1.0)]
+    [0.545, 0.273, 0.182]
+    """
+    weights = [rank**-s for rank in range(1, count + 1)]
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
+def draw(likely: Sequence[float], times: int, seed: int) -> list[int]:
+    """Places in `likely`, drawn by it; the same for the same seed."""
+    cumulated = list(itertools.accumulate(likely))
+    return random.Random(seed).choices(range(len(likely)), cum_weights=cumulated, k=times)
+
+
+def lru_hit_ratio(likely: Sequence[float], entries: int) -> float:
+    """What to expect of an LRU cache under independent requests (Che, Tung & Wang, 2002): an item
+    is there if it was wanted within the time in which as many different ones were as fit in.
+
+    >>> lru_hit_ratio([0.5, 0.5], 2)
+    1.0
+    """
+    if entries >= len(likely):
+        return 1.0
+
+    def held(time: float) -> float:
+        return sum(-math.expm1(-one * time) for one in likely)
+
+    low, high = 0.0, 1.0
+    while held(high) < entries:
+        high *= 2
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if held(middle) < entries else (low, middle)
+    return sum(one * -math.expm1(-one * high) for one in likely)

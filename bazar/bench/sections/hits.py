@@ -1,0 +1,123 @@
+"""A cached read, side by side with what users would pick instead: the same book over 32 keep-alive
+connections with a browser's headers, one server after the other, in rounds."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+from bazar.bench import nginx
+from bazar.bench.bench import Bench
+from bazar.bench.caller import BROWSER_HEADERS, Caller
+from bazar.bench.cluster import Cluster, free_ports
+from bazar.bench.load import Load, Result
+from bazar.bench.report import Section, ms, number, ratio
+from bazar.bench.sections.throughput import BOUND
+from bazar.errors import Unavailable
+
+TITLE = "a cached book over 32 connections with a browser's headers, servers in turn"
+HEADER = ("server", "per second", "p50 ms", "p99 ms", "errors", "Bazar ÷ this")
+ROUNDS = 3
+CONNECTIONS = 32
+PATH = "/info/4"
+START_S = 15.0
+POLL_S = 0.05
+
+BAZAR = "Bazar: leases on, logging on"
+UNLEASED = "Bazar: lease not looked at"
+NGINX = "nginx proxy_cache, one worker, logging on"
+SILENT_NGINX = "nginx proxy_cache, one worker, no log"
+HANDLER = "Tornado RequestHandler, from a dict, no log"
+
+
+def run(bench: Bench) -> Section:
+    section = Section("hits", TITLE, HEADER)
+    others = ("catalog-1", "catalog-2", "order-1", "order-2")
+    with bench.shop("hits", shop_books=7, front_ends=2, started=others) as shop:
+        try:
+            ports = _servers(bench, shop)
+            if NGINX not in ports:
+                section.notes.append("nginx is not installed: it is left out.")
+            _same_bytes(ports)
+            results: dict[str, list[Result]] = {name: [] for name in ports}
+            for turn in range(ROUNDS):
+                for name, port in ports.items():
+                    load = Load(
+                        port,
+                        (PATH,),
+                        CONNECTIONS,
+                        bench.seconds,
+                        bench.warm_s,
+                        core=bench.cores.load,
+                    )
+                    what = f"hits: round {turn + 1} of {ROUNDS}, {name}"
+                    results[name].append(bench.measure(what, load))
+        finally:
+            bench.children.stop("nginx", "handler")
+            shop.stop("frontend-1", "frontend-2")
+    _show(section, results)
+    section.notes.append(f"Medians of {ROUNDS} rounds; {bench.cores}.")
+    return section
+
+
+def _servers(bench: Bench, shop: Cluster) -> dict[str, int]:
+    """Start them all, on the server's core; their ports."""
+    core = bench.cores.server
+    shop.start("frontend-1", core=core)
+    shop.start("frontend-2", core=core, module="bazar.bench.unleased")
+    ports = {BAZAR: shop.port("frontend-1"), UNLEASED: shop.port("frontend-2")}
+    logging, silent, handler = free_ports(3)
+    program = nginx.installed()
+    if program is not None:
+        path = nginx.prepare(bench.directory / "nginx", ports[BAZAR], logging, silent)
+        command = [program, "-c", str(path), "-p", str(path.parent)]
+        bench.children.start("nginx", command, core=core)
+        ports |= {NGINX: logging, SILENT_NGINX: silent}
+    with Caller(ports[BAZAR]) as caller:
+        body = caller.insist("GET", PATH).body
+    (bench.directory / "body").write_bytes(body)
+    command = [sys.executable, "-m", "bazar.bench.handler", str(handler)]
+    bench.children.start("handler", [*command, str(bench.directory / "body")], core=core)
+    return {**ports, HANDLER: handler}
+
+
+def _same_bytes(ports: dict[str, int]) -> None:
+    """Each has the answer cached, and it is the same. Raises Unavailable."""
+    bodies = set()
+    deadline = time.monotonic() + START_S
+    for name, port in ports.items():
+        while True:
+            try:
+                with Caller(port) as caller:
+                    caller.insist("GET", PATH, headers=BROWSER_HEADERS)
+                    bodies.add(caller.insist("GET", PATH, headers=BROWSER_HEADERS).body)
+                break
+            except Unavailable as error:
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"{name} does not answer: {error}") from error
+                time.sleep(POLL_S)
+    if len(bodies) > 1:
+        raise Unavailable(f"the servers answer differently: {bodies}")
+
+
+def _show(section: Section, results: dict[str, list[Result]]) -> None:
+    for name, rounds in results.items():
+        per_s = statistics.median(result.per_s for result in rounds)
+        # Round by round: what else the machine does changes more slowly.
+        pairs = zip(results[BAZAR], rounds, strict=True)
+        times = statistics.median(bazar.per_s / result.per_s for bazar, result in pairs)
+        middle = sorted(rounds, key=lambda result: result.per_s)[len(rounds) // 2]
+        errors = sum(result.errors for result in rounds)
+        bound = "≥" if any(result.load_bound for result in rounds) else ""
+        if bound and BOUND not in section.notes:
+            section.notes.append(BOUND)
+        p50, p99 = ms(middle.ms(0.5)), ms(middle.ms(0.99))
+        section.rows.append((name, bound + number(per_s), p50, p99, str(errors), ratio(times)))
+        section.figures[name] = {
+            **middle.figures(),
+            "per_s": per_s,
+            "errors": errors,
+            "rounds": [round(result.per_s, 1) for result in rounds],
+            "bazar_times": times,
+        }

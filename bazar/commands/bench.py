@@ -1,0 +1,178 @@
+"""Measure a shop of its own on this machine: timings, throughput, cache, memory, sizes.
+
+It runs the nodes of a cluster.json on free ports in a temporary directory, so that a shop that runs
+here is left alone - but shares the processor with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from bazar.bench import plots, report, wrk
+from bazar.bench.audit import Sold
+from bazar.bench.bench import Bench
+from bazar.bench.children import ROOT, Children, Cores
+from bazar.bench.load import Generator
+from bazar.bench.report import Section
+from bazar.bench.sections import caching, hits, memory, purchases, sizes, throughput, timings
+from bazar.client import Client
+from bazar.commands import Shop, verify
+from bazar.config import load
+from bazar.errors import BadRequest
+from bazar.token import cluster_token
+from handlers import ROLES
+from storage.compare import ReplicaFile, closing
+
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "timings": timings.run,
+    "throughput": throughput.run,
+    "purchases": purchases.run,
+    "hits": hits.run,
+    "caching": caching.run,
+    "memory": memory.run,
+    "sizes": sizes.run,
+}
+LONGEST_S = 600.0
+INTERRUPTED = 130
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    known = ", ".join(SECTIONS)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{known} (default: all)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="each measurement (default: 3)")
+    parser.add_argument("--large", action="store_true", help="sizes: a shop of 1,000,000 books too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw curves (needs matplotlib)")
+    parser.add_argument(
+        "--client", choices=("wrk", "own"), help="who makes the load (default: wrk if installed)"
+    )
+    parser.add_argument(
+        "--config", type=Path, default=ROOT / "cluster.json", help="whose nodes and settings"
+    )
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Exit code 1 if purchases did not add up, 130 if it was interrupted."""
+    for name in flags.sections:
+        if name not in SECTIONS:
+            raise BadRequest(f"{name}: is none of {', '.join(SECTIONS)}")
+    if not 0 < flags.seconds <= LONGEST_S:
+        raise BadRequest(f"--seconds {flags.seconds}: must be above 0, up to {LONGEST_S:.0f}")
+    load(flags.config, ROLES)  # refuses what the nodes would
+    if flags.plot is not None:
+        plots.check()
+    program = None if flags.client == "own" else wrk.installed()
+    if flags.client == "wrk" and program is None:
+        raise BadRequest("--client wrk: is not installed")
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(flags, Generator(program))
+    except KeyboardInterrupt:
+        print("interrupted; everything that ran is stopped", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _run(flags: argparse.Namespace, generator: Generator) -> int:
+    machine = report.machine()
+    print(f"{report.describe(machine)}\nLoad: {generator}.", flush=True)
+    names = [name for name in SECTIONS if name in flags.sections or not flags.sections]
+    found: dict[str, Any] = {}
+    failed = False
+    with _bench(flags, generator, len(names)) as (bench, bar):
+        for name in names:
+            section = SECTIONS[name](bench)
+            bar.write(f"\n{section}", file=sys.stdout)
+            sys.stdout.flush()
+            found[name] = section.figures
+            failed |= section.failed
+            bar.update()
+    if flags.json is not None:
+        plain = {"machine": machine, "load": str(generator), "seconds": flags.seconds}
+        flags.json.write_text(json.dumps({**plain, "sections": found}, indent=1), "utf-8")
+    if flags.plot is not None:
+        made = plots.draw(found, flags.plot)
+        print(f"\n{len(made)} plots in {flags.plot}")
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _bench(
+    flags: argparse.Namespace, generator: Generator, sections: int
+) -> Iterator[tuple[Bench, Any]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="bazar-bench-") as directory,
+        tqdm(total=sections, unit="section", disable=None, leave=False) as bar,
+        Children(Path(directory)) as children,
+    ):
+        bench = Bench(
+            directory=Path(directory),
+            children=children,
+            model=flags.config,
+            generator=generator,
+            cores=Cores.of_this_machine(),
+            seconds=flags.seconds,
+            large=flags.large,
+            sold=sold,
+            step=bar.set_postfix_str,
+        )
+        yield bench, bar
+
+
+def sold(config_path: Path) -> Sold:
+    """What the files of a running shop hold, and what `verify` finds in them."""
+    config = load(config_path, ROLES)
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        equal = asyncio.run(_verify(config_path)) == 0
+
+    def rows(role: str, table: str, key: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        for node in config.group(role):
+            file = ReplicaFile(node.name, config.data_dir / f"{node.name}.db")
+            with closing([file]):
+                yield node.name, [dict(row) for row in file.rows(table, key)]
+
+    return Sold(
+        faults=() if equal else shown.getvalue().splitlines(),
+        sales={
+            node: {
+                row["order_id"]: {one["book"]: one["quantity"] for one in json.loads(row["lines"])}
+                for row in sales
+            }
+            for node, sales in rows("catalog", "sales", "order_id")
+        },
+        stock={
+            node: {row["id"]: row["count"] for row in books}
+            for node, books in rows("catalog", "books", "id")
+        },
+        orders={
+            node: frozenset(row["order_id"] for row in orders)
+            for node, orders in rows("order", "orders", "order_id")
+        },
+    )
+
+
+async def _verify(config_path: Path) -> int:
+    config = load(config_path, ROLES)
+    client = Client(cluster_token(config))
+    try:
+        return await verify.run(Shop(config, client), argparse.Namespace())
+    finally:
+        client.close()

@@ -1,0 +1,188 @@
+"""The benchmark's arithmetic; that it runs is `tests/cluster/test_bench.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import random
+import tempfile
+import unittest
+from collections import OrderedDict
+from pathlib import Path
+
+from bazar.bench import audit, books, latency, popularity, report, wrk
+from bazar.bench.audit import Sold
+from bazar.bench.caller import Answer, answer_size, request_bytes
+from bazar.bench.children import Children, Cores, pinned
+from bazar.bench.cluster import free_ports
+from bazar.bench.latency import FRACTIONS, PRECISION, Histogram, quantile_ms
+from bazar.bench.report import Section
+
+
+class ExamplesTest(unittest.TestCase):
+    def test_the_examples_in_docstrings_hold(self) -> None:
+        for module in (latency, popularity, report):
+            tried = doctest.testmod(module)
+            self.assertEqual((tried.failed, tried.attempted > 0), (0, True), module)
+
+
+class HistogramTest(unittest.TestCase):
+    def test_quantiles_are_as_precise_as_promised(self) -> None:
+        rng = random.Random(1)
+        seconds = [rng.lognormvariate(-6, 1) for _ in range(20_000)]
+        found = Histogram.of(seconds).quantiles()
+        self.assertEqual(list(found), list(FRACTIONS))
+        for fraction, ms in found.items():
+            self.assertLess(abs(ms / quantile_ms(seconds, fraction) - 1), 1.5 * (PRECISION - 1))
+
+    def test_several_add_up(self) -> None:
+        both = Histogram.of([0.001, 0.002])
+        both.add(Histogram.of([0.002, 0.5]))
+        self.assertEqual(both.buckets, Histogram.of([0.001, 0.002, 0.002, 0.5]).buckets)
+        self.assertEqual(both.total, 4)
+
+    def test_nothing_measured_has_no_quantiles(self) -> None:
+        self.assertEqual(Histogram().quantiles(), {})
+
+    def test_a_time_below_the_clock_counts(self) -> None:
+        self.assertEqual(Histogram.of([0.0, -1e-9]).total, 2)
+
+
+class PopularityTest(unittest.TestCase):
+    def test_a_law_is_a_distribution(self) -> None:
+        likely = popularity.zipf(1000, 1.0)
+        self.assertAlmostEqual(sum(likely), 1.0)
+        self.assertAlmostEqual(likely[0] / likely[9], 10.0)
+
+    def test_draws_follow_it_and_can_be_repeated(self) -> None:
+        likely = popularity.zipf(100, 1.0)
+        drawn = popularity.draw(likely, 50_000, 7)
+        self.assertEqual(drawn, popularity.draw(likely, 50_000, 7))
+        self.assertAlmostEqual(drawn.count(0) / len(drawn), likely[0], delta=0.01)
+
+    def test_the_hit_ratio_in_theory_is_that_of_an_lru(self) -> None:
+        likely = popularity.zipf(1000, 1.0)
+        for entries in (10, 100):
+            cache: OrderedDict[int, None] = OrderedDict()
+            hits = 0
+            drawn = popularity.draw(likely, 60_000, 3)
+            for book in drawn:
+                hits += book in cache
+                cache[book] = None
+                cache.move_to_end(book)
+                if len(cache) > entries:
+                    cache.popitem(last=False)
+            expected = popularity.lru_hit_ratio(likely, entries)
+            self.assertAlmostEqual(hits / len(drawn), expected, delta=0.02)
+
+
+class BooksTest(unittest.TestCase):
+    def test_batches_are_what_is_missing(self) -> None:
+        made = [book for batch in books.batches(7, 2500) for book in batch]
+        self.assertEqual(len(made), 2493)
+        self.assertEqual(made[0]["title"], books.book(8, 2500)["title"])
+        self.assertEqual(len({book["topic"] for book in made}), books.topics(2500))
+        self.assertLessEqual(max(map(len, books.batches(7, 2500))), books.BATCH_BOOKS)
+        self.assertEqual(list(books.batches(7, 7)), [])
+
+
+class AnswerTest(unittest.TestCase):
+    def test_the_size_is_known_with_the_head(self) -> None:
+        whole = b"HTTP/1.1 200 OK\r\nContent-Type: x\r\ncontent-length:  3\r\n\r\nabc"
+        head = whole.index(b"\r\n\r\n") + 4
+        for end in range(len(whole) + 1):
+            self.assertEqual(answer_size(whole[:end]), None if end < head else len(whole))
+        answer = Answer.parse(whole, 0.1)
+        self.assertEqual((answer.status, answer.body), (200, b"abc"))
+        self.assertEqual(answer.headers["content-type"], "x")
+
+    def test_a_length_in_the_body_is_none(self) -> None:
+        with self.assertRaises(ValueError):
+            answer_size(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n\r\nContent-Length: 3\r\n")
+
+    def test_a_write_has_a_length(self) -> None:
+        self.assertIn(b"\r\nContent-Length: 0\r\n\r\n", request_bytes("PUT", "/purchase/4"))
+        self.assertNotIn(b"Content-Length", request_bytes("GET", "/info/4"))
+
+
+class WrkTest(unittest.TestCase):
+    def test_paths_and_headers_are_quoted(self) -> None:
+        text = wrk.script(['/search?topic="a\\'], {"Cookie": 'a="b"'})
+        self.assertIn(r'local paths = {"/search?topic=\"a\\"}', text)
+        self.assertIn(r'["Cookie"] = "a=\"b\""', text)
+
+
+class ReportTest(unittest.TestCase):
+    def test_a_bound_is_still_a_figure(self) -> None:
+        section = Section("hits", "quick", ("what", "per s"), [("a", "≥900"), ("bc", "61,000")])
+        section.notes.append("A note.")
+        self.assertEqual(
+            str(section), "hits: quick\n\nwhat   per s\na       ≥900\nbc    61,000\nA note."
+        )
+
+    def test_the_machine_is_described(self) -> None:
+        self.assertIn("Python 3", report.describe(report.machine()))
+
+
+class ChildrenTest(unittest.TestCase):
+    def test_what_is_started_is_stopped(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            with Children(Path(directory)) as children:
+                children.start("sleeper", ["sleep", "100"])
+                children.start("stubborn", ["sh", "-c", "trap '' TERM; sleep 0.1; echo up"])
+                process = children._running["sleeper"]
+                self.assertEqual(children.pid("sleeper"), process.pid)
+                children.stop("sleeper", "never-started")
+                self.assertIsNotNone(process.returncode)
+            self.assertEqual((Path(directory) / "stubborn.log").exists(), True)
+            self.assertEqual(children._running, {})
+
+    def test_we_stay_where_we_were(self) -> None:
+        cores = Cores.of_this_machine()
+        with pinned(cores.load):
+            pass
+        self.assertEqual(str(Cores.of_this_machine()), str(cores))
+
+    def test_ports_are_distinct(self) -> None:
+        self.assertEqual(len(set(free_ports(6))), 6)
+
+
+SOLD = Sold(
+    faults=(),
+    sales={name: {"o1": {4: 1}, "o2": {4: 2}} for name in ("catalog-1", "catalog-2")},
+    stock={name: {4: 7} for name in ("catalog-1", "catalog-2")},
+    orders={name: frozenset({"o1", "o2"}) for name in ("order-1", "order-2")},
+)
+BEFORE = {4: 10}
+
+
+class AuditTest(unittest.TestCase):
+    def check(self, expected: str, told: list[str], unknown: int = 0, **changed: object) -> None:
+        sold = dataclasses.replace(SOLD, **changed)  # type: ignore[arg-type]
+        found = list(audit.faults(sold, told, unknown, BEFORE))
+        self.assertTrue(any(expected in fault for fault in found), found)
+
+    def test_what_adds_up_has_no_fault(self) -> None:
+        self.assertEqual(list(audit.faults(SOLD, ["o1", "o2"], 0, BEFORE)), [])
+        self.assertEqual(list(audit.faults(SOLD, ["o1"], 1, BEFORE)), [])
+
+    def test_a_lost_purchase_is_found(self) -> None:
+        self.check("catalog-1: 1 acknowledged purchases are not sold", ["o1", "o2", "o3"])
+
+    def test_a_purchase_told_twice_is_found(self) -> None:
+        self.check("1 buyers were told an order that another has", ["o1", "o2", "o2"])
+
+    def test_a_second_sale_is_found(self) -> None:
+        self.check("catalog-2: 1 sales that nobody asked for", ["o1"])
+
+    def test_a_missing_order_is_found(self) -> None:
+        orders = {**SOLD.orders, "order-2": frozenset({"o1"})}
+        self.check("order-2: 1 orders, 2 sales", ["o1", "o2"], orders=orders)
+
+    def test_stock_that_does_not_add_up_is_found(self) -> None:
+        for left in (8, 6, -1):
+            stock = {**SOLD.stock, "catalog-2": {4: left}}
+            self.check(f"10 before, 3 sold, {left} left", ["o1", "o2"], stock=stock)
+
+    def test_what_verify_finds_is_passed_on(self) -> None:
+        self.check("rows differ", ["o1", "o2"], faults=("rows differ",))

@@ -32,7 +32,8 @@ from pathlib import Path
 
 from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.customers import Customers, Violation, write_history
-from tests.cluster.faults import FAULTS, Deck, Shop, cause, impossible, small_disk
+from tests.cluster.disks import small_disk
+from tests.cluster.faults import FAULTS, Deck, Shop, cause, impossible
 
 STOCK = {1: 40, 2: 10**6, 3: 10**6, 4: 10**6, 5: 200, 6: 10**6, 7: 10**6}
 SHOP_S = 150.0

@@ -13,19 +13,18 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster, until
 from tests.cluster.customers import Violation
+from tests.cluster.disks import fill, injecting
 
 BACK_S = 40.0  # until a node must be ready again
 KEEPER_S = 0.05
-DISK_MIB = 48
 MAY_LEAVE = {0, 3, -signal.SIGKILL, -signal.SIGTERM}  # by hand-over, giving up, and as it was told
 
 
@@ -253,7 +252,7 @@ class Shop:
             self.tell(f"the disk of {name} is full")
             ballast = self.disks[name] / "ballast"
             try:
-                _fill(ballast)
+                fill(ballast)
                 await self._lasts(1, 4)
             finally:
                 ballast.unlink(missing_ok=True)
@@ -276,7 +275,7 @@ class Shop:
             return None
         with self._occupied(name):
             self.tell(f"{words} {name}")
-            async with _injecting(pid, f"fsync,fdatasync:{what}"):
+            async with injecting(pid, f"fsync,fdatasync:{what}"):
                 await self._lasts(low, high)
             await self.back(name)
         return name
@@ -417,65 +416,6 @@ def impossible() -> dict[str, str]:
     if shutil.which("strace") is None:
         why["fsync fails"] = why["fsync is slow"] = "strace is not installed"
     return why
-
-
-# --- disks of one's own --------------------------------------------------------------------------
-
-# So that nothing stays mounted however we end.
-MOUNTED_UNTIL_INPUT_ENDS = """
-mount -t tmpfs -o "$1" bazar-chaos "$2" && echo mounted && { cat; umount --lazy "$2"; }
-"""
-
-
-@contextlib.contextmanager
-def small_disk(path: Path) -> Iterator[bool]:
-    """A small file system at `path`, as long as the block lasts; False if it can't be mounted."""
-    path.mkdir()
-    helper = subprocess.Popen(
-        ["sh", "-c", MOUNTED_UNTIL_INPUT_ENDS, "sh", f"size={DISK_MIB}m", str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        assert helper.stdout is not None
-        yield helper.stdout.readline() == b"mounted\n"
-    finally:
-        helper.communicate()
-
-
-def _fill(path: Path) -> None:
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(1 << 16))
-
-
-@contextlib.asynccontextmanager
-async def _injecting(pid: int, fault: str) -> AsyncIterator[None]:
-    """strace makes these system calls of the process fail, or late, as long as the block lasts."""
-    strace = await asyncio.create_subprocess_exec(
-        *("strace", "-f", "-p", str(pid), "-o", "/dev/null"),
-        *("-e", "trace=fsync,fdatasync", "-e", f"inject={fault}"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert strace.stderr is not None
-    try:
-        async with asyncio.timeout(5.0):
-            await strace.stderr.readline()  # "Process N attached", or why not
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            strace.terminate()
-        # It lets go in order; only one that hangs is killed, and the kernel lets go for it.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5.0):
-                await strace.communicate()
-        if strace.returncode is None:
-            strace.kill()
-            await strace.wait()
 
 
 class Deck:

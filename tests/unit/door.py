@@ -8,7 +8,8 @@ import json
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+from unittest import IsolatedAsyncioTestCase
 
 from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
@@ -263,3 +264,21 @@ def request(
 ) -> bytes:
     head = [f"{method} {target} HTTP/{version}", "Host: shop", *lines, "", ""]
     return "\r\n".join(head).encode("latin-1") + body
+
+
+class EdgeTestCase(IsolatedAsyncioTestCase):
+    limits: ClassVar[Limits | None] = None
+
+    async def asyncSetUp(self) -> None:
+        self.door = await self.enterAsyncContext(Door(self.limits))
+
+    def assert_refused(self, answer: Answer, status: int, code: str) -> None:
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.json["code"], code)
+        self.assertEqual(answer.json["request_id"], answer.headers["X-Request-Id"])
+        self.assertTrue(answer.json["error"])
+        self.assertEqual(answer.headers["Connection"], "close")
+        self.assertEqual(answer.headers["Content-Type"], "application/json; charset=utf-8")
+        self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
+        self.assertEqual(answer.headers["Cache-Control"], "no-cache")
+        self.assertNotIn("Server", answer.headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 BISECTIONS = 40
 
@@ -47,3 +47,18 @@ def lru_hit_ratio(likely: Sequence[float], entries: int) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if held(middle) < entries else (low, middle)
     return sum(one * -math.expm1(-one * high) for one in likely)
+
+
+def lru_content(wanted: Iterable[int], entries: int) -> list[int]:
+    """What an LRU cache holds after these requests, what was wanted longest ago first.
+
+    >>> lru_content([1, 2, 3, 1], 2)
+    [3, 1]
+    """
+    held: dict[int, None] = {}  # in the order of its last request
+    for one in wanted:
+        held.pop(one, None)
+        held[one] = None
+        if len(held) > entries:
+            del held[next(iter(held))]
+    return list(held)

@@ -20,9 +20,11 @@ HEADER = (
     *("per second", "p50 ms", "p99 ms", "errors", "front end MiB"),
 )
 DRAWN = 100_000
-SEED = 1
+SEED, SEED_BEFORE = 1, 2
 FILL_CONNECTIONS = 64
 FILL_S = 180.0
+FILLS = 3
+LAPSED = "A lease was lost while a cache was filled, which empties it: it was not full. Too busy?"
 
 
 def run(bench: Bench) -> Section:
@@ -31,12 +33,16 @@ def run(bench: Bench) -> Section:
     by_rank = list(range(1, BOOKS + 1))
     random.Random(SEED).shuffle(by_rank)  # a popular book may have any id
     wanted = [f"/info/{by_rank[rank]}" for rank in popularity.draw(likely, DRAWN, SEED)]
+    # The cache begins as earlier readers would have left it; hours of them would fill any.
+    before = [*range(BOOKS - 1, -1, -1), *popularity.draw(likely, DRAWN, SEED_BEFORE)]
     with bench.shop("caching", shop_books=BOOKS) as shop:
         port = shop.port("frontend-1")
         for entries in ENTRIES:
             bench.step(f"caching: fills {entries:,} entries")
             shop.restart("frontend-1", entries=entries)
-            fill(bench, port, [f"/info/{book}" for book in reversed(by_rank[:entries])])
+            left = [f"/info/{by_rank[rank]}" for rank in popularity.lru_content(before, entries)]
+            if not fill(bench, port, left) and LAPSED not in section.notes:
+                section.notes.append(LAPSED)
             load = Load(
                 port,
                 wanted,
@@ -66,7 +72,7 @@ def run(bench: Bench) -> Section:
     return section
 
 
-def fill(bench: Bench, port: int, paths: list[str]) -> None:
-    """Read each once: the least popular first, so that those stay which an LRU cache would hold."""
+def fill(bench: Bench, port: int, paths: list[str]) -> bool:
+    """Have these cached, in this order; whether they are."""
     load = Load(port, paths, FILL_CONNECTIONS, FILL_S, warm_s=0.0, headers={}, count=len(paths))
-    bench.generator.run(load)
+    return any(bench.generator.run(load).hits == len(paths) for _ in range(FILLS))

@@ -1,11 +1,20 @@
 """A Tornado `RequestHandler` that answers from a dict: what a cached read costs in Tornado's own
-server. `python -m bazar.bench.handler PORT FILE`, where the file holds the body."""
+server, without any lease or replica. Used as
+
+    python -m bazar.bench.handler FILE PORT [--bare]
+
+where the file holds the body. As Tornado comes it runs on asyncio's loop and logs each request;
+`--bare` is on uvloop, where that is installed, and logs nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tornado.web import Application, RequestHandler
 
@@ -14,8 +23,6 @@ from bazar.supervisor import die_with_parent
 
 
 class InfoHandler(RequestHandler):
-    """No access log, no lease, no replica: nothing but the answer."""
-
     def initialize(self, pages: dict[str, bytes]) -> None:
         self.pages = pages
 
@@ -25,28 +32,29 @@ class InfoHandler(RequestHandler):
         self.finish(self.pages[self.request.path])
 
 
-async def serve(port: int, body: bytes) -> None:
+async def serve(port: int, body: bytes, settings: dict[str, Any]) -> None:
     pages = {"/info/4": body}
-    application = Application(
-        [(r"/info/\d+", InfoHandler, {"pages": pages})],
-        log_function=lambda handler: None,
-    )
-    application.listen(port, HOST)
+    Application([(r"/info/\d+", InfoHandler, {"pages": pages})], **settings).listen(port, HOST)
     await asyncio.Event().wait()
 
 
-def main(port: int, file: Path) -> None:
+def main(file: Path, port: int, bare: bool) -> None:
     die_with_parent()
-    loop = None
-    try:
-        import uvloop
+    loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    settings: dict[str, Any] = {}
+    if bare:
+        settings["log_function"] = lambda handler: None
+        try:
+            import uvloop
 
-        loop = uvloop.new_event_loop  # as Bazar's nodes
-    except ImportError:
-        pass
+            loop = uvloop.new_event_loop
+        except ImportError:
+            pass
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s")
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(serve(port, file.read_bytes()))
+        runner.run(serve(port, file.read_bytes(), settings))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), "--bare" in sys.argv)

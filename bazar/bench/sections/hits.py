@@ -18,7 +18,7 @@ from bazar.errors import Unavailable
 
 TITLE = "a cached book over 32 connections with a browser's headers, servers in turn"
 HEADER = ("server", "per second", "p50 ms", "p99 ms", "errors", "Bazar ÷ this")
-ROUNDS = 3
+ROUNDS = 5
 CONNECTIONS = 32
 PATH = "/info/4"
 START_S = 15.0
@@ -28,7 +28,8 @@ BAZAR = "Bazar: leases on, logging on"
 UNLEASED = "Bazar: lease not looked at"
 NGINX = "nginx proxy_cache, one worker, logging on"
 SILENT_NGINX = "nginx proxy_cache, one worker, no log"
-HANDLER = "Tornado RequestHandler, from a dict, no log"
+HANDLER = "Tornado RequestHandler, from a dict, logging on"
+BARE_HANDLER = "Tornado RequestHandler, from a dict, no log, uvloop"
 
 
 def run(bench: Bench) -> Section:
@@ -41,20 +42,18 @@ def run(bench: Bench) -> Section:
                 section.notes.append("nginx is not installed: it is left out.")
             _same_bytes(ports)
             results: dict[str, list[Result]] = {name: [] for name in ports}
+            order = list(ports.items())
             for turn in range(ROUNDS):
-                for name, port in ports.items():
-                    load = Load(
-                        port,
-                        (PATH,),
-                        CONNECTIONS,
-                        bench.seconds,
-                        bench.warm_s,
-                        core=bench.cores.load,
-                    )
+                # Each follows another one in the next round, and all are warm after the first.
+                order = order[2:] + order[:2] if turn else order
+                warm_s = 0.0 if turn else bench.warm_s
+                for name, port in order:
+                    core = bench.cores.load
+                    load = Load(port, (PATH,), CONNECTIONS, bench.seconds, warm_s, core=core)
                     what = f"hits: round {turn + 1} of {ROUNDS}, {name}"
                     results[name].append(bench.measure(what, load))
         finally:
-            bench.children.stop("nginx", "handler")
+            bench.children.stop("nginx", "handler", "bare-handler")
             shop.stop("frontend-1", "frontend-2")
     _show(section, results)
     section.notes.append(f"Medians of {ROUNDS} rounds; {bench.cores}.")
@@ -67,7 +66,7 @@ def _servers(bench: Bench, shop: Cluster) -> dict[str, int]:
     shop.start("frontend-1", core=core)
     shop.start("frontend-2", core=core, module="bazar.bench.unleased")
     ports = {BAZAR: shop.port("frontend-1"), UNLEASED: shop.port("frontend-2")}
-    logging, silent, handler = free_ports(3)
+    logging, silent, plain, bare = free_ports(4)
     program = nginx.installed()
     if program is not None:
         path = nginx.prepare(bench.directory / "nginx", ports[BAZAR], logging, silent)
@@ -77,9 +76,10 @@ def _servers(bench: Bench, shop: Cluster) -> dict[str, int]:
     with Caller(ports[BAZAR]) as caller:
         body = caller.insist("GET", PATH).body
     (bench.directory / "body").write_bytes(body)
-    command = [sys.executable, "-m", "bazar.bench.handler", str(handler)]
-    bench.children.start("handler", [*command, str(bench.directory / "body")], core=core)
-    return {**ports, HANDLER: handler}
+    command = [sys.executable, "-m", "bazar.bench.handler", str(bench.directory / "body")]
+    bench.children.start("handler", [*command, str(plain)], core=core)
+    bench.children.start("bare-handler", [*command, str(bare), "--bare"], core=core)
+    return {**ports, HANDLER: plain, BARE_HANDLER: bare}
 
 
 def _same_bytes(ports: dict[str, int]) -> None:

@@ -90,7 +90,9 @@ J3  Where the log does not reach back, or the digests differ, a snapshot replace
 J4  At a batch boundary, durable up to the tail: the follower enters the set (durably), is granted a
     lease, and its acks count.
 J5  A *member* that has committed what the primary has not shows that the primary's disk has lost
-    commits: the primary leaves the set and stops, to come back as a follower.
+    commits: the primary leaves the set and stops, to come back as a follower. So a member that
+    has said hello is heard before anything commits and before anybody new is let in: a replica
+    made in the image of a primary that lost commits must not succeed it.
 J6  A cache joins at a batch boundary, empty, and is told of everything pending before its first
     lease.
 """

@@ -188,7 +188,7 @@ class Primary:
         """R3: commit once everybody who may still answer reads has acknowledged."""
         if self.phase is not Phase.PREPARED or self._recording or self.stopped:
             return []
-        if now < self.not_before:
+        if now < self.not_before or self._unproven:
             return []
         joined = [feed for feed in self.feeds.values() if feed.joined]
         acked = [feed for feed in joined if feed.acked == self.tail]
@@ -312,12 +312,19 @@ class Primary:
         if not self._unproven and now >= self.not_before:
             return
         joined = {feed.member for feed in self.feeds.values() if feed.joined}
+        # One that has said hello is heard, even if our own log is still being read for it.
+        unheard = any(
+            not f.welcomed and f.page is None and self._is_member(f) for f in self.feeds.values()
+        )
         if self.membership.members <= joined | {self.me}:
             self._unproven = False
             if self._clean:
                 self.not_before = min(self.not_before, now)  # that was all it waited for
-        elif now >= self.not_before:
+        elif now >= self.not_before and not unheard:
             self._unproven = False
+
+    def _is_member(self, feed: Feed) -> bool:
+        return feed.member in self.membership.members
 
     @property
     def _boundary(self) -> bool:
@@ -330,7 +337,8 @@ class Primary:
         if self._recording != "lead":
             self._prove(now)
         effects: list[Effect] = []
-        for feed in list(self.feeds.values()):
+        # What a member has to show comes before anybody new is let in on our word (J5).
+        for feed in sorted(self.feeds.values(), key=lambda f: f.welcomed or not self._is_member(f)):
             effects += self._grant(feed, now) if feed.joined else self._advance(feed, now)
         effects += self._try_commit(now)
         return effects + self._try_retire(now)
@@ -342,7 +350,7 @@ class Primary:
         if feed.welcomed and feed.acked == self.tail:
             if not self._boundary:
                 return []
-            if feed.member in self.membership.members:
+            if self._is_member(feed):
                 return self._join(feed, now)
             if self._unproven:
                 # Nobody new on our word alone: a member may be about to show that we lack
@@ -371,7 +379,7 @@ class Primary:
     def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
         theirs = feed.hello.committed
-        is_member = feed.member in self.membership.members
+        is_member = self._is_member(feed)
         if page.base == theirs:
             answer = self._send_page(feed, page)
         elif page.base is None and self.committed.seq < theirs.seq <= self.tail.seq:

@@ -7,6 +7,7 @@ from bazar.replication.effects import (
     LogPage,
     Persist,
     ReadLog,
+    Record,
     Send,
     SendSnapshot,
 )
@@ -107,3 +108,27 @@ def test_a_commit_that_passes_while_a_follower_joins_is_told() -> None:
     effects = primary.recorded(2.3)
 
     assert Commit(one.mark) in sent(effects, 1)
+
+
+def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
+    """J5, L4: we are restarted and have lost entry 2. C, new, has taken all that we have; B, a
+    member, has said that it has more just before the wait for it ends. Were C let in first, it
+    could succeed us, in our image."""
+    one, two = log(2)
+    for read_in_time in (True, False):
+        membership = Membership(1, frozenset({A, B}), 1.0)
+        primary, _ = Primary.take_over(A, membership, one.mark, (), 0.0, TIMING, restarted=True)
+        primary.recorded(0.0)
+        over_at = primary.not_before
+        primary.receive(1, hello(C, one.mark, one.mark), 0.1)
+        primary.log_read(1, LogPage(one.mark, (), True), 0.1)
+        primary.receive(1, Ack(one.mark), 0.2)
+        assert primary.receive(2, hello(B, two.mark, two.mark), over_at - 0.01) == [ReadLog(2, 2)]
+
+        page = LogPage(None, (), True)
+        effects = [] if read_in_time else primary.tick(over_at + 0.01)
+        effects += primary.log_read(2, page, over_at + 0.02)
+
+        assert [effect for effect in effects if isinstance(effect, Record)] == [
+            Record(Membership(2, frozenset({B}), 1.0))
+        ]

@@ -10,7 +10,7 @@ from typing import Any
 from bazar.errors import ConfigError
 
 FORMATS = ("svg", "png")
-SIZE_IN = (7.0, 4.5)
+SIZE_IN = (7.0, 5.0)
 DPI = 150
 
 Figures = Mapping[str, Any]
@@ -28,6 +28,7 @@ def draw(sections: Figures, directory: Path) -> list[Path]:
     import matplotlib
 
     matplotlib.use("agg")  # no display is needed
+    matplotlib.rcParams["svg.hashsalt"] = "bazar"  # the same figures, the same file
     from matplotlib import pyplot
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -43,7 +44,7 @@ def draw(sections: Figures, directory: Path) -> list[Path]:
             axes.grid(alpha=0.3)
             for suffix in FORMATS:
                 path = directory / f"{name}.{suffix}"
-                figure.savefig(path, dpi=DPI)
+                figure.savefig(path, dpi=DPI, metadata={"Date": None} if suffix == "svg" else None)
                 made.append(path)
         pyplot.close(figure)
     return made
@@ -57,14 +58,16 @@ def _curves(axes: Any, found: Iterator[tuple[str, Figures]]) -> bool:
         any_drawn = True
     axes.set(xscale="log", xlabel="milliseconds", ylabel="share of requests answered within")
     if any_drawn:
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return any_drawn
 
 
 def _sequential(sections: Figures, axes: Any) -> bool:
     axes.set_title("One request after the other")
     rows = sections.get("timings", {})
-    return _curves(axes, ((label, row["quantiles_ms"]) for label, row in rows.items()))
+    # Replicas are alike: one of each is enough to be told apart.
+    shown = ((label, row) for label, row in rows.items() if not label.endswith("replica 2"))
+    return _curves(axes, ((label, row["quantiles_ms"]) for label, row in shown))
 
 
 def _hits(sections: Figures, axes: Any) -> bool:
@@ -100,5 +103,5 @@ def _hit_ratio(sections: Figures, axes: Any) -> bool:
     slow = axes.twinx()
     slow.plot(entries, [r["p50_ms"] for r in rows.values()], "s:", color="tab:red", label="median")
     slow.set_ylabel("median milliseconds", color="tab:red")
-    axes.legend(fontsize="small", loc="lower right")
+    axes.legend(fontsize="small", loc="upper center")
     return bool(rows)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import importlib.util
 import random
 import tempfile
 import unittest
 from pathlib import Path
 
-from bazar.bench import audit, books, latency, popularity, report, wrk
+from bazar.bench import audit, books, latency, plots, popularity, report, wrk
 from bazar.bench.audit import Sold
 from bazar.bench.caller import Answer, answer_size, request_bytes
 from bazar.bench.children import Children, Cores, pinned
 from bazar.bench.cluster import free_ports
 from bazar.bench.latency import FRACTIONS, PRECISION, Histogram, quantile_ms
 from bazar.bench.report import Section
+from bazar.errors import ConfigError
 
 
 class ExamplesTest(unittest.TestCase):
@@ -119,6 +121,30 @@ class ReportTest(unittest.TestCase):
 
     def test_the_machine_is_described(self) -> None:
         self.assertIn("Python 3", report.describe(report.machine()))
+
+
+HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
+
+
+class PlotsTest(unittest.TestCase):
+    @unittest.skipIf(HAS_MATPLOTLIB, "matplotlib is installed")
+    def test_without_matplotlib_it_says_what_to_install(self) -> None:
+        with self.assertRaisesRegex(ConfigError, r"pip install -e '\.\[plot\]'"):
+            plots.check()
+
+    @unittest.skipUnless(HAS_MATPLOTLIB, "matplotlib is an extra")
+    def test_each_section_that_was_measured_has_its_curves(self) -> None:
+        figures = {"per_s": 900.0, "p50_ms": 1.0, "quantiles_ms": {"0.5": 1.0, "0.99": 2.0}}
+        sections = {
+            "timings": {"catalog info, replica 1": figures},
+            "purchases": {"purchase": {"1": figures, "8": figures}, "checked": {}},
+            "caching": {"10": {**figures, "hit_ratio": 0.1, "expected_hit_ratio": 0.1}},
+        }
+        with tempfile.TemporaryDirectory() as directory:
+            made = plots.draw(sections, Path(directory))
+            names = sorted(path.name for path in made if path.stat().st_size)
+        wanted = ("hit-ratio", "latency-sequential", "throughput")
+        self.assertEqual(names, [f"{name}.{kind}" for name in wanted for kind in ("png", "svg")])
 
 
 class ChildrenTest(unittest.TestCase):

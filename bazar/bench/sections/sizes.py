@@ -33,12 +33,16 @@ def run(bench: Bench) -> Section:
     infos: dict[int, list[float]] = {size: [] for size in sizes}
     searches: dict[int, list[float]] = {size: [] for size in sizes}
     with ExitStack() as stack:
-        callers = {}
-        for size in sizes:
-            shop = stack.enter_context(
+        shops = {
+            size: stack.enter_context(
                 bench.shop(f"sizes-{size}", shop_books=size, roles=("catalog",))
             )
-            callers[size] = stack.enter_context(shop.caller("catalog-1"))
+            for size in sizes
+        }
+        # Only now: a node closes connections that say nothing while another shop is filled.
+        callers = {
+            size: stack.enter_context(shop.caller("catalog-1")) for size, shop in shops.items()
+        }
         bench.step("sizes: asks in turn")
         deadline = time.monotonic() + bench.seconds * len(sizes)
         calls = 0

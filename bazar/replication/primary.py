@@ -141,7 +141,7 @@ class Primary:
         """Whether a batch may be executed now; if so it must end in `propose` or `abort`."""
         if self.phase is not Phase.IDLE or self._recording or self.retiring or self.stopped:
             return False
-        if now < self.not_before:
+        if now < self.not_before or self._unproven:
             return False
         near = [feed for feed in self.feeds.values() if feed.near and not feed.joined]
         for feed in near:
@@ -313,9 +313,7 @@ class Primary:
             return
         joined = {feed.member for feed in self.feeds.values() if feed.joined}
         # One that has said hello is heard, even if our own log is still being read for it.
-        unheard = any(
-            not f.welcomed and f.page is None and self._is_member(f) for f in self.feeds.values()
-        )
+        unheard = any(not feed.heard and self._is_member(feed) for feed in self.feeds.values())
         if self.membership.members <= joined | {self.me}:
             self._unproven = False
             if self._clean:
@@ -378,7 +376,7 @@ class Primary:
 
     def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
-        theirs = feed.hello.committed
+        theirs, feed.heard = feed.hello.committed, True
         is_member = self._is_member(feed)
         if page.base == theirs:
             answer = self._send_page(feed, page)
@@ -390,6 +388,7 @@ class Primary:
             # J5: a member has committed what we have not: our own disk has lost it.
             others = self.membership.members - {self.me}
             why = f"lost acknowledged entries: {feed.hello.node} has {theirs}"
+            self.stopped = True  # from now on: what we would show is old
             return self._record(others, why, now)
         elif is_member and (self.pending or now < self.not_before):
             # A snapshot shows what is committed here, and would take from a member the entries

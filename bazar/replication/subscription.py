@@ -17,6 +17,7 @@ class Feed:
     acked: Mark | None = None
     welcomed: bool = False
     joined: bool = False
+    heard: bool = False  # its hello has been compared with our log
     renew: int | None = None  # the newest question not yet granted
     asked_at: float = 0.0  # when it was last sent something to acknowledge
     busy: bool = False  # a page of the log, or a snapshot, is on its way to it

@@ -28,6 +28,8 @@ CALLS_PATH = "/calls"
 MAX_BATCH_ITEMS = 128
 MAX_WAITING_ITEMS = 4096
 MAX_CONNECTIONS = 32
+DIAL_S = 0.3
+SILENT_S = 1.0  # less is no sign that the other end is dead
 
 # libcurl's word that not a byte of the request has left.
 NEVER_SENT = {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST}
@@ -85,7 +87,8 @@ class Batcher:
                 batch = [self._waiting.popleft() for _ in range(count)]
                 await self._send(batch)
         finally:
-            self._task = None
+            # A call that failed in its own way has ended this task, not what waits.
+            self._task = asyncio.create_task(self._drain()) if self._waiting else None
 
     async def _send(self, batch: list[_Waiting]) -> None:
         results: Sequence[Any]
@@ -127,7 +130,10 @@ class Peer:
             async with asyncio.timeout_at(deadline), self._dialing:
                 connection = self._connection
                 if connection is None or connection.closed:
-                    connection = await dial(self._node, CALLS_PATH, self._token, timeout_s)
+                    # Soon enough to be Unavailable, and for another replica to be asked: while a
+                    # node restarts, its supervisor lets connections wait.
+                    dial_s = min(DIAL_S, timeout_s / 2)
+                    connection = await dial(self._node, CALLS_PATH, self._token, dial_s)
                     connection.on_frame, connection.on_lost = self._answered, self._lost
                     self._connection = connection
                     connection.resume()
@@ -136,16 +142,18 @@ class Peer:
         if connection.closed:
             raise Unavailable(f"{node}: the connection broke")
         number = next(self._numbers)
+        frame = orjson.dumps({"id": number, "path": path, "items": items})
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._answers[number] = answer
         heard = connection.received
-        connection.send(orjson.dumps({"id": number, "path": path, "items": items}))
+        connection.send(frame)
         try:
             async with asyncio.timeout_at(deadline):
                 plain: dict[str, Any] = await answer
         except TimeoutError:
-            if connection.received == heard:
+            silent = connection.received == heard and timeout_s >= SILENT_S
+            if silent and connection is self._connection:
                 # It may be dead without a word, as a machine without power is.
                 self.close()
             raise Unknown(f"{node}: no answer in {timeout_s:.1f} s") from None
@@ -226,7 +234,12 @@ class Client:
             peer = self._peers[node.name]
 
             async def call(items: list[Any], timeout_s: float) -> list[Any]:
-                answer = await peer.call(path, items, timeout_s)
+                try:
+                    answer = await peer.call(path, items, timeout_s)
+                except (Unavailable, Unknown):
+                    if self.primaries.get(node.role) == node.name:
+                        del self.primaries[node.role]
+                    raise
                 try:
                     results = [_result(one) for one in answer["results"]]
                     self.primaries[node.role] = answer["primary"]

@@ -39,7 +39,7 @@ class Connection(asyncio.Protocol):
         self.closed = False
         self.received = 0  # frames
         self._transport: asyncio.Transport | None = None
-        self._received = b""
+        self._received = bytearray()
         self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -59,6 +59,11 @@ class Connection(asyncio.Protocol):
         """Wait until the other end has read most of what was sent; False if it is over."""
         await self._writable.wait()
         return not self.closed
+
+    def abort(self) -> None:
+        """End it at once; `on_lost` follows."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def close(self) -> None:
         """End it, once what was sent is on its way."""
@@ -84,31 +89,28 @@ class Connection(asyncio.Protocol):
             self._deliver()
 
     def _deliver(self) -> None:
-        data, at = self._received, 0
-        while not self.closed and not self._paused and len(data) >= at + 4:
-            size = int.from_bytes(data[at : at + 4], "big")
-            if size > MAX_FRAME_BYTES:
-                self._abort()
+        received = self._received
+        while not self.closed and not self._paused and len(received) >= 4:
+            end = 4 + int.from_bytes(received[:4], "big")
+            if end > 4 + MAX_FRAME_BYTES:
+                self.abort()
                 return
-            if len(data) < at + 4 + size:
+            if len(received) < end:
                 break
-            frame = data[at + 4 : at + 4 + size]
-            at += 4 + size
-            self._received = data[at:] if at < len(data) else b""
+            frame = bytes(received[4:end])
+            del received[:end]
             self.received += 1
             self.on_frame(frame)
-
-    def _abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
 
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self.closed:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._received = self._received + data if self._received else data
+        self._received += data
         self._deliver()
 
     def pause_writing(self) -> None:
@@ -136,7 +138,7 @@ class _Dialing(Connection):
             super().data_received(data)
             return
         self._received += data
-        head, end, rest = self._received.partition(b"\r\n\r\n")
+        head, end, rest = bytes(self._received).partition(b"\r\n\r\n")
         if not end and len(head) < MAX_ANSWER_BYTES:
             return
         status = head.partition(b"\r\n")[0].decode("latin-1")
@@ -144,7 +146,7 @@ class _Dialing(Connection):
             self.answered.set_exception(ConnectionRefusedError(f"answered {status[:60]!r}"))
             return
         # Nothing is to be read before the caller has said who gets it.
-        self._received = rest
+        self._received = bytearray(rest)
         self.pause()
         self.answered.set_result(None)
 

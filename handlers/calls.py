@@ -20,7 +20,7 @@ from handlers.feed import Replicated, UpgradeHandler
 
 log = logging.getLogger(__name__)
 
-MAX_CALLERS = 64
+MAX_CALLERS = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,13 @@ class UpgradeHandler(Handler):
         if stream.closed():  # whoever asked has hung up meanwhile
             connection.connection_lost(None)
             return
-        sock = stream.socket.dup()
-        stream.close()
+        try:
+            sock = stream.socket.dup()
+        except OSError:  # no more files
+            connection.connection_lost(None)
+            raise
+        finally:
+            stream.close()
         with contextlib.suppress(OSError):
             await frames.accept(connection, sock)
 

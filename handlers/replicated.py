@@ -11,7 +11,7 @@ from typing import Any
 from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.client import CALLS_PATH, Client
 from bazar.config import NodeConfig
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, Fatal, Leaving, Unavailable
 from bazar.frames import Connection
 from bazar.replication.arbiter import FileArbiter, hold_alone
 from bazar.replication.feed import FEED_PATH
@@ -24,6 +24,7 @@ from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
 from storage.compare import damage
 from storage.damage import Damaged, set_aside
+from storage.database import rewrite_wal
 from storage.log import Model, ReplicatedStore
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class ReplicatedService:
         """Check and open the file, take part in the group."""
         config, node = self.context.config, self.context.node
         self._alone = hold_alone(config.data_dir / f"{node.name}.pid")
+        await asyncio.to_thread(rewrite_wal, self._path)
         check = asyncio.create_task(asyncio.to_thread(damage, self._path, self.model))
         await asyncio.wait([check], timeout=CHECK_S)
         if check.done() and (found := check.result()) is not None:
@@ -170,5 +172,8 @@ class ReplicatedService:
 
     async def _forward(self, leader: NodeConfig, operation: Operation) -> Answer:
         timeout_s = self.context.config.pool.write_attempt_s
-        answer: Answer = await self.client.submit(leader, FORWARDED_PATH, operation, timeout_s)
+        try:
+            answer: Answer = await self.client.submit(leader, FORWARDED_PATH, operation, timeout_s)
+        except Leaving as error:  # the leader leaves, not we
+            raise Unavailable(str(error)) from error
         return answer

@@ -8,6 +8,7 @@ the last commit and never an open transaction.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from bazar.errors import ConfigError, Fatal, Unavailable
-from storage.damage import told_apart
+from storage.damage import Damaged, told_apart
 
 READERS = 2  # one for what takes long, so that quick reads never wait behind it
 MAX_SLOW_READS = 64
@@ -44,9 +45,6 @@ class Database:
             with told_apart(path):
                 database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
                 await database.writer.execute("PRAGMA synchronous=FULL")
-                # After an fsync that failed, what the kernel shows of the WAL need not be on the
-                # disk, and no later fsync would tell (Rebello et al., 2020): it is written anew.
-                await database.writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
                 await database._migrate(migrations)
                 for _ in range(READERS):
                     database._readers.append(await database.connect_reader())
@@ -98,6 +96,23 @@ class Database:
     async def close(self) -> None:
         await asyncio.gather(*(reader.close() for reader in self._readers))
         await self.writer.close()
+
+
+def rewrite_wal(path: Path) -> None:
+    """Move what stands in the WAL into the database, fsynced, before anybody has opened it.
+
+    After an fsync that failed, what the kernel shows of a WAL need not be on the disk, and no later
+    fsync would tell (Rebello et al., 2020). Raises Fatal while the disk fails; damage is left for
+    others to find.
+    """
+    if not path.exists():
+        return
+    with (
+        contextlib.suppress(Damaged, sqlite3.Error),
+        told_apart(path),
+        contextlib.closing(sqlite3.connect(path)) as connection,
+    ):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:

@@ -99,7 +99,7 @@ class FeedClient:
                     async with asyncio.timeout(lease_s):
                         await self._over.wait()
                 silent_s = self._clock() - self._heard_at
-                if silent_s > SILENT_LEASES * lease_s:
+                if not self._waits and silent_s > SILENT_LEASES * lease_s:
                     log.warning(
                         "%s leaves %s, silent for %.1f s",
                         *(self.subscriber.node, node.name, silent_s),
@@ -133,6 +133,7 @@ class FeedClient:
 
     def _settled(self, done: asyncio.Future[None], connection: Connection) -> None:
         self._waits.discard(done)
+        self._heard_at = self._clock()  # until now it was we who did not listen
         connection.resume()
 
     def _disconnect(self) -> None:

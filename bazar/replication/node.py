@@ -46,7 +46,7 @@ from bazar.tasks import Tasks
 log = logging.getLogger(__name__)
 
 POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
-MAX_FEEDS = 64
+MAX_FEEDS = 1024
 MAX_DISK_QUEUE = 64
 DISK_S = 10.0  # a disk that takes longer for one transaction is taken for dead
 SNAPSHOT_S = 120.0
@@ -144,7 +144,9 @@ class Replica:
     async def _live(self) -> None:
         following = asyncio.create_task(self._client.run())
         try:
-            while not self._may_lead():  # noqa: ASYNC110 - no event tells of a kernel lock
+            while not self._may_lead():
+                if following.done():
+                    following.result()  # raises what has ended it
                 await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
         finally:
             following.cancel()
@@ -406,7 +408,12 @@ class Replica:
             if connection is None:
                 return
             connection.send(encode(chunk))
-            if not await connection.drained():
+            try:
+                async with asyncio.timeout(SNAPSHOT_S):
+                    if not await connection.drained():
+                        return
+            except TimeoutError:  # it would keep our log from being checkpointed for ever
+                connection.abort()
                 return
 
     # --- looking at it ---------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from bazar.errors import Unavailable
 from bazar.replication.effects import (
     Effect,
     LogPage,
@@ -132,3 +135,6 @@ def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
         assert [effect for effect in effects if isinstance(effect, Record)] == [
             Record(Membership(2, frozenset({B}), 1.0))
         ]
+        # While that is on its way to disk, what we could show is old.
+        with pytest.raises(Unavailable):
+            primary.read(None, over_at + 0.03)

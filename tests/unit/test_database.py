@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bazar.errors import ConfigError
 from storage.damage import Damaged
-from storage.database import Database
+from storage.database import Database, rewrite_wal
 from tests.unit.files import FilesTestCase
 
 FIRST = "CREATE TABLE a (id INTEGER PRIMARY KEY)"
@@ -44,10 +44,19 @@ class DatabaseTest(FilesTestCase):
         for suffix in ("", "-wal"):
             name = f"copy.db{suffix}"
             copy.with_name(name).write_bytes((self.directory / f"one.db{suffix}").read_bytes())
+        rewrite_wal(copy)
+        self.assertFalse((self.directory / "copy.db-wal").exists())
         second = await Database.open(copy, (FIRST,))
         self.addAsyncCleanup(second.close)
-        self.assertEqual((self.directory / "copy.db-wal").stat().st_size, 0)
         self.assertEqual(len(await second.read("SELECT * FROM a")), 1)
+
+    async def test_what_is_no_database_is_left_for_others_to_find(self) -> None:
+        path = self.directory / "one.db"
+        rewrite_wal(path)
+        self.assertFalse(path.exists())
+        path.write_bytes(b"no database" * 1000)
+        rewrite_wal(path)
+        self.assertEqual(path.read_bytes(), b"no database" * 1000)
 
     async def test_readers_cannot_write_nor_checkpoint(self) -> None:
         database = await self.open(FIRST)

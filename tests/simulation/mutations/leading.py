@@ -171,7 +171,7 @@ JOINING = (
     mutation(
         "a new member counts before it is in the set",
         "J4",
-        (Primary, "_advance", "if feed.member in self.membership.members:", "if True:"),
+        (Primary, "_advance", "if self._is_member(feed):", "if True:"),
         (
             Primary,
             "_try_commit",

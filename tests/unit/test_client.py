@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import unittest
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from tornado.httpserver import HTTPServer
@@ -114,6 +115,26 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.calls.batches, [[0], [2]])  # the second is not sent afterwards
 
 
+class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
+    async def test_what_waits_behind_a_call_that_failed_in_its_own_way_is_not_stranded(
+        self,
+    ) -> None:
+        calls = Calls()
+        calls.error = sqlite3.OperationalError("no such table")
+        batcher = Batcher(calls)
+        first = asyncio.create_task(batcher.submit(1, 10))
+        await calls.called.wait()
+        second = asyncio.create_task(batcher.submit(2, 10))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        calls.may_answer.set()
+        with self.assertRaises(Unknown):
+            await first
+        with self.assertRaises(Unknown):
+            await second
+        self.assertEqual(calls.batches, [[1], [2]])
+
+
 class Peer(RequestHandler):
     """Another node: says what its path names."""
 
@@ -151,6 +172,12 @@ class CallsPeer(RequestHandler):
         stream.close()
         await accept(self.connection, sock)
 
+    may_answer: ClassVar[asyncio.Event]
+
+    async def answer_when_it_may(self, number: int) -> None:
+        await self.may_answer.wait()
+        self.connection.send(json.dumps({"id": number, "results": []}).encode())
+
     def on_frame(self, frame: bytes) -> None:
         call = json.loads(frame)
         answers: dict[str, Any] = {
@@ -169,6 +196,8 @@ class CallsPeer(RequestHandler):
         match call["path"]:
             case "/garbage":
                 self.connection.send(b"<html>")
+            case "/slow":
+                self.slow = asyncio.ensure_future(self.answer_when_it_may(call["id"]))
             case "/breaks":
                 self.connection.close()
             case path if path in answers:
@@ -177,6 +206,7 @@ class CallsPeer(RequestHandler):
 
 class ClientTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
+        CallsPeer.may_answer = asyncio.Event()
         sockets = bind_sockets(0, "127.0.0.1")
         self.node = NodeConfig("peer-1", "catalog", sockets[0].getsockname()[1])
         self.server = HTTPServer(
@@ -255,10 +285,30 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaisesRegex(Unavailable, "no connection in time"):
                 await client.Peer(there, "the-token").call("/items", [1], 0.05)
 
+    async def test_a_call_with_little_time_leaves_the_others_their_connection(self) -> None:
+        peer = client.Peer(self.node, "the-token")
+        slow = asyncio.create_task(peer.call("/slow", [1], 5))
+        with self.assertRaises(Unknown):
+            await peer.call("/hangs", [1], 0.05)
+        self.assertFalse(slow.done())
+        CallsPeer.may_answer.set()
+        self.assertEqual((await slow)["results"], [])
+        peer.close()
+
+    async def test_a_primary_that_does_not_answer_is_preferred_no_more(self) -> None:
+        for _ in range(2):
+            self.client.primaries["catalog"] = "peer-1"
+            with self.assertRaises(Unknown):
+                await self.client.submit(self.node, "/breaks", 1, 5)
+            self.assertEqual(self.client.primaries, {})
+
     async def test_r5_a_call_without_an_answer_is_unknown_and_its_connection_given_up(self) -> None:
         peer = client.Peer(self.node, "the-token")
         for _ in range(2):
-            with self.assertRaisesRegex(Unknown, "no answer in"):
+            with (
+                mock.patch.object(client, "SILENT_S", 0.01),
+                self.assertRaisesRegex(Unknown, "no answer in"),
+            ):
                 await peer.call("/hangs", [1], 0.05)
             answer = await peer.call("/items", [1], 5)
             self.assertEqual(answer["results"], [{"answer": 1}])

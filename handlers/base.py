@@ -8,7 +8,7 @@ import logging
 import random
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -126,9 +126,11 @@ class Handler(RequestHandler):
         self.set_status(status)
         self.finish(render(value))
 
-    def next_page(self, limit: int, offset: int, **query: str) -> str:
-        """RFC 8288: the Link to where the next page is."""
-        after = urlencode({**query, "limit": limit, "offset": offset + limit})
+    def next_page(self, search: Mapping[str, Any]) -> str:
+        """RFC 8288: the Link to where the page behind this search's is."""
+        wanted = {name: search[name] for name in ("topic", "q") if name in search}
+        limit = search["limit"]
+        after = urlencode({**wanted, "limit": limit, "offset": search["offset"] + limit})
         return f'<{self.request.path}?{after}>; rel="next"'
 
     async def head(self, *path: str) -> None:

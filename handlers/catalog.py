@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bazar.app import INTERNAL, PUBLIC, Context, Route
@@ -63,6 +63,10 @@ class CatalogService(ReplicatedService):
                 await self.replica.reading(None)
                 books, more = await self.reader.search(topic, limit, offset)
                 return {"books": books, "more": more}
+            case {"op": "find", "q": str(q), "limit": int(limit), "offset": int(offset)}:
+                await self.replica.reading(None)
+                books, more = await self.reader.find(q, limit, offset)
+                return {"books": books, "more": more}
             case {"op": "topics"}:
                 await self.replica.reading(frozenset({TOPICS}))
                 return {"topics": await self.reader.topics()}
@@ -105,22 +109,30 @@ class SearchHandler(CatalogHandler):
         search = search_query(self)
         found = await self.service.read(search)
         if found["more"]:
-            link = self.next_page(search["limit"], search["offset"], topic=search["topic"])
-            self.set_header("Link", link)
+            self.set_header("Link", self.next_page(search))
         self.answer(found["books"])
 
 
 def search_query(handler: Handler) -> dict[str, Any]:
-    """The search that a request asks for, as an item to read."""
-    topic = handler.query("topic")
-    if topic is None:
-        raise BadRequest("topic: is missing")
-    return {
-        "op": "search",
-        "topic": inputs.text(topic, "topic", inputs.MAX_TOPIC_QUERY),
+    """The search that a request asks for, as an item to read: by topic, or by words."""
+    topic, q = handler.query("topic"), handler.query("q")
+    if topic is not None and q is not None:
+        raise BadRequest("topic, q: one of them, not both")
+    page = {
         "limit": handler.query_number("limit", inputs.MAX_PAGE, 1, inputs.MAX_PAGE),
         "offset": handler.query_number("offset", 0, 0, inputs.MAX_OFFSET),
     }
+    if q is not None:
+        return {"op": "find", "q": inputs.words(q, "q"), **page}
+    if topic is None:
+        raise BadRequest("topic: is missing (or q, for words of title or author)")
+    return {"op": "search", "topic": inputs.text(topic, "topic", inputs.MAX_QUERY), **page}
+
+
+def search_key(search: Mapping[str, Any]) -> str:
+    """The cache key of a search's answer."""
+    wanted = search["topic"] if search["op"] == "search" else search["q"]
+    return f"{search['op']}_{search['limit']}_{search['offset']}_{wanted}"
 
 
 class UpdateHandler(CatalogHandler):

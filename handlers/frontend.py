@@ -23,7 +23,7 @@ from bazar.replication.subscriber import CacheSubscriber
 from bazar.tasks import Tasks
 from handlers import inputs, status
 from handlers.base import Handler, render
-from handlers.catalog import search_query
+from handlers.catalog import search_key, search_query
 from handlers.order import PURCHASES_PATH, purchase_item, purchased
 from handlers.replicated import READ_PATH
 from storage.catalog import SEARCHES, TOPICS, info_key
@@ -266,10 +266,8 @@ class InfoHandler(FrontEndHandler):
 class SearchHandler(FrontEndHandler):
     async def get(self) -> None:
         search = search_query(self)
-        topic, limit, offset = search["topic"], search["limit"], search["offset"]
-        key = f"search_{limit}_{offset}_{topic}"
         service, words = self.service, "Data retrieved from cache"
-        link = self.next_page(limit, offset, topic=topic)
+        key, link = search_key(search), self.next_page(search)
         await self.show(service.catalog, service.local, key, None, search, words, link)
 
 

@@ -17,7 +17,8 @@ from bazar.errors import BadRequest
 MAX_AMOUNT = 10**12
 MAX_QUANTITY = 1000
 MAX_TEXT = 500
-MAX_TOPIC_QUERY = 200
+MAX_QUERY = 200
+MAX_WORDS = 16
 MAX_PAGE = 100
 MAX_OFFSET = 10_000  # a page costs what lies before it
 
@@ -112,6 +113,16 @@ def text(value: Any, place: str, longest: int = MAX_TEXT) -> str:
         if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp"):
             raise BadRequest(f"{place}: holds the control character U+{ord(char):04X}")
     return normal
+
+
+def words(value: str, place: str) -> str:
+    """Words to find, with one space between them."""
+    found = [word for word in text(value, place, MAX_QUERY).split() if any(map(str.isalnum, word))]
+    if not found:
+        raise BadRequest(f"{place}: has no word to look for")
+    if len(found) > MAX_WORDS:
+        raise BadRequest(f"{place}: has {len(found)} words, more than {MAX_WORDS}")
+    return " ".join(found)
 
 
 def _author(value: Any, place: str) -> str | None:

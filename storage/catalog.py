@@ -25,6 +25,7 @@ from typing import Any
 from bazar.errors import BazarError, KeyReused, NotFound, OutOfStock
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
+from storage import words
 from storage.database import Database
 
 KEYS_KEPT_MS = 24 * 3600 * 1000
@@ -128,7 +129,7 @@ class Catalog:
         "sales": "order_id",
         "answers": "key",
     }
-    migrations: Sequence[str] = (SCHEMA,)
+    migrations: Sequence[str] = (SCHEMA, words.SCHEMA)
 
     def __init__(
         self,
@@ -358,6 +359,17 @@ class CatalogReader:
                 "limit": limit + 1,
                 "offset": offset,
             },
+        )
+        return [show_book(row) for row in rows[:limit]], len(rows) > limit
+
+    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
+        """Books that have, for each word of `q`, one in title or author that begins with it; by
+        id, and whether there are more."""
+        rows = await self._database.read_slowly(
+            f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id WHERE b.id IN ("
+            " SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid LIMIT ? OFFSET ?)"
+            " ORDER BY b.id",
+            (words.beginnings(q), limit + 1, offset),
         )
         return [show_book(row) for row in rows[:limit]], len(rows) > limit
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from bazar.errors import NotFound
 from bazar.replication.messages import GENESIS, Mark
+from storage import words
 from storage.damage import Damaged, Reached, checksum, seal, told_apart
 from storage.log import Model, entry_of
 
@@ -88,6 +89,8 @@ class ReplicaFile:
         last = max(self.committed, before or GENESIS, key=lambda mark: mark.seq)
         if last.seq < self._reached:
             yield f"{self.node}: the log ends at {last}, but had reached entry {self._reached}"
+        if (found := words.fault(self._connection)) is not None:
+            yield f"{self.node}: {found}"
         total = 0
         for table in tables:
             total ^= checksum(table, self._connection.execute(f"SELECT * FROM {table}"))

@@ -37,7 +37,8 @@ NEVER_SENT = {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST}
 
 def error_body(error: BazarError) -> dict[str, Any]:
     """An error as one item of an answer."""
-    return {"status": error.status, "code": error.code, "message": str(error)}
+    plain = {"status": error.status, "code": error.code, "message": str(error)}
+    return {**plain, "details": error.details} if error.details else plain
 
 
 @dataclass(slots=True, eq=False)
@@ -314,4 +315,4 @@ def _result(plain: Any) -> Any:
 
 
 def _error(plain: Any) -> BazarError:
-    return from_answer(plain["status"], plain["code"], plain["message"])
+    return from_answer(plain["status"], plain["code"], plain["message"], plain.get("details"))

@@ -5,6 +5,9 @@ Refusals are for the caller; `Fatal` ends the process, and its supervisor starts
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class BazarError(Exception):
     """Base of everything that is raised on purpose. `str(error)` says what and where."""
@@ -12,6 +15,11 @@ class BazarError(Exception):
     status = 500
     code = "internal"
     retry_after_s: int | None = None
+
+    def __init__(self, message: str = "", details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = details or {}
+        """More for programs, as JSON: it stands beside `error` and `code`."""
 
 
 class ConfigError(BazarError):
@@ -58,6 +66,12 @@ class OutOfStock(Conflict):
     code = "out_of_stock"
 
 
+class PriceChanged(Conflict):
+    """What the buyer saw is not what it costs now; nothing is charged."""
+
+    code = "price_changed"
+
+
 class TooLarge(BazarError):
     status, code = 413, "too_large"
 
@@ -102,11 +116,13 @@ def _subclasses(kind: type[BazarError]) -> list[type[BazarError]]:
     return [kind, *(below for child in kind.__subclasses__() for below in _subclasses(child))]
 
 
-def from_answer(status: int, code: str, message: str) -> BazarError:
+def from_answer(
+    status: int, code: str, message: str, details: Mapping[str, Any] | None = None
+) -> BazarError:
     """The error that another node answered, as the same error here."""
     for kind in _subclasses(BazarError):
         if (kind.status, kind.code) == (status, code):
-            return kind(message)
-    error = BazarError(message)
+            return kind(message, details)
+    error = BazarError(message, details)
     error.status, error.code = status, code
     return error

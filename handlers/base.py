@@ -149,7 +149,8 @@ class Handler(RequestHandler):
             self.set_header("WWW-Authenticate", "Bearer")
         if shown.status == 405:
             self.set_header("Allow", ", ".join(self._allowed()))
-        body = {"error": str(shown), "code": shown.code, "request_id": self.request_id}
+        body = {"error": str(shown), "code": shown.code, **shown.details}
+        body["request_id"] = self.request_id
         if self.key is not None:
             body["key"] = self.key
             self.set_header("Idempotency-Key", self.key)

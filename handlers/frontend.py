@@ -24,7 +24,7 @@ from bazar.tasks import Tasks
 from handlers import inputs, status
 from handlers.base import Handler, render
 from handlers.catalog import search_key, search_query
-from handlers.order import PURCHASES_PATH, purchase_item, purchased
+from handlers.order import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
 from handlers.replicated import READ_PATH
 from storage.catalog import SEARCHES, TOPICS, info_key
 from storage.orders import order_key
@@ -149,6 +149,7 @@ class FrontEndService:
             Route("/search", SearchHandler, PUBLIC),
             Route("/topics", TopicsHandler, PUBLIC),
             Route("/purchase/([^/]+)", PurchaseHandler, PUBLIC),
+            Route("/purchase", BasketHandler, PUBLIC),
             Route("/orders/([^/]+)", OrderHandler, PUBLIC),
             Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
             Route("/status", StatusHandler, INTERNAL),
@@ -244,6 +245,16 @@ class FrontEndHandler(Handler):
             return []
         return await asyncio.gather(*map(ask, self.service.context.siblings))
 
+    async def buy(self, item: dict[str, Any]) -> Answer:
+        """Have the next order replica carry out this purchase."""
+        orders = self.service.orders
+        settings = orders.settings
+        answer, replica = await orders.ask(
+            PURCHASES_PATH, item, settings.write_attempt_s, settings.write_deadline_s, self
+        )
+        self.set_header("X-Replica", replica)
+        return answer
+
     def page(self, answer: Answer, replica: str) -> Page:
         """An item's answer has one field, which is what callers see."""
         [shown, *_] = answer.values()
@@ -288,14 +299,14 @@ class OrderHandler(FrontEndHandler):
 
 class PurchaseHandler(FrontEndHandler):
     async def put(self, book: str) -> None:
-        item = purchase_item(self, book)
-        orders = self.service.orders
-        settings = orders.settings
-        answer, replica = await orders.ask(
-            PURCHASES_PATH, item, settings.write_attempt_s, settings.write_deadline_s, self
-        )
-        self.set_header("X-Replica", replica)
-        self.answer(purchased(answer))
+        self.answer(purchased(await self.buy(purchase_item(self, book))))
+
+
+class BasketHandler(FrontEndHandler):
+    """Several books as one order: all of them, or none."""
+
+    async def post(self) -> None:
+        self.answer(bought(await self.buy(basket_item(self))))
 
 
 class InvalidateHandler(FrontEndHandler):

@@ -16,6 +16,8 @@ from bazar.errors import BadRequest
 
 MAX_AMOUNT = 10**12
 MAX_QUANTITY = 1000
+MAX_LINES = 50
+MAX_ID = 10**18 - 1
 MAX_TEXT = 500
 MAX_QUERY = 200
 MAX_WORDS = 16
@@ -169,10 +171,38 @@ def new_book(plain: Any, place: str = "body") -> dict[str, Any]:
     return {name: read(given[name], prefix + name) for name, read in BOOK_FIELDS.items()}
 
 
-def quantity(plain: Mapping[str, Any]) -> int:
-    """The optional body of a purchase."""
-    only(plain, {"quantity"}, "body")
-    return integer(plain.get("quantity", 1), "quantity", 1, MAX_QUANTITY)
+def copies(plain: Mapping[str, Any], prefix: str = "") -> dict[str, int]:
+    """How many of a book are wanted: `quantity`, and `cost` if the buyer says what one cost."""
+    wanted = integer(plain.get("quantity", 1), f"{prefix}quantity", 1, MAX_QUANTITY)
+    if "cost" not in plain:
+        return {"quantity": wanted}
+    return {"quantity": wanted, "cost": _amount(plain["cost"], f"{prefix}cost")}
+
+
+def purchase(plain: Mapping[str, Any]) -> dict[str, int]:
+    """The optional body of a purchase of one book."""
+    only(plain, {"quantity", "cost"}, "body")
+    return copies(plain)
+
+
+def lines(plain: Mapping[str, Any]) -> list[dict[str, int]]:
+    """The body of a purchase of several books: each stands in one line."""
+    only(plain, {"lines"}, "body")
+    given = plain.get("lines")
+    if not isinstance(given, list) or not 1 <= len(given) <= MAX_LINES:
+        raise BadRequest(f"lines: must be a list of 1 to {MAX_LINES}")
+    read = []
+    places: dict[int, int] = {}
+    for place, line in enumerate(given):
+        where = f"lines[{place}]"
+        if not isinstance(line, dict):
+            raise BadRequest(f"{where}: must be a JSON object")
+        only(line, {"book": 0, "quantity": 0, "cost": 0}, where)
+        book = integer(line.get("book"), f"{where}.book", 0, MAX_ID)
+        if places.setdefault(book, place) != place:
+            raise BadRequest(f"{where}: book {book} is in lines[{places[book]}] already")
+        read.append({"book": book, **copies(line, f"{where}.")})
+    return read
 
 
 def number(value: str, place: str, low: int, high: int) -> int:

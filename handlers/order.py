@@ -46,6 +46,7 @@ class OrderService(ReplicatedService):
     def routes(self) -> Sequence[Route]:
         return (
             Route("/purchase2?/([^/]+)", PurchaseHandler, PUBLIC),
+            Route("/purchase2?", BasketHandler, PUBLIC),
             Route("/orders/([^/]+)", OrderHandler, PUBLIC),
             Route("/orders", OrdersHandler, INTERNAL),
             *super().routes(),
@@ -170,8 +171,22 @@ def purchased(answer: Answer) -> Answer:
 def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
     """The purchase that a request asks for."""
     key = handler.idempotency_key()
-    quantity = inputs.quantity(handler.json_body())
-    return {"key": key, "lines": [{"book": inputs.book_id(book), "quantity": quantity}]}
+    copies = inputs.purchase(handler.json_body())
+    return {"key": key, "lines": [{"book": inputs.book_id(book), **copies}]}
+
+
+def basket_item(handler: Handler) -> dict[str, Any]:
+    """The purchase of several books that a request asks for."""
+    key = handler.idempotency_key()
+    return {"key": key, "lines": inputs.lines(handler.json_body())}
+
+
+def bought(answer: Answer) -> Answer:
+    """What the buyer of several books is told."""
+    lines, shown = answer["lines"], ("order_id", "lines", "cost", "key", "replayed")
+    copies = sum(line["quantity"] for line in lines)
+    what = "1 book" if copies == 1 else f"{copies} books"
+    return {"message": f"Purchased {what}", **{name: answer[name] for name in shown}}
 
 
 class OrderServiceHandler(Handler):
@@ -184,6 +199,15 @@ class PurchaseHandler(OrderServiceHandler):
         item = purchase_item(self, book)
         answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
         self.answer(purchased(answer))
+
+
+class BasketHandler(OrderServiceHandler):
+    """Several books as one order: all of them, or none."""
+
+    async def post(self) -> None:
+        item = basket_item(self)
+        answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
+        self.answer(bought(answer))
 
 
 class OrderHandler(OrderServiceHandler):

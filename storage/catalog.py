@@ -3,7 +3,7 @@
 A book's row is `(id, title, author, catalog_id, cost, count)`; money is integer cents. Operations
 are JSON objects, validated where they come in (`handlers/inputs.py`):
 
-    {"op": "sell",   "key", "lines": [{"book", "quantity"}]}
+    {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}]}
     {"op": "update", "key", "book", "fields": {title | author | topic | cost | count}}
     {"op": "create", "key", "books": [{"title", "author", "topic", "cost", "count"}]}
 
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bazar.errors import BazarError, KeyReused, NotFound, OutOfStock
+from bazar.errors import BazarError, KeyReused, NotFound, OutOfStock, PriceChanged
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import words
@@ -264,16 +264,21 @@ class Catalog:
         return answer
 
     def _sell(self, work: Working, operation: Operation, request: str) -> Answer:
-        """S1: all lines or none. Raises NotFound or OutOfStock, and leaves no trace then (S4)."""
+        """S1: all lines or none. A line's `cost` is what the buyer saw it cost. Raises NotFound,
+        OutOfStock or PriceChanged, and leaves no trace then (S4)."""
         sold: dict[int, dict[str, Any]] = {}
         lines = []
+        short: dict[int, str] = {}
+        changed: dict[int, str] = {}
         for line in operation["lines"]:
             book = sold.get(line["book"]) or work.book(line["book"])
             left = book["count"] - line["quantity"]
             if left < 0:
-                raise OutOfStock(
-                    f"book {book['id']}: {line['quantity']} wanted, {book['count']} in stock"
-                )
+                wanted = f"{line['quantity']} wanted, {book['count']} in stock"
+                short[book["id"]] = f"book {book['id']}: {wanted}"
+            seen = line.get("cost", book["cost"])
+            if seen != book["cost"]:
+                changed[book["id"]] = f"book {book['id']}: costs {book['cost']} now, not {seen}"
             sold[book["id"]] = {**book, "count": left}
             lines.append(
                 {
@@ -284,6 +289,10 @@ class Catalog:
                     "new_count": left,
                 }
             )
+        for kind, refused in ((OutOfStock, short), (PriceChanged, changed)):
+            if refused:
+                books = [_offer(work.book(number)) for number in refused]
+                raise kind("; ".join(refused.values()), {"books": books})
         for row in sold.values():
             work.write_book(row)
         sale = {
@@ -320,6 +329,11 @@ class Catalog:
                 work.next_book += 1
                 work.keys |= {SEARCHES, TOPICS}
         return {"books": results}
+
+
+def _offer(book: Mapping[str, Any]) -> dict[str, Any]:
+    """What a buyer must know of a book to decide anew."""
+    return {name: book[name] for name in ("id", "cost", "count")}
 
 
 def sale_answer(sale: Mapping[str, Any] | sqlite3.Row) -> Answer:

@@ -13,12 +13,13 @@ PUBLIC_PATHS = {
         "/search",
         "/topics",
         "/purchase/1",
+        "/purchase",
         "/orders/1",
         "/healthz",
         "/readyz",
     },
     "catalog": {"/info/1", "/search", "/healthz", "/readyz"},
-    "order": {"/purchase/1", "/orders/1", "/healthz", "/readyz"},
+    "order": {"/purchase/1", "/purchase", "/orders/1", "/healthz", "/readyz"},
 }
 INTERNAL_PATHS = {
     "frontend": {"/invalidateCache/1", "/status"},

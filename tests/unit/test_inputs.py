@@ -136,7 +136,7 @@ class FieldsTest(unittest.TestCase):
 
     @given(OBJECTS)
     def test_bodies_are_a_book_or_a_bad_request(self, plain: dict[str, Any]) -> None:
-        for read in (inputs.book_changes, inputs.new_book, inputs.quantity):
+        for read in (inputs.book_changes, inputs.new_book, inputs.purchase, inputs.lines):
             try:
                 read(plain)
             except BadRequest as error:
@@ -150,8 +150,9 @@ class FieldsTest(unittest.TestCase):
                 inputs.new_book({key: value for key, value in book.items() if key != name})
 
     def test_quantity(self) -> None:
-        self.assertEqual(inputs.quantity({}), 1)
-        self.assertEqual(inputs.quantity({"quantity": 1000}), 1000)
+        self.assertEqual(inputs.purchase({}), {"quantity": 1})
+        self.assertEqual(inputs.purchase({"quantity": 1000}), {"quantity": 1000})
+        self.assertEqual(inputs.purchase({"cost": 0}), {"quantity": 1, "cost": 0})
         for bad in (0, 1001, True, 1.0, "1", None):
             with self.assertRaises(BadRequest):
-                inputs.quantity({"quantity": bad})
+                inputs.purchase({"quantity": bad})

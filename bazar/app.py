@@ -162,6 +162,7 @@ def application(service: Service, fallback: type[RequestHandler]) -> Application
         default_handler_class=fallback,
         default_handler_args={"service": service, "access": PUBLIC},
         log_function=lambda handler: None,  # handlers write their own line
+        cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
     )
 
 

@@ -85,7 +85,11 @@ class SupervisorConfig:
 
 
 def _default_caches() -> Mapping[str, CacheConfig]:
-    return {"local": CacheConfig(10, 300.0), "default": CacheConfig(100, 20.0)}
+    return {
+        "local": CacheConfig(10, 300.0),
+        "default": CacheConfig(100, 20.0),
+        "pages": CacheConfig(500, 300.0),
+    }
 
 
 @dataclass(frozen=True, slots=True)

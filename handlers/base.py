@@ -47,6 +47,7 @@ class Handler(RequestHandler):
 
     SUPPORTED_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
     max_body_bytes = MAX_BODY_BYTES
+    body_type = "application/json"
     shows_replica = False
     log_level = logging.INFO
     request_id = ""
@@ -81,8 +82,8 @@ class Handler(RequestHandler):
             raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
         if self.request.body:
             kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                raise UnsupportedMediaType("Content-Type: must be application/json")
+            if kind != self.body_type:
+                raise UnsupportedMediaType(f"Content-Type: must be {self.body_type}")
         return None
 
     def _check_token(self) -> None:
@@ -101,7 +102,10 @@ class Handler(RequestHandler):
     def query(self, name: str) -> str | None:
         """A query argument that may be given once."""
         # Not get_query_argument, which turns control characters into spaces.
-        values = self.request.query_arguments.get(name, [])
+        return self._once(self.request.query_arguments, name)
+
+    def _once(self, arguments: Mapping[str, list[bytes]], name: str) -> str | None:
+        values = arguments.get(name, [])
         if len(values) > 1:
             raise BadRequest(f"{name}: is given {len(values)} times")
         try:
@@ -143,18 +147,21 @@ class Handler(RequestHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         shown = as_error(status_code, error, self)
         self.set_status(shown.status)
-        if shown.retry_after_s is not None:
-            self.set_header("Retry-After", str(shown.retry_after_s))
-        if shown.status == 401:
-            self.set_header("WWW-Authenticate", "Bearer")
-        if shown.status == 405:
-            self.set_header("Allow", ", ".join(self._allowed()))
+        self.set_error_headers(shown)
         body = {"error": str(shown), "code": shown.code, **shown.details}
         body["request_id"] = self.request_id
         if self.key is not None:
             body["key"] = self.key
             self.set_header("Idempotency-Key", self.key)
         self.finish(render(body))
+
+    def set_error_headers(self, shown: BazarError) -> None:
+        if shown.retry_after_s is not None:
+            self.set_header("Retry-After", str(shown.retry_after_s))
+        if shown.status == 401:
+            self.set_header("WWW-Authenticate", "Bearer")
+        if shown.status == 405:
+            self.set_header("Allow", ", ".join(self._allowed()))
 
     def _allowed(self) -> list[str]:
         own = [
@@ -213,6 +220,8 @@ def as_error(status: int, error: BaseException | None, handler: Handler) -> Baza
         return BadRequest(f"{error.arg_name}: is missing")
     if isinstance(error, HTTPError) and status == 405:
         return MethodNotAllowed(f"this path does not take {handler.request.method}")
+    if isinstance(error, HTTPError) and status == 403:
+        return Forbidden("a page of another site may not send this")
     if isinstance(error, HTTPError) and 400 <= status < 500:
         shown = BadRequest(error.log_message or error.reason or "malformed request")
         shown.status = status

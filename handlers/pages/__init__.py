@@ -1,0 +1,28 @@
+"""The pages for those who come with a browser: a shop that works with forms and links alone, and
+better with a little script of our own.
+
+Pages about books are cached like their JSON, and dropped by the same entries: they show the same to
+everybody. What is a visitor's own - the basket - is in a cookie and on pages that are made anew.
+"""
+
+from __future__ import annotations
+
+from bazar.app import PUBLIC, Route
+from handlers.pages.assets import AssetHandler
+from handlers.pages.basket import BasketBuyHandler, BasketPage
+from handlers.pages.buying import BuyHandler, ConfirmPage, ReceiptPage
+from handlers.pages.page import LostPage
+from handlers.pages.shelves import BookPage, HomePage, ResultsPage
+
+ROUTES = (
+    Route("/", HomePage, PUBLIC),
+    Route("/books", ResultsPage, PUBLIC),
+    Route("/books/([^/]+)", BookPage, PUBLIC),
+    Route("/buy", BuyHandler, PUBLIC),
+    Route("/confirm", ConfirmPage, PUBLIC),
+    Route("/receipt/([^/]+)", ReceiptPage, PUBLIC),
+    Route("/basket", BasketPage, PUBLIC),
+    Route("/basket/buy", BasketBuyHandler, PUBLIC),
+    Route("/static/([^/]+)", AssetHandler, PUBLIC),
+)
+LOST = Route("/(.*)", LostPage, PUBLIC)  # to come last

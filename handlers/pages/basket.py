@@ -1,0 +1,165 @@
+"""The basket: what a visitor has chosen, bought as one order.
+
+It is in a cookie of the visitor's own, with the key of the purchase that it may become. The key
+stays for as long as the basket is not bought: a try whose answer was lost can't be made twice, not
+even from a basket that has changed since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from bazar.errors import BadRequest, NotFound, OutOfStock, PriceChanged
+from handlers import inputs
+from handlers.pages.page import PageHandler, line, new_key
+
+COOKIE = "basket"
+KEPT_S = 30 * 86_400
+_COOKIE = re.compile(r"([0-9a-f]{32})((?:~[0-9]{1,18}\.[0-9]{1,4}\.[0-9]{1,13})*)", re.ASCII)
+_QUANTITY = "quantity-"
+
+
+@dataclass(slots=True)
+class Basket:
+    """Book -> how many, and what one cost when it was last seen."""
+
+    key: str = field(default_factory=new_key)
+    lines: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str | None) -> Basket:
+        """The basket of a cookie; an empty one if it is not one of ours."""
+        match = _COOKIE.fullmatch(text or "")
+        if match is None:
+            return cls()
+        basket = cls(match[1])
+        try:
+            for part in match[2].split("~")[1:]:
+                basket.put(**line(*part.split(".")))
+        except BadRequest:
+            return cls()
+        return basket
+
+    def put(self, book: int, quantity: int, cost: int) -> None:
+        """Raises BadRequest if it is full."""
+        if book not in self.lines and len(self.lines) >= inputs.MAX_LINES:
+            raise BadRequest(f"basket: holds {inputs.MAX_LINES} different books already")
+        self.lines[book] = quantity, cost
+
+    def text(self) -> str:
+        return "~".join([self.key, *(f"{b}.{q}.{c}" for b, (q, c) in self.lines.items())])
+
+
+class BasketHandler(PageHandler):
+    def basket(self) -> Basket:
+        return Basket.read(self.get_cookie(COOKIE))
+
+    def keep(self, basket: Basket) -> None:
+        """Have the visitor's browser keep it. It is no secret from scripts: they show its size."""
+        self.set_cookie(COOKIE, basket.text(), max_age=KEPT_S, samesite="Lax")
+
+    def typed(self) -> list[dict[str, int]]:
+        """The lines of the form, with the quantities typed into it; those of 0 are left out."""
+        lines = []
+        for text in self.fields("line"):
+            book, _, cost = text.partition(".")
+            quantity = self.form(_QUANTITY + book).strip()
+            if quantity != "0":
+                lines.append(line(book, quantity, cost))
+        return lines
+
+
+class BasketPage(BasketHandler):
+    async def get(self) -> None:
+        basket = self.basket()
+        rows = await asyncio.gather(
+            *(self._row(book, *basket.lines[book]) for book in basket.lines)
+        )
+        for_sale = [row for row in rows if row["quantity"]]
+        total = sum(row["quantity"] * row["book"]["cost"] for row in for_sale)
+        self.paint(
+            "basket.html",
+            title="Your basket",
+            rows=rows,
+            key=basket.key,
+            total=total,
+            for_sale=len(for_sale),
+            most=inputs.MAX_QUANTITY,
+        )
+
+    async def _row(self, number: int, quantity: int, seen: int) -> dict[str, Any]:
+        """A line as it is now: of how many copies it can be, at what price."""
+        try:
+            found, _ = await self.read(self.service.catalog, {"op": "info", "book": number})
+        except NotFound:
+            return {"number": number, "book": None, "quantity": 0}
+        book = found["book"]
+        return {
+            "number": number,
+            "book": book,
+            "wanted": quantity,
+            "quantity": min(quantity, book["count"]),
+            "seen": seen,
+        }
+
+    async def post(self) -> None:
+        basket = self.basket()
+        match self.form("do"):
+            case "add":
+                added = line(*(self.form(name) for name in ("book", "quantity", "cost")))
+                before, _ = basket.lines.get(added["book"], (0, 0))
+                added["quantity"] = min(before + added["quantity"], inputs.MAX_QUANTITY)
+                basket.put(**added)
+            case "update":
+                self._update(basket, None)
+            case "new":
+                basket.key = new_key()
+            case remove if remove.startswith("remove-"):
+                self._update(basket, inputs.book_id(remove.removeprefix("remove-"), "do"))
+            case _:
+                raise BadRequest("do: must be add, update, new or remove-<book>")
+        self.keep(basket)
+        self.go("/basket")
+
+    def _update(self, basket: Basket, without: int | None) -> None:
+        typed = {one["book"]: one for one in self.typed() if one["book"] != without}
+        for text in self.fields("line"):
+            book = inputs.book_id(text.partition(".")[0], "line")
+            if book not in typed:
+                basket.lines.pop(book, None)
+        if without is not None:
+            basket.lines.pop(without, None)
+        for one in typed.values():
+            basket.put(**one)
+
+
+class BasketBuyHandler(BasketHandler):
+    """What the form shows is what is bought: not what the cookie holds by then."""
+
+    async def post(self) -> None:
+        key = inputs.idempotency_key(self.form("key"))
+        typed = self.typed()
+        if not typed:
+            self.go("/basket")
+            return
+        lines = inputs.lines({"lines": typed})
+        self.retry = (
+            "/basket/buy",
+            [(name, value) for name in self.request.body_arguments for value in self.fields(name)],
+        )
+        basket = self.basket()
+        try:
+            answer = await self.buy({"key": key, "lines": lines})
+        except (OutOfStock, PriceChanged):
+            if basket.key == key:
+                for one in lines:
+                    basket.put(**one)
+                self.keep(basket)
+            self.go("/basket")  # which says how it is now
+            return
+        if basket.key == key:
+            self.clear_cookie(COOKIE)
+        self.go(f"/receipt/{answer['order_id']}")

@@ -1,0 +1,63 @@
+"""Buying one book: a form, a page that asks when there is something to ask, and the order.
+
+Every purchase carries a key, so that it is one purchase however often it is sent (S1). The page of
+a book is cached, and has none: where there is a script it makes one, otherwise the visitor is asked
+once more, on a page that has it.
+"""
+
+from __future__ import annotations
+
+from bazar.errors import OutOfStock, PriceChanged
+from bazar.replication.store import Answer
+from handlers import inputs
+from handlers.pages import looks
+from handlers.pages.page import PageHandler, ShelfPage, line, new_key
+from storage.orders import order_key
+
+
+class BuyHandler(PageHandler):
+    async def post(self) -> None:
+        given = {name: self.form(name) for name in ("book", "quantity", "cost")}
+        wanted = line(**given)
+        key = self.form("key")
+        if not key:
+            self.go(looks.link("/confirm", **wanted, key=new_key()))
+            return
+        inputs.idempotency_key(key)
+        self.retry = "/buy", [*given.items(), ("key", key)]
+        try:
+            answer = await self.buy({"key": key, "lines": [wanted]})
+        except (OutOfStock, PriceChanged):
+            self.go(looks.link("/confirm", **wanted, key=key))  # which says how it is now
+            return
+        self.go(f"/receipt/{answer['order_id']}")
+
+
+class ConfirmPage(PageHandler):
+    """What is about to be bought, as it is now. The key is in the address, so that a reload and
+    the back button come to the same purchase."""
+
+    async def get(self) -> None:
+        given = {name: self.query(name) or "" for name in ("book", "quantity", "cost")}
+        wanted = line(**given)
+        key = inputs.idempotency_key(self.query("key") or "")
+        found, _ = await self.read(self.service.catalog, {"op": "info", "book": wanted["book"]})
+        book = found["book"]
+        quantity = min(wanted["quantity"], book["count"])
+        title = f"Buy {book['title']}?" if quantity else "Out of stock"
+        self.paint(
+            "confirm.html", title=title, book=book, wanted=wanted, quantity=quantity, key=key
+        )
+
+
+class ReceiptPage(ShelfPage):
+    async def get(self, order: str) -> None:
+        order_id = inputs.order_id(order)
+        service = self.service
+        tags = frozenset({order_key(order_id)})
+        item = {"op": "order", "order_id": order_id}
+        await self.show(service.orders, service.pages, f"page_order_{order_id}", tags, item)
+
+    def body(self, answer: Answer) -> bytes:
+        order = answer["order"]
+        return looks.paint("receipt.html", title="Your order", order=order)

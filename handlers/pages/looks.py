@@ -1,0 +1,121 @@
+"""How things look on a page: templates, money, dates, the words for what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tornado.template import Loader
+
+from bazar.errors import BazarError
+from handlers.pages.assets import ASSETS
+
+HUES = 12  # colours of covers in shop.css
+FEW = 3
+
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": CONTENT_POLICY,
+    "Referrer-Policy": "same-origin",  # an order's number is all it takes to see the order
+}
+
+
+def money(cents: int) -> str:
+    """
+    >>> money(123456)
+    '$1,234.56'
+    """
+    return f"${cents // 100:,}.{cents % 100:02}"
+
+
+def when(moment: str) -> str:
+    """
+    >>> when("2026-11-02T19:25:55.831Z")
+    '2 November 2026, 19:25 UTC'
+    """
+    at = datetime.fromisoformat(moment).astimezone(UTC)
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def stock(count: int) -> str:
+    if count == 0:
+        return "Out of stock"
+    return f"Only {count} left" if count <= FEW else f"{count:,} in stock"
+
+
+def link(path: str, **query: Any) -> str:
+    """A path with those of `query` that are given."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def hue(book: Mapping[str, Any]) -> str:
+    return f"hue-{book['catalog_id'] % HUES}"
+
+
+_loader = Loader(
+    str(Path(__file__).parent / "templates"),
+    whitespace="single",
+    namespace={
+        **{"money": money, "when": when, "stock": stock, "link": link, "hue": hue},
+        "asset": lambda name: ASSETS[name].url,
+    },
+)
+
+
+def paint(template: str, **values: Any) -> bytes:
+    """A page. `title` is what its tab says."""
+    painted: bytes = _loader.load(template).generate(**{"q": "", "retry": None, **values})
+    return painted
+
+
+def apology(error: BazarError) -> tuple[str, str]:
+    """A heading, and what it means for the visitor."""
+    known = _APOLOGIES.get(error.code)
+    if known is not None:
+        return known
+    if error.status < 500:
+        return "That did not work", f"The shop did not understand: {error}."
+    return "Something broke", "It is our fault, and written down. Nothing was bought."
+
+
+_APOLOGIES = {
+    "not_found": (
+        "There is no such page",
+        "The book, order or page that you asked for is not here. It may never have been.",
+    ),
+    "out_of_stock": (
+        "Not enough of it is left",
+        "Somebody was faster. Nothing was bought, and nothing is charged.",
+    ),
+    "unavailable": (
+        "The shop catches its breath",
+        "The part that answers this is being replaced, which takes a few seconds. Nothing was"
+        " bought, and nothing is charged. Please try again in a moment.",
+    ),
+    "leaving": (
+        "The shop catches its breath",
+        "This part of the shop is being restarted. Nothing was bought. Please try again.",
+    ),
+    "unknown": (
+        "We are not sure yet",
+        "Your order was sent, but the answer got lost on its way. Ask again: it is still the same"
+        " order, and will be made once, however often you ask.",
+    ),
+    "key_reused": (
+        "This order was made before",
+        "An earlier try went through, with other copies or prices than now. That order stands;"
+        " nothing more was bought.",
+    ),
+    "forbidden": (
+        "That came from another site",
+        "A page of another site tried to do something in your name. The shop did not do it.",
+    ),
+}

@@ -1,0 +1,118 @@
+"""What every page shares: its looks, errors that say what to do, and what a form may send."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from bazar.errors import BadRequest
+from bazar.replication.store import Answer
+from handlers import inputs
+from handlers.base import Handler, NoRoute, as_error
+from handlers.pages import looks
+from handlers.showing import FrontEndHandler, Page
+
+Fields = list[tuple[str, str]]
+
+
+class PageHandler(FrontEndHandler):
+    body_type = "application/x-www-form-urlencoded"
+    retry: tuple[str, Fields] | None = None
+    """Where and what the visitor may send again, should this go wrong."""
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        for name, value in looks.HEADERS.items():
+            self.set_header(name, value)
+
+    # --- in --------------------------------------------------------------------------------------
+
+    def form(self, name: str) -> str:
+        """A field of the form, which must be there once."""
+        value = self._once(self.request.body_arguments, name)
+        if value is None:
+            raise BadRequest(f"{name}: is missing")
+        return value
+
+    def fields(self, name: str) -> list[str]:
+        """A field that may be there several times."""
+        try:
+            return [one.decode("utf-8") for one in self.request.body_arguments.get(name, [])]
+        except UnicodeDecodeError:
+            raise BadRequest(f"{name}: is not UTF-8") from None
+
+    # --- out -------------------------------------------------------------------------------------
+
+    def paint(self, template: str, **values: Any) -> None:
+        """Answer with a page that is this visitor's own."""
+        self.set_header("Cache-Control", "private, no-cache")
+        self.finish(looks.paint(template, **values))
+
+    def go(self, path: str) -> None:
+        """Answer a form: with GET to where its result is, so that a reload sends nothing again."""
+        self.set_status(303)
+        self.set_header("Location", path)
+        self.finish()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        apologize(self, status_code, kwargs, self.retry)
+
+
+def apologize(
+    handler: Handler,
+    status: int,
+    failure: dict[str, Any],
+    retry: tuple[str, Fields] | None = None,
+) -> None:
+    """Answer with a page that says what went wrong, and what to do."""
+    error = as_error(status, failure.get("exc_info", (None, None, None))[1], handler)
+    handler.set_status(error.status)
+    handler.set_error_headers(error)
+    heading, text = looks.apology(error)
+    handler.finish(
+        looks.paint(
+            "error.html",
+            title=heading,
+            text=text,
+            error=error,
+            retry=retry,
+            again=handler.request.uri if handler.request.method == "GET" else None,
+            request_id=handler.request_id,
+        )
+    )
+
+
+class LostPage(NoRoute):
+    """Where no route is: a page for a browser, JSON for everything else."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if "text/html" not in self.request.headers.get("Accept", ""):
+            super().write_error(status_code, **kwargs)
+            return
+        for name, value in looks.HEADERS.items():
+            self.set_header(name, value)
+        apologize(self, status_code, kwargs)
+
+
+class ShelfPage(PageHandler):
+    """A page that is the same for everybody, and cached."""
+
+    def page(self, answer: Answer, replica: str) -> Page:
+        return Page(self.body(answer), replica, own=looks.HEADERS)
+
+    def body(self, answer: Answer) -> bytes:
+        """The page that shows what was read."""
+        raise NotImplementedError
+
+
+def new_key() -> str:
+    return secrets.token_hex(16)
+
+
+def line(book: str, quantity: str, cost: str) -> dict[str, int]:
+    """One book as a form or an address has it. Raises BadRequest."""
+    return {
+        "book": inputs.book_id(book, "book"),
+        "quantity": inputs.number(quantity.strip(), "quantity", 1, inputs.MAX_QUANTITY),
+        "cost": inputs.number(cost, "cost", 0, inputs.MAX_AMOUNT),
+    }

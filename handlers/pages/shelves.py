@@ -1,0 +1,96 @@
+"""Pages about books: the home page, what a search finds, one book. All of them are cached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bazar.cache import Tags
+from bazar.replication.store import Answer
+from handlers import inputs
+from handlers.catalog import search_key
+from handlers.pages import looks
+from handlers.pages.page import ShelfPage
+from handlers.source import Source
+from storage.catalog import TOPICS, info_key
+
+ON_HOME = 12
+ON_PAGE = 24
+TOPICS_SHOWN = 200
+
+
+class HomePage(ShelfPage):
+    async def get(self) -> None:
+        service = self.service
+        item = {"op": "search", "topic": "", "limit": ON_HOME, "offset": 0}
+        # What it shows is not known before: it is stored as a search is (C5).
+        await self.show(service.catalog, service.pages, "page_home", None, item)
+
+    async def read(self, source: Source, item: dict[str, Any]) -> tuple[Answer, str]:
+        books, _ = await super().read(source, item)
+        topics, replica = await super().read(source, {"op": "topics"})
+        return {**books, **topics}, replica
+
+    def shown(self, answer: Answer) -> Tags:
+        return super().shown(answer) | {TOPICS}
+
+    def body(self, answer: Answer) -> bytes:
+        topics = answer["topics"][:TOPICS_SHOWN]
+        return looks.paint(
+            "home.html", title="Bazar, a bookstore", books=answer["books"], topics=topics
+        )
+
+
+class ResultsPage(ShelfPage):
+    async def get(self) -> None:
+        service = self.service
+        self.search = self._search()
+        await self.show(
+            service.catalog, service.pages, f"page_{search_key(self.search)}", None, self.search
+        )
+
+    def _search(self) -> dict[str, Any]:
+        """By words or by topic; all books without either, as an empty search box asks."""
+        topic, q = self.query("topic"), self.query("q")
+        offset = self.query_number("offset", 0, 0, inputs.MAX_OFFSET)
+        page = {"limit": ON_PAGE, "offset": offset}
+        if q is not None and q.strip():
+            return {"op": "find", "q": inputs.words(q, "q"), **page}
+        if topic:
+            topic = inputs.text(topic, "topic", inputs.MAX_QUERY)
+        return {"op": "search", "topic": topic or "", **page}
+
+    def body(self, answer: Answer) -> bytes:
+        search, books = self.search, answer["books"]
+        q, topic, offset = search.get("q"), search.get("topic"), search["offset"]
+        if q is not None:
+            heading = f"Books with “{q}”"
+        else:
+            heading = f"Books about {topic}" if topic else "All books"
+        wanted = {"q": q, "topic": topic or None}
+        before, after = max(offset - ON_PAGE, 0), offset + ON_PAGE
+        return looks.paint(
+            "results.html",
+            title=heading if offset == 0 else f"{heading}, from {offset + 1}",
+            heading=heading,
+            books=books,
+            q=q or "",
+            offset=offset,
+            before=looks.link("/books", **wanted, offset=before or None) if offset else None,
+            after=looks.link("/books", **wanted, offset=after)
+            if answer["more"] and after <= inputs.MAX_OFFSET
+            else None,
+        )
+
+
+class BookPage(ShelfPage):
+    async def get(self, book: str) -> None:
+        number = inputs.book_id(book)
+        service = self.service
+        tags = frozenset({info_key(number)})
+        item = {"op": "info", "book": number}
+        await self.show(service.catalog, service.pages, f"page_book_{number}", tags, item)
+
+    def body(self, answer: Answer) -> bytes:
+        book = answer["book"]
+        most = min(book["count"], inputs.MAX_QUANTITY)
+        return looks.paint("book.html", title=book["title"], book=book, most=most)

@@ -1,0 +1,102 @@
+// What makes the shop better where there is a script. Without one, the same forms work by themselves.
+"use strict";
+
+const PATIENCE_MS = 20000;
+
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// --- how much is in the basket: pages about books are the same for all, so it is filled in here ---
+
+function showCount() {
+  const match = /(?:^|; )basket="?([0-9a-f]{32}[~0-9.]*)/.exec(document.cookie);
+  const lines = match ? match[1].split("~").slice(1) : [];
+  const copies = lines.reduce((sum, line) => sum + Number(line.split(".")[1]), 0);
+  for (const place of document.querySelectorAll("[data-basket-count]")) {
+    place.textContent = copies ? String(copies) : "";
+  }
+}
+
+// --- a form that is sent once, however often its button is pressed --------------------------------
+
+function busy(form, is) {
+  form.dataset.busy = is ? "yes" : "";
+  for (const button of form.querySelectorAll("button")) button.setAttribute("aria-busy", String(is));
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.busy === "yes") {
+    event.preventDefault();
+  } else if (form.dataset.buy && !event.submitter?.hasAttribute("formaction")) {
+    event.preventDefault();
+    busy(form, true);
+    buy(form).finally(() => busy(form, false));
+  } else if (form.method === "post") {
+    busy(form, true);
+  }
+});
+
+// --- buying: one key until there is an order, through lost connections and reloads ---------------
+
+async function buy(form) {
+  const { book, quantity, cost } = Object.fromEntries(new FormData(form));
+  const slot = `key-${book}`;
+  const key = sessionStorage.getItem(slot) || newKey();
+  sessionStorage.setItem(slot, key);
+  const told = document.querySelector("[data-told]");
+  const asked = JSON.stringify({ quantity: Number(quantity), cost: Number(cost) });
+  const until = Date.now() + PATIENCE_MS;
+  told.textContent = "Buying…";
+  for (let pause = 250; Date.now() < until; pause = Math.min(pause * 2, 2000)) {
+    let answer;
+    let body = {};
+    try {
+      answer = await fetch(`/purchase/${book}`, {
+        method: "PUT",
+        headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+        body: asked,
+        signal: AbortSignal.timeout(PATIENCE_MS),
+      });
+      body = await answer.json();
+    } catch {
+      told.textContent = "The connection broke. Asking again; it stays one order…";
+      await wait(pause);
+      continue;
+    }
+    if (answer.ok) {
+      sessionStorage.removeItem(slot);
+      location.assign(`/receipt/${body.order_id}`);
+      return;
+    }
+    if (answer.status === 409 || answer.status === 404) {
+      sessionStorage.removeItem(slot);
+      location.assign(`/confirm?${new URLSearchParams({ book, quantity, cost, key })}`);
+      return;
+    }
+    if (answer.status === 422) {
+      sessionStorage.removeItem(slot);
+      told.textContent = "An earlier press went through, with other copies. Press again for one more order.";
+      return;
+    }
+    if (answer.status < 500 && answer.status !== 429) {
+      told.textContent = `That did not work: ${body.error}`;
+      return;
+    }
+    told.textContent = "The shop catches its breath. Asking again; it stays one order…";
+    await wait(pause);
+  }
+  told.textContent = "No answer so far. Press again whenever you like: it stays the same order.";
+}
+
+// A page from before, by the back button: nothing is under way on it any more, and what it shows of
+// stock may be old.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("[data-buy]")) location.reload();
+  for (const form of document.forms) busy(form, false);
+  showCount();
+});

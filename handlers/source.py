@@ -1,0 +1,63 @@
+"""A replicated service as the front end uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bazar.app import Context
+from bazar.cache import Cache
+from bazar.client import Client
+from bazar.config import NodeConfig
+from bazar.errors import Unavailable, Unknown
+from bazar.pool import ReplicaPool
+from bazar.replication.effects import Drop, Effect, Reset
+from bazar.replication.feed import FeedClient
+from bazar.replication.store import Answer
+from bazar.replication.subscriber import CacheSubscriber
+from handlers.base import Handler
+from handlers.replicated import READ_PATH
+
+
+class Source:
+    """One replicated service as the front end uses it: a pool to ask, and a cache that the
+    service's feed keeps coherent."""
+
+    def __init__(self, context: Context, client: Client, role: str) -> None:
+        config = context.config
+        self.role = role
+        self.client = client
+        self.settings = config.pool
+        self.pool = ReplicaPool(config.group(role), config.pool, context.clock)
+        timing = config.replication.timing
+        self.subscriber = CacheSubscriber(context.node.name, context.run, timing)
+        self.cache = Cache(self.subscriber, context.clock)
+        self.feed = FeedClient(
+            self.subscriber, config.group(role), context.token, context.clock, self._carry_out
+        )
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Drop(keys):
+                self.cache.drop(keys)
+            case Reset():
+                self.cache.reset()
+
+    async def ask(
+        self, path: str, item: dict[str, Any], attempt_s: float, deadline_s: float, handler: Handler
+    ) -> tuple[Answer, str]:
+        """The answer to one item, and the replica that gave it."""
+
+        async def attempt(node: NodeConfig) -> tuple[Answer, str]:
+            handler.note(f"Forwarding request to replica: {node.number}")
+            return await self.client.submit(node, path, item, attempt_s), node.name
+
+        return await self.pool.call(attempt, deadline_s)
+
+    async def read(self, item: dict[str, Any], handler: Handler) -> tuple[Answer, str]:
+        settings = self.settings
+        try:
+            return await self.ask(
+                READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, handler
+            )
+        except Unknown as error:
+            raise Unavailable(str(error)) from error  # a read changes nothing

@@ -1,0 +1,431 @@
+"""The storefront as a browser without scripts has it: links, forms and cookies."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from tornado.httpclient import HTTPResponse
+
+from handlers.pages import looks
+from handlers.pages.assets import ASSETS
+from handlers.pages.basket import Basket
+from tests.unit.shop import TOKEN, ShopTestCase
+
+Fields = list[tuple[str, str]]
+PAGES = Path(looks.__file__).parent
+
+
+class Reading(HTMLParser):
+    """The text of a page, its links, and its forms: action -> fields."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.links: list[str] = []
+        self.forms: dict[str, Fields] = {}
+        self._form: Fields = []
+        self.feed(html)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "a":
+            self.links.append(given["href"])
+        elif tag == "form":
+            self._form = self.forms[given["action"]] = []
+        elif tag == "input":
+            self._form.append((given["name"], given.get("value", "")))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+class PagesTestCase(ShopTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.cookies: dict[str, str] = {}
+
+    def send(self, path: str, fields: Fields | None = None, **headers: str) -> HTTPResponse:
+        """One request, not following redirects; with fields it posts a form."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        response = self.fetch(
+            path,
+            method="GET" if fields is None else "POST",
+            body=None if fields is None else urlencode(fields),
+            headers=sent,
+            follow_redirects=False,
+        )
+        for line in response.headers.get_list("Set-Cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies[name] = value.strip('"')
+            if not self.cookies[name]:
+                del self.cookies[name]
+        return response
+
+    def page(self, path: str, status: int = 200) -> Reading:
+        return self.reading(self.send(path), status)
+
+    def reading(self, response: HTTPResponse, status: int = 200) -> Reading:
+        self.assertEqual(response.code, status, response.body)
+        self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
+        self.assertEqual(response.headers["Content-Security-Policy"], looks.CONTENT_POLICY)
+        return Reading(response.body.decode())
+
+    def goes(self, response: HTTPResponse) -> str:
+        """Where a form's answer sends the browser."""
+        self.assertEqual(response.code, 303, response.body)
+        return response.headers["Location"]
+
+    def verdict(self, path: str) -> str:
+        verdict: str = self.send(path).headers["X-Cache"]
+        return verdict
+
+    def stock(self, book: int) -> int:
+        count: int = self.get(f"/info/{book}")["count"]
+        return count
+
+    def wanted(self, book: int, quantity: int, cost: int, key: str = "") -> Fields:
+        fields = {"book": book, "quantity": quantity, "cost": cost, "key": key}
+        return [(name, str(value)) for name, value in fields.items()]
+
+
+class ShelvesTest(PagesTestCase):
+    def test_home_has_topics_and_books_and_a_search_box(self) -> None:
+        home = self.page("/")
+        self.assertIn("/books?topic=Distributed+Systems", home.links)
+        self.assertIn("/books/7", home.links)
+        self.assertEqual(home.forms["/books"], [("q", "")])
+
+    def test_results_by_words_and_by_topic(self) -> None:
+        found = self.page("/books?q=cook")
+        self.assertIn("Cooking for the Impatient Undergrad", found.text)
+        self.assertIn("$0.20 7 in stock", found.text)
+        self.assertEqual(found.forms["/books"], [("q", "cook")])
+        found = self.page("/books?topic=Distributed+Systems")
+        self.assertIn("/books/2", found.links)
+        self.assertNotIn("/books/3", found.links)
+        self.assertIn("Only 1 left", found.text)
+        for path in ("/books", "/books?q=", "/books?topic=", "/books?q=%20"):
+            self.assertIn("All books", self.page(path).text)
+        self.assertIn("No book here matches", self.page("/books?q=xyz").text)
+        self.assertIn("has no word", self.page("/books?q=%2B%2B", 400).text)
+
+    def test_results_are_paged(self) -> None:
+        new = [{"title": f"Many {n}", "topic": "T", "cost": 1, "count": 1} for n in range(50)]
+        self.ask("/import", "POST", {"books": new}, node="catalog-1", token=TOKEN)
+        shown: list[str] = []
+        path: str | None = "/books?q=many"
+        while path:
+            page = self.page(path)
+            shown += [link for link in page.links if link.startswith("/books/")]
+            path = next((a for a in page.links if "offset=" in a and a > path), None)
+        self.assertEqual(shown, [f"/books/{n}" for n in range(8, 58)])
+        self.assertIn("/books?q=many", self.page("/books?q=many&offset=24").links)
+        self.assertIn("no more books", self.page("/books?q=many&offset=100").text)
+
+    def test_a_book(self) -> None:
+        self.update(4, author="Julia & Child", cost=123456)
+        page = self.page("/books/4")
+        for words in ("Cooking for the Impatient", "Julia & Child", "$1,234.56", "7 in stock"):
+            self.assertIn(words, page.text)
+        self.assertIn("/books?q=Julia+%26+Child", page.links)
+        self.assertEqual(page.forms["/buy"], self.form_of(4, 123456))
+
+    def form_of(self, book: int, cost: int) -> Fields:
+        return [("book", str(book)), ("cost", str(cost)), ("key", ""), ("quantity", "1")]
+
+    def test_a_book_that_is_sold_out_or_unknown(self) -> None:
+        self.update(4, count=0)
+        page = self.page("/books/4")
+        self.assertIn("Out of stock", page.text)
+        self.assertNotIn("/buy", page.forms)
+        self.assertIn("/books?topic=Undergraduate+School", page.links)
+        self.assertIn("There is no such page", self.page("/books/99", 404).text)
+        self.assertIn("is not a number", self.page("/books/01", 400).text)
+        self.assertIn("There is no such page", self.page(f"/receipt/{'a' * 32}", 404).text)
+
+    def test_a_path_that_nothing_has_is_a_page_for_browsers_only(self) -> None:
+        response = self.send("/nowhere", Accept="text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+        self.assertIn("There is no such page", self.reading(response, 404).text)
+        for accept in ("application/json", "*/*"):
+            self.assert_error(self.send("/nowhere", Accept=accept), 404, "not_found")
+
+    def test_titles_are_text(self) -> None:
+        title = "<script>alert('x')</script> & \"more\" {{ 1 + 1 }}"
+        self.update(4, title=title, author="<b>", topic="<i>\"'")
+        for path in ("/", "/books?q=script", "/books/4"):
+            body = self.send(path).body.decode()
+            self.assertNotIn("<script>", body)
+            self.assertNotIn("<b>", body)
+            self.assertNotIn("<i>", body)
+            self.assertIn("{{ 1 + 1 }}", Reading(body).text)
+        self.assertNotIn("<x>", self.send("/books?q=%3Cx%3E").body.decode())
+
+    def test_they_are_cached_and_dropped_as_what_they_show(self) -> None:
+        paths = ["/", "/books/4", "/books/5", "/books?q=cook", "/books?topic=Distributed+Systems"]
+        for path in paths:
+            self.assertEqual([self.verdict(path) for _ in range(2)], ["miss", "hit"], path)
+        self.buy(4)
+        self.assertEqual([self.verdict(path) for path in paths],
+                         ["miss", "miss", "hit", "miss", "hit"])  # fmt: skip
+        self.assertIn("6 in stock", self.page("/books/4").text)
+        self.update(1, topic="A new topic")
+        for path in ("/", "/books?q=cook"):
+            self.assertEqual(self.verdict(path), "miss")
+        self.assertIn("/books?topic=A+new+topic", self.page("/").links)
+        hit = self.send("/books/5")
+        self.assertEqual(hit.headers["X-Cache"], "hit")
+        self.reading(hit)
+        again = self.send("/books/5", If_None_Match=hit.headers["Etag"])
+        self.assertEqual((again.code, again.body), (304, b""))
+        self.assertEqual(self.ask("/info/5").headers["X-Cache"], "miss")
+
+    def test_what_is_for_everybody_has_nothing_of_a_visitor(self) -> None:
+        self.cookies["basket"] = Basket(lines={4: (2, 20)}).text()
+        before = [self.send(path).body for path in ("/", "/books/4", "/books?q=cook")]
+        self.cookies.clear()
+        self.assertEqual(
+            before, [self.send(path).body for path in ("/", "/books/4", "/books?q=cook")]
+        )
+
+
+class BuyingTest(PagesTestCase):
+    def test_without_a_script_a_purchase_is_asked_about_once_and_made_once(self) -> None:
+        asks = self.goes(self.send("/buy", self.wanted(4, 2, 20)))
+        page = self.page(asks)
+        self.assertIn("Buy for $0.40", page.text)
+        self.assertEqual(self.stock(4), 7)
+        form = page.forms["/buy"]
+        self.assertEqual(form, self.page(asks).forms["/buy"])  # a reload keeps the key
+        receipts = {self.goes(self.send("/buy", form)) for _ in range(3)}
+        self.assertEqual(self.stock(4), 5)
+        [receipt] = receipts
+        for _ in range(2):
+            text = self.page(receipt).text
+            self.assertIn("Thank you", text)
+            self.assertIn("Cooking for the Impatient Undergrad 2 $0.20 $0.40 In all $0.40", text)
+            self.assertRegex(text, r"\d+ \w+ \d{4}, \d\d:\d\d UTC")
+        self.assertEqual(receipt.rpartition("/")[2], self.shop.rows("order-1", "orders")[0][0])
+
+    def test_with_a_key_it_is_bought_at_once(self) -> None:
+        where = self.goes(self.send("/buy", self.wanted(4, 1, 20, "k")))
+        self.assertRegex(where, "^/receipt/[0-9a-f]{32}$")
+
+    def test_a_changed_price_is_asked_about(self) -> None:
+        self.update(4, cost=25)
+        asks = self.goes(self.send("/buy", self.wanted(4, 2, 20, "k")))
+        page = self.page(asks)
+        self.assertIn("it was $0.20, and is $0.25 now", page.text)
+        self.assertEqual(self.stock(4), 7)
+        form = dict(page.forms["/buy"])
+        self.assertEqual((form["cost"], form["key"]), ("25", "k"))
+        receipt = self.goes(self.send("/buy", page.forms["/buy"]))
+        self.assertIn("In all $0.50", self.page(receipt).text)
+
+    def test_out_of_stock_says_what_is_left(self) -> None:
+        page = self.page(self.goes(self.send("/buy", self.wanted(3, 3, 50, "k"))))
+        self.assertIn("You asked for 3 copies. Only 2 are left", page.text)
+        self.assertEqual(dict(page.forms["/buy"])["quantity"], "2")
+        self.send("/buy", page.forms["/buy"])
+        page = self.page(self.goes(self.send("/buy", self.wanted(3, 1, 50, "l"))))
+        self.assertIn("Out of stock", page.text)
+        self.assertNotIn("/buy", page.forms)
+        self.assertIn("/books?topic=Undergraduate+School", page.links)
+
+    def test_the_same_key_for_another_purchase(self) -> None:
+        self.send("/buy", self.wanted(4, 1, 20, "k"))
+        page = self.reading(self.send("/buy", self.wanted(4, 2, 20, "k")), 422)
+        self.assertIn("This order was made before", page.text)
+        self.assertEqual(self.stock(4), 6)
+
+    def test_malformed_forms(self) -> None:
+        good = dict(self.wanted(4, 1, 20, "k"))
+        for change, words in (
+            ({"quantity": "0"}, "quantity: must be from 1"),
+            ({"quantity": "1.5"}, "quantity: '1.5' is not a number"),
+            ({"book": "x"}, "book: 'x' is not a number"),
+            ({"cost": "-1"}, "cost: '-1' is not a number"),
+            ({"key": "a b"}, "Idempotency-Key: must be"),
+            ({"quantity": "\x00"}, "is not a number"),
+        ):
+            page = self.reading(self.send("/buy", [*{**good, **change}.items()]), 400)
+            self.assertIn(words, page.text.replace("&#x27;", "'"))
+        missing = [(name, value) for name, value in good.items() if name != "cost"]
+        self.assertIn("cost: is missing", self.reading(self.send("/buy", missing), 400).text)
+        self.reading(self.send("/buy", [*good.items(), ("book", "5")]), 400)
+        self.reading(self.send("/buy", [("book", "99"), *[*good.items()][1:]]), 404)
+        for path in ("/confirm", "/confirm?book=4&quantity=1&cost=20", "/confirm?book=4&key=k"):
+            self.page(path, 400)
+        self.page("/buy", 405)
+        response = self.ask("/buy", "POST", {"book": 4})
+        self.assertEqual(response.code, 415)
+        self.assertEqual(self.stock(4), 7)
+
+    def test_another_site_may_send_nothing(self) -> None:
+        for headers in (
+            {"Sec_Fetch_Site": "cross-site"},
+            {"Sec_Fetch_Site": "same-site"},
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+        ):
+            for path in ("/buy", "/basket", "/basket/buy"):
+                response = self.send(path, self.wanted(4, 1, 20, "k"), **headers)
+                self.assertIn("another site", self.reading(response, 403).text)
+            response = self.ask("/purchase/4", "PUT", **headers)
+            self.assert_error(response, 403, "forbidden")
+        own = self.get_url("").rstrip("/")
+        for headers in ({"Sec_Fetch_Site": "same-origin"}, {"Origin": own}):
+            self.goes(self.send("/buy", self.wanted(4, 1, 20, "k"), **headers))
+        self.assertEqual(self.stock(4), 6)
+
+
+class BasketTest(PagesTestCase):
+    def add(self, book: int, quantity: int, cost: int) -> None:
+        fields = [*self.wanted(book, quantity, cost), ("do", "add")]
+        self.assertEqual(self.goes(self.send("/basket", fields)), "/basket")
+
+    def form(self, **typed: int) -> Fields:
+        """The basket's form, with quantities typed in: q4=2."""
+        form = dict[str, list[str]]()
+        for name, value in self.page("/basket").forms["/basket"]:
+            number = name.removeprefix("quantity-")
+            form.setdefault(name, []).append(str(typed.get(f"q{number}", value)))
+        return [(name, value) for name, values in form.items() for value in values]
+
+    def test_a_basket_becomes_one_order(self) -> None:
+        self.assertIn("It is empty", self.page("/basket").text)
+        self.add(4, 2, 20)
+        self.add(5, 1, 1200)
+        self.add(4, 1, 20)
+        self.assertIn("In all $12.60", self.page("/basket").text)
+        form = self.form()
+        receipt = self.goes(self.send("/basket/buy", form))
+        text = self.page(receipt).text
+        self.assertIn("Undergrad 3 $0.20 $0.60", text)
+        self.assertIn("on time 1 $12.00 $12.00 In all $12.60", text)
+        self.assertIn("It is empty", self.page("/basket").text)
+        self.assertEqual(len(self.shop.rows("order-1", "orders")), 1)
+        # Sent again, by the back button or by a browser that saw no answer, it is the same order.
+        self.assertEqual(self.goes(self.send("/basket/buy", form)), receipt)
+        self.assertEqual((self.stock(4), self.stock(5)), (4, 9))
+
+    def test_what_is_typed_counts(self) -> None:
+        self.add(4, 2, 20)
+        self.add(5, 1, 1200)
+        self.add(6, 1, 1500)
+        self.send("/basket", [*self.form(q4=3, q5=0), ("do", "update")])
+        self.assertIn("In all $15.60", self.page("/basket").text)
+        self.send("/basket", [*self.form(q4=1), ("do", "remove-6")])
+        self.assertIn("In all $0.20", self.page("/basket").text)
+        self.goes(self.send("/basket/buy", self.form(q4=5)))  # without an update before
+        self.assertEqual((self.stock(4), self.stock(5)), (2, 10))
+
+    def test_nothing_typed_buys_nothing(self) -> None:
+        self.add(4, 2, 20)
+        self.assertEqual(self.goes(self.send("/basket/buy", self.form(q4=0))), "/basket")
+        self.assertEqual(self.stock(4), 7)
+
+    def test_prices_and_stock_that_have_changed(self) -> None:
+        for book, cost in ((2, 506), (3, 50), (4, 20), (5, 1200)):
+            self.add(book, 2, cost)
+        self.assertIn("You asked for 2. Only 1 is left", self.page("/basket").text)
+        form = self.form()
+        self.update(4, cost=30)
+        self.assertEqual(self.goes(self.send("/basket/buy", form)), "/basket")
+        page = self.page("/basket")
+        self.assertIn("it was $0.20, and is $0.30 now", page.text)
+        self.update(5, count=0)
+        self.assertEqual(self.goes(self.send("/basket/buy", self.form())), "/basket")
+        page = self.page("/basket")
+        self.assertIn("Out of stock : not part of this order", page.text)
+        self.assertEqual([self.stock(book) for book in (2, 3, 4)], [1, 2, 7])
+        receipt = self.goes(self.send("/basket/buy", self.form()))
+        self.assertIn("In all $6.66", self.page(receipt).text)
+
+    def test_a_basket_that_was_bought_unseen_is_not_bought_again(self) -> None:
+        self.add(4, 2, 20)
+        form, kept = self.form(), dict(self.cookies)
+        self.send("/basket/buy", form)
+        self.cookies = kept  # the answer was lost, the visitor adds a book, and tries again
+        self.add(5, 1, 1200)
+        page = self.reading(self.send("/basket/buy", self.form()), 422)
+        self.assertIn("This order was made before", page.text)
+        self.assertEqual((self.stock(4), self.stock(5)), (5, 10))
+        self.send("/basket", page.forms["/basket"])
+        self.goes(self.send("/basket/buy", self.form()))
+        self.assertEqual((self.stock(4), self.stock(5)), (3, 9))
+
+    def test_cookies_of_others_are_an_empty_basket(self) -> None:
+        good = Basket(lines={4: (2, 20)}).text()
+        for text in ("", "x", good[1:], good + "~", good + "~4.0.1", good + "~01.1.1", good * 2):
+            self.assertEqual(Basket.read(text).lines, {}, text)
+        many = Basket(lines=dict.fromkeys(range(51), (1, 1))).text()
+        self.assertEqual(Basket.read(many).lines, {})
+        self.assertEqual(Basket.read(good).lines, {4: (2, 20)})
+        self.assertEqual(Basket.read(good).text(), good)
+
+    def test_bounds(self) -> None:
+        self.cookies["basket"] = Basket(lines=dict.fromkeys(range(50), (1000, 1))).text()
+        self.add(4, 5, 20)
+        self.assertEqual(Basket.read(self.cookies["basket"]).lines[4], (1000, 20))
+        fields = [*self.wanted(50, 1, 20), ("do", "add")]
+        self.assertIn("holds 50 different", self.reading(self.send("/basket", fields), 400).text)
+        self.assertIn("No longer in the shop", self.page("/basket").text)
+        self.reading(self.send("/basket", [("do", "dance")]), 400)
+        self.reading(self.send("/basket", [("do", "remove-x")]), 400)
+
+
+class NobodyThereTest(PagesTestCase):
+    settings: ClassVar = {"pool": {"write_deadline_s": 0.3, "write_attempt_s": 0.3,
+                                   "read_deadline_s": 0.3, "read_attempt_s": 0.3}}  # fmt: skip
+
+    def test_a_page_that_says_so_and_what_to_do(self) -> None:
+        for name in ("order-1", "order-2"):
+            self.io_loop.run_sync(lambda name=name: self.shop.stop_node(name))
+        wanted = self.wanted(4, 2, 20, "k")
+        response = self.send("/buy", wanted)
+        page = self.reading(response, 503)
+        self.assertIn("Nothing was bought", page.text)
+        self.assertEqual(response.headers["Retry-After"], "1")
+        self.assertEqual(page.forms["/buy"], wanted)  # what "Try again" sends, with the same key
+        for name in ("catalog-1", "catalog-2"):
+            self.io_loop.run_sync(lambda name=name: self.shop.stop_node(name))
+        page = self.page("/books/5", 503)
+        self.assertIn("/books/5", page.links)
+
+
+class AssetsTest(PagesTestCase):
+    def test_each_may_be_kept_for_ever_under_its_own_name(self) -> None:
+        for asset in ASSETS.values():
+            response = self.send(asset.url)
+            self.assertEqual((response.code, response.body), (200, asset.content))
+            self.assertEqual(response.headers["Content-Type"], asset.kind)
+            self.assertIn("immutable", response.headers["Cache-Control"])
+            bare = self.send(urlsplit(asset.url).path)
+            self.assertEqual(bare.headers["Cache-Control"], "no-cache")
+        self.assertEqual(self.send("/static/none.css").code, 404)
+        self.assertEqual(self.send("/static/..%2Fpage.py").code, 404)
+
+    def test_nothing_on_a_page_is_inline_or_from_elsewhere(self) -> None:
+        self.assertNotIn("unsafe", looks.CONTENT_POLICY)
+        for path in (PAGES / "templates").iterdir():
+            text = path.read_text("utf-8")
+            self.assertNotRegex(text, r"<style|<script(?! src=)|\sstyle=|\son\w+=|javascript:")
+            self.assertNotRegex(text, r"https?://")
+        for path in (PAGES / "static").iterdir():
+            text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+            self.assertNotRegex(text, r"https?://|eval\(|innerHTML")
+
+
+class LooksTest(PagesTestCase):
+    def test_addresses(self) -> None:
+        link = looks.link("/books", q="a&b ü", topic=None, offset=0)
+        self.assertEqual(parse_qs(urlsplit(link).query), {"q": ["a&b ü"], "offset": ["0"]})
+        self.assertEqual(looks.link("/books", q=None), "/books")
+        self.assertTrue(re.fullmatch(r"/books\?q=a%26b\+%C3%BC&offset=0", link), quote(link))

@@ -94,9 +94,11 @@ async function buy(form) {
 }
 
 // A page from before, by the back button: nothing is under way on it any more, and what it shows of
-// stock may be old.
+// stock may be old (browsers do not ask again then, whatever Cache-Control says).
 window.addEventListener("pageshow", (event) => {
-  if (event.persisted && document.querySelector("[data-buy]")) location.reload();
+  const [way] = performance.getEntriesByType("navigation");
+  const back = event.persisted || way?.type === "back_forward";
+  if (back && document.querySelector("[data-buy]")) location.reload();
   for (const form of document.forms) busy(form, false);
   showCount();
 });

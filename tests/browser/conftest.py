@@ -1,0 +1,43 @@
+"""A real browser before a real cluster. Skipped, with the reason, where there is no chromium."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.shop import BrowserShop
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser/" in item.nodeid:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserShop]:
+    with BrowserShop(chromium, tmp_path_factory.mktemp("shop")) as shop:
+        yield shop
+
+
+@pytest.fixture
+def shop(cluster: BrowserShop) -> Iterator[BrowserShop]:
+    """The cluster of this file's tests, its starting stock on the shelves again."""
+    cluster.restock()
+    yield cluster
+    cluster.close_pages()

@@ -1,0 +1,183 @@
+"""Finding and buying, as a visitor does it."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.shop import BrowserShop
+
+RECEIPT = re.compile(r"/receipt/[0-9a-f]{32}$")
+
+
+def number(page: Page) -> str:
+    """The order's number on its page."""
+    page.wait_for_url(RECEIPT)
+    given = page.locator("[data-order]").get_attribute("data-order")
+    assert given
+    return given
+
+
+def test_a_first_time_visitor_finds_a_book_and_buys_it(shop: BrowserShop) -> None:
+    page = shop.visit("/")
+    page.get_by_label("Words of a title or an author").fill("impatient COOK")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Cooking for the Impatient Undergrad").click()
+    expect(page.get_by_text("7 in stock")).to_be_visible()
+    page.get_by_role("button", name="Buy now").click()
+    order = number(page)
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    page.reload()
+    assert number(page) == order
+    assert shop.book(4)["count"] == 6
+
+
+def test_topics_and_pages(shop: BrowserShop) -> None:
+    page = shop.visit("/")
+    page.get_by_role("navigation", name="Topics").get_by_text("Undergraduate School").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Books about Undergraduate School")
+    assert page.locator(".books li").count() == 5
+
+
+def test_a_double_click_is_one_order(shop: BrowserShop) -> None:
+    before = shop.orders()
+    page = shop.visit("/books/4")
+    page.get_by_role("button", name="Buy now").dblclick()
+    number(page)
+    assert (shop.book(4)["count"], shop.orders()) == (6, before + 1)
+
+
+def test_an_answer_that_is_lost_is_asked_for_again(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        key = route.request.headers["idempotency-key"]
+        if not lost:
+            route.fetch()  # it arrives, and is done
+            lost.append(key)
+            route.abort("connectionreset")
+        else:
+            lost.append(key)
+            route.continue_()
+
+    page.route("**/purchase/4", lose)
+    page.get_by_role("button", name="Buy now").click()
+    number(page)
+    assert lost == [lost[0]] * 2
+    assert shop.book(4)["count"] == 6
+    shop.complaints.clear()  # the browser's, of the lost connection
+
+
+def test_a_press_after_a_lost_connection_and_a_reload_is_the_same_order(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    page.route("**/purchase/4", lambda route: (route.fetch(), route.abort())[-1])
+    page.get_by_role("button", name="Buy now").click()
+    expect(page.locator("[data-told]")).to_contain_text("Asking again")
+    page.unroute("**/purchase/4")
+    page.reload()
+    page.get_by_role("button", name="Buy now").click()
+    number(page)
+    assert shop.book(4)["count"] == 6
+    shop.complaints.clear()
+
+
+def test_the_back_button_buys_nothing(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    page.get_by_role("button", name="Buy now").click()
+    order = number(page)
+    page.go_back()
+    expect(page.get_by_text("6 in stock")).to_be_visible()
+    expect(page.locator("[data-told]")).to_be_empty()
+    page.go_forward()
+    assert number(page) == order
+    page.go_back()
+    page.wait_for_load_state("load")
+    page.goto("/books/4")
+    assert shop.book(4)["count"] == 6
+
+
+def test_without_scripts(shop: BrowserShop) -> None:
+    page = shop.visit("/", scripts=False)
+    page.get_by_label("Words of a title or an author").fill("cook")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Cooking for the Impatient Undergrad").click()
+    page.get_by_label("Copies").fill("2")
+    page.get_by_role("button", name="Buy now").click()
+    page.get_by_role("button", name="Buy for $0.40").dblclick()
+    order = number(page)
+    page.go_back()
+    page.get_by_role("button", name="Buy for $0.40").click()
+    assert number(page) == order
+    page.reload()
+    assert number(page) == order
+    assert shop.book(4)["count"] == 5
+
+
+def test_sold_out_before_the_press(shop: BrowserShop) -> None:
+    page = shop.visit("/books/3")
+    shop.update(3, count=0)
+    page.get_by_role("button", name="Buy now").click()
+    expect(page.get_by_role("heading", name="Out of stock")).to_be_visible()
+    expect(page.get_by_text("Nothing was bought")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="Undergraduate School").click()
+    page.get_by_role("link", name="Xen and the Art").click()
+    expect(page.get_by_text("All copies are sold")).to_be_visible()
+    expect(page.get_by_role("button", name="Buy now")).to_have_count(0)
+    shop.complaints.clear()  # the browser notes the 409
+
+
+def test_a_changed_price_is_asked_about(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    shop.update(4, cost=25)
+    page.get_by_role("button", name="Buy now").click()
+    expect(page.get_by_role("status")).to_contain_text("it was $0.20, and is $0.25 now")
+    assert shop.book(4)["count"] == 7
+    page.get_by_role("button", name="Buy for $0.25").click()
+    number(page)
+    assert shop.book(4)["count"] == 6
+    shop.complaints.clear()
+
+
+def test_a_basket_with_and_without_scripts(shop: BrowserShop) -> None:
+    for scripts in (True, False):
+        page = shop.visit("/books/4", scripts=scripts)
+        page.get_by_label("Copies").fill("2")
+        page.get_by_role("button", name="Add to basket").click()
+        page.goto("/books/5")
+        page.get_by_role("button", name="Add to basket").click()
+        page.get_by_label("Copies of How to finish").fill("3")
+        page.get_by_role("button", name="Update copies").click()
+        expect(page.get_by_role("button", name="Buy all for $36.40")).to_be_visible()
+        if scripts:
+            expect(page.get_by_role("navigation", name="Shop")).to_contain_text("(5)")
+            page.goto("/")
+            expect(page.locator("[data-basket-count]")).to_have_text("5")
+            page.goto("/basket")
+        page.get_by_role("button", name="Buy all").dblclick()
+        number(page)
+        expect(page.locator("tfoot")).to_contain_text("$36.40")
+        page.goto("/basket")
+        expect(page.get_by_text("It is empty")).to_be_visible()
+    assert (shop.book(4)["count"], shop.book(5)["count"]) == (3, 4)
+
+
+def test_enter_in_the_basket_changes_copies_and_removes_nothing(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    page.get_by_role("button", name="Add to basket").click()
+    page.get_by_label("Copies of Cooking").fill("3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Buy all for $0.60")).to_be_visible()
+    page.get_by_role("button", name="Remove Cooking").click()
+    expect(page.get_by_text("It is empty")).to_be_visible()
+
+
+def test_nobody_to_take_the_order_for_a_moment(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    shop.run(shop.cluster.kill("order-1", "order-2"))
+    page.get_by_role("button", name="Buy now").click()
+    number(page)
+    assert shop.book(4)["count"] == 6
+    shop.complaints.clear()  # of a 503 or two
+    shop.run(shop.cluster.ready())

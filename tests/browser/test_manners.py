@@ -1,0 +1,72 @@
+"""Everybody can use it: by keyboard, with a screen reader, on a phone, in the dark."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.shop import DESKTOP, NARROW, PHONE, BrowserShop, accessibility
+
+PATHS = (
+    "/",
+    "/books?q=under",
+    "/books?q=nothing+of+that",
+    "/books/4",
+    "/books/2",
+    "/basket",
+    "/confirm?book=4&quantity=9&cost=25&key=k",
+    "/books/99",
+)
+SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) sum += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 300);
+})"""
+
+
+def fill_basket(page: Page, url: str) -> None:
+    value = "0" * 32 + "~4.2.25~5.1.1200~2.3.506~99.1.1"
+    page.context.add_cookies([{"name": "basket", "value": value, "url": url}])
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_accessible(shop: BrowserShop, size: tuple[int, int], dark: bool) -> None:
+    page = shop.visit("/", size, dark=dark)
+    fill_basket(page, shop.url)
+    for path in PATHS:
+        page.goto(path)
+        assert not accessibility(page), path
+        assert page.evaluate(SHIFTS) < 0.01, path
+    shop.complaints.clear()  # the browser notes the 404
+
+
+@pytest.mark.parametrize("size", [NARROW, PHONE, DESKTOP], ids=str)
+def test_nothing_is_wider_than_the_screen(shop: BrowserShop, size: tuple[int, int]) -> None:
+    shop.update(4, title="Donaudampfschifffahrtsgesellschaftskapitän" * 4, author="W" * 60)
+    page = shop.visit("/", size)
+    fill_basket(page, shop.url)
+    for path in PATHS:
+        page.goto(path)
+        wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, (path, wide)
+    shop.complaints.clear()
+
+
+def test_by_keyboard_alone(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "quantity":
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/receipt/*")
+    assert shop.book(4)["count"] == 6

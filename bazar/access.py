@@ -6,6 +6,8 @@ import asyncio
 import logging
 import re
 
+from bazar.meter import Meter
+
 access_log = logging.getLogger("bazar.access")
 
 BATCH_LINES = 512  # some 60 KiB: what a pipe takes at once
@@ -35,7 +37,8 @@ def printable(text: bytes) -> bytes:
 class AccessLog:
     """Collects lines and hands them to `logging` together."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, meter: Meter | None = None) -> None:
+        self._meter = meter
         self._node = printable(node.encode())
         self._lines: list[tuple[bytes, bytes, bytes, int, float, bytes]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -54,6 +57,8 @@ class AccessLog:
             self._timer.cancel()
             self._timer = None
         lines, self._lines = self._lines, []
+        if self._meter is not None:
+            self._meter.add_all([line[4] for line in lines])
         if lines and access_log.isEnabledFor(logging.INFO):
             node = self._node
             text = b"\n".join(

@@ -21,6 +21,7 @@ from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.edge import Edge, Limits
 from bazar.errors import ConfigError
+from bazar.meter import Meter
 from bazar.rendered import Rendered
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class Context:
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)
+    meter: Meter = field(default_factory=Meter)
 
 
 class Service(Protocol):
@@ -184,6 +186,7 @@ class Server:
                 max_body_bytes=MAX_BODY_BYTES,
                 clock=service.context.clock,
                 limits=Limits(MAX_HEADER_BYTES, head_s=SLOW_CLIENT_S, body_s=SLOW_CLIENT_S),
+                meter=service.context.meter,
             )
             return
         # Tornado's defaults (no limit on a slow body, 100 MiB, an hour for headers) are not for a

@@ -28,6 +28,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 
 from bazar.access import AccessLog
 from bazar.edge_connection import Connection
+from bazar.meter import Meter
 from bazar.rendered import Rendered, header_lines
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
@@ -58,7 +59,7 @@ class Limits:
 class Edge:
     """Used like Tornado's HTTPServer. `find` is asked for every GET and HEAD: the bytes for the
     target exactly as it was sent, if they are cached and may be served at this time, else None.
-    `headers` are what the application's own errors have."""
+    `headers` are what the application's own errors have; `meter` counts what `find` answered."""
 
     def __init__(
         self,
@@ -71,13 +72,14 @@ class Edge:
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
         limits: Limits | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.request_callback = application
         self.find = find
         self.max_body_bytes = max_body_bytes
         self.clock = clock
         self.limits = limits or Limits()
-        self.log = AccessLog(node)
+        self.log = AccessLog(node, meter)
         self.stopping = False
         self.refusal_headers = header_lines(headers)
         self.date = b""

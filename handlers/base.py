@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, MissingArgumentError, RequestHandler
 
-from bazar.app import HEADERS, INTERNAL, MAX_BODY_BYTES, Service
+from bazar.app import HEADERS, INTERNAL, MAX_BODY_BYTES, PUBLIC, Service
 from bazar.errors import (
     BadRequest,
     BazarError,
@@ -50,6 +50,8 @@ class Handler(RequestHandler):
     body_type = "application/json"
     shows_replica = False
     log_level = logging.INFO
+    counts = True
+    """Whether its requests are of customers, and how long they take matters."""
     request_id = ""
     key: str | None = None
 
@@ -183,6 +185,9 @@ class Handler(RequestHandler):
 
     def on_finish(self) -> None:
         self.service.context.activity.leave(self)
+        ms = 1000 * self.request.request_time()
+        if self.counts and self.access == PUBLIC:
+            self.service.context.meter.add(ms)
         access_log.log(
             self.log_level,
             "%s %s %s %s %d %.1f ms%s",
@@ -191,7 +196,7 @@ class Handler(RequestHandler):
             self.request.method,
             _shown(self.request),
             self.get_status(),
-            1000 * self.request.request_time(),
+            ms,
             "".join(f" - {words}" for words in self.notes),
         )
 

@@ -17,6 +17,7 @@ from bazar.tasks import Tasks
 from handlers import inputs, pages, status
 from handlers.catalog import search_key, search_query
 from handlers.order import basket_item, bought, purchase_item, purchased
+from handlers.pages.watch import Watch
 from handlers.showing import FrontEndHandler, Page, Place
 from handlers.source import Source
 from storage.catalog import TOPICS, info_key
@@ -41,6 +42,8 @@ class FrontEndService:
         # As many as there are answers to find: one spelling of its target for each.
         self._places: LRU[bytes, Place] = LRU(sum(shelf.entries for shelf in self.shelves))
         self._tasks = Tasks(context.on_fatal)
+        self.purchases = 0
+        self.watch = Watch(context, self.client)
 
     def find(self, target: bytes, now: float) -> Rendered | None:
         place = self._places.get(target)
@@ -78,6 +81,7 @@ class FrontEndService:
             self._tasks.spawn(source.feed.run())
 
     async def stop(self) -> None:
+        self.watch.close()
         for source in self.sources:
             source.feed.release()
         await self._tasks.close()
@@ -93,6 +97,8 @@ class FrontEndService:
         return {
             "node": self.context.node.name,
             "group": "frontend",
+            "purchases": self.purchases,
+            "latency": self.context.meter.counts,
             "shelves": {
                 shelf.name: {"entries": len(shelf), "of": shelf.entries} for shelf in self.shelves
             },

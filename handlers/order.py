@@ -85,6 +85,10 @@ class OrderService(ReplicatedService):
         # A replica out of sync could not tell when the order is there: it refuses at once.
         await self.replica.reading(frozenset())
         sell = {"op": "sell", "key": item["key"], "lines": item["lines"]}
+        tell = item.get("tell", False)
+        if tell:
+            sell["tell"] = True
+        began = clock()
 
         async def attempt(node: NodeConfig) -> Answer:
             left_s = max(deadline - clock(), 0.01)
@@ -93,8 +97,16 @@ class OrderService(ReplicatedService):
             return answer
 
         sale = await self.catalogs.call(attempt, deadline_s, self._catalog_primary)
+        sold = clock()
         await self._ordered(sale["seq"], deadline - clock())
+        story = {
+            "sold_ms": round(1000 * (sold - began), 3),
+            "ordered_ms": round(1000 * (clock() - sold), 3),
+            "primary": self._catalog_primary,
+            "sale": sale.get("told", {}),
+        }
         return {
+            **({"told": story} if tell else {}),
             "order_id": sale["order_id"],
             "lines": sale["lines"],
             "cost": order_cost(sale["lines"]),

@@ -162,13 +162,19 @@ class ReplicatedService:
         raise NotImplementedError
 
     async def write(self, operation: Operation) -> Answer:
-        """Any replica takes any write (R7)."""
-        return await self.replica.write(operation, self.context.config.pool.write_attempt_s)
+        """Any replica takes any write (R7). With `tell` the answer says how it went."""
+        return await self._write(operation, may_forward=True)
 
     async def write_forwarded(self, operation: Operation) -> Answer:
         """A write that another replica passed on: one hop at the most (R7)."""
+        return await self._write(operation, may_forward=False)
+
+    async def _write(self, operation: Operation, may_forward: bool) -> Answer:
+        tell = operation.get("tell", False)
+        if tell:  # it is no part of what is asked
+            operation = {name: value for name, value in operation.items() if name != "tell"}
         timeout_s = self.context.config.pool.write_attempt_s
-        return await self.replica.write(operation, timeout_s, may_forward=False)
+        return await self.replica.write(operation, timeout_s, may_forward=may_forward, tell=tell)
 
     async def _forward(self, leader: NodeConfig, operation: Operation) -> Answer:
         timeout_s = self.context.config.pool.write_attempt_s

@@ -117,6 +117,7 @@ class FrontEndHandler(Handler):
             PURCHASES_PATH, item, settings.write_attempt_s, settings.write_deadline_s, self
         )
         self.set_header("X-Replica", replica)
+        self.service.purchases += 1
         return answer
 
     async def read(self, source: Source, item: dict[str, Any]) -> tuple[Answer, str]:

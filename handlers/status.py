@@ -15,6 +15,7 @@ class HealthHandler(Handler):
     """200 while the process answers at all."""
 
     log_level = logging.DEBUG  # the supervisor asks all the time
+    counts = False
 
     def get(self) -> None:
         self.answer({"node": self.service.context.node.name, "healthy": True})

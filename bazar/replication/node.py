@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from typing import Any
 
 from bazar.config import NodeConfig, ReplicationConfig
-from bazar.errors import Fatal, ProtocolError, Unavailable
+from bazar.errors import BazarError, Fatal, ProtocolError, Unavailable
 from bazar.frames import Connection
 from bazar.replication.arbiter import Arbiter
 from bazar.replication.effects import (
@@ -31,6 +31,7 @@ from bazar.replication.effects import (
 from bazar.replication.feed import FeedClient, ticking
 from bazar.replication.messages import (
     GENESIS,
+    Ack,
     Hello,
     Member,
     NotPrimary,
@@ -40,6 +41,7 @@ from bazar.replication.messages import (
 from bazar.replication.primary import Primary
 from bazar.replication.queue import Ticket, WriteQueue
 from bazar.replication.store import Answer, Operation, Outcome, Store
+from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.tasks import Tasks
 
@@ -107,6 +109,7 @@ class Replica:
         self._tasks = Tasks(on_fatal)
         self._queue = WriteQueue(settings.queue_ops)
         self._batch: list[tuple[Ticket, Outcome]] = []
+        self._stories: list[Story] = []  # of the batch under way
         self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
@@ -229,18 +232,27 @@ class Replica:
     # --- writing ---------------------------------------------------------------------------------
 
     async def write(
-        self, operation: Operation, timeout_s: float, *, may_forward: bool = True
+        self,
+        operation: Operation,
+        timeout_s: float,
+        *,
+        may_forward: bool = True,
+        tell: bool = False,
     ) -> Answer:
         """The operation's answer, once it is committed at every in-sync replica. Raises its
-        refusal; Unavailable if surely nothing happened; Unknown if it may have (R5)."""
+        refusal; Unavailable if surely nothing happened; Unknown if it may have (R5). With `tell`
+        a primary's answer has its story in `told`."""
         if self.primary is None:
             leader = self._client.leader
             if leader is None or not may_forward:
                 raise Unavailable(f"{self.me.name} is not primary and knows of none")
-            return await self._forward(leader, operation)
+            return await self._forward(leader, {**operation, "tell": True} if tell else operation)
         if self.primary.retiring or self._stopped.is_set():
             raise Unavailable(f"{self.me.name} hands over")
-        return await self._queue.answer(self._queue.add(operation), timeout_s)
+        ticket = self._queue.add(operation)
+        if tell:
+            ticket.story = Story(self.clock())
+        return await self._queue.answer(ticket, timeout_s)
 
     async def _write_batches(self) -> None:
         """R1: one batch at a time, everything that waits."""
@@ -253,6 +265,8 @@ class Replica:
 
     async def _write_batch(self, tickets: list[Ticket]) -> None:
         assert self.primary is not None
+        self._stories = [ticket.story for ticket in tickets if ticket.story is not None]
+        self._note("taken")
         try:
             async with within(DISK_S):
                 operations = [ticket.operation for ticket in tickets]
@@ -274,6 +288,7 @@ class Replica:
                 ticket.resolve(Unavailable(f"{self.me.name} cannot write: {error}"))
             return
         self._batch = list(zip(tickets, outcomes, strict=True))
+        self._note("executed")
         if entries:
             self._perform(self.primary.propose(entries, self.clock()))
         else:
@@ -284,8 +299,17 @@ class Replica:
     def _answer_batch(self) -> None:
         """R3: all of the batch at once, refusals and replays too: they tell of its writes."""
         batch, self._batch = self._batch, []
+        self._note("committed")
+        self._stories = []
         for ticket, outcome in batch:
-            ticket.resolve(outcome.answer)
+            answer = outcome.answer
+            if ticket.story is not None and not isinstance(answer, BazarError):
+                answer = {**answer, "told": ticket.story.told()}
+            ticket.resolve(answer)
+
+    def _note(self, what: str) -> None:
+        for story in self._stories:
+            story.note(what, self.clock())
 
     # --- the primary's feeds ---------------------------------------------------------------------
 
@@ -305,6 +329,9 @@ class Replica:
             self._close_feed(feed, str(error))
             return
         if self.primary is not None:
+            known = self.primary.feeds.get(feed)
+            if known and isinstance(message, Ack) and message.mark == self.primary.tail:
+                self._note(f"ack {known.hello.node}")
             self._perform(self.primary.receive(feed, message, self.clock()))
         elif isinstance(message, Hello):
             hint = self.leader.name if self.leader else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bazar.errors import BazarError, Unavailable, Unknown
 from bazar.replication.store import Answer, Operation
+from bazar.replication.story import Story
 
 
 @dataclass(slots=True, eq=False)
@@ -16,6 +17,7 @@ class Ticket:
 
     operation: Operation
     done: asyncio.Future[Answer] = field(repr=False)
+    story: Story | None = None
 
     def resolve(self, answer: Answer | BazarError) -> None:
         if self.done.done():

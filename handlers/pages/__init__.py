@@ -7,10 +7,12 @@ everybody. What is a visitor's own - the basket - is in a cookie and on pages th
 
 from __future__ import annotations
 
-from bazar.app import PUBLIC, Route
+from bazar.app import INTERNAL, PUBLIC, Route
 from handlers.pages.assets import AssetHandler
 from handlers.pages.basket import BasketBuyHandler, BasketPage
 from handlers.pages.buying import BuyHandler, ConfirmPage, ReceiptPage
+from handlers.pages.cluster import ClusterPage, DisturbHandler, WatchHandler
+from handlers.pages.lesson import TryHandler
 from handlers.pages.page import LostPage
 from handlers.pages.shelves import BookPage, HomePage, ResultsPage
 
@@ -24,5 +26,9 @@ ROUTES = (
     Route("/basket", BasketPage, PUBLIC),
     Route("/basket/buy", BasketBuyHandler, PUBLIC),
     Route("/static/([^/]+)", AssetHandler, PUBLIC),
+    Route("/cluster", ClusterPage, PUBLIC),
+    Route("/cluster/events", WatchHandler, PUBLIC),
+    Route("/cluster/try", TryHandler, PUBLIC),
+    Route("/cluster/nodes/([^/]+)", DisturbHandler, INTERNAL),
 )
 LOST = Route("/(.*)", LostPage, PUBLIC)  # to come last

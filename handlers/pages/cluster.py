@@ -1,0 +1,120 @@
+"""The page that shows the cluster at work, its stream of events, and the buttons to disturb it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+from tornado.iostream import StreamClosedError
+
+from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
+from handlers import inputs
+from handlers.pages.page import PageHandler
+from handlers.showing import FrontEndHandler
+
+SIGNALS = {"pause": signal.SIGSTOP, "return": signal.SIGCONT, "kill": signal.SIGKILL}
+QUIET_S = 15.0
+
+
+class ClusterPage(PageHandler):
+    def get(self) -> None:
+        config = self.service.context.config
+        nodes = list(config.nodes.values())
+        self.paint(
+            "cluster.html",
+            title="The cluster",
+            nodes=nodes,
+            settings=json.dumps(
+                {
+                    "nodes": [{"name": node.name, "role": node.role} for node in nodes],
+                    "lease_s": config.replication.lease_s,
+                }
+            ),
+            local=all(node.is_local for node in nodes),
+        )
+
+
+class WatchHandler(FrontEndHandler):
+    """Server-sent events: a view of the cluster, several times a second."""
+
+    counts = False  # it takes as long as somebody watches
+
+    async def get(self) -> None:
+        watch = self.service.watch
+        self._views = watch.join()
+        self._gone = False
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        try:
+            self.write("retry: 1000\n\n")
+            await self.flush()
+            while await self.service.context.activity.unless_leaving(self._next()):
+                await self.flush()
+        except StreamClosedError:
+            pass
+        finally:
+            watch.leave(self._views)
+        if not self._gone:
+            self.finish()
+
+    async def head(self, *path: str) -> None:
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+
+    async def _next(self) -> bool:
+        """Write the next view; False if the watcher has gone."""
+        try:
+            async with asyncio.timeout(QUIET_S):
+                seen = await self._views.get()
+        except TimeoutError:
+            self.write(": still here\n\n")
+            return True
+        if not self._gone:
+            self.write(f"data: {json.dumps(seen, ensure_ascii=False)}\n\n")
+        return not self._gone
+
+    def on_connection_close(self) -> None:
+        self._gone = True
+        if not self._views.full():
+            self._views.put_nowait({})  # wakes the one who waits for more
+
+
+class DisturbHandler(FrontEndHandler):
+    """`{"do": "pause" | "kill" | "return"}` for a replica on this machine; wants the token."""
+
+    counts = False
+
+    def post(self, name: str) -> None:
+        config = self.service.context.config
+        if not all(node.is_local for node in config.nodes.values()):
+            raise Forbidden("only a cluster on the loopback interface can be disturbed from here")
+        body = self.json_body()
+        inputs.only(body, {"do"}, "body")
+        act = body.get("do")
+        if act not in SIGNALS:
+            raise BadRequest(f"do: must be one of {', '.join(SIGNALS)}")
+        node = config.nodes.get(name)
+        if node is None or node.role == "frontend":
+            raise NotFound("only the nodes of the catalog and of the orders can be disturbed")
+        pid = holder(config.data_dir / f"{name}.pid")
+        try:
+            os.kill(pid, SIGNALS[act])
+        except OSError as error:
+            raise Unavailable(f"{name}: {error.strerror}") from error
+        self.answer({"node": name, "did": act})
+
+
+def holder(path: Path) -> int:
+    """The process that holds this lock: a number in a file may be another's by now. Raises
+    Unavailable if nobody does."""
+    try:
+        inode = path.stat().st_ino
+        locks = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
+    except OSError:
+        locks, inode = [], 0
+    for _, kind, _, _, pid, where, *_ in (lock for lock in locks if "->" not in lock):
+        if kind == "FLOCK" and where.rpartition(":")[2] == str(inode):
+            return int(pid)
+    raise Unavailable(f"{path.stem} does not run")

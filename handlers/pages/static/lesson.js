@@ -1,0 +1,62 @@
+// One request, and the way it took: step by step, with the rule of the protocol that each followed.
+"use strict";
+
+class Lesson {
+  constructor(form, topology) {
+    this.form = form;
+    this.topology = topology;
+    this.result = document.getElementById("result");
+    this.steps = document.getElementById("steps");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      this.#send(event.submitter?.value || "read");
+    });
+  }
+
+  async #send(act) {
+    if (this.busy) return;
+    this.busy = true;
+    this.result.textContent = act === "buy" ? "Buying…" : "Reading…";
+    try {
+      const book = Number(document.getElementById("book").value);
+      const answer = await fetch("/cluster/try", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ do: act, book }),
+      });
+      const body = await answer.json();
+      if (answer.ok) this.#show(act, body);
+      else this.#refused(answer.status, body);
+    } catch {
+      this.#refused(0, { error: "the front end does not answer" });
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  #refused(status, body) {
+    this.steps.replaceChildren();
+    this.topology.showWay([]);
+    this.result.textContent = `Refused${status ? ` (${status})` : ""}: ${body.error}`;
+  }
+
+  #show(act, { steps, ms, result }) {
+    this.result.textContent = act === "buy"
+      ? `Bought in ${milliseconds(ms)}; ${result.left} left.`
+      : `Answered in ${milliseconds(ms)}: ${result.cache}.`;
+    const most = Math.max(...steps.map((step) => step.ms), 0.01);
+    let hop = 0;
+    this.steps.replaceChildren(...steps.map((step) => {
+      const bar = make("span", { class: "bar" });
+      bar.style.width = `${Math.max((100 * step.ms) / most, 0.5)}%`;
+      const way = step.to ? ` → ${step.to}` : "";
+      const number = step.to ? `${++hop}. ` : "";
+      return make("li", {},
+        make("span", { class: "ms" }, step.ms ? milliseconds(step.ms) : ""),
+        make("span", { class: "at" }, `${number}${step.at}${way}`), " ",
+        make("span", { class: "rule" }, step.rule), " ", step.text, ".", bar);
+    }));
+    this.topology.showWay(steps);
+  }
+}

@@ -1,0 +1,146 @@
+"""What is to be seen of a cluster: pure functions from what its nodes tell of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bazar.config import NodeConfig
+from bazar.meter import percentile
+
+Status = dict[str, Any]
+View = dict[str, Any]
+
+
+def view(nodes: Mapping[str, NodeConfig], statuses: Mapping[str, Status | None]) -> View:
+    """All nodes, and the feeds between them."""
+    primaries = {role: _primary(role, statuses) for role in {node.role for node in nodes.values()}}
+    return {
+        "nodes": [_node(node, statuses[node.name], primaries) for node in nodes.values()],
+        "feeds": [
+            {"from": primary["node"], "to": feed["node"].partition(".")[0], **_feed(feed)}
+            for primary in primaries.values()
+            if primary
+            for feed in primary["feeds"]
+        ],
+    }
+
+
+def _primary(role: str, statuses: Mapping[str, Status | None]) -> Status | None:
+    """Of the newest epoch, if two believe they are."""
+    leading = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
+    return max(leading, key=lambda status: int(status["epoch"]), default=None)
+
+
+def _feed(feed: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: feed[name] for name in ("lease_s", "lag", "joined")}
+
+
+def _node(
+    node: NodeConfig, status: Status | None, primaries: Mapping[str, Status | None]
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": node.name, "role": node.role, "up": status is not None}
+    primary = primaries[node.role]
+    if node.role != "frontend":
+        shown["in_sync"] = None if primary is None else node.name in primary["members"]
+    if status is None:
+        return shown
+    if "sources" in status:
+        sources = [
+            source
+            for process in status.get("processes", [status])
+            for source in process["sources"].values()
+        ]
+        return {
+            **shown,
+            "lease_s": min(source["lease_s"] for source in sources),
+            "epoch": max(source["epoch"] for source in sources),
+            "run": status["run"],
+        }
+    return {
+        **shown,
+        "primary": "members" in status,
+        "leader": status["primary"],
+        "epoch": status["epoch"],
+        "seq": status["committed"],
+        "lag": max(primary["committed"] - status["committed"], 0) if primary else None,
+        "lease_s": status.get("lease_s"),
+        "run": status["run"],
+    }
+
+
+def counts(statuses: Iterable[Status | None]) -> dict[str, Any]:
+    """What all front ends have counted so far."""
+    processes = [
+        process
+        for status in statuses
+        if status is not None and "sources" in status
+        for process in status.get("processes", [status])
+    ]
+    sources = [source for process in processes for source in process["sources"].values()]
+    return {
+        "runs": sorted(process["run"] for process in processes),
+        "latency": [sum(column) for column in zip(*(p["latency"] for p in processes), strict=True)],
+        "purchases": sum(process["purchases"] for process in processes),
+        **{
+            name: sum(source[name] for source in sources)
+            for name in ("hits", "misses", "passes", "invalidations")
+        },
+    }
+
+
+def rates(before: Mapping[str, Any], now: Mapping[str, Any], spent_s: float) -> View | None:
+    """What happened in between, by the second; None if a front end came or went."""
+    if before["runs"] != now["runs"] or spent_s <= 0 or not now["latency"]:
+        return None
+    latency = [b - a for a, b in zip(before["latency"], now["latency"], strict=True)]
+    hits, misses, passes = (now[n] - before[n] for n in ("hits", "misses", "passes"))
+    looked = hits + misses + passes
+    return {
+        "requests": round(sum(latency) / spent_s, 1),
+        "hits": round(hits / looked, 3) if looked else None,
+        "p50": percentile(latency, 0.5),
+        "p99": percentile(latency, 0.99),
+        "purchases": round((now["purchases"] - before["purchases"]) / spent_s, 2),
+    }
+
+
+def happenings(
+    before: View, now: View, counted: Mapping[str, Any], counting: Mapping[str, Any]
+) -> Sequence[dict[str, str]]:
+    """What has changed, in words, and the rule that it followed."""
+    events = []
+    for old, new in zip(before["nodes"], now["nodes"], strict=True):
+        events += [
+            {"text": f"{new['name']} {text}", "rule": rule, "kind": kind}
+            for text, rule, kind in _changes(old, new)
+        ]
+    dropped = counting["invalidations"] - counted["invalidations"]
+    if dropped > 0 and counted["runs"] == counting["runs"]:
+        answers = "1 cached answer" if dropped == 1 else f"{dropped} cached answers"
+        events.append({"text": f"{answers} dropped by a write", "rule": "R2", "kind": "drop"})
+    return events
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    if old["up"] and not new["up"]:
+        yield "does not answer", "", "bad"
+    if not old["up"] and new["up"]:
+        yield "answers again", "", "good"
+    elif old.get("run") != new.get("run") and new["up"]:
+        yield "has restarted", "", "good"
+    if new.get("primary") and not (old.get("primary") and old["epoch"] == new["epoch"]):
+        yield f"is primary now, in epoch {new['epoch']}", "T1, T2", "lead"
+    # While there is no primary nobody says who is in sync: that is no change.
+    if old.get("in_sync") and new.get("in_sync") is False:
+        yield "is out of the in-sync set: it did not acknowledge in time", "R3", "bad"
+    if old.get("in_sync") is False and new.get("in_sync"):
+        yield "is in sync again", "J4", "good"
+    had, has = old.get("lease_s"), new.get("lease_s")
+    if had and has == 0 and not new.get("primary"):
+        if new["role"] == "frontend":
+            yield "has lost a lease: it caches nothing until it has one again", "C4", "bad"
+        else:
+            yield "has lost its lease: it answers no read by itself", "L2", "bad"
+    if had == 0 and has:
+        yield "holds its lease again", "L1", "good"

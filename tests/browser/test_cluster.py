@@ -1,0 +1,96 @@
+"""The cluster's page, while things happen to the cluster."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.shop import DESKTOP, PHONE, BrowserShop, accessibility
+
+
+def state(page: Page, node: str) -> str:
+    return page.locator(f'[data-node="{node}"] [data-state]').inner_text()
+
+
+def live(page: Page) -> None:
+    expect(page.locator("#connection")).to_have_text("Live.")
+    expect(page.locator("#topology g.lead")).to_have_count(2)
+    expect(page.locator("#topology g.late, #topology g.dead")).to_have_count(0)
+
+
+def test_a_killed_primary_and_its_return_are_seen(shop: BrowserShop) -> None:
+    page = shop.visit("/cluster")
+    live(page)
+    primary = shop.run(shop.cluster.primary("catalog"))
+    other = shop.run(shop.cluster.follower("catalog"))
+    # Paused it stays dead for as long as it takes to look; the supervisor then kills it.
+    shop.run(shop.cluster.pause(primary))
+    box = page.locator("#topology g.dead")
+    expect(box).to_contain_text(primary)
+    expect(box).to_contain_text("does not answer")
+    events = page.get_by_role("log")
+    expect(events).to_contain_text(f"{primary} does not answer")
+    expect(events).to_contain_text(f"{other} is primary now", timeout=20_000)
+    expect(events).to_contain_text(f"{primary} answers again", timeout=20_000)
+    live(page)
+    assert state(page, primary) == f"follows {other}"
+
+
+def test_a_killed_follower_comes_back(shop: BrowserShop) -> None:
+    page = shop.visit("/cluster")
+    live(page)
+    follower = shop.run(shop.cluster.follower("order"))
+    shop.run(shop.cluster.kill(follower))
+    expect(page.get_by_role("log")).to_contain_text(follower, timeout=20_000)
+    live(page)
+
+
+def test_the_way_of_a_request(shop: BrowserShop) -> None:
+    page = shop.visit("/cluster")
+    live(page)
+    result, steps = page.locator("#result"), page.locator("#steps")
+    page.get_by_role("button", name="Read it").click()
+    expect(result).to_contain_text("miss")
+    page.get_by_role("button", name="Read it").click()
+    expect(result).to_contain_text("hit")
+    expect(steps.locator("li")).to_have_count(1)
+    page.get_by_role("button", name="Buy one copy").click()
+    expect(result).to_contain_text("6 left")
+    for rule in ("S1", "R1", "R2", "R3", "S2", "S3"):
+        expect(steps).to_contain_text(rule)
+    expect(page.locator("#topology .hop").last).to_be_visible()
+    expect(page.get_by_role("log")).to_contain_text("dropped by a write")
+    page.get_by_label("Book").fill("99")
+    page.get_by_role("button", name="Buy one copy").click()
+    expect(result).to_contain_text("Refused (404)")
+    shop.complaints.clear()  # the browser notes the 404
+
+
+def test_disturbing_wants_the_token(shop: BrowserShop) -> None:
+    page = shop.visit("/cluster")
+    live(page)
+    follower = shop.run(shop.cluster.follower("catalog"))
+    pause = page.get_by_role("button", name=f"Pause {follower}")
+    pause.click()
+    expect(page.locator("#disturbed")).to_have_text("Give the cluster token first.")
+    page.get_by_label("Cluster token").fill("wrong")
+    pause.click()
+    expect(page.locator("#disturbed")).to_contain_text("Refused")
+    page.get_by_label("Cluster token").fill(shop.cluster.token)
+    pause.click()
+    expect(page.locator("#topology g.dead")).to_contain_text(follower)
+    page.get_by_role("button", name=f"Return {follower}").click()
+    expect(page.get_by_role("log")).to_contain_text(f"{follower} answers again", timeout=20_000)
+    live(page)
+    shop.complaints.clear()  # the browser notes the 403
+
+
+def test_manners(shop: BrowserShop) -> None:
+    for size, dark in ((DESKTOP, False), (DESKTOP, True), (PHONE, False), (PHONE, True)):
+        page = shop.visit("/cluster", size, dark=dark)
+        live(page)
+        page.get_by_role("button", name="Read it").click()
+        expect(page.locator("#steps li").first).to_be_visible()
+        assert not accessibility(page), (size, dark)
+        wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, (size, wide)
+        page.context.close()

@@ -1,0 +1,142 @@
+"""The cluster's page: its stream, its lesson, and who may disturb a node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from bazar.errors import Unavailable
+from handlers.pages import watch
+from handlers.pages.cluster import holder
+from tests.unit.shop import TOKEN, ShopTestCase
+
+
+class StreamTest(ShopTestCase):
+    async def stream(self, wanted: int) -> list[Any]:
+        """The first views of a stream, which is then left."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.shop.node("frontend-1").port
+        )
+        writer.write(b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"text/event-stream" in head, head
+        views: list[Any] = []
+        async with asyncio.timeout(10):
+            while len(views) < wanted:
+                line = await reader.readline()
+                if line.startswith(b"data: "):
+                    views.append(json.loads(line[6:]))
+        writer.close()
+        return views
+
+    def test_views_come_while_somebody_watches(self) -> None:
+        first, second, third = self.io_loop.run_sync(lambda: self.stream(3))
+        self.assertEqual(first, {"events": []})
+        nodes = {node["name"]: node for node in second["nodes"]}
+        self.assertEqual(set(nodes), set(self.shop.config.nodes))
+        self.assertTrue(all(node["up"] for node in nodes.values()))
+        self.assertEqual(sum(node.get("primary", False) for node in nodes.values()), 2)
+        self.assertIn("requests", third["rates"])
+
+    def test_nobody_watches_for_ever(self) -> None:
+        self.io_loop.run_sync(lambda: self.stream(2))
+
+        async def idle() -> None:
+            async with asyncio.timeout(10):
+                while self.shop.frontend.watch._task is not None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+        self.io_loop.run_sync(idle)
+
+    def test_watchers_are_bounded(self) -> None:
+        with mock.patch.object(watch, "MAX_WATCHERS", 0):
+            self.assert_error(self.ask("/cluster/events"), 503, "unavailable")
+
+    def test_the_page(self) -> None:
+        page = self.ask("/cluster")
+        self.assertEqual(page.code, 200)
+        self.assertIn(b"catalog-2", page.body)
+
+
+class LessonTest(ShopTestCase):
+    def way(self, do: str, book: int = 4) -> Any:
+        response = self.ask("/cluster/try", "POST", {"do": do, "book": book})
+        self.assertEqual(response.code, 200, response.body)
+        return json.loads(response.body)
+
+    def rules(self, told: Any) -> list[str]:
+        return [step["rule"] for step in told["steps"]]
+
+    def test_a_read_misses_then_hits(self) -> None:
+        first, second, third = (self.way("read", book) for book in (4, 4, 5))
+        self.assertEqual(first["result"]["cache"], "miss")
+        self.assertEqual(first["steps"][1]["to"], first["steps"][2]["at"])
+        self.assertEqual({self.rules(told)[2] for told in (first, third)}, {"L2", "L4"})
+        self.assertEqual((self.rules(second), second["result"]["cache"]), (["C1"], "hit"))
+        self.assertEqual(self.ask("/info/4").headers["X-Cache"], "hit")  # the same cache
+
+    def test_a_purchase_tells_what_the_primary_waited_for(self) -> None:
+        told = self.way("buy")
+        rules = ["pool", "S1", "R1", "R1", "R2", "R2", "R3", "S2", "S3"]
+        self.assertEqual(self.rules(told), rules)
+        acked = {step["to"] for step in told["steps"] if step["rule"] == "R2"}
+        followers = {"catalog-1", "catalog-2"} - {told["steps"][1]["to"]}
+        self.assertEqual(acked, {"frontend-1", *followers})
+        self.assertTrue(all(step["ms"] >= 0 for step in told["steps"]))
+        self.assertEqual((told["result"]["left"], self.get("/info/4")["count"]), (6, 6))
+        self.assertEqual(self.get(f"/orders/{told['result']['order_id']}")["cost"], 20)
+        self.assertEqual(self.rules(self.way("read"))[0], "C2")
+
+    def test_what_is_told_is_no_part_of_the_request_or_of_the_row(self) -> None:
+        self.way("buy")
+        [[_, key, request, *_]] = self.shop.rows("catalog-1", "sales")
+        self.assertNotIn("tell", request)
+        replayed = self.buy(4, Idempotency_Key=key)
+        self.assertTrue(replayed["replayed"])
+        self.assertNotIn("told", replayed)
+
+    def test_refusals(self) -> None:
+        for body, status in (
+            ({"do": "dance", "book": 4}, 400),
+            ({"do": "read"}, 400),
+            ({"do": "read", "book": 99}, 404),
+            ({"do": "read", "book": 4, "tell": True}, 400),
+            ({"do": "buy", "book": 99}, 404),
+        ):
+            self.assert_error(self.ask("/cluster/try", "POST", body), status)
+
+
+class DisturbTest(ShopTestCase):
+    def disturb(self, name: str, body: Any, token: str | None = TOKEN) -> Any:
+        return self.ask(f"/cluster/nodes/{name}", "POST", body, token=token)
+
+    def test_with_the_token_a_replica_gets_a_signal(self) -> None:
+        sent: list[tuple[int, int]] = []
+        with mock.patch("os.kill", lambda *signal: sent.append(signal)):
+            for do in ("pause", "return", "kill"):
+                self.assertEqual(self.disturb("catalog-2", {"do": do}).code, 200)
+            self.assert_error(self.disturb("catalog-2", {"do": "kill"}, None), 401)
+            self.assert_error(self.disturb("catalog-2", {"do": "kill"}, "wrong"), 403)
+            self.assert_error(self.disturb("catalog-2", {"do": "burn"}), 400)
+            self.assert_error(self.disturb("catalog-2", {}), 400)
+            for name in ("frontend-1", "catalog-9", "x"):
+                self.assert_error(self.disturb(name, {"do": "kill"}), 404)
+        signals = (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL)
+        self.assertEqual(sent, [(os.getpid(), number) for number in signals])
+
+    def test_not_from_another_site(self) -> None:
+        response = self.ask("/cluster/nodes/catalog-1", "POST", {"do": "kill"}, token=TOKEN,
+                            Sec_Fetch_Site="cross-site")  # fmt: skip
+        self.assert_error(response, 403, "forbidden")
+
+    def test_a_number_that_nobody_holds_is_no_process(self) -> None:
+        path = self.shop.config.data_dir / "gone.pid"
+        path.write_text("1\n")
+        for one in (path, Path("/nowhere/x.pid")):
+            with self.assertRaises(Unavailable):
+                holder(one)

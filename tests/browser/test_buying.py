@@ -92,9 +92,6 @@ def test_the_back_button_buys_nothing(shop: BrowserShop) -> None:
     expect(page.locator("[data-told]")).to_be_empty()
     page.go_forward()
     assert number(page) == order
-    page.go_back()
-    page.wait_for_load_state("load")
-    page.goto("/books/4")
     assert shop.book(4)["count"] == 6
 
 
@@ -151,7 +148,6 @@ def test_a_basket_with_and_without_scripts(shop: BrowserShop) -> None:
         page.get_by_role("button", name="Update copies").click()
         expect(page.get_by_role("button", name="Buy all for $36.40")).to_be_visible()
         if scripts:
-            expect(page.get_by_role("navigation", name="Shop")).to_contain_text("(5)")
             page.goto("/")
             expect(page.locator("[data-basket-count]")).to_have_text("5")
             page.goto("/basket")

@@ -31,8 +31,11 @@ def fill_basket(page: Page, url: str) -> None:
     page.context.add_cookies([{"name": "basket", "value": value, "url": url}])
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "dark"),
+    [(DESKTOP, False), (DESKTOP, True), (PHONE, False)],
+    ids=["desktop", "dark", "phone"],
+)
 def test_accessible(shop: BrowserShop, size: tuple[int, int], dark: bool) -> None:
     page = shop.visit("/", size, dark=dark)
     fill_basket(page, shop.url)

@@ -45,6 +45,7 @@ class BrowserShop:
         trace: TracebackType | None,
     ) -> None:
         self.close_pages()
+        self.run(self.cluster.terminate_all())
         self.run(self.cluster.__aexit__(kind, error, trace))
         self._elsewhere.shutdown()
 

@@ -46,7 +46,7 @@ class Charts {
     const perSecond = (value) => `${value.toFixed(value < 10 ? 1 : 0)} /s`;
     this.requests = new Chart(place, "Requests", ["requests"], perSecond);
     this.hits = new Chart(place, "Found in cache", ["hits"], (value) => `${(100 * value).toFixed(0)} %`);
-    this.latency = new Chart(place, "p50, p99", ["p50", "p99"], (a, b) => `${milliseconds(a)}, ${milliseconds(b)}`);
+    this.latency = new Chart(place, "p50, p99", ["p50", "p99"], (a, b) => `${milliseconds(a).slice(0, -3)}, ${milliseconds(b)}`);
     this.purchases = new Chart(place, "Purchases", ["purchases"], perSecond);
   }
 

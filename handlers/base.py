@@ -189,7 +189,7 @@ class Handler(RequestHandler):
         if self.counts and self.access == PUBLIC:
             self.service.context.meter.add(ms)
         access_log.log(
-            self.log_level,
+            self.log_level if self.get_status() < 400 else logging.INFO,
             "%s %s %s %s %d %.1f ms%s",
             self.service.context.node.name,
             self.request_id,

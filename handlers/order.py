@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest, Conflict, NotFound, Unavailable, Unknown
+from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
 from bazar.pool import ReplicaPool
 from bazar.replication.store import Answer
 from bazar.tasks import Tasks
@@ -22,9 +23,14 @@ from storage.orders import OrderReader, Orders, order_cost, order_key
 log = logging.getLogger(__name__)
 
 PURCHASES_PATH = "/purchases"
+STORIES_PATH = "/stories"
 SALES_WAIT_MS = 500
 PROJECT_RETRY_S = 0.05
 MAX_LISTED = 500
+MAX_STORIES = 64
+STORY_S = 1.0
+
+_SOLD = ("key", "lines", "tell")  # what of a purchase goes on to the catalog
 
 
 class OrderService(ReplicatedService):
@@ -41,7 +47,10 @@ class OrderService(ReplicatedService):
         self._cursor = 0  # every sale up to here has its order, as far as this node has seen
         self._cursor_moved = asyncio.Event()
         self._tasks = Tasks(context.on_fatal)
+        # Of the last batches of sales that became orders here: behind which, up to which, how.
+        self._stories: deque[tuple[int, int, Answer]] = deque(maxlen=MAX_STORIES)
         self.calls[PURCHASES_PATH] = Call(self.purchase_item)
+        self.calls[STORIES_PATH] = Call(self.story_item)
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -79,40 +88,42 @@ class OrderService(ReplicatedService):
         return await self.purchase(item, self.settings.write_attempt_s)
 
     async def purchase(self, item: dict[str, Any], deadline_s: float) -> Answer:
-        """Sell `lines` once for this `key`, and answer when its order is committed too."""
+        """Sell `lines` once for this `key`, and answer when its order is committed too (S3). With
+        `tell` the answer says how it went."""
         clock = self.context.clock
-        deadline = clock() + deadline_s
+        began = clock()
+        deadline = began + deadline_s
         # A replica out of sync could not tell when the order is there: it refuses at once.
         await self.replica.reading(frozenset())
-        sell = {"op": "sell", "key": item["key"], "lines": item["lines"]}
-        tell = item.get("tell", False)
-        if tell:
-            sell["tell"] = True
-        began = clock()
-
-        async def attempt(node: NodeConfig) -> Answer:
-            left_s = max(deadline - clock(), 0.01)
-            timeout_s = min(self.settings.read_attempt_s, left_s)
-            answer: Answer = await self.client.submit(node, WRITE_PATH, sell, timeout_s)
-            return answer
-
-        sale = await self.catalogs.call(attempt, deadline_s, self._catalog_primary)
+        asked, sale = await self._sell(item, deadline)
         sold = clock()
         await self._ordered(sale["seq"], deadline - clock())
-        story = {
-            "sold_ms": round(1000 * (sold - began), 3),
-            "ordered_ms": round(1000 * (clock() - sold), 3),
-            "primary": self._catalog_primary,
-            "sale": sale.get("told", {}),
-        }
-        return {
-            **({"told": story} if tell else {}),
+        answer = {
             "order_id": sale["order_id"],
             "lines": sale["lines"],
             "cost": order_cost(sale["lines"]),
             "key": item["key"],
             "replayed": sale.get("replayed", False),
         }
+        if item.get("tell", False):
+            ordered = clock()
+            answer["told"] = {
+                "sale": {"asked": asked, "ms": 1000 * (sold - began), **sale.get("told", {})},
+                "order": {"ms": 1000 * (ordered - sold), **await self._story(sale["seq"])},
+            }
+        return answer
+
+    async def _sell(self, item: dict[str, Any], deadline: float) -> tuple[str, Answer]:
+        """The catalog's answer, and the replica that was asked."""
+        clock = self.context.clock
+        sell = {"op": "sell", **{name: item[name] for name in _SOLD if name in item}}
+
+        async def attempt(node: NodeConfig) -> tuple[str, Answer]:
+            left_s = max(deadline - clock(), 0.01)
+            timeout_s = min(self.settings.read_attempt_s, left_s)
+            return node.name, await self.client.submit(node, WRITE_PATH, sell, timeout_s)
+
+        return await self.catalogs.call(attempt, deadline - clock(), self._catalog_primary)
 
     @property
     def _catalog_primary(self) -> str | None:
@@ -147,12 +158,36 @@ class OrderService(ReplicatedService):
                 cursor = await self.reader.cursor()
                 sales = await self._sales_behind(cursor)
                 if sales:
-                    await self.write({"op": "project", "after": cursor, "sales": sales})
+                    project = {"op": "project", "after": cursor, "sales": sales, "tell": True}
+                    done = await self.write(project)
+                    self._stories.append((cursor, done["cursor"], done["told"]))
             except Conflict:
                 pass  # this very batch came in on an earlier try
             except (Unavailable, Unknown) as error:
                 log.info("%s cannot follow the sales: %s", self.context.node.name, error)
                 await asyncio.sleep(PROJECT_RETRY_S)
+
+    async def story_item(self, item: dict[str, Any]) -> Answer:
+        """How the sale of entry `seq` became an order, as far as this node has led that. Raises
+        NotFound."""
+        for behind, up_to, told in self._stories:
+            if behind < item["seq"] <= up_to:
+                return told
+        raise NotFound(f"{self.context.node.name} did not lead the order of sale {item['seq']}")
+
+    async def _story(self, seq: int) -> Answer:
+        """The same from the primary; nothing if that can't tell."""
+        leader = self.replica.leader
+        if leader is None:
+            return {}
+        item = {"seq": seq}
+        try:
+            if leader.name == self.context.node.name:
+                return await self.story_item(item)
+            told: Answer = await self.client.submit(leader, STORIES_PATH, item, STORY_S)
+        except BazarError:
+            return {}
+        return told
 
     async def _sales_behind(self, cursor: int) -> list[dict[str, Any]]:
         timeout_s = SALES_WAIT_MS / 1000 + self.settings.read_attempt_s

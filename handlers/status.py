@@ -32,6 +32,8 @@ class ReadyHandler(Handler):
 class StatusHandler(Handler):
     """Everything `python -m bazar status` shows of this node."""
 
+    log_level = logging.DEBUG  # who watches the cluster asks all the time
+
     def tell(self) -> dict[str, Any]:
         process = {"pid": os.getpid(), "run": self.service.context.run}
         return {**self.service.status(), **process}

@@ -95,4 +95,16 @@ J5  A *member* that has committed what the primary has not shows that the primar
     made in the image of a primary that lost commits must not succeed it.
 J6  A cache joins at a batch boundary, empty, and is told of everything pending before its first
     lease.
+
+**Selling**
+
+S1  A sale is one entry of the catalog's log: the rows of its books with what is left, and the sale
+    with its key, which is unique. The same key with the same request gets the first answer again;
+    with another request it is refused. What is out of stock is refused and leaves no trace.
+S2  Orders are a projection of committed sales: the primary of the orders follows them from its
+    cursor, and logs them as orders together with the new cursor. So each becomes exactly one order,
+    whatever crashes when, and recovery is the ordinary path (crash-only software, Candea & Fox,
+    2003).
+S3  A purchase is answered when both are committed, the sale and its order, at the replica that the
+    buyer asked, too.
 """

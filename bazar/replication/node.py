@@ -251,7 +251,7 @@ class Replica:
             raise Unavailable(f"{self.me.name} hands over")
         ticket = self._queue.add(operation)
         if tell:
-            ticket.story = Story(self.clock())
+            ticket.story = Story(self.me.name, self.clock())
         return await self._queue.answer(ticket, timeout_s)
 
     async def _write_batches(self) -> None:

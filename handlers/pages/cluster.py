@@ -13,6 +13,7 @@ from tornado.iostream import StreamClosedError
 from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
 from handlers import inputs
 from handlers.pages.page import PageHandler
+from handlers.pages.rules import RULES
 from handlers.showing import FrontEndHandler
 
 SIGNALS = {"pause": signal.SIGSTOP, "return": signal.SIGCONT, "kill": signal.SIGKILL}
@@ -34,6 +35,7 @@ class ClusterPage(PageHandler):
                 }
             ),
             local=all(node.is_local for node in nodes),
+            rules=RULES,
         )
 
 

@@ -58,6 +58,9 @@ def test_the_way_of_a_request(shop: BrowserShop) -> None:
     for rule in ("S1", "R1", "R2", "R3", "S2", "S3"):
         expect(steps).to_contain_text(rule)
     expect(page.locator("#topology .hop").last).to_be_visible()
+    steps.get_by_role("link", name="R3").first.click()
+    expect(page.locator("#rule-R3")).to_be_in_viewport()
+    expect(page.locator("#rule-R3")).to_contain_text("linearization point")
     expect(page.get_by_role("log")).to_contain_text("dropped by a write")
     page.get_by_label("Book").fill("99")
     page.get_by_role("button", name="Buy one copy").click()

@@ -16,6 +16,7 @@ BOUND = "≥: the load generator used up a core, the shop could have done more."
 
 KINDS: Mapping[str, tuple[str, Sequence[str]]] = {
     "cached info": ("frontend-1", ("/info/4",)),
+    "cached page": ("frontend-1", ("/books/4",)),
     "missed info": ("frontend-1", INFOS),
     "catalog info": ("catalog-1", INFOS),
     "missed search": ("frontend-1", SEARCHES),

@@ -12,7 +12,8 @@ class Chart {
     this.output = make("output", {}, "–");
     this.lines = names.map((_, n) => draw("polyline", { class: n ? "line second" : "line" }));
     const svg = draw("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...this.lines);
-    place.append(make("figure", { class: "chart" }, make("figcaption", {}, title, this.output), svg));
+    this.top = make("span", { class: "top" });
+    place.append(make("figure", { class: "chart" }, make("figcaption", {}, title, this.output), svg, this.top));
   }
 
   add(...values) {
@@ -20,18 +21,19 @@ class Chart {
       this.values[n].push(value);
       if (this.values[n].length > SAMPLES) this.values[n].shift();
     });
-    const most = Math.max(...this.values.flat().filter((value) => value !== null), 0) || 1;
+    const most = Math.max(...this.values.flat().filter((value) => value !== null), 0);
+    this.top.textContent = most ? `up to ${this.show(most)}` : "";
     this.values.forEach((series, n) => {
       const points = [];
       series.forEach((value, place) => {
         if (value === null) return;
         const x = SIZE.width - (series.length - 1 - place) * (SIZE.width / (SAMPLES - 1));
-        points.push(`${x.toFixed(1)},${(SIZE.height - 3 - (value / most) * (SIZE.height - 8)).toFixed(1)}`);
+        points.push(`${x.toFixed(1)},${(SIZE.height - 3 - (value / (most || 1)) * (SIZE.height - 8)).toFixed(1)}`);
       });
       this.lines[n].setAttribute("points", points.join(" "));
     });
     const now = this.values.map((series) => mean(series.slice(-SMOOTHED)));
-    if (!now.includes(null)) this.output.textContent = this.show(...now);
+    if (!now.includes(null)) this.output.textContent = now.map(this.show).join(", ");
   }
 }
 
@@ -46,7 +48,7 @@ class Charts {
     const perSecond = (value) => `${value.toFixed(value < 10 ? 1 : 0)} /s`;
     this.requests = new Chart(place, "Requests", ["requests"], perSecond);
     this.hits = new Chart(place, "Found in cache", ["hits"], (value) => `${(100 * value).toFixed(0)} %`);
-    this.latency = new Chart(place, "p50, p99", ["p50", "p99"], (a, b) => `${milliseconds(a).slice(0, -3)}, ${milliseconds(b)}`);
+    this.latency = new Chart(place, "p50, p99 in ms", ["p50", "p99"], (value) => milliseconds(value).slice(0, -3));
     this.purchases = new Chart(place, "Purchases", ["purchases"], perSecond);
   }
 

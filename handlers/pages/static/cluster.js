@@ -15,7 +15,8 @@ const MAX_EVENTS = 60;
   function tell({ at, text, rule, kind }) {
     const moment = new Date(1000 * at);
     const time = make("time", { datetime: moment.toISOString() }, moment.toLocaleTimeString());
-    events.prepend(make("li", { class: kind }, time, text, ...(rule ? [" ", make("span", { class: "rule" }, rule)] : [])));
+    document.getElementById("nothing")?.remove();
+    events.prepend(make("li", { class: kind }, time, text, ...cite(rule)));
     while (events.children.length > MAX_EVENTS) events.lastChild.remove();
   }
 

@@ -18,3 +18,11 @@ function draw(name, attributes = {}, ...children) {
 function milliseconds(ms) {
   return ms >= 100 ? `${ms.toFixed(0)} ms` : ms >= 1 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(2)} ms`;
 }
+
+/** Names of rules, each a link to what it says. */
+function cite(rules) {
+  return rules.split(", ").filter(Boolean).flatMap((name) => {
+    const known = document.getElementById(`rule-${name}`);
+    return [" ", make(known ? "a" : "span", { class: "rule", ...(known && { href: `#rule-${name}` }) }, name)];
+  });
+}

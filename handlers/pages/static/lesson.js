@@ -45,17 +45,16 @@ class Lesson {
     this.result.textContent = act === "buy"
       ? `Bought in ${milliseconds(ms)}; ${result.left} left.`
       : `Answered in ${milliseconds(ms)}: ${result.cache}.`;
-    const most = Math.max(...steps.map((step) => step.ms), 0.01);
     let hop = 0;
     this.steps.replaceChildren(...steps.map((step) => {
       const bar = make("span", { class: "bar" });
-      bar.style.width = `${Math.max((100 * step.ms) / most, 0.5)}%`;
+      bar.style.marginLeft = `${Math.min((100 * step.began_ms) / ms, 99)}%`;
+      bar.style.width = `${(100 * step.ms) / ms}%`;
       const way = step.to ? ` → ${step.to}` : "";
       const number = step.to ? `${++hop}. ` : "";
       return make("li", {},
         make("span", { class: "ms" }, step.ms ? milliseconds(step.ms) : ""),
-        make("span", { class: "at" }, `${number}${step.at}${way}`), " ",
-        make("span", { class: "rule" }, step.rule), " ", step.text, ".", bar);
+        make("span", { class: "at" }, `${number}${step.at}${way}`), ...cite(step.rule), ` ${step.text}.`, bar);
     }));
     this.topology.showWay(steps);
   }

@@ -1,9 +1,12 @@
-// The nodes in columns - front ends, the orders and the catalog - and the feeds between them.
+// The nodes - front ends on top, the orders to the left, the catalog to the right - and the feeds between
+// them. The middle is free for the lines.
 "use strict";
 
-const BOX = { width: 190, height: 84 };
-const COLUMNS = { frontend: 10, order: 265, catalog: 520 };
-const HEIGHT = 430;
+const BOX = { width: 176, height: 84 };
+const GAP = { x: 116, y: 58 };
+const MARGIN = 4;
+const BULGE = (BOX.width / 2 + 20) / 0.75; // by which a cubic curve leaves its box by 20
+const ROLES = ["frontend", "order", "catalog"];
 
 class Topology {
   constructor(svg, table, settings) {
@@ -14,17 +17,22 @@ class Topology {
     this.way = svg.appendChild(draw("g")); // below the boxes, and its numbers above
     this.numbers = draw("g");
     this.nodes = new Map();
-    for (const role of Object.keys(COLUMNS)) {
-      const group = settings.nodes.filter((node) => node.role === role);
-      group.forEach((node, place) => {
-        const y = (HEIGHT * (place + 0.5)) / group.length - BOX.height / 2;
-        this.nodes.set(node.name, this.#node(node.name, COLUMNS[role], y));
-      });
-    }
+    const of = (role) => settings.nodes.filter((node) => node.role === role);
+    const [fronts, orders, catalogs] = ROLES.map(of);
+    const row = fronts.length * (BOX.width + GAP.x) - GAP.x;
+    const width = Math.max(row, 2 * BOX.width + GAP.x);
+    const left = (width - 2 * BOX.width - GAP.x) / 2;
+    const rank = (place) => (place + 1) * (BOX.height + GAP.y);
+    this.middle = width / 2;
+    fronts.forEach(({ name }, place) => this.#node(name, (width - row) / 2 + place * (BOX.width + GAP.x), 0, "frontend"));
+    orders.forEach(({ name }, place) => this.#node(name, left, rank(place), "order"));
+    catalogs.forEach(({ name }, place) => this.#node(name, left + BOX.width + GAP.x, rank(place), "catalog"));
+    const height = rank(Math.max(orders.length, catalogs.length)) - GAP.y;
+    svg.setAttribute("viewBox", `${-MARGIN} ${-MARGIN} ${width + 2 * MARGIN} ${height + 2 * MARGIN}`);
     svg.append(this.numbers);
   }
 
-  #node(name, x, y) {
+  #node(name, x, y, role) {
     const { width, height } = BOX;
     const state = draw("text", { x: x + 12, y: y + 46, class: "state" }, "…");
     const seq = draw("text", { x: x + 12, y: y + 63, class: "state" });
@@ -39,7 +47,7 @@ class Topology {
       draw("rect", { ...bar, width: width - 24, class: "lease-ground" }), lease,
     );
     this.svg.append(group);
-    return { group, state, seq, lease, x: x + width / 2, y: y + height / 2 };
+    this.nodes.set(name, { group, state, seq, lease, role, x: x + width / 2, y: y + height / 2 });
   }
 
   show(view) {
@@ -49,7 +57,7 @@ class Topology {
       const [from, to] = [this.nodes.get(feed.from), this.nodes.get(feed.to)];
       if (!from || !to) continue;
       const kind = feed.lag > 0 || feed.lease_s === 0 ? "feed behind" : "feed";
-      lines.push(draw("path", { d: curve(from, to), class: kind },
+      lines.push(draw("path", { d: this.#line(from, to), class: kind },
         draw("title", {}, `${feed.from} feeds ${feed.to}: ${feed.lag} entries behind`)));
     }
     this.feeds.replaceChildren(...lines);
@@ -83,27 +91,31 @@ class Topology {
 
   /** Draw the way of a request: each step that goes from one node to another, one after the other. */
   async showWay(steps) {
+    const mine = (this.shown = {});
     this.way.replaceChildren();
     this.numbers.replaceChildren();
     const quick = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    let number = 0;
-    const hops = steps.filter((step) => step.to && this.nodes.has(step.at) && this.nodes.has(step.to));
-    for (const { at, to } of hops) {
-      const [from, goal] = [this.nodes.get(at), this.nodes.get(to)];
-      number += 1;
-      const part = 0.3 + 0.4 * ((number % 4) / 3);
-      this.way.append(draw("path", { d: `M${from.x} ${from.y} L${goal.x} ${goal.y}`, class: "way" }));
-      const x = from.x + (goal.x - from.x) * part - 4;
-      const y = from.y + (goal.y - from.y) * part - 4;
-      this.numbers.append(draw("text", { x, y, class: "hop" }, String(number)));
+    const used = new Map(); // how many went the same way: their numbers stand side by side
+    const hops = steps.filter((step) => this.nodes.has(step.at) && this.nodes.has(step.to));
+    for (const [place, { at, to }] of hops.entries()) {
+      const d = this.#line(this.nodes.get(at), this.nodes.get(to));
+      const before = used.get(d) || 0;
+      used.set(d, before + 1);
+      const line = this.way.appendChild(draw("path", { d, class: "way" }));
+      const { x, y } = line.getPointAtLength(line.getTotalLength() * (0.38 + 0.1 * before));
+      this.numbers.append(draw("text", { x, y: y + 5, class: "hop" }, String(place + 1)));
       if (!quick) await new Promise((done) => setTimeout(done, 200));
+      if (this.shown !== mine) return; // another request was sent meanwhile
     }
   }
-}
 
-/** Between two boxes of one column the line goes around to the side, so that it is seen. */
-function curve(from, to) {
-  if (from.x !== to.x) return `M${from.x} ${from.y} L${to.x} ${to.y}`;
-  const side = from.x + BOX.width / 2 + 8;
-  return `M${from.x} ${from.y} C${side + 20} ${from.y} ${side + 20} ${to.y} ${to.x} ${to.y}`;
+  /** The line between two nodes, the same in both directions, around all others. */
+  #line(one, other) {
+    const [from, to] = [one, other].sort((a, b) => ROLES.indexOf(a.role) - ROLES.indexOf(b.role) || a.y - b.y);
+    const start = `M${from.x} ${from.y}`;
+    if (from.role === "frontend") return `${start} C${this.middle} ${to.y / 2} ${this.middle} ${to.y} ${to.x} ${to.y}`;
+    if (from.role !== to.role) return `${start} L${to.x} ${to.y}`;
+    const inside = from.x + Math.sign(this.middle - from.x) * BULGE;
+    return `${start} C${inside} ${from.y} ${inside} ${to.y} ${to.x} ${to.y}`;
+  }
 }

@@ -15,9 +15,7 @@ import ctypes
 import inspect
 import json
 import os
-import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bazar.bench.cluster import free_ports
 from tests.cluster.client import TIMEOUT_S, Answer, Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +40,6 @@ SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where a test does not m
 READY_S = 20.0
 STOP_S = 20.0
 POLL_S = 0.01
-LOWEST_PORT = 10_000
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -62,20 +60,6 @@ async def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {deadline_s} s: {what}")
         await asyncio.sleep(POLL_S)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below those that the kernel gives to outgoing connections: a
-    node that is down for a while must find its own free again."""
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
-    found: list[int] = []
-    for port in random.sample(range(LOWEST_PORT, low), 50 * count):
-        with closing(socket.socket()) as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError(f"no {count} free ports from {LOWEST_PORT} to {low}")
 
 
 class Cluster:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import ROOT, Cluster, free_ports, until
+from bazar.bench.cluster import free_ports
+from tests.cluster.cluster import ROOT, Cluster, until
 
 START_S = 5.0  # issue "The shop runs": the first answer after the start
 

@@ -129,7 +129,7 @@ class Catalog:
         "sales": "order_id",
         "answers": "key",
     }
-    migrations: Sequence[str] = (SCHEMA, words.SCHEMA)
+    migrations: Sequence[str] = (SCHEMA, *words.MIGRATIONS)
 
     def __init__(
         self,

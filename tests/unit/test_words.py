@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from storage import catalog, words
 from storage.catalog import Catalog, CatalogReader
@@ -46,6 +47,21 @@ class WordsTest(CatalogTest):
             *(("हिन्दी", [10]), ("日本", [10]), ("太郎", [])),
         ):
             self.assertEqual(await self.ids(q), ids, q)
+
+    async def test_letters_that_few_keyboards_have(self) -> None:
+        await self.batch(
+            create("k", ("Die weiße Straße", "Jo Nesbø", "Krimi")),
+            create("l", ("ŁÓDŹ, ÆSOP", "Þórr Đặng", "Travel")),
+        )
+        for q, ids in (
+            *(("weisse strasse", [8]), ("WEIẞE", [8]), ("weiße", [8]), ("nesbo", [8])),
+            *(("nesbø", [8]), ("lodz aesop", [9]), ("łódź", [9]), ("thorr dang", [9])),
+        ):
+            self.assertEqual(await self.ids(q), ids, q)
+        await self.batch(update("m", 8, author="Søren"), update("n", 9, title="Œuvres"))
+        for q, ids in (("nesbo", []), ("soren", [8]), ("oeuvres", [9]), ("lodz", [])):
+            self.assertEqual(await self.ids(q), ids, q)
+        self.assertIsNone(self.found_damaged())
 
     async def test_nothing_in_it_is_syntax(self) -> None:
         for q in (
@@ -104,16 +120,18 @@ class WordsTest(CatalogTest):
         self.assertIsNone(damage(other.database.path, Catalog()))
 
     async def test_a_file_from_before_it_gets_it(self) -> None:
-        path = self.directory / "old.db"
-        old = await Database.open(path, (SCHEMA, catalog.SCHEMA))
-        await old.writer.execute("INSERT INTO topics VALUES (1, 'T', 't')")
-        await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', 'Ann', 1, 1, 1)")
-        await old.close()
-        store = await ReplicatedStore.open(path, Catalog(), 1000)
-        self.addAsyncCleanup(store.close)
-        books, _ = await CatalogReader(store.database).find("ann old", 10, 0)
-        self.assertEqual([book["id"] for book in books], [5])
-        self.assertIsNone(damage(path, Catalog()))
+        for version in range(len(words.MIGRATIONS)):
+            path = self.directory / f"old-{version}.db"
+            schema = (SCHEMA, catalog.SCHEMA, *words.MIGRATIONS[:version])
+            old = await Database.open(path, schema)
+            await old.writer.execute("INSERT INTO topics VALUES (1, 'T', 't')")
+            await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', 'Ænn', 1, 1, 1)")
+            await old.close()
+            store = await ReplicatedStore.open(path, Catalog(), 1000)
+            self.addAsyncCleanup(store.close)
+            books, _ = await CatalogReader(store.database).find("aenn old", 10, 0)
+            self.assertEqual([book["id"] for book in books], [5])
+            self.assertIsNone(damage(path, Catalog()))
 
     async def test_an_index_that_is_not_that_of_the_books_is_damage(self) -> None:
         path = self.store.database.path
@@ -137,6 +155,22 @@ class WordsTest(CatalogTest):
                 connection.close()
                 self.assertIsNotNone(self.found_damaged())
                 path.write_bytes(whole)
+
+    async def test_an_index_that_leads_elsewhere_is_damage(self) -> None:
+        titles = ((f"{number:x} {number**3:x}", None, "Numbers") for number in range(2000))
+        await self.batch(create("k", *titles))
+        path = self.store.database.path
+        await self.store.close()
+        self.assertIsNone(self.found_damaged())
+        with closing(sqlite3.connect(path)) as connection:
+            # Where pages begin: this one is said to begin later than it does.
+            changed = connection.execute(
+                "UPDATE words_idx SET term = term || x'7a' WHERE (segid, term) ="
+                " (SELECT segid, term FROM words_idx WHERE length(term) > 1 LIMIT 1)"
+            )
+            self.assertEqual(changed.rowcount, 1)
+            connection.commit()
+        self.assertIn("index of words", self.found_damaged() or "")
 
     def test_a_query_is_quoted(self) -> None:
         self.assertEqual(words.beginnings('a "b c'), '"a" * """b" * "c" *')

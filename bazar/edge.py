@@ -32,6 +32,7 @@ from bazar.meter import Meter
 from bazar.rendered import Rendered, header_lines
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
+SAMPLE = 64  # that are looked at to find one that may be closed
 SPARE_FILES = 128  # that the process needs for anything but connections
 BACKLOG = 1024
 LONGEST_SWEEP_S = 0.5
@@ -143,14 +144,25 @@ class Edge:
     # --- what connections share ------------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more."""
+        """Whether there is room for one more: who has waited longest makes it."""
         if not self.connections:
             self._none_left.clear()
             self._sweep_later()
+        full = len(self.connections) >= self._most and not self._make_room()
         self.connections.add(connection)
         if len(self.connections) > self._most + SPARE_CONNECTIONS:
             connection.abort()
-        return len(self.connections) <= self._most
+        return not full
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest for a request, of some that were picked
+        at random (all of them would take too long to look at for each that comes)."""
+        waiting = ((one.waits_since, one) for one in self.connections)
+        some = itertools.islice(((at, one) for at, one in waiting if at is not None), SAMPLE)
+        longest = min(some, key=lambda pair: pair[0], default=None)
+        if longest is not None:
+            longest[1].close()
+        return longest is not None
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)

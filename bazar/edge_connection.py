@@ -266,6 +266,14 @@ class Connection(asyncio.Protocol):
 
     # --- ending ----------------------------------------------------------------------------------
 
+    @property
+    def waits_since(self) -> float | None:
+        """Since when it could be closed without harm: no request is known yet."""
+        if self._exchange or self._leaving or self._gone or self._stage is Stage.BODY:
+            return None
+        limits = self._edge.limits
+        return self.deadline - (limits.idle_s if self._stage is Stage.IDLE else limits.head_s)
+
     def leave(self) -> None:
         """The last answer is given. Say so, and read away for a while what the client still sends:
         to close with input unread would make its kernel drop the answer (RFC 9112 section 9.6)."""

@@ -111,11 +111,16 @@ class TimeTest(EdgeTestCase):
 class CrowdTest(EdgeTestCase):
     limits = Limits(connections=3)
 
+    async def busy(self) -> Client:
+        """A client whose request is being answered."""
+        self.door.settings["waiting"].clear()
+        client = await self.door.client()
+        client.send(get("/waits"))
+        await self.door.settings["waiting"].wait()
+        return client
+
     async def test_one_too_many_is_told_so(self) -> None:
-        clients = [await self.door.client() for _ in range(3)]
-        for client in clients:
-            client.send(get())
-            self.assertEqual((await client.answer()).status, 200)
+        clients = [await self.busy() for _ in range(3)]
         late = await self.door.client()
         answer = await late.answer()
         self.assert_refused(answer, 503, "unavailable")
@@ -124,6 +129,22 @@ class CrowdTest(EdgeTestCase):
         await clients[0].close()
         await until(lambda: len(self.door.edge.connections) == 2, "there is room")
         self.assertEqual((await self.door.ask(get())).status, 200)
+
+    async def test_who_has_waited_longest_makes_room(self) -> None:
+        busy = await self.busy()
+        used, silent = await self.door.client(), await self.door.client()
+        await until(lambda: len(self.door.edge.connections) == 3, "they are connected")
+        self.door.pass_time(5)
+        used.send(get())
+        await used.answer()
+        for gone in (silent, used):
+            self.door.pass_time(1)
+            late = await self.door.client()
+            late.send(get())
+            self.assertEqual((await late.answer()).status, 200)
+            self.assertEqual(await gone.rest(), b"")
+        self.door.settings["let"].set()
+        self.assertEqual((await busy.answer()).status, 200)
 
 
 class StoppingTest(EdgeTestCase):

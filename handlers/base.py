@@ -96,6 +96,12 @@ class Handler(RequestHandler):
         if not hmac.compare_digest(token.strip().encode("utf-8", "replace"), expected):
             raise Forbidden("this is not the cluster token")
 
+    def _origin_matches_host(self, origin: str) -> bool:
+        try:
+            return super()._origin_matches_host(origin)
+        except ValueError:  # it is no URL
+            return False
+
     # --- in --------------------------------------------------------------------------------------
 
     def json_body(self) -> dict[str, Any]:

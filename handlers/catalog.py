@@ -59,6 +59,9 @@ class CatalogService(ReplicatedService):
             case {"op": "info", "book": int(book)}:
                 await self.replica.reading(frozenset({info_key(book)}))
                 return {"book": await self._lookups.submit(book, LOOKUP_S)}
+            case {"op": "books", "books": list(books)}:
+                await self.replica.reading(frozenset(map(info_key, books)))
+                return {"books": list((await self.reader.info(books)).values())}
             case {"op": "search", "topic": str(topic), "limit": int(limit), "offset": int(offset)}:
                 await self.replica.reading(None)
                 books, more = await self.reader.search(topic, limit, offset)

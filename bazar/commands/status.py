@@ -89,7 +89,9 @@ def rows(node: NodeConfig, statuses: Statuses) -> list[tuple[str, ...]]:
     primary = primary_of(node.role, statuses)
     in_sync = "yes" if primary and node.name in primary["members"] else "no"
     if "members" in status:
-        return [_row(node, "primary", status, in_sync, "-", "0")]
+        waits_s = status["waits_s"]
+        state = f"primary, waits {waits_s:.1f} s" if waits_s else "primary"
+        return [_row(node, state, status, in_sync, "-", "0")]
     state, epoch, seq, _, lease, lag = _following(node.role, status, statuses)
     return [(node.name, node.role, state, epoch, seq, in_sync, lease, lag)]
 

@@ -7,12 +7,12 @@ even from a basket that has changed since.
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bazar.errors import BadRequest, NotFound, OutOfStock, PriceChanged
+from bazar.errors import BadRequest, OutOfStock, PriceChanged
 from handlers import inputs
 from handlers.pages.page import PageHandler, line, new_key
 
@@ -72,12 +72,17 @@ class BasketHandler(PageHandler):
         return lines
 
 
+def _row(number: int, wanted: int, seen: int, book: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A line as it is now: of how many copies it can be, at what price."""
+    quantity = min(wanted, book["count"]) if book else 0
+    return {"number": number, "book": book, "wanted": wanted, "quantity": quantity, "seen": seen}
+
+
 class BasketPage(BasketHandler):
     async def get(self) -> None:
         basket = self.basket()
-        rows = await asyncio.gather(
-            *(self._row(book, *basket.lines[book]) for book in basket.lines)
-        )
+        books = await self._books(list(basket.lines))
+        rows = [_row(book, *line, books.get(book)) for book, line in basket.lines.items()]
         for_sale = [row for row in rows if row["quantity"]]
         total = sum(row["quantity"] * row["book"]["cost"] for row in for_sale)
         self.paint(
@@ -90,20 +95,12 @@ class BasketPage(BasketHandler):
             most=inputs.MAX_QUANTITY,
         )
 
-    async def _row(self, number: int, quantity: int, seen: int) -> dict[str, Any]:
-        """A line as it is now: of how many copies it can be, at what price."""
-        try:
-            found, _ = await self.read(self.service.catalog, {"op": "info", "book": number})
-        except NotFound:
-            return {"number": number, "book": None, "quantity": 0}
-        book = found["book"]
-        return {
-            "number": number,
-            "book": book,
-            "wanted": quantity,
-            "quantity": min(quantity, book["count"]),
-            "seen": seen,
-        }
+    async def _books(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
+        """Those of them that there are, as they are now."""
+        if not numbers:
+            return {}
+        found, _ = await self.read(self.service.catalog, {"op": "books", "books": numbers})
+        return {book["id"]: book for book in found["books"]}
 
     async def post(self) -> None:
         basket = self.basket()

@@ -14,6 +14,7 @@ from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
 from handlers import inputs
 from handlers.pages.page import PageHandler
 from handlers.pages.rules import RULES
+from handlers.pages.watch import Views, send_away
 from handlers.showing import FrontEndHandler
 
 SIGNALS = {"pause": signal.SIGSTOP, "return": signal.SIGCONT, "kill": signal.SIGKILL}
@@ -43,44 +44,49 @@ class WatchHandler(FrontEndHandler):
     """Server-sent events: a view of the cluster, several times a second."""
 
     counts = False  # it takes as long as somebody watches
+    _gone = False
+
+    _views: Views | None = None
 
     async def get(self) -> None:
+        if self._gone:
+            return
         watch = self.service.watch
-        self._views = watch.join()
-        self._gone = False
+        views = self._views = watch.join()
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         try:
             self.write("retry: 1000\n\n")
             await self.flush()
-            while await self.service.context.activity.unless_leaving(self._next()):
+            while await self.service.context.activity.unless_leaving(self._next(views)):
                 await self.flush()
         except StreamClosedError:
             pass
         finally:
-            watch.leave(self._views)
+            watch.leave(views)
         if not self._gone:
             self.finish()
 
     async def head(self, *path: str) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
 
-    async def _next(self) -> bool:
-        """Write the next view; False if the watcher has gone."""
+    async def _next(self, views: Views) -> bool:
+        """Write the next view; False if there is none, or nobody to see it."""
         try:
             async with asyncio.timeout(QUIET_S):
-                seen = await self._views.get()
+                seen = await views.get()
         except TimeoutError:
             self.write(": still here\n\n")
             return True
-        if not self._gone:
-            self.write(f"data: {json.dumps(seen, ensure_ascii=False)}\n\n")
-        return not self._gone
+        if not seen or self._gone:
+            return False
+        self.write(f"data: {json.dumps(seen, ensure_ascii=False)}\n\n")
+        return True
 
     def on_connection_close(self) -> None:
         self._gone = True
-        if not self._views.full():
-            self._views.put_nowait({})  # wakes the one who waits for more
+        if self._views is not None:
+            send_away(self._views)
 
 
 class DisturbHandler(FrontEndHandler):
@@ -95,7 +101,7 @@ class DisturbHandler(FrontEndHandler):
         body = self.json_body()
         inputs.only(body, {"do"}, "body")
         act = body.get("do")
-        if act not in SIGNALS:
+        if not isinstance(act, str) or act not in SIGNALS:
             raise BadRequest(f"do: must be one of {', '.join(SIGNALS)}")
         node = config.nodes.get(name)
         if node is None or node.role == "frontend":
@@ -105,6 +111,7 @@ class DisturbHandler(FrontEndHandler):
             os.kill(pid, SIGNALS[act])
         except OSError as error:
             raise Unavailable(f"{name}: {error.strerror}") from error
+        self.service.watch.note(f"{name} gets {SIGNALS[act].name} from this page", kind="drop")
         self.answer({"node": name, "did": act})
 
 

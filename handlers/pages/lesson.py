@@ -60,7 +60,7 @@ class TryHandler(FrontEndHandler):
         way.step(me, looked, rule, 0, asked)
         tried = max(len(self.notes) - 1, 0)
         turn = f"Asks the next replica in turn{f', {tried} did not answer' if tried else ''}"
-        way.step(me, turn, "pool", asked, asked, page.replica)
+        way.step(me, turn, "", asked, asked, page.replica)
         if service.client.primaries.get("catalog") == page.replica:
             own, by = "Is primary: answers from its committed state", "L4"
         else:

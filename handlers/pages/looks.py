@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from tornado.template import Loader
 
 from bazar.errors import BazarError
+from handlers import inputs
 from handlers.pages.assets import ASSETS
 
 HUES = 12  # colours of covers in shop.css
@@ -56,6 +57,12 @@ def link(path: str, **query: Any) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
+def by_author(author: str) -> str | None:
+    """To the books of an author; None if there is nothing in the name to look for."""
+    names = [name for name in author[: inputs.MAX_QUERY].split() if any(map(str.isalnum, name))]
+    return link("/books", q=" ".join(names[: inputs.MAX_WORDS])) if names else None
+
+
 def hue(book: Mapping[str, Any]) -> str:
     return f"hue-{book['catalog_id'] % HUES}"
 
@@ -64,7 +71,14 @@ _loader = Loader(
     str(Path(__file__).parent / "templates"),
     whitespace="single",
     namespace={
-        **{"money": money, "when": when, "stock": stock, "link": link, "hue": hue},
+        **{
+            "money": money,
+            "when": when,
+            "stock": stock,
+            "link": link,
+            "hue": hue,
+            "by_author": by_author,
+        },
         "asset": lambda name: ASSETS[name].url,
     },
 )
@@ -82,14 +96,14 @@ def apology(error: BazarError) -> tuple[str, str]:
     if known is not None:
         return known
     if error.status < 500:
-        return "That did not work", f"The shop did not understand: {error}."
+        return "That did not work", f"Something in the address or in the form is wrong - {error}."
     return "Something broke", "It is our fault, and written down. Nothing was bought."
 
 
 _APOLOGIES = {
     "not_found": (
         "There is no such page",
-        "The book, order or page that you asked for is not here. It may never have been.",
+        "The book, order or page that you asked for is not here.",
     ),
     "out_of_stock": (
         "Not enough of it is left",

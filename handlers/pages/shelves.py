@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bazar.cache import Tags
@@ -11,27 +12,36 @@ from handlers.catalog import search_key
 from handlers.pages import looks
 from handlers.pages.page import ShelfPage
 from handlers.source import Source
-from storage.catalog import TOPICS, info_key
+from storage.catalog import TOPICS, fold, info_key
 
 ON_HOME = 12
 ON_PAGE = 24
 TOPICS_SHOWN = 200
+TOPICS_LIKE = 5
 
 
-class HomePage(ShelfPage):
+class TopicsPage(ShelfPage):
+    """A page about books that shows topics, too."""
+
+    shows_topics = True
+
+    async def read(self, source: Source, item: dict[str, Any]) -> tuple[Answer, str]:
+        books, replica = await super().read(source, item)
+        if not self.shows_topics:
+            return books, replica
+        topics, replica = await super().read(source, {"op": "topics"})
+        return {**books, **topics}, replica
+
+    def shown(self, answer: Answer) -> Tags:
+        return super().shown(answer) | ({TOPICS} if self.shows_topics else set())
+
+
+class HomePage(TopicsPage):
     async def get(self) -> None:
         service = self.service
         item = {"op": "search", "topic": "", "limit": ON_HOME, "offset": 0}
         # What it shows is not known before: it is stored as a search is (C5).
         await self.show(service.catalog, service.pages, "page_home", None, item)
-
-    async def read(self, source: Source, item: dict[str, Any]) -> tuple[Answer, str]:
-        books, _ = await super().read(source, item)
-        topics, replica = await super().read(source, {"op": "topics"})
-        return {**books, **topics}, replica
-
-    def shown(self, answer: Answer) -> Tags:
-        return super().shown(answer) | {TOPICS}
 
     def body(self, answer: Answer) -> bytes:
         topics = answer["topics"][:TOPICS_SHOWN]
@@ -40,10 +50,11 @@ class HomePage(ShelfPage):
         )
 
 
-class ResultsPage(ShelfPage):
+class ResultsPage(TopicsPage):
     async def get(self) -> None:
         service = self.service
         self.search = self._search()
+        self.shows_topics = self.search["op"] == "find" and not self.search["offset"]
         await self.show(
             service.catalog, service.pages, f"page_{search_key(self.search)}", None, self.search
         )
@@ -73,6 +84,7 @@ class ResultsPage(ShelfPage):
             title=heading if offset == 0 else f"{heading}, from {offset + 1}",
             heading=heading,
             books=books,
+            topics=topics_like(search["q"], answer["topics"]) if self.shows_topics else [],
             q=q or "",
             offset=offset,
             before=looks.link("/books", **wanted, offset=before or None) if offset else None,
@@ -80,6 +92,18 @@ class ResultsPage(ShelfPage):
             if answer["more"] and after <= inputs.MAX_OFFSET
             else None,
         )
+
+
+def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The topics that have, for each word of `q`, one that begins with it; else for some word."""
+    wanted = fold(q).split()
+    matching: dict[int, list[str]] = {}
+    for topic in topics:
+        words = fold(topic["topic"]).split()
+        found = sum(any(word.startswith(one) for word in words) for one in wanted)
+        matching.setdefault(found, []).append(topic["topic"])
+    best = max(matching, default=0)
+    return matching[best][:TOPICS_LIKE] if best else []
 
 
 class BookPage(ShelfPage):

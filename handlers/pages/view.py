@@ -12,11 +12,20 @@ Status = dict[str, Any]
 View = dict[str, Any]
 
 
-def view(nodes: Mapping[str, NodeConfig], statuses: Mapping[str, Status | None]) -> View:
-    """All nodes, and the feeds between them."""
+def view(
+    nodes: Mapping[str, NodeConfig],
+    statuses: Mapping[str, Status | None],
+    before: View | None = None,
+) -> View:
+    """All nodes, and the feeds between them. What a node ran as is known from `before` while it
+    does not answer."""
     primaries = {role: _primary(role, statuses) for role in {node.role for node in nodes.values()}}
+    runs = {node["name"]: node["runs"] for node in before["nodes"]} if before else {}
     return {
-        "nodes": [_node(node, statuses[node.name], primaries) for node in nodes.values()],
+        "nodes": [
+            {"runs": runs.get(node.name, []), **_node(node, statuses[node.name], primaries)}
+            for node in nodes.values()
+        ],
         "feeds": [
             {"from": primary["node"], "to": feed["node"].partition(".")[0], **_feed(feed)}
             for primary in primaries.values()
@@ -45,27 +54,24 @@ def _node(
         shown["in_sync"] = None if primary is None else node.name in primary["members"]
     if status is None:
         return shown
+    processes = status.get("processes", [status])
+    shown["runs"] = sorted(process["run"] for process in processes)
     if "sources" in status:
-        sources = [
-            source
-            for process in status.get("processes", [status])
-            for source in process["sources"].values()
-        ]
+        sources = [source for process in processes for source in process["sources"].values()]
         return {
             **shown,
             "lease_s": min(source["lease_s"] for source in sources),
             "epoch": max(source["epoch"] for source in sources),
-            "run": status["run"],
         }
     return {
         **shown,
         "primary": "members" in status,
+        "waits_s": status.get("waits_s", 0),
         "leader": status["primary"],
         "epoch": status["epoch"],
         "seq": status["committed"],
         "lag": max(primary["committed"] - status["committed"], 0) if primary else None,
         "lease_s": status.get("lease_s"),
-        "run": status["run"],
     }
 
 
@@ -125,12 +131,15 @@ def happenings(
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
     if old["up"] and not new["up"]:
         yield "does not answer", "", "bad"
-    if not old["up"] and new["up"]:
+    elif set(new["runs"]) - set(old["runs"]):
+        yield "was started anew", "", "good"
+    elif not old["up"] and new["up"]:
         yield "answers again", "", "good"
-    elif old.get("run") != new.get("run") and new["up"]:
-        yield "has restarted", "", "good"
     if new.get("primary") and not (old.get("primary") and old["epoch"] == new["epoch"]):
-        yield f"is primary now, in epoch {new['epoch']}", "T1, T2", "lead"
+        waits = ", and lets writes wait until every older lease is over" if new["waits_s"] else ""
+        yield f"is primary now, in epoch {new['epoch']}{waits}", "T1, T2", "lead"
+    elif old.get("waits_s") and new.get("primary") and not new["waits_s"]:
+        yield "has waited long enough: writes go on", "T3", "good"
     # While there is no primary nobody says who is in sync: that is no change.
     if old.get("in_sync") and new.get("in_sync") is False:
         yield "is out of the in-sync set: it did not acknowledge in time", "R3", "bad"

@@ -6,20 +6,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 from bazar.app import Context
 from bazar.client import Client
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, Unavailable
+from bazar.errors import BazarError
 from handlers.pages.view import Status, counts, happenings, rates, view
 
-POLL_S = 0.25
-ASK_S = 0.5
+POLL_S = 0.2
+ASK_S = 0.25  # one that needs longer is shown as one that does not answer
 MAX_WATCHERS = 32
 MAX_BEHIND = 4  # views that a slow watcher may have before it misses some
 MAX_EVENTS = 60
+
+
+Views = asyncio.Queue[dict[str, Any]]
+
+
+def send_away(queue: Views) -> None:
+    """Wake whoever waits for views, and say that there will be no more."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait({})
 
 
 class Watch:
@@ -28,23 +37,27 @@ class Watch:
     def __init__(self, context: Context, client: Client) -> None:
         self._context = context
         self._client = client
-        self._watchers: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._watchers: dict[Views, None] = {}  # in the order they came
         self._task: asyncio.Task[None] | None = None
         self._events: deque[dict[str, Any]] = deque(maxlen=MAX_EVENTS)
+        self._noted: deque[dict[str, Any]] = deque(maxlen=MAX_EVENTS)  # not shown yet
 
-    def join(self) -> asyncio.Queue[dict[str, Any]]:
-        """Where the views will come. Raises Unavailable if too many watch."""
+    def join(self) -> Views:
+        """Where the views will come. If too many watch, who has watched longest is sent away by an
+        empty view, and may come back."""
         if len(self._watchers) >= MAX_WATCHERS:
-            raise Unavailable(f"{MAX_WATCHERS} watch already")
-        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_BEHIND)
-        self._watchers.add(queue)
+            longest = next(iter(self._watchers))
+            self._watchers.pop(longest)
+            send_away(longest)
+        queue: Views = asyncio.Queue(MAX_BEHIND)
+        self._watchers[queue] = None
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         queue.put_nowait({"events": list(self._events)})
         return queue
 
-    def leave(self, queue: asyncio.Queue[dict[str, Any]]) -> None:
-        self._watchers.discard(queue)
+    def leave(self, queue: Views) -> None:
+        self._watchers.pop(queue, None)
         if not self._watchers:
             self.close()
 
@@ -52,6 +65,10 @@ class Watch:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
+
+    def note(self, text: str, rule: str = "", kind: str = "") -> None:
+        """Tell those who watch, with the next view."""
+        self._noted.append({"at": time.time(), "text": text, "rule": rule, "kind": kind})
 
     async def _run(self) -> None:
         nodes = self._context.config.nodes
@@ -61,13 +78,14 @@ class Watch:
         while True:
             began = self._context.clock()
             statuses = await asyncio.gather(*(self._ask(node) for node in nodes.values()))
-            seen = view(nodes, dict(zip(nodes, statuses, strict=True)))
+            seen = view(nodes, dict(zip(nodes, statuses, strict=True)), before)
             counting = counts(statuses)
-            told: Sequence[dict[str, str]] = ()
             if before is not None and counted is not None:
-                told = happenings(before, seen, counted, counting)
+                for event in happenings(before, seen, counted, counting):
+                    self.note(**event)
                 seen["rates"] = rates(counted, counting, began - at)
-            events = [{"at": time.time(), **event} for event in told]
+            events = list(self._noted)
+            self._noted.clear()
             self._events.extend(events)
             for queue in self._watchers:
                 if not queue.full():

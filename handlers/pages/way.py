@@ -21,7 +21,7 @@ class Way:
     def step(
         self, at: str, text: str, rule: str, began: float, ended: float, to: str | None = None
     ) -> None:
-        """`to` is where it goes from `at`, if anywhere."""
+        """`rule` is the protocol's, if one says so; `to` is where it goes from `at`, if it does."""
         began = max(began, 0)
         times = {"began_ms": round(began, 3), "ms": round(max(ended - began, 0), 3)}
         self.steps.append({"at": at, "to": to, "text": text, "rule": rule, **times})
@@ -34,7 +34,7 @@ class Way:
         sold_from = (ended - sale["ms"] - order["ms"]) / 2
         sold = sold_from + sale["ms"]
         ordered = sold + order["ms"]
-        self.step(self.me, "Passes it on to the next order replica in turn", "pool", 0, sold_from,
+        self.step(self.me, "Passes it on to the next order replica in turn", "", 0, sold_from,
                   replica)  # fmt: skip
         seller = self._sale(sale, replica, sold_from, caches)
         if "moments" in order:

@@ -16,14 +16,19 @@ from handlers.pages.cluster import holder
 from handlers.source import Source
 from tests.unit.shop import TOKEN, ShopTestCase
 
+EVENTS = b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n"
+
 
 class StreamTest(ShopTestCase):
+    async def connect(self, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        port = self.shop.node("frontend-1").port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        return reader, writer
+
     async def stream(self, wanted: int) -> list[Any]:
         """The first views of a stream, which is then left."""
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.shop.node("frontend-1").port
-        )
-        writer.write(b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n")
+        reader, writer = await self.connect(EVENTS)
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"text/event-stream" in head, head
         views: list[Any] = []
@@ -55,8 +60,29 @@ class StreamTest(ShopTestCase):
         self.io_loop.run_sync(idle)
 
     def test_watchers_are_bounded(self) -> None:
-        with mock.patch.object(watch, "MAX_WATCHERS", 0):
-            self.assert_error(self.ask("/cluster/events"), 503, "unavailable")
+        async def crowd() -> None:
+            reader, writer = await self.connect(EVENTS)
+            await reader.readuntil(b"data: ")
+            with mock.patch.object(watch, "MAX_WATCHERS", 1):
+                self.assertEqual(len(await self.stream(3)), 3)
+            async with asyncio.timeout(10):
+                await reader.readuntil(b"\r\n0\r\n\r\n")
+            writer.close()
+
+        self.io_loop.run_sync(crowd)
+
+    def test_one_that_leaves_at_once(self) -> None:
+        async def leave() -> None:
+            for _ in range(5):
+                _, writer = await self.connect(EVENTS)
+                writer.close()
+            self.assertEqual(len(await self.stream(3)), 3)
+            async with asyncio.timeout(10):
+                while self.shop.frontend.watch._watchers:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+        with self.assertNoLogs("bazar", "ERROR"):
+            self.io_loop.run_sync(leave)
 
     def test_the_page(self) -> None:
         page = self.ask("/cluster")
@@ -90,7 +116,7 @@ class LessonTest(ShopTestCase):
             asked = told["steps"][0]["to"]
             log = ["R1", "R1", "R2", "R2", "R3"]
             rest = ["S3"] if asked == leader else ["R6", "S3"]
-            self.assertEqual(self.rules(told), ["pool", "S1", *log, "S2", *log, *rest])
+            self.assertEqual(self.rules(told), ["", "S1", *log, "S2", *log, *rest])
             acked = [step["to"] for step in told["steps"] if step["rule"] == "R2"]
             followers = {"catalog-1", "catalog-2", "order-1", "order-2"}
             followers -= {seller, leader}
@@ -131,9 +157,12 @@ class DisturbTest(ShopTestCase):
         with mock.patch("os.kill", lambda *signal: sent.append(signal)):
             for do in ("pause", "return", "kill"):
                 self.assertEqual(self.disturb("catalog-2", {"do": do}).code, 200)
+            told = [event["text"] for event in self.shop.frontend.watch._noted]
+            self.assertIn("catalog-2 gets SIGSTOP from this page", told)
             self.assert_error(self.disturb("catalog-2", {"do": "kill"}, None), 401)
             self.assert_error(self.disturb("catalog-2", {"do": "kill"}, "wrong"), 403)
-            self.assert_error(self.disturb("catalog-2", {"do": "burn"}), 400)
+            for nonsense in ("burn", ["kill"], {"kill": 1}, None):
+                self.assert_error(self.disturb("catalog-2", {"do": nonsense}), 400)
             self.assert_error(self.disturb("catalog-2", {}), 400)
             for name in ("frontend-1", "catalog-9", "x"):
                 self.assert_error(self.disturb(name, {"do": "kill"}), 404)

@@ -3,8 +3,8 @@ reach it alike and be answered alike, and what Tornado refuses the edge must ref
 
 The deliberate differences:
 - Tornado refuses with a bare 400 or by closing; the edge says why, in JSON.
-- The edge is stricter (`STRICTER`): no line end but CRLF, no bytes outside of ASCII in a target, which
-  is a path, a URL or `*`, no chunks with HTTP/1.0, one Content-Length only.
+- The edge is stricter (`STRICTER`): no line end but CRLF, no bytes outside of ASCII in a target,
+  which is a path, a URL or `*`, no chunks with HTTP/1.0, one Content-Length only.
 - The edge knows what Tornado does not (`LENIENT`): chunk extensions and trailers, which it ignores,
   and lists in Connection. A request to upgrade is answered, and the connection closed.
 - Tornado sends 100 (Continue) also where nothing is awaited.

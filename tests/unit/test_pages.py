@@ -113,7 +113,7 @@ class ShelvesTest(PagesTestCase):
         self.assertIn("Only 1 left", found.text)
         for path in ("/books", "/books?q=", "/books?topic=", "/books?q=%20"):
             self.assertIn("All books", self.page(path).text)
-        self.assertIn("No book here matches", self.page("/books?q=xyz").text)
+        self.assertIn("There is none", self.page("/books?q=xyz").text)
         self.assertIn("has no word", self.page("/books?q=%2B%2B", 400).text)
 
     def test_results_are_paged(self) -> None:
@@ -134,8 +134,38 @@ class ShelvesTest(PagesTestCase):
         page = self.page("/books/4")
         for words in ("Cooking for the Impatient", "Julia & Child", "$1,234.56", "7 in stock"):
             self.assertIn(words, page.text)
-        self.assertIn("/books?q=Julia+%26+Child", page.links)
+        self.assertIn("/books?q=Julia+Child", page.links)
         self.assertEqual(page.forms["/buy"], self.form_of(4, 123456))
+
+    def test_an_author_with_many_names_or_none(self) -> None:
+        for author, link in (
+            ("A " * 20 + "B", f"/books?q={'+'.join('A' * 16)}"),
+            ("!!! 東京", "/books?q=%E6%9D%B1%E4%BA%AC"),
+        ):
+            self.update(4, author=author)
+            self.assertIn(link, self.page("/books/4").links)
+            self.page(link)
+        self.update(4, author="!!!")
+        page = self.page("/books/4")
+        self.assertIn("by !!!", page.text)
+        self.assertNotIn("/books?q=", "".join(page.links))
+
+    def test_a_search_that_finds_nothing_leads_on(self) -> None:
+        page = self.page("/books?q=impatient+graduates")
+        self.assertIn("/books?q=impatient", page.links)
+        self.assertIn("/books?q=graduates", page.links)
+        self.assertNotIn("/books?topic=", "".join(page.links))
+        self.assertIn("There is none. You could", self.page("/books?topic=x").text)
+
+    def test_topics_that_fit_the_words(self) -> None:
+        self.assertIn("/books?topic=Distributed+Systems", self.page("/books?q=systems+dist").links)
+        self.assertIn("/books?topic=Undergraduate+School", self.page("/books?q=school+cook").links)
+        self.assertNotIn("topic=", "".join(self.page("/books?q=cook").links))
+        self.assertEqual(self.verdict("/books?q=new"), "miss")
+        self.assertEqual(self.verdict("/books?q=new"), "hit")
+        new = [{"title": "A", "topic": "New Things", "cost": 1, "count": 1}]
+        self.ask("/import", "POST", {"books": new}, node="catalog-1", token=TOKEN)
+        self.assertIn("/books?topic=New+Things", self.page("/books?q=new").links)
 
     def form_of(self, book: int, cost: int) -> Fields:
         return [("book", str(book)), ("cost", str(cost)), ("key", ""), ("quantity", "1")]
@@ -273,6 +303,7 @@ class BuyingTest(PagesTestCase):
             {"Sec_Fetch_Site": "same-site"},
             {"Origin": "http://evil.example"},
             {"Origin": "null"},
+            {"Origin": "http://["},
         ):
             for path in ("/buy", "/basket", "/basket/buy"):
                 response = self.send(path, self.wanted(4, 1, 20, "k"), **headers)

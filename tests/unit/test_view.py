@@ -32,11 +32,13 @@ def replica(number: int, lease_s: float = 0.8, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def primary(number: int, *members: str, epoch: int = 1, committed: int = 7) -> dict[str, Any]:
+def primary(
+    number: int, *members: str, epoch: int = 1, committed: int = 7, waits_s: float = 0.0
+) -> dict[str, Any]:
     feeds = [{"node": "frontend-1.2", "lease_s": 0.5, "lag": 2, "joined": True, "kind": "cache"}]
     return {
         **replica(number), "epoch": epoch, "committed": committed, "primary": f"catalog-{number}",
-        "members": members, "feeds": feeds,
+        "members": members, "feeds": feeds, "waits_s": waits_s,
     }  # fmt: skip
 
 
@@ -45,9 +47,9 @@ class ViewTest(unittest.TestCase):
         return view(NODES, dict(zip(NODES, statuses, strict=True)))
 
     def told(self, before: Any, now: Any) -> list[tuple[str, str]]:
-        events = happenings(
-            self.seen(*before), self.seen(*now), counts(before[:1]), counts(now[:1])
-        )
+        first = self.seen(*before)
+        second = view(NODES, dict(zip(NODES, now, strict=True)), first)
+        events = happenings(first, second, counts(before[:1]), counts(now[:1]))
         return [(event["text"], event["rule"]) for event in events]
 
     def test_who_is_primary_and_in_sync_and_how_far_behind(self) -> None:
@@ -68,6 +70,7 @@ class ViewTest(unittest.TestCase):
         both = ("catalog-1", "catalog-2")
         well = (frontend(), primary(1, *both), replica(2))
         dead = (frontend(lease_s=0), None, replica(2, lease_s=0))
+        waits = (frontend(), None, primary(2, *both, epoch=2, waits_s=0.7))
         lead = (frontend(), None, primary(2, "catalog-2", epoch=2))
         back = (frontend(), replica(1, run="new"), primary(2, "catalog-2", epoch=2))
         whole = (frontend(), replica(1, run="new"), primary(2, *both, epoch=2))
@@ -81,12 +84,43 @@ class ViewTest(unittest.TestCase):
             ],
         )
         self.assertIn(("catalog-2 is primary now, in epoch 2", "T1, T2"), self.told(dead, lead))
-        self.assertIn(("catalog-1 answers again", ""), self.told(lead, back))
+        text = "lets writes wait until every older lease is over"
+        told = (f"catalog-2 is primary now, in epoch 2, and {text}", "T1, T2")
+        self.assertIn(told, self.told(dead, waits))
+        told = ("catalog-2 has waited long enough: writes go on", "T3")
+        self.assertIn(told, self.told(waits, lead))
         self.assertEqual(self.told(back, whole), [("catalog-1 is in sync again", "J4")])
         self.assertIn(
             ("catalog-1 is out of the in-sync set: it did not acknowledge in time", "R3"),
             self.told(whole, back),
         )
+
+    def test_a_node_that_comes_back_as_what_it_was_or_as_a_new_process(self) -> None:
+        others = (frontend(), primary(1, "catalog-1"))
+        well, new = (self.seen(*others, replica(2, run=run)) for run in ("a", "b"))
+        gone = view(NODES, dict(zip(NODES, (*others, None), strict=True)), well)
+        counted = counts(others[:1])
+        for before, now, text in (
+            (gone, well, "answers again"),
+            (gone, new, "was started anew"),
+            (well, new, "was started anew"),
+        ):
+            [event] = happenings(before, now, counted, counted)
+            self.assertEqual(event["text"], f"catalog-2 {text}")
+
+    def test_each_process_of_a_front_end_counts(self) -> None:
+        def front_end(*runs: str) -> Any:
+            processes = [frontend(run=run) for run in runs]
+            return {**processes[0], "processes": processes}
+
+        others = (primary(1, "catalog-1"), replica(2))
+        for before, now, told in (
+            (("a", "b"), ("b", "a"), []),  # another one has answered
+            (("a", "b"), ("b",), []),
+            (("b",), ("b", "c"), [("frontend-1 was started anew", "")]),
+        ):
+            self.assertEqual(self.told((front_end(*before), *others), (front_end(*now), *others)),
+                             told)  # fmt: skip
 
     def test_invalidations(self) -> None:
         before, now = (frontend(invalidations=n) for n in (3, 5))

@@ -28,7 +28,7 @@ class WayTest(unittest.TestCase):
                 for step in steps
             ],
             [
-                ("pool", "frontend-1", "order-1", 0, 2),  # 30 - 10 - 16, halved
+                ("", "frontend-1", "order-1", 0, 2),  # 30 - 10 - 16, halved
                 ("S1", "order-1", "a", 2, 2),
                 ("R1", "a", None, 4, 1),
                 ("R1", "a", None, 5, 1),
@@ -55,7 +55,7 @@ class WayTest(unittest.TestCase):
     def test_what_is_not_told_is_one_step(self) -> None:
         steps = self.way({"ms": 10.0}, {"ms": 16.0})
         rules = [(step["rule"], step["ms"]) for step in steps]
-        self.assertEqual(rules, [("pool", 2), ("S1", 10), ("S2", 16), ("S3", 2)])
+        self.assertEqual(rules, [("", 2), ("S1", 10), ("S2", 16), ("S3", 2)])
 
     def test_an_order_that_was_quicker_than_the_answer_of_the_sale(self) -> None:
         steps = self.way({"ms": 10.0}, {"ms": 4.0, "primary": "order-1", "moments": MOMENTS})

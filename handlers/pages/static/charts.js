@@ -1,8 +1,8 @@
 // Four small charts that move: each shows the last minute.
 "use strict";
 
-const SAMPLES = 240;
-const SMOOTHED = 8;
+const SAMPLES = 300; // a minute
+const SMOOTHED = 10;
 const SIZE = { width: 240, height: 60 };
 
 class Chart {
@@ -37,7 +37,7 @@ class Chart {
   }
 }
 
-/** The mean of those that are known: one view alone is a quarter of a second. */
+/** The mean of those that are known: one view alone is a fifth of a second. */
 function mean(values) {
   const known = values.filter((value) => value !== null);
   return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;

@@ -2,6 +2,7 @@
 "use strict";
 
 const MAX_EVENTS = 60;
+const AGAIN_MS = 2000;
 
 {
   const place = document.getElementById("cluster");
@@ -12,28 +13,37 @@ const MAX_EVENTS = 60;
   const connection = document.getElementById("connection");
   new Lesson(document.getElementById("lesson"), topology);
 
+  const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 1, hourCycle: "h23" });
+
   function tell({ at, text, rule, kind }) {
     const moment = new Date(1000 * at);
-    const time = make("time", { datetime: moment.toISOString() }, moment.toLocaleTimeString());
+    const time = make("time", { datetime: moment.toISOString() }, clock.format(moment));
     document.getElementById("nothing")?.remove();
     events.prepend(make("li", { class: kind }, time, text, ...cite(rule)));
     while (events.children.length > MAX_EVENTS) events.lastChild.remove();
   }
 
-  const stream = new EventSource("/cluster/events");
   let begun = false;
-  stream.addEventListener("message", (message) => {
+  function watch() {
+    const stream = new EventSource("/cluster/events");
+    stream.addEventListener("message", show);
+    stream.addEventListener("error", () => {
+      connection.textContent = "The stream broke off; connecting again…";
+      // A refusal ends it for good: then it is on us to try again.
+      if (stream.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS);
+    });
+  }
+
+  function show(message) {
     const seen = JSON.parse(message.data);
-    connection.textContent = "Live.";
+    connection.textContent = "Live: every node is asked five times a second.";
     if (!seen.nodes && begun) return; // what happened before: known, after a lost connection
     begun = true;
     seen.events.forEach(tell);
     if (seen.nodes) topology.show(seen);
     if (seen.rates) charts.add(seen.rates);
-  });
-  stream.addEventListener("error", () => {
-    connection.textContent = "The stream broke off; connecting again…";
-  });
+  }
+  watch();
 
   // --- disturbing ---
 
@@ -58,7 +68,6 @@ const MAX_EVENTS = 60;
       body: JSON.stringify({ do: button.dataset.do }),
     });
     const body = await answer.json();
-    const done = { pause: "is paused", kill: "is killed", return: "goes on" }[button.dataset.do];
-    disturbed.textContent = answer.ok ? `${name} ${done}.` : `Refused: ${body.error}`;
+    disturbed.textContent = answer.ok ? "" : `Refused: ${body.error}`;
   });
 }

@@ -22,7 +22,8 @@ function milliseconds(ms) {
 /** Names of rules, each a link to what it says. */
 function cite(rules) {
   return rules.split(", ").filter(Boolean).flatMap((name) => {
-    const known = document.getElementById(`rule-${name}`);
-    return [" ", make(known ? "a" : "span", { class: "rule", ...(known && { href: `#rule-${name}` }) }, name)];
+    const link = make("a", { class: "rule", href: `#rule-${name}` }, name);
+    link.addEventListener("click", () => { document.getElementById("rules").open = true; });
+    return [" ", link];
   });
 }

@@ -1,6 +1,12 @@
 // One request, and the way it took: step by step, with the rule of the protocol that each followed.
 "use strict";
 
+const CACHE = {
+  hit: "a hit, from the front end’s cache",
+  miss: "a miss, fetched from a replica",
+  pass: "passed by the cache",
+};
+
 class Lesson {
   constructor(form, topology) {
     this.form = form;
@@ -38,13 +44,14 @@ class Lesson {
   #refused(status, body) {
     this.steps.replaceChildren();
     this.topology.showWay([]);
-    this.result.textContent = `Refused${status ? ` (${status})` : ""}: ${body.error}`;
+    const more = body.code === "out_of_stock" ? ". Try another book" : "";
+    this.result.textContent = `Refused${status ? ` (${status})` : ""}: ${body.error}${more}.`;
   }
 
   #show(act, { steps, ms, result }) {
     this.result.textContent = act === "buy"
       ? `Bought in ${milliseconds(ms)}; ${result.left} left.`
-      : `Answered in ${milliseconds(ms)}: ${result.cache}.`;
+      : `Answered in ${milliseconds(ms)}: ${CACHE[result.cache]}.`;
     let hop = 0;
     this.steps.replaceChildren(...steps.map((step) => {
       const bar = make("span", { class: "bar" });

@@ -65,16 +65,17 @@ class Topology {
 
   #show(node) {
     const shape = this.nodes.get(node.name);
-    const fits = node.role === "frontend" ? node.lease_s > 0 : node.primary || (node.in_sync && node.lease_s > 0);
-    shape.group.setAttribute("class", !node.up ? "dead" : node.primary ? "lead" : fits ? "sync" : "late");
+    const lead = node.waits_s ? "lead waits" : "lead";
+    shape.group.setAttribute("class", !node.up ? "dead" : node.primary ? lead : node.lease_s > 0 ? "sync" : "late");
     const state = !node.up ? "does not answer"
       : node.primary ? `primary, epoch ${node.epoch}`
-      : node.role === "frontend" ? (node.lease_s > 0 ? "serves, and caches" : "serves without its cache")
+      : node.role === "frontend" ? (node.lease_s > 0 ? "serves, and caches" : "serves, without cache")
       : node.leader ? `follows ${node.leader}` : "seeks a primary";
     shape.state.textContent = state;
-    shape.seq.textContent = node.up && node.seq !== undefined
-      ? `entry ${node.seq}${node.lag ? `, ${node.lag} behind` : ""}` : "";
-    const share = Math.min((node.lease_s || 0) / this.leaseS, 1);
+    shape.seq.textContent = !node.up || node.seq === undefined ? ""
+      : node.waits_s ? "writes wait: older leases run"
+      : `entry ${node.seq}${node.lag ? `, ${node.lag} behind` : ""}`;
+    const share = Math.min((node.waits_s || node.lease_s || 0) / this.leaseS, 1);
     shape.lease.setAttribute("width", (BOX.width - 24) * share);
     this.#row(node, state);
   }
@@ -84,8 +85,9 @@ class Topology {
     const put = (name, text) => { row.querySelector(`[data-${name}]`).textContent = text; };
     put("state", state);
     put("seq", node.seq ?? "–");
-    put("sync", node.in_sync === undefined || node.in_sync === null ? "–" : node.in_sync ? "yes" : "no");
-    put("lease", !node.up || node.primary ? "–" : node.lease_s > 0 ? `${node.lease_s.toFixed(2)} s` : "none");
+    for (const button of row.querySelectorAll("button")) button.disabled = node.up === (button.dataset.do === "return");
+    put("member", node.in_sync === undefined || node.in_sync === null ? "–" : node.in_sync ? "yes" : "no");
+    put("lease", !node.up || node.lease_s == null ? "–" : node.lease_s > 0 ? `${node.lease_s.toFixed(2)} s` : "none");
     put("lag", node.lag ?? "–");
   }
 

@@ -52,6 +52,8 @@ class Limits:
     """For its kernel to take 64 KiB of an answer."""
     linger_s: float = 2.0
     """For what it still sends after the last answer."""
+    listen_s: float = 10.0
+    """For its answers, when it has said that it sends no more: it may have gone."""
     goodbye_s: float = 0.5
     """For its next request to be told to close, when the node leaves."""
     connections: int = 4096

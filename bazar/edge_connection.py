@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._held = False  # we don't read
         self._writable = True
         self._drained: list[asyncio.Future[None]] = []
+        self._ended = False  # nothing more comes
         self._gone = False  # nobody listens
         self._leaving = False  # the last answer has been given
         self._unread = 0
@@ -90,10 +91,15 @@ class Connection(asyncio.Protocol):
         if not self._turn_over:
             self._advance()
 
-    def eof_received(self) -> None:
-        # A client that has sent all it wants might still listen. Nobody can tell it from one that
-        # has gone, and an application that goes on for ever (events) must hear of that.
+    def eof_received(self) -> bool:
+        """The client sends no more, but may still listen: what it has asked for is answered. One
+        that has gone is found out by what is written to it, or in the end by time."""
+        self._ended = True
+        if self._busy and not self._leaving:
+            self.deadline = self._clock() + self._edge.limits.listen_s
+            return True
         self._lost()
+        return False
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost()
@@ -114,6 +120,11 @@ class Connection(asyncio.Protocol):
 
     # --- one request after the other -------------------------------------------------------------
 
+    @property
+    def _busy(self) -> bool:
+        """Whether it will go on by itself."""
+        return self._exchange is not None or self._turn_over or not self._writable
+
     def _advance(self) -> None:
         """Answer what has arrived, as far as that goes."""
         reader = self._reader
@@ -124,7 +135,9 @@ class Connection(asyncio.Protocol):
                 break
         else:
             self._yield()
-        if self._held or (reader.rest and len(reader) > WAITING_BYTES):
+        if self._ended and not self._busy:
+            self.close()
+        elif self._held or (reader.rest and len(reader) > WAITING_BYTES):
             self._hold_back()
 
     def _yield(self) -> None:
@@ -213,7 +226,8 @@ class Connection(asyncio.Protocol):
 
     def _enter(self, request: Request) -> None:
         """Have the application answer."""
-        self.deadline = math.inf  # it has its own
+        if not self._ended:
+            self.deadline = math.inf  # it has its own
         exchange = self._exchange = Exchange(self, request)
         delegate = self._edge.request_callback.start_request(self, exchange)
         self._task = self._loop.create_task(exchange.run(delegate))
@@ -277,6 +291,9 @@ class Connection(asyncio.Protocol):
     def leave(self) -> None:
         """The last answer is given. Say so, and read away for a while what the client still sends:
         to close with input unread would make its kernel drop the answer (RFC 9112 section 9.6)."""
+        if self._ended:
+            self.close()
+            return
         limits, now = self._edge.limits, self._clock()
         self._leaving = True
         self._reader.clear()
@@ -300,7 +317,7 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """A deadline has passed."""
-        if now >= self.write_deadline or self._gone:
+        if now >= self.write_deadline or self._gone or (self._ended and not self._leaving):
             self._transport.abort()
         elif self._leaving:
             if self._transport.get_write_buffer_size() and now < self._flushed_by:

@@ -127,6 +127,8 @@ class CrowdTest(EdgeTestCase):
         self.assertEqual(answer.headers["Retry-After"], "1")
         await late.close()
         await clients[0].close()
+        await until(lambda: any(one._ended for one in self.door.edge.connections), "it ended")
+        self.door.pass_time(10.1)
         await until(lambda: len(self.door.edge.connections) == 2, "there is room")
         self.assertEqual((await self.door.ask(get())).status, 200)
 
@@ -145,6 +147,46 @@ class CrowdTest(EdgeTestCase):
             self.assertEqual(await gone.rest(), b"")
         self.door.settings["let"].set()
         self.assertEqual((await busy.answer()).status, 200)
+
+
+class HalfClosedTest(EdgeTestCase):
+    """Clients that send all they want, say so, and listen: `nc -N`."""
+
+    async def rest(self, sent: bytes) -> bytes:
+        client = await self.door.client()
+        client.send(sent)
+        client.writer.write_eof()
+        return await client.rest()
+
+    async def test_what_was_asked_for_is_answered(self) -> None:
+        for targets in (["/cached"], ["/other"], ["/other", "/cached", "/other"]):
+            rest = await self.rest(b"".join(map(get, targets)))
+            self.assertEqual(rest.count(b"HTTP/1.1 200 OK\r\n"), len(targets), targets)
+        await until(lambda: not self.door.edge.connections, "all are closed")
+
+    async def test_what_takes_long_too(self) -> None:
+        client = await self.door.client()
+        client.send(get("/waits"))
+        await self.door.settings["waiting"].wait()
+        client.writer.write_eof()
+        [connection] = self.door.edge.connections
+        await until(lambda: connection._ended, "it has heard")
+        self.door.settings["let"].set()
+        self.assertEqual((await client.answer()).body, b"let\n")
+        self.assertEqual(await client.rest(), b"")
+
+    async def test_what_was_not_all_sent_is_not(self) -> None:
+        for sent in (
+            get()[:-2],
+            request("PUT", "/a", "Content-Length: 3", body=b"xy"),
+            b"",
+        ):
+            self.assertEqual(await self.rest(sent), b"")
+        self.assertEqual(self.door.settings["seen"], [])
+
+    async def test_a_long_answer_is_whole(self) -> None:
+        rest = await self.rest(get() * 5000)
+        self.assertEqual(rest.count(b"HTTP/1.1 200 OK\r\n"), 5000)
 
 
 class StoppingTest(EdgeTestCase):
@@ -224,9 +266,19 @@ class StreamsTest(EdgeTestCase):
                 await client.head()
             else:
                 await self.door.settings["waiting"].wait()
+            [connection] = self.door.edge.connections
             await client.close()
-            async with asyncio.timeout(PATIENCE_S):
-                await self.door.settings["left"].wait()
+            await until(lambda: connection._ended, "it sends no more")  # noqa: B023
+            left = self.door.settings["left"]
+            if target == "/events":  # nobody takes what is written
+                events = self.door.settings["events"]
+                await until(lambda: events.put_nowait(b"x") or left.is_set(), "it hears")  # noqa: B023
+            else:
+                self.door.pass_time(9.9)
+                self.assertFalse(left.is_set())
+                self.door.pass_time(0.2)
+                async with asyncio.timeout(PATIENCE_S):
+                    await left.wait()
         self.door.settings["let"].set()
         for event in (b"x", None):
             self.door.settings["events"].put_nowait(event)

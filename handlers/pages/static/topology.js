@@ -73,7 +73,7 @@ class Topology {
       : node.leader ? `follows ${node.leader}` : "seeks a primary";
     shape.state.textContent = state;
     shape.seq.textContent = !node.up || node.seq === undefined ? ""
-      : node.waits_s ? "writes wait: older leases run"
+      : node.waits_s ? "writes wait for leases"
       : `entry ${node.seq}${node.lag ? `, ${node.lag} behind` : ""}`;
     const share = Math.min((node.waits_s || node.lease_s || 0) / this.leaseS, 1);
     shape.lease.setAttribute("width", (BOX.width - 24) * share);

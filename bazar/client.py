@@ -28,6 +28,8 @@ CALLS_PATH = "/calls"
 MAX_BATCH_ITEMS = 128
 MAX_WAITING_ITEMS = 4096
 MAX_CONNECTIONS = 32
+SLOW_S = 0.05  # most calls take less; one that waits for a lease to end takes a second
+MAX_SLOW_CALLS = 32
 DIAL_S = 0.3
 SILENT_S = 1.0  # less is no sign that the other end is dead
 
@@ -51,16 +53,23 @@ class _Waiting:
 class Batcher:
     """While one call is under way, everything that arrives waits and leaves as the next.
 
-    No timer: alone, an item leaves at once. `call` takes (items, timeout in seconds) and returns
-    one result or BazarError an item, or raises for all of them.
+    Alone, an item leaves at once. `call` takes (items, timeout in seconds) and returns one result
+    or BazarError an item, or raises for all of them. It takes as long as its slowest item: after
+    `slow_s` nothing waits for it any more.
     """
 
     def __init__(
-        self, call: Callable[[list[Any], float], Coroutine[Any, Any, Sequence[Any]]]
+        self,
+        call: Callable[[list[Any], float], Coroutine[Any, Any, Sequence[Any]]],
+        slow_s: float = SLOW_S,
     ) -> None:
         self._call = call
+        self._slow_s = slow_s
         self._waiting: deque[_Waiting] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._lane: asyncio.Task[None] | None = None
+        """Sends one call after the other."""
+        self._slow = 0
+        """How many calls have become slow, and been left to themselves."""
 
     async def submit(self, item: Any, timeout_s: float) -> Any:
         """The item's result. Raises what `call` raised; Unavailable if it never left in time,
@@ -71,8 +80,7 @@ class Batcher:
         # Whoever asked may have gone when it fails: then nobody else looks at the error.
         waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(waiting)
-        if self._task is None:
-            self._task = asyncio.create_task(self._drain())
+        self._go_on()
         await asyncio.wait([waiting.done], timeout=timeout_s)
         if waiting.done.done():
             return waiting.done.result()
@@ -81,15 +89,35 @@ class Batcher:
             raise Unavailable(f"the call could not leave in {timeout_s} s")
         raise Unknown(f"no answer in {timeout_s} s")
 
+    def _go_on(self) -> None:
+        if self._waiting and self._lane is None and self._slow < MAX_SLOW_CALLS:
+            self._lane = asyncio.create_task(self._drain())
+
     async def _drain(self) -> None:
+        lane = asyncio.current_task()
+        loop = asyncio.get_running_loop()
         try:
-            while self._waiting:
+            while self._waiting and self._lane is lane:
                 count = min(len(self._waiting), MAX_BATCH_ITEMS)
                 batch = [self._waiting.popleft() for _ in range(count)]
-                await self._send(batch)
+                timer = loop.call_later(self._slow_s, self._leave_behind)
+                try:
+                    await self._send(batch)
+                finally:
+                    timer.cancel()
         finally:
+            if self._lane is lane:
+                self._lane = None
+            else:
+                self._slow -= 1
             # A call that failed in its own way has ended this task, not what waits.
-            self._task = asyncio.create_task(self._drain()) if self._waiting else None
+            self._go_on()
+
+    def _leave_behind(self) -> None:
+        """The call under way takes long: what comes now shall not wait for it."""
+        self._lane = None
+        self._slow += 1
+        self._go_on()
 
     async def _send(self, batch: list[_Waiting]) -> None:
         results: Sequence[Any]

@@ -60,6 +60,7 @@ class Child:
     environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
+    has_run: bool = False  # it has answered once
 
 
 def _children(node: NodeConfig) -> list[Child]:
@@ -159,11 +160,16 @@ class Supervisor:
         name = child.door.name
         while not self._stopping.is_set():
             started_at = clock.now()
-            child.process = await self._start(child)
-            code = await child.process.wait()
+            try:
+                child.process = await self._start(child)
+                code = await child.process.wait()
+            except OSError as error:
+                log.error("%s cannot be started: %s", name, error)
+                code = -1
             if self._stopping.is_set():
                 return
-            if code == self._never_again:
+            # Only a cluster that begins: what ran before may run again, once it is put right.
+            if code == self._never_again and not child.has_run:
                 log.error("%s cannot start; the cluster stops", name)
                 self._exit_code = code
                 self._stopping.set()
@@ -172,7 +178,7 @@ class Supervisor:
                 log.info("%s restarts", name)
                 continue
             child.failures = 0 if clock.now() - started_at > STEADY_S else child.failures + 1
-            pause_s = min(BACKOFF_S * 2 ** max(child.failures - 1, 0), BACKOFF_MAX_S)
+            pause_s = min(BACKOFF_S * 2 ** min(max(child.failures - 1, 0), 20), BACKOFF_MAX_S)
             log.warning("%s ended with %d; starts again in %.1f s", name, code, pause_s)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -206,7 +212,7 @@ class Supervisor:
             if child.process is not watched:
                 watched, missed, allowed = child.process, 0, int(START_S / probe_s)
             if await self._answers(child.door, probe_s):
-                missed, allowed = 0, PROBES_PER_HANG
+                missed, allowed, child.has_run = 0, PROBES_PER_HANG, True
             elif watched is not None and watched.returncode is None:
                 missed += 1
                 if missed >= allowed and child.process is watched:

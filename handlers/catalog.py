@@ -85,7 +85,8 @@ class CatalogService(ReplicatedService):
         clock = self.context.clock
         deadline = clock() + wait_ms / 1000
         while True:
-            # A prefix of the committed sales is all that a projection needs, so no lease is.
+            # Under a lease: a file that is still checked, or of another history, is not asked.
+            self.replica.readable(frozenset())
             seen = self.replica.core.committed.seq
             sales = await self.reader.sales(after, MAX_SALES)
             if sales:

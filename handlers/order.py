@@ -144,7 +144,7 @@ class OrderService(ReplicatedService):
         while True:
             seen = self.replica.core.committed.seq
             cursor = await self.reader.cursor()
-            if cursor > self._cursor:
+            if cursor != self._cursor:
                 self._cursor = cursor
                 self._cursor_moved.set()
                 self._cursor_moved = asyncio.Event()

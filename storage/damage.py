@@ -123,8 +123,8 @@ def set_aside(database: Path) -> Path:
         for number in itertools.count(1)
         if not (path := real.with_name(f"{real.name}.damaged-{number}")).exists()
     )
-    # The database goes last: should this be cut short, it is still found damaged.
-    for suffix in ("-wal", "-shm", "-reached", ""):
+    # What tells that it is damaged goes last: should this be cut short, it is still found so.
+    for suffix in ("-wal", "-shm", "", "-reached"):
         with contextlib.suppress(FileNotFoundError):
             real.with_name(real.name + suffix).rename(aside.with_name(aside.name + suffix))
     return aside

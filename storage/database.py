@@ -98,21 +98,23 @@ class Database:
         await self.writer.close()
 
 
-def rewrite_wal(path: Path) -> None:
+def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
     """Move what stands in the WAL into the database, fsynced, before anybody has opened it.
 
     After an fsync that failed, what the kernel shows of a WAL need not be on the disk, and no later
-    fsync would tell (Rebello et al., 2020). Raises Fatal while the disk fails; damage is left for
-    others to find.
+    fsync would tell (Rebello et al., 2020). Raises Fatal while the disk fails, or somebody reads
+    the file for longer than `patience_s`; damage is left for others to find.
     """
     if not path.exists():
         return
     with (
         contextlib.suppress(Damaged, sqlite3.Error),
         told_apart(path),
-        contextlib.closing(sqlite3.connect(path)) as connection,
+        contextlib.closing(sqlite3.connect(path, timeout=patience_s)) as connection,
     ):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            raise Fatal(f"{path}: somebody reads it, and its WAL can't be moved into it")
 
 
 async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:

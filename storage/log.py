@@ -28,6 +28,7 @@ PAGE_BYTES = 1 << 20
 CHUNK_ROWS = 1000
 FETCH_ROWS = 50
 EPOCH_SHIFT = 40
+MAX_LOGS = 10  # times its length, that the log may be for those who fill themselves
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -79,6 +80,7 @@ class ReplicatedStore:
         self._reached = reached
         self._log_entries = log_entries
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
+        self.keep_behind: int | None = None
         self._installing = False
 
     @classmethod
@@ -106,7 +108,7 @@ class ReplicatedStore:
         cls, database: Database, reached: Reached, model: Model, log_entries: int
     ) -> ReplicatedStore:
         new_id = "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)"
-        await database.writer.execute(new_id, (secrets.token_hex(8),))
+        made = await database.writer.execute(new_id, (secrets.token_hex(8),))
         meta = {row["name"]: row["value"] for row in await database.read("SELECT * FROM meta")}
         committed = Mark(meta["committed_seq"], meta["committed_digest"])
         store = cls(database, reached, model, meta["store_id"], committed, log_entries)
@@ -122,7 +124,8 @@ class ReplicatedStore:
             if not entry.extends(store.last):
                 raise Damaged(f"{database.path}: entry {entry.seq} does not follow {store.last}")
             store.pending.append(entry)
-        reached.note(store.last.seq)
+        if made.rowcount == 1 or store.last.seq > Reached.read(database.path):
+            reached.note(store.last.seq)  # never less: this file may not be checked yet
         return store
 
     @property
@@ -316,7 +319,14 @@ class ReplicatedStore:
             "INSERT OR REPLACE INTO meta VALUES ('checksum', ?)",
             (self._seal(self._checksum, mark),),
         )
-        writer.execute("DELETE FROM log WHERE seq <= ?", (mark.seq - self._log_entries,))
+        writer.execute("DELETE FROM log WHERE seq <= ?", (self._compacted(mark.seq),))
+
+    def _compacted(self, seq: int) -> int:
+        """Up to which entry the log may go when `seq` is committed."""
+        usual = seq - self._log_entries
+        if self.keep_behind is None:
+            return usual
+        return min(usual, max(self.keep_behind - 1, seq - MAX_LOGS * self._log_entries))
 
     def _put(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Write the last image of each row that `entries` touch."""

@@ -11,6 +11,7 @@ from bazar import clock
 from bazar.commands import Shop, restart
 from bazar.commands.status import ask_all, is_well
 from bazar.errors import Unavailable
+from bazar.replication.arbiter import holder
 
 POLL_S = 0.1
 JOIN_S = 120.0
@@ -26,12 +27,10 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     if not new:
         print("Every node of cluster.json is running.")
         return 0
-    path = shop.config.data_dir / "supervisor.pid"
     try:
-        supervisor = int(path.read_text())
-        os.kill(supervisor, signal.SIGHUP)
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"{path}: no supervisor to start them: {error}") from error
+        os.kill(holder(shop.config.data_dir / "supervisor.pid"), signal.SIGHUP)
+    except (OSError, Unavailable) as error:
+        raise Unavailable(f"no supervisor to start them: {error}") from error
     deadline = clock.now() + JOIN_S
     for node in new:
         while not is_well(node, await ask_all(shop)):

@@ -23,12 +23,12 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         raise NotFound(f"{flags.node}: is not in {shop.config.path}")
     role = shop.config.nodes[flags.node].role
     arbiter = FileArbiter(shop.config.data_dir, role)
-    membership = arbiter.read()
-    if membership is None:
-        raise Conflict(f"the {role} group has never had a primary: just start {flags.node}")
     if not arbiter.try_acquire():
         raise Conflict(f"the {role} group has a primary: {flags.node} will catch up by itself")
     try:
+        membership = arbiter.read()
+        if membership is None:
+            raise Conflict(f"the {role} group has never had a primary: just start {flags.node}")
         file = _file(shop, flags.node)
         with closing([file]):
             ours = file.look()

@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, Fatal, Unavailable
 from bazar.replication.messages import Member, Membership
+
+LOCKS = Path("/proc/locks")  # Linux
 
 # flock on these is emulated, or not seen by other hosts: two nodes could both hold it.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs"}
@@ -153,6 +155,22 @@ def hold_alone(path: Path) -> int:
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     return fd
+
+
+def holder(path: Path) -> int:
+    """The process that holds this lock: the number in its file may be another's by now. Raises
+    Unavailable if nobody does."""
+    try:
+        inode = path.stat().st_ino
+        if not LOCKS.exists():
+            return int(path.read_text("ascii"))
+        locks = [line.split() for line in LOCKS.read_text("ascii").splitlines()]
+    except (OSError, ValueError):
+        locks, inode = [], 0
+    for _, kind, _, _, pid, where, *_ in (lock for lock in locks if "->" not in lock):
+        if kind == "FLOCK" and where.rpartition(":")[2] == str(inode):
+            return int(pid)
+    raise Unavailable(f"{path.stem} does not run")
 
 
 def refuse_network_file_system(data_dir: Path) -> None:

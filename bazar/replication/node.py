@@ -110,6 +110,7 @@ class Replica:
         self._queue = WriteQueue(settings.queue_ops)
         self._batch: list[tuple[Ticket, Outcome]] = []
         self._stories: list[Story] = []  # of the batch under way
+        self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent
         self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
@@ -270,6 +271,7 @@ class Replica:
         try:
             async with within(DISK_S):
                 operations = [ticket.operation for ticket in tickets]
+                self.store.keep_behind = self._needed()
                 outcomes = await self.store.execute(operations, self.primary.epoch)
                 changes = [one.change for one in outcomes if one.change is not None]
                 entries = self.primary.extend(changes)
@@ -428,12 +430,25 @@ class Replica:
         if self.primary is not None:
             self._perform(self.primary.log_read(effect.feed, page, self.clock()))
 
+    def _needed(self) -> int | None:
+        """The entry behind which a replica that fills itself will ask for the log: without it a
+        snapshot that takes long under load would be of no use when it is there (J3, J4)."""
+        assert self.primary is not None
+        feeds = self.primary.feeds
+        self._snapshots = {
+            feed: seq
+            for feed, seq in self._snapshots.items()
+            if feed in feeds and not feeds[feed].joined
+        }
+        return min(self._snapshots.values(), default=None)
+
     async def _send_snapshot(self, feed: int) -> None:
         log.info("%s sends a snapshot on feed %d", self.me.name, feed)
         async for chunk in self.store.snapshot():
             connection = self._feeds.get(feed)
             if connection is None:
                 return
+            self._snapshots[feed] = chunk.mark.seq
             connection.send(encode(chunk))
             try:
                 async with asyncio.timeout(SNAPSHOT_S):

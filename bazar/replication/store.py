@@ -29,6 +29,8 @@ class Store(Protocol):
     store_id: str
     committed: Mark
     pending: list[Entry]
+    keep_behind: int | None
+    """The log from this entry on is needed, however long it is."""
 
     def seed(self) -> Sequence[Operation]:
         """What a brand-new group begins with (T0)."""

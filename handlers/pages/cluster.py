@@ -6,11 +6,11 @@ import asyncio
 import json
 import os
 import signal
-from pathlib import Path
 
 from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
+from bazar.replication.arbiter import holder
 from handlers import inputs
 from handlers.pages.page import PageHandler
 from handlers.pages.rules import RULES
@@ -113,17 +113,3 @@ class DisturbHandler(FrontEndHandler):
             raise Unavailable(f"{name}: {error.strerror}") from error
         self.service.watch.note(f"{name} gets {SIGNALS[act].name} from this page", kind="drop")
         self.answer({"node": name, "did": act})
-
-
-def holder(path: Path) -> int:
-    """The process that holds this lock: a number in a file may be another's by now. Raises
-    Unavailable if nobody does."""
-    try:
-        inode = path.stat().st_ino
-        locks = [line.split() for line in Path("/proc/locks").read_text("ascii").splitlines()]
-    except OSError:
-        locks, inode = [], 0
-    for _, kind, _, _, pid, where, *_ in (lock for lock in locks if "->" not in lock):
-        if kind == "FLOCK" and where.rpartition(":")[2] == str(inode):
-            return int(pid)
-    raise Unavailable(f"{path.stem} does not run")

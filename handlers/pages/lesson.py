@@ -71,7 +71,8 @@ class TryHandler(FrontEndHandler):
 
     async def _buy(self, book: int) -> dict[str, Any]:
         lines = [{"book": book, "quantity": 1}]
-        answer = await self.buy({"key": new_key(), "lines": lines, "tell": True})
+        self.key = new_key()
+        answer = await self.buy({"key": self.key, "lines": lines, "tell": True})
         caches = self.service.context.config.group("frontend")
         replica = str(self._headers["X-Replica"])
         self._way.purchase(answer, replica, self._now(), {node.name for node in caches})

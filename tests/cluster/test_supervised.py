@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bazar.bench.cluster import free_ports
+from bazar.config import parse
+from bazar.supervisor import Supervisor
+from handlers import ROLES
 from tests.cluster.cluster import ROOT, SHORT_LEASES, Cluster, until
 from tests.cluster.load import Load
 from tests.cluster.test_failures import STOCK, nothing_lost
@@ -56,6 +60,54 @@ async def test_killed_nodes_come_back_by_themselves(tmp_path: Path, role: str) -
             await until(lambda: shop.pid(victim), f"{victim} runs again")
             await shop.ready()
         await nothing_lost(shop, load)
+
+
+async def test_a_crash_while_the_settings_are_edited_closes_no_shop(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, settings=SETTINGS) as shop:
+        supervisor = await shop.start_supervised()
+        whole = shop.config_path.read_text()
+        shop.config_path.write_text(whole[: len(whole) // 2])
+        await shop.kill("frontend-1")
+        await until(lambda: "frontend-1 ended with 2" in shop.log("cluster"), "it is tried again")
+        shop.config_path.write_text(whole)
+        await shop.ready()
+        assert supervisor.poll() is None
+
+
+class Starts:
+    """A supervisor whose only node is a script that says so each time it is started, and fails."""
+
+    def __init__(self, directory: Path) -> None:
+        self.said, self.script = directory / "said", directory / "script"
+        plain = {"nodes": {"catalog-1": {"role": "catalog", "port": free_ports(1)[0]}}}
+        config = parse(plain, directory, ROLES)
+        config.data_dir.mkdir(parents=True)
+        command = [str(self.script)]
+        self.supervisor = Supervisor(
+            config, command, never_again=2, stop_order=("catalog",), reload=lambda: config
+        )
+
+    def install(self) -> None:
+        self.script.write_text(f"#!/bin/sh\necho started >> {self.said}\nexit 3\n")
+        self.script.chmod(0o755)
+
+    def count(self) -> int:
+        return len(self.said.read_text().splitlines()) if self.said.exists() else 0
+
+
+async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path) -> None:
+    starts, stop = Starts(tmp_path), asyncio.Event()
+    running = asyncio.create_task(starts.supervisor.run(stop))
+    try:
+        await until(lambda: starts.supervisor._children, "it is there")
+        [child] = starts.supervisor._children["catalog-1"]
+        await until(lambda: child.failures > 1, "it fails: there is no program")
+        child.failures = 5000  # some seven hours of it
+        starts.install()
+        await until(lambda: starts.count() > 1, "it is started again, and again")
+    finally:
+        stop.set()
+        await running
 
 
 async def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:

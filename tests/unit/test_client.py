@@ -43,7 +43,7 @@ class Calls:
 class BatcherTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
         self.calls = Calls()
-        self.batcher = Batcher(self.calls)
+        self.batcher = Batcher(self.calls, slow_s=60)
 
     def submit(self, item: int, timeout_s: float = 10.0) -> asyncio.Task[Any]:
         return asyncio.create_task(self.batcher.submit(item, timeout_s))
@@ -62,6 +62,30 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.calls.may_answer.set()
         self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4, 6, 8, 10])
         self.assertEqual(self.calls.batches, [[0], [1, 2, 3, 4, 5]])
+
+    async def test_nothing_waits_for_a_call_that_has_become_slow(self) -> None:
+        batcher = Batcher(self.calls, slow_s=0.0)
+        first = asyncio.create_task(batcher.submit(0, 10))
+        await self.calls.called.wait()
+        rest = [asyncio.create_task(batcher.submit(item, 10)) for item in (1, 2)]
+        await until(lambda: self.calls.batches == [[0], [1, 2]], "the others leave")
+        self.calls.may_answer.set()
+        self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4])
+        self.assertEqual(await batcher.submit(3, 10), 6)
+
+    async def test_slow_calls_have_a_bound(self) -> None:
+        batcher = Batcher(self.calls, slow_s=0.0)
+        with mock.patch.object(client, "MAX_SLOW_CALLS", 2):
+            tasks = [asyncio.create_task(batcher.submit(0, 10))]
+            for count in (1, 2):
+                await until(lambda: batcher._slow == count, "it is slow")  # noqa: B023
+                tasks += [asyncio.create_task(batcher.submit(item, 10)) for item in (1, 2)]
+                await asyncio.sleep(0)
+            await until(lambda: batcher._slow == 2, "both are slow")
+            self.assertEqual(self.calls.batches, [[0], [1, 2]])
+            self.calls.may_answer.set()
+            self.assertEqual(await asyncio.gather(*tasks), [0, 2, 4, 2, 4])
+        self.assertEqual((batcher._slow, self.calls.batches), (0, [[0], [1, 2], [1, 2]]))
 
     async def test_an_error_is_its_items_alone(self) -> None:
         first = self.submit(0)

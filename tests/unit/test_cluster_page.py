@@ -11,8 +11,8 @@ from typing import Any
 from unittest import mock
 
 from bazar.errors import Unavailable
+from bazar.replication.arbiter import holder
 from handlers.pages import watch
-from handlers.pages.cluster import holder
 from handlers.source import Source
 from tests.unit.shop import TOKEN, ShopTestCase
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from bazar.errors import Fatal
 from bazar.replication.messages import GENESIS, Mark, Snapshot
@@ -187,6 +189,49 @@ class CheckTest(LogTest):
             source = self.directory / f"one.db{suffix}"
             (copy / source.name).write_bytes(source.read_bytes())
         return copy / "one.db"
+
+    async def test_a_start_that_ends_before_its_file_is_checked_forgets_nothing(self) -> None:
+        await self.closed()
+        reached = Reached(self.path("one"))
+        reached.note(31)
+        reached.close()
+        store = await ReplicatedStore.open(self.path("one"), Shelf(), 1000)
+        await store.close()
+        self.assertRegex(self.found() or "", "had reached entry 31")
+
+    async def test_a_note_of_another_file_says_nothing_of_a_new_one(self) -> None:
+        reached = Reached(self.path("one"))
+        reached.note(31)
+        reached.close()
+        store = await self.open()
+        self.assertEqual(Reached.read(self.path("one")), 0)
+        await self.write(store, {"name": "a", "by": 1})
+        self.assertIsNone(self.found())
+
+    async def test_what_was_put_away_by_half_is_still_damaged(self) -> None:
+        await self.closed()
+        self.path("one").with_name("one.db-wal").touch()
+        whole = {path.name: path.read_bytes() for path in self.directory.glob("one.db*")}
+        reached = Reached(self.path("one"))
+        move = Path.rename
+        for many in range(1, 4):
+            reached.note(31)
+            moved: list[Path] = []
+
+            def rename(path: Path, to: Path, many: int = many, moved: list[Path] = moved) -> Path:
+                if len(moved) == many:
+                    raise KeyboardInterrupt
+                moved.append(path)
+                return move(path, to)
+
+            with mock.patch.object(Path, "rename", rename), contextlib.suppress(KeyboardInterrupt):
+                set_aside(self.path("one"))
+            self.assertEqual(len(moved), many)
+            if self.path("one").exists():
+                self.assertRegex(self.found() or "", "had reached entry 31")
+            for name, content in whole.items():
+                (self.directory / name).write_bytes(content)
+        reached.close()
 
     async def test_a_log_may_be_ahead_of_what_was_noted_but_not_behind(self) -> None:
         await self.closed()

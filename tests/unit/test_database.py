@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 
-from bazar.errors import ConfigError
+from bazar.errors import ConfigError, Fatal
 from storage.damage import Damaged
 from storage.database import Database, rewrite_wal
 from tests.unit.files import FilesTestCase
@@ -49,6 +50,21 @@ class DatabaseTest(FilesTestCase):
         second = await Database.open(copy, (FIRST,))
         self.addAsyncCleanup(second.close)
         self.assertEqual(len(await second.read("SELECT * FROM a")), 1)
+
+    async def test_a_wal_that_somebody_reads_is_not_passed_over(self) -> None:
+        database = await self.open(FIRST)
+        await database.writer.execute("INSERT INTO a VALUES (1)")
+        path = self.directory / "copy.db"
+        for suffix in ("", "-wal"):
+            path.with_name(f"copy.db{suffix}").write_bytes(
+                (self.directory / f"one.db{suffix}").read_bytes()
+            )
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM a").fetchall()
+            with self.assertRaisesRegex(Fatal, "somebody reads it"):
+                rewrite_wal(path, patience_s=0.01)
+        rewrite_wal(path)
 
     async def test_what_is_no_database_is_left_for_others_to_find(self) -> None:
         path = self.directory / "one.db"

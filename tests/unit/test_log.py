@@ -281,6 +281,18 @@ class PagesTest(LogTest):
             self.assertEqual((page.base, page.entries), (None, ()))
         self.assertEqual(await self.numbers(store), {"a": 10})
 
+    async def test_what_somebody_will_ask_for_is_kept_within_bounds(self) -> None:
+        store = await self.open(log_entries=3)
+        for number in range(1, 50):
+            store.keep_behind = 6 if number >= 6 else None
+            await self.write(store, {"name": "a", "by": 1})
+            first, *_ = await self.logged(store)
+            self.assertEqual(first, max(1, min(number - 2, 6) if number < 36 else number - 29))
+        self.assertEqual(len(await self.logged(store)), 3 * log.MAX_LOGS)
+        store.keep_behind = None
+        await self.write(store, {"name": "a", "by": 1})
+        self.assertEqual(await self.logged(store), [48, 49, 50])
+
     async def test_a_compacted_log_opens_again(self) -> None:
         store = await self.open(log_entries=3)
         for _ in range(10):

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from pathlib import Path
+from unittest import mock
 
-from tests.unit.shop import TOKEN, ShopTestCase
+from handlers import replicated
+from storage.compare import damage
+from storage.log import Model
+from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase
 
 
 class OrderTest(ShopTestCase):
@@ -86,3 +92,35 @@ class OrderTest(ShopTestCase):
             orders = [row[0] for row in self.shop.rows(node, "orders")]
             self.assertEqual(set(orders), sales)
             self.assertEqual(len(orders), 4)
+
+    def test_s2_a_file_that_is_still_checked_tells_no_sales(self) -> None:
+        self.buy(4)
+        checked = threading.Event()
+
+        def large(path: Path, model: Model) -> str | None:
+            checked.wait(PATIENCE_S)
+            return damage(path, model)
+
+        async def restart() -> None:
+            await self.shop.stop_node("catalog-2")
+            await self.shop.start_node("catalog-2")
+
+        item = {"after": 0, "wait_ms": 0}
+        with mock.patch.multiple(replicated, CHECK_S=0.01, damage=large):
+            self.io_loop.run_sync(restart)
+            told = self.ask("/sales", "POST", {"items": [item]}, node="catalog-2", token=TOKEN)
+            checked.set()
+        [result] = json.loads(told.body)["results"]
+        self.assertEqual(result["error"]["status"], 503)
+        self.io_loop.run_sync(self.shop.ready)
+        told = self.ask("/sales", "POST", {"items": [item]}, node="catalog-2", token=TOKEN)
+        [result] = json.loads(told.body)["results"]
+        self.assertEqual(len(result["answer"]["sales"]), 1)
+
+    def test_s3_an_order_is_waited_for_in_the_state_as_it_is(self) -> None:
+        # As if a snapshot had taken back what this replica had before (a promotion by force).
+        service = self.shop.order(2)
+        service._cursor = 1 << 60
+        for _ in range(2):
+            self.buy(4)
+        self.assertLess(service._cursor, 1 << 60)

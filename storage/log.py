@@ -28,7 +28,7 @@ PAGE_BYTES = 1 << 20
 CHUNK_ROWS = 1000
 FETCH_ROWS = 50
 EPOCH_SHIFT = 40
-MAX_LOGS = 10  # times its length, that the log may be for those who fill themselves
+MAX_KEPT = 1_000_000  # entries beyond its length, for replicas that fill themselves
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -326,7 +326,7 @@ class ReplicatedStore:
         usual = seq - self._log_entries
         if self.keep_behind is None:
             return usual
-        return min(usual, max(self.keep_behind - 1, seq - MAX_LOGS * self._log_entries))
+        return min(usual, max(self.keep_behind - 1, usual - MAX_KEPT))
 
     def _put(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Write the last image of each row that `entries` touch."""

@@ -110,7 +110,7 @@ class Replica:
         self._queue = WriteQueue(settings.queue_ops)
         self._batch: list[tuple[Ticket, Outcome]] = []
         self._stories: list[Story] = []  # of the batch under way
-        self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent
+        self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent, at least
         self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
@@ -369,6 +369,7 @@ class Replica:
                 case ReadLog():
                     self._tasks.spawn(self._read_log(effect))
                 case SendSnapshot(feed):
+                    self._snapshots[feed] = self.core.committed.seq
                     self._tasks.spawn(self._send_snapshot(feed))
                 case Stop(reason, clean):
                     if clean:
@@ -448,7 +449,6 @@ class Replica:
             connection = self._feeds.get(feed)
             if connection is None:
                 return
-            self._snapshots[feed] = chunk.mark.seq
             connection.send(encode(chunk))
             try:
                 async with asyncio.timeout(SNAPSHOT_S):

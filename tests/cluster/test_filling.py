@@ -32,11 +32,14 @@ async def test_a_snapshot_under_load_is_of_use_when_it_is_there(tmp_path: Path) 
             await shop.kill(other)
             for file in shop.data_dir.glob(f"{other}.db*"):
                 file.unlink()
+            await sell(client)  # without it, from here on
 
             async def keep_selling() -> None:
                 while True:
                     await sell(client)
 
+            status = await shop.status(primary)
+            assert status is not None and other not in status["members"]
             selling = asyncio.create_task(keep_selling())
             await shop.start(other, wait=False)
 
@@ -48,4 +51,4 @@ async def test_a_snapshot_under_load_is_of_use_when_it_is_there(tmp_path: Path) 
             await until(joined, f"{other} is in sync while the shop sells")
             selling.cancel()
             await asyncio.wait([selling])
-        print("snapshots:", shop.log(primary).count("sends a snapshot"))
+        assert "sends a snapshot" in shop.log(primary)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.cluster import ROOT, until
@@ -22,6 +23,8 @@ async def bench(tmp_path: Path, *arguments: str) -> asyncio.subprocess.Process:
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # A shell lets its background jobs ignore Ctrl-C; these tests may be one.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ class Rendered:
         shared = {**headers, "Etag": etag}
         own = {"Content-Type": shared.pop("Content-Type"), "Content-Length": str(len(body))}
         head = header_lines(own) + b"\r\n"
-        return cls(etag.encode(), header_lines(shared), head + body, len(head), words.encode())
+        return cls(etag.encode(), header_lines(shared), head + body, len(head), _kept(words))
 
     def answer(self, method: bytes, lines: bytes, if_none_match: bytes) -> tuple[int, bytes]:
         """Status and bytes; `lines` are this request's own header lines."""
@@ -43,6 +44,12 @@ class Rendered:
         """RFC 9110 section 13.1.2: weak comparison with each of a list, or `*`."""
         given = _ETAGS.findall(if_none_match)
         return given[:1] == [b"*"] or any(etag.removeprefix(b"W/") == self.etag for etag in given)
+
+
+@functools.lru_cache(maxsize=16)
+def _kept(words: str) -> bytes:
+    """The same bytes for all answers of a kind: there may be many."""
+    return words.encode()
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:

@@ -44,7 +44,7 @@ class Page:
     body: bytes
     replica: str
     more: bool = False
-    own: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] | None = None
     _rendered: tuple[str | None, Rendered] | None = field(default=None, repr=False)
 
     def headers(self, verdict: str, link: str | None) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Page:
     def rendered(self, place: Place) -> Rendered:
         """A hit's bytes. They are kept for one Link: a page is rarely asked for under two paths."""
         if self._rendered is None or (self.more and self._rendered[0] != place.link):
-            headers = {**HEADERS, **self.own, **self.headers(HIT, place.link)}
+            headers = {**HEADERS, **(self.own or {}), **self.headers(HIT, place.link)}
             made = Rendered.of(self.body, headers, place.words)
             self._rendered = place.link, made
         return self._rendered[1]

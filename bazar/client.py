@@ -8,6 +8,7 @@ one connection of frames each; single requests, as the commands make them, are p
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import itertools
 from collections import deque
@@ -147,7 +148,7 @@ class Peer:
         self._token = token
         self._dialing = asyncio.Lock()
         self._connection: Connection | None = None
-        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._answers: dict[int, tuple[Connection, asyncio.Future[dict[str, Any]]]] = {}
         self._numbers = itertools.count(1)
 
     async def call(self, path: str, items: list[Any], timeout_s: float) -> dict[str, Any]:
@@ -163,7 +164,8 @@ class Peer:
                     # node restarts, its supervisor lets connections wait.
                     dial_s = min(DIAL_S, timeout_s / 2)
                     connection = await dial(self._node, CALLS_PATH, self._token, dial_s)
-                    connection.on_frame, connection.on_lost = self._answered, self._lost
+                    connection.on_frame = self._answered
+                    connection.on_lost = functools.partial(self._lost, connection)
                     self._connection = connection
                     connection.resume()
         except OSError as error:
@@ -174,7 +176,7 @@ class Peer:
         frame = orjson.dumps({"id": number, "path": path, "items": items})
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._answers[number] = answer
+        self._answers[number] = connection, answer
         heard = connection.received
         connection.send(frame)
         try:
@@ -183,11 +185,14 @@ class Peer:
         except TimeoutError:
             silent = connection.received == heard and timeout_s >= SILENT_S
             if silent and connection is self._connection:
-                # It may be dead without a word, as a machine without power is.
-                self.close()
+                # It may be dead without a word, as a machine without power is: the next call
+                # goes another way. Those under way may just take longer.
+                self._connection = None
             raise Unknown(f"{node}: no answer in {timeout_s:.1f} s") from None
         finally:
             self._answers.pop(number, None)
+            if connection is not self._connection and not self._of(connection):
+                connection.close()
         if "error" in plain:
             raise _error(plain["error"])
         return plain
@@ -195,23 +200,27 @@ class Peer:
     def _answered(self, frame: bytes) -> None:
         try:
             plain = orjson.loads(frame)
-            answer = self._answers.get(plain["id"])
+            _, answer = self._answers.get(plain["id"], (None, None))
         except (ValueError, KeyError, TypeError):
             self.close()
             return
         if answer is not None and not answer.done():
             answer.set_result(plain)
 
-    def _lost(self) -> None:
-        answers, self._answers = self._answers, {}
-        for answer in answers.values():
+    def _of(self, connection: Connection) -> list[asyncio.Future[dict[str, Any]]]:
+        """The answers that are to come over this connection."""
+        return [answer for one, answer in self._answers.values() if one is connection]
+
+    def _lost(self, connection: Connection) -> None:
+        for answer in self._of(connection):
             if not answer.done():
                 answer.set_exception(Unknown(f"{self._node.name}: the connection broke"))
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._lost()
+        for connection in {one for one, _ in self._answers.values()} | {self._connection}:
+            if connection is not None:
+                connection.close()
+                self._lost(connection)
 
 
 class _Body:

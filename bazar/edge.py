@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import random
 import resource
 import secrets
 import socket
@@ -152,16 +153,17 @@ class Edge:
             self._sweep_later()
         full = len(self.connections) >= self._most and not self._make_room()
         self.connections.add(connection)
-        if len(self.connections) > self._most + SPARE_CONNECTIONS:
+        if full and len(self.connections) > self._most + SPARE_CONNECTIONS:
             connection.abort()
         return not full
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited longest for a request, of some that were picked
+        """Close the connection that has waited longest for a request, of some that are picked
         at random (all of them would take too long to look at for each that comes)."""
-        waiting = ((one.waits_since, one) for one in self.connections)
-        some = itertools.islice(((at, one) for at, one in waiting if at is not None), SAMPLE)
-        longest = min(some, key=lambda pair: pair[0], default=None)
+        some = random.sample(list(self.connections), min(SAMPLE, len(self.connections)))
+        waiting = [(one.waits_since, one) for one in some]
+        since = [(at, one) for at, one in waiting if at is not None]
+        longest = min(since, key=lambda pair: pair[0], default=None)
         if longest is not None:
             longest[1].close()
         return longest is not None
@@ -189,7 +191,10 @@ class Edge:
         if self._sweeper is not None:
             self._sweeper.cancel()
         limits = self.limits
-        shortest = min(limits.head_s, limits.body_s, limits.idle_s, limits.linger_s, limits.write_s)
+        shortest = min(
+            *(limits.head_s, limits.body_s, limits.idle_s),
+            *(limits.linger_s, limits.listen_s, limits.write_s),
+        )
         self._sweeper = self._loop.call_later(min(shortest / 4, LONGEST_SWEEP_S), self.sweep)
 
     def sweep(self) -> None:

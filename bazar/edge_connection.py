@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._ended = False  # nothing more comes
         self._gone = False  # nobody listens
         self._leaving = False  # the last answer has been given
+        self._flushed_by = -math.inf  # what has been written must have left by then
         self._unread = 0
         self.write_deadline = math.inf
 
@@ -98,7 +99,7 @@ class Connection(asyncio.Protocol):
         if self._busy and not self._leaving:
             self.deadline = self._clock() + self._edge.limits.listen_s
             return True
-        self._lost()
+        self.close()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -193,7 +194,8 @@ class Connection(asyncio.Protocol):
 
     def _idle(self, now: float) -> None:
         self._stage = Stage.IDLE
-        self.deadline = now + self._edge.limits.idle_s
+        if not self._ended:
+            self.deadline = now + self._edge.limits.idle_s
 
     # --- answering -------------------------------------------------------------------------------
 
@@ -283,7 +285,7 @@ class Connection(asyncio.Protocol):
     @property
     def waits_since(self) -> float | None:
         """Since when it could be closed without harm: no request is known yet."""
-        if self._exchange or self._leaving or self._gone or self._stage is Stage.BODY:
+        if self._busy or self._leaving or self._gone or self._stage is Stage.BODY:
             return None
         limits = self._edge.limits
         return self.deadline - (limits.idle_s if self._stage is Stage.IDLE else limits.head_s)
@@ -317,13 +319,15 @@ class Connection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """A deadline has passed."""
-        if now >= self.write_deadline or self._gone or (self._ended and not self._leaving):
+        if now >= self.write_deadline:
             self._transport.abort()
-        elif self._leaving:
+        elif self._leaving or self._gone:
             if self._transport.get_write_buffer_size() and now < self._flushed_by:
                 self.deadline = self._flushed_by
             else:
                 self._transport.abort()
+        elif self._ended:
+            self._transport.abort()
         elif self._reader.stage is Stage.IDLE:
             self.leave()
         else:
@@ -333,6 +337,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close after what has been written, whatever is under way."""
         self._lost()
+        self._flushed_by = self._clock() + self._edge.limits.write_s
         self._transport.close()
 
     def abort(self) -> None:

@@ -169,7 +169,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             # Only a cluster that begins: what ran before may run again, once it is put right.
-            if code == self._never_again and not child.has_run:
+            if code == self._never_again and not any(one.has_run for one in self._processes()):
                 log.error("%s cannot start; the cluster stops", name)
                 self._exit_code = code
                 self._stopping.set()

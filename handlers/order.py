@@ -109,7 +109,10 @@ class OrderService(ReplicatedService):
             ordered = clock()
             answer["told"] = {
                 "sale": {"asked": asked, "ms": 1000 * (sold - began), **sale.get("told", {})},
-                "order": {"ms": 1000 * (ordered - sold), **await self._story(sale["seq"])},
+                "order": {
+                    "ms": 1000 * (ordered - sold),
+                    **await self._story(sale["seq"], min(STORY_S, deadline - ordered)),
+                },
             }
         return answer
 
@@ -175,7 +178,7 @@ class OrderService(ReplicatedService):
                 return told
         raise NotFound(f"{self.context.node.name} did not lead the order of sale {item['seq']}")
 
-    async def _story(self, seq: int) -> Answer:
+    async def _story(self, seq: int, timeout_s: float) -> Answer:
         """The same from the primary; nothing if that can't tell."""
         leader = self.replica.leader
         if leader is None:
@@ -184,7 +187,7 @@ class OrderService(ReplicatedService):
         try:
             if leader.name == self.context.node.name:
                 return await self.story_item(item)
-            told: Answer = await self.client.submit(leader, STORIES_PATH, item, STORY_S)
+            told: Answer = await self.client.submit(leader, STORIES_PATH, item, timeout_s)
         except BazarError:
             return {}
         return told

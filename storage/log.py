@@ -28,6 +28,7 @@ PAGE_BYTES = 1 << 20
 CHUNK_ROWS = 1000
 FETCH_ROWS = 50
 EPOCH_SHIFT = 40
+SLICE_ENTRIES = 10_000  # that are deleted at once
 MAX_KEPT = 1_000_000  # entries beyond its length, for replicas that fill themselves
 
 SCHEMA = """
@@ -80,7 +81,7 @@ class ReplicatedStore:
         self._reached = reached
         self._log_entries = log_entries
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
-        self.keep_behind: int | None = None
+        self.keep_from: int | None = None
         self._installing = False
 
     @classmethod
@@ -319,14 +320,18 @@ class ReplicatedStore:
             "INSERT OR REPLACE INTO meta VALUES ('checksum', ?)",
             (self._seal(self._checksum, mark),),
         )
-        writer.execute("DELETE FROM log WHERE seq <= ?", (self._compacted(mark.seq),))
+        # In slices: what was kept for somebody may be much.
+        writer.execute(
+            "DELETE FROM log WHERE seq <= min(?, (SELECT min(seq) FROM log) + ?)",
+            (self._compacted(mark.seq), SLICE_ENTRIES),
+        )
 
     def _compacted(self, seq: int) -> int:
         """Up to which entry the log may go when `seq` is committed."""
         usual = seq - self._log_entries
-        if self.keep_behind is None:
+        if self.keep_from is None:
             return usual
-        return min(usual, max(self.keep_behind - 1, usual - MAX_KEPT))
+        return min(usual, max(self.keep_from - 1, usual - MAX_KEPT))
 
     def _put(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Write the last image of each row that `entries` touch."""

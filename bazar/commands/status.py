@@ -87,7 +87,7 @@ def rows(node: NodeConfig, statuses: Statuses) -> list[tuple[str, ...]]:
             for role, source in one["sources"].items()
         ]
     primary = primary_of(node.role, statuses)
-    in_sync = "yes" if primary and node.name in primary["members"] else "no"
+    in_sync = "-" if primary is None else "yes" if node.name in primary["members"] else "no"
     if "members" in status:
         waits_s = status["waits_s"]
         state = f"primary, waits {waits_s:.1f} s" if waits_s else "primary"

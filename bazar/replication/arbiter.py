@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -149,28 +150,26 @@ def hold_alone(path: Path) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(fd, 20).decode(errors="replace").strip() or "another"
+        other = os.read(fd, 20).decode(errors="replace").strip() or "another"
         os.close(fd)
-        raise ConfigError(f"{path}: this node runs already (process {holder})") from None
+        raise ConfigError(f"{path}: this node runs already (process {other})") from None
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     return fd
 
 
 def holder(path: Path) -> int:
-    """The process that holds this lock: the number in its file may be another's by now. Raises
-    Unavailable if nobody does."""
+    """The process that holds this lock, and has written its number into the file. That may be
+    another's by now, so the kernel's list of locks must agree. Raises Unavailable if nobody does.
+    """
     try:
-        inode = path.stat().st_ino
-        if not LOCKS.exists():
-            return int(path.read_text("ascii"))
-        locks = [line.split() for line in LOCKS.read_text("ascii").splitlines()]
+        pid, inode = int(path.read_text("ascii")), path.stat().st_ino
+        held = LOCKS.read_text("ascii") if LOCKS.exists() else ""
     except (OSError, ValueError):
-        locks, inode = [], 0
-    for _, kind, _, _, pid, where, *_ in (lock for lock in locks if "->" not in lock):
-        if kind == "FLOCK" and where.rpartition(":")[2] == str(inode):
-            return int(pid)
-    raise Unavailable(f"{path.stem} does not run")
+        raise Unavailable(f"{path.stem} does not run") from None
+    if LOCKS.exists() and not re.search(rf"FLOCK .* {pid} \S+:{inode} ", held):
+        raise Unavailable(f"{path.stem} does not run")
+    return pid
 
 
 def refuse_network_file_system(data_dir: Path) -> None:

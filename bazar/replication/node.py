@@ -271,7 +271,7 @@ class Replica:
         try:
             async with within(DISK_S):
                 operations = [ticket.operation for ticket in tickets]
-                self.store.keep_behind = self._needed()
+                self.store.keep_from = self._needed()
                 outcomes = await self.store.execute(operations, self.primary.epoch)
                 changes = [one.change for one in outcomes if one.change is not None]
                 entries = self.primary.extend(changes)

@@ -29,7 +29,7 @@ class Store(Protocol):
     store_id: str
     committed: Mark
     pending: list[Entry]
-    keep_behind: int | None
+    keep_from: int | None
     """The log from this entry on is needed, however long it is."""
 
     def seed(self) -> Sequence[Operation]:

@@ -35,13 +35,12 @@ class TryHandler(FrontEndHandler):
     async def _read(self, book: int) -> dict[str, Any]:
         service, key, way = self.service, info_key(book), self._way
         source, tags = service.catalog, frozenset({key})
-        asked = answered = 0.0
+        moments: list[float] = []  # when a replica was asked, and answered
 
         async def fetch() -> tuple[Page, Tags]:
-            nonlocal asked, answered
-            asked = self._now()
+            moments.append(self._now())
             answer, replica = await self.read(source, {"op": "info", "book": book})
-            answered = self._now()
+            moments.append(self._now())
             return self.page(answer, replica), tags
 
         page, verdict = await source.cache.read(service.local, key, tags, fetch)
@@ -51,6 +50,10 @@ class TryHandler(FrontEndHandler):
             text = "It is in the cache and the lease is valid: answered from memory"
             way.step(me, text, "C1", 0, done)
             return result
+        if not moments:
+            way.step(me, "Joins the fetch that another reader has begun", "C2", 0, done)
+            return result
+        asked, answered = moments
         if verdict == MISS:
             looked = "Not in the cache: one fetch for all who ask now"
             ended, rule = "Stores the answer, as nothing has touched the book meanwhile", "C2"

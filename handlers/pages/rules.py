@@ -11,8 +11,6 @@ from bazar import replication
 
 _SECTION = re.compile(r"\*\*(.+)\*\*")
 _RULE = re.compile(r"([A-Z]\d+)  (.+)")
-
-
 _CODE = re.compile(r"`(.+?)`")
 _EMPHASIS = re.compile(r"\*(.+?)\*")
 

@@ -17,13 +17,13 @@ def view(
     statuses: Mapping[str, Status | None],
     before: View | None = None,
 ) -> View:
-    """All nodes, and the feeds between them. What a node ran as is known from `before` while it
-    does not answer."""
+    """All nodes, and the feeds between them. What a node was is known from `before` while it does
+    not answer: as which process it `runs`, and the epoch that it has `led`."""
     primaries = {role: _primary(role, statuses) for role in {node.role for node in nodes.values()}}
-    runs = {node["name"]: node["runs"] for node in before["nodes"]} if before else {}
+    known = {node["name"]: node for node in before["nodes"]} if before else {}
     return {
         "nodes": [
-            {"runs": runs.get(node.name, []), **_node(node, statuses[node.name], primaries)}
+            {**_was(known.get(node.name)), **_node(node, statuses[node.name], primaries)}
             for node in nodes.values()
         ],
         "feeds": [
@@ -33,6 +33,12 @@ def view(
             for feed in primary["feeds"]
         ],
     }
+
+
+def _was(node: Mapping[str, Any] | None) -> dict[str, Any]:
+    if node is None:
+        return {"runs": [], "led": None}
+    return {"runs": node["runs"], "led": node["led"]}
 
 
 def _primary(role: str, statuses: Mapping[str, Status | None]) -> Status | None:
@@ -56,11 +62,17 @@ def _node(
         return shown
     processes = status.get("processes", [status])
     shown["runs"] = sorted(process["run"] for process in processes)
+    shown["led"] = status["epoch"] if "members" in status else None
     if "sources" in status:
         sources = [source for process in processes for source in process["sources"].values()]
+        leases = {
+            role: min(process["sources"][role]["lease_s"] for process in processes)
+            for role in status["sources"]
+        }
         return {
             **shown,
-            "lease_s": min(source["lease_s"] for source in sources),
+            "leases": leases,
+            "lease_s": min(leases.values()),
             "epoch": max(source["epoch"] for source in sources),
         }
     return {
@@ -135,7 +147,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[tuple[s
         yield "was started anew", "", "good"
     elif not old["up"] and new["up"]:
         yield "answers again", "", "good"
-    if new.get("primary") and not (old.get("primary") and old["epoch"] == new["epoch"]):
+    if new.get("primary") and old["led"] != new["led"]:
         waits = ", and lets writes wait until every older lease is over" if new["waits_s"] else ""
         yield f"is primary now, in epoch {new['epoch']}{waits}", "T1, T2", "lead"
     elif old.get("waits_s") and new.get("primary") and not new["waits_s"]:
@@ -145,11 +157,15 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[tuple[s
         yield "is out of the in-sync set: it did not acknowledge in time", "R3", "bad"
     if old.get("in_sync") is False and new.get("in_sync"):
         yield "is in sync again", "J4", "good"
-    had, has = old.get("lease_s"), new.get("lease_s")
-    if had and has == 0 and not new.get("primary"):
-        if new["role"] == "frontend":
-            yield "has lost a lease: it caches nothing until it has one again", "C4", "bad"
-        else:
-            yield "has lost its lease: it answers no read by itself", "L2", "bad"
-    if had == 0 and has:
-        yield "holds its lease again", "L1", "good"
+    leases = {None: (old.get("lease_s"), new.get("lease_s"))}
+    if "leases" in old and "leases" in new:
+        leases = {role: (old["leases"].get(role), has) for role, has in new["leases"].items()}
+    for role, (had, has) in leases.items():
+        of = f" from the {role} group" if role else ""
+        if had and has == 0 and not new.get("primary"):
+            if role:
+                yield f"has lost its lease{of}: it caches nothing of theirs", "C4", "bad"
+            else:
+                yield "has lost its lease: it answers no read by itself", "L2", "bad"
+        if had == 0 and has:
+            yield f"holds its lease{of} again", "L1", "good"

@@ -338,6 +338,24 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(answer["results"], [{"answer": 1}])
         peer.close()
 
+    async def test_a_call_that_is_given_up_breaks_off_no_other(self) -> None:
+        CallsPeer.may_answer.clear()
+        peer = client.Peer(self.node, "the-token")
+        await peer.call("/items", [1], 5)
+        first = peer._connection
+        slow = asyncio.create_task(peer.call("/slow", [1], 5))
+        await until(lambda: peer._answers, "it is under way")
+        with mock.patch.object(client, "SILENT_S", 0.01), self.assertRaises(Unknown):
+            await peer.call("/hangs", [1], 0.05)
+        answer = await peer.call("/items", [1], 5)  # over another connection
+        self.assertEqual(answer["results"], [{"answer": 1}])
+        self.assertIsNot(peer._connection, first)
+        CallsPeer.may_answer.set()
+        self.assertEqual((await slow)["results"], [])
+        assert first is not None
+        self.assertTrue(first.closed)
+        peer.close()
+
     async def test_r5_a_request_that_libcurl_sent_twice_is_unknown(self) -> None:
         """The first got through on a reused connection that then died; the second was refused."""
         listening = bind_sockets(0, "127.0.0.1")

@@ -7,8 +7,10 @@ import logging
 
 from bazar.access import AccessLog, LineByLine
 from bazar.edge import Limits
+from bazar.rendered import Rendered
 from tests.unit.door import (
     CACHED,
+    PAGE_HEADERS,
     PATIENCE_S,
     Client,
     Door,
@@ -132,6 +134,16 @@ class CrowdTest(EdgeTestCase):
         await until(lambda: len(self.door.edge.connections) == 2, "there is room")
         self.assertEqual((await self.door.ask(get())).status, 200)
 
+    async def test_whose_answers_are_on_their_way_stays(self) -> None:
+        slow = await self.door.client(receive_buffer=4096)
+        slow.send(get() * 20_000)
+        [connection] = self.door.edge.connections
+        await until(lambda: not connection._writable, "nobody reads")
+        await self.busy()
+        await self.busy()
+        self.assert_refused(await (await self.door.client()).answer(), 503, "unavailable")
+        self.assertIn(connection, self.door.edge.connections)
+
     async def test_who_has_waited_longest_makes_room(self) -> None:
         busy = await self.busy()
         used, silent = await self.door.client(), await self.door.client()
@@ -174,6 +186,18 @@ class HalfClosedTest(EdgeTestCase):
         self.door.settings["let"].set()
         self.assertEqual((await client.answer()).body, b"let\n")
         self.assertEqual(await client.rest(), b"")
+
+    async def test_whoever_listens_gets_all_of_a_long_answer(self) -> None:
+        body = b"x" * 8_000_000
+        self.door.rendered = Rendered.of(body, PAGE_HEADERS, "long")
+        client = await self.door.client(receive_buffer=4096)
+        client.send(get("/cached", "Connection: close"))
+        client.writer.write_eof()
+        await client.head()
+        for _ in range(5):
+            self.door.pass_time(2.1)
+            await client.reader.readexactly(1_000_000)
+        self.assertEqual(len(await client.rest()), 3_000_000)
 
     async def test_what_was_not_all_sent_is_not(self) -> None:
         for sent in (

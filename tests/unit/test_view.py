@@ -78,7 +78,11 @@ class ViewTest(unittest.TestCase):
         self.assertEqual(
             self.told(well, dead),
             [
-                ("frontend-1 has lost a lease: it caches nothing until it has one again", "C4"),
+                (
+                    "frontend-1 has lost its lease from the catalog group: it caches nothing"
+                    " of theirs",
+                    "C4",
+                ),
                 ("catalog-1 does not answer", ""),
                 ("catalog-2 has lost its lease: it answers no read by itself", "L2"),
             ],
@@ -107,6 +111,15 @@ class ViewTest(unittest.TestCase):
         ):
             [event] = happenings(before, now, counted, counted)
             self.assertEqual(event["text"], f"catalog-2 {text}")
+
+    def test_a_primary_that_was_silent_for_a_moment_is_no_new_one(self) -> None:
+        well = (frontend(), primary(1, "catalog-1"), replica(2))
+        dead = view(NODES, dict(zip(NODES, (frontend(), None, replica(2)), strict=True)),
+                    self.seen(*well))  # fmt: skip
+        back = view(NODES, dict(zip(NODES, well, strict=True)), dead)
+        counted = counts(well[:1])
+        [event] = happenings(dead, back, counted, counted)
+        self.assertEqual(event["text"], "catalog-1 answers again")
 
     def test_each_process_of_a_front_end_counts(self) -> None:
         def front_end(*runs: str) -> Any:

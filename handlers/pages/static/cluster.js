@@ -3,6 +3,7 @@
 
 const MAX_EVENTS = 60;
 const AGAIN_MS = 2000;
+const SILENT_MS = 1500;
 
 {
   const place = document.getElementById("cluster");
@@ -28,15 +29,28 @@ const AGAIN_MS = 2000;
     const stream = new EventSource("/cluster/events");
     stream.addEventListener("message", show);
     stream.addEventListener("error", () => {
-      connection.textContent = "The stream broke off; connecting again…";
+      lose();
       // A refusal ends it for good: then it is on us to try again.
       if (stream.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS);
     });
   }
 
+  /** Nothing comes: what is drawn is not how it is any more. */
+  function lose() {
+    place.classList.add("lost");
+    connection.textContent = "The front end does not answer; connecting again…";
+  }
+
+  let silence;
   function show(message) {
+    clearTimeout(silence);
+    silence = setTimeout(lose, SILENT_MS);
     const seen = JSON.parse(message.data);
-    connection.textContent = "Live: every node is asked five times a second.";
+    if (place.classList.contains("lost")) {
+      place.classList.remove("lost");
+      tell({ at: Date.now() / 1000, text: "this page sees its front end again", rule: "", kind: "good" });
+    }
+    connection.textContent = "Live: asks every node five times a second.";
     if (!seen.nodes && begun) return; // what happened before: known, after a lost connection
     begun = true;
     seen.events.forEach(tell);
@@ -54,7 +68,7 @@ const AGAIN_MS = 2000;
   });
   document.querySelector(".nodes").addEventListener("click", async (event) => {
     const button = event.target.closest("[data-do]");
-    if (!button) return;
+    if (!button || button.getAttribute("aria-disabled") === "true" || place.classList.contains("lost")) return;
     const name = button.closest("[data-node]").dataset.node;
     const token = document.getElementById("token");
     if (!token.value) {
@@ -62,12 +76,17 @@ const AGAIN_MS = 2000;
       token.focus();
       return;
     }
-    const answer = await fetch(`/cluster/nodes/${name}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Authorization: `Bearer ${token.value}` },
-      body: JSON.stringify({ do: button.dataset.do }),
-    });
-    const body = await answer.json();
-    disturbed.textContent = answer.ok ? "" : `Refused: ${body.error}`;
+    try {
+      const answer = await fetch(`/cluster/nodes/${name}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", Authorization: `Bearer ${token.value}` },
+        body: JSON.stringify({ do: button.dataset.do }),
+      });
+      const body = await answer.json();
+      const done = { pause: "is paused", kill: "is killed", return: "may go on" }[button.dataset.do];
+      disturbed.textContent = answer.ok ? `${name} ${done}.` : `Refused: ${body.error}.`;
+    } catch {
+      disturbed.textContent = "The front end does not answer. Try again.";
+    }
   });
 }

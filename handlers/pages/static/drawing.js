@@ -23,7 +23,10 @@ function milliseconds(ms) {
 function cite(rules) {
   return rules.split(", ").filter(Boolean).flatMap((name) => {
     const link = make("a", { class: "rule", href: `#rule-${name}` }, name);
-    link.addEventListener("click", () => { document.getElementById("rules").open = true; });
+    link.addEventListener("click", () => {
+      document.getElementById("rules").open = true;
+      document.getElementById(`rule-${name}`).focus();
+    });
     return [" ", link];
   });
 }

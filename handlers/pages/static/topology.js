@@ -3,9 +3,11 @@
 "use strict";
 
 const BOX = { width: 176, height: 84 };
-const GAP = { x: 116, y: 58 };
+const GAP = { x: matchMedia("(max-width: 40rem)").matches ? 40 : 116, y: 58 };
 const MARGIN = 4;
 const BULGE = (BOX.width / 2 + 20) / 0.75; // by which a cubic curve leaves its box by 20
+const SPOTS = [0.5, 0.42, 0.58, 0.46, 0.54, 0.38, 0.62, 0.34, 0.66]; // on a line, for a number
+const APART = 15;
 const ROLES = ["frontend", "order", "catalog"];
 
 class Topology {
@@ -69,7 +71,7 @@ class Topology {
     shape.group.setAttribute("class", !node.up ? "dead" : node.primary ? lead : node.lease_s > 0 ? "sync" : "late");
     const state = !node.up ? "does not answer"
       : node.primary ? `primary, epoch ${node.epoch}`
-      : node.role === "frontend" ? (node.lease_s > 0 ? "serves, and caches" : "serves, without cache")
+      : node.role === "frontend" ? caching(node.leases)
       : node.leader ? `follows ${node.leader}` : "seeks a primary";
     shape.state.textContent = state;
     shape.seq.textContent = !node.up || node.seq === undefined ? ""
@@ -85,7 +87,9 @@ class Topology {
     const put = (name, text) => { row.querySelector(`[data-${name}]`).textContent = text; };
     put("state", state);
     put("seq", node.seq ?? "–");
-    for (const button of row.querySelectorAll("button")) button.disabled = node.up === (button.dataset.do === "return");
+    for (const button of row.querySelectorAll("button")) {
+      button.setAttribute("aria-disabled", String(node.up === (button.dataset.do === "return")));
+    }
     put("member", node.in_sync === undefined || node.in_sync === null ? "–" : node.in_sync ? "yes" : "no");
     put("lease", !node.up || node.lease_s == null ? "–" : node.lease_s > 0 ? `${node.lease_s.toFixed(2)} s` : "none");
     put("lag", node.lag ?? "–");
@@ -97,14 +101,15 @@ class Topology {
     this.way.replaceChildren();
     this.numbers.replaceChildren();
     const quick = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const used = new Map(); // how many went the same way: their numbers stand side by side
+    const placed = []; // numbers: none stands on another
     const hops = steps.filter((step) => this.nodes.has(step.at) && this.nodes.has(step.to));
     for (const [place, { at, to }] of hops.entries()) {
       const d = this.#line(this.nodes.get(at), this.nodes.get(to));
-      const before = used.get(d) || 0;
-      used.set(d, before + 1);
       const line = this.way.appendChild(draw("path", { d, class: "way" }));
-      const { x, y } = line.getPointAtLength(line.getTotalLength() * (0.38 + 0.1 * before));
+      const spots = SPOTS.map((part) => line.getPointAtLength(line.getTotalLength() * part));
+      const free = (spot) => placed.every((other) => Math.hypot(other.x - spot.x, other.y - spot.y) > APART);
+      const { x, y } = spots.find(free) || spots[0];
+      placed.push({ x, y });
       this.numbers.append(draw("text", { x, y: y + 5, class: "hop" }, String(place + 1)));
       if (!quick) await new Promise((done) => setTimeout(done, 200));
       if (this.shown !== mine) return; // another request was sent meanwhile
@@ -120,4 +125,12 @@ class Topology {
     const inside = from.x + Math.sign(this.middle - from.x) * BULGE;
     return `${start} C${inside} ${from.y} ${inside} ${to.y} ${to.x} ${to.y}`;
   }
+}
+
+/** What a front end does, by its leases: one from each group. */
+function caching(leases) {
+  const without = Object.keys(leases).filter((role) => !(leases[role] > 0));
+  if (!without.length) return "serves, and caches";
+  if (without.length === Object.keys(leases).length) return "serves, without cache";
+  return without[0] === "order" ? "caches no orders" : "caches no books";
 }

@@ -66,6 +66,17 @@ async def test_cluster_starts_prints_its_table_and_stops_cleanly(
             assert word not in log
 
 
+async def test_signals_that_come_while_it_stops_are_too_many_and_not_heard(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start()
+        for name in shop.roles:
+            process = shop._processes[name]
+            while process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(0)
+            assert process.returncode == 0, name  # and no traceback, which the cluster looks for
+
+
 async def test_no_book_is_missing_while_a_new_shop_is_stocked(tmp_path: Path) -> None:
     """T0: whoever reads before the first entry is committed is told to come back, not 404."""
     async with Cluster(tmp_path) as shop:

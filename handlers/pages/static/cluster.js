@@ -50,7 +50,7 @@ const SILENT_MS = 1500;
       place.classList.remove("lost");
       tell({ at: Date.now() / 1000, text: "this page sees its front end again", rule: "", kind: "good" });
     }
-    connection.textContent = "Live: asks every node five times a second.";
+    connection.textContent = "Live, five times a second.";
     if (!seen.nodes && begun) return; // what happened before: known, after a lost connection
     begun = true;
     seen.events.forEach(tell);

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bazar.access import LineByLine
@@ -30,7 +29,6 @@ from handlers.base import NoRoute
 
 HERE = Path(__file__).resolve().parent
 CONFIG_ERROR, FATAL = 2, 3
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,14 +83,14 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int:
     die_with_parent()
+    shutdown = _on_signals()
     servers = []
     for node in nodes:
         me, siblings = placed(node)
         context = Context(config, me, token, _give_up, siblings)
         servers.append(Server(ROLES[node.role](context), NoRoute))
     try:
-        with _signals() as shutdown:
-            await serve(servers, shutdown)
+        await serve(servers, shutdown)
     except (Fatal, TimeoutError) as error:
         # Threads that wait for a disk would keep the process, and its locks, alive.
         _give_up(str(error) or "could not stop in order in time")
@@ -109,23 +107,24 @@ async def _supervise(config: Config, path: Path) -> int:
         reload=lambda: load(path, ROLES),
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.add_new_nodes)
-    with _signals() as shutdown:
-        return await supervisor.run(shutdown)
+    return await supervisor.run(_on_signals())
 
 
-@contextlib.contextmanager
-def _signals() -> Iterator[asyncio.Event]:
-    """Set when the process shall stop. What comes after that is ignored: a parent that dies says so
-    once for each of its threads, and a loop that closes can't hear it."""
+def _on_signals() -> asyncio.Event:
+    """Set when the process shall stop.
+
+    Not by the loop's own handlers: a second signal - a parent that dies sends one for each of its
+    threads - would find that loop's pipe closed, and leave a traceback.
+    """
     shutdown, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in STOPPING:
-        loop.add_signal_handler(number, shutdown.set)
-    try:
-        yield shutdown
-    finally:
-        for number in STOPPING:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
+
+    def hear(*_: object) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(shutdown.set)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, hear)
+    return shutdown
 
 
 def _give_up(reason: str) -> None:

@@ -21,6 +21,11 @@ def private(node: NodeConfig, number: int, port: int) -> NodeConfig:
     return dataclasses.replace(node, name=name, port=port, host="127.0.0.1", bind="127.0.0.1")
 
 
+def whose(process: str) -> str:
+    """The node that this process, by its name, is one of."""
+    return process.partition(".")[0]
+
+
 def environment(number: int, ports: Sequence[int]) -> dict[str, str]:
     """What process `number` (from 1) of those with these private ports has to know."""
     return {VARIABLE: f"{number}:{','.join(map(str, ports))}"}

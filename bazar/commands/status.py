@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bazar.commands import Shop
@@ -55,7 +55,7 @@ def processes(status: Status) -> list[Status]:
     return sorted(status.get("processes", [status]), key=lambda one: str(one["node"]))
 
 
-def primary_of(role: str, statuses: Statuses) -> Status | None:
+def primary_of(role: str, statuses: Mapping[str, Status | None]) -> Status | None:
     """The status of the group's primary, of the newest epoch if two believe they are."""
     primaries = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
     return max(primaries, key=lambda status: status["epoch"], default=None)

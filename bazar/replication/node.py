@@ -477,7 +477,7 @@ class Replica:
         if self.primary is None:
             shown["lease_s"] = round(max(self.subscriber.lease_until - now, 0.0), 3)
             return shown
-        shown["waits_s"] = round(self.primary.waits_s(now), 3)
+        shown["waits_s"] = round(max(self.primary.not_before - now, 0.0), 3)  # T2
         shown["members"] = sorted(member.node for member in self.primary.membership.members)
         shown["queue"] = len(self._queue)
         shown["feeds"] = [

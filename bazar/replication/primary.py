@@ -135,10 +135,6 @@ class Primary:
             f"committed={self.committed} tail={self.tail} feeds={len(self.feeds)}>"
         )
 
-    def waits_s(self, now: float) -> float:
-        """How long it surely commits nothing (T2)."""
-        return max(self.not_before - now, 0.0)
-
     # --- writing (R1-R4) -------------------------------------------------------------------------
 
     def begin(self, now: float) -> bool:

@@ -45,7 +45,6 @@ class WatchHandler(FrontEndHandler):
 
     counts = False  # it takes as long as somebody watches
     _gone = False
-
     _views: Views | None = None
 
     async def get(self) -> None:

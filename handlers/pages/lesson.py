@@ -6,6 +6,7 @@ from typing import Any
 
 from bazar.cache import HIT, MISS, Tags
 from bazar.errors import BadRequest
+from bazar.processes import whose
 from handlers import inputs
 from handlers.pages.page import new_key
 from handlers.pages.way import Way
@@ -24,7 +25,7 @@ class TryHandler(FrontEndHandler):
         if act is None:
             raise BadRequest("do: must be read or buy")
         self._began_s = self.service.context.clock()
-        self._way = Way(self.service.context.node.name.partition(".")[0])
+        self._way = Way(whose(self.service.context.node.name))
         result = await act(book)
         self.answer({"steps": self._way.steps, "ms": round(self._now(), 3), "result": result})
 

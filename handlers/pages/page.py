@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from typing import Any
 
 from bazar.errors import BadRequest
@@ -94,15 +95,15 @@ class LostPage(NoRoute):
         apologize(self, status_code, kwargs)
 
 
-class ShelfPage(PageHandler):
+class ShelfPage(PageHandler, ABC):
     """A page that is the same for everybody, and cached."""
 
     def page(self, answer: Answer, replica: str) -> Page:
         return Page(self.body(answer), replica, own=looks.HEADERS)
 
+    @abstractmethod
     def body(self, answer: Answer) -> bytes:
         """The page that shows what was read."""
-        raise NotImplementedError
 
 
 def new_key() -> str:

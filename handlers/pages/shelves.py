@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,10 +27,11 @@ class TopicsPage(ShelfPage):
     shows_topics = True
 
     async def read(self, source: Source, item: dict[str, Any]) -> tuple[Answer, str]:
-        books, replica = await super().read(source, item)
         if not self.shows_topics:
-            return books, replica
-        topics, replica = await super().read(source, {"op": "topics"})
+            return await super().read(source, item)
+        (books, replica), (topics, _) = await asyncio.gather(
+            super().read(source, item), super().read(source, {"op": "topics"})
+        )
         return {**books, **topics}, replica
 
     def shown(self, answer: Answer) -> Tags:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bazar.commands.status import Status, primary_of
 from bazar.config import NodeConfig
 from bazar.meter import percentile
+from bazar.processes import whose
 
-Status = dict[str, Any]
 View = dict[str, Any]
 
 
@@ -19,7 +20,9 @@ def view(
 ) -> View:
     """All nodes, and the feeds between them. What a node was is known from `before` while it does
     not answer: as which process it `runs`, and the epoch that it has `led`."""
-    primaries = {role: _primary(role, statuses) for role in {node.role for node in nodes.values()}}
+    primaries = {
+        role: primary_of(role, statuses) for role in {node.role for node in nodes.values()}
+    }
     known = {node["name"]: node for node in before["nodes"]} if before else {}
     return {
         "nodes": [
@@ -27,7 +30,7 @@ def view(
             for node in nodes.values()
         ],
         "feeds": [
-            {"from": primary["node"], "to": feed["node"].partition(".")[0], **_feed(feed)}
+            {"from": primary["node"], "to": whose(feed["node"]), **_feed(feed)}
             for primary in primaries.values()
             if primary
             for feed in primary["feeds"]
@@ -39,12 +42,6 @@ def _was(node: Mapping[str, Any] | None) -> dict[str, Any]:
     if node is None:
         return {"runs": [], "led": None}
     return {"runs": node["runs"], "led": node["led"]}
-
-
-def _primary(role: str, statuses: Mapping[str, Status | None]) -> Status | None:
-    """Of the newest epoch, if two believe they are."""
-    leading = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
-    return max(leading, key=lambda status: int(status["epoch"]), default=None)
 
 
 def _feed(feed: Mapping[str, Any]) -> dict[str, Any]:

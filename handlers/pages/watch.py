@@ -10,16 +10,16 @@ from typing import Any
 
 from bazar.app import Context
 from bazar.client import Client
+from bazar.commands.status import Status
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
-from handlers.pages.view import Status, counts, happenings, rates, view
+from handlers.pages.view import counts, happenings, rates, view
 
 POLL_S = 0.2
 ASK_S = 0.25  # one that needs longer is shown as one that does not answer
 MAX_WATCHERS = 32
 MAX_BEHIND = 4  # views that a slow watcher may have before it misses some
 MAX_EVENTS = 60
-
 
 Views = asyncio.Queue[dict[str, Any]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from bazar.processes import whose
 from bazar.replication.store import Answer
 
 Step = dict[str, Any]
@@ -80,7 +81,7 @@ class Way:
         for what in at:
             if what.startswith(ACK):
                 name = what.removeprefix(ACK)
-                node = name.partition(".")[0]  # one of a front end's processes has a number
+                node = whose(name)
                 done = dropped if node in caches else "has it on disk"
                 text = f"Prepares: {name} {done}, and says so"
                 self.step(primary, text, "R2", at["executed"], at[what], node)

@@ -14,7 +14,7 @@ from bazar.errors import Unavailable
 from bazar.replication.arbiter import holder
 from handlers.pages import watch
 from handlers.source import Source
-from tests.unit.shop import TOKEN, ShopTestCase
+from tests.unit.shop import TOKEN, ShopTestCase, until
 
 EVENTS = b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -52,12 +52,8 @@ class StreamTest(ShopTestCase):
     def test_nobody_watches_for_ever(self) -> None:
         self.io_loop.run_sync(lambda: self.stream(2))
 
-        async def idle() -> None:
-            async with asyncio.timeout(10):
-                while self.shop.frontend.watch._task is not None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-
-        self.io_loop.run_sync(idle)
+        idle = until(lambda: self.shop.frontend.watch._task is None, "nobody watches")
+        self.io_loop.run_sync(lambda: idle)
 
     def test_watchers_are_bounded(self) -> None:
         async def crowd() -> None:
@@ -77,9 +73,7 @@ class StreamTest(ShopTestCase):
                 _, writer = await self.connect(EVENTS)
                 writer.close()
             self.assertEqual(len(await self.stream(3)), 3)
-            async with asyncio.timeout(10):
-                while self.shop.frontend.watch._watchers:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await until(lambda: not self.shop.frontend.watch._watchers, "nobody watches")
 
         with self.assertNoLogs("bazar", "ERROR"):
             self.io_loop.run_sync(leave)

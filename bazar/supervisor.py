@@ -60,7 +60,6 @@ class Child:
     environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
-    has_run: bool = False  # it has answered once
 
 
 def _children(node: NodeConfig) -> list[Child]:
@@ -99,6 +98,7 @@ class Supervisor:
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._exit_code = 0
+        self._open = False  # some node has answered once
 
     async def run(self, shutdown: asyncio.Event) -> int:
         """Keep every node running until `shutdown`; the exit code. Raises ConfigError if a port
@@ -169,7 +169,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             # Only a cluster that begins: what ran before may run again, once it is put right.
-            if code == self._never_again and not any(one.has_run for one in self._processes()):
+            if code == self._never_again and not self._open:
                 log.error("%s cannot start; the cluster stops", name)
                 self._exit_code = code
                 self._stopping.set()
@@ -212,7 +212,7 @@ class Supervisor:
             if child.process is not watched:
                 watched, missed, allowed = child.process, 0, int(START_S / probe_s)
             if await self._answers(child.door, probe_s):
-                missed, allowed, child.has_run = 0, PROBES_PER_HANG, True
+                missed, allowed, self._open = 0, PROBES_PER_HANG, True
             elif watched is not None and watched.returncode is None:
                 missed += 1
                 if missed >= allowed and child.process is watched:

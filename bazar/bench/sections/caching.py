@@ -57,13 +57,10 @@ def run(bench: Bench) -> Section:
             ratio = result.hits / max(result.done, 1)
             theory = popularity.lru_hit_ratio(likely, entries)
             memory_mib = rss_mib(shop.pid("frontend-1"))
-            bound = "≥" if result.load_bound else ""
-            if bound and throughput.BOUND not in section.notes:
-                section.notes.append(throughput.BOUND)
             section.rows.append(
                 (
                     *(number(entries), f"{ratio:.3f}", f"{theory:.3f}"),
-                    bound + number(result.per_s),
+                    throughput.bound(section, result) + number(result.per_s),
                     *(ms(result.ms(0.5)), ms(result.ms(0.99)), str(result.errors)),
                     number(memory_mib),
                 )

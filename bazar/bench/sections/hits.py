@@ -13,7 +13,7 @@ from bazar.bench.caller import BROWSER_HEADERS, Caller
 from bazar.bench.cluster import Cluster, free_ports
 from bazar.bench.load import Load, Result
 from bazar.bench.report import Section, ms, number, ratio
-from bazar.bench.sections.throughput import BOUND
+from bazar.bench.sections.throughput import bound
 from bazar.errors import Unavailable
 
 TITLE = "a cached book over 32 connections with a browser's headers, servers in turn"
@@ -109,11 +109,10 @@ def _show(section: Section, results: dict[str, list[Result]]) -> None:
         times = statistics.median(bazar.per_s / result.per_s for bazar, result in pairs)
         middle = sorted(rounds, key=lambda result: result.per_s)[len(rounds) // 2]
         errors = sum(result.errors for result in rounds)
-        bound = "≥" if any(result.load_bound for result in rounds) else ""
-        if bound and BOUND not in section.notes:
-            section.notes.append(BOUND)
         p50, p99 = ms(middle.ms(0.5)), ms(middle.ms(0.99))
-        section.rows.append((name, bound + number(per_s), p50, p99, str(errors), ratio(times)))
+        section.rows.append(
+            (name, bound(section, *rounds) + number(per_s), p50, p99, str(errors), ratio(times))
+        )
         section.figures[name] = {
             **middle.figures(),
             "per_s": per_s,

@@ -36,7 +36,7 @@ def run(bench: Bench) -> Section:
             sold_out = result.statuses.get(SOLD_OUT, 0)
             acknowledged += result.collected
             unknown += result.unknown
-            row = throughput.row("purchase", connections, result)
+            row = throughput.row(section, "purchase", connections, result)
             errors = result.errors - sold_out
             section.rows.append((*row[:-1], str(errors)))
             figures = {**result.figures(), "errors": errors, "sold_out": sold_out}

@@ -23,10 +23,18 @@ KINDS: Mapping[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def row(what: str, connections: int, result: Result) -> tuple[str, ...]:
-    bound = "≥" if result.load_bound else ""
+def bound(section: Section, *results: Result) -> str:
+    """What stands before a figure if the load generator, and not the shop, may have set it."""
+    if not any(result.load_bound for result in results):
+        return ""
+    if BOUND not in section.notes:
+        section.notes.append(BOUND)
+    return "≥"
+
+
+def row(section: Section, what: str, connections: int, result: Result) -> tuple[str, ...]:
     figures = (ms(result.ms(0.5)), ms(result.ms(0.99)), str(result.errors))
-    return (what, str(connections), bound + number(result.per_s), *figures)
+    return (what, str(connections), bound(section, result) + number(result.per_s), *figures)
 
 
 def run(bench: Bench) -> Section:
@@ -36,8 +44,6 @@ def run(bench: Bench) -> Section:
             for connections in CONNECTIONS:
                 load = Load(shop.port(node), paths, connections, bench.seconds, bench.warm_s)
                 result = bench.measure(f"throughput: {what}, {connections} connections", load)
-                section.rows.append(row(what, connections, result))
+                section.rows.append(row(section, what, connections, result))
                 section.figures.setdefault(what, {})[str(connections)] = result.figures()
-                if result.load_bound and BOUND not in section.notes:
-                    section.notes.append(BOUND)
     return section

@@ -13,13 +13,14 @@ from bazar.cache import Shelf
 from bazar.client import Client
 from bazar.errors import Unavailable
 from bazar.rendered import Rendered
+from bazar.replication.store import Answer
 from bazar.tasks import Tasks
 from handlers import inputs, pages, status
 from handlers.catalog import search_key, search_query
-from handlers.order import basket_item, bought, purchase_item, purchased
+from handlers.order import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
 from handlers.pages.watch import Watch
-from handlers.showing import FrontEndHandler, Page, Place
-from handlers.source import Source
+from handlers.showing import FrontEndHandler, Page, Place, Question
+from handlers.source import Note, Source
 from storage.catalog import TOPICS, info_key
 from storage.orders import order_key
 
@@ -56,6 +57,39 @@ class FrontEndService:
         """A handler has found this place for this target: the next who sends the same bytes finds
         it without one. Nothing else may say what a target means."""
         self._places[target] = place
+
+    # --- what can be asked -----------------------------------------------------------------------
+
+    def info(self, book: int) -> Question:
+        key = info_key(book)
+        item = {"op": "info", "book": book}
+        return Question(self.catalog, self.local, key, frozenset({key}), (item,))
+
+    def search(self, search: dict[str, Any], link: str | None = None) -> Question:
+        """Ask for a search's page; `link` is to the page behind it."""
+        words = "Data retrieved from cache"
+        key = search_key(search)
+        return Question(self.catalog, self.local, key, None, (search,), words=words, link=link)
+
+    def topics(self) -> Question:
+        tags = frozenset({TOPICS})
+        return Question(self.catalog, self.default, TOPICS, tags, ({"op": "topics"},))
+
+    def order(self, order_id: str) -> Question:
+        key = order_key(order_id)
+        item = {"op": "order", "order_id": order_id}
+        return Question(self.orders, self.default, key, frozenset({key}), (item,))
+
+    async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
+        """Have the next order replica carry out this purchase. Returns its answer and its name."""
+        settings = self.orders.settings
+        found = await self.orders.ask(
+            PURCHASES_PATH, item, settings.write_attempt_s, settings.write_deadline_s, note
+        )
+        self.purchases += 1
+        return found
+
+    # --- its life --------------------------------------------------------------------------------
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -117,34 +151,23 @@ class FrontEndService:
 
 class InfoHandler(FrontEndHandler):
     async def get(self, book: str) -> None:
-        number = inputs.book_id(book)
-        key = info_key(number)
-        item = {"op": "info", "book": number}
-        service = self.service
-        await self.show(service.catalog, service.local, key, frozenset({key}), item)
+        await self.show(self.service.info(inputs.book_id(book)))
 
 
 class SearchHandler(FrontEndHandler):
     async def get(self) -> None:
         search = search_query(self)
-        service, words = self.service, "Data retrieved from cache"
-        key, link = search_key(search), self.next_page(search)
-        await self.show(service.catalog, service.local, key, None, search, words, link)
+        await self.show(self.service.search(search, self.next_page(search)))
 
 
 class TopicsHandler(FrontEndHandler):
     async def get(self) -> None:
-        service, tags = self.service, frozenset({TOPICS})
-        await self.show(service.catalog, service.default, TOPICS, tags, {"op": "topics"})
+        await self.show(self.service.topics())
 
 
 class OrderHandler(FrontEndHandler):
     async def get(self, order: str) -> None:
-        order_id = inputs.order_id(order)
-        key = order_key(order_id)
-        item = {"op": "order", "order_id": order_id}
-        service = self.service
-        await self.show(service.orders, service.default, key, frozenset({key}), item)
+        await self.show(self.service.order(inputs.order_id(order)))
 
 
 class PurchaseHandler(FrontEndHandler):

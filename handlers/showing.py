@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,8 @@ from bazar.errors import Unavailable, Unknown
 from bazar.rendered import Rendered
 from bazar.replication.store import Answer
 from handlers.base import Handler, render
-from handlers.order import PURCHASES_PATH
-from handlers.source import Source
-from storage.catalog import SEARCHES, info_key
+from handlers.source import Note, Source
+from storage.catalog import SEARCHES, TOPICS, info_key
 
 if TYPE_CHECKING:
     from handlers.frontend import FrontEndService
@@ -48,12 +47,13 @@ class Page:
     _rendered: tuple[str | None, Rendered] | None = field(default=None, repr=False)
 
     def headers(self, verdict: str, link: str | None) -> dict[str, str]:
-        """What an answer with this page says of it."""
+        """Return what an answer with this page says of it."""
         headers = {"X-Cache": verdict, "X-Replica": self.replica}
         return {**headers, "Link": link} if self.more and link is not None else headers
 
     def rendered(self, place: Place) -> Rendered:
-        """A hit's bytes. They are kept for one Link: a page is rarely asked for under two paths."""
+        """Return a hit's bytes. They are kept for one Link: a page is rarely asked for under two
+        paths."""
         if self._rendered is None or (self.more and self._rendered[0] != place.link):
             headers = {**HEADERS, **(self.own or {}), **self.headers(HIT, place.link)}
             made = Rendered.of(self.body, headers, place.words)
@@ -61,40 +61,73 @@ class Page:
         return self._rendered[1]
 
 
+def plain(answer: Answer, replica: str) -> Page:
+    """Show an item's answer as JSON. It has one field, which is what callers see."""
+    [shown, *_] = answer.values()
+    return Page(render(shown), replica, answer.get("more", False))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What can be asked and cached: which items of which service, where the answer is kept, and
+    how it is shown. `tags` are the cache keys that it shows, None where only the answer tells."""
+
+    source: Source
+    shelf: Shelf
+    key: str
+    tags: Tags | None
+    items: tuple[dict[str, Any], ...]
+    show: Callable[[Answer, str], Page] = plain
+    words: str = "data is cached"
+    link: str | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.source.cache, self.shelf, self.key, self.link, self.words)
+
+    async def answered(self, note: Note) -> tuple[Page, str]:
+        """Return the page, from the cache or from the next replica, and HIT, MISS or PASS. Raises
+        what the replica refused, or Unavailable."""
+
+        async def fetch() -> tuple[Page, Tags]:
+            read = self.source.read
+            if len(self.items) == 1:  # the most usual: a task less
+                found = [await read(self.items[0], note)]
+            else:
+                found = await asyncio.gather(*(read(item, note) for item in self.items))
+            answer = {name: value for part, _ in found for name, value in part.items()}
+            tags = shown(answer) if self.tags is None else self.tags
+            return self.show(answer, found[0][1]), tags
+
+        page: Page
+        page, verdict = await self.source.cache.read(self.shelf, self.key, self.tags, fetch)
+        return page, verdict
+
+
+def shown(answer: Answer) -> Tags:
+    """Return the keys that a search's answer shows (C5)."""
+    topics = {TOPICS} if "topics" in answer else set()
+    return frozenset({SEARCHES, *topics, *(info_key(book["id"]) for book in answer["books"])})
+
+
 class FrontEndHandler(Handler):
     service: FrontEndService
 
-    async def show(
-        self,
-        source: Source,
-        shelf: Shelf,
-        key: str,
-        tags: Tags | None,
-        item: dict[str, Any],
-        words: str = "data is cached",
-        link: str | None = None,
-    ) -> None:
-        """Answer with the page for `key`, from the cache or from the next replica. `link` is to the
-        page behind it, if there is one."""
-
-        async def fetch() -> tuple[Page, Tags]:
-            answer, replica = await self.read(source, item)
-            return self.page(answer, replica), self.shown(answer) if tags is None else tags
-
-        page: Page
-        page, verdict = await source.cache.read(shelf, key, tags, fetch)
+    async def show(self, question: Question) -> None:
+        """Answer with the question's page."""
+        page, verdict = await question.answered(self.note)
         # What was noted while fetching came first; the verdict leads the line.
-        self.notes.insert(0, words if verdict == HIT else "data is not cached")
-        for name, value in page.headers(verdict, link).items():
+        self.notes.insert(0, question.words if verdict == HIT else "data is not cached")
+        for name, value in page.headers(verdict, question.link).items():
             self.set_header(name, value)
-        place = Place(source.cache, shelf, key, link, words)
+        place = question.place
         page.rendered(place)
         self.service.remember((self.request.uri or "").encode("latin-1"), place)
         self.finish(page.body)
 
     async def from_siblings(self, path: str) -> list[dict[str, Any] | None]:
-        """What the other processes of this front end answer, None for one that does not. They ask
-        nobody in turn."""
+        """Return what the other processes of this front end answer, None for one that does not.
+        They ask nobody in turn."""
 
         async def ask(sibling: NodeConfig) -> dict[str, Any] | None:
             try:
@@ -111,24 +144,6 @@ class FrontEndHandler(Handler):
 
     async def buy(self, item: dict[str, Any]) -> Answer:
         """Have the next order replica carry out this purchase."""
-        orders = self.service.orders
-        settings = orders.settings
-        answer, replica = await orders.ask(
-            PURCHASES_PATH, item, settings.write_attempt_s, settings.write_deadline_s, self
-        )
+        answer, replica = await self.service.buy(item, self.note)
         self.set_header("X-Replica", replica)
-        self.service.purchases += 1
         return answer
-
-    async def read(self, source: Source, item: dict[str, Any]) -> tuple[Answer, str]:
-        """What the page is made of, and the replica that knew."""
-        return await source.read(item, self)
-
-    def page(self, answer: Answer, replica: str) -> Page:
-        """An item's answer has one field, which is what callers see."""
-        [shown, *_] = answer.values()
-        return Page(render(shown), replica, answer.get("more", False))
-
-    def shown(self, answer: Answer) -> Tags:
-        """The keys that a search's answer shows (C5)."""
-        return frozenset({SEARCHES, *(info_key(book["id"]) for book in answer["books"])})

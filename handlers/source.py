@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bazar.app import Context
@@ -14,8 +15,10 @@ from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed import FeedClient
 from bazar.replication.store import Answer
 from bazar.replication.subscriber import CacheSubscriber
-from handlers.base import Handler
 from handlers.replicated import READ_PATH
+
+Note = Callable[[str], None]
+"""Takes words for the request's line in the log."""
 
 
 class Source:
@@ -43,21 +46,21 @@ class Source:
                 self.cache.reset()
 
     async def ask(
-        self, path: str, item: dict[str, Any], attempt_s: float, deadline_s: float, handler: Handler
+        self, path: str, item: dict[str, Any], attempt_s: float, deadline_s: float, note: Note
     ) -> tuple[Answer, str]:
-        """The answer to one item, and the replica that gave it."""
+        """Return the answer to one item, and the replica that gave it."""
 
         async def attempt(node: NodeConfig) -> tuple[Answer, str]:
-            handler.note(f"Forwarding request to replica: {node.number}")
+            note(f"Forwarding request to replica: {node.number}")
             return await self.client.submit(node, path, item, attempt_s), node.name
 
         return await self.pool.call(attempt, deadline_s)
 
-    async def read(self, item: dict[str, Any], handler: Handler) -> tuple[Answer, str]:
+    async def read(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         settings = self.settings
         try:
             return await self.ask(
-                READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, handler
+                READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, note
             )
         except Unknown as error:
             raise Unavailable(str(error)) from error  # a read changes nothing

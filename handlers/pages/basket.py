@@ -99,7 +99,7 @@ class BasketPage(BasketHandler):
         """Those of them that there are, as they are now."""
         if not numbers:
             return {}
-        found, _ = await self.read(self.service.catalog, {"op": "books", "books": numbers})
+        found, _ = await self.service.catalog.read({"op": "books", "books": numbers}, self.note)
         return {book["id"]: book for book in found["books"]}
 
     async def post(self) -> None:

@@ -12,7 +12,6 @@ from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.pages import looks
 from handlers.pages.page import PageHandler, ShelfPage, line, new_key
-from storage.orders import order_key
 
 
 class BuyHandler(PageHandler):
@@ -41,7 +40,9 @@ class ConfirmPage(PageHandler):
         given = {name: self.query(name) or "" for name in ("book", "quantity", "cost")}
         wanted = line(**given)
         key = inputs.idempotency_key(self.query("key") or "")
-        found, _ = await self.read(self.service.catalog, {"op": "info", "book": wanted["book"]})
+        found, _ = await self.service.catalog.read(
+            {"op": "info", "book": wanted["book"]}, self.note
+        )
         book = found["book"]
         quantity = min(wanted["quantity"], book["count"])
         title = f"Buy {book['title']}?" if quantity else "Out of stock"
@@ -52,11 +53,7 @@ class ConfirmPage(PageHandler):
 
 class ReceiptPage(ShelfPage):
     async def get(self, order: str) -> None:
-        order_id = inputs.order_id(order)
-        service = self.service
-        tags = frozenset({order_key(order_id)})
-        item = {"op": "order", "order_id": order_id}
-        await self.show(service.orders, service.pages, f"page_order_{order_id}", tags, item)
+        await self.show_page(self.service.order(inputs.order_id(order)))
 
     def body(self, answer: Answer) -> bytes:
         order = answer["order"]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from bazar.cache import HIT, MISS, Tags
+from bazar.cache import HIT, MISS
 from bazar.errors import BadRequest
 from bazar.processes import whose
+from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.pages.page import new_key
 from handlers.pages.way import Way
 from handlers.showing import FrontEndHandler, Page
-from storage.catalog import info_key
 
 
 class TryHandler(FrontEndHandler):
@@ -34,17 +35,19 @@ class TryHandler(FrontEndHandler):
         return 1000 * (self.service.context.clock() - self._began_s)
 
     async def _read(self, book: int) -> dict[str, Any]:
-        service, key, way = self.service, info_key(book), self._way
-        source, tags = service.catalog, frozenset({key})
-        moments: list[float] = []  # when a replica was asked, and answered
+        service, way = self.service, self._way
+        question = service.info(book)
+        moments: list[float] = []  # when replicas were asked, and one answered
 
-        async def fetch() -> tuple[Page, Tags]:
+        def asks(words: str) -> None:
+            self.note(words)
             moments.append(self._now())
-            answer, replica = await self.read(source, {"op": "info", "book": book})
-            moments.append(self._now())
-            return self.page(answer, replica), tags
 
-        page, verdict = await source.cache.read(service.local, key, tags, fetch)
+        def show(answer: Answer, replica: str) -> Page:
+            moments.append(self._now())
+            return question.show(answer, replica)
+
+        page, verdict = await replace(question, show=show).answered(asks)
         done, me = self._now(), way.me
         result = {"cache": verdict, "book": page.body.decode()}
         if verdict == HIT:
@@ -54,7 +57,7 @@ class TryHandler(FrontEndHandler):
         if not moments:
             way.step(me, "Joins the fetch that another reader has begun", "C2", 0, done)
             return result
-        asked, answered = moments
+        asked, *_, answered = moments
         if verdict == MISS:
             looked = "Not in the cache: one fetch for all who ask now"
             ended, rule = "Stores the answer, as nothing has touched the book meanwhile", "C2"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 from bazar.errors import BadRequest
@@ -11,7 +12,7 @@ from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.base import Handler, NoRoute, as_error
 from handlers.pages import looks
-from handlers.showing import FrontEndHandler, Page
+from handlers.showing import FrontEndHandler, Page, Question
 
 Fields = list[tuple[str, str]]
 
@@ -97,6 +98,19 @@ class LostPage(NoRoute):
 
 class ShelfPage(PageHandler, ABC):
     """A page that is the same for everybody, and cached."""
+
+    async def show_page(self, question: Question, *more: dict[str, Any]) -> None:
+        """Answer with the page of what `question` asks, and of `more` items of the same service."""
+        page_key = f"page_{question.key}"
+        await self.show(
+            replace(
+                question,
+                shelf=self.service.pages,
+                key=page_key,
+                items=(*question.items, *more),
+                show=self.page,
+            )
+        )
 
     def page(self, answer: Answer, replica: str) -> Page:
         return Page(self.body(answer), replica, own=looks.HEADERS)

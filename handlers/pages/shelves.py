@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bazar.cache import Tags
 from bazar.replication.store import Answer
 from handlers import inputs
-from handlers.catalog import search_key
 from handlers.pages import looks
 from handlers.pages.page import ShelfPage
-from handlers.source import Source
-from storage.catalog import TOPICS, fold, info_key
+from storage.catalog import fold
 
 ON_HOME = 12
 ON_PAGE = 24
@@ -21,29 +17,11 @@ TOPICS_SHOWN = 200
 TOPICS_LIKE = 5
 
 
-class TopicsPage(ShelfPage):
-    """A page about books that shows topics, too."""
-
-    shows_topics = True
-
-    async def read(self, source: Source, item: dict[str, Any]) -> tuple[Answer, str]:
-        if not self.shows_topics:
-            return await super().read(source, item)
-        (books, replica), (topics, _) = await asyncio.gather(
-            super().read(source, item), super().read(source, {"op": "topics"})
-        )
-        return {**books, **topics}, replica
-
-    def shown(self, answer: Answer) -> Tags:
-        return super().shown(answer) | ({TOPICS} if self.shows_topics else set())
-
-
-class HomePage(TopicsPage):
+class HomePage(ShelfPage):
     async def get(self) -> None:
-        service = self.service
-        item = {"op": "search", "topic": "", "limit": ON_HOME, "offset": 0}
+        search = {"op": "search", "topic": "", "limit": ON_HOME, "offset": 0}
         # What it shows is not known before: it is stored as a search is (C5).
-        await self.show(service.catalog, service.pages, "page_home", None, item)
+        await self.show_page(self.service.search(search), {"op": "topics"})
 
     def body(self, answer: Answer) -> bytes:
         topics = answer["topics"][:TOPICS_SHOWN]
@@ -52,14 +30,12 @@ class HomePage(TopicsPage):
         )
 
 
-class ResultsPage(TopicsPage):
+class ResultsPage(ShelfPage):
     async def get(self) -> None:
-        service = self.service
         self.search = self._search()
-        self.shows_topics = self.search["op"] == "find" and not self.search["offset"]
-        await self.show(
-            service.catalog, service.pages, f"page_{search_key(self.search)}", None, self.search
-        )
+        # By words one may have meant a topic.
+        topics = [{"op": "topics"}] if "q" in self.search and not self.search["offset"] else []
+        await self.show_page(self.service.search(self.search), *topics)
 
     def _search(self) -> dict[str, Any]:
         """By words or by topic; all books without either, as an empty search box asks."""
@@ -86,7 +62,7 @@ class ResultsPage(TopicsPage):
             title=heading if offset == 0 else f"{heading}, from {offset + 1}",
             heading=heading,
             books=books,
-            topics=topics_like(search["q"], answer["topics"]) if self.shows_topics else [],
+            topics=topics_like(search["q"], answer["topics"]) if "topics" in answer else [],
             q=q or "",
             offset=offset,
             before=looks.link("/books", **wanted, offset=before or None) if offset else None,
@@ -110,11 +86,7 @@ def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
 
 class BookPage(ShelfPage):
     async def get(self, book: str) -> None:
-        number = inputs.book_id(book)
-        service = self.service
-        tags = frozenset({info_key(number)})
-        item = {"op": "info", "book": number}
-        await self.show(service.catalog, service.pages, f"page_book_{number}", tags, item)
+        await self.show_page(self.service.info(inputs.book_id(book)))
 
     def body(self, answer: Answer) -> bytes:
         book = answer["book"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from bazar.app import Context, Service
 from handlers.catalog import CatalogService
@@ -10,7 +11,7 @@ from handlers.frontend import FrontEndService
 from handlers.order import OrderService
 from handlers.replicated import ReplicatedService
 
-REPLICATED: Mapping[str, type[ReplicatedService]] = {
+REPLICATED: Mapping[str, type[ReplicatedService[Any]]] = {
     "order": OrderService,
     "catalog": CatalogService,
 }

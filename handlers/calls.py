@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,7 +32,7 @@ class Call:
 
 class CallingService(Replicated, Protocol):
     calls: Mapping[str, Call]
-    callers: set[Connection]
+    callers: dict[Connection, None]
 
 
 async def answer_all(service: CallingService, call: Call, items: Any) -> dict[str, Any]:
@@ -83,22 +82,23 @@ class CallsHandler(UpgradeHandler):
     def open_connection(self) -> Connection:
         if len(self.service.callers) >= MAX_CALLERS:
             raise Unavailable(f"{self.service.context.node.name} has {MAX_CALLERS} callers already")
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: dict[asyncio.Task[None], None] = {}
         self.connection = Connection(self.on_frame, self.on_lost)
-        self.service.callers.add(self.connection)
+        self.service.callers[self.connection] = None
         return self.connection
 
     def on_lost(self) -> None:
-        self.service.callers.discard(self.connection)
+        self.service.callers.pop(self.connection, None)
 
     def on_frame(self, frame: bytes) -> None:
         task = asyncio.create_task(self.answer_call(frame))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = None
+        task.add_done_callback(self.tasks.pop)
 
     async def answer_call(self, frame: bytes) -> None:
-        began = time.monotonic()
         service = self.service
+        clock = service.context.clock
+        began = clock()
         node, activity = service.context.node.name, service.context.activity
         under_way = object()
         activity.enter(under_way)
@@ -121,7 +121,7 @@ class CallsHandler(UpgradeHandler):
             self.on_lost()
         else:
             level = call.log_level if call is not None else logging.WARNING
-            spent_ms = 1000 * (time.monotonic() - began)
+            spent_ms = 1000 * (clock() - began)
             access_log.log(level, "%s %s %.1f ms - %d items", node, path, spent_ms, len(items))
         finally:
             activity.leave(under_way)

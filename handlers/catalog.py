@@ -9,12 +9,13 @@ from typing import Any
 from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.client import Batcher
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
-from bazar.replication.store import Answer
+from bazar.replication.store import Answer, Engine
 from handlers import inputs
 from handlers.base import Handler
 from handlers.calls import Call
 from handlers.replicated import SALES_PATH, ReplicatedService
 from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
+from storage.engine import SQLiteEngine
 
 MAX_IMPORT_BOOKS = 1000
 MAX_IMPORT_BYTES = 4 << 20
@@ -23,15 +24,17 @@ MAX_WAIT_MS = 1000
 LOOKUP_S = 10.0
 
 
-class CatalogService(ReplicatedService):
+class CatalogService(ReplicatedService[CatalogReader]):
     """One catalog replica."""
 
     prefix = "(?:/catalog2?)?"
-    model = Catalog()
-    reader: CatalogReader
+    tables = Catalog.tables
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
+    def __init__(self, context: Context, engine: Engine[CatalogReader] | None = None) -> None:
+        super().__init__(
+            context, engine or SQLiteEngine(context.config, context.node, Catalog(), CatalogReader)
+        )
+        self._lookups = Batcher(self._look_up)
         # An idle order service asks for sales all the time.
         self.calls[SALES_PATH] = Call(self.sales, logging.DEBUG)
 
@@ -44,11 +47,6 @@ class CatalogService(ReplicatedService):
             Route("/import", ImportHandler, INTERNAL),
             *super().routes(),
         )
-
-    async def start(self) -> None:
-        await super().start()
-        self.reader = CatalogReader(self.store.database)
-        self._lookups = Batcher(self._look_up)
 
     async def _look_up(self, books: list[int], timeout_s: float) -> list[Any]:
         found = await self.reader.info(books)

@@ -12,12 +12,13 @@ from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
 from bazar.pool import ReplicaPool
-from bazar.replication.store import Answer
+from bazar.replication.store import Answer, Engine
 from bazar.tasks import Tasks
 from handlers import inputs
 from handlers.base import Handler
 from handlers.calls import Call
 from handlers.replicated import SALES_PATH, WRITE_PATH, ReplicatedService
+from storage.engine import SQLiteEngine
 from storage.orders import OrderReader, Orders, order_cost, order_key
 
 log = logging.getLogger(__name__)
@@ -33,15 +34,16 @@ STORY_S = 1.0
 _SOLD = ("key", "lines", "tell")  # what of a purchase goes on to the catalog
 
 
-class OrderService(ReplicatedService):
+class OrderService(ReplicatedService[OrderReader]):
     """One order replica."""
 
     prefix = "(?:/order_service2?)?"
-    model = Orders()
-    reader: OrderReader
+    tables = Orders.tables
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
+    def __init__(self, context: Context, engine: Engine[OrderReader] | None = None) -> None:
+        super().__init__(
+            context, engine or SQLiteEngine(context.config, context.node, Orders(), OrderReader)
+        )
         self.settings = context.config.pool
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
         self._cursor = 0  # every sale up to here has its order, as far as this node has seen
@@ -63,7 +65,6 @@ class OrderService(ReplicatedService):
 
     async def start(self) -> None:
         await super().start()
-        self.reader = OrderReader(self.store.database)
         self._tasks.spawn(self._watch_cursor())
         self._tasks.spawn(self._project())
 

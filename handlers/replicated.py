@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.client import CALLS_PATH, Client
 from bazar.config import NodeConfig
-from bazar.errors import ConfigError, Fatal, Leaving, Unavailable
+from bazar.errors import Leaving, Unavailable
 from bazar.frames import Connection
-from bazar.replication.arbiter import FileArbiter, hold_alone
 from bazar.replication.feed import FEED_PATH
 from bazar.replication.messages import Member
 from bazar.replication.node import Replica
-from bazar.replication.store import Answer, Operation
+from bazar.replication.store import Answer, Engine, Operation
 from bazar.tasks import Tasks
 from handlers import status
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
-from storage.compare import damage
-from storage.damage import Damaged, set_aside
-from storage.database import rewrite_wal
-from storage.log import Model, ReplicatedStore
 
 log = logging.getLogger(__name__)
-
-CHECK_S = 5.0  # a start waits so long for the check of its file; a large one is checked beside it
 
 READ_PATH = "/read"
 WRITE_PATH = "/write"
 SALES_PATH = "/sales"
 FORWARDED_PATH = "/write/forwarded"
 
+R = TypeVar("R")
 
-class ReplicatedService:
-    """A node of a replicated role. Subclasses know what may be read and written."""
+
+class ReplicatedService(Generic[R]):
+    """A node of a replicated role, over the engine that keeps its log. Subclasses know what may be
+    read and written."""
 
     prefix: str
+    tables: Mapping[str, str]
+    """Each table that is replicated, with its primary key."""
+
     max_body_bytes = MAX_INTERNAL_BODY_BYTES
-    model: Model
-    store: ReplicatedStore
     replica: Replica
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, engine: Engine[R]) -> None:
         self.context = context
+        self.engine = engine
         self.client = Client(context.token)
-        self._path = context.config.data_dir / f"{context.node.name}.db"
-        self._arbiter = FileArbiter(context.config.data_dir, context.node.role)
         self._joining = Tasks(context.on_fatal)
-        self.callers: set[Connection] = set()
+        self.callers: dict[Connection, None] = {}
         self.calls: dict[str, Call] = {
             READ_PATH: Call(self.read),
             WRITE_PATH: Call(self.write),
@@ -71,27 +65,15 @@ class ReplicatedService:
         )
 
     async def start(self) -> None:
-        """Check and open the file, take part in the group."""
+        """Open the log, take part in the group."""
         config, node = self.context.config, self.context.node
-        self._alone = hold_alone(config.data_dir / f"{node.name}.pid")
-        await asyncio.to_thread(rewrite_wal, self._path)
-        check = asyncio.create_task(asyncio.to_thread(damage, self._path, self.model))
-        await asyncio.wait([check], timeout=CHECK_S)
-        if check.done() and (found := check.result()) is not None:
-            self._set_aside(found)
-        try:
-            self.store = await ReplicatedStore.open(
-                self._path, self.model, config.replication.log_entries
-            )
-        except Damaged as error:
-            self._set_aside(str(error))
-            raise
+        is_whole = await self.engine.open()
         self._say_if_none_can_lead()
         self.replica = Replica(
             node,
             [peer for peer in config.group(node.role) if peer.name != node.name],
-            self.store,
-            self._arbiter,
+            self.engine.store,
+            self.engine.arbiter,
             config.replication,
             token=self.context.token,
             run=self.context.run,
@@ -99,38 +81,25 @@ class ReplicatedService:
             forward=self._forward,
             on_fatal=self.context.on_fatal,
         )
-        if check.done():
+        if is_whole:
             self.replica.start()
         else:
-            self._joining.spawn(self._join(check))
+            self._joining.spawn(self._join())
 
-    async def _join(self, check: asyncio.Task[str | None]) -> None:
-        """Take part once the file is known to be whole; until then this node answers no read."""
-        found = await check
-        if found is not None:
-            self._set_aside(found)
-            raise Fatal(f"{self.context.node.name} starts again, empty")
+    async def _join(self) -> None:
+        """Take part once the log is known to be whole; until then this node answers no read."""
+        await self.engine.check()
         self.replica.start()
 
-    def _set_aside(self, found: str) -> None:
-        """The file is damaged: without it this node is nobody's member, and its primary fills it
-        again (J3). Raises ConfigError where that would begin a new shop."""
-        if self._arbiter.read() is None:
-            raise ConfigError(
-                f"{self._path}: is damaged ({found}), and its group's membership is missing:"
-                " restore the .members file, or move the database away to begin anew"
-            )
-        log.error(
-            "%s: is damaged: %s. It is kept as %s; %s starts empty and fills itself from its"
-            " primary",
-            *(self._path, found, set_aside(self._path), self.context.node.name),
-        )
+    @property
+    def reader(self) -> R:
+        return self.engine.reader
 
     def _say_if_none_can_lead(self) -> None:
         """Only a member with its own file may lead (T1): say so if the last such file is gone."""
-        membership = self._arbiter.read()
-        node = self.context.node
-        if membership is None or Member(node.name, self.store.store_id) in membership.members:
+        membership = self.engine.arbiter.read()
+        node, store_id = self.context.node, self.engine.store.store_id
+        if membership is None or Member(node.name, store_id) in membership.members:
             return
         if {member.node for member in membership.members} == {node.name}:
             log.critical(
@@ -144,9 +113,8 @@ class ReplicatedService:
             connection.close()
         await self._joining.close()
         await self.replica.stop()
-        await self.store.close()
+        await self.engine.close()
         self.client.close()
-        os.close(self._alone)
 
     def ready(self) -> None:
         """Raises Unavailable while this node may not answer reads."""

@@ -23,7 +23,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Exit code 1 if anything is not the same, or can't be compared."""
     equal = True
     for role, service in REPLICATED.items():
-        equal &= _verify(shop, role, service.model.tables)
+        equal &= _verify(shop, role, service.tables)
     return 0 if equal else 1
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bazar.errors import BazarError
+from bazar.replication.arbiter import Arbiter
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import Change, Entry, Mark, Snapshot
 
 Operation = Mapping[str, Any]
 Answer = dict[str, Any]
+R = TypeVar("R", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,28 @@ class Store(Protocol):
 
     def snapshot(self) -> AsyncIterator[Snapshot]:
         """The committed state at one moment, in chunks."""
+
+
+class Engine(Protocol[R]):
+    """Where one replica keeps its log and its state, and who arbitrates its group."""
+
+    @property
+    def arbiter(self) -> Arbiter: ...
+
+    @property
+    def store(self) -> Store:
+        """The log; once it is open."""
+
+    @property
+    def reader(self) -> R:
+        """What reads the committed state; once it is open."""
+
+    async def open(self) -> bool:
+        """Open the log for this process alone. Returns whether it is known to be whole; else
+        `check` has to be awaited before this node takes part. Raises ConfigError or Fatal."""
+
+    async def check(self) -> None:
+        """Return once the log is known to be whole. Raises Fatal where it is not."""
+
+    async def close(self) -> None:
+        """Let go of it."""

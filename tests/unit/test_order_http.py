@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from unittest import mock
 
-from handlers import replicated
+from storage import engine
 from storage.compare import damage
 from storage.log import Model
 from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase
@@ -106,7 +106,7 @@ class OrderTest(ShopTestCase):
             await self.shop.start_node("catalog-2")
 
         item = {"after": 0, "wait_ms": 0}
-        with mock.patch.multiple(replicated, CHECK_S=0.01, damage=large):
+        with mock.patch.multiple(engine, CHECK_S=0.01, damage=large):
             self.io_loop.run_sync(restart)
             told = self.ask("/sales", "POST", {"items": [item]}, node="catalog-2", token=TOKEN)
             checked.set()

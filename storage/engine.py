@@ -1,0 +1,85 @@
+"""One replica's engine on this machine: its SQLite file, and its group's arbiter beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from bazar.config import Config, NodeConfig
+from bazar.errors import ConfigError, Fatal
+from bazar.replication.arbiter import FileArbiter, hold_alone
+from storage.compare import damage
+from storage.damage import Damaged, set_aside
+from storage.database import Database, rewrite_wal
+from storage.log import Model, ReplicatedStore
+
+log = logging.getLogger(__name__)
+
+CHECK_S = 5.0  # a start waits so long for the check of its file; a large one is checked beside it
+
+R = TypeVar("R")
+
+
+class SQLiteEngine(Generic[R]):
+    """The `Engine` of a group whose nodes share one machine."""
+
+    store: ReplicatedStore
+    reader: R
+
+    def __init__(
+        self, config: Config, node: NodeConfig, model: Model, reader: Callable[[Database], R]
+    ) -> None:
+        self.arbiter = FileArbiter(config.data_dir, node.role)
+        self._node = node
+        self._model = model
+        self._reader = reader
+        self._path = config.data_dir / f"{node.name}.db"
+        self._lock_path = config.data_dir / f"{node.name}.pid"
+        self._log_entries = config.replication.log_entries
+
+    async def open(self) -> bool:
+        """Lock the node's file for this process, and open it. Returns whether it is known to be
+        whole; else `check` has to be awaited. Raises ConfigError, Damaged or Fatal."""
+        self._alone = hold_alone(self._lock_path)
+        await asyncio.to_thread(rewrite_wal, self._path)
+        self._checking = asyncio.create_task(asyncio.to_thread(damage, self._path, self._model))
+        await asyncio.wait([self._checking], timeout=CHECK_S)
+        checked = self._checking.done()
+        if checked and (found := self._checking.result()) is not None:
+            self._set_aside(found)
+        try:
+            self.store = await ReplicatedStore.open(self._path, self._model, self._log_entries)
+        except Damaged as error:
+            self._set_aside(str(error))
+            raise
+        self.reader = self._reader(self.store.database)
+        return checked
+
+    async def check(self) -> None:
+        """Return once the file is known to be whole. Raises Fatal where it is not: it is out of
+        the way then."""
+        found = await self._checking
+        if found is not None:
+            self._set_aside(found)
+            raise Fatal(f"{self._node.name} starts again, empty")
+
+    def _set_aside(self, found: str) -> None:
+        """Move the damaged file away: without it this node is nobody's member, and its primary
+        fills it again (J3). Raises ConfigError where that would begin a new shop."""
+        if self.arbiter.read() is None:
+            raise ConfigError(
+                f"{self._path}: is damaged ({found}), and its group's membership is missing:"
+                " restore the .members file, or move the database away to begin anew"
+            )
+        log.error(
+            "%s: is damaged: %s. It is kept as %s; %s starts empty and fills itself from its"
+            " primary",
+            *(self._path, found, set_aside(self._path), self._node.name),
+        )
+
+    async def close(self) -> None:
+        await self.store.close()
+        os.close(self._alone)

@@ -217,7 +217,8 @@ class Peer:
                 answer.set_exception(Unknown(f"{self._node.name}: the connection broke"))
 
     def close(self) -> None:
-        for connection in {one for one, _ in self._answers.values()} | {self._connection}:
+        under_way = [one for one, _ in self._answers.values()]
+        for connection in dict.fromkeys([*under_way, self._connection]):
             if connection is not None:
                 connection.close()
                 self._lost(connection)
@@ -247,7 +248,7 @@ class Client:
     """HTTP to the nodes of this cluster, and to nobody else."""
 
     def __init__(self, token: str) -> None:
-        self._http = CurlAsyncHTTPClient(max_clients=MAX_CONNECTIONS, force_instance=True)
+        self._http: CurlAsyncHTTPClient | None = None  # made with the first request
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
@@ -314,6 +315,8 @@ class Client:
         )
         if self._closed:
             raise Unavailable(f"{node.name} is not asked: this node stops")
+        if self._http is None:
+            self._http = CurlAsyncHTTPClient(max_clients=MAX_CONNECTIONS, force_instance=True)
         self._under_way += 1
         try:
             response = await self._http.fetch(request, raise_error=False)
@@ -343,7 +346,7 @@ class Client:
         self._closed = True
         for peer in self._peers.values():
             peer.close()
-        if not self._under_way:
+        if self._http is not None and not self._under_way:
             self._http.close()
 
 

@@ -140,6 +140,18 @@ class ReplicatedStore:
         await self.database.close()
         self._reached.close()
 
+    async def probe(self) -> None:
+        """Return once the file has taken a write, fsynced."""
+
+        def work(writer: sqlite3.Connection) -> None:
+            self._begin(writer)
+            writer.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('probed_at', ?)", (self.committed.seq,)
+            )
+            self._commit(writer)
+
+        await self.database.write(work)
+
     # --- the primary's batch ---------------------------------------------------------------------
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:

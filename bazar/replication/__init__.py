@@ -51,6 +51,9 @@ L3  A subscriber that owes an ack for longer than `ack_timeout_s` is granted not
 L4  The primary answers from its committed state. One that has read that state from disk, instead of
     having followed in this run, answers nothing before its members have joined or T2's wait is
     over: its disk may have lost commits (J5).
+L5  A primary answers reads until `lease_s` after it began to ask the arbiter whether it still
+    leads, and was told so; and it asks before each grant. So whoever leads in its stead, because
+    its lock was deleted below it, has waited (T2) until nothing it answers or granted counts.
 
 **Caching**
 
@@ -68,7 +71,9 @@ C5  An entry about a book drops every search that shows it; one that makes or re
 
 T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
     member, the starting stock its first entry.
-T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again.
+T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again. A member first
+    shows that its disk takes a write, or leaves its process: a disk that hangs would keep the lock
+    from those that can go on.
 T2  The others record `epoch + 1` and commit nothing before the old epoch's longest lease is surely
     over.
 T3  Pending entries keep seq, epoch and digest, are prepared to everyone again and commit before

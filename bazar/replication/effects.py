@@ -2,6 +2,7 @@
 
 The driver carries effects out in order. It reports back, in the same order, those that touch the
 disk: `Persist`, `Install` and `Apply` by `stored`, `Record` by `recorded`, `ReadLog` by `log_read`.
+`Confirm` is reported at once, by `confirmed`.
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """Ask the arbiter whether this node still leads, before anything behind it is carried out
+    (L5). The driver reports a yes by `confirmed`; a no ends the process."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadLog:
     """Read a page of the log that follows `after_seq`, for one feed."""
 
@@ -96,7 +103,18 @@ class Stop:
 
 
 Effect = (
-    Send | Close | Persist | Apply | Install | Record | ReadLog | SendSnapshot | Drop | Reset | Stop
+    Send
+    | Close
+    | Persist
+    | Apply
+    | Install
+    | Record
+    | Confirm
+    | ReadLog
+    | SendSnapshot
+    | Drop
+    | Reset
+    | Stop
 )
 
 

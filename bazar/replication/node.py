@@ -19,6 +19,7 @@ from bazar.replication.arbiter import Arbiter
 from bazar.replication.effects import (
     Apply,
     Close,
+    Confirm,
     Effect,
     Install,
     Persist,
@@ -51,6 +52,7 @@ POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is
 MAX_FEEDS = 1024
 MAX_DISK_QUEUE = 64
 DISK_S = 10.0  # a disk that takes longer for one transaction is taken for dead
+PROBE_LEASES = 2  # and one that takes so long for the first, while others could lead
 SNAPSHOT_S = 120.0
 
 
@@ -62,7 +64,7 @@ async def within(limit_s: float) -> AsyncIterator[None]:
         async with asyncio.timeout(limit_s):
             yield
     except TimeoutError as error:
-        raise Fatal(f"the disk has not answered in {limit_s:.0f} s") from error
+        raise Fatal(f"the disk has not answered in {limit_s:g} s") from error
 
 
 class Replica:
@@ -155,8 +157,11 @@ class Replica:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        await self._disk.join()
-        await self._lead()
+        # What a follower's feed has left is on disk before anybody leads from it; and T1.
+        async with within(PROBE_LEASES * self.settings.lease_s):
+            await self._disk.join()
+            await self.store.probe()
+        self._lead()
 
     def _may_lead(self) -> bool:
         """T0, T1: the lock is ours, and so is the right to it."""
@@ -176,7 +181,7 @@ class Replica:
                 return False
         return True
 
-    async def _lead(self) -> None:
+    def _lead(self) -> None:
         membership = self._arbiter.read()
         self.primary, effects = Primary.take_over(
             Member(self.me.name, self.store.store_id),
@@ -366,6 +371,9 @@ class Replica:
                         self._feeds[feed].send(text)
                 case Close(feed, reason):
                     self._close_feed(feed, reason)
+                case Confirm():
+                    if not self._still_leads():
+                        return
                 case ReadLog():
                     self._tasks.spawn(self._read_log(effect))
                 case SendSnapshot(feed):
@@ -379,6 +387,17 @@ class Replica:
                 case _:
                     self._carry_out(effect)
         self._queue.wake.set()
+
+    def _still_leads(self) -> bool:
+        assert self.primary is not None
+        asked_at = self.clock()
+        try:
+            self._arbiter.check(self.primary.epoch)
+        except Fatal as error:
+            self._tasks.fail(error)
+            return False
+        self.primary.confirmed(asked_at)
+        return True
 
     def _carry_out(self, effect: Effect) -> None:
         """What both sides ask of the disk goes through one worker, in order."""

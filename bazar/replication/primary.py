@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from bazar.errors import Unavailable
 from bazar.replication.effects import (
     Apply,
     Close,
+    Confirm,
     Effect,
     LogPage,
     Persist,
@@ -88,6 +90,7 @@ class Primary:
         self.timing = timing
         self.feeds: dict[int, Feed] = {}
         self.leases: dict[str, float] = {}  # run -> when its lease is surely over
+        self._leads_until = -inf  # what the arbiter has confirmed (L5)
         self.phase = Phase.PREPARED if pending else Phase.IDLE
         self.retiring = False
         self._revoked = False
@@ -249,7 +252,7 @@ class Primary:
             self.stopped = True
             effects = [Stop("handed over", clean=True)]
         elif why == "lead":
-            effects = []
+            effects = [Confirm()]
         else:
             self.stopped = True
             effects = [Stop(str(why))]
@@ -444,7 +447,11 @@ class Primary:
         # The holder counts from when it asked, we count from now, and add what clocks may differ.
         until = now + self.timing.surely_over_s(self.timing.lease_s)
         self.leases[feed.hello.run] = max(until, self.leases.get(feed.hello.run, until))
-        return [Send(feed.id, Grant(self.epoch, number, self.timing.lease_s))]
+        return [Confirm(), Send(feed.id, Grant(self.epoch, number, self.timing.lease_s))]
+
+    def confirmed(self, asked_at: float) -> None:
+        """The arbiter, asked at `asked_at` or later, says that this node still leads (L5)."""
+        self._leads_until = asked_at + self.timing.lease_s
 
     def read(self, tags: frozenset[str] | None, now: float) -> int:
         """The entry that a read of `tags` must wait for, 0 for none (L4). Raises Unavailable.
@@ -456,6 +463,8 @@ class Primary:
             raise Unavailable(f"{self.me.node} is not primary yet")
         if self._unproven:
             raise Unavailable(f"{self.me.node} waits for the members of its set")
+        if now >= self._leads_until:
+            raise Unavailable(f"{self.me.node} has not asked lately whether it still leads")
         return touched_seq(self.pending, tags) if self._taking_over else 0
 
     # --- taking over and handing over (T2-T5) ----------------------------------------------------
@@ -492,7 +501,9 @@ class Primary:
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: leases run out, waits end."""
-        effects: list[Effect] = []
+        if self._recording == "lead":
+            return []
+        effects: list[Effect] = [Confirm()]
         for feed in list(self.feeds.values()):
             if feed.hold_until is not None and now >= feed.hold_until:
                 effects += self._close(feed, "too slow to catch up")

@@ -37,6 +37,9 @@ class Store(Protocol):
     def seed(self) -> Sequence[Operation]:
         """What a brand-new group begins with (T0)."""
 
+    async def probe(self) -> None:
+        """Return once the disk has taken a write, fsynced (T1)."""
+
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it, each seeing those before it (R1)."""
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from bazar.errors import Unavailable
 from bazar.replication.effects import (
     Apply,
+    Confirm,
     Effect,
     Install,
     Persist,
@@ -272,6 +273,9 @@ class Replica(SubscribingProcess):
                 self._write(effect)
             case Record(membership):
                 self.arbiter.record(self, membership, self._recorded)
+            case Confirm():
+                assert self.primary is not None
+                self.primary.confirmed(self.now())
             case ReadLog(feed, after_seq):
                 self.world.after(
                     self.world.profile.disk_delay(False), self, self._read_log, feed, after_seq

@@ -9,6 +9,7 @@ from bazar.errors import Unavailable
 from bazar.replication.effects import (
     Apply,
     Close,
+    Confirm,
     Effect,
     LogPage,
     Persist,
@@ -89,7 +90,8 @@ class PrimaryTest(unittest.TestCase):
         [record] = effects
         assert isinstance(record, Record)
         self.assertEqual(record.membership.epoch, 2)
-        primary.recorded(at)
+        self.assertEqual(primary.recorded(at), [Confirm()])
+        primary.confirmed(at)
         return primary
 
     def hello(self, kind: str, committed: Mark | None = None, **other: str) -> Hello:
@@ -215,7 +217,22 @@ class WritingTest(PrimaryTest):
     def test_l4_it_answers_reads_from_its_committed_state(self) -> None:
         primary = self.ready()
         self.propose(primary, "x", at=2.1)
+        primary.confirmed(2.1)
         self.assertEqual(primary.read(frozenset({"x"}), 2.1), 0)
+
+    def test_l5_it_answers_reads_only_a_lease_long_behind_a_look_at_the_arbiter(self) -> None:
+        primary = self.ready()
+        self.assertIn(Confirm(), primary.tick(5.0))
+        primary.confirmed(5.0)
+        self.assertEqual(primary.read(None, 5.999), 0)
+        with self.assertRaisesRegex(Unavailable, "still leads"):
+            primary.read(None, 6.0)
+
+    def test_l5_a_grant_leaves_only_behind_a_look_at_the_arbiter(self) -> None:
+        primary = self.ready()
+        effects = primary.receive(REPLICA_FEED, Renew(9), 2.2)
+        self.assertEqual(effects[0], Confirm())
+        self.assertEqual(sent(effects[1:], REPLICA_FEED), [Grant(2, 9, 1.0)])
 
 
 class TakingOverTest(PrimaryTest):
@@ -225,7 +242,8 @@ class TakingOverTest(PrimaryTest):
         with self.assertRaises(Unavailable):
             primary.read(None, 5.0)
         self.assertFalse(primary.begin(5.0))
-        primary.recorded(5.0)
+        self.assertEqual(primary.recorded(5.0), [Confirm()])
+        primary.confirmed(5.0)
         self.assertEqual(primary.read(None, 5.0), 0)
         self.assertTrue(primary.begin(5.0))
 
@@ -307,6 +325,7 @@ class TakingOverTest(PrimaryTest):
         self.assertEqual(primary.read(None, 0.5), 0)
         primary = self.lead(OTHER, restarted=True)
         primary.tick(1.02)
+        primary.confirmed(1.02)
         self.assertEqual(primary.read(None, 1.02), 0)  # T2's wait is over
 
 

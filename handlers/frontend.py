@@ -47,16 +47,13 @@ class FrontEndService:
         self.watch = Watch(context, self.client)
 
     def find(self, target: bytes, now: float) -> Rendered | None:
+        """Return the cached answer to a GET of the very bytes of a target that was answered before.
+        Nothing else says what a target means."""
         place = self._places.get(target)
         if place is None:
             return None
         page: Page | None = place.cache.find(place.shelf, place.key, now)
         return None if page is None else page.rendered(place)
-
-    def remember(self, target: bytes, place: Place) -> None:
-        """A handler has found this place for this target: the next who sends the same bytes finds
-        it without one. Nothing else may say what a target means."""
-        self._places[target] = place
 
     # --- what can be asked -----------------------------------------------------------------------
 
@@ -79,6 +76,15 @@ class FrontEndService:
         key = order_key(order_id)
         item = {"op": "order", "order_id": order_id}
         return Question(self.orders, self.default, key, frozenset({key}), (item,))
+
+    async def answered(self, target: bytes, question: Question, note: Note) -> tuple[Page, str]:
+        """Return the question's page, and HIT, MISS or PASS. Who sends the same target again finds
+        it by `find`."""
+        page, verdict = await question.answered(note)
+        place = question.place
+        page.rendered(place)
+        self._places[target] = place
+        return page, verdict
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         """Have the next order replica carry out this purchase. Returns its answer and its name."""

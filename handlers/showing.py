@@ -115,14 +115,12 @@ class FrontEndHandler(Handler):
 
     async def show(self, question: Question) -> None:
         """Answer with the question's page."""
-        page, verdict = await question.answered(self.note)
+        target = (self.request.uri or "").encode("latin-1")
+        page, verdict = await self.service.answered(target, question, self.note)
         # What was noted while fetching came first; the verdict leads the line.
         self.notes.insert(0, question.words if verdict == HIT else "data is not cached")
         for name, value in page.headers(verdict, question.link).items():
             self.set_header(name, value)
-        place = question.place
-        page.rendered(place)
-        self.service.remember((self.request.uri or "").encode("latin-1"), place)
         self.finish(page.body)
 
     async def from_siblings(self, path: str) -> list[dict[str, Any] | None]:

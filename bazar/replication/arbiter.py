@@ -12,9 +12,8 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from bazar.errors import ConfigError, Fatal, Unavailable
 from bazar.replication.messages import Member, Membership
@@ -54,31 +53,44 @@ class FileArbiter:
         self._lock_path = data_dir / f"{group}.lock"
         self._members_path = data_dir / f"{group}.members"
         self._lock_fd: int | None = None
+        self._locked = False
+        self._written = b""  # the membership as this primary has recorded it
 
     def read(self) -> Membership | None:
+        content = self._read()
+        if content is None:
+            return None
         try:
-            return _membership(json.loads(self._members_path.read_bytes()))
+            return parse_membership(content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Fatal(f"{self._members_path}: cannot be read: {error}") from error
+
+    def _read(self) -> bytes | None:
+        try:
+            return self._members_path.read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
             raise Fatal(f"{self._members_path}: cannot be read: {error}") from error
 
     def try_acquire(self) -> bool:
-        fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if self._lock_fd is None:  # else it was opened for an earlier try
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._lock_fd = os.open(self._lock_path, flags, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(fd)
             return False
         # The file may have been deleted and made anew since it was opened: then another process
         # can hold a lock on the new one.
-        if not self._is_ours(fd):
-            os.close(fd)
+        if not self._is_ours(self._lock_fd):
+            self.release()
             return False
-        self._lock_fd = fd
+        self._locked = True
         return True
 
     def release(self) -> None:
+        self._locked = False
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
@@ -102,16 +114,20 @@ class FileArbiter:
             },
             indent=1,
         )
-        replace_durably(self._members_path, text.encode())
+        content = text.encode()
+        replace_durably(self._members_path, content)
+        self._written = content
 
     def check(self, epoch: int) -> None:
         self._check_lock()
+        if self._read() == self._written:
+            return  # as almost always: it needs no reading
         recorded = self.read()
         if recorded is None or recorded.epoch != epoch:
             raise Fatal(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
 
     def _check_lock(self) -> None:
-        if self._lock_fd is None or not self._is_ours(self._lock_fd):
+        if not self._locked or self._lock_fd is None or not self._is_ours(self._lock_fd):
             raise Fatal(f"{self._lock_path}: is not the file this primary has locked")
 
     def _is_ours(self, fd: int) -> bool:
@@ -121,7 +137,9 @@ class FileArbiter:
             return False
 
 
-def _membership(plain: Mapping[str, Any]) -> Membership:
+def parse_membership(content: bytes) -> Membership:
+    """Read what `FileArbiter.record` has written. Raises ValueError, KeyError or TypeError."""
+    plain = json.loads(content)
     members = frozenset(Member(m["node"], m["store"]) for m in plain["members"])
     return Membership(plain["epoch"], members, plain["lease_s"], plain["clean"])
 

@@ -13,6 +13,7 @@ from bazar.frames import Connection, dial
 from bazar.replication.effects import Close, Effect, Send
 from bazar.replication.messages import Message, decode, encode
 from bazar.replication.subscriber import Subscriber
+from bazar.replication.timing import RENEWALS_PER_LEASE
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +21,7 @@ FEED_PATH = "/feed"
 CONNECT_TIMEOUT_S = 1.0
 RETRY_S = 0.05
 SILENT_LEASES = 3  # a primary that says nothing for so many leases is left
-TICKS_PER_LEASE = 30
-
-
-async def ticking(tick: Callable[[], None], lease_s: float) -> None:
-    """Call `tick` often enough for leases of `lease_s` to be renewed and to run out in time."""
-    while True:
-        await asyncio.sleep(lease_s / TICKS_PER_LEASE)
-        tick()
+TICKS_PER_LEASE = 30  # at the most
 
 
 class FeedClient:
@@ -57,7 +51,7 @@ class FeedClient:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        ticker = asyncio.create_task(ticking(self.tick, self.subscriber.timing.lease_s))
+        ticker = asyncio.create_task(self._keep_time())
         try:
             while True:
                 for node in self._candidates():
@@ -143,8 +137,14 @@ class FeedClient:
             self._connection = None
             self._over.set()
 
-    def tick(self) -> None:
-        self.perform(self.subscriber.tick(self._clock()))
+    async def _keep_time(self) -> None:
+        """Renew the lease whenever it is time."""
+        lease_s = self.subscriber.timing.lease_s
+        while True:
+            now = self._clock()
+            self.perform(self.subscriber.tick(now))
+            due_s = min(self.subscriber.renew_at - now, lease_s / RENEWALS_PER_LEASE)
+            await asyncio.sleep(max(due_s, lease_s / TICKS_PER_LEASE))
 
     def perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

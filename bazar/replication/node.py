@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from math import inf
 from typing import Any
 
 from bazar.config import NodeConfig, ReplicationConfig
@@ -29,7 +30,7 @@ from bazar.replication.effects import (
     SendSnapshot,
     Stop,
 )
-from bazar.replication.feed import FeedClient, ticking
+from bazar.replication.feed import TICKS_PER_LEASE, FeedClient
 from bazar.replication.messages import (
     GENESIS,
     Ack,
@@ -44,6 +45,7 @@ from bazar.replication.queue import Ticket, WriteQueue
 from bazar.replication.store import Answer, Operation, Outcome, Store
 from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.replication.timing import RENEWALS_PER_LEASE
 from bazar.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,8 @@ class Replica:
         self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
+        self._due = inf  # when the primary's clock is looked at again
+        self._sooner = asyncio.Event()
 
     # --- its life --------------------------------------------------------------------------------
 
@@ -164,22 +168,20 @@ class Replica:
         self._lead()
 
     def _may_lead(self) -> bool:
-        """T0, T1: the lock is ours, and so is the right to it."""
-        for holding in (False, True):
-            membership = self._arbiter.read()
-            if membership is None and self.subscriber.last != GENESIS:
-                raise Fatal(
-                    f"{self.me.name} has a log, but its group's membership is missing: restore the"
-                    " .members file, or move this node's database away to start empty"
-                )
-            me = Member(self.me.name, self.store.store_id)
-            if membership is not None and me not in membership.members:
-                if holding:
-                    self._arbiter.release()
-                return False
-            if not holding and not self._arbiter.try_acquire():
-                return False
-        return True
+        """Get the lock, and keep it where it is ours by right (T0, T1)."""
+        if not self._arbiter.try_acquire():
+            return False
+        # Only now: what the file said before, its holder may have changed before it died.
+        membership = self._arbiter.read()
+        if membership is None and self.subscriber.last != GENESIS:
+            raise Fatal(
+                f"{self.me.name} has a log, but its group's membership is missing: restore the"
+                " .members file, or move this node's database away to start empty"
+            )
+        if membership is None or Member(self.me.name, self.store.store_id) in membership.members:
+            return True
+        self._arbiter.release()
+        return False
 
     def _lead(self) -> None:
         membership = self._arbiter.read()
@@ -195,16 +197,25 @@ class Replica:
         log.info("%s is primary in epoch %d", self.me.name, self.primary.epoch)
         self.leading.set()
         self._perform(effects)
-        self._tasks.spawn(ticking(self._tick, self.settings.lease_s))
+        self._tasks.spawn(self._keep_time())
         self._tasks.spawn(self._write_batches())
         if self.primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
                 self._queue.add(operation)
 
-    def _tick(self) -> None:
+    async def _keep_time(self) -> None:
+        """Let time pass for the primary: when something is due, and often enough for L5."""
         assert self.primary is not None
-        self._perform(self.primary.tick(self.clock()))
+        lease_s = self.settings.lease_s
+        while True:
+            now = self.clock()
+            self._perform(self.primary.tick(now))
+            self._due = min(self.primary.due(now), now + lease_s / RENEWALS_PER_LEASE)
+            self._sooner.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(self._due - now, lease_s / TICKS_PER_LEASE)):
+                    await self._sooner.wait()
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -387,6 +398,8 @@ class Replica:
                 case _:
                     self._carry_out(effect)
         self._queue.wake.set()
+        if self.primary is not None and self.primary.due(self.clock()) < self._due:
+            self._sooner.set()
 
     def _still_leads(self) -> bool:
         assert self.primary is not None

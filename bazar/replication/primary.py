@@ -499,6 +499,15 @@ class Primary:
             return []
         return self._record(self.membership.members, "retire", now, clean=True)
 
+    def due(self, now: float) -> float:
+        """When the next `tick` has something to do, as far as it is known by `now`."""
+        times = [feed.hold_until for feed in self.feeds.values() if feed.hold_until is not None]
+        if now < self.not_before:
+            times.append(self.not_before)
+        if self.phase is Phase.PREPARED or self.retiring:
+            times += [until for until in self.leases.values() if until > now]
+        return min(times, default=inf)
+
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: leases run out, waits end."""
         if self._recording == "lead":

@@ -59,7 +59,7 @@ class Subscriber:
         self.followed = False  # it has been granted a lease: its log was whole in this run (L4)
         self._asked: dict[int, float] = {}  # renew number -> when it was sent
         self._number = 0
-        self._renew_at = -inf
+        self.renew_at = -inf
         self._lease_s = timing.lease_s  # then as granted: configurations may disagree
 
     def __repr__(self) -> str:
@@ -168,7 +168,7 @@ class Subscriber:
         self._number += 1
         self._asked[self._number] = now
         self._asked.pop(self._number - QUESTIONS_KEPT, None)
-        self._renew_at = now + self._lease_s / RENEWALS_PER_LEASE
+        self.renew_at = now + self._lease_s / RENEWALS_PER_LEASE
         return [Send(self.feed, Renew(self._number))]
 
     def _granted(self, grant: Grant, now: float) -> list[Effect]:
@@ -184,12 +184,12 @@ class Subscriber:
         """Answer no read from here on, and say so; a grant under way must not undo it."""
         self.lease_until = -inf
         self._asked.clear()
-        self._renew_at = inf  # until the next hello
+        self.renew_at = inf  # until the next hello
         return [] if self.feed is None else [Send(self.feed, Release())]
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: renew every third of a lease."""
-        return self._renew(now) if now >= self._renew_at else []
+        return self._renew(now) if now >= self.renew_at else []
 
     def touched(self, tags: frozenset[str] | None) -> int:
         """The newest pending entry that touches `tags`, 0 for none; None: a read of anything."""

@@ -16,6 +16,7 @@ from handlers.calls import Call
 from handlers.replicated import SALES_PATH, ReplicatedService
 from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
 from storage.engine import SQLiteEngine
+from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 
 MAX_IMPORT_BOOKS = 1000
 MAX_IMPORT_BYTES = 4 << 20
@@ -31,9 +32,10 @@ class CatalogService(ReplicatedService[CatalogReader]):
     tables = Catalog.tables
 
     def __init__(self, context: Context, engine: Engine[CatalogReader] | None = None) -> None:
-        super().__init__(
-            context, engine or SQLiteEngine(context.config, context.node, Catalog(), CatalogReader)
-        )
+        if engine is None:
+            model = CatalogRows(Catalog())
+            engine = SQLiteEngine(context.config, context.node, model, SQLiteCatalogReader)
+        super().__init__(context, engine)
         self._lookups = Batcher(self._look_up)
         # An idle order service asks for sales all the time.
         self.calls[SALES_PATH] = Call(self.sales, logging.DEBUG)

@@ -20,6 +20,7 @@ from handlers.calls import Call
 from handlers.replicated import SALES_PATH, WRITE_PATH, ReplicatedService
 from storage.engine import SQLiteEngine
 from storage.orders import OrderReader, Orders, order_cost, order_key
+from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +42,10 @@ class OrderService(ReplicatedService[OrderReader]):
     tables = Orders.tables
 
     def __init__(self, context: Context, engine: Engine[OrderReader] | None = None) -> None:
-        super().__init__(
-            context, engine or SQLiteEngine(context.config, context.node, Orders(), OrderReader)
-        )
+        if engine is None:
+            model = OrderRows(Orders())
+            engine = SQLiteEngine(context.config, context.node, model, SQLiteOrderReader)
+        super().__init__(context, engine)
         self.settings = context.config.pool
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
         self._cursor = 0  # every sale up to here has its order, as far as this node has seen

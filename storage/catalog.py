@@ -1,4 +1,7 @@
-"""Books, topics and sales: operations in, row images out.
+"""Books, topics and sales: operations in, row images out, whatever keeps the rows.
+
+Whoever keeps them reads what `Catalog.wanted` names into a `WorkingSet`, has `Catalog.decide` work
+on it, and writes the images (`storage/sqlite/catalog.py`).
 
 A book's row is `(id, title, author, catalog_id, cost, count)`; money is integer cents. Operations
 are JSON objects, validated where they come in (`handlers/inputs.py`):
@@ -15,22 +18,21 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
-import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from bazar.errors import BazarError, KeyReused, NotFound, OutOfStock, PriceChanged
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
-from storage import words
-from storage.database import Database
+
+Row = Mapping[str, Any]
 
 KEYS_KEPT_MS = 24 * 3600 * 1000
 SEARCHES = "searches"  # the key that every cached search carries
 TOPICS = "topics"
+BOOK_FIELDS = ("id", "title", "topic", "cost", "count", "catalog_id", "author")
 
 STARTING_STOCK = (
     ("How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 4000, 19),
@@ -40,28 +42,6 @@ STARTING_STOCK = (
     ("How to finish Project 3 on time", "Undergraduate School", 1200, 10),
     ("Why theory classes are so hard", "Undergraduate School", 1500, 10),
     ("Spring in the Pioneer Valley", "Undergraduate School", 2500, 10),
-)
-
-SCHEMA = """
-CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);
-CREATE TABLE books (
-    id INTEGER PRIMARY KEY, title TEXT NOT NULL, author TEXT, catalog_id INTEGER NOT NULL,
-    cost INTEGER NOT NULL CHECK (cost >= 0), count INTEGER NOT NULL CHECK (count >= 0));
-CREATE INDEX books_by_topic ON books (catalog_id, id);
-CREATE INDEX books_by_title ON books (title);
-CREATE TABLE sales (
-    order_id TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, request TEXT NOT NULL,
-    sold_at INTEGER NOT NULL, seq INTEGER NOT NULL UNIQUE, lines TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE answers (
-    key TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT NOT NULL, at INTEGER NOT NULL)
-    WITHOUT ROWID;
-CREATE INDEX answers_by_age ON answers (at)
-"""
-
-BOOK = "b.id, b.title, t.name AS topic, b.cost, b.count, b.catalog_id, b.author"
-BOOKS_BY_ID = (
-    f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id "
-    "WHERE b.id IN (SELECT value FROM json_each(?))"
 )
 
 
@@ -75,20 +55,66 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a batch may need of the rows, named before anything is read."""
+
+    books: frozenset[int]
+    topics: frozenset[str]
+    titles: frozenset[str]
+    keys: frozenset[str]
+    forgets: int  # so many expired answers go with it
+
+
 @dataclass(slots=True)
-class Working:
+class WorkingSet:
     """What one batch has read and, in order, changed: each operation sees those before it."""
 
     books: dict[int, dict[str, Any]]
     topics: dict[str, int]
     twins: dict[tuple[str, str | None, int], int]  # (title, author, topic) -> book
     done: dict[str, tuple[str, Answer]]  # key -> its request and answer
+    expired: list[str]  # keys of answers that go with the first change
     next_book: int
     next_topic: int
     next_number: int
     now_ms: int
     put: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        books: Iterable[Row],
+        topics: Iterable[Row],
+        alike: Iterable[Row],
+        sales: Iterable[Row],
+        answers: Iterable[Row],
+        expired: Iterable[str],
+        highest_book: int,
+        highest_topic: int,
+        first: int,
+        now_ms: int,
+    ) -> WorkingSet:
+        """Make it of the rows that `Wanted` names: `books` each with its topic's name, `alike` the
+        books that have one of its titles, newest first, and the highest ids there are (0: none).
+        Changes are numbered from `first`."""
+        done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
+        # One key, one request: a sale's key is no update's either.
+        done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
+        return cls(
+            # In one order, whatever they came in: answers are kept as text.
+            books={row["id"]: {name: row[name] for name in BOOK_FIELDS} for row in books},
+            topics={row["name"]: row["id"] for row in topics},
+            twins={_identity(row): row["id"] for row in alike},  # the oldest of them stands
+            done=done,
+            expired=list(expired),
+            next_book=highest_book + 1,
+            next_topic=highest_topic + 1,
+            next_number=first,
+            now_ms=now_ms,
+        )
 
     def topic(self, name: str) -> int:
         """The id of a topic, made if there is none of this name."""
@@ -115,13 +141,13 @@ class Working:
         return self.books[number]
 
 
-def _identity(book: Mapping[str, Any]) -> tuple[str, str | None, int]:
+def _identity(book: Row) -> tuple[str, str | None, int]:
     """What makes two rows the same book."""
     return book["title"], book["author"], book["catalog_id"]
 
 
 class Catalog:
-    """The `Model` of the catalog's group."""
+    """Decides what the operations of the catalog's group come to."""
 
     tables: Mapping[str, str] = {
         "topics": "id",
@@ -129,14 +155,8 @@ class Catalog:
         "sales": "order_id",
         "answers": "key",
     }
-    migrations: Sequence[str] = (SCHEMA, *words.MIGRATIONS)
 
-    def __init__(
-        self,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        new_order_id: Callable[[], str] = lambda: secrets.token_hex(16),
-    ) -> None:
-        self._now_ms = now_ms
+    def __init__(self, new_order_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
         self._new_order_id = new_order_id
 
     def seed(self) -> Sequence[Operation]:
@@ -144,38 +164,7 @@ class Catalog:
         books = [{"author": None, **dict(zip(names, row, strict=True))} for row in STARTING_STOCK]
         return [{"op": "create", "key": "starting-stock", "books": books}]
 
-    # --- deciding --------------------------------------------------------------------------------
-
-    def execute(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
-    ) -> list[Outcome]:
-        work, expired = self._load(connection, operations, first)
-        outcomes = []
-        for operation in operations:
-            work.put, work.keys = {}, set()
-            try:
-                answer = self._decide(work, operation)
-            except BazarError as refusal:
-                outcomes.append(Outcome(refusal))
-                continue
-            change = None
-            if work.put:
-                effects: dict[str, Any] = {"put": work.put}
-                if expired:
-                    effects["delete"], expired = {"answers": expired}, []
-                change = Change(tuple(sorted(work.keys)), effects)
-                work.next_number += 1
-            outcomes.append(Outcome(answer, change))
-        return outcomes
-
-    def _load(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
-    ) -> tuple[Working, list[str]]:
-        """Read in a few statements whatever the batch may need."""
-
-        def select(sql: str, *values: Any) -> list[sqlite3.Row]:
-            return connection.execute(sql, values).fetchall()
-
+    def wanted(self, operations: Sequence[Operation]) -> Wanted:
         books: set[int] = set()
         topics: set[str] = set()
         titles: set[str] = set()
@@ -188,62 +177,36 @@ class Catalog:
             for book in operation.get("books", ()):
                 topics.add(book["topic"])
                 titles.add(book["title"])
-        in_list = "(SELECT value FROM json_each(?))"
-        keys = json.dumps([operation["key"] for operation in operations])
-        now_ms = self._now_ms()
-        # One key, one request: a sale's key is no update's either.
-        seen = select(
-            "SELECT key, request, NULL AS answer, order_id, sold_at, seq, lines FROM sales"
-            f" WHERE key IN {in_list} UNION ALL"
-            f" SELECT key, request, answer, 0, 0, 0, 0 FROM answers WHERE key IN {in_list}",
-            keys,
-            keys,
-        )
-        done = {
-            row["key"]: (
-                row["request"],
-                sale_answer(row) if row["answer"] is None else json.loads(row["answer"]),
-            )
-            for row in seen
-        }
-        rows = select(BOOKS_BY_ID, json.dumps(sorted(books)))
-        work = Working(
-            books={row["id"]: dict(row) for row in rows},
-            topics={},
-            twins={},
-            done=done,
-            next_book=0,
-            next_topic=0,
-            next_number=first,
-            now_ms=now_ms,
-        )
-        expired: list[str] = []
-        if topics or titles:
-            [highest] = select(
-                "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book, "
-                "(SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
-            )
-            work.next_book, work.next_topic = highest["book"] + 1, highest["topic"] + 1
-            named = select(
-                f"SELECT * FROM topics WHERE name IN {in_list}", json.dumps(sorted(topics))
-            )
-            work.topics = {row["name"]: row["id"] for row in named}
-            alike = select(
-                f"SELECT * FROM books WHERE title IN {in_list} ORDER BY id DESC",
-                json.dumps(sorted(titles)),
-            )
-            work.twins = {(r["title"], r["author"], r["catalog_id"]): r["id"] for r in alike}
-        if any(operation["op"] != "sell" for operation in operations):
+        return Wanted(
+            books=frozenset(books),
+            topics=frozenset(topics),
+            titles=frozenset(titles),
+            keys=frozenset(operation["key"] for operation in operations),
             # Each write takes two old keys along, so that the table never outgrows a day.
-            old = select(
-                "SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT ?",
-                now_ms - KEYS_KEPT_MS,
-                2 * len(operations),
-            )
-            expired = [row["key"] for row in old]
-        return work, expired
+            forgets=2 * sum(operation["op"] != "sell" for operation in operations),
+        )
 
-    def _decide(self, work: Working, operation: Operation) -> Answer:
+    def decide(self, work: WorkingSet, operations: Sequence[Operation]) -> list[Outcome]:
+        """Decide `operations` in order, each seeing those before it (R1)."""
+        outcomes = []
+        for operation in operations:
+            work.put, work.keys = {}, set()
+            try:
+                answer = self._answer(work, operation)
+            except BazarError as refusal:
+                outcomes.append(Outcome(refusal))
+                continue
+            change = None
+            if work.put:
+                effects: dict[str, Any] = {"put": work.put}
+                if work.expired:
+                    effects["delete"], work.expired = {"answers": work.expired}, []
+                change = Change(tuple(sorted(work.keys)), effects)
+                work.next_number += 1
+            outcomes.append(Outcome(answer, change))
+        return outcomes
+
+    def _answer(self, work: WorkingSet, operation: Operation) -> Answer:
         key = operation["key"]
         request = json.dumps(
             {name: value for name, value in operation.items() if name != "key"},
@@ -263,7 +226,7 @@ class Catalog:
             work.put["answers"] = [row]
         return answer
 
-    def _sell(self, work: Working, operation: Operation, request: str) -> Answer:
+    def _sell(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """S1: all lines or none. A line's `cost` is what the buyer saw it cost. Raises NotFound,
         OutOfStock or PriceChanged, and leaves no trace then (S4)."""
         sold: dict[int, dict[str, Any]] = {}
@@ -306,7 +269,7 @@ class Catalog:
         work.put["sales"] = [sale]
         return sale_answer(sale)
 
-    def _update(self, work: Working, operation: Operation, request: str) -> Answer:
+    def _update(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         fields = dict(operation["fields"])
         before = work.book(operation["book"])
         if "topic" in fields:
@@ -317,7 +280,7 @@ class Catalog:
         work.write_book(after)
         return {"book": show_book(after)}
 
-    def _create(self, work: Working, operation: Operation, request: str) -> Answer:
+    def _create(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """A book is the same if title, author and topic are: that one stays as it is."""
         results = []
         for book in operation["books"]:
@@ -331,12 +294,12 @@ class Catalog:
         return {"books": results}
 
 
-def _offer(book: Mapping[str, Any]) -> dict[str, Any]:
+def _offer(book: Row) -> dict[str, Any]:
     """What a buyer must know of a book to decide anew."""
     return {name: book[name] for name in ("id", "cost", "count")}
 
 
-def sale_answer(sale: Mapping[str, Any] | sqlite3.Row) -> Answer:
+def sale_answer(sale: Row) -> Answer:
     """What the buyer's side needs of a row of `sales`."""
     return {
         "order_id": sale["order_id"],
@@ -346,65 +309,29 @@ def sale_answer(sale: Mapping[str, Any] | sqlite3.Row) -> Answer:
     }
 
 
-class CatalogReader:
-    """The catalog's committed state. Every method is one statement: one moment."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """The books of these ids that exist."""
-        rows = await self._database.read(BOOKS_BY_ID, (json.dumps(sorted(set(books))),))
-        return {row["id"]: show_book(row) for row in rows}
-
-    async def search(self, topic: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        """Books whose topic's name contains `topic`, by id, and whether there are more.
-
-        Of each matching topic only as many books are looked at as the page could show, so that
-        a page costs the same in a large shop.
-        """
-        rows = await self._database.read_slowly(
-            f"SELECT {BOOK} FROM topics t JOIN books b ON b.id IN ("
-            " SELECT id FROM books WHERE catalog_id = t.id ORDER BY id LIMIT :upto)"
-            " WHERE instr(t.folded, :wanted) ORDER BY b.id LIMIT :limit OFFSET :offset",
-            {
-                "upto": offset + limit + 1,
-                "wanted": fold(topic),
-                "limit": limit + 1,
-                "offset": offset,
-            },
-        )
-        return [show_book(row) for row in rows[:limit]], len(rows) > limit
-
-    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        """Books that have, for each word of `q`, one in title or author that begins with it; by
-        id, and whether there are more."""
-        rows = await self._database.read_slowly(
-            f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id WHERE b.id IN ("
-            " SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid LIMIT ? OFFSET ?)"
-            " ORDER BY b.id",
-            (words.beginnings(q), limit + 1, offset),
-        )
-        return [show_book(row) for row in rows[:limit]], len(rows) > limit
-
-    async def topics(self) -> list[dict[str, Any]]:
-        rows = await self._database.read(
-            "SELECT id AS catalog_id, name AS topic FROM topics t WHERE EXISTS "
-            "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT 10000"
-        )
-        return [dict(row) for row in rows]
-
-    async def sales(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Committed sales behind `after_seq`, in the order they were committed."""
-        rows = await self._database.read(
-            "SELECT * FROM sales WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
-        )
-        return [sale_answer(row) for row in rows]
-
-
-def show_book(row: Mapping[str, Any] | sqlite3.Row) -> dict[str, Any]:
+def show_book(row: Row) -> dict[str, Any]:
     """A book as callers see it; one without an author has no such field."""
     book = dict(row)
     if book["author"] is None:
         del book["author"]
     return book
+
+
+class CatalogReader(Protocol):
+    """The catalog's committed state. Every answer is of one moment."""
+
+    async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """The books of these ids that exist."""
+
+    async def search(self, topic: str, limit: int, offset: int) -> tuple[list[Any], bool]:
+        """Books whose topic's name contains `topic`, by id, and whether there are more."""
+
+    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
+        """Books that have, for each word of `q`, one in title or author that begins with it; by
+        id, and whether there are more."""
+
+    async def topics(self) -> list[dict[str, Any]]:
+        """The topics that have books, by name."""
+
+    async def sales(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
+        """Sales behind `after_seq`, in the order they were committed."""

@@ -41,7 +41,7 @@ CREATE TABLE log (
 
 
 class Model(Protocol):
-    """What one role replicates."""
+    """What one role replicates: its rows in SQLite, and what is decided on them."""
 
     tables: Mapping[str, str]
     """Each table with its primary key, a single column; they hold the whole state."""

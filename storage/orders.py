@@ -9,24 +9,13 @@ each sale becomes exactly one order, whatever crashes when:
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from bazar.errors import Conflict
 from bazar.replication.messages import Change
 from bazar.replication.store import Operation, Outcome
-from storage.database import Database
-
-SCHEMA = """
-CREATE TABLE orders (
-    order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, sold_at INTEGER NOT NULL,
-    lines TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID
-"""
-
-CURSOR = "SELECT COALESCE((SELECT seq FROM cursors WHERE name = 'sales'), 0) AS seq"
 
 
 def order_key(order_id: str) -> str:
@@ -35,19 +24,15 @@ def order_key(order_id: str) -> str:
 
 
 class Orders:
-    """The `Model` of the order group."""
+    """Decides what the operations of the order group come to."""
 
     tables: Mapping[str, str] = {"orders": "order_id", "cursors": "name"}
-    migrations: Sequence[str] = (SCHEMA,)
 
     def seed(self) -> Sequence[Operation]:
         return ()
 
-    def execute(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
-    ) -> list[Outcome]:
-        [row] = connection.execute(CURSOR)
-        cursor: int = row["seq"]
+    def decide(self, cursor: int, operations: Sequence[Operation]) -> list[Outcome]:
+        """Decide `operations` in order, each seeing the cursor as those before it left it (R1)."""
         outcomes = []
         for operation in operations:
             sales = operation["sales"]
@@ -70,30 +55,6 @@ class Orders:
         return outcomes
 
 
-class OrderReader:
-    """The orders' committed state."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def cursor(self) -> int:
-        """The catalog entry up to which every sale has its order."""
-        [row] = await self._database.read(CURSOR)
-        seq: int = row["seq"]
-        return seq
-
-    async def order(self, order_id: str) -> dict[str, Any] | None:
-        rows = await self._database.read("SELECT * FROM orders WHERE order_id = ?", (order_id,))
-        return show_order(dict(rows[0])) if rows else None
-
-    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Orders behind `after_seq`, oldest first."""
-        rows = await self._database.read(
-            "SELECT * FROM orders WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
-        )
-        return [{**show_order(dict(row)), "seq": row["seq"]} for row in rows]
-
-
 def order_cost(lines: Sequence[Mapping[str, Any]]) -> int:
     """What an order costs in all, in cents."""
     return sum(line["quantity"] * line["unit_cost"] for line in lines)
@@ -109,3 +70,16 @@ def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
         "cost": order_cost(lines),
         "lines": lines,
     }
+
+
+class OrderReader(Protocol):
+    """The orders' committed state."""
+
+    async def cursor(self) -> int:
+        """The catalog entry up to which every sale has its order."""
+
+    async def order(self, order_id: str) -> dict[str, Any] | None:
+        """The order of this id, if there is one."""
+
+    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
+        """Orders behind `after_seq`, oldest first, each with its `seq`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from storage import catalog, words
-from storage.catalog import Catalog, CatalogReader
+from storage import log, words
+from storage.catalog import Catalog
 from storage.compare import damage
 from storage.database import Database
-from storage.log import SCHEMA, ReplicatedStore
-from tests.unit.test_catalog import CatalogTest, create, sell, update
+from storage.log import ReplicatedStore
+from storage.sqlite.catalog import SCHEMA, CatalogRows, SQLiteCatalogReader
+from tests.unit.test_catalog import create, sell, update
+from tests.unit.test_sqlite_catalog import CatalogTest
 
 
 class WordsTest(CatalogTest):
@@ -19,7 +21,7 @@ class WordsTest(CatalogTest):
         return [book["id"] for book in books]
 
     def found_damaged(self) -> str | None:
-        return damage(self.store.database.path, Catalog())
+        return damage(self.store.database.path, CatalogRows(Catalog()))
 
     async def test_every_word_matches_the_beginning_of_a_word(self) -> None:
         for q, ids in (
@@ -110,28 +112,28 @@ class WordsTest(CatalogTest):
 
     async def test_a_snapshot_brings_it_along(self) -> None:
         await self.batch(update("k1", 4, title="Baking for the Hasty"))
-        other = await ReplicatedStore.open(self.directory / "two.db", Catalog(), 1000)
+        other = await ReplicatedStore.open(self.directory / "two.db", CatalogRows(Catalog()), 1000)
         self.addAsyncCleanup(other.close)
         for _ in range(2):
             async for chunk in self.store.snapshot():
                 await other.install(chunk)
-        books, _ = await CatalogReader(other.database).find("bak", 10, 0)
+        books, _ = await SQLiteCatalogReader(other.database).find("bak", 10, 0)
         self.assertEqual([book["id"] for book in books], [4])
-        self.assertIsNone(damage(other.database.path, Catalog()))
+        self.assertIsNone(damage(other.database.path, CatalogRows(Catalog())))
 
     async def test_a_file_from_before_it_gets_it(self) -> None:
         for version in range(len(words.MIGRATIONS)):
             path = self.directory / f"old-{version}.db"
-            schema = (SCHEMA, catalog.SCHEMA, *words.MIGRATIONS[:version])
+            schema = (log.SCHEMA, SCHEMA, *words.MIGRATIONS[:version])
             old = await Database.open(path, schema)
             await old.writer.execute("INSERT INTO topics VALUES (1, 'T', 't')")
             await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', 'Ænn', 1, 1, 1)")
             await old.close()
-            store = await ReplicatedStore.open(path, Catalog(), 1000)
+            store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
             self.addAsyncCleanup(store.close)
-            books, _ = await CatalogReader(store.database).find("aenn old", 10, 0)
+            books, _ = await SQLiteCatalogReader(store.database).find("aenn old", 10, 0)
             self.assertEqual([book["id"] for book in books], [5])
-            self.assertIsNone(damage(path, Catalog()))
+            self.assertIsNone(damage(path, CatalogRows(Catalog())))
 
     async def test_an_index_that_is_not_that_of_the_books_is_damage(self) -> None:
         path = self.store.database.path

@@ -9,7 +9,7 @@ from bazar.cache import Cache
 from bazar.pool import ReplicaPool
 from bazar.replication.primary import Primary
 from handlers.base import Handler
-from storage.catalog import Catalog, Working
+from storage.catalog import Catalog, WorkingSet
 from tests.simulation.arbiter import Arbiter
 from tests.simulation.mutations import ALL, Mutation
 from tests.simulation.node import Replica
@@ -53,7 +53,7 @@ NO_ARBITER = without(
 EACH_BY_ITSELF = without(
     "an operation does not see those before it",
     "R1",
-    (Working, "write_book", 'self.books[book["id"]] = book', "pass"),
+    (WorkingSet, "write_book", 'self.books[book["id"]] = book', "pass"),
 )
 KEYS_FORGOTTEN = without(
     "a sale does not keep its key",

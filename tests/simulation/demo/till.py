@@ -20,6 +20,7 @@ from bazar.replication.primary import Primary
 from bazar.replication.store import Operation, Outcome
 from storage.catalog import Catalog
 from storage.log import ReplicatedStore
+from storage.sqlite.catalog import CatalogRows
 from tests.simulation.demo.play import Performance
 from tests.simulation.demo.stage import FSYNC_S, Stage
 from tests.simulation.world import Node, Process, Reply, World
@@ -66,7 +67,7 @@ def oversell() -> Performance:
 def till(stage: Stage, node: Node) -> Iterator[Path]:
     """A catalog primary at work at `node`; its SQLite file."""
     numbers = count(1)
-    model = Catalog(lambda: int(stage.ms), lambda: f"order-{next(numbers)}")
+    model = CatalogRows(Catalog(lambda: f"order-{next(numbers)}"), lambda: int(stage.ms))
     with tempfile.TemporaryDirectory() as directory, asyncio.Runner() as runner:
         path = Path(directory) / "catalog-1.db"
         store = runner.run(ReplicatedStore.open(path, model, LOG_ENTRIES))

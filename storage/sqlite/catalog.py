@@ -1,0 +1,153 @@
+"""The catalog's rows in SQLite: what a batch needs of them, and what callers read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from bazar.replication.store import Operation, Outcome
+from storage import words
+from storage.catalog import (
+    KEYS_KEPT_MS,
+    Catalog,
+    Wanted,
+    WorkingSet,
+    fold,
+    sale_answer,
+    show_book,
+)
+from storage.database import Database
+
+SCHEMA = """
+CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);
+CREATE TABLE books (
+    id INTEGER PRIMARY KEY, title TEXT NOT NULL, author TEXT, catalog_id INTEGER NOT NULL,
+    cost INTEGER NOT NULL CHECK (cost >= 0), count INTEGER NOT NULL CHECK (count >= 0));
+CREATE INDEX books_by_topic ON books (catalog_id, id);
+CREATE INDEX books_by_title ON books (title);
+CREATE TABLE sales (
+    order_id TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, request TEXT NOT NULL,
+    sold_at INTEGER NOT NULL, seq INTEGER NOT NULL UNIQUE, lines TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE answers (
+    key TEXT PRIMARY KEY, request TEXT NOT NULL, answer TEXT NOT NULL, at INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX answers_by_age ON answers (at)
+"""
+
+BOOK = "b.id, b.title, t.name AS topic, b.cost, b.count, b.catalog_id, b.author"
+AMONG = "IN (SELECT value FROM json_each(?))"
+BOOKS_BY_ID = f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id WHERE b.id {AMONG}"
+HIGHEST = (
+    "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book,"
+    " (SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
+)
+
+
+class CatalogRows:
+    """The `Model` of the catalog's group."""
+
+    migrations: Sequence[str] = (SCHEMA, *words.MIGRATIONS)
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.tables = catalog.tables
+        self._catalog = catalog
+        self._now_ms = now_ms
+
+    def seed(self) -> Sequence[Operation]:
+        return self._catalog.seed()
+
+    def execute(
+        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
+    ) -> list[Outcome]:
+        work = load(connection, self._catalog.wanted(operations), first, self._now_ms())
+        return self._catalog.decide(work, operations)
+
+
+def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int) -> WorkingSet:
+    """Read what is wanted in a few statements, however large the batch; fewest for sales alone."""
+
+    def select(sql: str, *values: Any) -> list[dict[str, Any]]:
+        return [dict(row) for row in connection.execute(sql, values)]
+
+    def among(sql: str, values: Collection[Any]) -> list[dict[str, Any]]:
+        return select(sql, json.dumps(sorted(values))) if values else []
+
+    may_make = wanted.topics or wanted.titles
+    [highest] = select(HIGHEST) if may_make else [{"book": 0, "topic": 0}]
+    old = "SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT ?"
+    expired = select(old, now_ms - KEYS_KEPT_MS, wanted.forgets) if wanted.forgets else []
+    return WorkingSet.of(
+        books=among(BOOKS_BY_ID, wanted.books),
+        topics=among(f"SELECT * FROM topics WHERE name {AMONG}", wanted.topics),
+        alike=among(f"SELECT * FROM books WHERE title {AMONG} ORDER BY id DESC", wanted.titles),
+        sales=among(f"SELECT * FROM sales WHERE key {AMONG}", wanted.keys),
+        answers=among(f"SELECT * FROM answers WHERE key {AMONG}", wanted.keys),
+        expired=[row["key"] for row in expired],
+        highest_book=highest["book"],
+        highest_topic=highest["topic"],
+        first=first,
+        now_ms=now_ms,
+    )
+
+
+class SQLiteCatalogReader:
+    """A `CatalogReader`. Every method is one statement: one moment."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """The books of these ids that exist."""
+        rows = await self._database.read(BOOKS_BY_ID, (json.dumps(sorted(set(books))),))
+        return {row["id"]: show_book(dict(row)) for row in rows}
+
+    async def search(self, topic: str, limit: int, offset: int) -> tuple[list[Any], bool]:
+        """Books whose topic's name contains `topic`, by id, and whether there are more.
+
+        Of each matching topic only as many books are looked at as the page could show, so that
+        a page costs the same in a large shop.
+        """
+        rows = await self._database.read_slowly(
+            f"SELECT {BOOK} FROM topics t JOIN books b ON b.id IN ("
+            " SELECT id FROM books WHERE catalog_id = t.id ORDER BY id LIMIT :upto)"
+            " WHERE instr(t.folded, :wanted) ORDER BY b.id LIMIT :limit OFFSET :offset",
+            {
+                "upto": offset + limit + 1,
+                "wanted": fold(topic),
+                "limit": limit + 1,
+                "offset": offset,
+            },
+        )
+        return [show_book(dict(row)) for row in rows[:limit]], len(rows) > limit
+
+    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
+        """Books that have, for each word of `q`, one in title or author that begins with it; by
+        id, and whether there are more."""
+        rows = await self._database.read_slowly(
+            f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id WHERE b.id IN ("
+            " SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid LIMIT ? OFFSET ?)"
+            " ORDER BY b.id",
+            (words.beginnings(q), limit + 1, offset),
+        )
+        return [show_book(dict(row)) for row in rows[:limit]], len(rows) > limit
+
+    async def topics(self) -> list[dict[str, Any]]:
+        rows = await self._database.read(
+            "SELECT id AS catalog_id, name AS topic FROM topics t WHERE EXISTS "
+            "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT 10000"
+        )
+        return [dict(row) for row in rows]
+
+    async def sales(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
+        """Committed sales behind `after_seq`, in the order they were committed."""
+        rows = await self._database.read(
+            "SELECT * FROM sales WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
+        )
+        return [sale_answer(dict(row)) for row in rows]

@@ -21,7 +21,7 @@ from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
 from bazar.errors import ConfigError, Fatal
 from bazar.processes import placed
-from bazar.replication.arbiter import refuse_network_file_system
+from bazar.replication.file_arbiter import refuse_network_file_system
 from bazar.supervisor import Supervisor, die_with_parent
 from bazar.token import cluster_token
 from handlers import ROLES

@@ -24,7 +24,7 @@ from bazar.app import LISTEN_VARIABLE, listen
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
 from bazar.processes import environment, private
-from bazar.replication.arbiter import hold_alone
+from bazar.replication.file_arbiter import hold_alone
 
 log = logging.getLogger(__name__)
 

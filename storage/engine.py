@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError, Fatal
-from bazar.replication.arbiter import FileArbiter, hold_alone
+from bazar.replication.file_arbiter import FileArbiter, hold_alone
 from storage.compare import damage
 from storage.damage import Damaged, set_aside
 from storage.database import Database, rewrite_wal

@@ -11,7 +11,7 @@ from bazar import clock
 from bazar.commands import Shop, restart
 from bazar.commands.status import ask_all, is_well
 from bazar.errors import Unavailable
-from bazar.replication.arbiter import holder
+from bazar.replication.file_arbiter import holder
 
 POLL_S = 0.1
 JOIN_S = 120.0

@@ -7,7 +7,7 @@ import dataclasses
 
 from bazar.commands import Shop
 from bazar.errors import Conflict, NotFound
-from bazar.replication.arbiter import FileArbiter
+from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Mark, Member, Membership
 from storage.compare import ReplicaFile, closing
 

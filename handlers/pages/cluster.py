@@ -10,7 +10,7 @@ import signal
 from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
-from bazar.replication.arbiter import holder
+from bazar.replication.file_arbiter import holder
 from handlers import inputs
 from handlers.pages.page import PageHandler
 from handlers.pages.rules import RULES

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from bazar.errors import ConfigError, Fatal
-from bazar.replication.arbiter import (
+from bazar.replication.file_arbiter import (
     FileArbiter,
     hold_alone,
     refuse_network_file_system,
@@ -23,7 +23,7 @@ from tests.unit.files import FilesTestCase
 HERE = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys, pathlib
-from bazar.replication.arbiter import FileArbiter, hold_alone
+from bazar.replication.file_arbiter import FileArbiter, hold_alone
 directory = pathlib.Path(sys.argv[1])
 print(FileArbiter(directory, "catalog").try_acquire(), flush=True)
 hold_alone(directory / "catalog-1.pid")

@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from bazar.errors import Unavailable
-from bazar.replication.arbiter import holder
+from bazar.replication.file_arbiter import holder
 from handlers.pages import watch
 from handlers.source import Source
 from tests.unit.shop import TOKEN, ShopTestCase, until

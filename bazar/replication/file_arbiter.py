@@ -1,0 +1,182 @@
+"""The arbiter of a group whose replicas share one machine: a kernel lock, and a file.
+
+The kernel drops a `flock` the moment its holder dies, however it dies, and never before, so
+it is a perfect failure detector and two replicas are enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import re
+from pathlib import Path
+
+from bazar.errors import ConfigError, Fatal, Unavailable
+from bazar.replication.messages import Member, Membership
+
+LOCKS = Path("/proc/locks")  # Linux
+
+# flock on these is emulated, or not seen by other hosts: two nodes could both hold it.
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs"}
+
+
+class FileArbiter:
+    """`flock` on `<group>.lock`, beside `<group>.members` (replaced atomically, fsynced)."""
+
+    def __init__(self, data_dir: Path, group: str) -> None:
+        self._lock_path = data_dir / f"{group}.lock"
+        self._members_path = data_dir / f"{group}.members"
+        self._lock_fd: int | None = None
+        self._locked = False
+        self._written = b""  # the membership as this primary has recorded it
+
+    def read(self) -> Membership | None:
+        content = self._read()
+        if content is None:
+            return None
+        try:
+            return parse_membership(content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Fatal(f"{self._members_path}: cannot be read: {error}") from error
+
+    def _read(self) -> bytes | None:
+        try:
+            return self._members_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Fatal(f"{self._members_path}: cannot be read: {error}") from error
+
+    def try_acquire(self) -> bool:
+        if self._lock_fd is None:  # else it was opened for an earlier try
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._lock_fd = os.open(self._lock_path, flags, 0o644)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        # The file may have been deleted and made anew since it was opened: then another process
+        # can hold a lock on the new one.
+        if not self._is_ours(self._lock_fd):
+            self.release()
+            return False
+        self._locked = True
+        return True
+
+    def release(self) -> None:
+        self._locked = False
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    async def record(self, membership: Membership) -> None:
+        recorded = self.read()
+        if recorded is not None and recorded.epoch > membership.epoch:
+            raise Fatal(
+                f"epoch {recorded.epoch} has begun: this primary's {membership.epoch} is over"
+            )
+        self._check_lock()
+        await asyncio.to_thread(self._write, membership)
+
+    def _write(self, membership: Membership) -> None:
+        text = json.dumps(
+            {
+                "epoch": membership.epoch,
+                "members": [{"node": m.node, "store": m.store} for m in sorted(membership.members)],
+                "lease_s": membership.lease_s,
+                "clean": membership.clean,
+            },
+            indent=1,
+        )
+        content = text.encode()
+        replace_durably(self._members_path, content)
+        self._written = content
+
+    def check(self, epoch: int) -> None:
+        self._check_lock()
+        if self._read() == self._written:
+            return  # as almost always: it needs no reading
+        recorded = self.read()
+        if recorded is None or recorded.epoch != epoch:
+            raise Fatal(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
+
+    def _check_lock(self) -> None:
+        if not self._locked or self._lock_fd is None or not self._is_ours(self._lock_fd):
+            raise Fatal(f"{self._lock_path}: is not the file this primary has locked")
+
+    def _is_ours(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), self._lock_path.stat())
+        except FileNotFoundError:
+            return False
+
+
+def parse_membership(content: bytes) -> Membership:
+    """Read what `FileArbiter.record` has written. Raises ValueError, KeyError or TypeError."""
+    plain = json.loads(content)
+    members = frozenset(Member(m["node"], m["store"]) for m in plain["members"])
+    return Membership(plain["epoch"], members, plain["lease_s"], plain["clean"])
+
+
+def replace_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write `path` so that after any crash it holds the old content or the new, whole."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.write(fd, content)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def hold_alone(path: Path) -> int:
+    """Lock `path` for the life of this process; the descriptor to keep. Raises ConfigError if
+    another process holds it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        other = os.read(fd, 20).decode(errors="replace").strip() or "another"
+        os.close(fd)
+        raise ConfigError(f"{path}: this node runs already (process {other})") from None
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+def holder(path: Path) -> int:
+    """The process that holds this lock, and has written its number into the file. That may be
+    another's by now, so the kernel's list of locks must agree. Raises Unavailable if nobody does.
+    """
+    try:
+        pid, inode = int(path.read_text("ascii")), path.stat().st_ino
+        held = LOCKS.read_text("ascii") if LOCKS.exists() else ""
+    except (OSError, ValueError):
+        raise Unavailable(f"{path.stem} does not run") from None
+    if LOCKS.exists() and not re.search(rf"FLOCK .* {pid} \S+:{inode} ", held):
+        raise Unavailable(f"{path.stem} does not run")
+    return pid
+
+
+def refuse_network_file_system(data_dir: Path) -> None:
+    """Raises ConfigError if `data_dir` lies on a file system where a lock proves nothing."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return
+    where = str(data_dir.resolve())
+    best = ("", "")
+    for line in mounts.read_text().splitlines():
+        _, point, kind, *_ = line.split(" ")
+        inside = where == point or where.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best[0]):
+            best = (point, kind)
+    if best[1] in NETWORK_FILE_SYSTEMS:
+        raise ConfigError(f"{data_dir}: lies on {best[1]} ({best[0]}), where file locks don't hold")

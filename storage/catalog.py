@@ -186,6 +186,11 @@ class Catalog:
             forgets=2 * sum(operation["op"] != "sell" for operation in operations),
         )
 
+    @staticmethod
+    def kept_since(now_ms: int) -> int:
+        """Return the moment before which the answers to writes may be forgotten."""
+        return now_ms - KEYS_KEPT_MS
+
     def decide(self, work: WorkingSet, operations: Sequence[Operation]) -> list[Outcome]:
         """Decide `operations` in order, each seeing those before it (R1)."""
         outcomes = []

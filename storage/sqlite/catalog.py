@@ -11,7 +11,6 @@ from typing import Any
 from bazar.replication.store import Operation, Outcome
 from storage import words
 from storage.catalog import (
-    KEYS_KEPT_MS,
     Catalog,
     Wanted,
     WorkingSet,
@@ -82,7 +81,7 @@ def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int
     may_make = wanted.topics or wanted.titles
     [highest] = select(HIGHEST) if may_make else [{"book": 0, "topic": 0}]
     old = "SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT ?"
-    expired = select(old, now_ms - KEYS_KEPT_MS, wanted.forgets) if wanted.forgets else []
+    expired = select(old, Catalog.kept_since(now_ms), wanted.forgets) if wanted.forgets else []
     return WorkingSet.of(
         books=among(BOOKS_BY_ID, wanted.books),
         topics=among(f"SELECT * FROM topics WHERE name {AMONG}", wanted.topics),

@@ -7,7 +7,7 @@ from typing import Any
 
 from bazar.errors import BazarError
 from bazar.replication.store import Answer, Outcome
-from storage.catalog import KEYS_KEPT_MS, Catalog, Wanted, WorkingSet
+from storage.catalog import Catalog, Wanted, WorkingSet
 
 
 class PlainCatalog:
@@ -30,7 +30,7 @@ class PlainCatalog:
     def load(self, wanted: Wanted) -> WorkingSet:
         books, topics, answers = self.rows("books"), self.rows("topics"), self.rows("answers")
         names = {row["id"]: row["name"] for row in topics}
-        old = [row for row in answers if row["at"] < self.now_ms - KEYS_KEPT_MS]
+        old = [row for row in answers if row["at"] < Catalog.kept_since(self.now_ms)]
         old.sort(key=lambda row: int(row["at"]))
         return WorkingSet.of(
             books=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from bazar.bench import books
 from bazar.bench.audit import Sold
+from bazar.bench.checkout import Checkout
 from bazar.bench.children import Children, Cores
 from bazar.bench.cluster import Cluster
 from bazar.bench.load import Generator, Load, Result
@@ -19,12 +21,13 @@ LONGEST_WARM_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`seconds` is how long one measurement takes. `sold` reads what the replicas of a shop hold,
-    with the faults that `bazar verify` finds. `step` hears what is done next."""
+    """`checkout` is whose nodes run. `seconds` is how long one measurement takes. `sold` reads what
+    the replicas of a shop hold, with the faults that `bazar verify` finds. `step` hears what is
+    done next."""
 
     directory: Path
     children: Children
-    model: Path
+    checkout: Checkout
     generator: Generator
     cores: Cores
     seconds: float
@@ -46,9 +49,10 @@ class Bench:
         roles: tuple[str, ...] = (),
         started: Sequence[str] = (),
     ) -> Iterator[Cluster]:
-        """A shop of its own with so many books; only the nodes `started` run, if there are any."""
+        """A shop of its own with so many books; only the nodes `started` run, if there are any. Its
+        data go with it."""
         shop = Cluster(
-            self.directory / name, self.children, self.model, front_ends=front_ends, roles=roles
+            self.directory / name, self.children, self.checkout, front_ends=front_ends, roles=roles
         )
         self.step(f"{name}: starts, {shop_books:,} books")
         shop.start(*started)
@@ -57,6 +61,7 @@ class Bench:
             yield shop
         finally:
             shop.stop(*started)
+        shutil.rmtree(shop.data_dir)
 
     def measure(self, what: str, load: Load) -> Result:
         self.step(what)

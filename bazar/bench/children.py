@@ -95,8 +95,10 @@ class Children:
         *,
         core: int | None = None,
         environment: Mapping[str, str] | None = None,
+        directory: Path = ROOT,
     ) -> int:
-        """Its process id. It ends with us, should we be killed, if it is one of Bazar's nodes."""
+        """Its process id; it runs in `directory`. It ends with us, should we be killed, if it is
+        one of Bazar's nodes."""
         path = self.directory / f"{name}.log"
         with path.open("ab") as log, uninterrupted(), pinned(core):
             self._running[name] = process = subprocess.Popen(
@@ -104,7 +106,7 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=ROOT,
+                cwd=directory,
                 env={**os.environ, PARENT_VARIABLE: str(os.getpid()), **(environment or {})},
                 start_new_session=True,  # Ctrl-C reaches us, and we stop it
             )

@@ -48,6 +48,7 @@ class Client:
         self._measure_from = self._measure_to = 0.0
         self.seconds: list[float] = []
         self.statuses: Counter[int] = Counter()
+        self.answers = 0
         self.hits = 0
         self.errors = 0
         self.unknown = 0  # sent, and no answer came
@@ -75,6 +76,7 @@ class Client:
             "seconds": max(ended - self._measure_from, 1e-9),
             "cpu": cpu,
             "statuses": self.statuses,
+            "answers": self.answers,
             "hits": self.hits,
             "errors": self.errors,
             "unknown": self.unknown,
@@ -129,6 +131,7 @@ class Client:
         self._send(connection)
 
     def _answered(self, received: bytearray, seconds: float, now: float) -> None:
+        self.answers += 1
         status = int(received[9:12])
         if status == 200 and self._plain["collect"]:  # those of the warm-up too
             body = bytes(received).partition(b"\r\n\r\n")[2]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import random
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from bazar.bench import processor
 from bazar.bench.caller import HOST, Answer, Caller
-from bazar.bench.children import ROOT, Children
-from bazar.errors import Unavailable
+from bazar.bench.checkout import Checkout
+from bazar.bench.children import Children
+from bazar.errors import BadRequest, Unavailable
 
 READY_S = 30.0
 POLL_S = 0.05
@@ -41,25 +42,26 @@ def free_ports(count: int) -> list[int]:
 class Cluster:
     """One shop in `directory`, its processes among `children`.
 
-    `model` is the cluster.json whose nodes and settings it has; `front_ends` more of those are
-    added, and `roles` leaves only nodes of these out of it.
+    Its nodes are those of the checkout's `model`, with the settings there; `front_ends` more of
+    those are added, and `roles` leaves only nodes of these out of it.
     """
 
     def __init__(
         self,
         directory: Path,
         children: Children,
-        model: Path,
+        checkout: Checkout,
         *,
         front_ends: int = 1,
         roles: tuple[str, ...] = (),
     ) -> None:
         directory.mkdir(parents=True)
         self.children = children
+        self.checkout = checkout
         self.path = directory / "cluster.json"
         self.data_dir = directory / "data"
         self._prefix = directory.name  # of its processes' names: there may be several shops
-        self._plain = json.loads(model.read_text("utf-8"))
+        self._plain = json.loads(checkout.model.read_text("utf-8"))
         self._plain["data_dir"] = "data"
         nodes = {
             name: {"role": node["role"]}
@@ -85,6 +87,8 @@ class Cluster:
         return (self.data_dir / "token").read_text("ascii").strip()
 
     def port(self, name: str) -> int:
+        if name not in self.nodes:
+            raise BadRequest(f"{self.checkout.model}: has no {name}, which is measured")
         return int(self.nodes[name]["port"])
 
     def pid(self, name: str) -> int:
@@ -93,19 +97,34 @@ class Cluster:
     def _child(self, name: str) -> str:
         return f"{self._prefix}-{name}"
 
+    def processor_times(self) -> processor.Times:
+        """What its nodes, all of which run, have used."""
+        return processor.read({name: self.pid(name) for name in self.nodes})
+
     # --- starting and stopping -------------------------------------------------------------------
 
     def start(self, *names: str, core: int | None = None, module: str | None = None) -> None:
-        """Start these nodes (all), and wait until they are ready; `module` runs in place of
-        run.py, with its flags."""
-        program = ["-m", module] if module else [str(ROOT / "run.py")]
-        for name in names or self.nodes:
-            node = self.nodes[name]
-            flags = ("--config", self.path, "--role", node["role"], "--port", node["port"])
-            command = [sys.executable, *program, *map(str, flags)]
-            self.children.start(self._child(name), command, core=core)
-        for name in names or self.nodes:
-            self.wait_ready(name)
+        """Start these nodes (all), and wait until they are ready. The first of each role is so
+        before the others start: what is measured of it is then always measured of the primary."""
+        wanted = names or tuple(self.nodes)
+        firsts = {self.nodes[name]["role"]: name for name in reversed(wanted)}.values()
+        for some in (firsts, [name for name in wanted if name not in firsts]):
+            for name in some:
+                self.launch(name, core=core, module=module)
+            for name in some:
+                self.wait_ready(name)
+
+    def launch(self, name: str, *, core: int | None = None, module: str | None = None) -> None:
+        """Start a node; `module` runs in place of run.py, with its flags."""
+        node = self.nodes[name]
+        flags = ("--config", self.path, "--role", node["role"], "--port", node["port"])
+        self.children.start(
+            self._child(name),
+            [*self.checkout.command(module), *map(str, flags)],
+            core=core,
+            environment=self.checkout.environment,
+            directory=self.checkout.root,
+        )
 
     def restart(self, name: str, *, core: int | None = None, entries: int | None = None) -> None:
         """The same node anew; `entries` is how many its cache of books and searches holds then."""
@@ -123,16 +142,20 @@ class Cluster:
         """Raises Unavailable if it is not in time, or has ended."""
         deadline = time.monotonic() + READY_S
         while True:
-            self.pid(name)
-            try:
-                with Caller(self.port(name), timeout_s=5.0) as caller:
-                    if caller.ask("GET", "/readyz").status == 200:
-                        return
-            except Unavailable:
-                pass
+            if self.is_ready(name):
+                return
             if time.monotonic() > deadline:
                 raise Unavailable(f"{name} is not ready after {READY_S:.0f} s")
             time.sleep(POLL_S)
+
+    def is_ready(self, name: str) -> bool:
+        """Whether it may answer by itself. Raises Unavailable if it has ended."""
+        self.pid(name)
+        try:
+            with Caller(self.port(name), timeout_s=5.0) as caller:
+                return caller.ask("GET", "/readyz").status == 200
+        except Unavailable:
+            return False
 
     # --- asking ----------------------------------------------------------------------------------
 

@@ -54,6 +54,8 @@ class Result:
 
     done: int
     seconds: float
+    answers: int
+    """All that came, of any status; those of our client's warm-up, and late ones, too."""
     errors: int
     """Answers other than 200, and connections that broke."""
     quantiles_ms: Quantiles
@@ -119,6 +121,7 @@ def _by_wrk(program: str, load: Load) -> Result:
     return Result(
         done=told["requests"] - told["refused"],
         seconds=seconds,
+        answers=told["requests"],
         errors=told["refused"] + told["errors"],
         quantiles_ms={float(f): us / 1000 for f, us in told["latency_us"].items()},
         load_cpu=(_children_cpu_s() - before) / seconds,
@@ -186,6 +189,7 @@ def _merged(told: Sequence[Mapping[str, Any]]) -> Result:
     return Result(
         done=histogram.total,
         seconds=max(one["seconds"] for one in told),
+        answers=sum(one["answers"] for one in told),
         errors=refused + sum(one["errors"] for one in told),
         quantiles_ms=histogram.quantiles(),
         load_cpu=max(one["cpu"] for one in told),

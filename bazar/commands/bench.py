@@ -1,4 +1,4 @@
-"""Measure a shop of its own on this machine: timings, throughput, cache, memory, sizes.
+"""Measure a shop of its own on this machine, or this checkout against another one.
 
 It runs the nodes of a cluster.json on free ports in a temporary directory, so that a shop that runs
 here is left alone - but shares the processor with it.
@@ -14,19 +14,32 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from bazar.bench import plots, report, wrk
+from bazar.bench import against, plots, processor, report, wrk
 from bazar.bench.audit import Sold
 from bazar.bench.bench import Bench
+from bazar.bench.checkout import Checkout
 from bazar.bench.children import ROOT, Children, Cores
+from bazar.bench.experiment import Experiment
 from bazar.bench.load import Generator
 from bazar.bench.report import Section
-from bazar.bench.sections import caching, hits, memory, purchases, sizes, throughput, timings
+from bazar.bench.sections import (
+    caching,
+    hits,
+    idle,
+    memory,
+    purchases,
+    sizes,
+    start,
+    throughput,
+    timings,
+)
 from bazar.client import Client
 from bazar.commands import Shop, verify
 from bazar.config import load
@@ -43,8 +56,19 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "caching": caching.run,
     "memory": memory.run,
     "sizes": sizes.run,
+    "idle": idle.run,
+    "start": start.run,
+}
+COMPARED: dict[str, Callable[[bool], Sequence[Experiment]]] = {
+    "throughput": lambda large: [throughput.EXPERIMENT],
+    "purchases": lambda large: [purchases.EXPERIMENT],
+    "hits": lambda large: [hits.EXPERIMENT],
+    "sizes": lambda large: [sizes.experiment(size) for size in sizes.sizes(large)],
+    "idle": lambda large: [idle.EXPERIMENT],
+    "start": lambda large: [start.EXPERIMENT],
 }
 LONGEST_S = 600.0
+ROUNDS, MOST_ROUNDS = 5, 100
 INTERRUPTED = 130
 
 
@@ -52,6 +76,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     known = ", ".join(SECTIONS)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{known} (default: all)")
     parser.add_argument("--seconds", type=float, default=3.0, help="each measurement (default: 3)")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="compare with another checkout, in turn: processor time of each node per request",
+    )
+    parser.add_argument("--rounds", type=int, help=f"of --against (default: {ROUNDS})")
     parser.add_argument("--large", action="store_true", help="sizes: a shop of 1,000,000 books too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw curves (needs matplotlib)")
@@ -68,6 +99,8 @@ def run(flags: argparse.Namespace) -> int:
     for name in flags.sections:
         if name not in SECTIONS:
             raise BadRequest(f"{name}: is none of {', '.join(SECTIONS)}")
+        if flags.against is not None and name not in COMPARED:
+            raise BadRequest(f"{name}: --against is for {', '.join(COMPARED)}")
     if not 0 < flags.seconds <= LONGEST_S:
         raise BadRequest(f"--seconds {flags.seconds}: must be above 0, up to {LONGEST_S:.0f}")
     load(flags.config, ROLES)  # refuses what the nodes would
@@ -76,9 +109,10 @@ def run(flags: argparse.Namespace) -> int:
     program = None if flags.client == "own" else wrk.installed()
     if flags.client == "wrk" and program is None:
         raise BadRequest("--client wrk: is not installed")
+    this = Checkout(ROOT, flags.config)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _run(flags, Generator(program))
+        return _run(flags, Generator(program), this, _other(flags, this))
     except KeyboardInterrupt:
         print("interrupted; everything that ran is stopped", file=sys.stderr)
         return INTERRUPTED
@@ -86,26 +120,54 @@ def run(flags: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
+def _other(flags: argparse.Namespace, this: Checkout) -> Checkout | None:
+    """What this one is compared with. Raises BadRequest if that can't be."""
+    if flags.against is None:
+        if flags.rounds is not None:
+            raise BadRequest("--rounds: goes with --against")
+        return None
+    if flags.rounds is not None and not 1 <= flags.rounds <= MOST_ROUNDS:
+        raise BadRequest(f"--rounds {flags.rounds}: must be 1 to {MOST_ROUNDS}")
+    if flags.plot is not None:
+        raise BadRequest("--plot: goes without --against")
+    if not processor.READABLE:
+        raise BadRequest(f"--against: {processor.MISSING}")
+    other = Checkout.at(flags.against)
+    for checkout in (this, other):
+        checkout.check()
+    return other
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _run(flags: argparse.Namespace, generator: Generator) -> int:
-    machine = report.machine()
-    print(f"{report.describe(machine)}\nLoad: {generator}.", flush=True)
-    names = [name for name in SECTIONS if name in flags.sections or not flags.sections]
+def _run(
+    flags: argparse.Namespace, generator: Generator, this: Checkout, other: Checkout | None
+) -> int:
+    plain = {"machine": report.machine(), "load": str(generator), "seconds": flags.seconds}
+    print(f"{report.describe(plain['machine'])}\nLoad: {generator}.", flush=True)
+    known = SECTIONS
+    if other is not None:
+        rounds = flags.rounds or ROUNDS
+        plain |= {"this": str(this), "other": str(other), "rounds": rounds}
+        print(f"This: {this}; the other: {other}, in {other.root}.", flush=True)
+        known = {
+            name: partial(against.run, name, experiments(flags.large), other, rounds)
+            for name, experiments in COMPARED.items()
+        }
+    names = [name for name in known if name in flags.sections or not flags.sections]
     found: dict[str, Any] = {}
     failed = False
-    with _bench(flags, generator, len(names)) as (bench, bar):
+    with _bench(flags, generator, this, len(names)) as (bench, bar):
         for name in names:
-            section = SECTIONS[name](bench)
+            section = known[name](bench)
             bar.write(f"\n{section}", file=sys.stdout)
             sys.stdout.flush()
             found[name] = section.figures
             failed |= section.failed
             bar.update()
     if flags.json is not None:
-        plain = {"machine": machine, "load": str(generator), "seconds": flags.seconds}
         flags.json.write_text(json.dumps({**plain, "sections": found}, indent=1), "utf-8")
     if flags.plot is not None:
         made = plots.draw(found, flags.plot)
@@ -115,7 +177,7 @@ def _run(flags: argparse.Namespace, generator: Generator) -> int:
 
 @contextlib.contextmanager
 def _bench(
-    flags: argparse.Namespace, generator: Generator, sections: int
+    flags: argparse.Namespace, generator: Generator, checkout: Checkout, sections: int
 ) -> Iterator[tuple[Bench, Any]]:
     with (
         tempfile.TemporaryDirectory(prefix="bazar-bench-") as directory,
@@ -125,7 +187,7 @@ def _bench(
         bench = Bench(
             directory=Path(directory),
             children=children,
-            model=flags.config,
+            checkout=checkout,
             generator=generator,
             cores=Cores.of_this_machine(),
             seconds=flags.seconds,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -80,6 +82,79 @@ async def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert b"interrupted" in errors
     assert processes(tmp_path) == []
     assert files(tmp_path) == []
+
+
+NOTE = """
+import os, sys
+if "--role" in sys.argv:
+    with open(os.path.join(os.path.dirname(__file__), "nodes"), "a") as _file:
+        print(*sys.argv, file=_file)
+"""
+
+
+async def test_another_checkout_is_run_as_it_is(tmp_path: Path) -> None:
+    other, file = tmp_path / "other", tmp_path / "figures.json"
+    for name in ("bazar", "handlers", "storage"):
+        shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("run.py", "cluster.json"):
+        shutil.copy(ROOT / name, other)
+    with (other / "bazar" / "app.py").open("a") as app:
+        app.write(NOTE)
+    flags = ("--against", str(other), "--rounds", "1", "--seconds", "0.2", "--json", str(file))
+    process = await bench(tmp_path, "hits", "idle", *flags)
+    async with asyncio.timeout(RUN_S):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, (output.decode(), errors.decode())
+    assert f"the other: other, in {other}" in output.decode()
+
+    # Each of its ten processes of each section imported its modules, not ours.
+    nodes = (other / "bazar" / "nodes").read_text().splitlines()
+    assert [line.split()[0] for line in nodes] == [str(other / "run.py")] * 20
+    roles = Counter(line.split("--role ")[1].split()[0] for line in nodes)
+    assert roles == {"frontend": 4, "catalog": 8, "order": 8}
+
+    sections = json.loads(file.read_text("utf-8"))["sections"]
+    hits = sections["hits"]["cached info, 32 connections"]
+    idle = sections["idle"]["at rest"]
+    names = ["frontend-1", "catalog-1", "catalog-2", "order-1", "order-2", "all nodes"]
+    assert list(hits) == [*(f"{name} µs" for name in names), "answers a second"]
+    assert list(idle) == [f"{name} % of a core" for name in names]
+    for figures in idle.values():  # a node at rest may well use nothing in so short a time
+        assert min(figures[side] for side in ("this", "other", "again")) >= 0
+    for figures in hits.values():
+        assert min(figures[side] for side in ("this", "other", "again")) > 0
+        assert figures["ratio"]["median"] == figures["this"] / figures["other"]
+        assert figures["noise"]["median"] == figures["again"] / figures["other"]
+    assert processes(tmp_path) == []
+
+
+async def test_a_shop_at_rest_and_at_its_start(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    process = await bench(tmp_path, "idle", "start", "--seconds", "0.2", "--json", str(file))
+    async with asyncio.timeout(RUN_S):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, (output.decode(), errors.decode())
+    sections = json.loads(file.read_text("utf-8"))["sections"]
+    assert 0 < sections["idle"]["catalog-1"]["percent"] < sections["idle"]["all nodes"]["percent"]
+    assert list(sections["start"]) == ["with no data", "with data"]
+    for nodes in sections["start"].values():
+        assert list(nodes) == ["frontend-1", "catalog-1", "catalog-2", "order-1", "order-2"]
+        for figures in nodes.values():
+            assert figures["processor_s"] > 0
+            assert figures["ready_s"] > 0
+
+
+async def test_what_can_not_be_compared_is_refused(tmp_path: Path) -> None:
+    for said, arguments in (
+        (b"caching: --against is for throughput,", ("caching", "--against", str(ROOT))),
+        (b"--rounds: goes with --against", ("hits", "--rounds", "2")),
+        (b"--rounds 0: must be 1 to 100", ("hits", "--against", str(ROOT), "--rounds", "0")),
+        (b"is no checkout of Bazar", ("hits", "--against", str(tmp_path))),
+    ):
+        process = await bench(tmp_path, *arguments)
+        _, errors = await process.communicate()
+        assert process.returncode == 2
+        assert said in errors
 
 
 async def test_an_unknown_section_is_refused(tmp_path: Path) -> None:

@@ -5,24 +5,45 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import importlib.util
+import itertools
+import os
 import random
+import subprocess
+import sys
 import tempfile
 import unittest
+from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
-from bazar.bench import audit, books, latency, plots, popularity, report, wrk
+from bazar.bench import (
+    against,
+    audit,
+    books,
+    comparison,
+    latency,
+    plots,
+    popularity,
+    processor,
+    report,
+    wrk,
+)
 from bazar.bench.audit import Sold
 from bazar.bench.caller import Answer, answer_size, request_bytes
+from bazar.bench.checkout import Checkout
 from bazar.bench.children import Children, Cores, pinned
 from bazar.bench.cluster import free_ports
+from bazar.bench.comparison import AGAIN, OTHER, SIDES, THIS, Round
+from bazar.bench.experiment import Reading
 from bazar.bench.latency import FRACTIONS, PRECISION, Histogram, quantile_ms
 from bazar.bench.report import Section
-from bazar.errors import ConfigError
+from bazar.bench.workload import ANSWERS, MICROSECONDS
+from bazar.errors import BadRequest, ConfigError
 
 
 class ExamplesTest(unittest.TestCase):
     def test_the_examples_in_docstrings_hold(self) -> None:
-        for module in (latency, popularity, report):
+        for module in (against, comparison, latency, popularity, processor, report):
             tried = doctest.testmod(module)
             self.assertEqual((tried.failed, tried.attempted > 0), (0, True), module)
 
@@ -168,6 +189,142 @@ class ChildrenTest(unittest.TestCase):
 
     def test_ports_are_distinct(self) -> None:
         self.assertEqual(len(set(free_ports(6))), 6)
+
+
+# A thread that has ended, and a child that goes on: both are a node's.
+BUSY = """
+import subprocess, sys, threading, time
+def work():
+    while time.thread_time() < 0.1: pass
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+child = "import time\\nwhile time.process_time() < 0.1: pass\\nprint('done', flush=True); input()"
+subprocess.run([sys.executable, "-c", child])
+"""
+
+
+@unittest.skipUnless(processor.READABLE, processor.MISSING)
+class ProcessorTest(unittest.TestCase):
+    def test_ended_threads_and_children_count(self) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-c", BUSY], **pipes) as process:  # type: ignore[call-overload]
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.readline(), b"done\n")
+            times = processor.read({"busy": process.pid})
+            process.communicate(b"\n")
+        self.assertEqual(len(times["busy"]), 2)
+        self.assertGreaterEqual(min(times["busy"].values()), 100_000_000)
+        self.assertGreaterEqual(processor.spent_s({}, times)["busy"], 0.2)
+
+    def test_what_has_ended_has_no_time(self) -> None:
+        with subprocess.Popen([sys.executable, "-c", ""]) as process:
+            process.wait()
+        self.assertEqual(processor.read({"gone": process.pid}), {"gone": {}})
+
+
+def rounds(
+    *by_side: tuple[float, float, float], errors: int = 0, bound: bool = False
+) -> list[Round]:
+    """So many microseconds at a node that is asked, by side, and one at another node."""
+    return [
+        {
+            side: dataclasses.replace(
+                Reading.of_nodes(MICROSECONDS, {"frontend-1": us, "order-1": 1.0}),
+                errors=errors if side == THIS else 0,
+                load_bound=bound,
+            )
+            for side, us in zip(SIDES, one, strict=True)
+        }
+        for one in by_side
+    ]
+
+
+class ComparisonTest(unittest.TestCase):
+    def test_ratios_are_taken_round_by_round(self) -> None:
+        # The machine is ten times slower in the second round.
+        slow = rounds((50, 100, 100), (500, 1000, 1100), (60, 100, 90))
+        section = comparison.section("hits", "title", {"cached": slow})
+        figures = section.figures["cached"]["frontend-1 µs"]
+        self.assertEqual((figures[THIS], figures[OTHER], figures[AGAIN]), (60, 100, 100))
+        self.assertEqual(figures["ratio"], {"median": 0.5, "from": 0.5, "to": 0.6})
+        self.assertEqual(figures["noise"], {"median": 1.0, "from": 0.9, "to": 1.1})
+        self.assertEqual(figures["rounds"][THIS], [50, 500, 60])
+        row = ("cached", "frontend-1 µs", "60.0", "100", "0.500", "0.50-0.60", "1.000", "0.90-1.10")
+        self.assertEqual(tuple(section.rows[0]), row)
+
+    def test_who_has_nothing_to_do_with_it_is_left_out_of_the_table(self) -> None:
+        section = comparison.section("hits", "title", {"cached": rounds((99, 99, 99))})
+        self.assertEqual([row[1] for row in section.rows], ["frontend-1 µs", "all nodes µs"])
+        self.assertIn("order-1 µs", section.figures["cached"])
+        self.assertEqual(section.notes, [comparison.LEFT_OUT])
+        section = comparison.section("hits", "title", {"cached": rounds((9, 9, 9))})
+        self.assertEqual([row[1] for row in section.rows][1], "order-1 µs")
+        self.assertEqual(section.notes, [])
+
+    def test_figures_that_mislead_have_a_note(self) -> None:
+        told = rounds((9, 9, 9), (9, 9, 9), errors=3, bound=True)
+        errors, bound = comparison.section("hits", "title", {"cached": told}).notes
+        self.assertIn("cached: 6 requests to this failed", errors)
+        self.assertIn("the answers a second may be its limit", bound)
+
+    def test_what_can_not_be_divided_has_no_ratio(self) -> None:
+        nothing: list[Round] = [{side: Reading({ANSWERS: 0.0}) for side in SIDES}]
+        section = comparison.section("hits", "title", {"cached": nothing})
+        row = ("cached", "answers a second", "0.000", "0.000", "-", "-", "-", "-")
+        self.assertEqual([tuple(row) for row in section.rows], [row])
+        self.assertIsNone(section.figures["cached"]["answers a second"]["ratio"])
+
+    def test_no_side_has_a_better_place(self) -> None:
+        orders = [against.order(turn) for turn in range(6)]
+        places = Counter((side, place) for one in orders for place, side in enumerate(one))
+        self.assertEqual(set(places.values()), {2})
+        follows = Counter(pair for one in orders for pair in itertools.pairwise(one))
+        self.assertEqual((len(follows), set(follows.values())), (6, {2}))
+
+
+class CheckoutTest(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.root = Path(directory.name).resolve()
+
+    def tree(self, program: str = "", model: str = "{}") -> Checkout:
+        (self.root / "run.py").write_text(program)
+        (self.root / "cluster.json").write_text(model)
+        return Checkout.at(self.root)
+
+    def test_a_directory_without_bazar_is_refused(self) -> None:
+        with self.assertRaisesRegex(BadRequest, "is no checkout of Bazar: it has no run.py"):
+            Checkout.at(self.root)
+
+    def test_a_model_that_can_not_be_read_is_refused(self) -> None:
+        with self.assertRaisesRegex(BadRequest, r"cluster\.json: Expecting"):
+            self.tree(model="{")
+
+    def test_its_own_modules_are_found(self) -> None:
+        (self.root / "bazar.py").touch()
+        self.tree("import bazar").check()
+
+    def test_the_modules_of_another_tree_are_refused(self) -> None:
+        elsewhere = self.root / "elsewhere"
+        (elsewhere / "handlers").mkdir(parents=True)
+        (elsewhere / "handlers" / "__init__.py").touch()
+        (self.root / "inside").mkdir()
+        self.root /= "inside"
+        checkout = self.tree("import handlers")
+        with (
+            patch.dict(os.environ, {"PYTHONPATH": str(elsewhere)}),
+            self.assertRaisesRegex(BadRequest, "would import .*elsewhere/handlers"),
+        ):
+            checkout.check()
+
+    def test_one_that_fails_says_how(self) -> None:
+        with self.assertRaisesRegex(BadRequest, "can't be run:\n(.|\n)*No module named 'nowhere'"):
+            self.tree("import nowhere").check()
+
+    def test_outside_of_git_it_has_the_name_of_its_directory(self) -> None:
+        self.assertEqual(str(self.tree()), self.root.name)
 
 
 SOLD = Sold(

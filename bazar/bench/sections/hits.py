@@ -6,21 +6,26 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from dataclasses import replace
 
 from bazar.bench import nginx
 from bazar.bench.bench import Bench
+from bazar.bench.books import STARTING_BOOKS
 from bazar.bench.caller import BROWSER_HEADERS, Caller
 from bazar.bench.cluster import Cluster, free_ports
-from bazar.bench.load import Load, Result
+from bazar.bench.experiment import Experiment
+from bazar.bench.load import Result
 from bazar.bench.report import Section, ms, number, ratio
 from bazar.bench.sections.throughput import bound
+from bazar.bench.workload import Workload, costs
 from bazar.errors import Unavailable
 
 TITLE = "a cached book over 32 connections with a browser's headers, servers in turn"
 HEADER = ("server", "per second", "p50 ms", "p99 ms", "errors", "Bazar ÷ this")
 ROUNDS = 5
-CONNECTIONS = 32
 PATH = "/info/4"
+WORKLOAD = Workload("cached info", "frontend-1", (PATH,), 32)
+EXPERIMENT = Experiment("hits", costs([WORKLOAD]), shop_books=STARTING_BOOKS)
 START_S = 15.0
 POLL_S = 0.05
 
@@ -35,7 +40,7 @@ BARE_HANDLER = "Tornado RequestHandler, from a dict, no log, uvloop"
 def run(bench: Bench) -> Section:
     section = Section("hits", TITLE, HEADER)
     others = ("catalog-1", "catalog-2", "order-1", "order-2")
-    with bench.shop("hits", shop_books=7, front_ends=2, started=others) as shop:
+    with bench.shop("hits", shop_books=STARTING_BOOKS, front_ends=2, started=others) as shop:
         try:
             ports = _servers(bench, shop)
             if NGINX not in ports:
@@ -48,8 +53,8 @@ def run(bench: Bench) -> Section:
                 order = order[2:] + order[:2] if turn else order
                 warm_s = 0.0 if turn else bench.warm_s
                 for name, port in order:
-                    core = bench.cores.load
-                    load = Load(port, (PATH,), CONNECTIONS, bench.seconds, warm_s, core=core)
+                    load = WORKLOAD.load(bench, port)
+                    load = replace(load, warm_s=warm_s, core=bench.cores.load)
                     what = f"hits: round {turn + 1} of {ROUNDS}, {name}"
                     results[name].append(bench.measure(what, load))
         finally:

@@ -4,43 +4,42 @@ from __future__ import annotations
 
 from bazar.bench import audit
 from bazar.bench.bench import Bench
-from bazar.bench.load import Load
+from bazar.bench.experiment import Experiment
 from bazar.bench.report import Section, number
 from bazar.bench.sections import throughput
+from bazar.bench.workload import Workload, costs
 
 TITLE = "purchases, each fsynced at every replica of both services before it is acknowledged"
 PLENTY = range(100, 200)
 SCARCE, COPIES = 200, 50  # a book that sells out: buyers of the rest are told 409
 SOLD_OUT = 409
+PATHS = [f"/purchase/{book}" for book in (*PLENTY, SCARCE)]
+WORKLOADS = [
+    Workload("purchase", "frontend-1", PATHS, connections, method="PUT", collect="order_id")
+    for connections in throughput.CONNECTIONS
+]
+EXPERIMENT = Experiment("purchases", costs(WORKLOADS))
 
 
 def run(bench: Bench) -> Section:
     section = Section("purchases", TITLE, throughput.HEADER)
-    paths = [f"/purchase/{book}" for book in (*PLENTY, SCARCE)]
     acknowledged: list[str] = []
     unknown = 0
     with bench.shop("purchases") as shop:
         shop.update(SCARCE, count=COPIES)
         before = shop.counts([*PLENTY, SCARCE])
-        for connections in throughput.CONNECTIONS:
-            load = Load(
-                shop.port("frontend-1"),
-                paths,
-                connections,
-                bench.seconds,
-                bench.warm_s,
-                method="PUT",
-                collect="order_id",
-            )
-            result = bench.measure(f"purchases: {connections} connections", load)
+        for workload in WORKLOADS:
+            load = workload.load(bench, shop.port(workload.node))
+            result = bench.measure(f"purchases: {workload}", load)
             sold_out = result.statuses.get(SOLD_OUT, 0)
             acknowledged += result.collected
             unknown += result.unknown
-            row = throughput.row(section, "purchase", connections, result)
+            row = throughput.row(section, workload, result)
             errors = result.errors - sold_out
             section.rows.append((*row[:-1], str(errors)))
             figures = {**result.figures(), "errors": errors, "sold_out": sold_out}
-            section.figures.setdefault("purchase", {})[str(connections)] = figures
+            by_connections = section.figures.setdefault(workload.what, {})
+            by_connections[str(workload.connections)] = figures
         bench.step("purchases: checks every replica")
         found = list(audit.faults(bench.sold(shop.path), acknowledged, unknown, before))
         left = shop.counts([SCARCE])[SCARCE]

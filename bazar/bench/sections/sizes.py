@@ -3,14 +3,18 @@ at a catalog replica. The shops run at the same time and are asked in turn, one 
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from bazar.bench import books
 from bazar.bench.bench import Bench
+from bazar.bench.experiment import Experiment
 from bazar.bench.latency import quantile_ms
 from bazar.bench.report import Section, ms, ratio
+from bazar.bench.workload import Workload, costs
 
 TITLE = "one catalog replica, one request after the other, small and large shops in turn"
 HEADER = (
@@ -20,46 +24,67 @@ HEADER = (
 BOOKS = (7, 10_000)
 LARGE = 1_000_000
 SEARCH = "/search?topic=undergraduate&limit=5"  # as many as the smallest shop has
+NODE = "catalog-1"
 WARM_CALLS = 100
 SEED = 1
+DRAWN = 10_000
+
+
+def sizes(large: bool) -> Sequence[int]:
+    return (*BOOKS, LARGE) if large else BOOKS
+
+
+def workloads(size: int) -> dict[str, Workload]:
+    """What a shop of so many books is asked: any of them, and the same search in each."""
+    rng = random.Random(SEED)
+    infos = [f"/info/{rng.randint(1, size)}" for _ in range(DRAWN)]
+    return {
+        what: Workload(f"{what}, {size:,} books", NODE, paths, 1)
+        for what, paths in (("info", infos), ("search", [SEARCH]))
+    }
+
+
+def experiment(size: int) -> Experiment:
+    return Experiment(f"sizes-{size}", costs(workloads(size).values()), size, roles=("catalog",))
 
 
 def run(bench: Bench) -> Section:
     section = Section("sizes", TITLE, HEADER)
-    sizes = [*BOOKS, LARGE] if bench.large else list(BOOKS)
+    measured = sizes(bench.large)
     if not bench.large:
         section.notes.append(f"A shop of {LARGE:,} books is measured with --large.")
-    rng = random.Random(SEED)
-    infos: dict[int, list[float]] = {size: [] for size in sizes}
-    searches: dict[int, list[float]] = {size: [] for size in sizes}
+    asked = {size: workloads(size) for size in measured}
+    found: dict[tuple[int, str], list[float]] = {
+        (size, what): [] for size in measured for what in asked[size]
+    }
     with ExitStack() as stack:
         shops = {
-            size: stack.enter_context(
-                bench.shop(f"sizes-{size}", shop_books=size, roles=("catalog",))
-            )
-            for size in sizes
+            size: stack.enter_context(experiment(size).shop(bench, f"sizes-{size}"))
+            for size in measured
         }
         # Only now: a node closes connections that say nothing while another shop is filled.
-        callers = {
-            size: stack.enter_context(shop.caller("catalog-1")) for size, shop in shops.items()
-        }
+        callers = {size: stack.enter_context(shop.caller(NODE)) for size, shop in shops.items()}
         bench.step("sizes: asks in turn")
-        deadline = time.monotonic() + bench.seconds * len(sizes)
-        calls = 0
-        while time.monotonic() < deadline or calls <= WARM_CALLS:
+        deadline = time.monotonic() + bench.seconds * len(measured)
+        for call in itertools.count():
+            if call > WARM_CALLS and time.monotonic() >= deadline:
+                break
             for size, caller in callers.items():
-                info = caller.insist("GET", f"/info/{rng.randint(1, size)}").seconds
-                search = caller.insist("GET", SEARCH).seconds
-                if calls >= WARM_CALLS:
-                    infos[size].append(info)
-                    searches[size].append(search)
-            calls += 1
-    for size in sizes:
+                for what, workload in asked[size].items():
+                    path = workload.paths[call % len(workload.paths)]
+                    seconds = caller.insist(workload.method, path).seconds
+                    if call >= WARM_CALLS:
+                        found[size, what].append(seconds)
+    for size in measured:
         row = [f"{size:,}", f"{books.topics(size):,}"]
-        figures: dict[str, object] = {"topics": books.topics(size), "calls": len(infos[size])}
-        for what, found in (("info", infos), ("search", searches)):
-            median_ms, p99_ms = quantile_ms(found[size], 0.5), quantile_ms(found[size], 0.99)
-            times = median_ms / quantile_ms(found[sizes[0]], 0.5)
+        figures: dict[str, object] = {
+            "topics": books.topics(size),
+            "calls": len(found[size, "info"]),
+        }
+        for what in asked[size]:
+            took = found[size, what]
+            median_ms, p99_ms = quantile_ms(took, 0.5), quantile_ms(took, 0.99)
+            times = median_ms / quantile_ms(found[measured[0], what], 0.5)
             row += [ms(median_ms), ms(p99_ms), ratio(times)]
             figures[what] = {"median_ms": median_ms, "p99_ms": p99_ms, "times_smallest": times}
         section.rows.append(row)

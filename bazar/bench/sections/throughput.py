@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from bazar.bench.bench import Bench
-from bazar.bench.load import Load, Result
+from bazar.bench.experiment import Experiment
+from bazar.bench.load import Result
 from bazar.bench.report import Section, ms, number
 from bazar.bench.sections.timings import INFOS, SEARCHES
+from bazar.bench.workload import Workload, costs
 
 TITLE = "more and more connections, each waiting for its answer"
 HEADER = ("request", "connections", "per second", "p50 ms", "p99 ms", "errors")
 CONNECTIONS = (1, 8, 32, 128)
 BOUND = "≥: the load generator used up a core, the shop could have done more."
 
-KINDS: Mapping[str, tuple[str, Sequence[str]]] = {
-    "cached info": ("frontend-1", ("/info/4",)),
-    "cached page": ("frontend-1", ("/books/4",)),
-    "missed info": ("frontend-1", INFOS),
-    "catalog info": ("catalog-1", INFOS),
-    "missed search": ("frontend-1", SEARCHES),
-}
+WORKLOADS = [
+    Workload(what, node, paths, connections)
+    for what, node, paths in (
+        ("cached info", "frontend-1", ("/info/4",)),
+        ("cached page", "frontend-1", ("/books/4",)),
+        ("missed info", "frontend-1", INFOS),
+        ("catalog info", "catalog-1", INFOS),
+        ("missed search", "frontend-1", SEARCHES),
+    )
+    for connections in CONNECTIONS
+]
+EXPERIMENT = Experiment("throughput", costs(WORKLOADS))
 
 
 def bound(section: Section, *results: Result) -> str:
@@ -32,18 +37,19 @@ def bound(section: Section, *results: Result) -> str:
     return "≥"
 
 
-def row(section: Section, what: str, connections: int, result: Result) -> tuple[str, ...]:
+def row(section: Section, workload: Workload, result: Result) -> tuple[str, ...]:
     figures = (ms(result.ms(0.5)), ms(result.ms(0.99)), str(result.errors))
-    return (what, str(connections), bound(section, result) + number(result.per_s), *figures)
+    asked = (workload.what, str(workload.connections))
+    return (*asked, bound(section, result) + number(result.per_s), *figures)
 
 
 def run(bench: Bench) -> Section:
     section = Section("throughput", TITLE, HEADER)
     with bench.shop("throughput") as shop:
-        for what, (node, paths) in KINDS.items():
-            for connections in CONNECTIONS:
-                load = Load(shop.port(node), paths, connections, bench.seconds, bench.warm_s)
-                result = bench.measure(f"throughput: {what}, {connections} connections", load)
-                section.rows.append(row(section, what, connections, result))
-                section.figures.setdefault(what, {})[str(connections)] = result.figures()
+        for workload in WORKLOADS:
+            load = workload.load(bench, shop.port(workload.node))
+            result = bench.measure(f"throughput: {workload}", load)
+            section.rows.append(row(section, workload, result))
+            by_connections = section.figures.setdefault(workload.what, {})
+            by_connections[str(workload.connections)] = result.figures()
     return section

@@ -1,0 +1,55 @@
+"""What can be measured of two checkouts alike: a shop, and what is read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bazar.bench.bench import SMALL_SHOP, Bench
+from bazar.bench.cluster import Cluster
+
+ALL = "all nodes"
+
+
+class Quantity(NamedTuple):
+    """What was measured, and of whom: a node, `ALL`, or what the shop is asked by its users."""
+
+    who: str
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measurement of one shop."""
+
+    values: Mapping[Quantity, float]
+    errors: int = 0
+    load_bound: bool = False
+    """Whether the load generator, and not the shop, may have set the requests a second."""
+
+    @classmethod
+    def of_nodes(cls, unit: str, by_node: Mapping[str, float]) -> Reading:
+        """Each, and their sum."""
+        values = {Quantity(node, unit): value for node, value in by_node.items()}
+        return cls({**values, Quantity(ALL, unit): sum(by_node.values())})
+
+
+Measure = Callable[[Bench, Cluster], Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A shop, and what is measured of it, by the row that shows it."""
+
+    name: str
+    rows: Mapping[str, Measure]
+    shop_books: int = SMALL_SHOP
+    roles: tuple[str, ...] = ()
+
+    def shop(self, bench: Bench, name: str) -> AbstractContextManager[Cluster]:
+        return bench.shop(name, shop_books=self.shop_books, roles=self.roles)

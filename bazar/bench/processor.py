@@ -1,0 +1,75 @@
+"""The processor time (user and system) of other processes, as the kernel counts it.
+
+Of each by its own clock, the one that clock_getcpuclockid(3) names: nanoseconds, and threads that
+have ended are in it. /proc/PID/stat counts in hundredths of a second, and /proc/PID/schedstat has
+the main thread only.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+READABLE = sys.platform == "linux"
+MISSING = "The processor time of other processes is read on Linux only."
+CPUCLOCK_SCHED = 2
+
+Times = Mapping[str, Mapping[int, int]]
+"""By node: nanoseconds of each of its processes."""
+
+
+def clock_ns(pid: int) -> int:
+    """Raises OSError if there is no such process."""
+    return time.clock_gettime_ns(~pid << 3 | CPUCLOCK_SCHED)
+
+
+def parent(stat: str) -> int:
+    """The parent's id in a /proc/PID/stat; a program may have any name.
+
+    >>> parent("17 (a (b) c) S 4 17 17 0")
+    4
+    """
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def family(pid: int, parents: Mapping[int, int]) -> set[int]:
+    """The process and all that descend from it.
+
+    >>> sorted(family(2, {2: 1, 3: 2, 4: 3, 5: 1}))
+    [2, 3, 4]
+    """
+    found, wanted = {pid}, {pid}
+    while wanted:
+        wanted = {child for child, its in parents.items() if its in wanted} - found
+        found |= wanted
+    return found
+
+
+def read(nodes: Mapping[str, int]) -> Times:
+    """What the processes of each node, by its first, have used until now."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            parents[int(path.parent.name)] = parent(path.read_text("utf-8", errors="replace"))
+    times: dict[str, dict[int, int]] = {}
+    for node, pid in nodes.items():
+        times[node] = {}
+        for one in family(pid, parents):
+            with suppress(OSError):
+                times[node][one] = clock_ns(one)
+    return times
+
+
+def spent_s(before: Times, after: Times) -> dict[str, float]:
+    """Between two readings, by node. What has ended meanwhile is left out, for nobody has read it.
+
+    >>> spent_s({"a": {1: 10, 2: 70}}, {"a": {1: 500_000_010, 3: 1_000_000_000}})
+    {'a': 1.5}
+    """
+    return {
+        node: sum(ns - before.get(node, {}).get(pid, 0) for pid, ns in times.items()) / 1e9
+        for node, times in after.items()
+    }

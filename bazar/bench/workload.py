@@ -1,0 +1,61 @@
+"""What users ask of a shop, said once: for how fast it is answered, and for what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bazar.bench import processor
+from bazar.bench.bench import Bench
+from bazar.bench.cluster import Cluster
+from bazar.bench.experiment import Measure, Quantity, Reading
+from bazar.bench.load import Load
+from bazar.errors import Unavailable
+
+MICROSECONDS = "µs"
+ANSWERS = Quantity("answers", "a second")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Requests to one node, taken in turn, over so many connections."""
+
+    what: str
+    node: str
+    paths: Sequence[str]
+    connections: int
+    method: str = "GET"
+    collect: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}, {self.connections} connection{'s' * (self.connections > 1)}"
+
+    def load(self, bench: Bench, port: int) -> Load:
+        return Load(
+            port,
+            self.paths,
+            self.connections,
+            bench.seconds,
+            bench.warm_s,
+            method=self.method,
+            collect=self.collect,
+        )
+
+    def cost(self, bench: Bench, shop: Cluster) -> Reading:
+        """What a request costs each node in processor time. The clocks of its processes know of no
+        warm-up, so that is a load of its own here. Raises Unavailable if nothing is answered."""
+        load = replace(self.load(bench, shop.port(self.node)), warm_s=0.0)
+        bench.generator.run(replace(load, seconds=bench.warm_s))
+        before = shop.processor_times()
+        result = bench.measure(str(self), load)
+        spent_s = processor.spent_s(before, shop.processor_times())
+        if not result.answers:
+            raise Unavailable(f"{self}: nothing was answered")
+        per_request = {node: one / result.answers * 1e6 for node, one in spent_s.items()}
+        reading = Reading.of_nodes(MICROSECONDS, per_request)
+        return Reading({**reading.values, ANSWERS: result.per_s}, result.errors, result.load_bound)
+
+
+def costs(workloads: Iterable[Workload]) -> dict[str, Measure]:
+    """An experiment's rows."""
+    return {str(workload): workload.cost for workload in workloads}

@@ -23,7 +23,7 @@ from bazar.errors import ConfigError, Fatal
 from bazar.processes import placed
 from bazar.replication.file_arbiter import refuse_network_file_system
 from bazar.supervisor import Supervisor, die_with_parent
-from bazar.token import cluster_token
+from bazar.token import durable_token
 from handlers import ROLES
 from handlers.base import NoRoute
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load(flags.config, ROLES)
         refuse_network_file_system(config.data_dir)
         prepare_data_dir(config)
-        token = cluster_token(config)
+        token = durable_token(config)
         if flags.role is None:
             return asyncio.run(_supervise(config, flags.config))
         nodes = _nodes(config, flags.role, flags.port)

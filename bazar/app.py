@@ -19,6 +19,7 @@ from tornado.web import Application, RequestHandler
 
 from bazar import clock
 from bazar.config import Config, NodeConfig
+from bazar.durable import make_directory
 from bazar.edge import Edge, Limits
 from bazar.errors import ConfigError
 from bazar.meter import Meter
@@ -229,9 +230,9 @@ def listen(node: NodeConfig) -> list[socket.socket]:
 
 
 def prepare_data_dir(config: Config) -> None:
-    """Make the data directory. Raises ConfigError if it can't be used."""
+    """Make the data directory, durably. Raises ConfigError if it can't be used."""
     try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
+        make_directory(config.data_dir)
         probe = config.data_dir / f".{os.getpid()}.probe"
         probe.touch()
         probe.unlink()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 
 from bazar.config import Config
+from bazar.durable import replace_durably, sync_path
 from bazar.errors import ConfigError
 
 TOKEN_VARIABLE = "BAZAR_TOKEN"
+MAKING_S = 10.0
+POLL_S = 0.01
 
 
 def cluster_token(config: Config) -> str:
@@ -26,11 +31,28 @@ def cluster_token(config: Config) -> str:
         )
     path = config.data_dir / "token"
     try:
-        if not path.exists():
+        if not _is_made(path):
             _make(path)
         return _checked(path.read_text("ascii").strip(), str(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def durable_token(config: Config) -> str:
+    """The same for a process that serves: from then on people may rely on it. Another process may
+    have made it just now, and not have synced its name yet."""
+    token = cluster_token(config)
+    sync_path(config.data_dir)
+    return token
+
+
+def _is_made(path: Path) -> bool:
+    """False of a file that a power cut has left empty, or full of zeros, too: before it was whole
+    nobody was given what was to stand there."""
+    try:
+        return path.read_bytes().strip(b"\0") != b""
+    except FileNotFoundError:
+        return False
 
 
 def _checked(token: str, place: str) -> str:
@@ -41,11 +63,23 @@ def _checked(token: str, place: str) -> str:
 
 
 def _make(path: Path) -> None:
-    """Several nodes may start at once: whoever links its file first has made the token."""
-    temporary = path.with_name(f"token.{os.getpid()}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(temporary)
-    temporary.unlink()
+    """Several nodes may start at once: whoever locks the empty file makes the token, and puts it in
+    that file's place, synced."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(fd, path)
+        if not _is_made(path):
+            replace_durably(path, f"{secrets.token_urlsafe(32)}\n".encode(), 0o600)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, path: Path) -> None:
+    """Raises ConfigError if another process makes the token for too long."""
+    deadline = time.monotonic() + MAKING_S
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.monotonic() > deadline:
+            raise ConfigError(f"{path}: another process has been making it for {MAKING_S:.0f} s")
+        time.sleep(POLL_S)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bazar.durable import sync_path
 from bazar.errors import Fatal
 from bazar.replication.messages import Mark
 
@@ -45,6 +46,15 @@ def told_apart(path: Path) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    """What the machine refuses becomes Fatal, with its place."""
+    try:
+        yield
+    except OSError as error:
+        raise Fatal(f"{path}: {error.strerror or error}") from error
+
+
 # --- the checksum over the state -----------------------------------------------------------------
 
 
@@ -70,20 +80,27 @@ def seal(total: int, store_id: str, mark: Mark) -> str:
 class Reached:
     """The number of the last entry that the log holds durably, in a file of its own.
 
-    It is written after the log, and not fsynced: it may lag behind, but never names an entry that
-    the log did not hold. So a log that ends before it has lost its tail, acknowledged entries too.
+    It never names an entry that the log does not hold durably, so a log that ends before it has
+    lost its tail, acknowledged entries too. A higher number is noted after the log was synced, and
+    is not synced itself: the note may lag behind. A lower one is noted before the log is cut back,
+    and is synced at once: else a power cut could bring the higher one back.
     """
 
     def __init__(self, database: Path) -> None:
-        try:
-            fd = os.open(_beside(database), os.O_WRONLY | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise Fatal(f"{_beside(database)}: {error.strerror or error}") from error
-        self._fd: int | None = fd
+        self._path = _beside(database)
+        self._seq = self.read(database)
+        with _failing(self._path):
+            self._fd: int | None = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
 
     def note(self, seq: int) -> None:
-        if self._fd is not None:
+        """Raises Fatal while the disk fails."""
+        if self._fd is None:
+            return
+        with _failing(self._path):
             os.pwrite(self._fd, _line(seq), 0)
+            if seq < self._seq:
+                os.fdatasync(self._fd)
+        self._seq = seq
 
     def close(self) -> None:
         fd, self._fd = self._fd, None
@@ -116,15 +133,22 @@ def _beside(database: Path) -> Path:
 
 
 def set_aside(database: Path) -> Path:
-    """Move the database away with all that belongs to it; the name that it has now."""
+    """Move the database away, durably, with all that belongs to it; the name that it has now.
+    Raises Fatal while the disk fails."""
     real = database.resolve()
     aside = next(
         path
         for number in itertools.count(1)
         if not (path := real.with_name(f"{real.name}.damaged-{number}")).exists()
     )
-    # What tells that it is damaged goes last: should this be cut short, it is still found so.
-    for suffix in ("-wal", "-shm", "", "-reached"):
-        with contextlib.suppress(FileNotFoundError):
-            real.with_name(real.name + suffix).rename(aside.with_name(aside.name + suffix))
+    # What tells that it is damaged goes last, once the rest is away for good: should this be cut
+    # short, it is still found so.
+    with _failing(real):
+        for suffixes in (("-wal", "-shm", ""), ("-reached",)):
+            for suffix in suffixes:
+                with contextlib.suppress(FileNotFoundError):
+                    file = real.with_name(real.name + suffix)
+                    sync_path(file)
+                    file.rename(aside.with_name(aside.name + suffix))
+            sync_path(real.parent)
     return aside

@@ -98,6 +98,11 @@ class Database:
         await self.writer.close()
 
 
+def is_new(path: Path) -> bool:
+    """Whether SQLite will find nothing there."""
+    return not path.exists() or path.stat().st_size == 0
+
+
 def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
     """Move what stands in the WAL into the database, fsynced, before anybody has opened it.
 
@@ -120,7 +125,13 @@ def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
 async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:
     # Cancelling an await does not cancel its SQL: transactions are begun and ended by hand, by one
     # task at a time.
-    connection = await aiosqlite.connect(path, isolation_level=None)
+    connection = aiosqlite.connect(path, isolation_level=None)
+    try:
+        await connection
+    except BaseException:
+        # Outlive its thread, which aiosqlite has told to stop: it tells this loop that it has.
+        await asyncio.to_thread(connection._thread.join)
+        raise
     connection.row_factory = sqlite3.Row
     try:
         for pragma in pragmas:

@@ -7,7 +7,6 @@ once. Primary and follower write them by the same code, so that they end up with
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
 from storage.damage import Damaged, Reached, checksum, seal, told_apart
-from storage.database import Database
+from storage.database import Database, is_new
 
 PAGE_ENTRIES = 500
 PAGE_BYTES = 1 << 20
@@ -33,7 +32,8 @@ MAX_KEPT = 1_000_000  # entries beyond its length, for replicas that fill themse
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-INSERT INTO meta VALUES ('committed_seq', 0), ('committed_digest', '');
+INSERT INTO meta VALUES
+    ('committed_seq', 0), ('committed_digest', ''), ('store_id', lower(hex(randomblob(8))));
 CREATE TABLE log (
     seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, keys TEXT NOT NULL, effects TEXT NOT NULL,
     digest TEXT NOT NULL)
@@ -90,6 +90,8 @@ class ReplicatedStore:
         while the disk fails."""
         reached = Reached(path)
         try:
+            if is_new(path):
+                reached.note(0)  # what stands there is of another file, which is gone
             database = await Database.open(path, (SCHEMA, *model.migrations))
         except BaseException:
             reached.close()
@@ -108,8 +110,6 @@ class ReplicatedStore:
     async def _load(
         cls, database: Database, reached: Reached, model: Model, log_entries: int
     ) -> ReplicatedStore:
-        new_id = "INSERT OR IGNORE INTO meta VALUES ('store_id', ?)"
-        made = await database.writer.execute(new_id, (secrets.token_hex(8),))
         meta = {row["name"]: row["value"] for row in await database.read("SELECT * FROM meta")}
         committed = Mark(meta["committed_seq"], meta["committed_digest"])
         store = cls(database, reached, model, meta["store_id"], committed, log_entries)
@@ -125,7 +125,7 @@ class ReplicatedStore:
             if not entry.extends(store.last):
                 raise Damaged(f"{database.path}: entry {entry.seq} does not follow {store.last}")
             store.pending.append(entry)
-        if made.rowcount == 1 or store.last.seq > Reached.read(database.path):
+        if store.last.seq > Reached.read(database.path):
             reached.note(store.last.seq)  # never less: this file may not be checked yet
         return store
 

@@ -13,8 +13,9 @@ from bazar.errors import Fatal
 from bazar.replication.messages import GENESIS, Mark, Snapshot
 from storage.compare import damage
 from storage.damage import Damaged, Reached, checksum, set_aside, told_apart
-from storage.log import ReplicatedStore
-from tests.unit.files import FilesTestCase
+from storage.database import Database
+from storage.log import SCHEMA, ReplicatedStore
+from tests.unit.files import FilesTestCase, syncs
 from tests.unit.test_log import LogTest, Shelf, change, entries
 
 
@@ -255,6 +256,42 @@ class CheckTest(LogTest):
         await store.install(Snapshot(Mark(9, "d"), {}, first=True, final=True))
         self.assertEqual(Reached.read(self.path("one")), 9)
 
+    async def test_a_lower_note_is_on_the_disk_before_the_log_is_cut_back(self) -> None:
+        """Else a power cut leaves the cut log with the old note, and an intact file is taken for
+        damaged."""
+        ends: list[int] = []
+
+        def look(path: Path) -> None:
+            with contextlib.closing(sqlite3.connect(self.path("one"))) as connection:
+                ends.extend(connection.execute("SELECT max(seq) FROM log").fetchone())
+
+        store = await self.open()
+        with syncs(look) as names:
+            await self.write(store, {"name": "a", "by": 1})
+            await store.persist(store.last, entries(store.last, change("b", 1), change("c", 1)))
+            self.assertEqual(names, [])  # a higher one may lag behind
+            await store.persist(store.committed, ())
+            self.assertEqual((names, ends), (["one.db-reached"], [3]))
+            await store.install(Snapshot(GENESIS, {}, first=True, final=True))
+            self.assertEqual((names, ends), (["one.db-reached"] * 2, [3, 1]))
+
+    async def test_a_note_of_another_file_is_gone_before_there_is_a_new_one(self) -> None:
+        reached = Reached(self.path("one"))
+        reached.note(31)
+        reached.close()
+        made: list[bool] = []
+        with syncs(lambda path: made.append(self.path("one").exists())) as names:
+            await self.open()
+        self.assertEqual((names, made), (["one.db-reached"], [False]))
+
+    async def test_a_file_that_has_just_been_made_is_whole(self) -> None:
+        """Whatever comes after its schema may not come, if the power fails."""
+        await (await Database.open(self.path("one"), (SCHEMA, *Shelf.migrations))).close()
+        self.assertIsNone(self.found())
+        first = await self.open()
+        self.assertNotEqual(first.store_id, (await self.open("two")).store_id)
+        self.assertEqual((await self.reopen()).store_id, first.store_id)
+
     async def test_a_damaged_note_says_nothing(self) -> None:
         await self.closed()
         note = self.path("one").with_name("one.db-reached")
@@ -282,6 +319,18 @@ class SetAsideTest(FilesTestCase):
                 self.assertEqual(
                     aside.with_name(aside.name + suffix).read_text(), f"{number}{suffix}"
                 )
+
+    def test_it_is_on_the_disk_and_the_note_goes_last(self) -> None:
+        """Whatever a power cut leaves of it is still found damaged."""
+        for suffix in ("", "-wal", "-reached"):
+            (self.directory / f"one.db{suffix}").touch()
+        here: list[bool] = []
+        note = self.directory / "one.db-reached"
+        with syncs(lambda path: here.append(note.exists())) as names:
+            set_aside(self.directory / "one.db")
+        directory = self.directory.name
+        self.assertEqual(names, ["one.db-wal", "one.db", directory, "one.db-reached", directory])
+        self.assertEqual(here, [True, True, True, True, False])
 
     def test_on_a_disk_of_its_own(self) -> None:
         disk = self.directory / "disk"

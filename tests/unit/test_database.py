@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Sequence
 
 from bazar.errors import ConfigError, Fatal
@@ -125,3 +126,12 @@ class DatabaseTest(FilesTestCase):
             await Database.open(path, (FIRST,))
         with self.assertRaisesRegex(ConfigError, "nowhere"):
             await Database.open(self.directory / "nowhere" / "one.db", (FIRST,))
+
+    async def test_one_that_cannot_be_opened_leaves_no_thread(self) -> None:
+        """It would tell an event loop that may be closed by then."""
+        path = self.directory / "nowhere" / "one.db"
+        for _ in range(20):
+            with self.assertRaises(ConfigError):
+                await Database.open(path, (FIRST,))
+            names = [one.name for one in threading.enumerate()]
+            self.assertEqual([name for name in names if "_connection_worker_thread" in name], [])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from bazar.config import Config, parse
+from bazar.durable import replace_durably
 from bazar.errors import ConfigError
-from bazar.token import TOKEN_VARIABLE, cluster_token
+from bazar.token import TOKEN_VARIABLE, cluster_token, durable_token
 from handlers import ROLES
-from tests.unit.files import FilesTestCase
+from tests.unit.files import FilesTestCase, syncs
 
 
 class TokenTest(FilesTestCase):
@@ -65,8 +70,50 @@ class TokenTest(FilesTestCase):
         with self.assertRaisesRegex(ConfigError, "token: cannot be read"):
             cluster_token(self.config())
 
-    def test_an_empty_file_is_no_token(self) -> None:
-        for content in (b"", b"\n", b"short\n"):
+    def test_what_is_no_token_is_refused(self) -> None:
+        for content in (b"\n", b"short\n", b"\0short"):
             (self.directory / "token").write_bytes(content)
             with self.subTest(content), self.assertRaises(ConfigError):
+                cluster_token(self.config())
+
+    def test_a_file_that_a_power_cut_has_left_empty_is_made_anew(self) -> None:
+        path = self.directory / "token"
+        for content in (b"", b"\0" * 44):
+            path.write_bytes(content)
+            token = cluster_token(self.config())
+            self.assertGreaterEqual(len(token), 32)
+            self.assertEqual(path.read_text(), f"{token}\n")
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+
+    def test_it_is_on_the_disk_before_it_is_used(self) -> None:
+        with syncs() as names:
+            cluster_token(self.config())
+        self.assertEqual(names, [f"token.{os.getpid()}.new", self.directory.name])
+
+    def test_whoever_serves_does_not_rely_on_another_to_have_synced_it(self) -> None:
+        (self.directory / "token").write_text("x" * 32)
+        with syncs() as names:
+            self.assertEqual(cluster_token(self.config()), "x" * 32)
+            self.assertEqual(names, [])  # commands do, also while the disk hangs
+            self.assertEqual(durable_token(self.config()), "x" * 32)
+        self.assertEqual(names, [self.directory.name])
+
+    def test_whoever_comes_second_takes_what_the_first_has_made(self) -> None:
+        path = self.directory / "token"
+        path.touch()
+        waiting = threading.Event()
+        with path.open() as file, ThreadPoolExecutor() as pool:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with mock.patch.object(time, "sleep", lambda s: waiting.set()):
+                second = pool.submit(cluster_token, self.config())
+                self.assertTrue(waiting.wait(10.0))
+                replace_durably(path, b"x" * 32 + b"\n")
+                file.close()
+                self.assertEqual(second.result(10.0), "x" * 32)
+
+    def test_a_process_that_never_ends_making_it_is_not_waited_for(self) -> None:
+        path = self.directory / "token"
+        with path.open("w") as file, mock.patch("bazar.token.MAKING_S", 0):
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with self.assertRaisesRegex(ConfigError, "another process"):
                 cluster_token(self.config())

@@ -13,10 +13,12 @@ import os
 import re
 from pathlib import Path
 
+from bazar import durable
 from bazar.errors import ConfigError, Fatal, Unavailable
 from bazar.replication.messages import Member, Membership
 
 LOCKS = Path("/proc/locks")  # Linux
+BUSY_S = 0.005  # another group's record, or an old primary's, takes about as long
 
 # flock on these is emulated, or not seen by other hosts: two nodes could both hold it.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs"}
@@ -30,10 +32,11 @@ class FileArbiter:
         self._members_path = data_dir / f"{group}.members"
         self._lock_fd: int | None = None
         self._locked = False
-        self._written = b""  # the membership as this primary has recorded it
+        self._known: bytes | None = None  # the membership's file as last read or written here
+        self._epoch = 0  # that was recorded here last
 
     def read(self) -> Membership | None:
-        content = self._read()
+        content = self._known = self._read()
         if content is None:
             return None
         try:
@@ -72,13 +75,35 @@ class FileArbiter:
             self._lock_fd = None
 
     async def record(self, membership: Membership) -> None:
-        recorded = self.read()
-        if recorded is not None and recorded.epoch > membership.epoch:
-            raise Fatal(
-                f"epoch {recorded.epoch} has begun: this primary's {membership.epoch} is over"
-            )
-        self._check_lock()
-        await asyncio.to_thread(self._write, membership)
+        while True:
+            if await asyncio.to_thread(self._exchange, membership):
+                return
+            await asyncio.sleep(BUSY_S)
+
+    def _exchange(self, membership: Membership) -> bool:
+        """Replace the file, if it is still the one that is known here; False while another process
+        is about to. Between a look and a write this process may be stopped, its lock's file deleted
+        and another epoch recorded: so both happen under a lock that nobody can delete below its
+        holder, the directory's. Raises Fatal."""
+        directory = os.open(self._members_path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            self._check_lock()
+            before = self._known
+            recorded = self.read()
+            if recorded is not None and recorded.epoch > membership.epoch:
+                raise Fatal(
+                    f"epoch {recorded.epoch} has begun: this primary's {membership.epoch} is over"
+                )
+            if self._known != before:
+                raise Fatal(f"{self._members_path}: has been replaced by somebody else")
+            self._write(membership)
+            return True
+        finally:
+            os.close(directory)
 
     def _write(self, membership: Membership) -> None:
         text = json.dumps(
@@ -91,13 +116,13 @@ class FileArbiter:
             indent=1,
         )
         content = text.encode()
-        replace_durably(self._members_path, content)
-        self._written = content
+        durable.replace_durably(self._members_path, content)
+        self._known, self._epoch = content, membership.epoch
 
     def check(self, epoch: int) -> None:
         self._check_lock()
-        if self._read() == self._written:
-            return  # as almost always: it needs no reading
+        if self._epoch == epoch and self._read() == self._known:
+            return  # as almost always: it needs no parsing
         recorded = self.read()
         if recorded is None or recorded.epoch != epoch:
             raise Fatal(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
@@ -118,23 +143,6 @@ def parse_membership(content: bytes) -> Membership:
     plain = json.loads(content)
     members = frozenset(Member(m["node"], m["store"]) for m in plain["members"])
     return Membership(plain["epoch"], members, plain["lease_s"], plain["clean"])
-
-
-def replace_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write `path` so that after any crash it holds the old content or the new, whole."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        os.write(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def hold_alone(path: Path) -> int:

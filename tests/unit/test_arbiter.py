@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from bazar.durable import replace_durably
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.file_arbiter import (
     FileArbiter,
     hold_alone,
     refuse_network_file_system,
-    replace_durably,
 )
 from bazar.replication.messages import Member, Membership
 from tests.unit.files import FilesTestCase

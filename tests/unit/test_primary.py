@@ -12,7 +12,6 @@ from bazar.replication.effects import (
     Confirm,
     Effect,
     LogPage,
-    Persist,
     ReadLog,
     Record,
     Send,
@@ -38,8 +37,6 @@ from bazar.replication.messages import (
     Prepare,
     Release,
     Renew,
-    Revoke,
-    Tail,
     Welcome,
     chain,
     tail_mark,
@@ -206,6 +203,12 @@ class WritingTest(PrimaryTest):
         self.assertEqual((of(effects, Apply), of(effects, Record)), ([], []))
         self.assertEqual(len(of(primary.tick(3.02), Record)), 1)
 
+    def test_l3_a_closed_connection_is_sent_nothing(self) -> None:
+        primary = self.ready()
+        primary.disconnected(REPLICA_FEED, 2.05)
+        self.propose(primary, "x", at=2.1)
+        self.assertEqual(sent(self.effects, REPLICA_FEED), [])
+
     def test_l3_a_release_does(self) -> None:
         primary = self.ready()
         primary.receive(CACHE_FEED, Release(), 2.05)
@@ -213,6 +216,15 @@ class WritingTest(PrimaryTest):
         [entry] = self.propose(primary, "x", at=2.1)
         effects = primary.receive(REPLICA_FEED, Ack(entry.mark), 2.1)
         self.assertEqual(of(effects, Apply), [Apply(entry.mark)])
+
+    def test_l1_leases_that_are_over_are_forgotten(self) -> None:
+        """Each run of a process has its own: they would become more and more."""
+        primary = self.ready()
+        [entry] = self.propose(primary, "x", at=2.1)
+        primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
+        self.assertEqual(len(primary.leases), 2)
+        primary.tick(4.0)
+        self.assertEqual(primary.leases, {})
 
     def test_l4_it_answers_reads_from_its_committed_state(self) -> None:
         primary = self.ready()
@@ -235,100 +247,6 @@ class WritingTest(PrimaryTest):
         self.assertEqual(sent(effects[1:], REPLICA_FEED), [Grant(2, 9, 1.0)])
 
 
-class TakingOverTest(PrimaryTest):
-    def test_t0_the_first_epoch_has_itself_as_its_only_member(self) -> None:
-        primary, effects = Primary.take_over(ME, None, GENESIS, (), 5.0, TIMING, restarted=True)
-        self.assertEqual(effects, [Record(Membership(1, frozenset({ME}), 1.0))])
-        with self.assertRaises(Unavailable):
-            primary.read(None, 5.0)
-        self.assertFalse(primary.begin(5.0))
-        self.assertEqual(primary.recorded(5.0), [Confirm()])
-        primary.confirmed(5.0)
-        self.assertEqual(primary.read(None, 5.0), 0)
-        self.assertTrue(primary.begin(5.0))
-
-    def test_t2_nothing_is_committed_before_old_leases_are_over(self) -> None:
-        primary = self.lead()
-        self.assertFalse(primary.begin(1.009))
-        self.assertTrue(primary.begin(1.01))
-
-    def test_t2_the_longest_lease_on_record_counts(self) -> None:
-        before = Membership(1, frozenset({ME}), 5.0)
-        primary, _ = Primary.take_over(ME, before, self.committed, (), 0.0, TIMING, restarted=False)
-        primary.recorded(0.0)
-        self.assertFalse(primary.begin(5.0))
-        self.assertTrue(primary.begin(5.05))
-
-    def test_t3_pending_entries_keep_their_place_and_commit_first(self) -> None:
-        pending = log(self.committed, "p", "q")
-        primary = self.lead(pending=pending)
-        self.assertFalse(primary.begin(1.02))
-        self.assertEqual(primary.read(frozenset({"q"}), 0.5), 5)
-        self.assertEqual(primary.read(frozenset({"z"}), 0.5), 0)
-        self.assertEqual(of(primary.tick(1.0), Apply), [])
-        [apply] = of(primary.tick(1.02), Apply)
-        self.assertEqual(apply, Apply(pending[-1].mark))
-        primary.stored(Apply(pending[-1].mark), 1.02)
-        self.assertTrue(primary.begin(1.02))
-        [entry] = primary.extend([Change(("x",), None)])
-        self.assertEqual((entry.seq, entry.epoch), (6, 2))
-
-    def test_t3_a_members_tail_that_extends_the_log_is_adopted(self) -> None:
-        primary = self.lead(OTHER)
-        [effect] = primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.1)
-        self.assertIsInstance(effect, ReadLog)
-        effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
-        [welcome, _] = sent(effects, REPLICA_FEED)
-        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True))
-        tail = log(self.committed, "t")
-        effects = primary.receive(REPLICA_FEED, Tail(tail), 0.2)
-        self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
-        self.assertEqual(primary.tail, tail[-1].mark)
-
-    def test_t4_a_member_that_has_not_joined_is_removed(self) -> None:
-        primary = self.lead(OTHER)
-        [entry] = self.propose(primary, "x", at=1.1)
-        [record] = of(self.effects, Record)
-        assert isinstance(record, Record)
-        self.assertEqual(record.membership.members, {ME})
-        self.assertEqual(of(primary.recorded(1.1), Apply), [Apply(entry.mark)])
-
-    def test_t5_it_hands_over_when_every_lease_is_given_back(self) -> None:
-        primary = self.ready()
-        effects = primary.retire(2.1)
-        for feed in (REPLICA_FEED, CACHE_FEED):
-            self.assertEqual(sent(effects, feed), [Revoke()])
-        self.assertEqual(of(effects, Record), [])
-        self.assertFalse(primary.begin(2.1))
-        self.assertEqual(primary.receive(CACHE_FEED, Renew(2), 2.1), [])
-        primary.receive(CACHE_FEED, Release(), 2.1)
-        [record] = of(primary.receive(REPLICA_FEED, Release(), 2.1), Record)
-        assert isinstance(record, Record)
-        self.assertTrue(record.membership.clean)
-        self.assertEqual(record.membership.members, {ME, OTHER})
-        [stop] = of(primary.recorded(2.1), Stop)
-        assert isinstance(stop, Stop)
-        self.assertTrue(stop.clean)
-
-    def test_t5_a_successor_that_finds_clean_need_not_wait(self) -> None:
-        self.assertTrue(self.lead(clean=True).begin(0.0))
-
-    def test_t5_its_own_epoch_is_not_clean(self) -> None:
-        self.assertFalse(self.lead(clean=True).membership.clean)
-
-    def test_l4_one_that_was_restarted_waits_for_its_members(self) -> None:
-        primary = self.lead(OTHER, restarted=True)
-        with self.assertRaises(Unavailable):
-            primary.read(None, 0.5)
-        self.join_replica(primary, 0.5)
-        primary.tick(0.5)
-        self.assertEqual(primary.read(None, 0.5), 0)
-        primary = self.lead(OTHER, restarted=True)
-        primary.tick(1.02)
-        primary.confirmed(1.02)
-        self.assertEqual(primary.read(None, 1.02), 0)  # T2's wait is over
-
-
 class JoiningTest(PrimaryTest):
     def test_j1_another_version_is_refused(self) -> None:
         primary = self.ready()
@@ -342,6 +260,15 @@ class JoiningTest(PrimaryTest):
         [effect] = primary.receive(7, newer, 2.1)
         self.assertIsInstance(effect, Stop)
         self.assertFalse(primary.begin(2.1))
+
+    def test_j1_a_cache_that_remembers_a_newer_epoch_is_to_forget_it(self) -> None:
+        """The shop's data was restored: the primary must not stop for a cache's sake."""
+        primary = self.ready()
+        cache = Hello(WIRE_VERSION, CACHE, "f-2", "run", "", 9, GENESIS, GENESIS)
+        [effect] = primary.receive(7, cache, 2.1)
+        assert isinstance(effect, Close)
+        self.assertEqual(effect.feed, 7)
+        self.assertTrue(primary.begin(2.1))
 
     def test_j1_a_new_hello_ends_the_old_feed(self) -> None:
         primary = self.ready()
@@ -392,7 +319,42 @@ class JoiningTest(PrimaryTest):
         assert isinstance(record, Record)
         self.assertEqual(record.membership.members, {ME, OTHER})
         self.assertEqual(sent(effects, REPLICA_FEED), [])
-        self.assertEqual(sent(primary.recorded(2.0), REPLICA_FEED), [Grant(2, 1, 1.0)])
+        self.assertEqual(primary.receive(REPLICA_FEED, Renew(2), 2.0), [])  # not in it yet
+        self.assertEqual(sent(primary.recorded(2.0), REPLICA_FEED), [Grant(2, 2, 1.0)])
+
+    def test_j4_one_that_has_gone_while_it_was_recorded_is_granted_nothing(self) -> None:
+        """The next commit would wait for that lease."""
+        primary = self.lead()
+        primary.receive(REPLICA_FEED, self.hello(REPLICA), 2.0)
+        primary.receive(REPLICA_FEED, Renew(1), 2.0)
+        primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 2.0)
+        primary.receive(REPLICA_FEED, Ack(self.committed), 2.0)
+        primary.disconnected(REPLICA_FEED, 2.0)
+        self.assertEqual(primary.recorded(2.0), [])
+        self.assertEqual(primary.leases, {})
+
+    def near(self) -> Primary:
+        """A newcomer has been sent all but the last of the log at time 2; nothing begins."""
+        primary = self.lead()
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, self.log[0].mark), 2.0)
+        primary.log_read(REPLICA_FEED, LogPage(self.log[0].mark, self.log[1:], end=True), 2.0)
+        self.assertFalse(primary.begin(2.0))
+        return primary
+
+    def test_j4_the_next_batch_waits_for_who_is_near(self) -> None:
+        primary = self.near()
+        self.assertEqual(of(primary.tick(2.299), Close), [])
+        self.assertFalse(primary.begin(2.299))
+        primary.receive(REPLICA_FEED, Ack(self.committed), 2.299)
+        primary.recorded(2.299)
+        self.assertTrue(primary.begin(2.299))
+
+    def test_j4_but_not_for_ever(self) -> None:
+        primary = self.near()
+        [close] = of(primary.tick(2.3), Close)
+        assert isinstance(close, Close)
+        self.assertEqual(close.feed, REPLICA_FEED)
+        self.assertTrue(primary.begin(2.3))
 
     def test_j4_nobody_joins_in_the_middle_of_a_batch(self) -> None:
         primary = self.lead()

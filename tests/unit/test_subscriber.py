@@ -27,7 +27,7 @@ from bazar.replication.messages import (
     chain,
     tail_mark,
 )
-from bazar.replication.subscriber import CacheSubscriber, ReplicaSubscriber
+from bazar.replication.subscriber import QUESTIONS_KEPT, CacheSubscriber, ReplicaSubscriber
 from bazar.replication.timing import Timing
 
 TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
@@ -100,12 +100,65 @@ class ReplicaTest(unittest.TestCase):
         [effect] = replica.receive(FEED, NotPrimary(1, "r-1"), 0.0)
         self.assertIsInstance(effect, Close)
         self.assertEqual(replica.hint, "r-1")
+        self.assertFalse(replica.welcomed)
+
+    def test_j1_a_hint_of_an_epoch_that_is_over_is_none(self) -> None:
+        replica = self.replica(epoch=5)
+        replica.connected(FEED, 0.0)
+        replica.receive(FEED, NotPrimary(4, "r-1"), 0.0)
+        self.assertIsNone(replica.hint)
+
+    def test_j1_who_refuses_later_is_no_primary_any_more(self) -> None:
+        replica = self.welcomed(self.replica())
+        replica.receive(FEED, Commit(Mark(9, "else")), 0.0)
+        self.assertFalse(replica.welcomed)
+
+    def test_j1_a_hello_waits_for_what_the_last_feed_left_to_the_disk(self) -> None:
+        """It would name a state that is about to change."""
+        replica = self.welcomed(self.replica())
+        [persist] = replica.receive(FEED, Prepare(self.log), 0.0)
+        replica.disconnected(FEED)
+        self.assertEqual(replica.connected(2, 0.1), [])
+        [hello, _] = sent(self.store(replica, [persist]))
+        assert isinstance(hello, Hello)
+        self.assertEqual(hello.last, self.log[2].mark)
+
+    def test_j1_without_a_connection_nothing_is_said(self) -> None:
+        replica = self.welcomed(self.replica())
+        [persist] = replica.receive(FEED, Prepare(self.log), 0.0)
+        replica.disconnected(FEED)
+        self.assertEqual(self.store(replica, [persist]), [])
+        replica = self.welcomed(self.replica())
+        [persist] = replica.receive(FEED, Prepare(self.log), 0.0)
+        replica.connected(2, 0.1)
+        replica.disconnected(2)
+        self.assertEqual(self.store(replica, [persist]), [])
 
     def test_r2_it_acknowledges_what_is_durable_and_not_before(self) -> None:
         replica = self.welcomed(self.replica())
         effects = replica.receive(FEED, Prepare(self.log), 0.0)
         self.assertEqual(effects, [Persist(GENESIS, self.log)])
         self.assertEqual(sent(self.store(replica, effects)), [Ack(self.log[2].mark)])
+
+    def test_r2_what_it_is_sent_again_is_not_durable_for_that(self) -> None:
+        replica = self.welcomed(self.replica())
+        first = replica.receive(FEED, Prepare(self.log[:2]), 0.0)
+        second = replica.receive(FEED, Prepare(self.log[2:]), 0.0)
+        self.assertEqual(replica.receive(FEED, Prepare(self.log[:2]), 0.0), [])
+        self.assertEqual(sent(self.store(replica, first)), [Ack(self.log[1].mark)])
+        self.assertEqual(sent(self.store(replica, second)), [])  # it is acknowledged already
+
+    def test_r2_one_acknowledgement_each(self) -> None:
+        replica = self.welcomed(self.replica())
+        self.store(replica, replica.receive(FEED, Prepare(self.log), 0.0))
+        effects = replica.receive(FEED, Commit(self.log[2].mark), 0.0)
+        self.assertEqual(self.store(replica, effects), [])
+
+    def test_r2_what_is_applied_already_ends_the_feed(self) -> None:
+        for committed in (1, 3):
+            replica = self.welcomed(self.replica(committed))
+            [effect] = replica.receive(FEED, Prepare(self.log[:1]), 0.0)
+            self.assertIsInstance(effect, Close)
 
     def test_r2_keys_are_dirty_on_receipt(self) -> None:
         replica = self.granted(self.replica())
@@ -166,6 +219,29 @@ class ReplicaTest(unittest.TestCase):
             self.assertNotIn(renew.number, numbers)
             numbers.add(renew.number)
 
+    def test_l1_only_the_last_questions_can_be_answered(self) -> None:
+        """What is kept of them is bounded, however long a primary is silent."""
+        replica = self.welcomed(self.replica())
+        for number in range(2, QUESTIONS_KEPT + 2):
+            self.assertEqual(sent(replica.tick(float(number))), [Renew(number)])
+        replica.receive(FEED, Grant(1, 1, 100.0), 10.0)
+        self.assertFalse(replica.lease_valid(10.0))
+        replica.receive(FEED, Grant(1, 2, 100.0), 10.0)
+        self.assertTrue(replica.lease_valid(10.0))
+
+    def test_l3_who_has_released_asks_for_nothing_until_its_next_hello(self) -> None:
+        replica = self.granted(self.replica())
+        replica.receive(FEED, Revoke(), 0.1)
+        self.assertEqual(replica.tick(5.0), [])
+        self.assertIsInstance(sent(replica.connected(2, 6.0))[1], Renew)
+
+    def test_l4_it_has_followed_once_it_was_granted_a_lease(self) -> None:
+        replica = self.welcomed(self.replica())
+        self.assertFalse(replica.followed)
+        replica.receive(FEED, Grant(0, 1, 1.0), 0.1)
+        self.assertFalse(replica.followed)
+        self.assertTrue(self.granted(self.replica()).followed)
+
     def test_l2_no_read_without_a_lease(self) -> None:
         replica = self.granted(self.replica(committed=3))
         self.assertEqual(replica.read(frozenset({"a"}), 0.999), 0)
@@ -175,6 +251,9 @@ class ReplicaTest(unittest.TestCase):
     def test_l3_a_closed_connection_ends_no_lease_and_a_release_does(self) -> None:
         replica = self.granted(self.replica())
         replica.disconnected(FEED)
+        self.assertTrue(replica.lease_valid(0.5))
+        self.assertFalse(replica.welcomed)
+        self.welcomed(replica)  # by the same primary
         self.assertTrue(replica.lease_valid(0.5))
         replica = self.granted(self.replica())
         self.assertEqual(sent(replica.receive(FEED, Revoke(), 0.5)), [Release()])
@@ -207,6 +286,12 @@ class ReplicaTest(unittest.TestCase):
         self.assertEqual(effects, [Send(FEED, Tail(self.log[1:]))])
         self.assertEqual(len(replica.pending), 3)
 
+    def test_t3_no_tail_is_offered_to_a_log_that_is_not_ours(self) -> None:
+        replica = self.replica(pending=3)
+        replica.connected(FEED, 0.0)
+        welcome = Welcome(2, Mark(1, "else"), GENESIS, True)
+        self.assertEqual(replica.receive(FEED, welcome, 0.0), [])
+
     def test_j3_a_snapshot_replaces_everything_with_its_final_chunk(self) -> None:
         replica = self.granted(self.replica(pending=3))
         mark = Mark(50, "fifty")
@@ -232,6 +317,26 @@ class CacheSubscriberTest(unittest.TestCase):
 
     def clean(self, *tags: str) -> bool:
         return self.cache.clean(frozenset(tags), 0.2)
+
+    def test_j1_before_the_welcome_it_takes_nothing(self) -> None:
+        [effect] = self.prepare(*self.log)
+        self.assertIsInstance(effect, Close)
+
+    def test_j1_at_first_it_knows_of_no_epoch(self) -> None:
+        self.cache.receive(FEED, NotPrimary(0, "r-1"), 0.0)
+        self.assertEqual(self.cache.hint, "r-1")
+
+    def test_r6_a_commit_that_is_not_on_its_log_ends_the_feed(self) -> None:
+        self.join()
+        self.prepare(*self.log)
+        [effect] = self.cache.receive(FEED, Commit(Mark(9, "else")), 0.1)
+        self.assertIsInstance(effect, Close)
+        self.assertEqual(len(self.cache.pending), 2)  # what is dirty stays dirty
+
+    def test_r2_no_entries_are_none(self) -> None:
+        self.join()
+        [effect] = self.prepare()
+        self.assertIsInstance(effect, Close)
 
     def test_j6_it_starts_empty(self) -> None:
         self.assertEqual(self.join(), [Reset()])

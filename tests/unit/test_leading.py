@@ -1,0 +1,82 @@
+"""Who may lead, on real files: a lock that is deleted, a disk that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from bazar.config import NodeConfig, ReplicationConfig
+from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.node import Replica
+from storage.catalog import Catalog
+from storage.log import ReplicatedStore
+from storage.sqlite.catalog import CatalogRows
+from tests.unit.files import FilesTestCase
+from tests.unit.shop import until
+
+LEASE_S = 0.2
+
+
+class LeadingTest(FilesTestCase):
+    """One catalog, alone."""
+
+    @contextlib.asynccontextmanager
+    async def replica(self, store: ReplicatedStore) -> AsyncIterator[Replica]:
+        self.fatal: list[str] = []
+        loop = asyncio.get_running_loop()
+        replica = Replica(
+            NodeConfig("catalog-1", "catalog"),
+            [],
+            store,
+            FileArbiter(self.directory, "catalog"),
+            ReplicationConfig(LEASE_S, ack_timeout_s=0.1),
+            token="token",
+            run="run",
+            clock=loop.time,
+            forward=lambda node, operation: self.fail("nobody to pass it on to"),
+            on_fatal=self.fatal.append,
+        )
+        replica.start()
+        try:
+            yield replica
+        finally:
+            await replica._tasks.close()
+
+    @contextlib.asynccontextmanager
+    async def store(self) -> AsyncIterator[ReplicatedStore]:
+        path = self.directory / "catalog-1.db"
+        store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    async def test_l5_a_primary_leaves_when_its_lock_is_deleted(self) -> None:
+        async with self.store() as store, self.replica(store) as replica:
+            await replica.leading.wait()
+            (self.directory / "catalog.lock").unlink()
+            await until(lambda: self.fatal, "the primary has noticed")
+            self.assertIn("is not the file this primary has locked", self.fatal[0])
+
+    async def test_t1_a_disk_that_hangs_does_not_lead(self) -> None:
+        async with self.store() as store:
+            hangs = asyncio.Event()
+
+            async def probe() -> None:
+                await hangs.wait()
+
+            store.probe = probe  # type: ignore[method-assign]
+            async with self.replica(store) as replica:
+                await until(lambda: self.fatal, "the node gives up")
+                self.assertIn("the disk has not answered", self.fatal[0])
+                self.assertIsNone(replica.primary)
+
+    async def test_t1_a_member_leads_behind_a_write_that_is_on_its_disk(self) -> None:
+        async with self.store() as store:
+            rows = await store.database.read("SELECT * FROM meta WHERE name = 'probed_at'")
+            self.assertEqual(rows, [])
+            async with self.replica(store) as replica:
+                await replica.leading.wait()
+                rows = await store.database.read("SELECT * FROM meta WHERE name = 'probed_at'")
+                self.assertEqual(len(rows), 1)

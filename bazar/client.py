@@ -143,30 +143,36 @@ class Batcher:
 class Peer:
     """The calls to one node, over one connection: it is made when it is needed."""
 
-    def __init__(self, node: NodeConfig, token: str) -> None:
+    def __init__(
+        self, node: NodeConfig, token: str, dial_s: float = DIAL_S, silent_s: float = SILENT_S
+    ) -> None:
         self._node = node
         self._token = token
+        self._dial_s = dial_s
+        self._silent_s = silent_s
         self._dialing = asyncio.Lock()
         self._connection: Connection | None = None
         self._answers: dict[int, tuple[Connection, asyncio.Future[dict[str, Any]]]] = {}
         self._numbers = itertools.count(1)
+        self._unheard_since: float | None = None
+        """When the first of the calls was sent that this connection has said nothing since."""
 
     async def call(self, path: str, items: list[Any], timeout_s: float) -> dict[str, Any]:
         """What the other end answers. Raises what it refuses with, Unavailable if nothing was
         sent, and Unknown."""
-        node = self._node.name
-        deadline = asyncio.get_running_loop().time() + timeout_s
+        node, loop = self._node.name, asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
         try:
             async with asyncio.timeout_at(deadline), self._dialing:
                 connection = self._connection
                 if connection is None or connection.closed:
                     # Soon enough to be Unavailable, and for another replica to be asked: while a
                     # node restarts, its supervisor lets connections wait.
-                    dial_s = min(DIAL_S, timeout_s / 2)
+                    dial_s = min(self._dial_s, timeout_s / 2)
                     connection = await dial(self._node, CALLS_PATH, self._token, dial_s)
                     connection.on_frame = self._answered
                     connection.on_lost = functools.partial(self._lost, connection)
-                    self._connection = connection
+                    self._connection, self._unheard_since = connection, None
                     connection.resume()
         except OSError as error:
             raise Unavailable(f"{node}: {str(error) or 'no connection in time'}") from error
@@ -174,16 +180,18 @@ class Peer:
             raise Unavailable(f"{node}: the connection broke")
         number = next(self._numbers)
         frame = orjson.dumps({"id": number, "path": path, "items": items})
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._answers[number] = connection, answer
-        heard = connection.received
+        if self._unheard_since is None:
+            self._unheard_since = loop.time()
         connection.send(frame)
         try:
             async with asyncio.timeout_at(deadline):
                 plain: dict[str, Any] = await answer
         except TimeoutError:
-            silent = connection.received == heard and timeout_s >= SILENT_S
+            since = self._unheard_since
+            silent = since is not None and loop.time() - since >= self._silent_s
             if silent and connection is self._connection:
                 # It may be dead without a word, as a machine without power is: the next call
                 # goes another way. Those under way may just take longer.
@@ -206,6 +214,8 @@ class Peer:
             return
         if answer is not None and not answer.done():
             answer.set_result(plain)
+        others = len(self._answers) > 1
+        self._unheard_since = asyncio.get_running_loop().time() if others else None
 
     def _of(self, connection: Connection) -> list[asyncio.Future[dict[str, Any]]]:
         """The answers that are to come over this connection."""
@@ -247,7 +257,8 @@ class _Body:
 class Client:
     """HTTP to the nodes of this cluster, and to nobody else."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, dial_s: float = DIAL_S) -> None:
+        self.dial_s = dial_s
         self._http: CurlAsyncHTTPClient | None = None  # made with the first request
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -269,7 +280,7 @@ class Client:
         batcher = self._batchers.get((node.name, path))
         if batcher is None:
             if node.name not in self._peers:
-                self._peers[node.name] = Peer(node, self._token)
+                self._peers[node.name] = Peer(node, self._token, self.dial_s)
             peer = self._peers[node.name]
 
             async def call(items: list[Any], timeout_s: float) -> list[Any]:

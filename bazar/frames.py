@@ -37,7 +37,6 @@ class Connection(asyncio.Protocol):
         self.on_frame = on_frame
         self.on_lost = on_lost
         self.closed = False
-        self.received = 0  # frames
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._paused = False
@@ -99,7 +98,6 @@ class Connection(asyncio.Protocol):
                 break
             frame = bytes(received[4:end])
             del received[:end]
-            self.received += 1
             self.on_frame(frame)
 
     # --- asyncio.Protocol ------------------------------------------------------------------------
@@ -132,6 +130,8 @@ class _Dialing(Connection):
     def __init__(self) -> None:
         super().__init__()
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Who dialed may have given up: then nobody else looks at the error.
+        self.answered.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def data_received(self, data: bytes) -> None:
         if self.answered.done():

@@ -212,7 +212,7 @@ class Supervisor:
             if child.process is not watched:
                 watched, missed, allowed = child.process, 0, int(START_S / probe_s)
             if await self._answers(child.door, probe_s):
-                missed, allowed, self._open = 0, PROBES_PER_HANG, True
+                missed, allowed = 0, PROBES_PER_HANG
             elif watched is not None and watched.returncode is None:
                 missed += 1
                 if missed >= allowed and child.process is watched:
@@ -221,8 +221,7 @@ class Supervisor:
                         watched.kill()
                     missed = 0
 
-    @staticmethod
-    async def _answers(node: NodeConfig, probe_s: float) -> bool:
+    async def _answers(self, node: NodeConfig, probe_s: float) -> bool:
         """Whether the node answers a probe; takes `probe_s` in any case."""
         began = clock.now()
         answered = False
@@ -234,6 +233,7 @@ class Supervisor:
                     answered = bool(await reader.readline())
                 finally:
                     writer.close()
+        self._open = self._open or answered
         await asyncio.sleep(max(began + probe_s - clock.now(), 0))
         return answered
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sqlite3
 import unittest
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from bazar.client import MAX_BATCH_ITEMS, Batcher, Client, error_body
 from bazar.config import NodeConfig
 from bazar.errors import BazarError, Leaving, NotFound, OutOfStock, Unavailable, Unknown
 from bazar.frames import Connection, accept
-from tests.unit.shop import until
+from tests.unit.shop import PATIENCE_S, until
 
 
 class Calls:
@@ -45,13 +46,13 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.calls = Calls()
         self.batcher = Batcher(self.calls, slow_s=60)
 
-    def submit(self, item: int, timeout_s: float = 10.0) -> asyncio.Task[Any]:
+    def submit(self, item: int, timeout_s: float = PATIENCE_S) -> asyncio.Task[Any]:
         return asyncio.create_task(self.batcher.submit(item, timeout_s))
 
     async def test_alone_an_item_leaves_at_once(self) -> None:
         self.calls.may_answer.set()
-        self.assertEqual(await self.batcher.submit(1, 10), 2)
-        self.assertEqual(await self.batcher.submit(2, 10), 4)
+        self.assertEqual(await self.batcher.submit(1, PATIENCE_S), 2)
+        self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
         self.assertEqual(self.calls.batches, [[1], [2]])
 
     async def test_what_arrives_during_a_call_leaves_as_the_next(self) -> None:
@@ -65,21 +66,21 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_nothing_waits_for_a_call_that_has_become_slow(self) -> None:
         batcher = Batcher(self.calls, slow_s=0.0)
-        first = asyncio.create_task(batcher.submit(0, 10))
+        first = asyncio.create_task(batcher.submit(0, PATIENCE_S))
         await self.calls.called.wait()
-        rest = [asyncio.create_task(batcher.submit(item, 10)) for item in (1, 2)]
+        rest = [asyncio.create_task(batcher.submit(item, PATIENCE_S)) for item in (1, 2)]
         await until(lambda: self.calls.batches == [[0], [1, 2]], "the others leave")
         self.calls.may_answer.set()
         self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4])
-        self.assertEqual(await batcher.submit(3, 10), 6)
+        self.assertEqual(await batcher.submit(3, PATIENCE_S), 6)
 
     async def test_slow_calls_have_a_bound(self) -> None:
         batcher = Batcher(self.calls, slow_s=0.0)
         with mock.patch.object(client, "MAX_SLOW_CALLS", 2):
-            tasks = [asyncio.create_task(batcher.submit(0, 10))]
+            tasks = [asyncio.create_task(batcher.submit(0, PATIENCE_S))]
             for count in (1, 2):
                 await until(lambda: batcher._slow == count, "it is slow")  # noqa: B023
-                tasks += [asyncio.create_task(batcher.submit(item, 10)) for item in (1, 2)]
+                tasks += [asyncio.create_task(batcher.submit(item, PATIENCE_S)) for item in (1, 2)]
                 await asyncio.sleep(0)
             await until(lambda: batcher._slow == 2, "both are slow")
             self.assertEqual(self.calls.batches, [[0], [1, 2]])
@@ -104,7 +105,7 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         answers = await asyncio.gather(*map(self.submit, (1, 2)), return_exceptions=True)
         self.assertEqual([type(answer) for answer in answers], [Unavailable, Unavailable])
         self.calls.error = None
-        self.assertEqual(await self.batcher.submit(3, 10), 6)
+        self.assertEqual(await self.batcher.submit(3, PATIENCE_S), 6)
 
     async def test_a_batch_has_a_bound(self) -> None:
         first = self.submit(0)
@@ -122,7 +123,7 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
             rest = [self.submit(20) for _ in range(3)]
             await asyncio.sleep(0)
             with self.assertRaises(Unavailable):
-                await self.batcher.submit(1, 10)
+                await self.batcher.submit(1, PATIENCE_S)
         self.calls.may_answer.set()
         await asyncio.gather(first, *rest)
 
@@ -135,7 +136,7 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(Unavailable):
             await second
         self.calls.may_answer.set()
-        self.assertEqual(await self.batcher.submit(2, 10), 4)
+        self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
         self.assertEqual(self.calls.batches, [[0], [2]])  # the second is not sent afterwards
 
 
@@ -146,9 +147,9 @@ class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
         calls = Calls()
         calls.error = sqlite3.OperationalError("no such table")
         batcher = Batcher(calls)
-        first = asyncio.create_task(batcher.submit(1, 10))
+        first = asyncio.create_task(batcher.submit(1, PATIENCE_S))
         await calls.called.wait()
-        second = asyncio.create_task(batcher.submit(2, 10))
+        second = asyncio.create_task(batcher.submit(2, PATIENCE_S))
         await asyncio.sleep(0)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         calls.may_answer.set()
@@ -237,7 +238,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             Application([("/calls", CallsPeer), ("/.*", Peer)], log_function=lambda handler: None)
         )
         self.server.add_sockets(sockets)
-        self.client = Client("the-token")
+        self.client = Client("the-token", PATIENCE_S)
 
     async def asyncTearDown(self) -> None:
         self.client.close()
@@ -245,14 +246,14 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         await self.server.close_all_connections()
 
     async def test_it_shows_the_token_and_the_key(self) -> None:
-        answer = await self.client.call(self.node, "/echo", None, 5)
+        answer = await self.client.call(self.node, "/echo", None, PATIENCE_S)
         self.assertEqual(answer, {"Authorization": "Bearer the-token", "Idempotency-Key": None})
-        answer = await self.client.call(self.node, "/echo", {}, 5, key="k")
+        answer = await self.client.call(self.node, "/echo", {}, PATIENCE_S, key="k")
         self.assertEqual(answer["Idempotency-Key"], "k")
 
     async def test_items_travel_together_and_come_back_one_by_one(self) -> None:
         answers = await asyncio.gather(
-            *(self.client.submit(self.node, "/items", item, 5) for item in (1, 13, "é")),
+            *(self.client.submit(self.node, "/items", item, PATIENCE_S) for item in (1, 13, "é")),
             return_exceptions=True,
         )
         self.assertEqual((answers[0], answers[2]), (1, "é"))
@@ -261,32 +262,32 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_refusal_is_the_error_that_was_raised_there(self) -> None:
         with self.assertRaisesRegex(OutOfStock, "none left"):
-            await self.client.call(self.node, "/refuses", {}, 5)
+            await self.client.call(self.node, "/refuses", {}, PATIENCE_S)
         with self.assertRaises(BazarError) as caught:
-            await self.client.call(self.node, "/newer", {}, 5)
+            await self.client.call(self.node, "/newer", {}, PATIENCE_S)
         self.assertEqual((caught.exception.status, caught.exception.code), (418, "teapot"))
 
     async def test_r5_an_answer_that_cannot_be_read_is_unknown(self) -> None:
         with self.assertRaises(Unknown):
-            await self.client.call(self.node, "/garbage", {}, 5)
+            await self.client.call(self.node, "/garbage", {}, PATIENCE_S)
         for path in ("/short", "/odd", "/garbage", "/none", "/breaks"):
             for _ in range(2):  # the first does not stop the next
                 with self.subTest(path=path), self.assertRaises(Unknown):
-                    await self.client.submit(self.node, path, 1, 5)
-        self.assertEqual(await self.client.submit(self.node, "/items", 1, 5), 1)
+                    await self.client.submit(self.node, path, 1, PATIENCE_S)
+        self.assertEqual(await self.client.submit(self.node, "/items", 1, PATIENCE_S), 1)
 
     async def test_a_call_may_be_refused_as_a_whole(self) -> None:
         with self.assertRaisesRegex(Leaving, "not now"):
-            await self.client.submit(self.node, "/refuses", 1, 5)
+            await self.client.submit(self.node, "/refuses", 1, PATIENCE_S)
 
     async def test_r5_nobody_there_is_unavailable(self) -> None:
-        [taken] = bind_sockets(0, "127.0.0.1")
-        port = taken.getsockname()[1]
-        taken.close()
-        with self.assertRaises(Unavailable):
-            await self.client.call(NodeConfig("gone-1", "catalog", port), "/echo", {}, 5)
-        with self.assertRaises(Unavailable):
-            await self.client.submit(NodeConfig("gone-1", "catalog", port), "/items", 1, 5)
+        with socket.socket() as taken:  # it does not listen, and nobody else can
+            taken.bind(("127.0.0.1", 0))
+            gone = NodeConfig("gone-1", "catalog", taken.getsockname()[1])
+            with self.assertRaises(Unavailable):
+                await self.client.call(gone, "/echo", {}, PATIENCE_S)
+            with self.assertRaises(Unavailable):
+                await self.client.submit(gone, "/items", 1, PATIENCE_S)
 
     async def test_r5_who_does_not_take_calls_is_unavailable(self) -> None:
         """Nothing has been sent that could have been carried out."""
@@ -301,7 +302,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         async with await asyncio.start_server(refuse, sock=listening[0]):
             there = NodeConfig("there", "catalog", listening[0].getsockname()[1])
             with self.assertRaisesRegex(Unavailable, "503"):
-                await self.client.submit(there, "/items", 1, 5)
+                await self.client.submit(there, "/items", 1, PATIENCE_S)
 
         [silent] = bind_sockets(0, "127.0.0.1")  # its kernel answers, as a paused process's does
         with silent:
@@ -310,8 +311,9 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
                 await client.Peer(there, "the-token").call("/items", [1], 0.05)
 
     async def test_a_call_with_little_time_leaves_the_others_their_connection(self) -> None:
-        peer = client.Peer(self.node, "the-token")
-        slow = asyncio.create_task(peer.call("/slow", [1], 5))
+        peer = client.Peer(self.node, "the-token", PATIENCE_S)
+        await peer.call("/items", [1], PATIENCE_S)  # it is connected
+        slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
         with self.assertRaises(Unknown):
             await peer.call("/hangs", [1], 0.05)
         self.assertFalse(slow.done())
@@ -323,31 +325,31 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         for _ in range(2):
             self.client.primaries["catalog"] = "peer-1"
             with self.assertRaises(Unknown):
-                await self.client.submit(self.node, "/breaks", 1, 5)
+                await self.client.submit(self.node, "/breaks", 1, PATIENCE_S)
             self.assertEqual(self.client.primaries, {})
 
     async def test_r5_a_call_without_an_answer_is_unknown_and_its_connection_given_up(self) -> None:
-        peer = client.Peer(self.node, "the-token")
-        for _ in range(2):
-            with (
-                mock.patch.object(client, "SILENT_S", 0.01),
-                self.assertRaisesRegex(Unknown, "no answer in"),
-            ):
-                await peer.call("/hangs", [1], 0.05)
-            answer = await peer.call("/items", [1], 5)
+        peer = client.Peer(self.node, "the-token", PATIENCE_S, silent_s=0.01)
+        connections = []
+        for _ in range(3):
+            answer = await peer.call("/items", [1], PATIENCE_S)
             self.assertEqual(answer["results"], [{"answer": 1}])
+            connections.append(peer._connection)
+            with self.assertRaisesRegex(Unknown, "no answer in"):
+                await peer.call("/hangs", [1], 0.05)
+        self.assertEqual(len(set(connections)), 3)
         peer.close()
 
     async def test_a_call_that_is_given_up_breaks_off_no_other(self) -> None:
         CallsPeer.may_answer.clear()
-        peer = client.Peer(self.node, "the-token")
-        await peer.call("/items", [1], 5)
+        peer = client.Peer(self.node, "the-token", PATIENCE_S, silent_s=0.01)
+        await peer.call("/items", [1], PATIENCE_S)
         first = peer._connection
-        slow = asyncio.create_task(peer.call("/slow", [1], 5))
+        slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
         await until(lambda: peer._answers, "it is under way")
-        with mock.patch.object(client, "SILENT_S", 0.01), self.assertRaises(Unknown):
+        with self.assertRaises(Unknown):
             await peer.call("/hangs", [1], 0.05)
-        answer = await peer.call("/items", [1], 5)  # over another connection
+        answer = await peer.call("/items", [1], PATIENCE_S)  # over another connection
         self.assertEqual(answer["results"], [{"answer": 1}])
         self.assertIsNot(peer._connection, first)
         CallsPeer.may_answer.set()
@@ -372,19 +374,19 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
 
         server = await asyncio.start_server(serve, sock=listening[0])
         there = NodeConfig("there", "catalog", port)
-        await self.client.call(there, "/write", {"key": 1}, 5.0)
+        await self.client.call(there, "/write", {"key": 1}, PATIENCE_S)
         with self.assertRaises(Unknown):
-            await self.client.call(there, "/write", {"key": 2}, 5.0)
+            await self.client.call(there, "/write", {"key": 2}, PATIENCE_S)
         self.assertIn(b'{"key":2}', received[1])
         with self.assertRaises(Unavailable):  # now nobody is there at all
-            await self.client.call(there, "/write", {"key": 3}, 5.0)
+            await self.client.call(there, "/write", {"key": 3}, PATIENCE_S)
 
     async def test_r5_no_answer_in_time_is_unknown(self) -> None:
         with self.assertRaises(Unknown):
             await self.client.call(self.node, "/hangs", {}, 0.05)
 
     async def test_r5_a_connection_that_breaks_is_unknown(self) -> None:
-        call = asyncio.create_task(self.client.call(self.node, "/hangs", {}, 5))
+        call = asyncio.create_task(self.client.call(self.node, "/hangs", {}, PATIENCE_S))
         await until(lambda: self.server._connections, "it has connected")
         await self.server.close_all_connections()
         with self.assertRaises(Unknown):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import select
 import socket
 import unittest
 from unittest import mock
@@ -11,7 +13,7 @@ from unittest import mock
 from bazar import frames
 from bazar.config import NodeConfig
 from bazar.frames import Connection, accept, dial
-from tests.unit.shop import until
+from tests.unit.shop import PATIENCE_S, until
 
 
 class FramesTest(unittest.IsolatedAsyncioTestCase):
@@ -42,7 +44,7 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         """This end, what it gets, and whether it was lost."""
         got: list[bytes] = []
         lost = asyncio.Event()
-        connection = await dial(self.node, "/feed", "the-token", 5)
+        connection = await dial(self.node, "/feed", "the-token", PATIENCE_S)
         connection.on_frame, connection.on_lost = got.append, lost.set
         connection.resume()
         self.accepted.append(connection)
@@ -87,6 +89,7 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         await here.drained()
         self.assertEqual(len(got), 1)
         here.resume()
+        await until(lambda: len(got) > 1, "the second has come")
         self.assertEqual(len(got), 2)
         here.on_frame = got.append
         here.resume()
@@ -120,7 +123,11 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         self.accepted[0].pause()
         here.send(b"x" * (32 << 20))
         drained = asyncio.create_task(here.drained())
-        await asyncio.wait([drained], timeout=0.05)
+        await asyncio.sleep(0)  # it has begun
+        assert here._transport is not None
+        kernel = select.poll()
+        kernel.register(here._transport.get_extra_info("socket").fileno(), select.POLLOUT)
+        await until(lambda: not kernel.poll(0), "the kernel takes no more")
         self.assertFalse(drained.done())
         self.accepted[0].resume()
         self.assertTrue(await drained)
@@ -140,7 +147,24 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
                 (b"x" * (1 << 20), "answered"),
             ):
                 with self.subTest(answer=answer[:20]), self.assertRaisesRegex(OSError, error):
-                    await dial(node, "/feed", "wrong", 5)
+                    await dial(node, "/feed", "wrong", PATIENCE_S)
+
+    async def test_who_gives_up_at_any_moment_leaves_no_complaint(self) -> None:
+        complaints: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            node = NodeConfig("there", "catalog", silent.getsockname()[1])
+            for turns in range(20):
+                dialing = asyncio.create_task(dial(node, "/feed", "the-token", PATIENCE_S))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                dialing.cancel()
+                await asyncio.wait([dialing])
+                await asyncio.sleep(0)  # the connection is lost
+        del dialing
+        gc.collect()
+        self.assertEqual(complaints, [])
 
     async def test_who_says_nothing_is_not_waited_for(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from tests.simulation.scenario import Result, run
 from tests.simulation.trace import Trace
@@ -15,25 +17,32 @@ from tests.simulation.workers import rarely_collect, workers
 CHUNK = 25
 
 
-def results(first: int, count: int, jobs: int) -> Iterator[Result]:
-    """The results of `count` seeds, as they come."""
-    seeds = range(first, first + count)
+def results(first: int, count: int, jobs: int, *, core: bool = False) -> Iterator[Result]:
+    """Yield the results of `count` seeds, as they come."""
+    seeds, one = range(first, first + count), partial(run, core=core)
     if jobs == 1:
         rarely_collect()
-        yield from map(run, seeds)
+        yield from map(one, seeds)
         return
     with workers(jobs) as pool:
-        yield from pool.imap_unordered(run, seeds, chunksize=CHUNK)
+        yield from pool.imap_unordered(one, seeds, chunksize=CHUNK)
 
 
-def show(seed: int, last: int | None) -> None:
+def show(seed: int, last: int | None, core: bool) -> None:
     """Draw one seed's run."""
     trace = Trace()
     try:
-        result = run(seed, trace)
+        result = run(seed, trace, core=core)
     finally:
         print("\n".join(trace.lines(last)))
-    print(f"seed {seed}: {result.violation or result.excused or 'no violation'}")
+    said = result.violation or result.error or result.excused
+    print(f"seed {seed}: {said or 'no violation'}")
+
+
+def processor_s() -> float:
+    """Return what this process and its children, once they have ended, have used."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
 def main() -> int:
@@ -43,21 +52,23 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--show", type=int, metavar="SEED", help="draw the run of one seed")
     parser.add_argument("--last", type=int, help="with --show: only the last lines")
+    parser.add_argument("--core", action="store_true", help="replicas of one group, and no more")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
     options = parser.parse_args()
     if options.show is not None:
-        show(options.show, options.last)
+        show(options.show, options.last, options.core)
         return 0
-    began = time.monotonic()
+    began, spent = time.monotonic(), processor_s()
     total: Counter[str] = Counter()
     failed: list[Result] = []
-    for done, result in enumerate(results(options.first, options.seeds, options.jobs), 1):
+    found = results(options.first, options.seeds, options.jobs, core=options.core)
+    for done, result in enumerate(found, 1):
         for name in ("events", "reads", "acknowledged", "takeovers"):
             total[name] += getattr(result, name)
         total["excused"] += bool(result.excused)
-        if result.violation:
+        if result.violation or result.error:
             failed.append(result)
-            print(f"\nseed {result.seed}: {result.violation}", flush=True)
+            print(f"\nseed {result.seed}: {result.violation or result.error}", flush=True)
             if not options.keep_going:
                 break
         if done % 100 == 0 or done == options.seeds:
@@ -70,11 +81,13 @@ def main() -> int:
                 end="",
                 flush=True,
             )
-    print()
+    spent = processor_s() - spent
+    print(f"\n{60 * options.seeds / max(spent, 0.001):.0f} seeds a processor minute")
     if failed:
-        first = min(failed, key=lambda result: result.seed)
-        show(first.seed, 60)
-        print(f"all of it: python -m tests.simulation --show {first.seed}")
+        first, core = min(failed, key=lambda result: result.seed), options.core
+        show(first.seed, 60, core)
+        flag = " --core" if core else ""
+        print(f"all of it: python -m tests.simulation{flag} --show {first.seed}")
     return 1 if failed else 0
 
 

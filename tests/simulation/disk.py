@@ -7,13 +7,13 @@ back to an earlier one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bazar.replication.effects import LogPage, Persist
+from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark
-from tests.simulation.world import Violation
-
-State = dict[str, Any]
+from tests.simulation.shop import State, applied
+from tests.world.world import Violation
 
 VERSIONS_KEPT = 5
 
@@ -49,27 +49,30 @@ class Image(NamedTuple):
         entries = self.log[first : first + limit]
         return LogPage(base, entries, first + len(entries) == len(self.log))
 
-    def chunks(self, size: int) -> list[list[Any]]:
+    def chunks(self, size: int) -> list[dict[str, list[Any]]]:
         """The rows as a snapshot carries them, so many at a time."""
-        rows = [[key, value] for key, value in self.state.items()]
-        return [rows[i : i + size] for i in range(0, len(rows), size)] or [[]]
+        chunks: list[dict[str, list[Any]]] = []
+        held = list(self.state.items())
+        for first in range(0, len(held), size):
+            chunk: dict[str, list[Any]] = {}
+            for (table, _), row in held[first : first + size]:
+                chunk.setdefault(table, []).append(row)
+            chunks.append(chunk)
+        return chunks or [{}]
 
-    def persisted(self, effect: Persist) -> Image:
+    def persisted(self, after: Mark, entries: tuple[Entry, ...]) -> Image:
         """The log ends at `after` and goes on with the new entries."""
-        after = effect.after
         if after.seq < self.committed.seq or self.mark_at(after.seq) != after:
-            raise Violation(f"{effect!r} does not fit a log committed to {self.committed}")
-        log = self.log[: after.seq - self.base.seq] + effect.entries
+            raise Violation(f"J2: {after} +{entries} is not of a log committed to {self.committed}")
+        log = self.log[: after.seq - self.base.seq] + entries
         return self._replace(log=log)
 
-    def applied(self, mark: Mark, keep: int) -> Image:
+    def applied(self, mark: Mark, keep: int, tables: Mapping[str, str]) -> Image:
         """Pending entries up to `mark` become the committed state; then the log is compacted."""
         if self.mark_at(mark.seq) != mark or mark.seq < self.committed.seq:
-            raise Violation(f"apply {mark}: not on a log committed to {self.committed}")
+            raise Violation(f"R6: {mark} is applied, and not on a log up to {self.committed}")
         first, last = self.committed.seq - self.base.seq, mark.seq - self.base.seq
-        state = dict(self.state)
-        for entry in self.log[first:last]:
-            state.update(entry.effects)
+        state = applied(self.state, self.log[first:last], tables)
         spare = last - keep
         if spare <= 0:
             return Image(self.base, self.log, mark, state)

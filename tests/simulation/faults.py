@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bazar.replication.effects import Effect, Record, Send
-from tests.simulation.world import Connection, Group, Node, Process, World
+from tests.simulation.node import NodeProcess
+from tests.simulation.shopworld import Group, Node, ShopWorld
+from tests.world.network import Stream
 
 AIM_S = 0.05
 
@@ -11,29 +13,32 @@ AIM_S = 0.05
 class Faults:
     """Picks a fault and a victim every now and then, until it is told to stop."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ShopWorld) -> None:
         self.world = world
-        self.rng = world.rng
-        self.kinds = list(world.profile.faults)
-        self.weights = list(world.profile.faults.values())
+        self.tape = world.tape("faults")
+        self.random = self.tape.random
+        self.kinds = ["nothing", *world.profile.faults]
+        self.weights = [0.001, *world.profile.faults.values()]
         self.over = False
+        self._taken: set[str] = set()
         world.aim = self.aim
         self._next()
 
     def _next(self) -> None:
-        delay_s = self.world.profile.fault_every_s * 2.0 * self.world.random()
-        self.world.after(delay_s, None, self._strike)
+        delay_s = self.world.profile.fault_every_s * 2.0 * self.random()
+        self.world.after(0.001 + delay_s, None, self._strike)
 
     def _strike(self) -> None:
         if self.over:
             return
         self._next()
-        kind = self.rng.choices(self.kinds, self.weights)[0]
+        kind = self.tape.weighted(self.kinds, self.weights)
         group = self.world.groups[0]
-        if len(self.world.groups) > 1 and self.rng.random() < 0.4:
+        if len(self.world.groups) > 1 and self.tape.chance(0.4):
             group = self.world.groups[1]
-        node = group.nodes[self.world.below(len(group.nodes))]
-        getattr(self, kind)(node)
+        node = group.nodes[self.tape.below(len(group.nodes))]
+        if kind != "nothing":
+            getattr(self, kind)(node)
 
     # --- faults ----------------------------------------------------------------------------------
 
@@ -41,12 +46,12 @@ class Faults:
         """Strike just behind an effect, where a rule is about that very moment."""
         moment = type(effect.message if isinstance(effect, Send) else effect).__name__
         if isinstance(effect, Record):
-            before = node.group.arbiter.membership
-            if before is not None and len(effect.membership.members) > len(before.members):
-                moment = "Join"
+            before = node.group.membership
+            grown = 0 if before is None else len(effect.membership.members) - len(before.members)
+            moment = "Join" if grown > 0 else "Shrink" if grown < 0 else moment
         kind, probability = self.world.profile.aims.get(moment, ("", 0.0))
-        if not self.over and self.world.random() < probability:
-            behind_s = 0.0 if kind == "blackout" else AIM_S * self.world.random()
+        if not self.over and self.tape.chance(probability):
+            behind_s = 0.0 if kind == "blackout" else AIM_S * self.random()
             self.world.after(behind_s, None, self._hit, kind, node)
 
     def _hit(self, kind: str, node: Node) -> None:
@@ -61,92 +66,166 @@ class Faults:
     def crash_twice(self, node: Node) -> None:
         """The primary, and its successor before it has begun to commit."""
         self._crash_primary(node.group)
-        self.world.after(0.1 + 0.9 * self.rng.random(), None, self._second, node.group)
+        self.world.after(0.1 + 0.9 * self.random(), None, self._second, node.group)
 
     def _crash_primary(self, group: Group) -> None:
-        holder = group.arbiter.holder
+        holder = group.holder
         if holder is not None:
             self.crash(holder.node)
 
     def _second(self, group: Group) -> None:
-        holder = group.arbiter.holder
+        holder = group.holder
         if holder is None or self.over:
             return
-        if self.rng.random() < 0.3:
+        if self.tape.chance(0.3):
             self._stop(holder)
         else:
             self.crash(holder.node)
 
     def pause(self, node: Node) -> None:
         if node.process is not None and not node.process.paused:
-            longest_s = self.rng.choice((0.05, 0.5, 2.5))
-            node.process.pause(longest_s * self.rng.random())
+            longest_s = self.tape.choice((0.05, 0.5, 2.5))
+            node.process.pause(longest_s * self.random())
 
     def terminate(self, node: Node) -> None:
-        holder = node.group.arbiter.holder
-        if holder is not None and self.rng.random() < 0.4:
+        holder = node.group.holder
+        if holder is not None and self.tape.chance(0.4):
             node = holder.node
         if node.process is not None:
             self._stop(node.process)
 
-    def _stop(self, process: Process) -> None:
+    def _stop(self, process: NodeProcess) -> None:
         if not process.paused:
             process.terminate()
             self._start_again(process.node)
 
     def lose(self, node: Node) -> None:
-        connection = self._some_connection(node)
-        if connection is not None:
-            self.world.say("network", f"loses [{connection.id}]")
+        stream = self._some_stream(node)
+        if stream is not None:
+            self.world.say("network", f"loses [{stream.number}]")
             late_s = self.world.profile.late_s
-            connection.lose((late_s * self.rng.random(), late_s * self.rng.random()))
+            stream.vanish((late_s * self.random(), late_s * self.random()))
 
     def stall(self, node: Node) -> None:
-        connection = self._some_connection(node)
-        if connection is not None:
-            to, for_s = self.world.below(2), 2.0 * self.rng.random()
-            self.world.say(
-                "network", f"[{connection.id}] to {connection.ends[to].name} takes {for_s:.2f} s"
-            )
-            connection.stall(to, for_s)
+        """One way of a connection gets slow, or stuck."""
+        stream = self._some_stream(node)
+        if stream is not None:
+            for_s = self.tape.choice((0.5, 2.0)) * self.random()
+            self.world.say("network", f"[{stream.number}] to {node} takes {for_s:.2f} s")
+            stream.stall(for_s)
 
     def isolate(self, node: Node) -> None:
-        if node.isolated:
+        if node.host.isolated:
             return
         self.world.say(node.name, "is isolated")
-        node.isolated = True
-        process = node.process
-        for connection in list(process.connections.values()) if process is not None else []:
-            connection.lose((0.3 * self.rng.random(), 0.3 * self.rng.random()))
-        self.world.after(1.5 * self.rng.random(), None, self._rejoin, node)
+        node.host.isolated = True
+        for stream in list(node.process.streams) if node.process is not None else []:
+            stream.vanish((0.3 * self.random(), 0.3 * self.random()))
+        self.world.after(1.5 * self.random(), None, self._rejoin, node)
+
+    def slow_process(self, node: Node) -> None:
+        """Each step takes long, as where many processes share few processors."""
+        if node.process is not None:
+            self.world.say(node.name, "gets little of the processor")
+            node.process.step_s = 0.05
+            self.world.after(1.5 * self.random(), None, self._heal_process, node.process)
+
+    def _heal_process(self, process: NodeProcess) -> None:
+        process.step_s = self.world.profile.step_s
+
+    def outage(self, node: Node) -> None:
+        """The machine loses power: every process dies, and what was not synced may be lost."""
+        self.world.say(node.name, "and all others: no power")
+        for one in self.world.nodes:
+            if one.process is not None:
+                one.process.die("no power")
+                self._start_again(one)
+        self.world.files.power_cut()
+
+    def forget(self, node: Node) -> None:
+        """Somebody takes the membership's file away while nobody runs, and puts it back later:
+        until then nobody may lead (T0)."""
+        group, files, path = node.group, self.world.files, f"/data/{node.group.name}.members"
+        whole = all(one.disk is not None and one.disk.image.last_seq for one in group.replicas)
+        if path not in files.names or not group.settled or path in self._taken or not whole:
+            return
+        self._taken.add(path)
+        self.world.say(group.name, "nobody runs, and its membership's file is gone")
+        for one in group.replicas:
+            self.crash(one, 0.3)
+        file = files.names.pop(path)
+
+        def put_back() -> None:
+            self._taken.discard(path)
+            files.names.setdefault(path, file)
+
+        self.world.after(0.5 + self.random(), None, put_back)
+
+    def silence(self) -> None:
+        """A subscriber's connections carry nothing any more, and nobody tells it or the others."""
+        group = self.world.groups[self.tape.below(len(self.world.groups))]
+        for node in group.nodes:
+            if node.process is not None and group.holder is not node.process:
+                late_s = 0.0
+                if self.tape.chance(0.5):  # while it joins
+                    node.process.die("killed")
+                    self._start(node)
+                    late_s = 0.3 * self.random()
+                self.world.after(late_s, None, self._silence, node)
+                return
+
+    def _silence(self, node: Node) -> None:
+        self.world.say(node.name, "hears nothing on its connections")
+        for stream in node.process.streams if node.process is not None else ():
+            stream.silence()
+
+    def steal(self, node: Node) -> None:
+        """Somebody deletes the lock's file: whoever tries next makes another, and locks that."""
+        group = node.group
+        if group.holder is not None:
+            self.world.say(group.holder.name, "its lock's file is deleted")
+            group.truth.lock_lost = True
+            del self.world.files.names[f"/data/{group.name}.lock"]
+
+    def usurp(self, node: Node) -> None:
+        """The lock's file is deleted, another replica begins anew and finds it free, and the
+        primary is stopped until that one leads."""
+        holder = node.group.holder
+        others = [other for other in node.group.replicas if other.process is not holder]
+        if holder is None or not others:
+            return
+        self.steal(node)
+        self.crash(others[self.tape.below(len(others))], 0.02)
+        longest_s = max(other.timing.lease_s for other in node.group.replicas)
+        holder.pause(longest_s * (1.1 + self.random()))
 
     def slow_disk(self, node: Node) -> None:
         if node.disk is not None:
             self.world.say(node.name, "its disk is slow")
             node.disk.slow = True
-            self.world.after(2.0 * self.rng.random(), None, self._heal_disk, node)
-            if self.rng.random() < 0.5:
-                self.world.after(0.3 * self.rng.random(), None, self._reconnect, node)
+            self.world.after(2.0 * self.random(), None, self._heal_disk, node)
+            if self.tape.chance(0.5):
+                self.world.after(0.3 * self.random(), None, self._reconnect, node)
 
     def full_disk(self, node: Node) -> None:
         if node.disk is not None:
             self.world.say(node.name, "its disk is full")
             node.disk.full = True
-            self.world.after(1.5 * self.rng.random(), None, self._heal_disk, node)
+            self.world.after(1.5 * self.random(), None, self._heal_disk, node)
 
     def damage(self, node: Node) -> None:
         """A crash, and the WAL loses its last transactions while the node is down (J5). A power
         cut does so to several at once."""
         self._damage(node)
         for other in node.group.replicas:
-            if other is not node and self.rng.random() < 0.5:
+            if other is not node and self.tape.chance(0.5):
                 self._damage(other)
 
     def _damage(self, node: Node, down_s: float | None = None) -> None:
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
         node.process.die("killed")
-        if node.disk.damage(self.rng.choice(self.world.profile.lost_transactions)):
+        if node.disk.damage(self.tape.choice(self.world.profile.lost_transactions)):
             self.world.say(node.name, f"its WAL is back at {node.disk.image.committed}")
             node.group.truth.check_member(node.disk, node.name)
         self._start_again(node, down_s)
@@ -155,7 +234,7 @@ class Faults:
         """Everybody dies; all but one may have lost what was fsynced last, or everything."""
         others = [other for other in node.group.replicas if other is not node]
         for other in others:
-            lost = self.rng.random()
+            lost = self.random()
             if lost < 0.6:
                 self._damage(other)
             elif lost < 0.85:
@@ -166,42 +245,42 @@ class Faults:
     def blackout(self, node: Node) -> None:
         """Everybody dies, and the followers' last commits are undone, though their logs are whole;
         the primary returns last."""
-        holder = node.group.arbiter.holder
+        holder = node.group.holder
         if holder is None:
             return
-        if not node.group.arbiter.settled:
+        if not node.group.settled:
             self.world.after(0.002, None, self._hit, "blackout", node)
             return
         for other in node.group.replicas:
             if other is not holder.node and other.disk is not None:
-                down_s = 0.1 * self.rng.random()
+                down_s = 0.1 * self.random()
                 if other.disk.applied_last:
                     self._damage(other, down_s)
                 else:
                     self.crash(other, down_s)
         holder.die("killed")
-        self.world.after(1.0 + self.rng.random(), None, self._start, holder.node)
+        self.world.after(1.0 + self.random(), None, self._start, holder.node)
 
     def betray(self, node: Node) -> None:
         """A follower's disk has lost commits, or is new, and the primary hands over to it."""
-        holder = node.group.arbiter.holder
+        holder = node.group.holder
         if holder is not None and holder.node is not node:
-            (self._damage if self.rng.random() < 0.5 else self.wipe)(node)
+            (self._damage if self.tape.chance(0.5) else self.wipe)(node)
             self._stop(holder)
 
     def scatter(self, node: Node) -> None:
         """A batch of the primary that dies reaches one follower only, who is then away until the
         other has taken over."""
-        holder = node.group.arbiter.holder
+        holder = node.group.holder
         followers = [other for other in node.group.replicas if other.process is not holder]
         if holder is None or len(followers) < 2:
             return
-        keeper, heir = sorted(followers, key=lambda _: self.rng.random())[:2]
-        for connection in list(holder.connections.values()):
-            if heir.process is connection.other(holder):
-                connection.lose((0.0, 0.0))
+        keeper, heir = sorted(followers, key=lambda _: self.random())[:2]
+        for stream in list(holder.streams):
+            if stream.peer is not None and stream.peer.process is heir.process:
+                stream.vanish((0.0, 0.0))
         self.world.after(AIM_S, None, self.crash, holder.node)
-        self.world.after(0.1 + 0.2 * self.rng.random(), None, self.crash, keeper)
+        self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
 
     def wipe(self, node: Node) -> None:
         """A crash, and the node returns with an empty disk."""
@@ -214,25 +293,22 @@ class Faults:
 
     def _reconnect(self, node: Node) -> None:
         """A connection breaks, and a new one is there while the disk still works off the old."""
-        connection = self._some_connection(node)
-        if connection is not None:
-            self.world.say("network", f"[{connection.id}] breaks")
-            connection.lose((0.02, 0.02))
+        stream = self._some_stream(node)
+        if stream is not None:
+            self.world.say("network", f"[{stream.number}] breaks")
+            stream.vanish((0.02, 0.02))
 
     # --- helpers ---------------------------------------------------------------------------------
 
-    def _some_connection(self, node: Node) -> Connection | None:
-        process = node.process
-        if process is None or not process.connections:
-            return None
-        connections = list(process.connections.values())
-        return connections[self.world.below(len(connections))]
+    def _some_stream(self, node: Node) -> Stream | None:
+        streams = list(node.process.streams) if node.process is not None else []
+        return streams[self.tape.below(len(streams))] if streams else None
 
     def _others_are_whole(self, node: Node) -> bool:
         """Whether another member's process runs on an undamaged disk: then nothing is lost."""
         group: Group = node.group
-        membership = group.arbiter.membership
-        if membership is None or not group.arbiter.settled:
+        membership = group.membership
+        if membership is None or not group.settled:
             return False
         stores = {member.store for member in membership.members}
         return any(
@@ -246,7 +322,7 @@ class Faults:
 
     def _start_again(self, node: Node, down_s: float | None = None) -> None:
         if down_s is None:
-            down_s = self.rng.choice(self.world.profile.down_s) * self.rng.random()
+            down_s = self.tape.choice(self.world.profile.down_s) * self.random()
         self.world.after(0.1 + down_s, None, self._start, node)
 
     def _start(self, node: Node) -> None:
@@ -254,9 +330,9 @@ class Faults:
             self.world.start(node)
 
     def _rejoin(self, node: Node) -> None:
-        if node.isolated:
+        if node.host.isolated:
             self.world.say(node.name, "is reachable again")
-            node.isolated = False
+            node.host.isolated = False
 
     def _heal_disk(self, node: Node) -> None:
         if node.disk is not None:
@@ -265,18 +341,18 @@ class Faults:
     def encore(self) -> None:
         """Everything is well, and then the primary dies amid the last writes, and others with it.
         Nothing is written afterwards that would paper over what they left behind."""
-        if self.rng.random() < self.world.profile.scattered:
+        if self.tape.chance(self.world.profile.scattered):
             self.scatter(self.world.groups[0].replicas[0])
             return
         for group in self.world.groups:
-            holder = group.arbiter.holder
+            holder = group.holder
             for node in group.replicas:
                 is_primary = holder is not None and node is holder.node
                 if node.disk is None or node.disk.hangs:
                     continue
-                if not is_primary and self.rng.random() < 0.6:
+                if not is_primary and self.tape.chance(0.6):
                     continue
-                if self.rng.random() < 0.3:
+                if self.tape.chance(0.3):
                     self._damage(node)
                 else:
                     self.crash(node)
@@ -287,7 +363,7 @@ class Faults:
         """Whoever has stopped by itself is started again."""
         for group in self.world.groups:
             for node in group.nodes:
-                if node.process is None and (self.over or self.world.profile.chance(0.3)):
+                if node.process is None and (self.over or not self.tape.chance(0.7)):
                     self.world.start(node)
         self.world.after(0.3, None, self.supervise)
 
@@ -298,16 +374,24 @@ class Faults:
             node
             for node in group.replicas
             if node.process is not None
-            and group.arbiter.holder not in (node.process, None)
+            and group.holder not in (node.process, None)
             and self._others_are_whole(node)  # or it may hold the only copy
         ]
         if followers:
-            node = followers[self.world.below(len(followers))]
+            node = followers[self.tape.below(len(followers))]
             assert node.disk is not None
-            self.world.say(node.name, "its disk hangs")
-            node.disk.hangs = True
-            if self.rng.random() < 0.5:
+            if self.tape.chance(0.5):  # while it joins
+                self.crash(node, 0.05)
+                self.world.after(0.15 + 0.4 * self.random(), None, self._hang_disk, node)
+                return
+            self._hang_disk(node)
+            if self.tape.chance(0.5):
                 self.crash(node)
+
+    def _hang_disk(self, node: Node) -> None:
+        self.world.say(node.name, "its disk hangs")
+        assert node.disk is not None
+        node.disk.hangs = True
 
     def stop(self) -> None:
         self.over = True
@@ -316,6 +400,7 @@ class Faults:
             self._hang()
         world.say("network", "no more faults")
         world.profile.calm = True
+        silenced = world.profile.silent and not world.profile.hangs
         for group in world.groups:
             for node in group.nodes:
                 self._rejoin(node)
@@ -324,7 +409,10 @@ class Faults:
                     world.start(node)
                     continue
                 node.process.resume()
-                for connection in list(node.process.connections.values()):
+                node.process.step_s, node.process.syscall_chance = 0.0002, 0.0
+                for stream in list(node.process.streams):
                     # What is lost without anybody's notice is a fault that goes on.
-                    if any(connection.cut) or max(connection.arrival) > world.now + 0.1:
-                        connection.lose((0.05, 0.05))
+                    if stream.cut or stream.arrival > world.now + 0.1:
+                        stream.vanish((0.05, 0.05))
+        if silenced:
+            self.silence()

@@ -12,6 +12,11 @@ from math import inf
 from typing import Any, NamedTuple
 
 LAST = 1 << 62
+MOST_CONFIGURATIONS = 100_000
+
+
+class Undecided(Exception):
+    """The search has looked at so many configurations, and found no order."""
 
 Book = tuple[Any, Any, int]  # title, topic, count
 
@@ -34,7 +39,8 @@ def step(book: Book, operation: Operation) -> Book | None:
     if kind == "read":
         return book if tuple(result) == book else None
     if kind == "update":
-        return (*argument, count)
+        new_title, new_topic = argument
+        return (new_title or title, new_topic or topic, count)
     left = count - argument
     if end == inf:
         return (title, topic, left) if left >= 0 else None
@@ -49,7 +55,7 @@ def linearizable(
     """Whether some order of the operations explains all results and respects real time.
 
     `places` may say, by key, in which order writes are to be tried first. It changes how long the
-    search takes, never what it finds.
+    search takes, never what it finds. Raises Undecided where it would take too long.
     """
     places = places or {}
     ordered = sorted(operations, key=lambda operation: operation.start)
@@ -67,7 +73,7 @@ def linearizable(
             book_after = step(book, ordered[i])
             if book_after is None:
                 continue
-            if book_after == book and ordered[i].end < inf:
+            if ordered[i].kind != "update" and book_after == book and ordered[i].end < inf:
                 fitting |= 1 << i
             elif not fitting:
                 after.append((places.get(ordered[i].key, LAST), done | 1 << i, book_after))
@@ -78,6 +84,8 @@ def linearizable(
         for _, done_after, book_after in after:
             configuration = (done_after, book_after)
             if configuration not in seen:
+                if len(seen) >= MOST_CONFIGURATIONS:
+                    raise Undecided(f"{len(ordered)} operations in over {MOST_CONFIGURATIONS} ways")
                 seen.add(configuration)
                 stack.append(configuration)
     return False

@@ -1,42 +1,61 @@
-"""What must never be false (I1-I5, I7), checked where the state changes.
+"""What must never be false, checked where the state changes.
 
 `Truth` is what an all-knowing observer writes down about one group: the log as it was committed,
-entry by entry. A commit at a primary is the linearization point, so a read may show nothing older
-than what was committed when it began - which is stricter than I4's "acknowledged or seen".
+entry by entry, and what each question was answered then. A commit at a primary is the linearization
+point, so a read may show nothing older than what was committed when it began - which is stricter
+than linearizability asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bazar.replication.messages import Entry, Mark
+import orjson
+
+from bazar.replication.messages import Entry, Mark, Member
 from bazar.replication.primary import Phase, Primary
-from bazar.replication.subscriber import ReplicaSubscriber, Subscriber
-from tests.simulation.disk import Disk, Image, State
-from tests.simulation.shop import TOPICS, search
-from tests.simulation.world import Excused, Group, Process, Violation
+from bazar.replication.subscriber import ReplicaSubscriber
+from storage.catalog import Catalog
+from storage.orders import Orders
+from tests.simulation import shop
+from tests.simulation.disk import Disk, Image
+from tests.simulation.shop import TOPICS, State
+from tests.world.world import Excused, Violation
 
 if TYPE_CHECKING:
-    from tests.simulation.arbiter import Arbiter
+    from tests.simulation.shopworld import Group
+
+Item = Mapping[str, Any]
+
+
+def question(item: Item) -> bytes:
+    return orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
 
 
 class Truth:
     """The committed log of one group, and the checks against it."""
 
     def __init__(self, books: int, stock: int, sales: Truth | None = None) -> None:
-        self.books = books
-        self.stock = stock
+        self.stock = dict.fromkeys(range(1, books + 1), stock)
         self.sales = sales  # the catalog's truth, for a group that keeps its orders
         self.group: Group
         self.digests = [""]
         self.epoch = 0
+        self.lock_lost = False
+        """Somebody has deleted the lock's file: then only what is committed counts, and when."""
         self.state: State = {}
         self.acked = 0  # the newest entry that a client's answer depends on
+        self.tables = Catalog.tables if sales is None else Orders.tables
+        self.keys: dict[str, str] = {}  # of every write that was committed -> its request
         self._owner: dict[int, str] = {}  # epoch -> the run that commits in it
-        self._rows: dict[str, list[tuple[int, Any]]] = {}
-        self._searches: dict[str, list[tuple[int, Any]]] = {topic: [(0, ())] for topic in TOPICS}
         self._sold: dict[int, int] = {}
+        self._items: dict[bytes, Item] = {}
+        self._answers: dict[bytes, list[tuple[int, Any]]] = {}
+        if sales is None:
+            for item in items(books):
+                self._watch(item)
 
     @property
     def seq(self) -> int:
@@ -52,9 +71,14 @@ class Truth:
         """A primary's commit has become durable."""
         if self._owner.setdefault(primary.epoch, run) != run:
             raise Violation(f"I1: {run} commits in the epoch of {self._owner[primary.epoch]}")
-        if primary.epoch < self.epoch:
-            raise Violation(f"I1: {run} commits in epoch {primary.epoch} after {self.epoch}")
-        self.epoch = primary.epoch
+        if not self.lock_lost:
+            if primary.epoch < self.epoch:
+                raise Violation(f"I1: {run} commits in epoch {primary.epoch} after {self.epoch}")
+            holder = self.group.holder
+            if holder is not None and holder.run != run:
+                raise Violation(f"I1: {run} commits, and {holder.run} holds the lock")
+        self.epoch = max(self.epoch, primary.epoch)
+        news = False
         for entry in entries:
             if entry.seq <= self.seq:
                 if self.digests[entry.seq] != entry.digest:
@@ -64,43 +88,52 @@ class Truth:
                 raise Violation(f"I2: {run} commits {entry.seq} after {self.seq}")
             self.digests.append(entry.digest)
             self._learn(entry)
+            news = True
         self.on_log(image, run)
         self.acknowledged(self.seq)  # R3: durable at every member before it counts as committed
-        self._no_lease_is_ignorant(primary)
+        if news:
+            self._no_lease_is_ignorant(primary)
 
     def _learn(self, entry: Entry) -> None:
-        books_changed = False
-        for key, value in entry.effects:
-            kind, _, name = key.partition(":")
-            if kind == "sale":
-                self._sell(key, value)
-            elif kind == "order":
-                self._order(key, name)
-            elif kind == "book":
-                books_changed = True
-                if value[2] < 0:
-                    raise Violation(f"I7: {value[2]} left of {key}")
-                self._rows.setdefault(key, []).append((entry.seq, tuple(value)))
-            self.state[key] = value
-        if books_changed:
-            for book, sold in self._sold.items():
-                if self.state[f"book:{book}"][2] + sold != self.stock:
-                    raise Violation(f"I7: sold and left of book {book} are not what was stocked")
-            for topic, versions in self._searches.items():
-                shown = search(self.state, topic, self.books)
-                if shown != versions[-1][1]:
-                    versions.append((entry.seq, shown))
+        put = entry.effects.get("put", {})
+        for sale in put.get("sales", ()):
+            self._sell(sale)
+        for answer in put.get("answers", ()):
+            self._execute(answer["key"], answer["request"])
+        for order in put.get("orders", ()):
+            self._order(order)
+        shop.touched(self.state, entry.effects, self.tables)
+        for book in put.get("books", ()):
+            if book["count"] < 0:
+                raise Violation(f"I7: {book['count']} left of book {book['id']}")
+            stocked = self.stock.setdefault(book["id"], book["count"])
+            if self.sales is None and book["count"] + self._sold.get(book["id"], 0) != stocked:
+                raise Violation(f"I7: sold and left of book {book['id']} are not what was stocked")
+        for key, item in self._items.items():
+            shown, versions = shop.shown(self.state, item), self._answers[key]
+            if shown != versions[-1][1] or entry.seq == 1:
+                versions.append((entry.seq, shown))
 
-    def _sell(self, key: str, sale: Sequence[int]) -> None:
-        if key in self.state:
-            raise Violation(f"I7: {key} is sold twice")
-        self._sold[sale[2]] = self._sold.get(sale[2], 0) + sale[3]
+    def _execute(self, key: str, request: str) -> None:
+        if key in self.keys:
+            raise Violation(f"S1: {key} is executed twice")
+        self.keys[key] = request
 
-    def _order(self, key: str, name: str) -> None:
-        if key in self.state:
-            raise Violation(f"I7: {key} is made twice")
-        if self.sales is not None and f"sale:{name}" not in self.sales.state:
-            raise Violation(f"I7: {key} is an order of nothing sold")
+    def _sell(self, sale: Item) -> None:
+        self._execute(sale["key"], sale["request"])
+        for line in json.loads(sale["lines"]):
+            book = line["book"]
+            self._sold[book] = self._sold.get(book, 0) + line["quantity"]
+
+    def _order(self, order: Item) -> None:
+        order_id = order["order_id"]
+        if ("orders", order_id) in self.state:
+            raise Violation(f"I7: order {order_id} is made twice")
+        sale = self.sales.state.get(("sales", order_id)) if self.sales is not None else None
+        if sale is None:
+            raise Violation(f"I7: order {order_id} is of nothing that was sold")
+        if json.loads(sale["lines"]) != json.loads(order["lines"]):
+            raise Violation(f"I7: order {order_id} is not what was sold")
 
     def _no_lease_is_ignorant(self, primary: Primary) -> None:
         """I5, and R3: whoever holds a lease when something commits knows of it and is of this
@@ -108,10 +141,10 @@ class Truth:
         seq, digest = self.seq, self.digests[-1]
         for node in self.group.nodes:
             process = node.process
-            subscriber: Subscriber | None = getattr(process, "subscriber", None)
-            if subscriber is None or process is None or getattr(process, "primary", None):
+            if process is None:
                 continue
-            if not subscriber.lease_valid(process.now()):
+            subscriber = next(iter(process.subscribers), None)
+            if subscriber is None or not subscriber.lease_valid(process.time()):
                 continue
             if subscriber.epoch != primary.epoch:
                 raise Violation(
@@ -148,17 +181,20 @@ class Truth:
 
     def check_member(self, disk: Disk, name: str) -> None:
         """I3: a member's log holds every acknowledged entry."""
-        membership = self.group.arbiter.membership
         whole = self.holds(disk.image, self.acked)
         if disk.damaged:
             if whole and disk.image.last_seq >= disk.lost_seq:
                 disk.lost_seq = 0
-        elif (
-            not whole
-            and membership is not None
-            and any(member.store == disk.store for member in membership.members)
-        ):
+        elif not whole and self.group.is_member(Member(name, disk.store)):
             raise Violation(f"I3: member {name} does not hold the acknowledged {self.acked}")
+
+    def check_leader(self, me: Member) -> None:
+        """T1: who begins to lead is in the in-sync set."""
+        membership = self.group.membership
+        if membership is not None and me not in membership.members:
+            raise Violation(f"T1: {me} begins to lead, and is not in {membership}")
+        if membership is None and self.seq:
+            raise Violation(f"T0: {me} begins a group that has {self.seq} entries")
 
     def holds(self, image: Image, seq: int) -> bool:
         if image.committed.seq >= seq:
@@ -166,25 +202,51 @@ class Truth:
         mark = image.mark_at(seq)
         return mark is not None and mark.digest == self.digests[seq]
 
-    # --- reads -----------------------------------------------------------------------------------
+    # --- answers ---------------------------------------------------------------------------------
 
-    def check_row(self, key: str, value: Any, since: int, who: str) -> None:
-        """I4: `value` was the committed one at some time since entry `since`."""
-        self._check(self._rows.get(key, []), tuple(value or ()), since, f"{who} reads {key}")
+    def _watch(self, item: Item) -> bytes:
+        key = question(item)
+        if key not in self._items:
+            self._items[key] = item
+            self._answers[key] = [(0, None), (self.seq, shop.shown(self.state, item))]
+        return key
 
-    def check_search(self, topic: str, shown: Any, since: int, who: str) -> None:
-        self._check(self._searches[topic], shown, since, f"{who} searches {topic}")
-
-    def _check(self, versions: list[tuple[int, Any]], value: Any, since: int, what: str) -> None:
+    def check_answer(self, item: Item, shown: Any, since: int, who: str) -> None:
+        """I4: `shown` was what this question was answered at some time since entry `since`."""
+        if self.sales is None and not self.seq:
+            raise Violation(f"T0: {who} answers {dict(item)} before there is anything")
+        versions = self._answers[self._watch(item)]
         for seq, version in reversed(versions):
-            if version == value:
+            if version == shown and (seq or self.sales is not None):
                 return
             if seq <= since:
                 break
         raise Violation(
-            f"I4: {what}: {value}, which was not the value at any time after {since}; "
-            f"lately {versions[-3:]}"
+            f"I4: {who} answers {dict(item)} by {shown}, which was not so at any time after"
+            f" {since}; lately {versions[-3:]}"
         )
+
+    def check_order(self, order_id: str, who: str) -> None:
+        """S3: an acknowledged purchase has its order."""
+        if ("orders", order_id) not in self.state:
+            raise Violation(f"S3: {who} answers a purchase whose order is not committed")
+
+    def sale_is_committed(self, order_id: str) -> None:
+        if ("sales", order_id) not in self.state:
+            raise Violation(f"R3: a sale is answered that is not committed: {order_id}")
+
+
+def items(books: int) -> list[Item]:
+    """Return what may be asked of the catalog."""
+    page = {"limit": 10, "offset": 0}
+    return [
+        *({"op": "info", "book": book} for book in range(1, books + 1)),
+        *({"op": "search", "topic": topic[:4], **page} for topic in TOPICS),
+        {"op": "search", "topic": "", "limit": 1, "offset": 1},
+        {"op": "find", "q": "first", **page},
+        {"op": "topics"},
+        {"op": "books", "books": [books, 1]},
+    ]
 
 
 # --- one node by itself --------------------------------------------------------------------------
@@ -193,26 +255,24 @@ class Truth:
 def check_memory(follower: ReplicaSubscriber, image: Image) -> None:
     """J1, T1: a follower whose disk is quiet knows what is on it, and may lead from there."""
     if (image.committed, image.pending) != (follower.committed, tuple(follower.pending)):
-        raise Violation(f"{follower} is not what its disk says, {image.committed}")
-
-
-def check_office(process: Process, primary: Primary, arbiter: Arbiter) -> None:
-    """I1: who commits holds the lock, in the epoch that is recorded."""
-    membership = arbiter.membership
-    if arbiter.holder not in (process, None):
-        raise Violation(f"I1: {process.name} commits without the lock")
-    if membership is None or (process.alive and membership.epoch != primary.epoch):
-        raise Violation(f"I1: {process.name} commits in {primary.epoch}, not {membership}")
+        raise Violation(f"J1: {follower} is not what its disk says, {image.committed}")
 
 
 def check_excuse(primary: Primary, image: Image) -> None:
     """J5: a primary whose disk has lost commits has waited, and nobody who has them has come."""
-    if primary.me not in primary.membership.members:
-        return  # it leaves already
-    for feed in primary.feeds.values():
+    if primary.me not in primary.membership.members or primary._recording == "lead":
+        return  # it leaves already, or answers nobody yet
+    for feed in primary.feeds.values() if primary._boundary else ():
         if feed.page is not None and feed.hello.committed.seq > image.last_seq:
             raise Violation(f"J5: {primary.me.node} leads on, though {feed.hello.node} has more")
     raise Excused(f"{primary.me.node} leads with a damaged disk, and nobody else came back")
+
+
+def check_boundary(primary: Primary, now: float) -> None:
+    """J4: nobody holds a boundary open for much longer than he may."""
+    for feed in primary.feeds.values():
+        if feed.hold_until is not None and now > feed.hold_until + primary.timing.lease_s:
+            raise Violation(f"J4: {primary.me.node} holds its boundary open for {feed.hello.node}")
 
 
 def check_hand_over(primary: Primary, last_lease: float) -> float:

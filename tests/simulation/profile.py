@@ -1,19 +1,20 @@
 """What one seed draws about its world: how slow, how lossy, how many, which faults.
 
 Each seed turns on some of the faults only ("swarm testing", Groce et al., 2012): a world with every
-fault at once is often too broken to reach the interesting states.
+fault at once is often too broken to reach the interesting states. Of several values the first is
+the least remarkable.
 """
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING
 
 from bazar.replication.timing import Timing
 from tests.simulation.focus import FOCUSES
+from tests.world.tape import Tape
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Node
+    from tests.simulation.shopworld import Node
 
 FAULTS = {
     "crash": 3.0,
@@ -25,110 +26,127 @@ FAULTS = {
     "terminate": 1.5,
     "slow_disk": 1.5,
     "full_disk": 0.7,
+    "slow_process": 1.0,
     "damage": 1.0,
     "wipe": 0.7,
+    "outage": 0.4,
+    "steal": 0.4,
+    "forget": 0.4,
 }
-
-
 FOCUSED = 0.3  # of the seeds
 
 
 class Profile:
-    """The constants of one seed, and its delays."""
+    """The constants of one seed, and its delays. In a `core` world there are replicas of one group
+    and nothing else."""
 
-    def __init__(self, rng: Random, focus: str = "") -> None:
-        self.rng = rng
-        self.random = rng.random
+    write_attempt_s = 0.8
+
+    def __init__(self, tapes: dict[str, Tape], focus: str = "", *, core: bool = False) -> None:
+        draw = tapes["profile"]
+        choice = draw.choice
+        self._network, self._disk, self._clients = (
+            tapes["network"],
+            tapes["disk"],
+            tapes["clients"],
+        )
+        self.draw = draw
         self.calm = False
         self.faults = {
-            name: weight for name, weight in FAULTS.items() if rng.random() < 0.55
+            name: weight for name, weight in FAULTS.items() if draw.random() < 0.55
         } or dict(FAULTS)
-        self.fault_every_s = rng.choice((0.2, 0.4, 0.8))
-        self.catalogs = rng.choice((2, 2, 2, 3, 3, 1))
-        self.caches = rng.choice((0, 1, 1, 2))
-        self.orders = rng.choice((0, 0, 0, 2))
-        self.hangs = rng.random() < 0.1
-        self.late_start = rng.random() < 0.2
-        self.books = rng.choice((1, 2, 3))
-        self.stock = rng.choice((2, 6, 30))
-        self.log_entries = rng.choice((0, 2, 1000, 1000))
-        self.logs_differ = rng.random() < 0.2
-        self.page_entries = rng.choice((1, 3, 100))
-        self.batch_size = rng.choice((1, 3, 8))
-        self.chunk_rows = rng.choice((2, 5, 50))
-        self.encodes = rng.random() < 0.05
-        self.loss = rng.choice((0.0, 0.0, 0.02))
-        self.late_s = rng.choice((0.1, 1.0, 3.0))
-        self.spikes = rng.choice((0.0, 0.01, 0.05))
-        self.spike_s = rng.choice((0.1, 0.6, 1.5))
-        self.network_s = rng.choice((0.004, 0.02, 0.05))
-        self.disk_s = rng.choice((0.004, 0.02, 0.08))
-        self.think_s = rng.choice((0.02, 0.05, 0.15, 0.6))
-        self.leases_s: tuple[float, ...] = (0.5, 1.0, 1.6) if rng.random() < 0.35 else (1.0,)
-        self.tick_s = rng.choice((0.03, 0.1, 0.1))
-        self.linger_s = rng.choice((0.02, 0.3))
+        self.fault_every_s = choice((0.8, 0.4, 0.2))
+        self.catalogs = choice((2, 2, 2, 3, 3, 1))
+        self.caches = choice((1, 1, 1, 2))
+        self.orders = choice((2, 0, 2, 0, 2))
+        self.hangs = draw.chance(0.1)
+        self.silent = draw.chance(0.1)
+        self.late_start = draw.chance(0.2)
+        self.supervised = draw.chance(0.3)
+        self.books = choice((1, 2, 3))
+        self.stock = choice((30, 6, 2))
+        self.log_entries = choice((1000, 1000, 2, 0))
+        self.logs_differ = draw.chance(0.2)
+        self.page_entries = choice((100, 3, 1))
+        self.batch_rows = choice((8, 3, 1))
+        self.chunk_rows = choice((50, 5, 2))
+        self.sales = choice((100, 4, 1))
+        self.window = choice((65_536, 65_536, 2_000))
+        self.splits = choice((0.0, 0.05))
+        self.loss = choice((0.0, 0.0, 0.02))
+        self.late_s = choice((0.1, 1.0, 3.0))
+        self.spikes = choice((0.0, 0.01, 0.05))
+        self.spike_s = choice((0.1, 0.6, 1.5))
+        self.network_s = choice((0.004, 0.02, 0.05))
+        self.disk_s = choice((0.004, 0.02, 0.08))
+        self.think_s = choice((0.15, 0.05, 0.02, 0.6))
+        self.leases_s: tuple[float, ...] = (0.5, 1.0, 1.6) if draw.chance(0.35) else (1.0,)
+        self.step_s = choice((0.0002, 0.0002, 0.002, 0.01))
+        self.syscalls = choice((0.0, 0.0005, 0.002))
+        self.linger_s = choice((0.02, 0.3))
         self.down_s: tuple[float, ...] = (0.05, 0.3, 1.5)
-        self.read_s = rng.choice((0.002, 0.002, 0.1))
+        self.read_s = choice((0.002, 0.002, 0.1))
         self.most_tries = 6
         self.lost_transactions: tuple[int, ...] = (1, 2, 3)
         self.scattered = 0.1
         self.aims: dict[str, tuple[str, float]] = {}
-        self.fetch_timeout_s = rng.choice((0.4, 1.5))
-        self.busy = rng.random() < 0.1
-        self.encore = rng.random() < 0.5
-        self.lags = rng.random() < 0.3
-        self.shelf_entries = rng.choice((1, 3, 10))
-        self.ttl_s = rng.choice((0.2, 5.0))
+        self.attempt_s = choice((1.5, 0.4))
+        self.busy = draw.chance(0.1)
+        self.encore = draw.chance(0.5)
+        self.shelf_entries = choice((10, 3, 1))
+        self.ttl_s = choice((5.0, 0.2))
+        self.repeats = 0.1
+        self.eager = False
+        self.readers = 3
+        self.all_items = False
+        self.moves = False
+        self.long_keys = draw.chance(0.3)
+        self.wall_rate = choice((1.0, 1.0, 5_000.0))
+        """Wall-clock seconds in one of the world: what is kept for a day is met, too."""
 
-        self.focus = focus or (rng.choice(tuple(FOCUSES)) if rng.random() < FOCUSED else "")
+        self.focus = focus or (choice(tuple(FOCUSES)) if draw.chance(FOCUSED) else "")
         self.busy = self.busy and not self.focus
         for name, values in FOCUSES.get(self.focus, {}).items():
-            setattr(self, name, rng.choice(values))
+            setattr(self, name, choice(values))
+        if core:
+            self.caches = self.orders = 0
         if self.busy:
             # Nobody catches up with a log that is compacted faster than a snapshot travels.
-            self.log_entries, self.chunk_rows, self.batch_size = 1000, 50, 8
+            self.log_entries, self.chunk_rows, self.batch_rows = 1000, 50, 8
             self.logs_differ = False
 
     def timing_of(self, name: str) -> Timing:
-        return Timing(lease_s=self.rng.choice(self.leases_s), ack_timeout_s=0.3)
+        return Timing(lease_s=self.draw.choice(self.leases_s), ack_timeout_s=0.3)
 
     def log_kept(self) -> int:
         """How many committed entries a node's log keeps."""
-        return self.rng.choice((0, 1000)) if self.logs_differ else self.log_entries
+        return self.draw.choice((1000, 0)) if self.logs_differ else self.log_entries
 
     def clock_rate(self) -> float:
         # Two clocks differ by less than 1 % (L1).
-        return 1.0 + self.rng.choice((-0.0049, 0.0049))
-
-    def chance(self, probability: float) -> bool:
-        return self.random() < probability
+        return 1.0 + self.draw.choice((-0.0049, 0.0049))
 
     def delay(self) -> float:
         """How long one message travels."""
-        delay_s = 0.0005 + self.network_s * self.random() ** 3
-        if self.spikes and not self.calm and self.random() < self.spikes:
-            delay_s += self.spike_s * self.random()
+        random = self._network.random
+        delay_s = 0.0005 + self.network_s * random() ** 3
+        if self.spikes and not self.calm and random() >= 1.0 - self.spikes:
+            delay_s += self.spike_s * random()
         return delay_s
 
     def report_delay(self) -> float:
         """From the end of an fsync to the step that hears of it: readers may see it before."""
-        return 0.003 * self.random()
+        return 0.003 * self._disk.random()
 
     def disk_delay(self, slow: bool) -> float:
-        delay_s = 0.001 + self.disk_s * self.random() ** 3
+        delay_s = 0.001 + self.disk_s * self._disk.random() ** 3
         if slow and not self.calm:
-            delay_s += self.random() * 0.8
+            delay_s += self._disk.random() * 0.8
         return delay_s
 
     def read_delay(self) -> float:
         """From the leave to read until the rows are read."""
-        return (0.002 if self.calm else self.read_s) * self.random()
-
-    def lag(self) -> float:
-        """Between an answer's arrival and the step that stores it."""
-        if self.lags and not self.calm and self.random() < 0.25:
-            return 2.0 * self.random()
-        return 0.003 * self.random()
+        return (0.002 if self.calm else self.read_s) * self._disk.random()
 
     def page_size(self) -> int:
         """Entries in one page of the log; too few, and a follower never catches up."""
@@ -140,4 +158,5 @@ class Profile:
 
     def loses(self, node: Node) -> bool:
         """Whether one request or answer between a client and a node is lost."""
-        return not self.calm and (node.isolated or (self.loss > 0 and self.random() < self.loss))
+        lost = self.loss > 0 and self._clients.chance(self.loss)
+        return not self.calm and (node.host.isolated or lost)

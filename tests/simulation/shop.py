@@ -1,93 +1,169 @@
-"""The least of a shop that makes the protocol sweat: books, sales with keys, and orders.
-
-Rows lie in one flat dict. An operation answers `(status, value)` and leaves a `Change`, or none:
-refusals and replays leave no trace.
+"""The shop's rows in one flat dict, for a simulated disk and for the observer who knows all: what a
+batch loads of them, and what a read shows. What the rows become is the product's own deciding.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from bazar.replication.messages import Change
-from tests.simulation.disk import State
+from bazar.replication.messages import Entry
+from bazar.replication.store import Answer, Operation, Outcome
+from storage.catalog import (
+    Catalog,
+    WorkingSet,
+    fold,
+    sale_answer,
+    show_book,
+)
+from storage.orders import Orders, show_order
 
-TOPICS = ("dos", "ug")
-SEARCHES = "searches"
+Row = Mapping[str, Any]
+State = dict[tuple[str, Any], Row]  # (table, primary key) -> row
 
-
-class Op(NamedTuple):
-    """A write as it travels. `value` is the new title of an update, `topic` its new topic."""
-
-    kind: str
-    key: str
-    book: int = 0
-    quantity: int = 1
-    topic: str = ""
-    sales: tuple[tuple[int, str], ...] = ()
-    after: int = 0
-
-
-Answer = tuple[int, Any]
+TOPICS = ("Distributed Systems", "Undergraduate School")
 
 
-def tag(book: int) -> str:
-    return f"info_{book}"
+def touched(state: State, effects: Mapping[str, Any], tables: Mapping[str, str]) -> None:
+    """Let an entry's row images take their places in `state`."""
+    for table, rows in effects.get("put", {}).items():
+        for row in rows:
+            state[table, row[tables[table]]] = row
+    for table, keys in effects.get("delete", {}).items():
+        for key in keys:
+            state.pop((table, key), None)
 
 
-def row(book: int) -> str:
-    return f"book:{book}"
+def applied(state: State, entries: Iterable[Entry], tables: Mapping[str, str]) -> State:
+    """Return the rows as they are behind `entries`."""
+    after = dict(state)
+    for entry in entries:
+        touched(after, entry.effects, tables)
+    return after
 
 
-def stocked(books: int, stock: int) -> Change:
-    """The starting stock (T0)."""
-    effects = [[row(book), ["first", TOPICS[book % 2], stock]] for book in range(1, books + 1)]
-    return Change((*(tag(book) for book in range(1, books + 1)), SEARCHES), effects)
+def rows(state: State, table: str) -> list[Row]:
+    return [row for (name, _), row in state.items() if name == table]
 
 
-def execute(state: State, op: Op, seq: int) -> tuple[Answer, Change | None]:
-    """One operation on the rows as the operations before it left them; `seq` will be its entry's.
+# --- deciding ------------------------------------------------------------------------------------
 
-    A key that is known gets its first answer again (S1).
-    """
-    if op.kind == "project":
-        return _project(state, op)
-    known = state.get(f"sale:{op.key}") or state.get(f"update:{op.key}")
-    if known is not None:
-        return (200, known[1]), None
-    title, topic, count = state[row(op.book)]
-    if op.kind == "buy":
-        if count < op.quantity:
-            return (409, None), None
-        left = count - op.quantity
-        effects = [
-            [row(op.book), [title, topic, left]],
-            [f"sale:{op.key}", [seq, left, op.book, op.quantity]],
+
+class SimulatedCatalog(Catalog):
+    """The product's catalog with a small stock of its own."""
+
+    def __init__(self, books: int, stock: int, new_order_id: Callable[[], str]) -> None:
+        super().__init__(new_order_id)
+        self.books, self.stock = books, stock
+
+    def seed(self) -> Sequence[Operation]:
+        books = [
+            {
+                "title": f"first {number}",
+                "author": None,
+                "topic": TOPICS[number % 2],
+                "cost": 100,
+                "count": self.stock,
+            }
+            for number in range(1, self.books + 1)
         ]
-        return (200, left), Change((tag(op.book),), effects)
-    effects = [[row(op.book), [op.key, op.topic, count]], [f"update:{op.key}", [seq, op.key]]]
-    return (200, op.key), Change((tag(op.book), SEARCHES), effects)
+        return [{"op": "create", "key": "starting-stock", "books": books}]
 
 
-def _project(state: State, op: Op) -> tuple[Answer, Change | None]:
-    """S2: the orders of the sales behind the cursor, and the cursor, in one entry."""
-    if state.get("cursor", 0) != op.after or not op.sales:
-        return (200, None), None
-    effects: list[Any] = [[f"order:{key}", [seq]] for seq, key in op.sales]
-    effects.append(["cursor", op.sales[-1][0]])
-    return (200, None), Change(tuple(f"order_{key}" for _, key in op.sales), effects)
+def decide_catalog(
+    catalog: Catalog, state: State, operations: Sequence[Operation], first: int, now_ms: int
+) -> list[Outcome]:
+    """Load what the product's catalog wants of the rows, and let it decide."""
+    wanted = catalog.wanted(operations)
+    names = {row["id"]: row["name"] for row in rows(state, "topics")}
+    books = [
+        {**row, "topic": names[row["catalog_id"]]}
+        for row in rows(state, "books")
+        if row["id"] in wanted.books
+    ]
+    answers = rows(state, "answers")
+    since = catalog.kept_since(now_ms)
+    old = sorted((row["at"], row["key"]) for row in answers if row["at"] < since)
+    work = WorkingSet.of(
+        books=books,
+        topics=[row for row in rows(state, "topics") if row["name"] in wanted.topics],
+        alike=sorted(
+            (row for row in rows(state, "books") if row["title"] in wanted.titles),
+            key=lambda row: -row["id"],
+        ),
+        sales=[row for row in rows(state, "sales") if row["key"] in wanted.keys],
+        answers=[row for row in answers if row["key"] in wanted.keys],
+        expired=[key for _, key in old[: wanted.forgets]],
+        highest_book=max((row["id"] for row in rows(state, "books")), default=0),
+        highest_topic=max(names, default=0),
+        first=first,
+        now_ms=now_ms,
+    )
+    return catalog.decide(work, operations)
 
 
-def sales_after(state: State, cursor: int, limit: int) -> tuple[tuple[int, str], ...]:
-    """The sales table behind a cursor, as (seq, key)."""
-    sales = [(v[0], k[5:]) for k, v in state.items() if k.startswith("sale:") and v[0] > cursor]
-    return tuple(sorted(sales)[:limit])
+def decide_orders(orders: Orders, state: State, operations: Sequence[Operation]) -> list[Outcome]:
+    return orders.decide(cursor(state), operations)
 
 
-def search(state: State, topic: str, books: int) -> tuple[tuple[int, tuple[Any, ...]], ...]:
-    """What a search for a topic shows: (book, its row)."""
-    found = []
-    for book in range(1, books + 1):
-        shown = state.get(row(book))
-        if shown is not None and shown[1] == topic:
-            found.append((book, tuple(shown)))
-    return tuple(found)
+# --- reading -------------------------------------------------------------------------------------
+
+
+def look(state: State, item: Mapping[str, Any]) -> Answer | None:
+    """Return what a replica with these rows answers to a read, None where it finds nothing."""
+    match item:
+        case {"op": "info", "book": book}:
+            found = _books(state, lambda row: row["id"] == book)
+            return {"book": found[0]} if found else None
+        case {"op": "books", "books": wanted}:
+            return {"books": _books(state, lambda row: row["id"] in wanted)}
+        case {"op": "search", "topic": topic, "limit": limit, "offset": offset}:
+            return _page(_books(state, lambda r: fold(topic) in fold(r["topic"])), limit, offset)
+        case {"op": "find", "q": q, "limit": limit, "offset": offset}:
+            found = _books(state, lambda row: _has(row, fold(q).split()))
+            return _page(found, limit, offset)
+        case {"op": "topics"}:
+            used = {row["catalog_id"] for row in rows(state, "books")}
+            topics = [
+                {"catalog_id": row["id"], "topic": row["name"]}
+                for row in rows(state, "topics")
+                if row["id"] in used
+            ]
+            return {"topics": sorted(topics, key=lambda topic: topic["topic"])}
+        case {"op": "order", "order_id": order_id}:
+            order = state.get(("orders", order_id))
+            return None if order is None else {"order": show_order(dict(order))}
+    raise LookupError(f"no such read: {item}")
+
+
+def shown(state: State, item: Mapping[str, Any]) -> Any:
+    """Return what a caller is shown of that: the answer's first field, None where there is none."""
+    found = look(state, item)
+    return None if found is None else next(iter(found.values()))
+
+
+def _has(row: Row, words: Sequence[str]) -> bool:
+    text = fold(f"{row['title']} {row['author'] or ''}").split()
+    return all(any(one.startswith(word) for one in text) for word in words)
+
+
+def _books(state: State, wanted: Callable[[Row], bool]) -> list[dict[str, Any]]:
+    names = {row["id"]: row["name"] for row in rows(state, "topics")}
+    books = [{**row, "topic": names[row["catalog_id"]]} for row in rows(state, "books")]
+    return [show_book(row) for row in sorted(books, key=lambda row: row["id"]) if wanted(row)]
+
+
+def _page(found: list[dict[str, Any]], limit: int, offset: int) -> Answer:
+    return {"books": found[offset : offset + limit], "more": len(found) > offset + limit}
+
+
+def sales(state: State, after: int, limit: int) -> list[Answer]:
+    """Return the committed sales behind `after`, in their order."""
+    behind = [row for row in rows(state, "sales") if row["seq"] > after]
+    return [sale_answer(row) for row in sorted(behind, key=lambda row: row["seq"])[:limit]]
+
+
+def cursor(state: State) -> int:
+    """Return up to which sale the orders go."""
+    row = state.get(("cursors", "sales"))
+    return 0 if row is None else int(row["seq"])

@@ -1,28 +1,42 @@
-"""The plays of the simulated core: caches, replicas, and the pool that chooses among them."""
+"""The plays of the simulated shop: caches, replicas, and the pool that chooses among them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from bazar.client import CALLS_PATH
+from bazar.replication.feed import FEED_PATH
 from tests.simulation.demo.play import Performance
-from tests.simulation.demo.stage import Asked, Stage
-from tests.simulation.node import question_for
-from tests.simulation.shop import TOPICS, Op, row
-from tests.simulation.subscribing import SubscribingProcess
+from tests.simulation.demo.stage import Asked, Stage, staged
 
-DOS = ("search", TOPICS[0])
-FAR_MS = 400.0
+FAR_S = 400.0
+
+
+def info(book: int) -> dict[str, Any]:
+    return {"op": "info", "book": book}
+
+
+def search(topic: str) -> dict[str, Any]:
+    return {"op": "search", "topic": topic, "limit": 10, "offset": 0}
+
+
+def sell(book: int, key: str) -> dict[str, Any]:
+    return {"op": "sell", "key": key, "lines": [{"book": book, "quantity": 1}]}
+
+
+def rename(book: int, title: str) -> dict[str, Any]:
+    return {"op": "update", "key": title, "book": book, "fields": {"title": title}}
 
 
 def stale_search() -> Performance:
-    """C5. Book 2 is the one that a search for `dos` shows."""
-    stage = Stage(["reader", "buyer"], books=2)
-    [frontend], [primary, _] = stage.group.caches, stage.group.replicas
-    stage.ask(0, "reader", frontend, "get", DOS)
-    sale = stage.ask(50, "buyer", primary, "write", Op("buy", "k1", 2), 0)
-    again = stage.ask(100, "reader", frontend, "get", DOS)
-    stage.play(150)
+    """C5. Book 2 is the one that a search for `systems` shows."""
+    with staged("reader", "buyer", books=2) as stage:
+        [frontend], [primary, _] = stage.group.caches, stage.group.replicas
+        stage.request(0, "reader", frontend, "read", search("systems"))
+        sale = stage.request(50, "buyer", primary, "write", sell(2, "k1"))
+        again = stage.request(100, "reader", frontend, "read", search("systems"))
+        stage.play(150)
     return judged(
         stage,
         sale,
@@ -34,14 +48,15 @@ def stale_search() -> Performance:
 
 def lost_invalidation() -> Performance:
     """R3, C1. The network swallows what the primary sends to the front end."""
-    stage = Stage(["reader", "buyer"])
-    [frontend], [primary, _] = stage.group.caches, stage.group.replicas
-    stage.ask(0, "reader", frontend, "get", question_for(1))
-    stage.at(40, cut_off, stage, frontend.process)
-    sale = stage.ask(50, "buyer", primary, "write", Op("buy", "k1", 1), 0)
-    soon = stage.ask(100, "reader", frontend, "get", question_for(1))
-    late = stage.ask(1600, "reader", frontend, "get", question_for(1))
-    stage.play(1650)
+    with staged("reader", "buyer") as stage:
+        [frontend], [primary, _] = stage.group.caches, stage.group.replicas
+        stage.request(0, "reader", frontend, "read", info(1))
+        stage.at(40, stage.say, frontend.name, "what its feed sends is lost from here on")
+        stage.at(40, stage.stall, frontend, FEED_PATH, FAR_S)
+        sale = stage.request(50, "buyer", primary, "write", sell(1, "k1"))
+        soon = stage.request(100, "reader", frontend, "read", info(1))
+        late = stage.request(1600, "reader", frontend, "read", info(1))
+        stage.play(1650)
     return judged(
         stage,
         sale,
@@ -52,24 +67,16 @@ def lost_invalidation() -> Performance:
     )
 
 
-def cut_off(stage: Stage, process: SubscribingProcess) -> None:
-    """Nothing reaches the process on its feed any more, and nobody notices."""
-    assert process.feed is not None
-    stage.say(process.name, "what its feed sends is lost from here on")
-    process.feed.stall(0, FAR_MS)
-
-
 def stale_fill() -> Performance:
-    """C2. The first reader's answer overtakes nothing: it was read before the write."""
-    stage = Stage(["reader", "buyer"])
-    [frontend], [primary, follower] = stage.group.caches, stage.group.replicas
-    for replica in (primary, follower):
-        stage.delays[replica.name, frontend.name] = 0.06
-    stage.at(50, stage.delays.clear)
-    first = stage.ask(0, "reader", frontend, "get", question_for(1))
-    sale = stage.ask(10, "buyer", primary, "write", Op("buy", "k1", 1), 0)
-    again = stage.ask(120, "reader", frontend, "get", question_for(1))
-    stage.play(220)
+    """C2. The first reader's answer is slow: it was read before the write, and comes after it."""
+    with staged("reader", "buyer") as stage:
+        [frontend], [primary, _] = stage.group.caches, stage.group.replicas
+        first = stage.request(0, "reader", frontend, "read", info(1))
+        stage.at(8, stage.stall, frontend, CALLS_PATH, 0.06)
+        sale = stage.request(10, "buyer", primary, "write", sell(1, "k1"))
+        again = stage.request(120, "reader", frontend, "read", info(1))
+        stage.play(220)
+    must_be_answered([first])
     return judged(
         stage,
         sale,
@@ -82,33 +89,31 @@ def stale_fill() -> Performance:
 
 def diverged_replicas() -> Performance:
     """T1, R7. Two updates of one book at once, one to each replica."""
-    stage = Stage(["alice", "bob"], frontends=0)
-    one, two = stage.group.replicas
-    writes = [
-        stage.ask(0, "alice", one, "write", Op("update", "Alpha", 1, topic=TOPICS[1]), 0),
-        stage.ask(0, "bob", two, "write", Op("update", "Beta", 1, topic=TOPICS[1]), 0),
-    ]
-    reads = [
-        stage.ask(100, "alice", one, "read", question_for(1)),
-        stage.ask(100, "bob", two, "read", question_for(1)),
-    ]
-    stage.play(150)
-    must_be_answered(writes + reads)
-    stage.trace = None
-    stage.run(stage.now + 60.0)
+    with staged("alice", "bob", frontends=0) as stage:
+        one, two = stage.group.replicas
+        requests = [
+            stage.request(0, "alice", one, "write", rename(1, "Alpha")),
+            stage.request(0, "bob", two, "write", rename(1, "Beta")),
+            stage.request(100, "alice", one, "read", info(1)),
+            stage.request(100, "bob", two, "read", info(1)),
+        ]
+        stage.play(150)
+        lines = stage.story.lines()
+        stage.run(stage.now + 60.0)
+    must_be_answered(requests)
     images = [node.disk.image for node in (one, two) if node.disk is not None]
-    titles = [image.state[row(1)][0] for image in images]
+    titles = [image.state["books", 1]["title"] for image in images]
     marks = [image.committed for image in images]
     if titles[0] != titles[1] or marks[0] != marks[1]:
         return Performance(
-            stage.story.lines(),
+            lines,
             True,
             f"DIVERGED: both updates were acknowledged, and a minute later catalog-1 holds "
             f"{titles[0]!r} (its log ends at {marks[0]}) and catalog-2 {titles[1]!r} "
             f"({marks[1]}): nothing will make them equal again",
         )
     return Performance(
-        stage.story.lines(),
+        lines,
         False,
         f"EQUAL: catalog-2 does not hold the arbiter's lock (rule T1) and passed its update on "
         f"(rule R7): one log put both in order, and both replicas hold {titles[0]!r}, their logs "
@@ -118,25 +123,25 @@ def diverged_replicas() -> Performance:
 
 def dead_replica() -> Performance:
     """The pool, and L2 for the one that returns. Each read asks for what is not cached yet."""
-    stage = Stage(["reader", "buyer"], books=4)
-    [frontend], [primary, follower] = stage.group.caches, stage.group.replicas
-    assert follower.process is not None
-    stage.at(0, follower.process.die, "kill -9")
-    reads = [
-        stage.ask(20, "reader", frontend, "get", question_for(4)),
-        stage.ask(60, "reader", frontend, "get", question_for(3)),
-        stage.ask(100, "reader", frontend, "get", question_for(2)),
-        stage.ask(140, "reader", frontend, "get", DOS),
-    ]
-    sale = stage.ask(180, "buyer", primary, "write", Op("buy", "k1", 1), 0)
-    stage.at(1990, stage.start, follower)
-    returned = [
-        stage.ask(2000, "reader", frontend, "get", question_for(1)),
-        stage.ask(2001, "reader", frontend, "get", ("search", TOPICS[1])),
-        stage.ask(2060, "reader", follower, "read", question_for(1)),
-    ]
-    stage.play(2100)
-    failed = [read for read in reads if read.status != 200]
+    with staged("reader", "buyer", books=4) as stage:
+        [frontend], [primary, follower] = stage.group.caches, stage.group.replicas
+        assert follower.process is not None
+        stage.at(0, follower.process.die, "kill -9")
+        reads = [
+            stage.request(20, "reader", frontend, "read", info(4)),
+            stage.request(60, "reader", frontend, "read", info(3)),
+            stage.request(100, "reader", frontend, "read", info(2)),
+            stage.request(140, "reader", frontend, "read", search("systems")),
+        ]
+        sale = stage.request(180, "buyer", primary, "write", sell(1, "k1"))
+        stage.at(1990, stage.start, follower)
+        returned = [
+            stage.request(1992, "reader", frontend, "read", info(1)),
+            stage.request(1993, "reader", frontend, "read", search("school")),
+            stage.request(2060, "reader", follower, "read", info(1)),
+        ]
+        stage.play(2100)
+    failed = [read for read in reads if read.failed]
     if not failed:
         return judged(
             stage,
@@ -149,7 +154,8 @@ def dead_replica() -> Performance:
     must_be_answered([sale, *returned])
     stale = [read for read in returned if is_stale(read, sale)]
     old = [
-        f"back again, catalog-2 answered {left_of(read)} copies, not {sale.value}" for read in stale
+        f"back again, catalog-2 answered {left_of(read)} copies, not {left_of(sale)}"
+        for read in stale
     ]
     for read in stale:
         stage.story.mark(read.who, read.told_ms, "STALE")
@@ -170,21 +176,25 @@ def judged(stage: Stage, sale: Asked, reads: Sequence[Asked], fresh: str) -> Per
                 stage.story.lines(),
                 True,
                 f"STALE: at t={read.told_ms:.0f} ms {read.server} answered {left_of(read)} copies, "
-                f"though a purchase acknowledged at t={sale.told_ms:.0f} ms had left {sale.value}",
+                f"though a purchase acknowledged at t={sale.told_ms:.0f} ms had left "
+                f"{left_of(sale)}",
             )
     return Performance(stage.story.lines(), False, f"{fresh}: {left_of(reads[-1])} left")
 
 
-def must_be_answered(asked: Sequence[Asked]) -> None:
-    for one in asked:
-        if one.status != 200:
-            raise AssertionError(f"the play has failed: {one}")
+def must_be_answered(requests: Sequence[Asked]) -> None:
+    for request in requests:
+        if request.failed:
+            raise AssertionError(f"the play has failed: {request}")
 
 
 def is_stale(read: Asked, sale: Asked) -> bool:
-    return read.at_ms >= sale.told_ms and left_of(read) > sale.value
+    return bool(read.at_ms >= sale.told_ms and left_of(read) > left_of(sale))
 
 
-def left_of(read: Asked) -> Any:
-    """How many copies it shows: a row, or a search's one book."""
-    return read.value[0][1][2] if isinstance(read.value[0], tuple | list) else read.value[2]
+def left_of(request: Asked) -> Any:
+    """How many copies are left, as a sale, a book or the first book of a search tells it."""
+    found = request.found
+    if "lines" in found:
+        return found["lines"][0]["new_count"]
+    return (found[0] if isinstance(found, list) else found)["count"]

@@ -7,12 +7,11 @@ from typing import Any
 
 from bazar.cache import Cache
 from bazar.pool import ReplicaPool
+from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.primary import Primary
 from handlers.base import Handler
 from storage.catalog import Catalog, WorkingSet
-from tests.simulation.arbiter import Arbiter
 from tests.simulation.mutations import ALL, Mutation
-from tests.simulation.node import Replica
 
 
 def without(name: str, rule: str, *edits: tuple[Any, str, str, str]) -> Mutation:
@@ -42,13 +41,15 @@ CACHES_UNAWAITED = without(
     ),
 )
 NO_ARBITER = without(
-    "whoever likes is primary (driver)",
+    "whoever likes is primary",
     "T1",
-    (Arbiter, "try_lock", "if self.holder is None:", "if True:"),
-    (Arbiter, "record", "if self.holder is not process:", "if False:"),
-    (Arbiter, "record", "self.membership.epoch > membership.epoch", "False"),
-    (Arbiter, "_recorded", "if self.holder is not process:", "if False:"),
-    (Replica, "_try_lock", "self.me not in membership.members", "False"),
+    (
+        FileArbiter,
+        "try_acquire",
+        "fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+    ),
+    (FileArbiter, "_exchange", "if self._known != before:", "if False:"),
 )
 EACH_BY_ITSELF = without(
     "an operation does not see those before it",

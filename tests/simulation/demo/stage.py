@@ -1,34 +1,34 @@
 """A small world without chance, in which a play is performed and drawn.
 
-It is the simulation's own world, with the production Primary, Subscriber, Cache and ReplicaPool in
-it; only nothing is drawn by lot. A message takes 5 ms and an fsync 2, unless the play says
-otherwise, so that a play is the same each time.
+It is the simulation's own, with the product in it; only nothing is drawn by lot. A message takes
+5 ms and an fsync 2, unless the play says otherwise, so that a play is the same each time.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import inf
-from random import Random
 from typing import Any
 
-from bazar.replication.messages import Message
+from bazar.errors import BazarError
 from bazar.replication.timing import Timing
-from tests.simulation.arbiter import Arbiter
-from tests.simulation.demo.cast import ShownFrontEnd, ShownReplica
-from tests.simulation.demo.words import GONE, answered, asked, said
+from tests.simulation.demo.cast import cast
+from tests.simulation.demo.words import answered, asked, said
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import Truth
+from tests.simulation.node import NodeProcess, kind_of
 from tests.simulation.profile import Profile
+from tests.simulation.shopworld import Group, Node, ShopWorld
 from tests.simulation.trace import Trace
-from tests.simulation.world import REFUSED, Connection, Group, Node, Process, Reply, World
+from tests.simulation.wire import Said
+from tests.world.network import Stream
+from tests.world.tape import Tape
+from tests.world.world import Excused, Violation
 
 NETWORK_S = 0.005
 FSYNC_S = 0.002
-READ_S = 0.001
-TTL_S = 300.0
 LATE_S = 0.02
 GAP_S = 0.2
 COLUMNS = 100
@@ -42,6 +42,14 @@ class Story(Trace):
     width = COLUMNS
     late_s = LATE_S
     gap_s = GAP_S
+    zero_s = 0.0
+
+    def add(
+        self, time_s: float, who: str, text: str, to: str | None = None, arrives_s: float = 0.0
+    ) -> None:
+        # What happens at one time stays in its order, however floats are rounded.
+        at, arrives = round(time_s - self.zero_s, 6), round(arrives_s - self.zero_s, 6)
+        super().add(at, who, text, to, arrives)
 
     def mark(self, who: str, told_ms: float, words: str) -> None:
         """Point at the answer that `who` got then."""
@@ -50,63 +58,34 @@ class Story(Trace):
                 self.events[index] = replace(event, text=f"{event.text}  ◀\u00a0{words}")
 
 
-class Never(Random):
-    """A die that never shows what one hoped for: what may happen at times does not."""
-
-    def random(self) -> float:
-        return 0.99
-
-
 class Calm(Profile):
-    """Nothing is left to chance."""
+    """The least remarkable of all worlds."""
 
-    def __init__(self, books: int, stock: int) -> None:
-        super().__init__(Never())
-        self.calm = True
-        self.books, self.stock = books, stock
-        self.log_entries, self.page_entries, self.batch_size, self.chunk_rows = 1000, 100, 8, 50
-        self.encodes = True
-        self.shelf_entries, self.ttl_s = 10, TTL_S
-        self.tick_s, self.linger_s = 0.01, 0.02
+    write_attempt_s = 1.2
 
     def timing_of(self, name: str) -> Timing:
-        return Timing()
+        return Timing(lease_s=0.8)  # so short that a write outlasts it
 
     def clock_rate(self) -> float:
         return 1.0
 
-    def chance(self, probability: float) -> bool:
-        return False
-
     def delay(self) -> float:
         return NETWORK_S
-
-    def report_delay(self) -> float:
-        return 0.0
 
     def disk_delay(self, slow: bool) -> float:
         return FSYNC_S
 
-    def read_delay(self) -> float:
-        return READ_S
-
-    def lag(self) -> float:
-        return 0.0
-
-    def loses(self, node: Node) -> bool:
-        return False
-
 
 class Witness(Truth):
-    """Lets everything happen: here the audience judges, by what the customers were told."""
+    """Looks away (`Stage.guard`)."""
 
-    def on_log(self, image: Any, who: str) -> None:
+    def committed(self, *told: Any) -> None:
         pass
 
-    def acknowledged(self, seq: int) -> None:
+    def on_log(self, *told: Any) -> None:
         pass
 
-    def check_member(self, disk: Disk, name: str) -> None:
+    def check_member(self, *told: Any) -> None:
         pass
 
 
@@ -117,47 +96,63 @@ class Asked:
     who: str
     server: str
     at_ms: float
-    status: int = 0
-    value: Any = None
+    found: Any = None
     told_ms: float = inf
 
+    @property
+    def failed(self) -> bool:
+        return self.found is None or isinstance(self.found, BazarError)
 
-class Stage(World):
+
+class Stage(ShopWorld):
     """The world, its cast and its story. The play begins at 0 ms, when all have joined."""
 
-    def __init__(
-        self,
-        customers: Sequence[str],
-        *,
-        frontends: int = 1,
-        catalogs: int = 2,
-        books: int = 1,
-        stock: int = 10,
-    ) -> None:
-        super().__init__(0)
-        self.random = lambda: 0.5
-        self.profile = profile = Calm(books, stock)
+    def __init__(self, customers: Sequence[str], frontends: int, catalogs: int, books: int) -> None:
+        names = [f"frontend-{number}" for number in range(1, frontends + 1)]
+        names += [f"catalog-{number}" for number in range(1, catalogs + 1)]
+        self.story = Story([*customers, *names])
+        super().__init__(0, self.story)
+        self.profile.calm = True
+        self.profile.books, self.profile.stock = books, 10
         self.start = self._start
-        self.delays: dict[tuple[str, str], float] = {}  # (from, to) -> how long a request takes
-        self.group = group = Group("catalog", Arbiter(self), Witness(books, stock))
-        group.truth.group = group
+        self.deaf: set[str] = set()  # customers who do not hear what they are answered
+        self.runs: list[NodeProcess] = []
+        truth = Witness(books, self.profile.stock)
+        self.group = group = truth.group = Group(self, "catalog", truth)
         self.groups.append(group)
-        for number in range(1, catalogs + 1):
-            disk = Disk(f"catalog-{number}", profile.log_entries)
-            group.replicas.append(Node(disk.name, group, disk, profile))
-        for number in range(1, frontends + 1):
-            group.caches.append(Node(f"frontend-{number}", group, None, profile))
-        nodes = [node.name for node in (*group.caches, *group.replicas)]
-        self.story = Story([*customers, *nodes])
-        for node in group.nodes:
+        for name in names:
+            role, _, number = name.partition("-")
+            disk = Disk(name, self.profile.log_kept()) if role == "catalog" else None
+            node = Node(self, name, role, int(number), disk)
+            node.group = group
+            (group.caches if disk is None else group.replicas).append(node)
+
+    def tape(self, name: str) -> Tape:
+        """A die that always shows what is least remarkable."""
+        tape = super().tape(name)
+        tape.random = lambda: 0.0
+        return tape
+
+    def draw(self, tapes: dict[str, Tape], focus: str, core: bool) -> Profile:
+        return Calm(tapes, focus, core=core)
+
+    def rehearse(self) -> None:
+        """Start everyone, and let each front end get to know each replica."""
+        for node in self.group.nodes:
             self._start(node)
+        self.run(REHEARSAL_S - 0.5)
+        for cache in self.group.caches:
+            for _ in self.group.replicas:
+                # Nobody caches this answer.
+                self.ask(cache, "read", ({"op": "books", "books": [1]},), lambda found: None)
+                self.run(self.now + 0.1)
         self.run(REHEARSAL_S)
-        self.trace = self.story
+        self.story.events.clear()
+        self.story.zero_s = REHEARSAL_S
 
     def _start(self, node: Node) -> None:
         self.say(node.name, "starts")
-        kind = ShownFrontEnd if node.disk is None else ShownReplica
-        node.process = kind(self, node)
+        self.runs.append(kind_of(node)(self, node))
 
     @property
     def ms(self) -> float:
@@ -165,70 +160,63 @@ class Stage(World):
 
     # --- what the play does ----------------------------------------------------------------------
 
-    def at(self, ms: float, happens: Any, *args: Any) -> None:
-        self.after(REHEARSAL_S + ms / 1000 - self.now, None, happens, *args)
+    def at(self, ms: float, happens: Callable[..., None], *args: Any) -> None:
+        """Have something happen at that time of the play."""
+        self.due(REHEARSAL_S + ms / 1000, None, happens, *args)
 
-    def ask(self, at_ms: float, who: str, server: Node, method: str, *args: Any) -> Asked:
+    def request(
+        self, at_ms: float, who: str, server: Node, method: str, item: dict[str, Any]
+    ) -> Asked:
         """A customer's request, sent at that time."""
-        asked = Asked(who, server.name, at_ms)
+        request = Asked(who, server.name, at_ms)
 
-        def heard(status: int, value: Any) -> None:
-            asked.status, asked.value, asked.told_ms = status, value, round(self.ms, 1)
+        def send() -> None:
+            self.story.add(self.now, who, asked(item), server.name, self.now + NETWORK_S)
+            self.ask(server, method, (item,), hear)
 
-        self.at(at_ms, self._call, who, None, server, method, args, heard)
-        return asked
+        def hear(found: Any) -> None:
+            arrives_s = inf if who in self.deaf else self.now
+            words = answered(item, found)
+            self.story.add(self.now - NETWORK_S, server.name, words, who, arrives_s)
+            if who not in self.deaf:
+                request.found, request.told_ms = found, round(self.ms, 1)
+
+        self.at(at_ms, send)
+        return request
+
+    def stall(self, node: Node, path: str, for_s: float) -> None:
+        """Let nothing through to a node for a while on its connections to `path`."""
+        assert node.process is not None
+        for stream in node.process.streams:
+            if self.wire.leads_to(stream, path):
+                stream.stall(for_s)
 
     def play(self, until_ms: float) -> None:
         self.run(REHEARSAL_S + until_ms / 1000)
         self.story.over_s = until_ms / 1000
 
-    # --- requests, drawn -------------------------------------------------------------------------
+    # --- what is drawn ---------------------------------------------------------------------------
 
-    def call(
-        self, caller: Process | None, server: Node, method: str, args: tuple[Any, ...], reply: Reply
-    ) -> None:
-        who = "client" if caller is None else caller.name
-        self._call(who, caller, server, method, args, reply)
+    def tell(self, sender: Stream, to: Stream, what: Said, arrives_s: float) -> None:
+        for words in said(what):
+            self.story.add(self.now, sender.name, words, to.name, arrives_s)
 
-    def _call(
-        self,
-        who: str,
-        caller: Process | None,
-        server: Node,
-        method: str,
-        args: tuple[Any, ...],
-        reply: Reply,
-    ) -> None:
-        def arrive() -> None:
-            if server.process is None:
-                answer(REFUSED, GONE)
-            else:
-                getattr(server.process, method)(*args, answer)
+    def guard(self, check: Callable[..., Any], *args: Any) -> Any:
+        """Let everything happen: here the audience judges, by what the customers were told."""
+        with suppress(Violation, Excused):
+            return check(*args)
 
-        def answer(status: int, value: Any) -> None:
-            words = answered(method, args, status, value)
-            self.after(self._sent(server.name, who, words), caller, reply, status, value)
 
-        self.after(self._sent(who, server.name, asked(method, args)), None, arrive)
-
-    def _sent(self, who: str, to: str, words: str) -> float:
-        """Draw it; how long it takes."""
-        delay_s = self.delays.get((who, to), NETWORK_S)
-        self._add(who, words, to, self.now + delay_s)
-        return delay_s
-
-    def _add(self, who: str, words: str, to: str | None = None, at: float = 0.0) -> None:
-        if self.trace is not None:
-            self.trace.add(self.ms / 1000, who, words, to, at - REHEARSAL_S)
-
-    def say(self, who: str, text: str) -> None:
-        entries = re.findall(r"\((\d+), \(([^)]*)\)\)", text)
-        if text.startswith("executes"):
-            text = "executes " + ", ".join(f"entry {seq}: {keys}" for seq, keys in entries)
-        text = re.sub(r"closes \[\d+\]", "ends the feed", text)
-        self._add(who, re.sub(r"/\d+|'|,$", "", text))
-
-    def tell(self, connection: Connection, who: str, to: str, message: Message, at: float) -> None:
-        words = said(message)
-        if words:
-            self._add(who, words, to, at)
+@contextmanager
+def staged(
+    *customers: str, frontends: int = 1, catalogs: int = 2, books: int = 1
+) -> Iterator[Stage]:
+    """A stage where everyone has taken their places."""
+    stage = Stage(customers, frontends, catalogs, books)
+    with cast(stage):
+        try:
+            stage.rehearse()
+            yield stage
+        finally:
+            for process in stage.runs:
+                process.loop.dispose()

@@ -9,11 +9,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
-from math import inf
 from pathlib import Path
 from typing import Any
 
-from bazar.errors import BazarError
 from bazar.replication.effects import Apply
 from bazar.replication.messages import Member
 from bazar.replication.primary import Primary
@@ -22,8 +20,10 @@ from storage.catalog import Catalog
 from storage.log import ReplicatedStore
 from storage.sqlite.catalog import CatalogRows
 from tests.simulation.demo.play import Performance
-from tests.simulation.demo.stage import FSYNC_S, Stage
-from tests.simulation.world import Node, Process, Reply, World
+from tests.simulation.demo.plays import must_be_answered, sell
+from tests.simulation.demo.stage import FSYNC_S, Stage, staged
+from tests.simulation.shopworld import Node, Reply
+from tests.world.world import Process, World
 
 LOG_ENTRIES = 1000
 
@@ -31,20 +31,20 @@ LOG_ENTRIES = 1000
 def oversell() -> Performance:
     """R1, S1. Two buyers want the last copy of book 2; then one does not hear that she has
     bought book 4, and asks again."""
-    stage = Stage(["alice", "bob", "catalog-1"], frontends=0, catalogs=0)
-    node = Node("catalog-1", stage.group, None, stage.profile)
-    with till(stage, node) as path:
+    with (
+        staged("alice", "bob", "catalog-1", frontends=0, catalogs=0) as stage,
+        till(stage) as (node, path),
+    ):
         before = stock_and_sold(path)
-        stage.ask(0, "alice", node, "sell", "a1", 2)
-        stage.ask(0, "bob", node, "sell", "b1", 2)
-        stage.at(90, stage.delays.update, {("catalog-1", "alice"): inf})
-        stage.ask(100, "alice", node, "sell", "a2", 4)
-        stage.at(200, stage.delays.clear)
-        again = stage.ask(300, "alice", node, "sell", "a2", 4)
+        stage.request(0, "alice", node, "write", sell(2, "a1"))
+        stage.request(0, "bob", node, "write", sell(2, "b1"))
+        stage.at(90, stage.deaf.add, "alice")
+        stage.request(100, "alice", node, "write", sell(4, "a2"))
+        stage.at(200, stage.deaf.clear)
+        again = stage.request(300, "alice", node, "write", sell(4, "a2"))
         stage.play(350)
         after = stock_and_sold(path)
-    if again.status != 200:
-        raise AssertionError(f"the play has failed: {again}")
+    must_be_answered([again])
     (had2, _), (left2, sold2) = before[2], after[2]
     (had4, _), (left4, sold4) = before[4], after[4]
     if (had2 - left2, had4 - left4) == (sold2, sold4) == (1, 1):
@@ -64,16 +64,17 @@ def oversell() -> Performance:
 
 
 @contextmanager
-def till(stage: Stage, node: Node) -> Iterator[Path]:
-    """A catalog primary at work at `node`; its SQLite file."""
+def till(stage: Stage) -> Iterator[tuple[Node, Path]]:
+    """A catalog primary at work; its SQLite file."""
+    node = Node(stage, "catalog-1", "catalog", 1, None)
     numbers = count(1)
     model = CatalogRows(Catalog(lambda: f"order-{next(numbers)}"), lambda: int(stage.ms))
     with tempfile.TemporaryDirectory() as directory, asyncio.Runner() as runner:
         path = Path(directory) / "catalog-1.db"
         store = runner.run(ReplicatedStore.open(path, model, LOG_ENTRIES))
         try:
-            node.process = Till(stage, node, store, runner)
-            yield path
+            node.process = Till(stage, node, store, runner)  # type: ignore[assignment]
+            yield node, path
         finally:
             runner.run(store.close())
 
@@ -84,29 +85,28 @@ class Till(Process):
     def __init__(
         self, world: World, node: Node, store: ReplicatedStore, runner: asyncio.Runner
     ) -> None:
-        super().__init__(world, node)
+        super().__init__(world, node.name)
         self.store = store
         self.runner = runner
         self.waiting: list[tuple[Operation, Reply]] = []
         me = Member(node.name, store.store_id)
         self.primary, _ = Primary.take_over(
-            me, None, store.committed, store.pending, self.now(), self.timing, restarted=False
+            me, None, store.committed, store.pending, self.time(), node.timing, restarted=False
         )
-        self.primary.recorded(self.now())
+        self.primary.recorded(self.time())
         runner.run(self._batch(store.seed()))
 
-    def sell(self, key: str, book: int, reply: Reply) -> None:
-        operation = {"op": "sell", "key": key, "lines": [{"book": book, "quantity": 1}]}
-        self.waiting.append((operation, reply))
+    async def serve(self, method: str, operations: tuple[Operation], reply: Reply) -> None:
+        self.waiting += [(operation, reply) for operation in operations]
         if len(self.waiting) == 1:
-            self.world.after(FSYNC_S, self, self._execute)
+            self.world.after(FSYNC_S, None, self._execute)
 
     def _execute(self) -> None:
         waiting, self.waiting = self.waiting, []
         outcomes = self.runner.run(self._batch([operation for operation, _ in waiting]))
         purchases = "1 purchase" if len(waiting) == 1 else f"{len(waiting)} purchases"
-        self.say(f"one transaction: {purchases}, {self._committed(outcomes)}")
-        self.world.after(FSYNC_S, self, self._answer, waiting, outcomes)
+        self.world.say(self.name, f"one transaction: {purchases}, {self._committed(outcomes)}")
+        self.world.after(FSYNC_S, None, self._answer, waiting, outcomes)
 
     def _committed(self, outcomes: Sequence[Outcome]) -> str:
         changes = sum(outcome.change is not None for outcome in outcomes)
@@ -114,29 +114,25 @@ class Till(Process):
 
     def _answer(self, waiting: list[tuple[Operation, Reply]], outcomes: list[Outcome]) -> None:
         for (_, reply), outcome in zip(waiting, outcomes, strict=True):
-            answer = outcome.answer
-            if isinstance(answer, BazarError):
-                reply(answer.status, str(answer))
-            else:
-                reply(200, answer)
+            reply(outcome.answer)
 
     async def _batch(self, operations: Sequence[Operation]) -> list[Outcome]:
         """What the production driver does with a batch (R1-R3)."""
         primary, store = self.primary, self.store
-        if not primary.begin(self.now()):
+        if not primary.begin(self.time()):
             raise AssertionError(f"{primary} can't begin")
         outcomes = await store.execute(operations, 0)
         changes = [outcome.change for outcome in outcomes if outcome.change is not None]
         if not changes:
             await store.rollback()
-            primary.abort(self.now())
+            primary.abort(self.time())
             return outcomes
         entries = primary.extend(changes)
         await store.append(entries)
-        for effect in primary.propose(entries, self.now()):
+        for effect in primary.propose(entries, self.time()):
             if isinstance(effect, Apply):
                 await store.apply(effect.mark)
-                primary.stored(effect, self.now())
+                primary.stored(effect, self.time())
         return outcomes
 
 

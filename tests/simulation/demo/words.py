@@ -2,88 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bazar.errors import BazarError
 from bazar.replication.messages import (
     Ack,
     Commit,
     Entry,
+    Grant,
     Hello,
     Message,
-    NotPrimary,
     Prepare,
-    Release,
-    Revoke,
-    Snapshot,
-    Tail,
+    Renew,
     Welcome,
 )
+from handlers.replicated import FORWARDED_PATH
+from tests.simulation.wire import Answers, Calls, Said
 
-GONE = "connection refused"
-UNTITLED = "first"  # the title of a book that nobody has changed
+Item = Mapping[str, Any]
+
+UNTITLED = "first"  # how the title of a book begins that nobody has changed
 
 
-def said(message: Message) -> str:
-    """A message of the feed; nothing for leases, which are asked for all the time."""
+def said(what: Said) -> list[str]:
+    """Say what passes between two nodes, in a line for each item."""
+    match what:
+        case Calls(path, items):
+            passes = "passes on: " if path == FORWARDED_PATH else ""
+            return [passes + asked(item) for item in items]
+        case Answers(to, results):
+            return [
+                answered(item, shown(item, result))
+                for item, result in zip(to.items, results, strict=True)
+            ]
+        case str():
+            return []  # how connections begin is not what this is about
+    words = told(what)
+    return [words] if words else []
+
+
+def told(message: Message) -> str:
+    """Name a message of the feed; nothing for leases, which are asked for all the time."""
     match message:
         case Prepare(entries):
-            return f"prepare {_entries(entries)}"
-        case Ack(mark):
-            return f"ack {mark.seq}"
-        case Commit(mark):
-            return f"commit {mark.seq}"
+            return f"prepare {listed(entries) or '(nothing new)'}"
+        case Ack(mark) | Commit(mark):
+            return f"{type(message).__name__.lower()} {mark.seq}"
         case Hello():
             return f"hello: I have entry {message.committed.seq}"
         case Welcome():
             return f"welcome to epoch {message.epoch}"
-        case NotPrimary():
-            return "not the primary"
-        case Snapshot() | Release() | Revoke() | Tail():
-            return type(message).__name__.lower()
-        case _:
+        case Renew() | Grant():
             return ""
+    return type(message).__name__.lower()
 
 
-def _entries(entries: tuple[Entry, ...]) -> str:
-    shown = (f"{entry.seq}: {', '.join(entry.keys)}" for entry in entries)
-    return ", ".join(shown) or "(nothing new)"
+def listed(entries: Iterable[Entry]) -> str:
+    return ", ".join(f"{entry.seq}: {', '.join(entry.keys)}" for entry in entries)
 
 
-def asked(method: str, args: tuple[Any, ...]) -> str:
+def asked(item: Item) -> str:
     """A request."""
-    if method in ("get", "read"):
-        return f"{_subject(args[0])}?"
-    if method == "sell":
-        key, book = args
-        return f"buy 1 of book {book} (key {key})"
-    op, hops = args
-    words = f"buy {op.quantity} of book {op.book}"
-    if op.kind == "update":
-        words = f"rename book {op.book} to {op.key!r}"
-    return f"passes on: {words}" if hops else words
+    match item:
+        case {"op": "sell", "key": key, "lines": [{"book": book, "quantity": quantity}]}:
+            return f"buy {quantity} of book {book} (key {key})"
+        case {"op": "update", "book": book, "fields": {"title": title}}:
+            return f"rename book {book} to {title}"
+    return f"{_subject(item)}?"
 
 
-def answered(method: str, args: tuple[Any, ...], status: int, value: Any) -> str:
+def shown(item: Item, result: Item) -> Any:
+    """What was answered to a call's item, as a client is shown it: the text of an error, the whole
+    of a write's answer, or the only field of a read's."""
+    if "error" in result:
+        return f"{result['error']['status']} {result['error']['message']}"
+    answer = result["answer"]
+    return answer if "key" in item else next(iter(answer.values()))
+
+
+def answered(item: Item, found: Any) -> str:
     """Its answer."""
-    if status != 200:
-        return value if value == GONE else f"{status} {value}"
-    if method == "sell":
-        again = " (replayed)" if value.get("replayed") else ""
-        return f"200 sold, {value['lines'][0]['new_count']} left{again}"
-    if method == "write":
-        op = args[0]
-        return f"200 sold, {value} left" if op.kind == "buy" else f"200 renamed to {value!r}"
-    question = args[0]
-    if question[0] == "row":
-        return f"{_subject(question)}: {_book(value)}"
-    books = ", ".join(f"{row[2]} of book {book}" for book, row in value)
-    return f"{_subject(question)}: {books or 'nothing'}"
+    match item["op"], found:
+        case _, BazarError():
+            return f"{found.status} {found}"
+        case _, str():
+            return found
+        case "sell", _:
+            again = " (replayed)" if found.get("replayed") else ""
+            return f"200 sold, {found['lines'][0]['new_count']} left{again}"
+        case "update", _:
+            return f"200 renamed to {found['book']['title']}"
+        case "info", _:
+            title = "" if found["title"].startswith(UNTITLED) else f"{found['title']}, "
+            return f"{_subject(item)}: {title}{found['count']} left"
+    books = ", ".join(f"{book['count']} of book {book['id']}" for book in found)
+    return f"{_subject(item)}: {books or 'nothing'}"
 
 
-def _subject(question: tuple[Any, ...]) -> str:
-    return question[1].replace(":", " ") if question[0] == "row" else f"search {question[1]}"
-
-
-def _book(row: Any) -> str:
-    title, _, count = row
-    return f"{count} left" if title == UNTITLED else f"{title!r}, {count} left"
+def _subject(item: Item) -> str:
+    match item:
+        case {"op": "info", "book": book}:
+            return f"book {book}"
+        case {"op": "search", "topic": topic}:
+            return f"search {topic}"
+    return str(item["op"])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from tests.simulation.mutations.driving import ARBITRATING, BATCHING, LEADING
 from tests.simulation.mutations.leading import JOINING, TAKING_OVER
 from tests.simulation.mutations.mutation import Mutation
-from tests.simulation.mutations.serving import CACHING, READING, SELLING, WRITING
+from tests.simulation.mutations.selling import CALLING, KEYS, ORDERING, SHOWING
+from tests.simulation.mutations.serving import CACHING, READING, WRITING
 
 __all__ = ["ALL", "Mutation"]
 
-ALL: tuple[Mutation, ...] = WRITING + READING + CACHING + TAKING_OVER + JOINING + SELLING
+ALL: tuple[Mutation, ...] = (
+    *(*WRITING, *BATCHING, *READING, *CACHING, *SHOWING),
+    *(*LEADING, *ARBITRATING, *TAKING_OVER, *JOINING),
+    *(*KEYS, *ORDERING, *CALLING),
+)

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tests.simulation.mutations import ALL
 from tests.simulation.scenario import run
 
-Finding = tuple[int, str]
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A seed that notices: by a named promise that does not hold, or only by an exception or a run
+    in circles, which is no proof that the rule is watched."""
+
+    seed: int
+    violation: str
+    error: str
+
+    def __str__(self) -> str:
+        return self.violation or f"(unnamed) {self.error}"
 
 
-def findings(index: int, within: int) -> Iterator[Finding]:
-    """The seeds, of the first so many, that notice a mutation, and what they say."""
+def findings(index: int, within: int, focused: bool = True) -> Iterator[Finding]:
+    """Yield the seeds, of the first so many, that notice a mutation."""
     mutation = ALL[index]
+    focus = mutation.focus if focused else ""
     with mutation.applied():
         for seed in range(within):
-            violation = run(seed, focus=mutation.focus).violation
-            if violation:
-                yield seed, violation
+            result = run(seed, focus=focus, core=focused and not mutation.shop)
+            if result.violation or result.error:
+                yield Finding(seed, result.violation, result.error)
 
 
-def hunt(index: int, within: int) -> Finding | None:
-    """The first seed that notices."""
-    return next(findings(index, within), None)
+def hunt(index: int, within: int, focused: bool = True) -> Finding | None:
+    """Return the first seed that notices by name, else the first that notices at all."""
+    unnamed: Finding | None = None
+    for finding in findings(index, within, focused):
+        if finding.violation:
+            return finding
+        unnamed = unnamed or finding
+    return unnamed
 
 
 def census(index: int, within: int) -> list[Finding]:
-    """All that notice."""
+    """Return all that notice."""
     return list(findings(index, within))

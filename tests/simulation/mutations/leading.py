@@ -5,7 +5,6 @@ from __future__ import annotations
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import ReplicaSubscriber
 from tests.simulation.mutations.mutation import mutation
-from tests.simulation.node import Replica
 
 TAKING_OVER = (
     mutation(
@@ -23,6 +22,7 @@ TAKING_OVER = (
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
+        shop=True,
     ),
     mutation(
         "the longest lease granted is forgotten",
@@ -35,6 +35,7 @@ TAKING_OVER = (
         ),
         (Primary, "_record", "if now < self.not_before:", "if False:"),
         focus="succession",
+        shop=True,
     ),
     mutation(
         "pending entries are dropped",
@@ -98,22 +99,6 @@ TAKING_OVER = (
         focus="power",
     ),
     mutation(
-        "anybody may take over (driver)",
-        "T1",
-        (Replica, "_try_lock", "self.me not in membership.members", "False"),
-    ),
-    mutation(
-        "a member is known by its name alone (driver)",
-        "T1",
-        (
-            Replica,
-            "_try_lock",
-            "self.me not in membership.members",
-            "self.name not in {member.node for member in membership.members}",
-        ),
-        focus="power",
-    ),
-    mutation(
         "the hand-over does not wait for the leases",
         "T5",
         (
@@ -123,12 +108,14 @@ TAKING_OVER = (
             "now < self.not_before",
         ),
         focus="leaving",
+        shop=True,
     ),
     mutation(
         "the hand-over does not wait for its own T2",
         "T5",
         (Primary, "_try_retire", "now < self.not_before or ", ""),
         focus="succession",
+        shop=True,
     ),
     mutation(
         "a clean end is never cleared",
@@ -162,12 +149,6 @@ TAKING_OVER = (
 )
 
 JOINING = (
-    mutation(
-        "a hello before the disk is quiet",
-        "J1",
-        (ReplicaSubscriber, "connected", "return [] if self._writing else", "return"),
-        focus="replacing",
-    ),
     mutation(
         "a new member counts before it is in the set",
         "J4",

@@ -1,8 +1,7 @@
 """A deliberate fault: one rule taken out of the code.
 
 A mutation is a few lines of a function, as they stand and as they are without the rule. It is
-compiled in place of the original for as long as `applied` lasts. Most are of the production core;
-those marked `driver` break the contract that the driver keeps, as the simulation's own driver does.
+compiled in place of the original for as long as `applied` lasts. All are of the product.
 """
 
 from __future__ import annotations
@@ -42,6 +41,8 @@ class Mutation:
     rule: str
     edits: tuple[Edit, ...]
     focus: str = ""
+    shop: bool = False
+    """Whether it takes a whole shop to meet it, and not the replicas of one group alone."""
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -54,5 +55,5 @@ class Mutation:
             yield
 
 
-def mutation(name: str, rule: str, *edits: Edit, focus: str = "") -> Mutation:
-    return Mutation(name, rule, edits, focus)
+def mutation(name: str, rule: str, *edits: Edit, focus: str = "", shop: bool = False) -> Mutation:
+    return Mutation(name, rule, edits, focus, shop)

@@ -1,18 +1,13 @@
-"""Mutations of what serves clients: writing, reading, caching, selling."""
+"""Mutations of what serves clients: writing, reading, caching."""
 
 from __future__ import annotations
 
 from bazar.cache import Cache
 from bazar.replication import timing
+from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import CacheSubscriber, ReplicaSubscriber, Subscriber
-from tests.simulation import node as node_module
-from tests.simulation import shop
-from tests.simulation.frontend import FrontEnd
 from tests.simulation.mutations.mutation import mutation
-from tests.simulation.node import Replica
-from tests.simulation.profile import Profile
-from tests.simulation.world import Process
 
 WRITING = (
     mutation(
@@ -30,6 +25,15 @@ WRITING = (
             'self._record(members, "", now) + self._commit()',
         ),
         (Primary, "recorded", 'elif why == "lead":', 'elif why in ("lead", ""):'),
+        (  # by itself this is no fault: the core waits for what it needs
+            Replica,
+            "_perform",
+            "case ReadLog():",
+            "case Record():\n"
+            "                self._tasks.spawn(self._write_out(effect))\n"
+            "            case ReadLog():",
+        ),
+        focus="shrinking",
     ),
     mutation(
         "nobody is removed from the set",
@@ -59,51 +63,6 @@ WRITING = (
         (ReplicaSubscriber, "_joining", "if not beyond:", "if True:"),
         focus="tails",
     ),
-    mutation(
-        "a write is executed anew for a known key",
-        "S1",
-        (node_module, "execute", "if known is not None:", "if False:"),
-    ),
-    mutation(
-        "refusals are answered before the commit (driver)",
-        "R3",
-        (
-            Replica,
-            "_execute",
-            "if self.disk.full and changes:",
-            "self._answer([a for a in answers if a[1][0] != 200])\n"
-            "    answers = [a for a in answers if a[1][0] == 200]\n"
-            "    if self.disk.full and changes:",
-        ),
-    ),
-    mutation(
-        "what was answered 503 stays in the queue (driver)",
-        "R5",
-        (Replica, "tick", "self.queue.remove(waiting)", "waiting.op"),
-        focus="laggards",
-    ),
-    mutation(
-        "a commit that fails is called failed (driver)",
-        "R4",
-        (
-            Replica,
-            "_finish_job",
-            "self.die(",
-            "[reply(503, 'disk full') for reply, *_ in self.answers]\n        self.die(",
-        ),
-        focus="disks",
-    ),
-    mutation(
-        "a full disk goes unnoticed (driver)",
-        "R2",
-        (
-            Replica,
-            "_finish_job",
-            'self.die(f"no space left on device: {type(job).__name__}")',
-            "self.world.after(0.0, self, self._stored, job)",
-        ),
-        focus="disks",
-    ),
 )
 
 READING = (
@@ -128,19 +87,6 @@ READING = (
         ),
     ),
     mutation(
-        "pending values are shown (driver)",
-        "L2",
-        (
-            Replica,
-            "_answer_read",
-            "state = self.disk.image.state",
-            "state = dict(self.disk.image.state)\n"
-            "    for entry in self.disk.image.pending:\n"
-            "        state.update(entry.effects)",
-        ),
-        focus="laggards",
-    ),
-    mutation(
         "a lease counts from the arrival of its grant",
         "L1",
         (Subscriber, "_granted", "asked_at + grant.lease_s", "now + grant.lease_s"),
@@ -159,37 +105,10 @@ READING = (
         focus="succession",
     ),
     mutation(
-        "clocks that differ more than promised (driver)",
-        "L1",
-        (Profile, "clock_rate", "(-0.0049, 0.0049)", "(-0.025, 0.025)"),
-        focus="clocks",
-    ),
-    mutation(
         "no allowance for clock rates",
         "L1",
         (timing.Timing, "surely_over_s", "lease_s * (1 + CLOCK_DRIFT)", "lease_s"),
         focus="clocks",
-    ),
-    mutation(
-        "a clock read before the pause (driver)",
-        "L2",
-        (
-            Process,
-            "now",
-            "return self._offset + self._rate * self.world.now",
-            "at = self._offset + self._rate * self.world.now\n"
-            "    held = getattr(self, '_held', None)\n"
-            "    if held is None or held[0] != self.world.now:\n"
-            "        return at\n"
-            "    return held[1]",
-        ),
-        (
-            Process,
-            "pause",
-            "self.paused = True",
-            "self.paused = True\n    self._held = (self.world.now + for_s, self.now())",
-        ),
-        focus="laggards",
     ),
     mutation(
         "a closed connection ends a lease",
@@ -228,6 +147,12 @@ READING = (
         "a grant under way undoes a release",
         "L3",
         (Subscriber, "release", "self._asked.clear()", "pass"),
+        (  # by itself this is no fault: nothing is answered any more
+            Replica,
+            "stop",
+            "self._client.release()",
+            "self._client.release()\n        await asyncio.sleep(0.2)",
+        ),
         focus="leaving",
     ),
     mutation(
@@ -262,42 +187,40 @@ CACHING = (
         "C3",
         (Cache, "board", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
+        shop=True,
     ),
     mutation(
         "an invalidation detaches no flight",
         "C2",
         (Cache, "drop", "self._detach(flight)", "pass"),
+        shop=True,
     ),
     mutation(
         "an invalidation drops nothing",
         "C2",
         (Cache, "drop", "dropped += shelf.remove(key)", "pass"),
+        shop=True,
     ),
     mutation(
         "an entry detaches only the searches that it changes",
         "C5",
         (Cache, "drop", "if flight.tags is None or not", "if flight.tags is not None and not"),
+        focus="fetching",
+        shop=True,
     ),
     mutation(
         "searches are stored while something is pending",
         "C5",
         (CacheSubscriber, "touched", "(self.pending, tags)", "(self.pending, tags or frozenset())"),
-    ),
-    mutation(
-        "searches are known by their books alone (driver)",
-        "C5",
-        (
-            FrontEnd,
-            "_land",
-            "{SEARCHES, *(tag(book) for book, _ in value)}",
-            "(tag(book) for book, _ in value)",
-        ),
+        focus="fetching",
+        shop=True,
     ),
     mutation(
         "what is cached is served without a lease",
         "C1",
         (Cache, "find", "if not self.guard.lease_valid(now):", "if False:"),
         focus="laggards",
+        shop=True,
     ),
     mutation(
         "a cache keeps its content when it lost its lease and joins anew",
@@ -305,6 +228,7 @@ CACHING = (
         (CacheSubscriber, "_granted", "return [Reset()] if lapsed else []", "return []"),
         (CacheSubscriber, "_joining", "return [Reset()]", "return []"),
         focus="caching",
+        shop=True,
     ),
     mutation(
         "an old lease's flights go on",
@@ -316,6 +240,7 @@ CACHING = (
             "for flight in list(self._flights.values())[:0]:",
         ),
         focus="caching",
+        shop=True,
     ),
     mutation(
         "passes are joined",
@@ -328,6 +253,7 @@ CACHING = (
             "        return self._flights.setdefault(key, detached)\n",
         ),
         focus="caching",
+        shop=True,
     ),
     mutation(
         "a cache that joins is not told what is pending",
@@ -339,26 +265,6 @@ CACHING = (
             "feed.acked, feed.asked_at = self.committed, now",
             "feed.acked = self.tail",
         ),
-    ),
-)
-
-SELLING = (
-    mutation(
-        "orders from sales that are not committed (driver)",
-        "S2",
-        (
-            Replica,
-            "sales",
-            "reply(200, sales_after(self.disk.image.state, cursor, 4))",
-            "state = dict(self.disk.image.state)\n"
-            "    for entry in self.disk.image.pending + self.transaction:\n"
-            "        state.update(entry.effects)\n"
-            "    reply(200, sales_after(state, cursor, 4))",
-        ),
-    ),
-    mutation(
-        "the cursor is not looked at (driver)",
-        "S2",
-        (shop, "_project", 'state.get("cursor", 0) != op.after or not op.sales', "not op.sales"),
+        shop=True,
     ),
 )

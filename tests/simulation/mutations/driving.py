@@ -1,0 +1,354 @@
+"""Mutations of what drives the protocol: the replica's life, its disk, its feeds, the arbiter."""
+
+from __future__ import annotations
+
+from bazar import durable
+from bazar.replication.feed import FeedClient
+from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.node import Replica
+from bazar.replication.primary import Primary
+from bazar.replication.queue import WriteQueue
+from handlers.calls import CallsHandler
+from handlers.replicated import ReplicatedService
+from tests.simulation.mutations.mutation import mutation
+
+IN_THE_SET = "Member(self.me.name, self.store.store_id) in membership.members"
+
+LEADING = (
+    mutation(
+        "anybody may take over",
+        "T1",
+        (Replica, "_may_lead", f"if membership is None or {IN_THE_SET}:", "if True:"),
+        focus="joining",
+    ),
+    mutation(
+        "a member is known by its name alone",
+        "T1",
+        (Replica, "_may_lead", IN_THE_SET, "self.me.name in {m.node for m in membership.members}"),
+        focus="power",
+    ),
+    mutation(
+        "the membership is read before the lock is got",
+        "T1",
+        (
+            Replica,
+            "_may_lead",
+            "if not self._arbiter.try_acquire():",
+            "before = self._arbiter.read()\n    if not self._arbiter.try_acquire():",
+        ),
+        (
+            Replica,
+            "_may_lead",
+            "membership = self._arbiter.read()\n    if",
+            "membership = before\n    if",
+        ),
+        focus="calls",
+    ),
+    mutation(
+        "a group whose membership is missing begins anew",
+        "T0",
+        (
+            Replica,
+            "_may_lead",
+            "if membership is None and self.subscriber.last",
+            "if False and self",
+        ),
+        focus="forgetting",
+    ),
+    mutation(
+        "what the feed has left is not on disk when one leads",
+        "J1",
+        (Replica, "_live", "await self._disk.join()", "pass"),
+        focus="disks",
+    ),
+    mutation(
+        "a follower goes on following when it leads",
+        "T1",
+        (Replica, "_live", "following.cancel()", "pass"),
+    ),
+    mutation(
+        "a disk that hangs may lead",
+        "T1",
+        (Replica, "_live", "await self.store.probe()", "pass"),
+        focus="hanging",
+    ),
+    mutation(
+        "nobody was restarted",
+        "L4",
+        (Replica, "_lead", "restarted=not self.subscriber.followed", "restarted=False"),
+        focus="power",
+    ),
+    mutation(
+        "a replica joins that owes an adopted tail",
+        "T3",
+        (
+            Primary,
+            "recorded",
+            "still = why.id in self.feeds and why.acked == self.tail",
+            "still = True",
+        ),
+        focus="tails",
+    ),
+    mutation(
+        "a batch is committed that is not proven",
+        "L4",
+        (
+            Primary,
+            "_try_commit",
+            "if now < self.not_before or self._unproven:",
+            "if now < self.not_before:",
+        ),
+        focus="power",
+    ),
+    mutation(
+        "a hand-over does not wait for its batch",
+        "T5",
+        (Primary, "_try_retire", " or self.phase is not Phase.IDLE", ""),
+        focus="leaving",
+    ),
+    mutation(
+        "a silent primary is never left",
+        "J1",
+        (
+            FeedClient,
+            "_follow",
+            "if not self._waits and silent_s > SILENT_LEASES * lease_s:",
+            "if False:",
+        ),
+        focus="silence",
+    ),
+    mutation(
+        "a lease is not given back",
+        "L3",
+        (Replica, "stop", "self._client.release()", "pass"),
+        focus="leaving",
+    ),
+    mutation(
+        "a primary that leaves hands nothing over",
+        "T5",
+        (
+            Replica,
+            "stop",
+            "self._perform(self.primary.retire(self.clock()))",
+            "self._stopped.set()",
+        ),
+        focus="leaving",
+    ),
+    mutation(
+        "a node that leaves takes calls, and its primary writes",
+        "T5",
+        (CallsHandler, "answer_call", "if activity.draining:", "if False:"),
+        (Replica, "write", "if self.primary.retiring or self._stopped.is_set():", "if False:"),
+        focus="leaving",
+    ),
+)
+
+ARBITRATING = (
+    mutation(
+        "grants are not confirmed",
+        "L5",
+        (Primary, "_grant", "[Confirm(), Send(", "[Send("),
+        focus="stealing",
+    ),
+    mutation(
+        "reads are not confirmed",
+        "L5",
+        (Primary, "read", "if now >= self._leads_until:", "if False:"),
+        focus="stealing",
+    ),
+    mutation(
+        "the arbiter is not asked",
+        "L5",
+        (Replica, "_still_leads", "self._arbiter.check(self.primary.epoch)", "pass"),
+        focus="stealing",
+    ),
+    mutation(
+        "a lock that was deleted is kept for ours",
+        "L5",
+        (FileArbiter, "_check_lock", "not self._is_ours(self._lock_fd)", "False"),
+        (FileArbiter, "check", "self._read() == self._known", "True"),
+        focus="stealing",
+    ),
+    mutation(
+        "who has the lock is not asked",
+        "T1",
+        (FileArbiter, "try_acquire", "return False\n    # The file", "pass\n    # The file"),
+    ),
+    mutation(
+        "a membership is recorded over another's",
+        "T2",
+        (FileArbiter, "_exchange", "if self._known != before:", "if False:"),
+        (FileArbiter, "_exchange", "recorded.epoch > membership.epoch", "False"),
+        (FileArbiter, "_exchange", "self._check_lock()", "pass"),
+        focus="stealing",
+    ),
+    mutation(
+        "a membership is looked at, and another written over meanwhile",
+        "T2",
+        (FileArbiter, "_exchange", "fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        focus="stealing",
+    ),
+    mutation(
+        "the membership's file is not synced",
+        "T2",
+        (durable, "replace_durably", "os.fsync(fd)", "pass"),
+        focus="outages",
+    ),
+    mutation(
+        "the membership's directory is not synced",
+        "T2",
+        (durable, "replace_durably", "sync_path(path.parent)", "pass"),
+        focus="outages",
+    ),
+    mutation(
+        "the membership's file is written in place",
+        "T2",
+        (
+            durable,
+            "replace_durably",
+            'temporary = path.with_name(f"{path.name}.{os.getpid()}.new")',
+            "temporary = path",
+        ),
+        (durable, "replace_durably", "temporary.replace(path)", "pass"),
+        focus="outages",
+    ),
+)
+
+BATCHING = (
+    mutation(
+        "replays are answered before the commit",
+        "R3",
+        (
+            Replica,
+            "_write_batch",
+            'self._note("executed")',
+            'self._note("executed")\n'
+            "    for ticket, outcome in self._batch:\n"
+            "        if outcome.change is None:\n"
+            "            ticket.resolve(outcome.answer)",
+        ),
+        focus="repeating",
+    ),
+    mutation(
+        "a batch is answered when it is prepared",
+        "R3",
+        (
+            Replica,
+            "_write_batch",
+            "self._perform(self.primary.propose(entries, self.clock()))",
+            "self._perform(self.primary.propose(entries, self.clock()))\n"
+            "        self._answer_batch()",
+        ),
+    ),
+    mutation(
+        "a batch that cannot be written goes on",
+        "R4",
+        (Replica, "_write_batch", "        return\n    self._batch =", "    self._batch ="),
+        (
+            Replica,
+            "_write_batch",
+            "    except Fatal:",
+            "        outcomes, entries = [], ()\n    except Fatal:",
+        ),
+        focus="disks",
+    ),
+    mutation(
+        "a failed batch keeps its boundary shut",
+        "R4",
+        (
+            Replica,
+            "_write_batch",
+            "self._perform(self.primary.abort(self.clock()))\n        for",
+            "for",
+        ),
+        focus="disks",
+    ),
+    mutation(
+        "a commit that fails is called failed",
+        "R4",
+        (
+            Replica,
+            "_write_out",
+            "await self.store.apply(mark)",
+            "try:\n"
+            "                await self.store.apply(mark)\n"
+            "            except OSError:\n"
+            "                self._queue.refuse_all('the disk is full')\n"
+            "                for ticket, _ in self._batch:\n"
+            "                    ticket.resolve(Unavailable('the disk is full'))\n"
+            "                return",
+        ),
+        focus="disks",
+    ),
+    mutation(
+        "a full disk goes unnoticed",
+        "R2",
+        (
+            Replica,
+            "_write_out",
+            "await self.store.persist(after, entries)",
+            "with contextlib.suppress(OSError):\n"
+            "                await self.store.persist(after, entries)",
+        ),
+        focus="disks",
+    ),
+    mutation(
+        "what was answered 503 stays in the queue",
+        "R5",
+        (WriteQueue, "answer", "self._waiting.remove(ticket)", "pass"),
+        focus="laggards",
+    ),
+    mutation(
+        "a write that was taken is called not taken",
+        "R5",
+        (WriteQueue, "answer", "raise Unknown(", "raise Unavailable("),
+        focus="laggards",
+    ),
+    mutation(
+        "a commit wakes nobody",
+        "L2",
+        (Replica, "_report", "committed.set()", "pass"),
+        shop=True,
+    ),
+    mutation(
+        "the read barrier times out and lets pass",
+        "L2",
+        (
+            Replica,
+            "reading",
+            "if not await self.applied(seq, self.settings.lease_s):",
+            "await self.applied(seq, self.settings.lease_s)\n    if False:",
+        ),
+        focus="barrier",
+    ),
+    mutation(
+        "the read barrier is not waited for",
+        "L2",
+        (Replica, "reading", "if not await self.applied(seq, self.settings.lease_s):", "if False:"),
+        focus="laggards",
+    ),
+    mutation(
+        "a primary that has handed over answers reads",
+        "T5",
+        (Primary, "read", "if self.stopped or self._recording", "if self._recording"),
+        focus="leaving",
+    ),
+    mutation(
+        "the starting stock is not waited for",
+        "T0",
+        (Replica, "readable", "if self._seeded and self.core.committed == GENESIS:", "if False:"),
+        focus="starting",
+    ),
+    mutation(
+        "a write is passed on twice",
+        "R7",
+        (ReplicatedService, "write_forwarded", "may_forward=False", "may_forward=True"),
+        focus="succession",
+    ),
+    mutation(
+        "what was passed on is passed on again",
+        "R7",
+        (Replica, "write", "if leader is None or not may_forward:", "if leader is None:"),
+        focus="succession",
+    ),
+)

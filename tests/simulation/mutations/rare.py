@@ -1,0 +1,25 @@
+"""Mutations that seeds meet too seldom to rely on: `test_rare` plays them by hand."""
+
+from __future__ import annotations
+
+from bazar.replication.primary import Primary
+from bazar.replication.subscriber import ReplicaSubscriber
+from tests.simulation.mutations.mutation import mutation
+
+RARE = (
+    mutation(
+        "a hello before the disk is quiet",
+        "J1",
+        (ReplicaSubscriber, "connected", "return [] if self._writing else", "return"),
+    ),
+    mutation(
+        "one that has said hello is not heard",
+        "J5",
+        (
+            Primary,
+            "_prove",
+            "elif now >= self.not_before and not unheard:",
+            "elif now >= self.not_before:",
+        ),
+    ),
+)

@@ -1,0 +1,248 @@
+"""Mutations of how the shop sells and shows: keys, orders, calls, the pool, the caches' way in."""
+
+from __future__ import annotations
+
+from bazar.cache import Cache
+from bazar.client import Batcher, Peer
+from bazar.pool import ReplicaPool
+from handlers import showing
+from handlers.catalog import CatalogService
+from handlers.order import OrderService
+from handlers.source import Source
+from storage.catalog import Catalog
+from storage.orders import Orders
+from tests.simulation.mutations.mutation import Edit, Mutation, mutation
+
+
+def shop(name: str, rule: str, *edits: Edit, focus: str = "") -> Mutation:
+    """A mutation that it takes a whole shop to meet."""
+    return mutation(name, rule, *edits, focus=focus, shop=True)
+
+
+KEYS = (
+    mutation(
+        "a write is executed anew for a known key",
+        "S1",
+        (Catalog, "_answer", "if key in work.done:", "if False:"),
+    ),
+    mutation(
+        "another request under the same key gets the first answer",
+        "S1",
+        (Catalog, "_answer", "if first != request:", "if False:"),
+        focus="repeating",
+    ),
+    mutation(
+        "requests are compared by their first 60 characters",
+        "S1",
+        (Catalog, "_answer", "if first != request:", "if first[:60] != request[:60]:"),
+        focus="repeating",
+    ),
+    mutation(
+        "keys are shortened",
+        "S1",
+        (Catalog, "_answer", 'key = operation["key"]', 'key = operation["key"][:199]'),
+        (Catalog, "wanted", 'operation["key"] for', 'operation["key"][:199] for'),
+        (Catalog, "_sell", '"key": operation["key"]', '"key": operation["key"][:199]'),
+        focus="keys",
+    ),
+    mutation(
+        "keys are folded",
+        "S1",
+        (Catalog, "_answer", 'key = operation["key"]', 'key = operation["key"].lower()'),
+        (Catalog, "wanted", 'operation["key"] for', 'operation["key"].lower() for'),
+        (Catalog, "_sell", '"key": operation["key"]', '"key": operation["key"].lower()'),
+        focus="keys",
+    ),
+    mutation(
+        "keys are forgotten after 86 seconds",
+        "S1",
+        (Catalog, "kept_since", "now_ms - KEYS_KEPT_MS", "now_ms - KEYS_KEPT_MS // 1000"),
+        focus="keys",
+    ),
+    mutation(
+        "more is sold than there is",
+        "S1",
+        (Catalog, "_sell", "if left < 0:", "if False:"),
+    ),
+    mutation(
+        "the price that the buyer saw is not looked at",
+        "S1",
+        (Catalog, "_sell", 'if seen != book["cost"]:', "if False:"),
+    ),
+)
+
+ORDERING = (
+    shop(
+        "a purchase is answered before its order is there",
+        "S3",
+        (OrderService, "purchase", 'await self._ordered(sale["seq"], deadline - clock())', "pass"),
+    ),
+    shop(
+        "an order is read without the wait",
+        "S3",
+        (
+            OrderService,
+            "read",
+            "await self.replica.reading(frozenset({order_key(order_id)}))",
+            "pass",
+        ),
+        focus="ordering",
+    ),
+    shop(
+        "a commit of an order is seen late",
+        "S3",
+        (OrderService, "_watch_cursor", "seen = self.replica.core.committed.seq\n", "pass\n"),
+        (
+            OrderService,
+            "_watch_cursor",
+            "await self.replica.applied(seen + 1, SALES_WAIT_MS / 1000)",
+            "await self.replica.applied(self.replica.core.committed.seq + 1, SALES_WAIT_MS / 1000)",
+        ),
+        focus="ordering",
+    ),
+    shop(
+        "sales are told without a lease",
+        "S2",
+        (CatalogService, "sales", "self.replica.readable(frozenset())", "pass"),
+        focus="ordering",
+    ),
+    shop(
+        "the cursor is not looked at",
+        "S2",
+        (Orders, "decide", 'if operation["after"] != cursor:', "if False:"),
+        focus="ordering",
+    ),
+    shop(
+        "the cursor is not kept",
+        "S2",
+        (Orders, "decide", '"seq": cursor}', '"seq": cursor - 1}'),
+        focus="ordering",
+    ),
+    shop(
+        "sold, and called unavailable",
+        "R5",
+        (OrderService, "_ordered", "raise Unknown(", "raise Unavailable("),
+        focus="ordering",
+    ),
+)
+
+CALLING = (
+    mutation(
+        "a call without an answer is called not sent",
+        "R5",
+        (
+            Peer,
+            "call",
+            'raise Unknown(f"{node}: no answer',
+            'raise Unavailable(f"{node}: no answer',
+        ),
+        focus="laggards",
+    ),
+    mutation(
+        "a call whose connection broke is called not sent",
+        "R5",
+        (Peer, "_lost", "answer.set_exception(Unknown(", "answer.set_exception(Unavailable("),
+        focus="calls",
+    ),
+    mutation(
+        "a batch that was sent is called not sent",
+        "R5",
+        (Batcher, "submit", "raise Unknown(", "raise Unavailable("),
+        focus="laggards",
+    ),
+    shop(
+        "a refusal is believed after an unknown outcome",
+        "R5",
+        (ReplicaPool, "call", "if unknown is not None:", "if False:"),
+        focus="pool",
+    ),
+    shop(
+        "the last attempt speaks for those before it",
+        "R5",
+        (ReplicaPool, "call", "raise unknown or last", "raise last"),
+        focus="pool",
+    ),
+)
+
+SHOWING = (
+    shop(
+        "a front end ignores that its lease is over",
+        "C4",
+        (Source, "_carry_out", "self.cache.reset()", "pass"),
+        focus="caching",
+    ),
+    shop(
+        "a front end ignores invalidations",
+        "C2",
+        (Source, "_carry_out", "self.cache.drop(keys)", "pass"),
+    ),
+    shop(
+        "searches are known by their books alone",
+        "C5",
+        (showing, "shown", "{SEARCHES, *topics,", "{*topics,"),
+        focus="caching",
+    ),
+    shop(
+        "searches are not known by their books",
+        "C5",
+        (showing, "shown", '*(info_key(book["id"]) for book in answer["books"])', ""),
+    ),
+    mutation(
+        "a book is read as if nothing touched it",
+        "L2",
+        (
+            CatalogService,
+            "read",
+            "await self.replica.reading(frozenset({info_key(book)}))",
+            "await self.replica.reading(frozenset())",
+        ),
+        focus="reading",
+    ),
+    mutation(
+        "several books are read as if nothing touched them",
+        "L2",
+        (CatalogService, "read", "frozenset(map(info_key, books))", "frozenset()"),
+        focus="reading",
+    ),
+    mutation(
+        "a topic is searched as if nothing touched it",
+        "L2",
+        (
+            CatalogService,
+            "read",
+            "await self.replica.reading(None)\n            books, more = await self.reader.search",
+            "await self.replica.reading(frozenset())\n"
+            "            books, more = await self.reader.search",
+        ),
+        focus="reading",
+    ),
+    mutation(
+        "words are searched as if nothing touched them",
+        "L2",
+        (
+            CatalogService,
+            "read",
+            "await self.replica.reading(None)\n            books, more = await self.reader.find",
+            "await self.replica.reading(frozenset())\n"
+            "            books, more = await self.reader.find",
+        ),
+        focus="reading",
+    ),
+    mutation(
+        "topics are read as if nothing touched them",
+        "L2",
+        (CatalogService, "read", "frozenset({TOPICS})", "frozenset()"),
+        focus="reading",
+    ),
+    shop(
+        "an invalidation detaches only the fetch of its own key",
+        "C2",
+        (
+            Cache,
+            "drop",
+            "not touched.isdisjoint(flight.tags)",
+            "flight.key in touched",
+        ),
+        focus="fetching",
+    ),
+)

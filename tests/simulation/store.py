@@ -1,0 +1,286 @@
+"""The engine of a simulated node: the product's interfaces over a simulated disk.
+
+A transaction lives as SQLite's does: begun, executed, written, committed in one moment, and then
+reported; a process that dies has committed it or not. What the operations come to is decided by the
+product's `Catalog` and `Orders`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bazar.errors import Fatal
+from bazar.replication.effects import LogPage
+from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.messages import Entry, Mark, Snapshot, tail_mark
+from bazar.replication.store import Answer, Operation, Outcome
+from storage.log import EPOCH_SHIFT
+from storage.orders import Orders
+from tests.simulation import shop
+from tests.simulation.disk import Image
+from tests.simulation.shop import SimulatedCatalog, State
+from tests.world.system import Path
+
+if TYPE_CHECKING:
+    from tests.simulation.node import ReplicaProcess
+
+DATA = Path("/data")
+
+
+class SimulatedStore:
+    """A `Store` whose file is `process.node.disk`."""
+
+    def __init__(self, process: ReplicaProcess) -> None:
+        self.process = process
+        self.world = process.world
+        self.disk = process.disk
+        self.store_id = self.disk.store
+        self.keep_from: int | None = None
+        image = self.disk.image
+        self.committed, self.pending = image.committed, list(image.pending)
+        self._batch: tuple[Entry, ...] = ()
+        self._staged: State | None = None
+        self._commit: Callable[[], None] | None = None  # of the transaction under way
+        profile, truth = process.profile, process.truth
+        self.model: SimulatedCatalog | Orders = (
+            Orders()
+            if truth.sales is not None
+            else SimulatedCatalog(profile.books, profile.stock, self._new_order_id)
+        )
+        process.at_death.append(self._die)
+
+    def _new_order_id(self) -> str:
+        self.world.order_ids += 1
+        return f"{self.world.order_ids:032x}"
+
+    def seed(self) -> Sequence[Operation]:
+        return self.model.seed()
+
+    # --- what a disk costs -----------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Read something."""
+        await self._wait(self.world.profile.disk_delay(self.disk.slow))
+
+    async def _wait(self, delay_s: float) -> None:
+        done = self.process.loop.create_future()
+        if not self.disk.hangs:
+            self.world.after(delay_s, self.process, self.process.loop.post, _resolve, done, None)
+        await done
+
+    async def _write(self, commit: Callable[[], None], *, small: bool = False) -> None:
+        """Commit a transaction: an fsync goes on while its process is stopped."""
+        if self._commit is not None:
+            self.world.violate(f"R2: {self.process.name} writes while a transaction is under way")
+        self._commit = commit
+        done = self.process.loop.create_future()
+        delay_s = self.world.profile.disk_delay(self.disk.slow)
+        self.world.after(delay_s, None, self._committed, done, small)
+        await done
+
+    def _committed(self, done: asyncio.Future[None], small: bool) -> None:
+        if not self.process.alive or self.disk.hangs:
+            return
+        commit, self._commit = self._commit, None
+        assert commit is not None
+        error = OSError("no space left on device") if self.disk.full and not small else None
+        if error is None:
+            commit()
+        # The step that hears of it comes later: readers may see it before.
+        report_s = self.world.profile.report_delay()
+        self.world.after(report_s, self.process, self.process.loop.post, _resolve, done, error)
+
+    def _die(self) -> None:
+        """What was under way may have become durable."""
+        if self._commit is not None and not self.disk.full and not self.disk.hangs:
+            commit, self._commit = self._commit, None
+            if self.world.disk_tape.chance(0.5):
+                commit()
+
+    # --- the primary's batch ---------------------------------------------------------------------
+
+    async def probe(self) -> None:
+        await self._write(lambda: None)
+
+    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
+        await self._look()
+        image = self.disk.image
+        if image.pending:
+            self.world.violate(f"T3: {self.process.name} executes before it has committed a tail")
+        if isinstance(self.model, Orders):
+            return shop.decide_orders(self.model, image.state, operations)
+        first = (epoch << EPOCH_SHIFT) + image.committed.seq + 1
+        now_ms = self.world.wall_ms()
+        return shop.decide_catalog(self.model, image.state, operations, first, now_ms)
+
+    async def append(self, entries: tuple[Entry, ...]) -> None:
+        await self._look()
+        if self.disk.full:
+            raise OSError("no space left on device")
+        self._batch = entries
+
+    async def rollback(self) -> None:
+        self._batch = ()
+
+    # --- what effects ask ------------------------------------------------------------------------
+
+    async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
+        def commit() -> None:
+            self.disk.write(self.disk.image.persisted(after, entries))
+            self.process.truth.check_member(self.disk, self.process.name)
+
+        await self._write(commit)
+        self.pending = [entry for entry in self.pending if entry.seq <= after.seq]
+        self.pending += [entry for entry in entries if entry.seq > self.committed.seq]
+
+    async def apply(self, mark: Mark) -> None:
+        process, batch = self.process, self._batch
+        primary = process.primary
+        tables = self.model.tables
+
+        def commit() -> None:
+            image = self.disk.image
+            before = image.pending
+            if batch:
+                image = image._replace(log=image.log + batch)
+            self.disk.write(image.applied(mark, self.disk.keep, tables))
+            if primary is not None:
+                process.truth.committed(primary, process.run, self.disk.image, before + batch)
+            else:
+                process.truth.on_log(self.disk.image, process.name)
+            process.truth.check_member(self.disk, process.name)
+
+        if mark.seq <= self.committed.seq:
+            return
+        if batch and batch[-1].mark != mark:
+            raise Fatal(f"asked to commit {mark}, but {batch[-1].mark} is executed")
+        await self._write(commit)
+        self._batch = ()
+        self.committed = mark
+        self.pending = [entry for entry in self.pending if entry.seq > mark.seq]
+
+    async def install(self, chunk: Snapshot) -> None:
+        tables, process = self.model.tables, self.process
+        if chunk.first:
+            self._staged = {}
+        if self._staged is None:
+            raise Fatal("a snapshot goes on that was not begun")
+        staged = self._staged
+        shop.touched(staged, {"put": chunk.rows}, tables)
+
+        def commit() -> None:
+            if chunk.final:
+                self.disk.write(Image(chunk.mark, (), chunk.mark, staged))
+                process.truth.on_log(self.disk.image, process.name)
+                process.truth.check_member(self.disk, process.name)
+
+        await self._write(commit, small=not chunk.final)
+        if chunk.final:
+            self.committed, self.pending, self._staged = chunk.mark, [], None
+
+    async def read_log(self, after_seq: int) -> LogPage:
+        await self._look()
+        return self.disk.image.page(after_seq, self.world.profile.page_size())
+
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        image = self.disk.image  # one moment, whatever is written meanwhile
+        chunks = image.chunks(self.world.profile.chunk_size())
+        for number, rows in enumerate(chunks):
+            if number:
+                await self._look()
+            yield Snapshot(image.committed, rows, number == 0, number == len(chunks) - 1)
+
+    @property
+    def last(self) -> Mark:
+        return tail_mark(self.committed, self.pending)
+
+
+class SimulatedReader:
+    """Reads the committed rows: what `CatalogReader` and `OrderReader` do."""
+
+    def __init__(self, store: SimulatedStore) -> None:
+        self._store = store
+        self._world = store.world
+
+    async def _state(self) -> State:
+        """Return the rows as of the last commit, a moment after they were asked for."""
+        await self._store._wait(self._world.profile.read_delay())
+        return self._store.disk.image.state
+
+    async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
+        wanted = frozenset(books)
+        found = shop.look(await self._state(), {"op": "books", "books": wanted})
+        assert found is not None
+        return {book["id"]: book for book in found["books"]}
+
+    async def search(self, topic: str, limit: int, offset: int) -> tuple[list[Any], bool]:
+        return await self._page({"op": "search", "topic": topic, "limit": limit, "offset": offset})
+
+    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
+        return await self._page({"op": "find", "q": q, "limit": limit, "offset": offset})
+
+    async def _page(self, item: dict[str, Any]) -> tuple[list[Any], bool]:
+        found = shop.look(await self._state(), item)
+        assert found is not None
+        return found["books"], found["more"]
+
+    async def topics(self) -> list[dict[str, Any]]:
+        found = shop.look(await self._state(), {"op": "topics"})
+        assert found is not None
+        topics: list[dict[str, Any]] = found["topics"]
+        return topics
+
+    async def sales(self, after_seq: int, limit: int) -> list[Answer]:
+        process, world = self._store.process, self._world
+        if not process.syscall_chance and not process.may_read():
+            world.violate(f"S2: {process.name} tells of sales, and may not be read")
+        return shop.sales(await self._state(), after_seq, min(limit, world.profile.sales))
+
+    async def cursor(self) -> int:
+        return shop.cursor(await self._state())
+
+    async def order(self, order_id: str) -> dict[str, Any] | None:
+        found = shop.look(await self._state(), {"op": "order", "order_id": order_id})
+        return None if found is None else found["order"]
+
+    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
+        raise NotImplementedError("nobody lists orders in here")
+
+
+class SimulatedEngine:
+    """An `Engine` over a simulated disk, with the product's own arbiter over simulated files."""
+
+    store: SimulatedStore
+    reader: SimulatedReader
+
+    def __init__(self, process: ReplicaProcess) -> None:
+        self.process = process
+        self.arbiter = FileArbiter(DATA, process.node.group.name)  # type: ignore[arg-type]
+
+    async def open(self) -> bool:
+        """Open the file. A disk that hangs never lets it."""
+        self.store = SimulatedStore(self.process)
+        await self.store._look()
+        # What was read: nothing of it has changed since, as nobody else writes to this file.
+        self.reader = SimulatedReader(self.store)
+        return not self.process.world.disk_tape.chance(0.3)
+
+    async def check(self) -> None:
+        """Return when the file was looked through. Damage is what `faults` does to a disk."""
+        await self.store._look()
+
+    async def close(self) -> None:
+        """Close the file, which may take a while: its log is moved into it."""
+        linger_s = self.process.profile.linger_s
+        await self.store._wait(linger_s * self.process.world.disk_tape.random())
+
+
+def _resolve(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():
+        return
+    if error is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(None)

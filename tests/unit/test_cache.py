@@ -142,6 +142,14 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         await read
         self.assertEqual(len(self.shelf), 0)
 
+    async def test_c2_landing_says_whether_it_was_stored(self) -> None:
+        tags = frozenset({"a"})
+        for lease in (True, False):
+            flight = self.cache.board(self.shelf, "a", tags, self.now)
+            assert flight is not None
+            self.guard.lease = lease
+            self.assertEqual(self.cache.land(flight, 1, tags, self.now), lease)
+
     async def test_c3_a_dirty_key_is_read_through_and_not_stored(self) -> None:
         self.guard.dirty = {"a"}
         self.assertEqual(await self.read("a", 1), (1, PASS))

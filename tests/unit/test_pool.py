@@ -10,6 +10,7 @@ from bazar import pool as pool_module
 from bazar.config import NodeConfig, PoolConfig
 from bazar.errors import BazarError, Leaving, OutOfStock, Unavailable, Unknown
 from bazar.pool import Health, ReplicaPool, choose
+from tests.unit.shop import PATIENCE_S
 
 
 def node(number: int) -> NodeConfig:
@@ -138,11 +139,7 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(sorted(self.asked[:4]), [1, 1, 2, 2])
 
     async def test_an_empty_pool_is_unavailable(self) -> None:
-        empty = ReplicaPool([], PoolConfig(), lambda: self.now)
+        empty = ReplicaPool([], PoolConfig(), asyncio.get_running_loop().time)
         with self.assertRaises(Unavailable):
-            await asyncio.wait_for(self.until_over(empty), 5)
-
-    async def until_over(self, pool: ReplicaPool) -> None:
-        loop = asyncio.get_running_loop()
-        pool._clock = loop.time
-        await pool.call(self.attempt, 0.01)
+            async with asyncio.timeout(PATIENCE_S):
+                await empty.call(self.attempt, 0.01)

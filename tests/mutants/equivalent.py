@@ -1,0 +1,66 @@
+"""Mutants that can't be told from the original, each with the reason.
+
+They are named by file, function and text, not by line; one whose text is no longer in the code is
+stale, and makes the command fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalent:
+    """`before` and `after` are the lines that change, as the command prints them."""
+
+    file: str
+    function: str
+    before: str
+    after: str
+    reason: str
+
+    @property
+    def name(self) -> tuple[str, str, str, str]:
+        return self.file, self.function, self.before, self.after
+
+
+PRIMARY = "bazar/replication/primary.py"
+SUBSCRIBER = "bazar/replication/subscriber.py"
+
+ALL: tuple[Equivalent, ...] = (
+    Equivalent(
+        PRIMARY,
+        "Primary.begin",
+        "near = [feed for feed in self.feeds.values() if feed.near and not feed.joined]",
+        "near = [feed for feed in self.feeds.values() if feed.near and True]",
+        "joining clears `near`, and pages are read only for those that have not joined",
+    ),
+    Equivalent(
+        PRIMARY,
+        "Primary._prove",
+        "if not self._unproven and now >= self.not_before:",
+        "if not self._unproven and True:",
+        "what follows for a proven primary is to end a clean wait, which proving it has done",
+    ),
+    Equivalent(
+        PRIMARY,
+        "Primary._adopt",
+        "fits = self._taking_over and now < self.not_before and bool(entries)",
+        "fits = True and now < self.not_before and bool(entries)",
+        "the wait is over before the first batch begins, which ends the taking over",
+    ),
+    Equivalent(
+        PRIMARY,
+        "Primary._grant",
+        "owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s",
+        "owes = feed.acked != self.tail and now >= feed.asked_at + self.timing.ack_timeout_s",
+        "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        SUBSCRIBER,
+        "Subscriber.tick",
+        "return self._renew(now) if now >= self.renew_at else []",
+        "return self._renew(now) if now > self.renew_at else []",
+        "a third of the lease is chosen: the next tick renews it",
+    ),
+)

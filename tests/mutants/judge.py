@@ -1,0 +1,95 @@
+"""The judges: the unit tests that reach the mutated function, nearest first, then seeds.
+
+The tests come first, since most mutants that anything kills are killed by the first few of them,
+within the second or two that pytest needs to start.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.reached import FAILED, PYTEST, SOME_FAILED, UNSTEADY, Reach
+from tests.mutants.tree import Ran, Tree
+
+START_S = 60  # for a judge to start, on a machine that does other things, too
+SLOWER = 4  # than when they were measured, or it hangs
+SEED_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a mutant. `kind` is "" for a survivor, else invariant, test, error or hang."""
+
+    kind: str = ""
+    judge: str = ""
+    detail: str = ""
+    unsteady: list[str] = field(default_factory=list)  # tests that failed once, and not twice
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    reach: Reach
+    base: str  # what seeds are drawn from
+    seeds: int
+
+    def judge(self, tree: Tree, mutant: Mutant) -> Verdict:
+        unsteady: list[str] = []
+        began = time.monotonic()
+        with tree.mutated(mutant):
+            found = self._unit(tree, mutant, unsteady) or self._simulation(tree, mutant)
+        seconds = round(time.monotonic() - began, 1)
+        return replace(found or Verdict(), unsteady=unsteady, seconds=seconds)
+
+    def _unit(self, tree: Tree, mutant: Mutant, unsteady: list[str]) -> Verdict | None:
+        tests = self.reach.tests(mutant)
+        while tests:
+            ran = self._pytest(tree, tests)
+            if ran.status == 0:
+                return None
+            if ran.status is None:
+                return Verdict("hang", "unit", f"{len(tests)} tests from {tests[0]} on")
+            match = FAILED.search(ran.output)
+            if match is None or ran.status != SOME_FAILED or len(unsteady) == UNSTEADY:
+                return Verdict("error", "unit", " ".join(ran.output[-300:].split()))
+            # A test that fails now and then would kill what nobody noticed.
+            again = self._pytest(tree, [match[1]])
+            if again.status != 0:
+                return Verdict("hang" if again.status is None else "test", "unit", match[1])
+            unsteady.append(match[1])
+            tests = [test for test in tests if test != match[1]]
+        return None
+
+    def _pytest(self, tree: Tree, tests: list[str]) -> Ran:
+        names = tree.path.with_name(f"{tree.path.name}.tests")
+        names.write_text("\n".join(tests), "utf-8")
+        spent = sum(self.reach.seconds.get(test, 0.0) for test in tests)
+        return tree.python(*PYTEST, "-x", f"@{names}", timeout_s=START_S + SLOWER * spent)
+
+    def _simulation(self, tree: Tree, mutant: Mutant) -> Verdict | None:
+        if not self.seeds:
+            return None
+        ran = tree.python(
+            *("-m", "tests.mutants.seeds", "--count", str(self.seeds)),
+            *("--base", f"{self.base} {mutant.key}", "--file", mutant.file),
+            timeout_s=START_S + SEED_S * self.seeds,
+        )
+        if ran.status == 0:
+            return None
+        if ran.status is None or ran.status == -signal.SIGVTALRM:
+            return Verdict("hang", "simulation", ran.output[-300:])
+        found = _last_json(ran.output) or {"kind": "error", "detail": ran.output[-300:]}
+        return Verdict(found["kind"], "simulation", found["detail"])
+
+
+def _last_json(output: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(output.splitlines()[-1])
+    except (ValueError, IndexError):
+        return None
+    return found if isinstance(found, dict) and {"kind", "detail"} <= found.keys() else None

@@ -1,0 +1,90 @@
+"""Which unit tests reach which functions: measured once, without a mutant, and then asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePath
+from statistics import fmean
+
+from tests.mutants.mutant import Mutant
+from tests.mutants.tree import Tree
+
+UNIT = "tests/unit"
+PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", "--assert=plain", "--tb=line")
+FILE_S = 1800  # for the tests of one file, unmutated
+FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+SOME_FAILED, NONE_THERE = 1, 5  # of pytest's exit codes
+UNSTEADY = 3  # tests that fail for no mutant's sake: more, and no verdict is worth anything
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which unit tests reach which functions, and how long each takes."""
+
+    seconds: Mapping[str, float]
+    functions: Mapping[str, Mapping[str, Sequence[str]]]
+    failing: Sequence[str] = ()  # as they are: they judge nothing
+
+    @classmethod
+    def read(cls, path: Path) -> Reach:
+        return cls(**json.loads(path.read_text("utf-8")))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Reach]) -> Reach:
+        """What several runs have found, of different tests."""
+        seconds: dict[str, float] = {}
+        functions: dict[str, dict[str, list[str]]] = {}
+        failing: list[str] = []
+        for part in parts:
+            seconds |= part.seconds
+            failing += part.failing
+            for file, names in part.functions.items():
+                for name, tests in names.items():
+                    functions.setdefault(file, {}).setdefault(name, []).extend(tests)
+        if len(failing) > UNSTEADY:
+            raise OSError(f"these tests fail as they are, and judge nothing: {' '.join(failing)}")
+        return cls(seconds, functions, failing)
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        """Those that may notice: of the file's own name first, then the fastest files. What stands
+        outside of all functions, or in a file that was not measured, any test may notice."""
+        near = re.compile(rf"{UNIT}/(?:.*/)?test_{PurePath(mutant.file).stem}(?:_\w+)?\.py::")
+        chosen = set(self.seconds)
+        if mutant.function and (measured := self.functions.get(mutant.file)) is not None:
+            chosen = {*measured.get(mutant.function, ()), *filter(near.match, self.seconds)}
+        spent: dict[str, list[float]] = {}  # by file
+        for test in chosen:
+            spent.setdefault(test.partition("::")[0], []).append(self.seconds[test])
+
+        def order(test: str) -> tuple[bool, float, str, float]:
+            file = test.partition("::")[0]
+            return not near.match(test), fmean(spent[file]), file, self.seconds[test]
+
+        return sorted(chosen.difference(self.failing), key=order)
+
+
+def test_files(tree: Tree) -> list[Path]:
+    """The files of unit tests, relative to the tree."""
+    return [path.relative_to(tree.path) for path in sorted((tree.path / UNIT).rglob("test_*.py"))]
+
+
+def sound(file: Path) -> bool:
+    """Whether this was measured, and nothing failed: else it is measured again."""
+    return file.exists() and not Reach.read(file).failing
+
+
+def measure(tree: Tree, tests: Path, file: Path) -> None:
+    """Run the tests of one file, and write what they reach. One that fails, by itself, too, is
+    noted. Raises OSError if they can't be run."""
+    plugin = ("-p", "tests.mutants.reach", "--reach", str(file))
+    ran = tree.python(*PYTEST, *plugin, str(tests), timeout_s=FILE_S)
+    failing = FAILED.findall(ran.output)
+    if ran.status == SOME_FAILED and failing:
+        ran = tree.python(*PYTEST, *failing, timeout_s=FILE_S)
+        failing = FAILED.findall(ran.output)
+    if ran.status not in (0, NONE_THERE) and (ran.status != SOME_FAILED or not failing):
+        raise OSError(f"{tests} can't be run as it is:\n{ran.output[-3000:]}")
+    file.write_text(json.dumps(asdict(replace(Reach.read(file), failing=failing))), "utf-8")

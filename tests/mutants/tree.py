@@ -1,0 +1,115 @@
+"""Copies of the tree, in which mutants are put and judged."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.mutant import Mutant
+
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.md", "data")
+# Bytecode is compiled once, and holds as long as its source's hash does: neither a file's time nor
+# its size can mislead.
+COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "checked-hash", ".")
+COMPILE_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended; `status` is None for one that was stopped at its bound."""
+
+    status: int | None
+    output: str
+
+
+class Tree:
+    """One copy, for one thread. What is started in it is a process group, and ends with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._child: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    @classmethod
+    def copied(cls, source: Path, path: Path) -> Tree:
+        shutil.copytree(source, path, ignore=LEFT_OUT)
+        tree = cls(path)
+        ran = tree.python(*COMPILE, timeout_s=COMPILE_S)
+        if ran.status != 0:
+            raise OSError(f"{source}: can't be compiled: {ran.output[-1000:]}")
+        return tree
+
+    def clone(self, path: Path) -> Tree:
+        shutil.copytree(self.path, path)
+        return Tree(path)
+
+    def digest(self) -> str:
+        """A name for what the tree holds."""
+        digest = hashlib.sha256()
+        for path in sorted(self.path.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path.relative_to(self.path)}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:16]
+
+    @contextlib.contextmanager
+    def mutated(self, mutant: Mutant) -> Iterator[None]:
+        path = self.path / mutant.file
+        source = path.read_bytes()
+        path.write_bytes(mutant.applied(source))
+        try:
+            yield
+        finally:
+            path.write_bytes(source)
+
+    def python(self, *arguments: str, timeout_s: float) -> Ran:
+        """Run Python in the tree, for `timeout_s` at the most. Raises InterruptedError once the
+        tree is closed."""
+        temporary = self.path.with_name(f"{self.path.name}.tmp")
+        temporary.mkdir()
+        output = self.path.with_name(f"{self.path.name}.out")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
+        status: int | None = None
+        try:
+            # Into a file: a pipe would be open as long as anything that a test has left behind.
+            with output.open("wb") as out:
+                self._child = child = subprocess.Popen(
+                    [sys.executable, *arguments],
+                    cwd=self.path,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                try:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        status = None if self._closed else child.wait(timeout_s)
+                finally:
+                    self._kill(child)
+                    child.wait()
+            if self._closed:
+                raise InterruptedError(f"{self.path} is closed")
+            return Ran(status, output.read_text("utf-8", "replace"))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @staticmethod
+    def _kill(child: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End what runs here, from another thread."""
+        self._closed = True
+        if self._child is not None and self._child.returncode is None:
+            self._kill(self._child)

@@ -1,0 +1,113 @@
+"""Judging a sample: a copy of the tree for each thread, and verdicts as they come."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TypeVar
+
+from tests.mutants.judge import Judges, Verdict
+from tests.mutants.mutant import Mutant
+from tests.mutants.reached import Reach, measure, test_files
+from tests.mutants.state import Verdicts
+from tests.mutants.tree import Tree
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Bench:
+    """So many copies of a tree. Use as a context manager: it removes them."""
+
+    def __init__(self, root: Path, state: Path, jobs: int, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.trees: list[Tree] = []
+        self.place = Path(tempfile.mkdtemp(prefix="bazar-mutants-"))
+        try:
+            self.trees.append(Tree.copied(root, self.place / "0"))
+            for number in range(1, jobs):
+                self.trees.append(self.trees[0].clone(self.place / str(number)))
+            self.state = state / self.trees[0].digest()
+            self.state.mkdir(parents=True, exist_ok=True)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for tree in self.trees:
+            tree.close()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def reach(self) -> Reach:
+        """Which tests reach what in this tree: measured once, file by file."""
+        place = self.state / "reach"
+        place.mkdir(exist_ok=True)
+        files = [
+            file for file in test_files(self.trees[0]) if not (place / f"{file.stem}.json").exists()
+        ]
+        if files:
+            self.say(f"running the tests of {len(files)} files, to see what they reach")
+
+        def measured(tree: Tree, file: Path) -> None:
+            fresh = tree.path.with_name(f"{file.stem}.json")
+            measure(tree, file, fresh)
+            shutil.move(fresh, place)
+
+        for _ in self._each(measured, files):
+            pass
+        reach = Reach.joined(map(Reach.read, sorted(place.glob("*.json"))))
+        for test in reach.failing:
+            self.say(f"fails as it is, and judges nothing: {test}")
+        return reach
+
+    def judged(
+        self, mutants: Sequence[Mutant], base: str, seeds: int
+    ) -> Iterator[tuple[Mutant, Verdict]]:
+        """Each mutant's verdict: those known from an earlier run first."""
+        verdicts = Verdicts(self.state / f"{base}-{seeds}.jsonl")
+        todo: list[Mutant] = []
+        for mutant in mutants:
+            if mutant.key in verdicts.known:
+                yield mutant, verdicts.known[mutant.key]
+            else:
+                todo.append(mutant)
+        if todo:
+            judges = Judges(self.reach(), base, seeds)
+            for mutant, verdict in self._each(judges.judge, todo):
+                verdicts.add(mutant, verdict)
+                yield mutant, verdict
+
+    def _each(
+        self, work: Callable[[Tree, Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Result]]:
+        """Do the work for each item, in whichever tree is free."""
+        free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
+        for tree in self.trees:
+            free.put(tree)
+
+        def do(item: Item) -> Result:
+            tree = free.get()
+            try:
+                return work(tree, item)
+            finally:
+                free.put(tree)
+
+        with ThreadPoolExecutor(len(self.trees)) as pool:
+            running = {pool.submit(do, item): item for item in items}
+            try:
+                for future in as_completed(running):
+                    yield running[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.close()
+                raise

@@ -1,0 +1,38 @@
+"""The product's files that the proof is about: mutants are drawn from them, and their branches
+counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The protocol, what drives it, what it stores, and the handlers that read or sell.
+PATTERNS = (
+    "bazar/replication/*.py",
+    "bazar/{cache,pool,client,frames}.py",
+    "storage/{log,catalog,orders,compare}.py",
+    "storage/sqlite/*.py",
+    "handlers/{catalog,order,frontend,replicated,source,calls,feed,showing}.py",
+)
+
+
+def spread(pattern: str) -> list[str]:
+    """`a/{b,c}.py` as the two patterns it stands for."""
+    before, brace, rest = pattern.partition("{")
+    if not brace:
+        return [pattern]
+    names, _, after = rest.partition("}")
+    return [before + name + after for name in names.split(",")]
+
+
+def files(root: Path = ROOT, patterns: Iterable[str] = PATTERNS) -> list[str]:
+    """The files there are, relative to `root`; a pattern that fits none is passed over."""
+    found = {
+        path.relative_to(root).as_posix()
+        for pattern in patterns
+        for part in spread(pattern)
+        for path in root.glob(part)
+    }
+    return sorted(found)

@@ -1,0 +1,341 @@
+"""The mutants of the product: what is changed, what is not, and that the judges can be trusted."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import os
+import select
+import shutil
+import sys
+import tempfile
+import threading
+import unittest
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+from tests import product
+from tests.mutants import equivalent
+from tests.mutants.__main__ import main
+from tests.mutants.equivalent import Equivalent
+from tests.mutants.mutant import Mutant
+from tests.mutants.operators import functions, mutants
+from tests.mutants.reached import Reach
+from tests.mutants.sample import candidates, draw, stale
+from tests.mutants.tree import Tree
+
+
+def changes(source: str) -> set[str]:
+    """What mutants make of a line."""
+    return {mutant.after for mutant in mutants("a.py", source.encode())}
+
+
+class OperatorsTest(unittest.TestCase):
+    def test_branches_become_constant(self) -> None:
+        self.assertEqual(changes("if a:\n    b"), {"if True:", "if False:"})
+        self.assertEqual(changes("while a:\n    b"), {"while True:", "while False:"})
+        self.assertEqual(changes("x(b if a else c)") - {"pass"}, {
+            "x(b if True else c)", "x(b if False else c)",
+        })  # fmt: skip
+        self.assertEqual(changes("def f():\n    b = [a for a in c if a]"), {
+            "b = [a for a in c if True]", "b = [a for a in c if False]",
+        })  # fmt: skip
+        guarded = "match a:\n    case b if c:\n        d"
+        self.assertEqual(changes(guarded), {"case b if True:", "case b if False:"})
+
+    def test_operands_are_dropped(self) -> None:
+        self.assertEqual(changes("def f():\n    return (a or b) and c"), {
+            "return (True) and c", "return (a or b) and True",
+            "return (False or b) and c", "return (a or False) and c",
+        })  # fmt: skip
+
+    def test_statements_are_left_out(self) -> None:
+        source = "async def f(self):\n    await g(a,\n        b)\n    self.x = c\n    del d[e]\n"
+        self.assertEqual(changes(source), {"pass"})
+        befores = [mutant.before for mutant in mutants("a.py", source.encode())]
+        self.assertEqual(befores, ["await g(a, b)", "self.x = c", "del d[e]"])
+
+    def test_a_plain_name_is_no_state_nor_is_what_a_constructor_sets(self) -> None:
+        self.assertEqual(changes("def f():\n    a = b\n    a, self.c = d"), set())
+        self.assertEqual(changes("class A:\n    def __init__(self):\n        self.a = b"), set())
+
+    def test_comparisons_move(self) -> None:
+        for old, new in (("<", "<="), (">=", ">"), ("==", "!="), ("is", "is not"),
+                         ("is  not", "is"), ("not in", "in"), ("in", "not in")):  # fmt: skip
+            self.assertEqual(changes(f"def f():\n    return (a) {old} (b)"), {
+                f"return (a) {new} (b)"
+            })  # fmt: skip
+        twice = changes("def f():\n    return a < b < c")
+        self.assertEqual(twice, {"return a <= b < c", "return a < b <= c"})
+
+    def test_a_comment_between_operands_is_no_operator(self) -> None:
+        [mutant] = mutants("a.py", b"def f():\n    return (a  # a < b\n        > b)")
+        self.assertEqual(mutant.after, ">= b)")
+
+    def test_values_move(self) -> None:
+        self.assertEqual(changes("def f():\n    return a + b"), {"return a - b"})
+        self.assertEqual(changes("def f(a):\n    a += b"), {"a -= b", "pass"})
+        self.assertEqual(changes("def f():\n    return min(a, 1)"), {
+            "return max(a, 1)", "return min(a, 2)",
+        })  # fmt: skip
+        self.assertEqual(changes("def f(a=True): ..."), {"def f(a=False): ..."})
+
+    def test_an_optional_answer_is_none(self) -> None:
+        self.assertEqual(changes("def f() -> int | None:\n    return a"), {"return None"})
+        self.assertEqual(changes("def f() -> int:\n    return a"), set())
+        self.assertEqual(changes("def f() -> int | None:\n    return None"), set())
+
+    def test_what_no_behaviour_rests_on_is_not_drawn(self) -> None:
+        for source in (
+            "LIMIT = 10",
+            "class A:\n    x: int = 1",
+            "def f(a: Literal[1]) -> Literal[2]:\n    assert a > 1, 1 + a",
+            "def f():\n    log.info(a + b)\n    self.note(min(a, b))\n    handler.note(1)",
+            "def f():\n    return f'{a + 1}' + b",
+            "class A:\n    def __repr__(self):\n        return a + b",
+            "@dataclass(frozen=True)\nclass A: ...",
+            "if __name__ == '__main__':\n    main(1)",
+            "if TYPE_CHECKING:\n    import a",
+            "def f():\n    return zip(a, b, strict=True)",
+        ):
+            self.assertEqual(changes(source), set(), source)
+
+    def test_what_only_looks_like_a_log_is_drawn(self) -> None:
+        self.assertEqual(changes("def f():\n    self._reached.note(a)"), {"pass"})
+
+    def test_the_rest_of_the_file_stays_as_it_is(self) -> None:
+        source = "# ä\nx('ü' if a else 'ö', \tb)  # é\n".encode()
+        found = {mutant.applied(source).decode() for mutant in mutants("a.py", source)}
+        self.assertIn("# ä\nx('ü' if True else 'ö', \tb)  # é\n", found)
+
+    def test_each_mutant_of_the_product_is_python_and_another(self) -> None:
+        file = "bazar/cache.py"
+        source = (product.ROOT / file).read_bytes()
+        for mutant in mutants(file, source):
+            mutated = mutant.applied(source)
+            self.assertNotEqual(ast.dump(ast.parse(mutated)), ast.dump(ast.parse(source)), mutant)
+
+    def test_lines_belong_to_the_innermost_function(self) -> None:
+        source = "class A:\n  def f(self):\n    def g():\n      1\n    2\n3"
+        self.assertEqual(functions(source.encode()), {3: "A.f", 4: "A.f.g", 5: "A.f"})
+
+
+class SampleTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.every = candidates(product.ROOT, ["bazar/cache.py", "bazar/pool.py"])
+
+    def test_a_larger_sample_goes_on_from_a_smaller(self) -> None:
+        large = draw(self.every, 60, 7)
+        self.assertEqual(large[:30], draw(self.every, 30, 7))
+        self.assertNotEqual(large, draw(self.every, 60, 8))
+        unchanged = [number for number, mutant in enumerate(large) if mutant.unchanged]
+        self.assertEqual(unchanged, [0, 20, 40])
+
+    def test_an_unchanged_copy_is_the_source(self) -> None:
+        self.assertEqual(self.every[0].copy().applied(b"abc" * 9999), b"abc" * 9999)
+
+    def test_every_equivalent_is_a_mutant_of_the_code(self) -> None:
+        every = candidates(product.ROOT, product.files())
+        self.assertEqual(stale(every, equivalent.ALL), [])
+
+    def test_every_pattern_names_files(self) -> None:
+        found = product.files()
+        self.assertIn("bazar/replication/primary.py", found)
+        self.assertIn("handlers/source.py", found)
+        self.assertNotIn("bazar/config.py", found)
+
+
+class ReachTest(unittest.TestCase):
+    mutant = Mutant("bazar/cache.py", "Cache.find", 1, "branch", 0, 1, "True", "", "")
+
+    def test_nearest_first_then_the_fastest(self) -> None:
+        seconds = {
+            "tests/unit/test_shop.py::slow": 3.0,
+            "tests/unit/test_a.py::other": 1.0,
+            "tests/unit/test_cache.py::near": 9.0,
+            "tests/unit/test_elsewhere.py::reaches_nothing": 0.1,
+        }
+        reached = ["tests/unit/test_shop.py::slow", "tests/unit/test_a.py::other"]
+        reach = Reach(seconds, {"bazar/cache.py": {"Cache.find": reached}})
+
+        def tests(function: str) -> list[str]:
+            mutant = replace(self.mutant, function=function)
+            return [name.partition("::")[2] for name in reach.tests(mutant)]
+
+        self.assertEqual(tests("Cache.find"), ["near", "other", "slow"])
+        self.assertEqual(tests("Cache.unknown"), ["near"])
+        self.assertEqual(tests(""), ["near", "reaches_nothing", "other", "slow"])
+        self.assertEqual(len(Reach(seconds, {}).tests(self.mutant)), 4)
+
+
+TOY = {
+    "bazar/__init__.py": "",
+    "bazar/pool.py": """
+        def left(count, sold):
+            if sold > count:
+                raise ValueError
+            return count - sold
+
+        def sell(lines):
+            lines.append("sold")
+        """,
+    "tests/__init__.py": "",
+    "tests/unit/test_stock.py": """
+        import unittest
+        from bazar.pool import left
+
+        class StockTest(unittest.TestCase):
+            def test_left(self):
+                self.assertEqual(left(3, 1), 2)
+
+            def test_refused(self):
+                self.assertRaises(ValueError, left, 1, 2)
+        """,
+    "tests/simulation/focus.py": "FOCUSES = {'scarce': {}}",
+    "tests/simulation/workers.py": "def rarely_collect(): ...",
+    "tests/simulation/scenario.py": """
+        from types import SimpleNamespace
+        from bazar.pool import left
+
+        def run(seed, focus):
+            try:
+                left(2, 2 if focus else 1)
+            except ValueError:
+                return SimpleNamespace(violation="I3: 2 of 2 are refused")
+            return SimpleNamespace(violation="")
+        """,
+}
+
+
+class WholeTest(unittest.TestCase):
+    """The command, on a tree of a few lines."""
+
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.root = Path(directory.name) / "toy"
+        here = product.ROOT / "tests"
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(here / "mutants", self.root / "tests" / "mutants", ignore=ignored)
+        shutil.copy(here / "product.py", self.root / "tests")
+        for name, text in TOY.items():
+            self.write(name, text)
+        self.json = Path(directory.name) / "found.json"
+        self.state = Path(directory.name) / "state"
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text), "utf-8")
+
+    def run_main(self, *arguments: str, equivalents: tuple[Equivalent, ...] = ()) -> int:
+        """Also keeps what it printed, and the verdicts by what was changed."""
+        common = ("--files", "bazar/*.py", "--json", str(self.json), "--state", str(self.state))
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            status = main([*arguments, *common, "--seeds", "2"], self.root, equivalents)
+        self.printed = printed.getvalue()
+        plain = json.loads(self.json.read_text("utf-8"))
+        self.summary = plain["summary"]
+        self.kinds = {mutant["after"]: mutant["kind"] for mutant in plain["mutants"]}
+        return status
+
+    def test_who_kills_what_and_what_survives(self) -> None:
+        every = {
+            "if True:": "test",
+            "if False:": "test",
+            "return count + sold": "test",
+            "if sold >= count:": "invariant",
+            "pass": "",
+        }
+        self.write("tests/unit/test_red.py", "def test_red():\n    assert False\n")
+        self.assertEqual(self.run_main("--count", "9", "--seed", "3"), 0)
+        self.assertIn("judges nothing: tests/unit/test_red.py::test_red", self.printed)
+        unchanged = {after for after in self.kinds if after not in every}
+        self.assertEqual({self.kinds.pop(after) for after in unchanged}, {""})
+        self.assertEqual(self.kinds, {after: every[after] for after in self.kinds})
+        self.assertIn("if sold >= count:", self.kinds)
+        self.assertEqual(self.summary["survived"], 1)
+        self.assertEqual(self.summary["unchanged_survived"], 1)
+        self.assertIn('sell: lines.append("sold")  ->  pass', self.printed)
+
+        before, kinds = self.printed, dict(self.kinds)
+        self.run_main("--count", "9", "--seed", "3")
+        self.assertNotIn("to see what they reach", self.printed)  # all is known
+        self.assertEqual({k: v for k, v in self.kinds.items() if k in kinds}, kinds)
+        self.assertIn("to see what they reach", before)
+
+        # Again, and this time somebody looks: the one that survived is killed.
+        self.write("tests/unit/test_sell.py", """
+            from bazar.pool import sell
+
+            def test_sell():
+                sell(lines := [])
+                assert lines == ["sold"]
+            """)  # fmt: skip
+        self.run_main("--again", str(self.json))
+        self.assertEqual(self.kinds, {"pass": "test"})
+
+    def test_an_equivalent_is_listed_apart_and_a_stale_one_fails(self) -> None:
+        one = Equivalent("bazar/pool.py", "sell", 'lines.append("sold")', "pass", "nobody reads it")
+        gone = Equivalent("bazar/pool.py", "sell", "lines.clear()", "pass", "it was")
+        every = candidates(self.root, ["bazar/pool.py"])
+        self.assertEqual(stale(every, [one, gone]), [gone])
+
+    def test_a_judge_that_kills_an_unchanged_copy_fails(self) -> None:
+        self.write("tests/simulation/scenario.py", """
+            from types import SimpleNamespace
+
+            def run(seed, focus):
+                return SimpleNamespace(violation="", error="an exception")
+            """)  # fmt: skip
+        self.assertEqual(self.run_main("--count", "1"), 1)
+        self.assertEqual(list(self.kinds.values()), ["error"])
+        self.assertIn("UNRELIABLE", self.printed)
+
+    def test_tests_that_fail_as_they_are_cannot_judge(self) -> None:
+        many = [f"def test_{number}():\n    assert False\n" for number in range(4)]
+        self.write("tests/unit/test_red.py", "\n".join(many))
+        with self.assertRaisesRegex(OSError, "tests fail as they are"):
+            self.run_main("--count", "1")
+
+
+class TreeTest(unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.tree = Tree(Path(directory.name) / "0")
+        self.tree.path.mkdir()
+
+    def test_what_hangs_is_stopped_with_its_children(self) -> None:
+        child = f"[{sys.executable!r}, '-c', 'import signal; signal.pause()']"
+        code = f"import subprocess; print(subprocess.Popen({child}).wait(), flush=True)"
+        ran = self.tree.python("-c", code, timeout_s=0.1)
+        self.assertEqual((ran.status, ran.output), (None, ""))
+
+    def test_what_a_command_leaves_behind_does_not_outlive_it(self) -> None:
+        child = f"[{sys.executable!r}, '-c', 'import signal; signal.pause()']"
+        code = f"import subprocess; print(subprocess.Popen({child}).pid, flush=True)"
+        ran = self.tree.python("-c", code, timeout_s=60)
+        self.assertEqual(ran.status, 0)
+        with contextlib.suppress(ProcessLookupError):  # gone already
+            child_fd = os.pidfd_open(int(ran.output))
+            self.addCleanup(os.close, child_fd)
+            self.assertTrue(select.select([child_fd], [], [], 30)[0], "it lives on")
+
+    def test_closing_ends_what_runs(self) -> None:
+        ended: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self.tree.python("-c", "import signal; signal.pause()", timeout_s=60)
+            except InterruptedError as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.tree.close()
+        thread.join(30)
+        self.assertEqual(len(ended), 1)

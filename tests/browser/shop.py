@@ -18,6 +18,11 @@ from storage.catalog import STARTING_STOCK
 from tests.cluster.cluster import Cluster
 
 T = TypeVar("T")
+PATIENCE_S = 60.0
+SETTINGS = {
+    "replication": {"lease_s": 3.0, "ack_timeout_s": 1.0},  # one ends only where a node has died
+    "pool": {},  # a buyer is to hear that nobody is there, and to ask again
+}
 DESKTOP, PHONE, NARROW = (1280, 860), (390, 844), (320, 640)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -30,7 +35,7 @@ class BrowserShop:
         self._browser = browser
         # Playwright runs an event loop in this thread.
         self._elsewhere = ThreadPoolExecutor(1)
-        self.cluster = Cluster(directory)
+        self.cluster = Cluster(directory, settings=SETTINGS)
         self._contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
 
@@ -95,7 +100,7 @@ class BrowserShop:
             color_scheme="dark" if dark else "light",
             base_url=self.url,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(1000 * PATIENCE_S)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", self._hear)

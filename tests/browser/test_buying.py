@@ -37,7 +37,7 @@ def test_topics_and_pages(shop: BrowserShop) -> None:
     page = shop.visit("/")
     page.get_by_role("navigation", name="Topics").get_by_text("Undergraduate School").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Books about Undergraduate School")
-    assert page.locator(".books li").count() == 5
+    expect(page.locator(".books li")).to_have_count(5)
 
 
 def test_a_double_click_is_one_order(shop: BrowserShop) -> None:

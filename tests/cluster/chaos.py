@@ -26,9 +26,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.customers import Customers, Violation, write_history
@@ -38,7 +39,7 @@ from tests.cluster.faults import FAULTS, Deck, Shop, cause, impossible
 STOCK = {1: 40, 2: 10**6, 3: 10**6, 4: 10**6, 5: 200, 6: 10**6, 7: 10**6}
 SHOP_S = 150.0
 CHECK_EVERY_S = 30.0
-VERIFY_S = 60.0
+VERIFY_S = 120.0
 LIVE_S = 0.5
 TINY = {"local": {"entries": 3}, "default": {"entries": 2}}
 # What a failing disk makes a node say before it gives up is no surprise.
@@ -89,8 +90,10 @@ async def run(
     live: Callable[[str], None] = lambda line: None,
     supervised: bool | None = None,
     only: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Shops until the time is over, or something is wrong; their files are below `directory`."""
+    """Shops until the time is over, or something is wrong; their files are below `directory`, and
+    `settings` go on top of those that are drawn."""
     rng = random.Random(seed)
     report = Report(seed)
     report.impossible = impossible()
@@ -102,7 +105,7 @@ async def run(
         for number in itertools.count(1):
             report.shops = number
             place = directory / f"shop-{number}"
-            one = OneShop(place, rng, report, live, supervised)
+            one = OneShop(place, rng, report, live, supervised, settings or {})
             await one.run(min(deadline, time.monotonic() + SHOP_S))
             shutil.rmtree(place)
             if time.monotonic() >= deadline:
@@ -123,6 +126,7 @@ class OneShop:
         report: Report,
         live: Callable[[str], None],
         supervised: bool | None,
+        settings: Mapping[str, Any],
     ) -> None:
         self.place = place
         self.report = report
@@ -137,6 +141,9 @@ class OneShop:
                 "log_entries": self.rng.choice((100, 1000, 100_000)),
             },
             "caches": self.rng.choice((TINY, {})),
+            "pool": {},
+            "supervisor": {},
+            **settings,
         }
         roles = {"frontend": 2, "catalog": self.rng.choice((2, 2, 3)), "order": 2}
         self.cluster = Cluster(place, roles, settings)
@@ -187,7 +194,7 @@ class OneShop:
                     task.cancel()
                 await asyncio.gather(work, *watch, return_exceptions=True)
                 await self.customers.leave()
-                await self.cluster.kill_all()
+                await self.cluster.close()
                 self.report.counts += self.customers.counts
                 self.report.noticed += shop.noticed
         self._check_logs()

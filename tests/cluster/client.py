@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)

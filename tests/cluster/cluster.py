@@ -15,6 +15,7 @@ import ctypes
 import inspect
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import subprocess
@@ -27,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bazar.bench.cluster import free_ports
+from tests.cluster import ports
 from tests.cluster.client import TIMEOUT_S, Answer, Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,9 +37,18 @@ TABLES = {
     "catalog": ("topics", "books", "sales", "answers"),
     "order": ("orders", "cursors"),
 }
-SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where a test does not measure the default
-READY_S = 20.0
-STOP_S = 20.0
+SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where one must end
+LONG_LEASES = {"lease_s": 30.0, "ack_timeout_s": 10.0}  # where none must
+# How fast the machine is must not show: who is asked may take its time, and nobody hangs.
+PATIENT = {
+    "pool": {
+        **{"read_attempt_s": 10.0, "read_deadline_s": 60.0},
+        **{"write_attempt_s": 10.0, "write_deadline_s": 60.0},
+    },
+    "supervisor": {"hang_s": 600},
+}
+READY_S = 60.0
+STOP_S = 60.0
 POLL_S = 0.01
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -66,8 +76,9 @@ class Cluster:
     """One cluster in `directory`: its cluster.json, data, logs and processes.
 
     `roles` says how many nodes of each role; they are named `frontend-1`, `catalog-2`, ….
-    `settings` goes into cluster.json as it is (`replication`, `caches`, `pool`), and
-    `options` into its node's part.
+    `settings` goes into cluster.json as it is (`replication`, `caches`, `pool`), over short leases
+    and PATIENT ones, and `options` into its node's part. `environment` is what its processes have
+    beside ours.
     """
 
     def __init__(
@@ -76,6 +87,7 @@ class Cluster:
         roles: Mapping[str, int] = ROLES,
         settings: Mapping[str, Any] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -84,9 +96,11 @@ class Cluster:
         self.roles = {
             f"{role}-{number}": role for role in roles for number in range(1, roles[role] + 1)
         }
-        self.ports = dict(zip(self.roles, free_ports(len(self.roles)), strict=True))
-        self.settings = {"replication": SHORT_LEASES, **(settings or {})}
+        self._held = ports.hold(len(self.roles))
+        self.ports = dict(zip(self.roles, map(ports.number, self._held), strict=True))
+        self.settings = {"replication": SHORT_LEASES, **PATIENT, **(settings or {})}
         self.options = options or {}
+        self.environment = environment or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by the log's name
         self.write_config()
 
@@ -107,7 +121,7 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.kill_all()
+        await self.close()
         if error is not None:
             print(f"--- logs of {self.directory}")
             for path in sorted(self.directory.glob("*.log")):
@@ -143,6 +157,7 @@ class Cluster:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.directory,
+                env={**os.environ, **self.environment},
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
@@ -250,8 +265,14 @@ class Cluster:
         await self.terminate(name)
         await self.start(name)
 
+    async def close(self) -> None:
+        """Nothing of this cluster runs afterwards, and its ports are anybody's."""
+        await self.kill_all()
+        for one in self._held:
+            one.close()
+
     async def kill_all(self) -> None:
-        """Nothing of this cluster runs afterwards, supervisors first."""
+        """Kill whatever of this cluster runs, supervisors first."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.kill()
@@ -296,8 +317,14 @@ class Cluster:
 
     async def update(self, book: int, through: str = "catalog-1", **fields: Any) -> dict[str, Any]:
         """Change a book, and insist."""
-        answer = await self.put(through, f"/catalog/update/{book}", fields, with_token=True)
-        assert answer.status == 200, answer
+        path, key = f"/catalog/update/{book}", secrets.token_hex(8)
+
+        async def done() -> Answer | None:
+            answer = await self.put(through, path, fields, key=key, with_token=True)
+            assert answer.status in (200, 503, 504), answer
+            return answer if answer.status == 200 else None
+
+        answer: Answer = await until(done, f"book {book} is updated")
         changed: dict[str, Any] = answer.json
         return changed
 

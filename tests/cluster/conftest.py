@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-TEST_S = 120.0
+from tests.cluster import ports
+
+TEST_S = 600.0
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,3 +33,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def _processes_can_be_seen() -> None:
     if not Path("/proc/self/stat").exists():
         pytest.skip("needs /proc to follow processes")
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that nobody else is given."""
+    [held] = ports.hold(1)
+    with held:
+        yield ports.number(held)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 DISK_MIB = 48
+ATTACH_S = 60.0
 
 # So that nothing stays mounted however we end.
 MOUNTED_UNTIL_INPUT_ENDS = """
@@ -52,7 +53,7 @@ async def injecting(pid: int, fault: str) -> AsyncIterator[None]:
     )
     assert strace.stderr is not None
     try:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(ATTACH_S):
             await strace.stderr.readline()  # "Process N attached", or why not
         yield
     finally:

@@ -23,7 +23,7 @@ from tests.cluster.cluster import Cluster, until
 from tests.cluster.customers import Violation
 from tests.cluster.disks import fill, injecting
 
-BACK_S = 40.0  # until a node must be ready again
+BACK_S = 120.0  # until a node must be ready again
 KEEPER_S = 0.05
 MAY_LEAVE = {0, 3, -signal.SIGKILL, -signal.SIGTERM}  # by hand-over, giving up, and as it was told
 

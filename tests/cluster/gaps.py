@@ -120,7 +120,11 @@ async def measure(
         plan += [(Measured(f"SIGSTOP, {victim}"), hang, victim) for victim in HANGS]
         plan.append((Measured("restart of all nodes, one by one"), roll, "front end"))
     idle = Measured("nothing")
-    settings = {"replication": {"lease_s": lease_s, "ack_timeout_s": 0.3 * lease_s}}
+    settings = {
+        "replication": {"lease_s": lease_s, "ack_timeout_s": 0.3 * lease_s},
+        "pool": {},
+        "supervisor": {},
+    }
     async with Cluster(directory, ROLES, settings) as shop:
         await (shop.start_supervised() if supervised else shop.start())
         await shop.update(BOOK, count=STOCK)

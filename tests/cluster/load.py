@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.cluster.client import Answer, Client, StaleConnection
-from tests.cluster.cluster import Cluster, until
+from tests.cluster.cluster import READY_S, Cluster, until
 
 RETRY_S = 0.01  # a buyer's pace between two tries; Retry-After is for the more patient
 
@@ -117,7 +117,7 @@ class Load:
                     counts[one.buyer] += 1
             return min(counts.values()) >= each
 
-        await until(done, "purchases flow", 30.0)
+        await until(done, "purchases flow")
 
     def gap_s(self, begin: float, end: float) -> float:
         """The longest time without an acknowledged purchase that overlaps [begin, end]."""
@@ -159,7 +159,7 @@ async def purchase(
     key: str,
     *,
     errors: list[str] | None = None,
-    deadline_s: float = 30.0,
+    deadline_s: float = READY_S,
 ) -> Answer:
     """Ask with the same key until it is known: a 200 or a 409 (R5, S1)."""
     deadline = time.monotonic() + deadline_s

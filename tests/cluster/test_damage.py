@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import ROOT, Cluster, until
+from tests.cluster.cluster import LONG_LEASES, READY_S, ROOT, Cluster, until
 
 TITLE = b"RPCs for Noobs"
-LONG_LEASES = {"replication": {"lease_s": 6.0, "ack_timeout_s": 0.2}}
 
 
 def flip_letter(path: Path) -> None:
@@ -26,7 +25,7 @@ def flip_letter(path: Path) -> None:
 def command(shop: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
     """`python -m bazar WORDS` for this shop."""
     whole = [sys.executable, "-m", "bazar", *words, "--config", str(shop.config_path)]
-    return subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=READY_S)
 
 
 def verify(shop: Cluster) -> subprocess.CompletedProcess[str]:
@@ -74,7 +73,7 @@ async def test_a_supervised_shop_repairs_a_flipped_letter(tmp_path: Path) -> Non
 
 async def test_a_primary_that_has_lost_commits_steps_down(tmp_path: Path) -> None:
     """J5, where nothing on its own disk tells: a member shows it."""
-    async with Cluster(tmp_path, settings=LONG_LEASES) as shop:
+    async with Cluster(tmp_path, settings={"replication": LONG_LEASES}) as shop:
         await shop.start()
         for count in (100, 99, 98):
             await shop.update(4, count=count)

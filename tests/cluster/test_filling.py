@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.client import Client
@@ -38,8 +39,8 @@ async def test_a_snapshot_under_load_is_of_use_when_it_is_there(tmp_path: Path) 
                 while True:
                     await sell(client)
 
-            status = await shop.status(primary)
-            assert status is not None and other not in status["members"]
+            status = await until(partial(shop.status, primary), f"{primary} answers")
+            assert other not in status["members"]
             selling = asyncio.create_task(keep_selling())
             await shop.start(other, wait=False)
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.cluster import ROOT, Cluster, until
+from tests.cluster.cluster import LONG_LEASES, ROOT, Cluster, until
 
 PROCESSES = 3
 
@@ -44,7 +44,7 @@ async def read_everywhere(shop: Cluster, path: str) -> set[bytes]:
 
 async def test_processes_share_a_port_and_each_is_coherent(tmp_path: Path) -> None:
     options = {"frontend-1": {"processes": PROCESSES}}
-    async with Cluster(tmp_path, options=options) as shop:
+    async with Cluster(tmp_path, settings={"replication": LONG_LEASES}, options=options) as shop:
         await shop.start_supervised()
         names = [f"frontend-1.{number}" for number in range(1, PROCESSES + 1)]
         processes = await tell(shop)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.client import Client
-from tests.cluster.cluster import Cluster, until
+from tests.cluster.cluster import LONG_LEASES, Cluster, until
 
+SETTLED = {"replication": LONG_LEASES}
 NO_CACHE = {"caches": {"local": {"entries": 1}}}  # small enough to be evicted all the time
 
 
 async def test_purchases_show_everywhere_at_once(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as shop:
+    async with Cluster(tmp_path, settings=SETTLED) as shop:
         await shop.start()
         for left in (6, 5):
             bought = await shop.put("frontend-1", "/purchase/4")
@@ -34,7 +35,7 @@ async def test_purchases_show_everywhere_at_once(tmp_path: Path) -> None:
 
 
 async def test_headers_tell_hit_miss_and_whose_turn_it_is(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as shop:
+    async with Cluster(tmp_path, settings=SETTLED) as shop:
         await shop.start()
         async with shop.client("frontend-1") as client:
             turns = []
@@ -67,7 +68,7 @@ async def test_headers_tell_hit_miss_and_whose_turn_it_is(tmp_path: Path) -> Non
 
 
 async def test_200_buyers_of_50_copies(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as shop:
+    async with Cluster(tmp_path, settings=SETTLED) as shop:
         await shop.start()
         await shop.update(4, count=50)
         clients = [shop.client("frontend-1") for _ in range(200)]
@@ -143,7 +144,7 @@ class Writer:
 
 async def test_500_writes_are_each_seen_by_the_next_read(tmp_path: Path) -> None:
     """While four readers keep evicting and filling; these must never see time run backwards."""
-    async with Cluster(tmp_path, settings=NO_CACHE) as shop:
+    async with Cluster(tmp_path, settings={**SETTLED, **NO_CACHE}) as shop:
         await shop.start()
         writers = [Writer(shop, book) for book in (4, 5)]
         done = asyncio.Event()

@@ -9,20 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bazar.bench.cluster import free_ports
 from bazar.config import parse
 from bazar.supervisor import Supervisor
 from handlers import ROLES
-from tests.cluster.cluster import ROOT, SHORT_LEASES, Cluster, until
+from tests.cluster.cluster import ROOT, Cluster, until
 from tests.cluster.load import Load
 from tests.cluster.test_failures import STOCK, nothing_lost
 
-HANG_S = 0.6
-SETTINGS = {"replication": SHORT_LEASES, "supervisor": {"hang_s": HANG_S}}
-
 
 async def test_a_primary_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
-    async with Cluster(tmp_path, settings=SETTINGS) as shop:
+    async with Cluster(tmp_path, settings={"supervisor": {"hang_s": 3.0}}) as shop:
         await shop.start_supervised()
         await shop.update(4, count=STOCK)
         async with Load(shop) as load:
@@ -45,7 +41,7 @@ async def test_a_primary_that_hangs_is_killed_and_replaced(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("role", ["frontend", "catalog", "order"])
 async def test_killed_nodes_come_back_by_themselves(tmp_path: Path, role: str) -> None:
-    async with Cluster(tmp_path, settings=SETTINGS) as shop:
+    async with Cluster(tmp_path) as shop:
         await shop.start_supervised()
         await shop.update(4, count=STOCK)
         async with Load(shop) as load:
@@ -63,7 +59,7 @@ async def test_killed_nodes_come_back_by_themselves(tmp_path: Path, role: str) -
 
 
 async def test_a_crash_while_the_settings_are_edited_closes_no_shop(tmp_path: Path) -> None:
-    async with Cluster(tmp_path, settings=SETTINGS) as shop:
+    async with Cluster(tmp_path) as shop:
         supervisor = await shop.start_supervised()
         whole = shop.config_path.read_text()
         shop.config_path.write_text(whole[: len(whole) // 2])
@@ -77,9 +73,9 @@ async def test_a_crash_while_the_settings_are_edited_closes_no_shop(tmp_path: Pa
 class Starts:
     """A supervisor whose only node is a script that says so each time it is started, and fails."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int) -> None:
         self.said, self.script = directory / "said", directory / "script"
-        plain = {"nodes": {"catalog-1": {"role": "catalog", "port": free_ports(1)[0]}}}
+        plain = {"nodes": {"catalog-1": {"role": "catalog", "port": port}}}
         config = parse(plain, directory, ROLES)
         config.data_dir.mkdir(parents=True)
         command = [str(self.script)]
@@ -95,8 +91,8 @@ class Starts:
         return len(self.said.read_text().splitlines()) if self.said.exists() else 0
 
 
-async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path) -> None:
-    starts, stop = Starts(tmp_path), asyncio.Event()
+async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path, port: int) -> None:
+    starts, stop = Starts(tmp_path, port), asyncio.Event()
     running = asyncio.create_task(starts.supervisor.run(stop))
     try:
         await until(lambda: starts.supervisor._children, "it is there")

@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.testing import AsyncHTTPTestCase
 from tornado.web import Application
 
+from bazar import clock
 from bazar.app import Context, Server, application
 from bazar.config import Config, NodeConfig, parse
 from bazar.edge import Edge
@@ -27,7 +28,14 @@ from handlers.order import OrderService
 from handlers.replicated import ReplicatedService
 
 TOKEN = "the-token-of-this-shop"
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
+PATIENT = {  # how fast the machine is must not show: leases don't lapse, no call is given up
+    "replication": {"lease_s": 30.0, "ack_timeout_s": 10.0},
+    "pool": {
+        **{"read_attempt_s": 30.0, "read_deadline_s": 60.0},
+        **{"write_attempt_s": 30.0, "write_deadline_s": 60.0},
+    },
+}
 NODES = {
     "frontend-1": "frontend",
     "catalog-1": "catalog",
@@ -48,8 +56,8 @@ async def until(holds: Callable[[], object], what: str) -> None:
 
 
 class Shop:
-    """All nodes of one cluster. `settings` go on top of the defaults of `cluster.json`; without
-    `edge` the front end is served by Tornado's own server, too."""
+    """All nodes of one cluster, on one clock that `pass_time` moves on. `settings` go on top of
+    PATIENT ones; without `edge` the front end is served by Tornado's own server, too."""
 
     def __init__(
         self, directory: Path, settings: Mapping[str, Any] | None = None, *, edge: bool = True
@@ -61,10 +69,20 @@ class Shop:
             name: {"role": role, "port": self._sockets[name][0].getsockname()[1]}
             for name, role in NODES.items()
         }
-        self.config: Config = parse({**(settings or {}), "nodes": nodes}, directory, ROLES)
+        self.config: Config = parse(
+            {**PATIENT, **(settings or {}), "nodes": nodes}, directory, ROLES
+        )
         self.config.data_dir.mkdir(parents=True)
         self.servers: dict[str, Server] = {}
         self.fatal: list[str] = []
+        self._passed_s = 0.0
+
+    def now(self) -> float:
+        return clock.now() + self._passed_s
+
+    def pass_time(self, seconds: float) -> None:
+        """Move every node's clock on; each notices in time, as if it had been paused."""
+        self._passed_s += seconds
 
     def node(self, name: str) -> NodeConfig:
         return self.config.nodes[name]
@@ -114,8 +132,11 @@ class Shop:
 
     async def start_node(self, name: str) -> None:
         node = self.node(name)
-        context = Context(self.config, node, TOKEN, self.fatal.append)
-        server = Server(ROLES[node.role](context), NoRoute, edge=self._edge)
+        context = Context(self.config, node, TOKEN, self.fatal.append, clock=self.now)
+        service = ROLES[node.role](context)
+        assert isinstance(service, FrontEndService | ReplicatedService)
+        service.client.dial_s = PATIENCE_S
+        server = Server(service, NoRoute, edge=self._edge)
         sockets = self._sockets.pop(name, None) or bind_sockets(node.port, node.bind)
         try:
             await server.start(sockets)
@@ -197,6 +218,15 @@ class ShopTestCase(AsyncHTTPTestCase):
         self.io_loop.run_sync(self.shop.ready)
 
     # --- asking ----------------------------------------------------------------------------------
+
+    def fetch(self, path: str, raise_error: bool = False, **options: Any) -> HTTPResponse:
+        """Tornado's own, with more patience."""
+        options |= {"connect_timeout": PATIENCE_S, "request_timeout": PATIENCE_S}
+        url = path if path.startswith("http") else self.get_url(path)
+        response: HTTPResponse = self.io_loop.run_sync(
+            lambda: self.http_client.fetch(url, raise_error=raise_error, **options)
+        )
+        return response
 
     def ask(
         self,

@@ -12,14 +12,19 @@ from unittest import mock
 
 from bazar.errors import Unavailable
 from bazar.replication.file_arbiter import holder
+from handlers import order
 from handlers.pages import watch
 from handlers.source import Source
-from tests.unit.shop import TOKEN, ShopTestCase, until
+from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
 
 EVENTS = b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class StreamTest(ShopTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(mock.patch.object(watch, "ASK_S", PATIENCE_S))  # none is slow
+
     async def connect(self, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         port = self.shop.node("frontend-1").port
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -32,7 +37,7 @@ class StreamTest(ShopTestCase):
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"text/event-stream" in head, head
         views: list[Any] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len(views) < wanted:
                 line = await reader.readline()
                 if line.startswith(b"data: "):
@@ -61,7 +66,7 @@ class StreamTest(ShopTestCase):
             await reader.readuntil(b"data: ")
             with mock.patch.object(watch, "MAX_WATCHERS", 1):
                 self.assertEqual(len(await self.stream(3)), 3)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 await reader.readuntil(b"\r\n0\r\n\r\n")
             writer.close()
 
@@ -85,6 +90,10 @@ class StreamTest(ShopTestCase):
 
 
 class LessonTest(ShopTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(mock.patch.object(order, "STORY_S", PATIENCE_S))
+
     def way(self, do: str, book: int = 4) -> Any:
         response = self.ask("/cluster/try", "POST", {"do": do, "book": book})
         self.assertEqual(response.code, 200, response.body)

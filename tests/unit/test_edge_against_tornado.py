@@ -198,14 +198,14 @@ def messages(draw: st.DrawFn, hostile: bool) -> bytes:
 
 @given(st.lists(messages(hostile=False), min_size=1, max_size=4))
 @example([b"GET /cached HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_well_formed_is_answered_alike(sent: list[bytes]) -> None:
     compare(b"".join(sent))
 
 
 @given(st.lists(messages(hostile=True), min_size=1, max_size=3))
 @example([b"X !/cached HTTP/1.1\r\nHost: a\r\n\r\n"])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_what_is_hostile_reaches_the_application_through_neither(sent: list[bytes]) -> None:
     compare(b"".join(sent))
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from tornado.testing import gen_test
 
-from tests.unit.shop import TOKEN, ShopTestCase
+from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase
 
 STARTING_STOCK = [
     (1, "How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 1, 4000, 19),
@@ -389,7 +389,7 @@ class CachingTest(ShopTestCase):
         turns = [self.ask("/purchase/5", "PUT").headers["X-Replica"] for _ in range(4)]
         self.assertEqual(turns, ["order-1", "order-2"] * 2)
 
-    @gen_test
+    @gen_test(timeout=PATIENCE_S)
     async def test_concurrent_misses_are_one_flight(self) -> None:
         paths = [self.get_url("/info/6")] * 8
         responses = await asyncio.gather(*(self.http_client.fetch(path) for path in paths))
@@ -410,11 +410,11 @@ class SmallCacheTest(ShopTestCase):
 
 
 class ShortCacheTest(ShopTestCase):
-    settings: ClassVar[dict[str, Any]] = {"caches": {"local": {"entries": 10, "ttl_s": 0.001}}}
+    settings: ClassVar[dict[str, Any]] = {"caches": {"local": {"entries": 10, "ttl_s": 5}}}
 
     def test_an_entry_ends_with_its_ttl(self) -> None:
         self.get("/info/1")
-        self.io_loop.run_sync(lambda: asyncio.sleep(0.002))  # the time to live itself
+        self.shop.pass_time(5)  # its leases last longer
         self.assertEqual(self.ask("/info/1").headers["X-Cache"], "miss")
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 from storage import engine
 from storage.compare import damage
 from storage.log import Model
-from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase
+from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
 
 
 class OrderTest(ShopTestCase):
@@ -123,4 +123,4 @@ class OrderTest(ShopTestCase):
         service._cursor = 1 << 60
         for _ in range(2):
             self.buy(4)
-        self.assertLess(service._cursor, 1 << 60)
+        self.io_loop.run_sync(lambda: until(lambda: service._cursor < 1 << 60, "it is taken back"))

@@ -18,6 +18,7 @@ MOST_CONFIGURATIONS = 100_000
 class Undecided(Exception):
     """The search has looked at so many configurations, and found no order."""
 
+
 Book = tuple[Any, Any, int]  # title, topic, count
 
 

@@ -239,7 +239,7 @@ CACHING = (
             "for flight in list(self._flights.values()):",
             "for flight in list(self._flights.values())[:0]:",
         ),
-        focus="caching",
+        focus="lapsing",
         shop=True,
     ),
     mutation(

@@ -21,6 +21,7 @@ GAPS = frozenset(
         "the hand-over does not wait for its own T2",
         "a snapshot's first chunk forgets what is held",
         "a commit of an order is seen late",
+        "a refusal is believed after an unknown outcome",
     }
 )
 """What seeds meet too seldom as the worlds are drawn today: each wants a focus that meets it."""

@@ -29,6 +29,7 @@ from handlers.base import NoRoute
 
 HERE = Path(__file__).resolve().parent
 CONFIG_ERROR, FATAL = 2, 3
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,10 +120,13 @@ def _on_signals() -> asyncio.Event:
     shutdown, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def hear(*_: object) -> None:
+        # More of them change nothing, and would only take time that stopping in order needs.
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
         if not loop.is_closed():
             loop.call_soon_threadsafe(shutdown.set)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, hear)
     return shutdown
 

@@ -262,7 +262,7 @@ class Customers:
         if answer.status != 200:
             raise Violation(f"an update was answered {answer}")
         self.counts["updates"] += 1
-        self._remember(book, "update", (title, topic), began, ())
+        self._remember(book, "update", (title, topic, None), began, ())
         await asyncio.sleep(rng.uniform(0, 10 * PACE_S))  # they are rarer than purchases
 
     # --- reading ---------------------------------------------------------------------------------

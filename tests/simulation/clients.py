@@ -119,6 +119,8 @@ class Clients:
         fields: dict[str, Any] = {"title": f"title {self._keys}"}
         if self.world.profile.moves or self.tape.chance(0.5):
             fields["topic"] = self.tape.choice(TOPICS)
+        if self.world.profile.restocks and self.tape.chance(self.world.profile.restocks):
+            fields["count"] = self.world.profile.stock
         return {"op": "update", "key": key, "book": self.book(), "fields": fields}
 
     # --- reads -----------------------------------------------------------------------------------
@@ -362,7 +364,9 @@ class Write:
 
     def _note(self, book: int, end: float, result: Any, quantity: int | None = None) -> None:
         fields = self.operation.get("fields", {})
-        argument: Any = (fields.get("title"), fields.get("topic")) if quantity is None else quantity
+        argument: Any = quantity
+        if quantity is None:
+            argument = tuple(fields.get(name) for name in ("title", "topic", "count"))
         kind = "update" if quantity is None else "buy"
         if book in self.clients.history:
             operation = Operation(kind, argument, self.start, end, result, self.key)

@@ -114,6 +114,29 @@ class Faults:
             self.world.say("network", f"[{stream.number}] to {node} takes {for_s:.2f} s")
             stream.stall(for_s)
 
+    def detain(self, node: Node) -> None:
+        """What the orders ask of the catalog's primary is long on its way; nothing is lost."""
+        holder, orders = self.world.groups[0].holder, self.world.groups[-1].replicas
+        self.world.say("network", f"what is asked of {holder} is long on its way")
+        asking = [other.process for other in orders if other.process is not None]
+        for stream in list(holder.streams) if holder is not None else ():
+            if stream.peer is not None and stream.peer.process in asking:
+                stream.stall(0.4 + self.random())
+
+    def lapse(self, node: Node) -> None:
+        """A cache does not hear its primary for longer than a lease, and the others still later:
+        what they answer is of a time before."""
+        holder, lease_s = node.group.holder, node.timing.lease_s
+        if node not in node.group.caches or node.process is None:
+            return
+        gone_s = lease_s * (1.0 + self.random())
+        self.world.say(node.name, f"hears nothing of its primary for {gone_s:.2f} s")
+        for stream in list(node.process.streams):
+            if stream.peer is not None and stream.peer.process is holder:
+                stream.vanish((gone_s, gone_s))
+            else:
+                stream.stall(gone_s + lease_s * (0.5 + self.random()))
+
     def isolate(self, node: Node) -> None:
         if node.host.isolated:
             return
@@ -399,7 +422,7 @@ class Faults:
         if world.profile.hangs:
             self._hang()
         world.say("network", "no more faults")
-        world.profile.calm = True
+        world.profile.calm, world.profile.calm_since = True, world.now
         silenced = world.profile.silent and not world.profile.hangs
         for group in world.groups:
             for node in group.nodes:

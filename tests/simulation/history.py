@@ -40,8 +40,8 @@ def step(book: Book, operation: Operation) -> Book | None:
     if kind == "read":
         return book if tuple(result) == book else None
     if kind == "update":
-        new_title, new_topic = argument
-        return (new_title or title, new_topic or topic, count)
+        new_title, new_topic, new_count = argument  # None for what stays
+        return (new_title or title, new_topic or topic, count if new_count is None else new_count)
     left = count - argument
     if end == inf:
         return (title, topic, left) if left >= 0 else None

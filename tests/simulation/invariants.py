@@ -100,6 +100,7 @@ class Truth:
             self._sell(sale)
         for answer in put.get("answers", ()):
             self._execute(answer["key"], answer["request"])
+            self._restock(json.loads(answer["request"]))
         for order in put.get("orders", ()):
             self._order(order)
         shop.touched(self.state, entry.effects, self.tables)
@@ -124,6 +125,13 @@ class Truth:
         for line in json.loads(sale["lines"]):
             book = line["book"]
             self._sold[book] = self._sold.get(book, 0) + line["quantity"]
+
+    def _restock(self, request: Item) -> None:
+        """An update may say how many are left: that many are stocked, and what was sold before."""
+        left = request.get("fields", {}).get("count")
+        if left is not None:
+            book = request["book"]
+            self.stock[book] = left + self._sold.get(book, 0)
 
     def _order(self, order: Item) -> None:
         order_id = order["order_id"]
@@ -268,10 +276,12 @@ def check_excuse(primary: Primary, image: Image) -> None:
     raise Excused(f"{primary.me.node} leads with a damaged disk, and nobody else came back")
 
 
-def check_boundary(primary: Primary, now: float) -> None:
-    """J4: nobody holds a boundary open for much longer than he may."""
+def check_boundary(primary: Primary, now: float, calm_s: float) -> None:
+    """J4: nobody holds a boundary open for much longer than he may. The primary has surely run for
+    the last `calm_s`; before that it may have been stopped."""
     for feed in primary.feeds.values():
-        if feed.hold_until is not None and now > feed.hold_until + primary.timing.lease_s:
+        since = feed.hold_until
+        if since is not None and min(now - since, calm_s) > primary.timing.lease_s:
             raise Violation(f"J4: {primary.me.node} holds its boundary open for {feed.hello.node}")
 
 

@@ -229,8 +229,9 @@ class Watched(Replica):
             if process.disk.lost_seq and process.time() >= self._excused_at:
                 world.guard(check_excuse, self.primary, process.disk.image)
             self._last_lease = world.guard(check_hand_over, self.primary, self._last_lease)
-            if process.profile.calm:  # else it may have been stopped since
-                world.guard(check_boundary, self.primary, process.time())
+            calm_s = world.now - process.profile.calm_since
+            if calm_s > 0:
+                world.guard(check_boundary, self.primary, process.time(), calm_s)
         super()._perform(effects)
         for effect in effects if process.profile.aims else ():
             world.aim(process.node, effect)

@@ -7,6 +7,7 @@ the least remarkable.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from bazar.replication.timing import Timing
@@ -52,6 +53,7 @@ class Profile:
         )
         self.draw = draw
         self.calm = False
+        self.calm_since = inf
         self.faults = {
             name: weight for name, weight in FAULTS.items() if draw.random() < 0.55
         } or dict(FAULTS)
@@ -96,6 +98,8 @@ class Profile:
         self.shelf_entries = choice((10, 3, 1))
         self.ttl_s = choice((5.0, 0.2))
         self.repeats = 0.1
+        self.restocks = 0.0
+        self.hear_s = 0.0  # from when rows are read until the step that has them
         self.eager = False
         self.readers = 3
         self.all_items = False

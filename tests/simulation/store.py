@@ -206,8 +206,12 @@ class SimulatedReader:
 
     async def _state(self) -> State:
         """Return the rows as of the last commit, a moment after they were asked for."""
-        await self._store._wait(self._world.profile.read_delay())
-        return self._store.disk.image.state
+        profile = self._world.profile
+        await self._store._wait(profile.read_delay())
+        state = self._store.disk.image.state
+        if profile.hear_s:
+            await self._store._wait(profile.hear_s * self._world.disk_tape.random())
+        return state
 
     async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
         wanted = frozenset(books)

@@ -18,8 +18,8 @@ def read(start: float, end: float, title: str, count: int, topic: str = "ug") ->
     return Operation("read", None, start, end, (title, topic, count))
 
 
-def update(start: float, end: float, title: str) -> Operation:
-    return Operation("update", (title, "ug"), start, end, "done")
+def update(start: float, end: float, title: str, count: int | None = None) -> Operation:
+    return Operation("update", (title, "ug", count), start, end, "done")
 
 
 def buy(start: float, end: float, left: int | None, quantity: int = 1) -> Operation:
@@ -34,6 +34,7 @@ GOOD = {
     "a read beside a write sees the new value": [update(0, 9, "a"), read(1, 2, "a", 3)],
     "concurrent buyers in either order": [buy(0, 9, 1), buy(0, 9, 2)],
     "a refusal when all are sold": [buy(0, 1, 0, 3), buy(2, 3, None)],
+    "a sale when there are more again": [buy(0, 1, 0, 3), update(2, 3, "a", 2), buy(4, 5, 1)],
     "an unknown sale that happened": [buy(0, inf, None), read(5, 6, "first", 2)],
     "an unknown sale that did not": [buy(0, inf, None), read(5, 6, "first", 3)],
     "an unknown sale that happens late": [
@@ -56,6 +57,7 @@ BAD = {
     "two sales with the same count left": [buy(0, 9, 2), buy(0, 9, 2)],
     "a sale that a later one does not know": [buy(0, 1, 2), buy(2, 3, 2)],
     "a refusal while there is stock": [buy(0, 1, None)],
+    "a refusal though there are more": [buy(0, 1, 0, 3), update(2, 3, "a", 2), buy(4, 5, None)],
     "a lost sale": [buy(0, 1, 2), update(2, 3, "a"), read(4, 5, "a", 3)],
     "an unknown sale that is undone": [
         buy(0, inf, None),

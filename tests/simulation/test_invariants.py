@@ -142,6 +142,16 @@ def test_i7_a_sale_that_does_not_add_up(scene: Scene) -> None:
         scene.commit(sale("a", 3))
 
 
+def test_i7_what_is_stocked_anew_adds_up_with_what_was_sold(scene: Scene) -> None:
+    scene.commit(sale("k1", 1, 2))
+    request = json.dumps({"op": "update", "book": 1, "fields": {"count": 3}})
+    answer = {"key": "k2", "request": request, "answer": "{}", "at": 0}
+    scene.commit(Change(("info_1",), {"put": {"books": [row(3)], "answers": [answer]}}))
+    scene.commit(sale("k3", 2))
+    with pytest.raises(Violation, match="I7"):
+        scene.commit(sale("k4", 2))
+
+
 def test_s1_a_key_that_is_sold_twice(scene: Scene) -> None:
     scene.commit(sale("a", 2))
     with pytest.raises(Violation, match="S1"):

@@ -1,4 +1,5 @@
-"""`python -m tests.simulation --seeds N --from S`: run seeds, show what a failing one did."""
+"""`python -m tests.simulation --seeds N --from S`: run seeds, show what a failing one did, and what
+of that it takes to fail."""
 
 from __future__ import annotations
 
@@ -10,16 +11,21 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
+from tests.simulation.focus import FOCUSES
 from tests.simulation.scenario import Result, run
+from tests.simulation.shrink import RUNS, Shrinking, promise
 from tests.simulation.trace import Trace
 from tests.simulation.workers import rarely_collect, workers
 
 CHUNK = 25
+LAST = 60  # lines of a failing run
 
 
-def results(first: int, count: int, jobs: int, *, core: bool = False) -> Iterator[Result]:
+def results(
+    first: int, count: int, jobs: int, focus: str = "", *, core: bool = False
+) -> Iterator[Result]:
     """Yield the results of `count` seeds, as they come."""
-    seeds, one = range(first, first + count), partial(run, core=core)
+    seeds, one = range(first, first + count), partial(run, focus=focus, core=core)
     if jobs == 1:
         rarely_collect()
         yield from map(one, seeds)
@@ -28,15 +34,26 @@ def results(first: int, count: int, jobs: int, *, core: bool = False) -> Iterato
         yield from pool.imap_unordered(one, seeds, chunksize=CHUNK)
 
 
-def show(seed: int, last: int | None, core: bool) -> None:
-    """Draw one seed's run."""
+def show(seed: int, last: int | None, focus: str, core: bool) -> None:
+    """Draw one seed's run, and who waits for what where it gets nowhere."""
     trace = Trace()
     try:
-        result = run(seed, trace, core=core)
+        result = run(seed, trace, focus, core=core)
     finally:
         print("\n".join(trace.lines(last)))
     said = result.violation or result.error or result.excused
-    print(f"seed {seed}: {said or 'no violation'}")
+    print(*result.waits, f"seed {seed}: {said or 'no violation'}", sep="\n")
+
+
+def shrink(seed: int, last: int, focus: str, core: bool, runs: int) -> int:
+    """Draw what of a failing seed's run it takes to fail."""
+    shrinking = Shrinking(seed, focus, core=core)
+    if not promise(shrinking.result):
+        print(f"seed {seed}: no violation")
+        return 1
+    shrinking.shrink(runs)
+    print("\n".join(shrinking.lines(last)))
+    return 0
 
 
 def processor_s() -> float:
@@ -51,17 +68,24 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--show", type=int, metavar="SEED", help="draw the run of one seed")
-    parser.add_argument("--last", type=int, help="with --show: only the last lines")
+    parser.add_argument("--shrink", type=int, metavar="SEED", help="show what it takes to fail")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"to shrink (default: {RUNS})")
+    parser.add_argument("--last", type=int, help="of what is drawn: only the last lines")
+    parser.add_argument("--focus", default="", choices=FOCUSES, help="for all seeds")
     parser.add_argument("--core", action="store_true", help="replicas of one group, and no more")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
     options = parser.parse_args()
     if options.show is not None:
-        show(options.show, options.last, options.core)
+        show(options.show, options.last, options.focus, options.core)
         return 0
+    if options.shrink is not None:
+        rarely_collect()
+        last = options.last or LAST
+        return shrink(options.shrink, last, options.focus, options.core, options.runs)
     began, spent = time.monotonic(), processor_s()
     total: Counter[str] = Counter()
     failed: list[Result] = []
-    found = results(options.first, options.seeds, options.jobs, core=options.core)
+    found = results(options.first, options.seeds, options.jobs, options.focus, core=options.core)
     for done, result in enumerate(found, 1):
         for name in ("events", "reads", "acknowledged", "takeovers"):
             total[name] += getattr(result, name)
@@ -84,10 +108,12 @@ def main() -> int:
     spent = processor_s() - spent
     print(f"\n{60 * options.seeds / max(spent, 0.001):.0f} seeds a processor minute")
     if failed:
-        first, core = min(failed, key=lambda result: result.seed), options.core
-        show(first.seed, 60, core)
-        flag = " --core" if core else ""
-        print(f"all of it: python -m tests.simulation{flag} --show {first.seed}")
+        first = min(failed, key=lambda result: result.seed)
+        show(first.seed, LAST, options.focus, options.core)
+        flags = f" --focus {options.focus}" if options.focus else ""
+        flags += " --core" if options.core else ""
+        print(f"all of it: python -m tests.simulation{flags} --show {first.seed}")
+        print(f"less of it: python -m tests.simulation{flags} --shrink {first.seed}")
     return 1 if failed else 0
 
 

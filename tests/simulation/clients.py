@@ -62,7 +62,9 @@ class Clients:
             Write(self, self.update(), self._hurry, hurried=True)
 
     def again(self, then: Callable[[], None]) -> None:
-        self.world.after(self.world.profile.think_s * 2.0 * self.tape.random(), None, then)
+        # 0 is drawn where a draw is silent: then there is no hurry.
+        pause_s = self.world.profile.think_s * 2.0 * (self.tape.random() or 4.0)
+        self.world.after(pause_s, None, then)
 
     def book(self) -> int:
         return 1 + self.tape.below(self.books)

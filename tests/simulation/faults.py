@@ -25,7 +25,7 @@ class Faults:
         self._next()
 
     def _next(self) -> None:
-        delay_s = self.world.profile.fault_every_s * 2.0 * self.random()
+        delay_s = self.world.profile.fault_every_s * 2.0 * (self.random() or 0.5)
         self.world.after(0.001 + delay_s, None, self._strike)
 
     def _strike(self) -> None:

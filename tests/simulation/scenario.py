@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bazar.errors import Unavailable, Unknown
@@ -24,7 +25,8 @@ from tests.simulation.node import (
 from tests.simulation.shop import TOPICS
 from tests.simulation.shopworld import Group, Node, ShopWorld
 from tests.simulation.trace import Trace
-from tests.world.world import Excused, Violation
+from tests.world.sealed import sealed
+from tests.world.world import Excused, InCircles, Violation
 
 FAULTY_S = 5.0
 RESUME_S = 1.6  # beyond the leases: restarts, backoff of clients and subscribers
@@ -49,6 +51,10 @@ class Result:
     reads: int = 0
     acknowledged: int = 0
     takeovers: int = 0
+    draws: Mapping[str, int] = field(default_factory=dict)
+    """How many each tape has made; counted only where some may be silent."""
+    waits: tuple[str, ...] = ()
+    """Who waits for what, in a run that got nowhere."""
 
 
 class Alarm(logging.Handler):
@@ -75,7 +81,7 @@ class Scenario:
         focus: str = "",
         *,
         core: bool = False,
-        silent: dict[str, set[int]] | None = None,
+        silent: Mapping[str, Container[int]] | None = None,
     ) -> None:
         self.world = world = ShopWorld(seed, trace, focus, core=core, silent=silent)
         profile = world.profile
@@ -300,12 +306,13 @@ def run(
     focus: str = "",
     *,
     core: bool = False,
-    silent: dict[str, set[int]] | None = None,
+    silent: Mapping[str, Container[int]] | None = None,
 ) -> Result:
     """Run one seed, under a focus of its own choice or this one; in a `core` world there are
     replicas alone. `silent` draws are 0."""
     violation = excused = error = ""
-    with production():
+    waits: tuple[str, ...] = ()
+    with production(), sealed() as leaks:
         scenario = Scenario(seed, trace, focus, core=core, silent=silent)
         world = scenario.world
         alarm = Alarm(world)
@@ -318,14 +325,18 @@ def run(
         except Excused as why:
             excused = str(why)
         except Exception as fault:
-            if trace is not None:
+            if trace is not None and not isinstance(fault, InCircles):
                 raise
             error = f"{type(fault).__name__}: {fault}"
         finally:
+            if violation.startswith("I6") or isinstance(world.failure, InCircles):
+                alive = [process.loop for process in scenario.processes if process.alive]
+                waits = tuple(line for loop in alive for line in loop.waits())
             for process in scenario.processes:
                 process.loop.dispose()
             for name in ("bazar", "handlers"):
                 logging.getLogger(name).removeHandler(alarm)
-    error = error or world.error
+    error = error or world.error or "".join(f"Leak: {where}" for where in leaks[:1])
     counts = (world.events, world.reads, world.acknowledged, world.takeovers)
-    return Result(seed, violation, error, excused, *counts)
+    draws = {name: tape.drawn for name, tape in world.tapes.items()}
+    return Result(seed, violation, error, excused, *counts, draws, waits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bazar.config import NodeConfig
@@ -120,7 +120,7 @@ class ShopWorld(World):
         focus: str = "",
         *,
         core: bool = False,
-        silent: dict[str, set[int]] | None = None,
+        silent: Mapping[str, Container[int]] | None = None,
     ) -> None:
         super().__init__(seed, silent)
         self.trace = trace

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.simulation.__main__ import results
+from tests.simulation.clients import Clients
+from tests.simulation.mutations import ALL
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
@@ -72,3 +76,23 @@ def test_the_order_of_a_set_decides_nothing() -> None:
         for seed in ("1", "2")
     }
     assert len(printed) == 1
+
+
+def test_what_no_seed_decides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though code under test may swallow what it is told."""
+
+    def pause(clients: Clients) -> int:
+        with contextlib.suppress(AssertionError):
+            time.sleep(1)
+        return 1
+
+    monkeypatch.setattr(Clients, "book", pause)
+    assert run(11).error == "Leak: time.sleep"
+
+
+def test_a_run_that_gets_nowhere_says_who_waits() -> None:
+    mutation = next(one for one in ALL if one.name == "the boundary is held for nobody")
+    with mutation.applied():
+        result = run(0, focus=mutation.focus, core=True)
+    assert result.violation.startswith("I6: ")
+    assert any("Replica._" in line for line in result.waits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +18,9 @@ PORT = 80
 class Lab(World):
     """A network, one machine's files, and a list of what anybody found worth a note."""
 
-    def __init__(self, seed: object = 0, silent: dict[str, set[int]] | None = None) -> None:
+    def __init__(
+        self, seed: object = 0, silent: Mapping[str, Container[int]] | None = None
+    ) -> None:
         super().__init__(seed, silent)
         draw = self.tape("network").random
         self.network = Network(self)

@@ -3,7 +3,7 @@ with some of them silenced."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Container, Sequence
 from random import Random
 from typing import TypeVar
 
@@ -15,14 +15,14 @@ class Tape:
     stands for the shortest delay, the first of the choices, no fault. So a failing run is made
     simpler by setting draws to 0: those of `silent`, by their number."""
 
-    def __init__(self, seed: object, silent: Collection[int] | None = None) -> None:
+    def __init__(self, seed: object, silent: Container[int] | None = None) -> None:
         self.random: Callable[[], float] = Random(repr(seed)).random
         self.drawn = 0
         """How many draws were made; counted only where some may be silent."""
         if silent is not None:
             self.random = self._counted(self.random, silent)
 
-    def _counted(self, draw: Callable[[], float], silent: Collection[int]) -> Callable[[], float]:
+    def _counted(self, draw: Callable[[], float], silent: Container[int]) -> Callable[[], float]:
         def counted() -> float:
             value, number = draw(), self.drawn
             self.drawn = number + 1

@@ -8,7 +8,7 @@ until it goes on. That is all a crash and a SIGSTOP are.
 from __future__ import annotations
 
 from asyncio import current_task, events, tasks
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from heapq import heappop, heappush
 from typing import Any
 
@@ -28,6 +28,10 @@ class Excused(Exception):
     """The world has left what is promised to be survived: nothing more is to be learned here."""
 
 
+class InCircles(RuntimeError):
+    """So much happens that it will hardly end."""
+
+
 class Killed(BaseException):
     """The process has died in the middle of a step: nothing more of it runs, `except Exception`
     included. What `finally` does is seen by nobody: a dead process reaches nothing."""
@@ -36,7 +40,7 @@ class Killed(BaseException):
 class World:
     """Time, chance and order."""
 
-    def __init__(self, seed: object, silent: dict[str, set[int]] | None = None) -> None:
+    def __init__(self, seed: object, silent: Mapping[str, Container[int]] | None = None) -> None:
         self.seed = seed
         self._silent = silent
         self.tapes: dict[str, Tape] = {}
@@ -56,7 +60,7 @@ class World:
     def tape(self, name: str) -> Tape:
         """Return the stream of this name. What is drawn from one leaves the others as they are."""
         if name not in self.tapes:
-            silent = None if self._silent is None else self._silent.get(name, set())
+            silent = None if self._silent is None else self._silent.get(name, ())
             self.tapes[name] = Tape((self.seed, name), silent)
         return self.tapes[name]
 
@@ -97,7 +101,7 @@ class World:
     def _count(self) -> None:
         self.events += 1
         if self.events > MOST_EVENTS and self.failure is None:
-            self.failure = RuntimeError(f"more than {MOST_EVENTS} events: it runs in circles")
+            self.failure = InCircles(f"more than {MOST_EVENTS} events: it runs in circles")
         if self.failure is not None:
             raise self.failure
 

@@ -50,7 +50,11 @@ class Faults:
             grown = 0 if before is None else len(effect.membership.members) - len(before.members)
             moment = "Join" if grown > 0 else "Shrink" if grown < 0 else moment
         kind, probability = self.world.profile.aims.get(moment, ("", 0.0))
-        if not self.over and self.tape.chance(probability):
+        if self.over or not self.tape.chance(probability):
+            return
+        if kind == "seize":  # in the midst of this step
+            self.seize(node)
+        else:
             behind_s = 0.0 if kind == "blackout" else AIM_S * self.random()
             self.world.after(behind_s, None, self._hit, kind, node)
 
@@ -214,13 +218,27 @@ class Faults:
         """The lock's file is deleted, another replica begins anew and finds it free, and the
         primary is stopped until that one leads."""
         holder = node.group.holder
-        others = [other for other in node.group.replicas if other.process is not holder]
-        if holder is None or not others:
-            return
+        if holder is not None and self._may_lead_instead(node):
+            holder.pause(self._depose(node))
+
+    def seize(self, node: Node) -> None:
+        """The same, but the primary is stopped in the middle of a step, and goes on with it: no
+        timer of its own is overdue then."""
+        holder = node.group.holder
+        if holder is not None and holder is self.world.current and self._may_lead_instead(node):
+            holder.elsewhere(self._depose(node))
+
+    def _may_lead_instead(self, node: Node) -> list[Node]:
+        group = node.group
+        return [other for other in group.replicas if other.process is not group.holder]
+
+    def _depose(self, node: Node) -> float:
+        """Let another one get the lock, and return how long it takes until that one commits."""
+        others = self._may_lead_instead(node)
         self.steal(node)
         self.crash(others[self.tape.below(len(others))], 0.02)
         longest_s = max(other.timing.lease_s for other in node.group.replicas)
-        holder.pause(longest_s * (1.1 + self.random()))
+        return longest_s * (1.1 + self.random())
 
     def slow_disk(self, node: Node) -> None:
         if node.disk is not None:
@@ -291,6 +309,41 @@ class Faults:
             (self._damage if self.tape.chance(0.5) else self.wipe)(node)
             self._stop(holder)
 
+    def forsake(self, node: Node) -> None:
+        """The primary leaves in order, or dies and its successor leaves at once, while a subscriber
+        is out of reach: his lease runs on."""
+        group, holder = node.group, node.group.holder
+        others = [other for other in group.nodes if other.process not in (holder, None)]
+        if holder is None or len(others) < 2:
+            return
+        self.isolate(others[self.tape.below(len(others))])
+        if self.tape.chance(0.5):
+            self._stop(holder)
+        else:
+            self.crash(holder.node)
+            self.world.after(0.3 * self.random(), None, self._leave, group)
+
+    def _leave(self, group: Group) -> None:
+        if not self.over and group.holder is not None:
+            self._stop(group.holder)
+
+    def bury(self, node: Node) -> None:
+        """A batch reaches one follower only, who dies with the primary; that one returns with an
+        empty disk, and both come back while the other follower takes over."""
+        holder = node.group.holder
+        followers = [other for other in node.group.replicas if other.process is not holder]
+        if holder is None or len(followers) < 2:
+            return
+        keeper, heir = sorted(followers, key=lambda _: self.random())[:2]
+        self._cut(holder, heir)
+        self.world.after(AIM_S, None, self._hit, "wipe", holder.node)
+        self.world.after(AIM_S, None, self._hit, "crash", keeper)
+
+    def _cut(self, holder: NodeProcess, node: Node) -> None:
+        for stream in list(holder.streams):
+            if stream.peer is not None and stream.peer.process is node.process:
+                stream.vanish((0.0, 0.0))
+
     def scatter(self, node: Node) -> None:
         """A batch of the primary that dies reaches one follower only, who is then away until the
         other has taken over."""
@@ -299,9 +352,7 @@ class Faults:
         if holder is None or len(followers) < 2:
             return
         keeper, heir = sorted(followers, key=lambda _: self.random())[:2]
-        for stream in list(holder.streams):
-            if stream.peer is not None and stream.peer.process is heir.process:
-                stream.vanish((0.0, 0.0))
+        self._cut(holder, heir)
         self.world.after(AIM_S, None, self.crash, holder.node)
         self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
 

@@ -36,6 +36,22 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "lost_transactions": ((1, 2), (1, 2, 3)),
         "think_s": (0.05, 0.15, 0.6),
     },
+    # Disks that lost commits lead, and are slow to read their log for those who come to say so.
+    "hearing": {
+        "faults": ({"power_cut": 1.0, "slow_disk": 3.0},),
+        "fault_every_s": (0.3,),
+        "catalogs": (2, 3),
+        "caches": (0,),
+        "orders": (0,),
+        "leases_s": ((0.5,),),
+        "disk_s": (0.02,),
+        "network_s": (0.004,),
+        "down_s": ((0.8,),),
+        "hangs": (False,),
+        "log_entries": (1000,),
+        "lost_transactions": ((3,),),
+        "think_s": (0.05,),
+    },
     # A replica has just joined when the power fails, and the log of another reaches less far back.
     "rejoining": {
         "faults": ({"crash": 2.0},),
@@ -72,6 +88,19 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "network_s": (0.1,),
         "think_s": (0.02, 0.05),
     },
+    # A primary leaves in order, or its successor does at once, and somebody is not told.
+    "forsaking": {
+        "faults": ({"forsake": 1.0},),
+        "fault_every_s": (0.8,),
+        "catalogs": (3,),
+        "caches": (1, 2),
+        "orders": (0,),
+        "leases_s": ((2.0,),),
+        "network_s": (0.004,),
+        "disk_s": (0.004,),
+        "down_s": ((0.05,),),
+        "think_s": (0.15, 0.6),
+    },
     # Disks that are slow or full, and connections that are replaced meanwhile.
     "disks": {
         "faults": ({"slow_disk": 2.0, "full_disk": 1.0, "lose": 2.0},),
@@ -97,6 +126,23 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "network_s": (0.05,),
         "think_s": (0.02, 0.05),
     },
+    # A member that dies before it has applied comes back to a log that is compacted; few write, so
+    # that it is sent a snapshot, and the primary dies before that is whole.
+    "refilling": {
+        "faults": ({},),
+        "aims": ({"Apply": ("crash", 0.2), "SendSnapshot": ("crash", 0.8)},),
+        "catalogs": (2,),
+        "caches": (0,),
+        "orders": (0,),
+        "down_s": ((0.05,),),
+        "disk_s": (0.08,),
+        "network_s": (0.02,),
+        "hangs": (False,),
+        "log_entries": (0,),
+        "logs_differ": (False,),
+        "chunk_rows": (2,),
+        "think_s": (0.6,),
+    },
     # A batch reaches only some, who come back when another has taken over without it.
     "tails": {
         "faults": ({"crash": 1.0, "isolate": 1.0, "scatter": 2.0},),
@@ -111,6 +157,22 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "encore": (True,),
         "scattered": (0.8,),
         "think_s": (0.02, 0.05),
+    },
+    # The same, and the dead primary comes back with an empty disk, to join that other.
+    "burying": {
+        "faults": ({"bury": 1.0},),
+        "fault_every_s": (0.8,),
+        "aims": ({"Prepare": ("bury", 0.1), "Welcome": ("stall", 0.5)},),
+        "catalogs": (3,),
+        "caches": (0,),
+        "orders": (0,),
+        "leases_s": ((1.6,),),
+        "disk_s": (0.08,),
+        "down_s": ((0.3,), (0.8,)),
+        "hangs": (False,),
+        "most_tries": (1,),
+        "network_s": (0.05,),
+        "think_s": (0.05,),
     },
     # Connections are replaced while the disk works off what the last one left, snapshots too.
     "replacing": {
@@ -194,6 +256,24 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "most_tries": (1,),
         "think_s": (0.02,),
         "readers": (12,),
+        "books": (1,),
+        "stock": (30,),
+    },
+    # The same, in the middle of the step that has just asked whether it still leads.
+    "seizing": {
+        "faults": ({},),
+        "aims": ({"Confirm": ("seize", 0.05)},),
+        "catalogs": (2,),
+        "orders": (0,),
+        "leases_s": ((0.5,), (1.0,)),
+        "network_s": (0.004,),
+        "disk_s": (0.08,),
+        "spikes": (0.0,),
+        "down_s": ((0.05,),),
+        "most_tries": (1,),
+        "step_s": (0.0002,),
+        "think_s": (0.01,),
+        "readers": (6,),
         "books": (1,),
         "stock": (30,),
     },

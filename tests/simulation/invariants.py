@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from bazar.replication.messages import Entry, Mark, Member
+from bazar.replication.effects import Effect, Send
+from bazar.replication.messages import Entry, Mark, Member, Revoke
 from bazar.replication.primary import Phase, Primary
 from bazar.replication.subscriber import ReplicaSubscriber
 from storage.catalog import Catalog
@@ -266,10 +267,17 @@ def check_memory(follower: ReplicaSubscriber, image: Image) -> None:
         raise Violation(f"J1: {follower} is not what its disk says, {image.committed}")
 
 
-def check_excuse(primary: Primary, image: Image) -> None:
+def check_excuse(primary: Primary, image: Image, group: Group) -> None:
     """J5: a primary whose disk has lost commits has waited, and nobody who has them has come."""
     if primary.me not in primary.membership.members or primary._recording == "lead":
         return  # it leaves already, or answers nobody yet
+    if primary._unproven:  # it waits for somebody who has said hello, though his time is over
+        goes_on = primary._recording or primary.phase is Phase.COMMITTING
+        for feed in primary.feeds.values() if goes_on else ():
+            if group.is_member(feed.member) and feed.hello.committed.seq > image.last_seq:
+                who = feed.hello.node
+                raise Violation(f"J5: {primary.me.node} goes on, and {who} said that he has more")
+        return
     for feed in primary.feeds.values() if primary._boundary else ():
         if feed.page is not None and feed.hello.committed.seq > image.last_seq:
             raise Violation(f"J5: {primary.me.node} leads on, though {feed.hello.node} has more")
@@ -285,9 +293,21 @@ def check_boundary(primary: Primary, now: float, calm_s: float) -> None:
             raise Violation(f"J4: {primary.me.node} holds its boundary open for {feed.hello.node}")
 
 
-def check_hand_over(primary: Primary, last_lease: float) -> float:
-    """T5: once the last batch is done, leases only end. Returns when the last one does."""
-    if not primary.retiring or primary.phase is not Phase.IDLE:
+def check_joining(primary: Primary) -> None:
+    """J4: whose acknowledgements count owes nothing that he was never asked for."""
+    for feed in primary.feeds.values():
+        if feed.joined and feed.acked != primary.tail and not feed.asked_at:
+            raise Violation(f"J4: {feed.hello.node} joins at {feed.acked}, not at {primary.tail}")
+
+
+def check_hand_over(primary: Primary, effects: Iterable[Effect], last_lease: float) -> float:
+    """T5: the last batch is done before any lease is taken back, and then leases only end. Returns
+    when the last one does."""
+    if not primary.retiring:
+        return last_lease
+    if primary.phase is not Phase.IDLE:
+        if any(isinstance(one, Send) and isinstance(one.message, Revoke) for one in effects):
+            raise Violation(f"T5: {primary.me.node} takes leases back amid a batch")
         return last_lease
     last = max(primary.leases.values(), default=0.0)
     if last > last_lease:

@@ -28,7 +28,7 @@ from bazar.replication import file_arbiter
 from bazar.replication.effects import Effect
 from bazar.replication.messages import Member
 from bazar.replication.node import Replica
-from bazar.replication.primary import Primary
+from bazar.replication.primary import Phase, Primary
 from bazar.replication.store import Answer, Operation
 from bazar.replication.subscriber import Subscriber
 from handlers.calls import CallsHandler
@@ -42,6 +42,7 @@ from tests.simulation.invariants import (
     check_boundary,
     check_excuse,
     check_hand_over,
+    check_joining,
     check_memory,
 )
 from tests.simulation.shopworld import Node, ShopWorld
@@ -132,6 +133,8 @@ class NodeProcess(Process):
             led = None if primary is None or self.truth.lock_lost else primary.epoch
             if now is not None and now.epoch == led and not now.clean:
                 self.world.violate(f"T5: {self.name} leaves in order, and hands nothing over")
+            if primary is not None and primary.phase is not Phase.IDLE:
+                self.world.violate(f"T5: {self.name} leaves in order amid a batch")
             if any(one.lease_valid(self.time()) for one in self.subscribers):
                 self.world.violate(f"L3: {self.name} leaves in order, and with a lease")
         self.die("stopped")
@@ -227,8 +230,11 @@ class Watched(Replica):
         world = process.world
         if self.primary is not None:
             if process.disk.lost_seq and process.time() >= self._excused_at:
-                world.guard(check_excuse, self.primary, process.disk.image)
-            self._last_lease = world.guard(check_hand_over, self.primary, self._last_lease)
+                group = process.node.group
+                world.guard(check_excuse, self.primary, process.disk.image, group)
+            last = world.guard(check_hand_over, self.primary, effects, self._last_lease)
+            self._last_lease = last
+            world.guard(check_joining, self.primary)
             calm_s = world.now - process.profile.calm_since
             if calm_s > 0:
                 world.guard(check_boundary, self.primary, process.time(), calm_s)

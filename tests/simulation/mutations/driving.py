@@ -87,7 +87,7 @@ LEADING = (
             "still = why.id in self.feeds and why.acked == self.tail",
             "still = True",
         ),
-        focus="tails",
+        focus="burying",
     ),
     mutation(
         "a batch is committed that is not proven",
@@ -98,7 +98,7 @@ LEADING = (
             "if now < self.not_before or self._unproven:",
             "if now < self.not_before:",
         ),
-        focus="power",
+        focus="hearing",
     ),
     mutation(
         "a hand-over does not wait for its batch",
@@ -154,7 +154,7 @@ ARBITRATING = (
         "reads are not confirmed",
         "L5",
         (Primary, "read", "if now >= self._leads_until:", "if False:"),
-        focus="stealing",
+        focus="seizing",
     ),
     mutation(
         "the arbiter is not asked",

@@ -107,14 +107,14 @@ TAKING_OVER = (
             "now < self.not_before or any(until > now for until in self.leases.values())",
             "now < self.not_before",
         ),
-        focus="leaving",
+        focus="forsaking",
         shop=True,
     ),
     mutation(
         "the hand-over does not wait for its own T2",
         "T5",
         (Primary, "_try_retire", "now < self.not_before or ", ""),
-        focus="succession",
+        focus="forsaking",
         shop=True,
     ),
     mutation(
@@ -229,6 +229,6 @@ JOINING = (
             "return self._write",
             "self.pending.clear()\n    self._durable = self.committed\n    return self._write",
         ),
-        focus="joining",
+        focus="refilling",
     ),
 )

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bazar.client import Client
 from bazar.commands import (
+    DEFAULT_CONFIG,
     Command,
     Shop,
     Standalone,
@@ -24,7 +24,6 @@ from bazar.commands import (
 )
 from bazar.config import load
 from bazar.errors import BazarError
-from bazar.token import cluster_token
 from handlers import ROLES
 
 COMMANDS: dict[str, Command] = {
@@ -36,7 +35,6 @@ COMMANDS: dict[str, Command] = {
     "promote": promote,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo, "bench": bench}
-DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "cluster.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,12 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(flags: argparse.Namespace) -> int:
-    config = load(flags.config, ROLES)
-    client = Client(cluster_token(config))
-    try:
-        return await COMMANDS[flags.command].run(Shop(config, client), flags)
-    finally:
-        client.close()
+    with Shop(load(flags.config, ROLES)) as shop:
+        return await COMMANDS[flags.command].run(shop, flags)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from bazar.client import Client
 from bazar.config import Config
+from bazar.token import cluster_token
+
+DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "cluster.json"
 
 
-@dataclass(frozen=True, slots=True)
 class Shop:
-    """A running cluster, as its operator reaches it."""
+    """A running cluster, as its operator reaches it: not before it is asked, so that a command that
+    asks nothing runs without. In a `with`, its connections are closed at the end."""
 
-    config: Config
-    client: Client
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = Client(cluster_token(self.config))
+        return self._client
+
+    def __enter__(self) -> Shop:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._client is not None:
+            self._client.close()
 
 
 class Command(Protocol):

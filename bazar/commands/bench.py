@@ -40,11 +40,9 @@ from bazar.bench.sections import (
     throughput,
     timings,
 )
-from bazar.client import Client
 from bazar.commands import Shop, verify
 from bazar.config import load
 from bazar.errors import BadRequest
-from bazar.token import cluster_token
 from handlers import ROLES
 from storage.compare import ReplicaFile, closing
 
@@ -232,9 +230,5 @@ def sold(config_path: Path) -> Sold:
 
 
 async def _verify(config_path: Path) -> int:
-    config = load(config_path, ROLES)
-    client = Client(cluster_token(config))
-    try:
-        return await verify.run(Shop(config, client), argparse.Namespace())
-    finally:
-        client.close()
+    with Shop(load(config_path, ROLES)) as shop:
+        return await verify.run(shop, argparse.Namespace())

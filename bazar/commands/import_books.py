@@ -1,167 +1,299 @@
-"""Load books from a CSV file into the running shop.
+"""Load a list of books into the running shop, and say first how it is understood.
 
-Columns: title and topic, and optionally author, cost and count; a header line names them. Runs of
-white space become one space. A book that the shop has already (same title, author and topic) stays
-as it is, so that a second run changes nothing. A bad row is reported with its line, and the rest
-goes in.
+Most lists of other programs will do: separator, encoding, columns and the decimal sign are found
+and shown before anything is written. A book that the shop has already (same title, author and
+topic) stays as it is, so that a second run changes nothing. All that is wrong with a row is said
+with its line; the row goes to a file, to be mended and imported, and the rest goes in.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import contextlib
 import re
 import secrets
+import shlex
+import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
 from bazar import clock
-from bazar.commands import Shop
+from bazar.commands import DEFAULT_CONFIG, Shop
+from bazar.commands.importing import amounts, report, text
+from bazar.commands.importing.amounts import Evidence, Reading
+from bazar.commands.importing.columns import COLUMNS, MONEY, in_cents
+from bazar.commands.importing.layout import SAMPLE_CHARS, Layout, Wanted, read_delimiter, sniff
+from bazar.commands.importing.records import Record, clean
+from bazar.commands.importing.rejects import Rejects, default_path
+from bazar.commands.importing.report import Tally
+from bazar.commands.importing.rows import Problem, Row, Rows
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest
 from bazar.pool import ReplicaPool
 from handlers import inputs
 
+PLACE = re.compile(r"^books\[\d+\][.:] ?")
 IMPORT_PATH = "/import"
 BATCH_ROWS = 500
 ATTEMPT_S = 10.0
 DEADLINE_S = 30.0
-MAX_ERRORS_SHOWN = 20
-
-COLUMNS = ("title", "author", "topic", "cost", "count")
-NUMBERS = ("cost", "count")
-PLACE = re.compile(r"^books\[\d+\][.:] ?")  # the line says it better
+ROWS_SHOWN = 3
+PREVIEW_ROWS = 1000  # among so many they are looked for
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE.csv")
-    parser.add_argument("--cost", type=int, help="in cents, where the file has none")
-    parser.add_argument("--count", type=int, help="in stock, where the file has none")
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE.csv", help="the list, with a line that names its columns")
+    add("--dry-run", action="store_true", help="only check all rows, and show what is understood")
+    add(
+        *("--map", "-m"),
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help=f"which column is ours, as in --map cost=Price; ours are {', '.join(COLUMNS)}. Theirs"
+        " is its name, or #3 for the third",
+    )
+    add("--ignore", action="append", default=[], metavar="COLUMN", help="have no use for a column")
+    add("--delimiter", metavar="SIGN", help="what parts the cells: one sign, or tab")
+    add("--encoding", metavar="NAME", help="such as cp1252, cp1250, cp1251, mac_roman, shift_jis")
+    add(
+        "--decimal",
+        choices=amounts.DECIMALS,
+        help="the decimal sign of prices; or cents, if whole numbers are cents",
+    )
+    add("--topic", help="where the list has none")
+    add("--cost", type=int, metavar="CENTS", help="the price where the list has none")
+    add("--stock", "--count", type=int, dest="count", metavar="N", help="where the list has none")
+    add("--rejects", type=Path, metavar="FILE", help="for rows that are refused (beside the list)")
 
 
-@dataclass(slots=True)
-class Tally:
-    created: int = 0
-    known: int = 0
-    errors: list[tuple[int, str]] = field(default_factory=list)
+@dataclass(frozen=True, slots=True)
+class List:
+    """A list, open and understood."""
 
-    def __str__(self) -> str:
-        return f"{self.created} created, {self.known} there already, {len(self.errors)} bad"
+    file: BinaryIO
+    encoding: text.Encoding
+    layout: Layout
+    evidence: Evidence
+    reading: Reading
+    rows: Rows
+
+    def read(self, doing: str) -> Generator[Row]:
+        """What becomes of each row; one reading at a time."""
+        return self.rows.read(_records(self.file, self.encoding, self.layout, doing))
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if a row was bad."""
-    tally = Tally()
-    pool = ReplicaPool(shop.config.group("catalog"), shop.config.pool, clock.now)
+    """Exit code 1 if a row was rejected."""
     try:
-        # Bytes that are not UTF-8 come in as surrogates, so that only their row is refused.
-        file = flags.file.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-        with file, tqdm(total=flags.file.stat().st_size, unit="B", disable=None) as bar:
-            bar.unit_scale = True
-            for batch in _batches(file, {"cost": flags.cost, "count": flags.count}, tally):
-                await _send(shop, pool, batch, tally)
-                if file.seekable():
-                    bar.update(file.buffer.tell() - bar.n)
+        with _opened(flags.file) as file:
+            books = _understand(file, flags)
+            _show(books, flags)
+            with _rejects(flags, books.layout) as rejects:
+                return await _import(shop, flags, books, rejects)
     except OSError as error:
         raise BadRequest(f"{flags.file}: {error.strerror or error}") from error
-    finally:
-        _report(flags.file, tally)
-    return 1 if tally.errors else 0
 
 
-def _report(file: Path, tally: Tally) -> None:
-    for line, reason in sorted(tally.errors)[:MAX_ERRORS_SHOWN]:
-        print(f"{file}:{line}: {reason}", file=sys.stderr)
-    if len(tally.errors) > MAX_ERRORS_SHOWN:
-        print(f"… and {len(tally.errors) - MAX_ERRORS_SHOWN} more", file=sys.stderr)
-    print(tally)
+# --- the list --------------------------------------------------------------------------------
 
 
-Row = tuple[int, dict[str, Any]]
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The list, which is read more than once; a pipe is kept in a file for that."""
+    with path.open("rb") as file:
+        if file.seekable():
+            yield file
+            return
+        with tempfile.TemporaryFile() as kept:
+            shutil.copyfileobj(file, kept)
+            yield kept
 
 
-def _batches(file: TextIO, defaults: dict[str, int | None], tally: Tally) -> Iterator[list[Row]]:
+def _records(
+    file: BinaryIO, encoding: text.Encoding, layout: Layout, doing: str
+) -> Iterator[Record]:
+    """All rows of the list, from its beginning."""
+    lines = text.open_text(file, encoding.name)
+    size = file.seek(0, 2)
+    file.seek(0)
+    with tqdm(total=size, desc=doing, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        try:
+            for number, record in enumerate(layout.records(lines)):
+                if number % BATCH_ROWS == 0:
+                    bar.update(file.tell() - bar.n)
+                yield record
+        finally:
+            lines.detach()
+
+
+def _defaults(flags: argparse.Namespace) -> dict[str, Any]:
+    given = {"topic": flags.topic, "cost": flags.cost, "count": flags.count}
+    return {
+        ours: inputs.BOOK_FIELDS[ours](value, COLUMNS[ours].default or ours)
+        for ours, value in given.items()
+        if value is not None
+    }
+
+
+def _understand(file: BinaryIO, flags: argparse.Namespace) -> List:
+    """Raises BadRequest with all that must be said first."""
+    defaults = _defaults(flags)
+    delimiter = None if flags.delimiter is None else read_delimiter(flags.delimiter)
+    told = None if flags.encoding is None else text.check_encoding(flags.encoding)
+    encoding = text.find_encoding(text.read_chunks(file), told)
+    try:
+        layout = sniff(
+            text.read_sample(file, encoding.name, SAMPLE_CHARS),
+            Wanted(delimiter, flags.map, flags.ignore),
+            defaults,
+        )
+        evidence = _survey(file, encoding, layout)
+        [ours] = [ours for ours, column in COLUMNS.items() if column.kind == MONEY]
+        place = layout.chosen.places.get(ours)
+        name = None if place is None else layout.header[place]
+        says_cents = name is not None and in_cents(name)
+        reading = amounts.decide(evidence, name, says_cents, flags.decimal)
+    except BadRequest as error:
+        raise BadRequest(f"{flags.file}: {error}") from error
+    return List(file, encoding, layout, evidence, reading, Rows(layout, reading, defaults))
+
+
+def _survey(file: BinaryIO, encoding: text.Encoding, layout: Layout) -> Evidence:
+    """What all prices together show."""
+    evidence = Evidence()
+    place = layout.chosen.places.get("cost")
+    if place is not None:
+        for record in _records(file, encoding, layout, "looking"):
+            cells = record.cells
+            if record.error is None and place < len(cells) and not any(cells[layout.width :]):
+                evidence.add(record.line, clean(cells[place]))
+    return evidence
+
+
+def _show(books: List, flags: argparse.Namespace) -> None:
+    print(f"{flags.file} is understood as:")
+    lines = report.describe(
+        books.encoding, books.layout, books.reading, books.evidence, _defaults(flags)
+    )
+    with contextlib.closing(books.read("looking")) as rows:
+        first = list(islice((row for row in islice(rows, PREVIEW_ROWS) if row.book), ROWS_SHOWN))
+    print(*lines, "The first books of it:", *report.show_rows(first), sep="\n")
+
+
+# --- the shop ----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _rejects(flags: argparse.Namespace, layout: Layout) -> Iterator[Rejects | None]:
+    """Where rejected rows go: nowhere in a dry run, unless told."""
+    path: Path | None = flags.rejects
+    if path is None and not flags.dry_run:
+        path = default_path(flags.file)
+    if path is None:
+        yield None
+        return
+    if path.exists() and (path.samefile(flags.file) or not path.is_file()):
+        raise BadRequest(f"--rejects {path}: must be another file")
+    with contextlib.closing(Rejects(path, layout)) as rejects:
+        yield rejects
+
+
+async def _import(
+    shop: Shop, flags: argparse.Namespace, books: List, rejects: Rejects | None
+) -> int:
+    tally = Tally()
+    doing = "checking" if flags.dry_run else "importing"
+    pool = ReplicaPool(shop.config.group("catalog"), shop.config.pool, clock.now)
     batch: list[Row] = []
-    for line, book in _books(file, defaults, tally):
-        batch.append((line, book))
-        if len(batch) == BATCH_ROWS:
-            yield batch
+    try:
+        with contextlib.closing(books.read(doing)) as rows:
+            for batch in _batches(_good(rows, tally, rejects)):
+                if not flags.dry_run:
+                    await _send(shop, pool, batch, tally, rejects)
             batch = []
-    if batch:
+    finally:
+        for line in (*tally.examples, *tally.faults(flags.file)):
+            print(line, file=sys.stderr)
+        print(tally.summary(flags.dry_run))
+        if batch:
+            print(
+                f"Stopped: of line {batch[0].line} and those below it nothing is certain. Import"
+                " the list again when the shop answers: what is in it already stays as it is.",
+                file=sys.stderr,
+            )
+    if rejects is not None and rejects.rows:
+        print(
+            f"The rejected rows are in {rejects.path}, each with its reason. Mend them there, then"
+        )
+        print(f"  {_again(flags, books, rejects.path)}")
+    return 1 if tally.rejected else 0
+
+
+def _good(rows: Iterable[Row], tally: Tally, rejects: Rejects | None) -> Iterator[Row]:
+    """The rows that are books; the others go to the tally."""
+    for row in rows:
+        if row.left_out is not None:
+            tally.leave_out(row)
+        elif row.problems:
+            _reject(row, tally, rejects)
+        else:
+            tally.checked += 1
+            yield row
+
+
+def _reject(row: Row, tally: Tally, rejects: Rejects | None) -> None:
+    tally.reject(row)
+    if rejects is not None:
+        rejects.add(str(row), row.cells)
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, BATCH_ROWS)):
         yield batch
 
 
-def _books(file: TextIO, defaults: dict[str, int | None], tally: Tally) -> Iterator[Row]:
-    """Each good row with the line it begins on; the others go to the tally."""
-    reader = csv.reader(file, strict=True)
-    header = next(reader, None)
-    if header is None:
-        raise BadRequest("the file is empty")
-    columns = [name.strip().lower() for name in header]
-    _check(columns, defaults)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-            if cells:
-                yield line, _book(columns, cells, defaults)
-        except StopIteration:
-            return
-        except (csv.Error, BadRequest) as error:
-            tally.errors.append((line, str(error)))
-
-
-def _check(columns: list[str], defaults: dict[str, int | None]) -> None:
-    for name in columns:
-        if name not in COLUMNS:
-            raise BadRequest(f"line 1: column {name!r} is unknown; known are {', '.join(COLUMNS)}")
-        if columns.count(name) > 1:
-            raise BadRequest(f"line 1: column {name!r} is given twice")
-    for name in ("title", "topic"):
-        if name not in columns:
-            raise BadRequest(f"line 1: there is no column {name!r}")
-    for name in NUMBERS:
-        if name not in columns and defaults[name] is None:
-            raise BadRequest(f"line 1: there is no column {name!r}: give --{name}")
-
-
-def _book(columns: list[str], cells: list[str], defaults: dict[str, int | None]) -> dict[str, Any]:
-    if len(cells) != len(columns):
-        raise BadRequest(f"has {len(cells)} cells, the header {len(columns)}")
-    book: dict[str, Any] = {"author": None, **defaults}
-    for name, cell in zip(columns, cells, strict=True):
-        clean = " ".join(cell.split())
-        if any("\udc80" <= char <= "\udcff" for char in clean):
-            raise BadRequest(f"{name}: is not UTF-8")
-        if name not in NUMBERS:
-            book[name] = clean or None
-        elif clean:
-            if not (clean.isascii() and clean.isdigit() and len(clean) <= 18):
-                raise BadRequest(f"{name}: {clean[:40]!r} is not a whole number")
-            book[name] = int(clean)
-    for name in ("title", "topic", *NUMBERS):
-        if book[name] is None:
-            raise BadRequest(f"{name}: is missing")
-    return inputs.new_book(book)
-
-
-async def _send(shop: Shop, pool: ReplicaPool, batch: list[Row], tally: Tally) -> None:
-    body = {"books": [book for _, book in batch]}
+async def _send(
+    shop: Shop, pool: ReplicaPool, batch: list[Row], tally: Tally, rejects: Rejects | None
+) -> None:
+    body = {"books": [row.book for row in batch]}
     key = secrets.token_hex(16)
 
     async def attempt(node: NodeConfig) -> Any:
         return await shop.client.call(node, IMPORT_PATH, body, ATTEMPT_S, key=key)
 
     answer = await pool.call(attempt, DEADLINE_S)
-    for (line, _), result in zip(batch, answer["results"], strict=True):
+    for row, result in zip(batch, answer["results"], strict=True):
         if "error" in result:
-            tally.errors.append((line, PLACE.sub("", result["error"])))
+            reason = PLACE.sub("", result["error"])  # the line says it better
+            row.problems.append(Problem(reason, reason))
+            _reject(row, tally, rejects)
         elif result["created"]:
             tally.created += 1
         else:
             tally.known += 1
+
+
+def _again(flags: argparse.Namespace, books: List, path: Path) -> str:
+    """The command by which the mended rows are read as the list was."""
+    options = [f"--{name}={value}" for name, value in _given(flags)]
+    words = report.again(books.layout, books.reading, books.evidence, options)
+    return shlex.join(["python", "-m", "bazar", "import", str(path), *words])
+
+
+def _given(flags: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    for name in ("map", "ignore"):
+        for value in getattr(flags, name):
+            yield name, value
+    for name, value in (("topic", flags.topic), ("cost", flags.cost), ("stock", flags.count)):
+        if value is not None:
+            yield name, value
+    if flags.config != DEFAULT_CONFIG:
+        yield "config", flags.config

@@ -1,0 +1,212 @@
+"""Read prices and numbers as people write them: `12.99`, `1.234,56 €`, `$1,234`, `12,-`.
+
+The rule, for a list's column of prices as a whole:
+- its decimal sign is the one that its prices show: what stands before one or two last digits, or
+  last of both signs. Where prices show both, each is read by itself.
+- a single sign before exactly three digits (`1.234`) is read by that; if the column shows no
+  decimal sign it parts thousands, provided there are smaller whole numbers too. Else it is asked.
+- whole numbers are whole units (`15` is 15.00), unless the column's name says cents, or is `cost`,
+  as in our own files, and all of it is whole numbers. A `cost` with both is asked.
+`--decimal` answers for all: `.` or `,` (prices are in units), or `cents`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bazar.errors import BadRequest
+
+POINT, COMMA, EITHER, WHOLE = ".", ",", "either", "whole"
+CENTS = "cents"
+DECIMALS = (POINT, COMMA, CENTS)
+MAX_DIGITS = 18
+
+_NUMBER = re.compile(r"([^\d]*?)([.,]?)(\d(?:[\d.,'’ ]*\d)?)([^\d]*)")
+_GROUPED = {
+    sign: re.compile(rf"\d{{1,3}}(?:{re.escape(sign)}\d{{3}})+|\d{{1,3}}(?:{re.escape(sign)}\d\d)*"
+                     rf"{re.escape(sign)}\d{{3}}")
+    for sign in (".", ",", "'", " ")
+}  # fmt: skip
+_DASH = re.compile(r"[.,:]? ?[-–—]{1,2}")  # 12,- and 129:-
+_CODES = """
+    usd eur gbp chf cad aud nzd jpy cny rmb inr sek nok dkk pln czk huf ron rub uah try brl mxn ars
+    clp cop zar krw hkd sgd ils thb isk bgn php idr myr aed sar us kr krona kroner zł zl kč kc ft rs
+    r руб р грн лв lei din tl fr sfr euro euros dollar dollars pound pounds 円 元 원 a c nz hk au ca
+    mx s nt
+"""
+_CURRENCIES = frozenset(unicodedata.normalize("NFKC", _CODES).split())
+
+
+class NotAnAmount(ValueError):
+    """Why a cell is no amount: one of few sentences, without the cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a column's numbers are to be read. `decimal` is None where each shows it by itself."""
+
+    decimal: str | None
+    cents: bool = False
+    strict: bool = False  # as told: another sign is an error, however clear
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a column of prices shows: how many of each shape, and the first, with its line."""
+
+    shapes: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[int, str]] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)  # signs that may part thousands
+    currencies: Counter[str] = field(default_factory=Counter)
+
+    def add(self, line: int, cell: str) -> None:
+        try:
+            number, currency = bare(cell)
+        except NotAnAmount:
+            return
+        kind = shape(number)
+        self.shapes[kind] += 1
+        self.first.setdefault(kind, (line, cell))
+        if kind == EITHER:
+            self.groups.add("," if "," in number else ".")
+        if currency and (currency in self.currencies or len(self.currencies) < 10):
+            self.currencies[currency] += 1
+
+
+def bare(cell: str) -> tuple[str, str]:
+    """A number without its currency, and that. Raises NotAnAmount."""
+    text = unicodedata.normalize("NFKC", cell).replace("\u2212", "-").replace("’", "'").strip()
+    match = _NUMBER.fullmatch(text)
+    if match is None or len(text) > 60:
+        raise NotAnAmount("is not a number")
+    before, sign, number, after = (part.strip() for part in match.groups())
+    if sign == "." and before and before[-1].isalpha():
+        before, sign = before + ".", ""  # Rs.450
+    if _DASH.match(after) and (after[0] in ".,:" or _DASH.fullmatch(after)):
+        after = _DASH.sub("", after, count=1).strip()
+    if "-" in before or after == "-":
+        raise NotAnAmount("is negative")
+    currency = [part for part in (before, after.rstrip(".,") or after) if part]
+    if not all(map(_is_currency, currency)):
+        raise NotAnAmount("is not a number")
+    return ("0" if sign else "") + sign + number, " ".join(currency)
+
+
+def _is_currency(text: str) -> bool:
+    parts = re.split(
+        r"[ .]+", "".join(" " if _is_sign(char) else char for char in text).strip(" .")
+    )
+    return all(not part or part.casefold() in _CODES for part in parts)
+
+
+def _is_sign(char: str) -> bool:
+    return unicodedata.category(char) == "Sc"
+
+
+def shape(number: str) -> str:
+    """Which sign a number shows as its decimal one: POINT, COMMA, EITHER or none (WHOLE)."""
+    last = max(number.rfind("."), number.rfind(","))
+    if last < 0:
+        return WHOLE
+    sign, other = (".", ",") if number[last] == "." else (",", ".")
+    if number.count(sign) > 1:
+        return other if other not in number else sign
+    after = len(number) - last - 1
+    before = number[:last]
+    if other in before or after != 3 or len(before) > 3 or before.startswith("0"):
+        return sign
+    return EITHER
+
+
+def decide(evidence: Evidence, name: str | None, says_cents: bool, told: str | None) -> Reading:
+    """How to read the prices of a column, which the file calls `name`. Raises BadRequest with the
+    question, where it can't be told."""
+    shapes, first = evidence.shapes, evidence.first
+    if told is not None:
+        return Reading(None, cents=True) if told == CENTS else Reading(told, strict=True)
+    if says_cents:
+        return Reading(None, cents=True)
+    signs = [sign for sign in (POINT, COMMA) if shapes[sign]]
+    if name is not None and "".join(name.split()).casefold() == "cost":
+        if not signs and not shapes[EITHER]:
+            return Reading(None, cents=True)
+        if shapes[WHOLE] and signs:
+            raise BadRequest(
+                f"prices: column {name!r} has whole numbers ({_seen(first, WHOLE)}) and decimal"
+                f" signs ({_seen(first, signs[0])}): say --decimal cents if whole numbers are"
+                f" cents, or --decimal {signs[0]} if they are not"
+            )
+    if signs:
+        return Reading(signs[0] if len(signs) == 1 else None)
+    if shapes[EITHER]:
+        [group, *others] = sorted(evidence.groups)
+        if others or not shapes[WHOLE]:
+            decimal = COMMA if group == "." else POINT
+            raise BadRequest(
+                f"prices: {_seen(first, EITHER)} can be read in two ways: say --decimal {decimal}"
+                f" if {group!r} parts thousands, or --decimal {group} if it is the decimal sign"
+            )
+        return Reading(COMMA if group == "." else POINT)
+    return Reading(None)
+
+
+def _seen(first: Mapping[str, tuple[int, str]], kind: str) -> str:
+    line, cell = first[kind]
+    return f"line {line}: {cell[:40]!r}"
+
+
+def split_number(number: str, reading: Reading) -> tuple[int, str]:
+    """The whole part, and the digits behind the decimal sign. Raises NotAnAmount."""
+    number = number.replace("’", "'")
+    decimal = reading.decimal
+    kind = shape(number)
+    if kind == EITHER and decimal is None:
+        if not reading.cents:
+            raise NotAnAmount("can be read in two ways: say --decimal")
+        decimal = COMMA if "." in number else POINT  # cents are whole: it parts thousands
+    if kind in (POINT, COMMA) and (decimal is None or not reading.strict):
+        decimal = kind
+    whole, sign, fraction = number, "", ""
+    if decimal is not None:
+        whole, sign, fraction = (
+            number.rpartition(decimal) if decimal in number else (number, "", "")
+        )
+    if not whole.isdigit():
+        groups = {char for char in whole if not char.isdigit()}
+        if len(groups) != 1 or not _GROUPED[groups.pop()].fullmatch(whole):
+            told = f" with the decimal sign {decimal!r}" if decimal and reading.strict else ""
+            raise NotAnAmount(f"is not a number{told}")
+        whole = "".join(filter(str.isdigit, whole))
+    if sign and not fraction.isdigit():
+        raise NotAnAmount("is not a number")
+    if len(whole) + len(fraction) > MAX_DIGITS or not (whole + fraction).isascii():
+        raise NotAnAmount("is not a number")
+    return int(whole), fraction
+
+
+def price(cell: str, reading: Reading) -> int:
+    """A price in cents. Raises NotAnAmount."""
+    whole, fraction = split_number(bare(cell)[0], reading)
+    if reading.cents:
+        if fraction:
+            raise NotAnAmount("has a decimal sign, but the column is in cents")
+        return whole
+    if fraction[2:].strip("0"):
+        raise NotAnAmount("has parts of a cent")
+    return whole * 100 + int(fraction[:2].ljust(2, "0"))
+
+
+def whole_number(cell: str, reading: Reading) -> int:
+    """A number of copies; spreadsheets write 3 as 3.0 too. Raises NotAnAmount."""
+    number, currency = bare(cell)
+    decimal = reading.decimal
+    if decimal is None and shape(number) == EITHER and not number.endswith("000"):
+        decimal = COMMA if "." in number else POINT  # of no book there is a part
+    whole, fraction = split_number(number, Reading(decimal))
+    if currency or fraction.strip("0"):
+        raise NotAnAmount("is not a whole number")
+    return whole

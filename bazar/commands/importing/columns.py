@@ -1,0 +1,224 @@
+"""What a book is made of, and what other programs call it.
+
+A further field of books needs its line in `COLUMNS` alone: it is filled as soon as the shop's books
+have it (`BOOK_FIELDS` in `handlers/inputs.py`), and until then said to be left out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from bazar.commands.importing import names
+from bazar.errors import BadRequest
+from handlers import inputs
+
+TEXT, MONEY, NUMBER = "text", "money", "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One of ours. `names` are those that others use, in a program's order of trust: of two in one
+    list the first is taken. Of the `doubtful` ones the values must look as they should."""
+
+    kind: str
+    names: str
+    default: str | None = None  # the option that stands in for the column
+    doubtful: str = ""
+    looks: str = ""
+    optional: bool = False
+
+
+COLUMNS: Mapping[str, Column] = {
+    "title": Column(TEXT, names.TITLE),
+    "author": Column(TEXT, names.AUTHOR, optional=True),
+    "topic": Column(TEXT, names.TOPIC, default="--topic"),
+    "cost": Column(MONEY, names.COST, default="--cost"),
+    "count": Column(NUMBER, names.COUNT, default="--stock"),
+    "isbn": Column(
+        TEXT,
+        names.ISBN,
+        doubtful=names.BARCODE,
+        looks=r"97[89]([- ]?\d){10}",
+        optional=True,
+    ),
+}
+
+_OPTION = re.compile(r"option ?\d ?value")
+_BRACKETS = re.compile(r"\([^)]*\)|\[[^]]*\]")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def words(name: str) -> list[str]:
+    """The words of a column's name, without case and accents, `UnitPrice` as `unit_price`."""
+    plain = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name))
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    return re.findall(r"[^\W_]+", plain.casefold())
+
+
+def spellings(name: str) -> Iterator[str]:
+    """What to look a column's name up by: all its words, then without what stands in brackets, then
+    without those that say nothing (`Variant Price`, `Price in EUR`)."""
+    for text in dict.fromkeys((name, _BRACKETS.sub(" ", name))):
+        found = words(text)
+        yield "".join(found)
+        yield "".join(word for word in found if word not in _NOISE)
+
+
+def in_cents(name: str) -> bool:
+    return any(word in _CENTS for word in words(name))
+
+
+def _keys(listed: str) -> dict[str, int]:
+    """Each name, with its place in the order of trust."""
+    found: dict[str, int] = {}
+    for name in listed.split(","):
+        found.setdefault("".join(words(name)), len(found))
+    return found
+
+
+_NAMES = {ours: _keys(column.names) for ours, column in COLUMNS.items()}
+_DOUBTFUL = {ours: _keys(column.doubtful) for ours, column in COLUMNS.items() if column.doubtful}
+_PRODUCT, _PARENT, _FORMATS = map(_keys, (names.PRODUCT, names.PARENT, names.FORMAT))
+_NOISE, _CENTS = _keys(names.NOISE), _keys(names.CENTS)
+
+
+def known(name: str) -> dict[str, int]:
+    """Which of ours a column's name means, and how much to trust that (0: most). Few names mean
+    two: a Spanish `nombre` is a title, a French one a number."""
+    for spelling in spellings(name):
+        found = {ours: keys[spelling] for ours, keys in _NAMES.items() if spelling in keys}
+        if found:
+            return found
+    return {}
+
+
+def _has_digit(value: str) -> bool:
+    return any(map(str.isdigit, value))
+
+
+def _doubtful(name: str, ours: str, values: Sequence[str]) -> bool:
+    looks = re.compile(COLUMNS[ours].looks)
+    given = [value for value in values if value]
+    named = any(spelling in _DOUBTFUL[ours] for spelling in spellings(name))
+    return named and bool(given) and all(looks.fullmatch(value) for value in given)
+
+
+def recognized(header: Sequence[str]) -> int:
+    """How many of ours a header seems to name."""
+    return len({next(iter(found)) for name in header if (found := known(name))})
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which of the file's columns (by place) is which of ours."""
+
+    places: Mapping[str, int]
+    passed_over: Mapping[int, str]  # means one of ours as well, but another was taken
+    options: Sequence[int]
+    formats: Sequence[int]
+    product: int | None  # the same in all rows of a product
+    parent: int | None  # what another row has as its number
+    numbers: Sequence[int]
+
+
+def choose(
+    header: Sequence[str],
+    samples: Sequence[Sequence[str]],
+    told: Mapping[str, int],
+    ignored: set[int],
+) -> Chosen:
+    """Find our columns in a header: those that are `told`, and the best known of the others.
+    `samples` are the values of each column in the first rows; an empty one is taken last."""
+    ranked: dict[str, list[tuple[bool, int, int]]] = {}
+    for place, name in enumerate(header):
+        if place in ignored or place in told.values():
+            continue
+        values = samples[place]
+        found = known(name) or {o: 1000 for o in _DOUBTFUL if _doubtful(name, o, values)}
+        for ours, trust in found.items():
+            fit = any(values) if COLUMNS[ours].kind == TEXT else any(map(_has_digit, values))
+            ranked.setdefault(ours, []).append((not fit, trust, place))
+    places = dict(told)
+    for ours in COLUMNS:
+        for _, _, place in sorted(ranked.get(ours, ())):
+            if place not in places.values():
+                places.setdefault(ours, place)
+    passed_over = {
+        place: ours
+        for ours, candidates in ranked.items()
+        for _, _, place in candidates
+        if place not in places.values()
+    }
+    free = [p for p in range(len(header)) if p not in ignored and p not in places.values()]
+    called = {place: next(spellings(header[place])) for place in range(len(header))}
+    return Chosen(
+        {ours: places[ours] for ours in COLUMNS if ours in places},
+        passed_over,
+        [p for p in free if _OPTION.fullmatch(" ".join(words(header[p])))],
+        sorted((p for p in free if called[p] in _FORMATS), key=lambda p: _FORMATS[called[p]]),
+        next((p for p in free if called[p] in _PRODUCT), None),
+        next((p for p in free if called[p] in _PARENT), None),
+        [p for p, name in called.items() if name in ("id", "sku")],
+    )
+
+
+def find_place(header: Sequence[str], wanted: str, option: str) -> int:
+    """The first of `find_places`."""
+    return min(find_places(header, wanted, option))
+
+
+def find_places(header: Sequence[str], wanted: str, option: str) -> set[int]:
+    """Where the file's columns of this name are: as it is written, or else apart from case, accents
+    and spaces; or `#3`, the third. Raises BadRequest, with the names that are alike."""
+    stripped = [name.strip() for name in header]
+    keys = ["".join(words(name)) for name in stripped]
+    key = "".join(words(wanted))
+    found = {p for p, name in enumerate(stripped) if name == wanted.strip()}
+    found = found or {p for p, its in enumerate(keys) if its == key and key}
+    if found:
+        return found
+    if re.fullmatch(r"#[1-9]\d{0,3}", wanted) and int(wanted[1:]) <= len(header):
+        return {int(wanted[1:]) - 1}
+    close = get_close_matches(key, keys, n=3)
+    hint = (
+        f"; did you mean {', '.join(repr(stripped[keys.index(k)]) for k in close)}?"
+        if close
+        else ""
+    )
+    raise BadRequest(f"{option}: the list has no column {wanted!r}{hint}")
+
+
+def read_map(header: Sequence[str], given: Sequence[str]) -> dict[str, int]:
+    """What `--map OURS=THEIRS` tells, also if it is turned round. Raises BadRequest that names all
+    that is wrong."""
+    told: dict[str, int] = {}
+    wrong = []
+    for pair in given:
+        left, _, right = pair.partition("=")
+        if left.strip() not in COLUMNS:
+            right, _, left = pair.rpartition("=")
+        ours = left.strip()
+        try:
+            if ours not in COLUMNS or not right:
+                known_ones = ", ".join(COLUMNS)
+                raise BadRequest(f"--map {pair}: must be OURS=THEIRS, where ours are {known_ones}")
+            place = find_place(header, right, f"--map {pair}")
+            if ours in told:
+                raise BadRequest(f"--map {pair}: {ours} is mapped already")
+            if place in told.values():
+                raise BadRequest(f"--map {pair}: that column is mapped already")
+            told[ours] = place
+        except BadRequest as error:
+            wrong.append(str(error))
+    if wrong:
+        raise BadRequest("\n  ".join(wrong))
+    return told
+
+
+def fields() -> list[str]:
+    """Those of our columns that the shop's books have."""
+    return [ours for ours in COLUMNS if ours in inputs.BOOK_FIELDS]

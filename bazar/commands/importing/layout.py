@@ -1,0 +1,173 @@
+"""Understand how a list is laid out, from its first rows: separator, header, columns."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from bazar.commands.importing import columns
+from bazar.commands.importing.columns import COLUMNS, Chosen
+from bazar.commands.importing.records import Lines, Record, clean, split_records
+from bazar.errors import BadRequest
+
+SAMPLE_CHARS = 1 << 18
+SAMPLE_RECORDS = 100
+HEADER_WITHIN = 20  # records: above it may stand a title, a date
+DELIMITERS = (",", ";", "\t", "|")
+NAMES = {"\t": "a tab"}
+REASON = "rejected because"  # the column that a file of rejects has more
+
+_SEP_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)
+_FAMILY = r"(?:last|family|sur|nach|nom|apellidos?|cognome)[ -]?(?:name)?"
+_GIVEN = r"(?:first|given|fore|vor|pr[ée]nom|nombre|nome)"
+_LAST_FIRST = re.compile(rf"{_FAMILY}\s*([,;])\s*{_GIVEN}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the keeper has said of the list; the rest is to be found."""
+
+    delimiter: str | None = None
+    mapped: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    delimiter: str
+    header: Sequence[str]
+    line: int  # the header's, and its last
+    last_line: int
+    chosen: Chosen
+    ignored: frozenset[int]  # as told
+
+    @property
+    def width(self) -> int:
+        return len(self.header)
+
+    @property
+    def family_first(self) -> str | None:
+        """What parts family name and given name, if the author's column says that it has both."""
+        place = self.chosen.places.get("author")
+        found = None if place is None else _LAST_FIRST.search(self.header[place])
+        return None if found is None else found[1]
+
+    def records(self, lines: Lines) -> Iterator[Record]:
+        """All records below the header."""
+        return split_records(_below(lines, self.last_line), self.delimiter, self.width,
+                             self.last_line + 1)  # fmt: skip
+
+    def name(self, place: int) -> str:
+        return repr(self.header[place]) if self.header[place] else f"#{place + 1} (without a name)"
+
+
+def _below(lines: Lines, last_line: int) -> Lines:
+    for _ in range(last_line):
+        lines.readline()
+    return lines
+
+
+def read_delimiter(text: str) -> str:
+    """What `--delimiter` names. Raises BadRequest."""
+    named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+    char = named.get(text.lower(), text)
+    if len(char) != 1 or char in '"\r\n' or char.isalnum():
+        raise BadRequest(f"--delimiter: {text[:40]!r} is not one sign, or tab")
+    return char
+
+
+def sniff(sample: str, wanted: Wanted, defaults: Mapping[str, object]) -> Layout:
+    """The layout that fits a list's beginning best. `defaults` name those of our columns that it
+    may do without. Raises BadRequest, which says at once all that does not fit."""
+    told = _SEP_LINE.match(sample)
+    if wanted.delimiter is not None:
+        candidates: tuple[str, ...] = (wanted.delimiter,)
+    else:
+        candidates = (told[1],) if told is not None else DELIMITERS
+    best: tuple[tuple[int, float, int], str, Record, list[Record]] | None = None
+    for delimiter in candidates:
+        records = list(_some(sample, delimiter, 1 if told is not None else 0))
+        if not records:
+            raise BadRequest("the list is empty")
+        place, names = _header(records, wanted)
+        header, rows = records[place], records[place + 1 :]
+        width = len(header.cells)
+        even = sum(len(row.cells) == width for row in rows) / max(len(rows), 1)
+        score = names, even if width > 1 or names else 0.0, width
+        if best is None or score > best[0]:
+            best = score, delimiter, header, rows
+    assert best is not None
+    _, delimiter, header, rows = best
+    if header.error is not None:
+        raise BadRequest(f"line {header.line}, which names the columns: {header.error}")
+    return _layout(delimiter, header, rows, wanted, defaults)
+
+
+def _some(sample: str, delimiter: str, skipped: int) -> Iterator[Record]:
+    records = split_records(_below(io.StringIO(sample, newline=""), skipped), delimiter,
+                            line=skipped + 1)  # fmt: skip
+    filled = (record for record in records if not record.blank)
+    return islice(filled, SAMPLE_RECORDS)
+
+
+def _header(records: Sequence[Record], wanted: Wanted) -> tuple[int, int]:
+    """Which record names the columns, and how many of ours it does: the first that names most. A
+    lone name below the first record is chance."""
+    told = {"".join(columns.words(side)) for pair in wanted.mapped for side in pair.split("=")}
+    told -= {""}
+
+    def names(record: Record) -> int:
+        cells = [clean(cell) for cell in record.cells]
+        known = columns.recognized(cells)
+        return known + sum(
+            "".join(columns.words(cell)) in told and not columns.known(cell) for cell in cells
+        )
+
+    scores = [names(record) for record in records[:HEADER_WITHIN]]
+    most = max(scores)
+    return (scores.index(most), most) if most > 1 else (0, scores[0])
+
+
+def _layout(
+    delimiter: str,
+    header: Record,
+    rows: Sequence[Record],
+    wanted: Wanted,
+    defaults: Mapping[str, object],
+) -> Layout:
+    names = [clean(cell) for cell in header.cells]
+    wrong: list[str] = []
+    ignored: set[int] = {place for place, name in enumerate(names) if name == REASON}
+    told: dict[str, int] = {}
+    for name in wanted.ignored:
+        try:
+            ignored |= columns.find_places(names, name, "--ignore")
+        except BadRequest as error:
+            wrong.append(str(error))
+    try:
+        told = columns.read_map(names, wanted.mapped)
+    except BadRequest as error:
+        wrong.append(str(error))
+    samples = [
+        [clean(row.cells[place]) for row in rows if row.error is None and place < len(row.cells)]
+        for place in range(len(names))
+    ]
+    chosen = columns.choose(names, samples, told, ignored)
+    missing = [
+        f"{ours} (--map {ours}=COLUMN{f', or {column.default}' if column.default else ''})"
+        for ours, column in COLUMNS.items()
+        if not column.optional and ours not in chosen.places and defaults.get(ours) is None
+    ]
+    if missing:
+        free = [repr(name) for place, name in enumerate(names) if name and place not in
+                chosen.places.values()]  # fmt: skip
+        wrong.append(
+            f"line {header.line} names no column for {', '.join(missing)}.\n  "
+            + (f"Columns without a use are {', '.join(free)}" if free else "All columns have a use")
+        )
+    if wrong:
+        raise BadRequest("\n  ".join(wrong))
+    return Layout(delimiter, names, header.line, header.last_line, chosen, frozenset(ignored))

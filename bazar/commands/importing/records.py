@@ -1,0 +1,134 @@
+"""Split a text into records, line by line, and lose nothing when a quote is left open.
+
+Python's `csv` reads each record, strictly; a quote that is not closed would have it read on through
+all the good rows that follow. So it is given few lines at a time: when they make no record, only
+the line where the quote opened is bad, and the next line begins anew.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_LINE = 1 << 20
+MAX_RECORD_LINES = 1000
+MAX_RECORD_CHARS = 1 << 20
+
+
+class Lines(Protocol):
+    """As text files have it: the next line with its end, or as much of it; empty at the end."""
+
+    def readline(self, size: int = -1, /) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row: where it stands, and its cells; `error` if it could not be split well."""
+
+    line: int
+    last_line: int
+    cells: list[str]
+    error: str | None = None
+
+    @property
+    def blank(self) -> bool:
+        return self.error is None and not any(map(clean, self.cells))
+
+
+def clean(cell: str) -> str:
+    """The cell's text: one space between words; without marks that can't be seen, and without
+    `="…"`, by which spreadsheets are kept from taking an ISBN for a number."""
+    if cell.isalnum():
+        return cell
+    if cell.startswith('="') and cell.endswith('"'):
+        cell = cell[2:-1]
+    return " ".join(cell.split()).strip("\ufeff\u200b\x00\x1a ")
+
+
+class _Feed:
+    """Numbered lines, some of which may be given back."""
+
+    def __init__(self, lines: Lines, number: int) -> None:
+        self._lines = lines
+        self._again: deque[str] = deque()
+        self.next = number  # of the line that comes next
+
+    def line(self) -> str:
+        line = self._again.popleft() if self._again else self._lines.readline(MAX_LINE)
+        self.next += bool(line)
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        self._again.extendleft(reversed(lines))
+        self.next -= len(lines)
+
+
+def split_records(
+    lines: Lines, delimiter: str, width: int | None = None, line: int = 1
+) -> Iterator[Record]:
+    """All records, blank ones too. `width` is how many cells a record should have: where it has
+    not, and one of its lines has by itself, a quote is open; all lines but the first begin anew.
+    `line` is the first one's number."""
+    feed = _Feed(lines, line)
+    while text := feed.line():
+        first = feed.next - 1
+        if len(text) >= MAX_LINE:
+            while text and not text.endswith(("\n", "\r")):
+                text = feed.line()
+                feed.next -= bool(text)
+            yield Record(first, first, [], f"the line has {MAX_LINE} characters or more")
+        elif '"' not in text:
+            yield Record(first, first, text.rstrip("\r\n").split(delimiter))
+        else:
+            yield _quoted(feed, first, text, delimiter, width)
+
+
+def _quoted(feed: _Feed, first: int, line: str, delimiter: str, width: int | None) -> Record:
+    taken = [line]
+
+    def more() -> Iterator[str]:
+        yield line
+        size = len(line)
+        while len(taken) < MAX_RECORD_LINES and size < MAX_RECORD_CHARS:
+            if not (another := feed.line()):
+                return
+            taken.append(another)
+            size += len(another)
+            yield another
+
+    reader = _reader(more(), delimiter)
+    try:
+        cells = next(reader)
+        wrong = len(taken) > 1 and width is not None and len(cells) != width
+        if not (wrong and any(one.count(delimiter) + 1 >= (width or 0) for one in taken)):
+            return Record(first, feed.next - 1, cells)
+        error = _unclosed(line, delimiter)
+    except csv.Error as problem:
+        # Where one line is bad by itself, the problem is not that its quote is left open.
+        alone = len(taken) == 1 and "unexpected end" not in str(problem)
+        error = f"can't be split into cells: {problem}" if alone else _unclosed(line, delimiter)
+    feed.give_back(taken[1:])
+    return Record(first, first, _roughly(line, delimiter), error)
+
+
+def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+
+
+def _unclosed(line: str, delimiter: str) -> str:
+    """What to say of a line with an open quote; it is the last that begins a cell."""
+    place, opened = 0, line.index('"')
+    for cell in line.split(delimiter):
+        if cell.lstrip().startswith('"'):
+            opened = place + len(cell) - len(cell.lstrip())
+        place += len(cell) + len(delimiter)
+    text = line[opened:].rstrip()
+    return f"a quote is opened and not closed: {text[:40]}{'…' if len(text) > 40 else ''}"
+
+
+def _roughly(line: str, delimiter: str) -> list[str]:
+    """The cells of a line whose quotes are wrong, as far as they can be told."""
+    return [cell.strip().strip('"') for cell in line.rstrip("\r\n").split(delimiter)]

@@ -1,0 +1,180 @@
+"""Say how a list is understood, and what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bazar.commands.importing.amounts import EITHER, WHOLE, Evidence, Reading, price
+from bazar.commands.importing.columns import COLUMNS
+from bazar.commands.importing.layout import NAMES, Layout
+from bazar.commands.importing.rows import EMPTY, Row
+from bazar.commands.importing.text import Encoding
+from handlers import inputs
+
+MAX_SHOWN = 20
+MAX_KINDS = 30
+OTHERS = "other reasons"
+SHOWN = ("title", "author", "topic", "cost", "count")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the rows; of what is wrong with them only the first are remembered."""
+
+    created: int = 0
+    known: int = 0
+    checked: int = 0  # good rows
+    rejected: int = 0
+    shown: list[tuple[int, str]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)  # of those that are not shown
+    left_out: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)  # of rows left out that are not empty
+
+    def reject(self, row: Row) -> None:
+        self.rejected += 1
+        if len(self.shown) < MAX_SHOWN:
+            self.shown.append((row.line, str(row)))
+            return
+        for problem in row.problems:
+            kind = problem.kind
+            if kind not in self.kinds and len(self.kinds) >= MAX_KINDS:
+                kind = OTHERS
+            self.kinds[kind] += 1
+
+    def leave_out(self, row: Row) -> None:
+        reason = row.left_out or EMPTY
+        self.left_out[reason] += 1
+        if reason != EMPTY and len(self.examples) < MAX_SHOWN:
+            first = next((cell for cell in row.cells if cell.strip()), "")
+            self.examples.append(f"line {row.line}: left out, as {reason}: {first[:40]!r}")
+
+    def faults(self, name: object) -> Iterator[str]:
+        """What was wrong: the first rows, then how often what."""
+        for line, reason in sorted(self.shown):
+            yield f"{name}:{line}: {reason}"
+        if self.rejected > len(self.shown):
+            yield f"… and {self.rejected - len(self.shown):,} rows more:"
+            for kind, times in self.kinds.most_common():
+                yield f"  {times:,} × {kind}"
+
+    def summary(self, dry_run: bool) -> str:
+        left = ", ".join(f"{times:,} {reason}" for reason, times in self.left_out.items())
+        done = (
+            f"{self.checked:,} good"
+            if dry_run
+            else f"{self.created:,} created, {self.known:,} there already (left as they are)"
+        )
+        return f"{done}, {self.rejected:,} rejected{f'; left out: {left}' if left else ''}"
+
+
+def describe(
+    encoding: Encoding,
+    layout: Layout,
+    reading: Reading,
+    evidence: Evidence,
+    defaults: Mapping[str, Any],
+) -> Iterator[str]:
+    """What was understood, a line for each thing, with the option that says otherwise."""
+    yield _line("encoding", f"{encoding.name}, {encoding.why} (--encoding)")
+    delimiter = NAMES.get(layout.delimiter, repr(layout.delimiter))
+    yield _line("separator", f"{delimiter} (--delimiter)")
+    above = f"; the {layout.line - 1} above it are left out" if layout.line > 1 else ""
+    yield _line("header", f"line {layout.line}{above}")
+    for ours in COLUMNS:
+        place = layout.chosen.places.get(ours)
+        if ours not in inputs.BOOK_FIELDS:
+            continue
+        origin = "none" if place is None else layout.name(place)
+        if defaults.get(ours) is not None:
+            shown = money(defaults[ours]) if ours == "cost" else repr(defaults[ours])
+            origin = (
+                f"always {shown}" if place is None else f"{origin}, or {shown} where it is empty"
+            )
+        yield _line(ours, f"{origin}{_manner(ours, place, layout, reading, evidence)}")
+    if layout.chosen.options:
+        told = ", ".join(map(layout.name, layout.chosen.options))
+        yield _line("variants", f"of a book have {told} behind the title")
+    elif layout.chosen.formats:
+        told = layout.name(layout.chosen.formats[0])
+        yield _line("variants", f"of a book, one below the other, have {told} behind the title")
+    if left := list(_left(layout)):
+        yield _line("ignored", ", ".join(left))
+    if len(evidence.currencies) > 1:
+        seen = ", ".join(f"{name} ({times:,})" for name, times in evidence.currencies.items())
+        yield _line("beware", f"prices are in several currencies, the shop has one: {seen}")
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:10} {value}"
+
+
+def _manner(
+    ours: str, place: int | None, layout: Layout, reading: Reading, evidence: Evidence
+) -> str:
+    if ours == "author" and place is not None and layout.family_first:
+        return f", with what stands behind {layout.family_first!r} before it"
+    if ours != "cost" or place is None or not evidence.shapes:
+        return ""
+    # Whole numbers are shown by choice: they are what can be taken wrongly.
+    kinds = [kind for kind in (WHOLE, EITHER, ".", ",") if kind in evidence.first]
+    examples = []
+    for kind in kinds[:2] if reading.cents else kinds:
+        try:
+            cell = evidence.first[kind][1]
+            examples.append(f"{cell!r} is {money(price(cell, reading))}")
+        except ValueError:
+            continue
+    if reading.cents:
+        rule = "whole numbers are cents"
+    elif reading.decimal is not None:
+        rule = f"decimal sign {reading.decimal!r}"
+    elif evidence.shapes["."]:
+        rule = "decimal sign '.' or ',', each as it stands"
+    else:
+        rule = "whole numbers are not cents"
+    return f": {rule} (--decimal); {', '.join(examples)}"
+
+
+def _left(layout: Layout) -> Iterator[str]:
+    chosen = layout.chosen
+    used = {place for ours, place in chosen.places.items() if ours in inputs.BOOK_FIELDS}
+    used |= {*(chosen.options or chosen.formats[:1])}
+    by_place = {place: ours for ours, place in chosen.places.items()}
+    for place in range(layout.width):
+        if place in used:
+            continue
+        name = layout.name(place)
+        if place in by_place:
+            yield f"{name} (is {by_place[place]}, which the shop's books do not have)"
+        elif place in chosen.passed_over:
+            yield f"{name} (may be {chosen.passed_over[place]}, too: --map)"
+        else:
+            yield name
+
+
+def show_rows(rows: Sequence[Row]) -> Iterator[str]:
+    for row in rows:
+        book = row.book or {}
+        parts = [repr(book["title"]), book.get("author") or "no author", book["topic"]]
+        others = [f"{k} {v}" for k, v in book.items() if k not in SHOWN]
+        yield f"  line {row.line}: " + ", ".join(
+            [*parts, *others, money(book["cost"]), f"{book['count']} in stock"]
+        )
+
+
+def money(cents: int) -> str:
+    return f"{cents // 100:,}.{cents % 100:02}"
+
+
+def again(layout: Layout, reading: Reading, evidence: Evidence, given: Iterable[str]) -> list[str]:
+    """The options by which a file of rejected rows is read as its list was; `given` are those that
+    the keeper gave."""
+    options = [*given, "--delimiter", {"\t": "tab"}.get(layout.delimiter, layout.delimiter)]
+    if reading.cents:
+        return [*options, "--decimal", "cents"]
+    if reading.decimal is None and (evidence.shapes["."] or evidence.shapes[","]):
+        return options  # each as it stands
+    return [*options, "--decimal", reading.decimal or "."]

@@ -1,0 +1,111 @@
+"""Find a list's encoding: by its byte order mark, else by its NULs, else UTF-8, else cp1252.
+
+UTF-8 is recognized with near certainty, by the whole file, so that the first umlaut may stand in
+its last line. What is neither is taken for cp1252, a superset of Latin-1: so write spreadsheets and
+shop systems of Western Europe and America. A detector of more encodings would guess, and guess
+wrong, where names are few; here the keeper sees the first rows, and has `--encoding`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from bazar.errors import BadRequest
+
+CHUNK_BYTES = 1 << 20
+LOST = "\ufffd"  # stands where bytes mean nothing in the encoding
+
+# UTF-32 before UTF-16: its mark begins with that one's. Python's names without an end of the word
+# read the mark themselves.
+MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    name: str
+    why: str
+
+
+def check_encoding(name: str) -> str:
+    """A name that Python knows for text. Raises BadRequest."""
+    try:
+        b"title".decode(name)
+    except (LookupError, ValueError):
+        raise BadRequest(
+            f"--encoding: {name[:40]!r} is no encoding of text that is known"
+        ) from None
+    return name
+
+
+def find_encoding(chunks: Iterable[bytes], wanted: str | None = None) -> Encoding:
+    """The encoding of these bytes, which are all of the file. A byte order mark decides, even
+    over `wanted`, for what follows it is never anything else."""
+    rest = iter(chunks)
+    first = next(rest, b"")
+    for mark, name in MARKS:
+        if first.startswith(mark):
+            return Encoding(name, "by its byte order mark")
+    if wanted is not None:
+        return Encoding(wanted, "as told")
+    if (wide := _by_nuls(first)) is not None:
+        return Encoding(wide, "by its zero bytes")
+    good = bad = 0
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    for chunk in itertools.chain((first,), rest):
+        text = decoder.decode(chunk)
+        if not text.isascii():
+            bad += len(_ESCAPED.findall(text))
+            good += len(_BEYOND_ASCII.findall(text))
+    bad += len(decoder.decode(b"", final=True))
+    if bad > good:
+        return Encoding("cp1252", "assumed, for it is not UTF-8")
+    if bad:
+        return Encoding("utf-8", f"though {bad} bytes are not")
+    return Encoding("utf-8", "all of it is" if good else "all of it is ASCII")
+
+
+def _by_nuls(sample: bytes) -> str | None:
+    """UTF-16 without a mark: of its Latin letters every other byte is zero."""
+    sample = sample[:4096]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if odd > len(sample) // 8 and even * 8 < odd:
+        return "utf-16-le"
+    if even > len(sample) // 8 and odd * 8 < even:
+        return "utf-16-be"
+    return None
+
+
+def read_chunks(file: BinaryIO) -> Iterable[bytes]:
+    """All of the file, from its beginning."""
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def open_text(file: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    """The text from its beginning, line ends as they are. Close it by `detach`."""
+    file.seek(0)
+    return io.TextIOWrapper(file, encoding, errors="replace", newline="")
+
+
+def read_sample(file: BinaryIO, encoding: str, size: int) -> str:
+    """The first characters."""
+    lines = open_text(file, encoding)
+    try:
+        return lines.read(size)
+    finally:
+        lines.detach()

@@ -185,7 +185,8 @@ def _show(books: List, flags: argparse.Namespace) -> None:
     )
     with contextlib.closing(books.read("looking")) as rows:
         first = list(islice((row for row in islice(rows, PREVIEW_ROWS) if row.book), ROWS_SHOWN))
-    print(*lines, "The first books of it:", *report.show_rows(first), sep="\n")
+    print(*lines, "The first books of it:" if first else "It has no good row above.", sep="\n")
+    print(*report.show_rows(first), sep="\n")
 
 
 # --- the shop ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ The rule, for a list's column of prices as a whole:
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections import Counter
@@ -77,6 +78,7 @@ class Evidence:
             self.currencies[currency] += 1
 
 
+@functools.lru_cache(1 << 12)  # lists repeat their prices
 def bare(cell: str) -> tuple[str, str]:
     """A number without its currency, and that. Raises NotAnAmount."""
     text = unicodedata.normalize("NFKC", cell).replace("\u2212", "-").replace("’", "'").strip()
@@ -202,6 +204,8 @@ def price(cell: str, reading: Reading) -> int:
 
 def whole_number(cell: str, reading: Reading) -> int:
     """A number of copies; spreadsheets write 3 as 3.0 too. Raises NotAnAmount."""
+    if cell.isdecimal() and cell.isascii() and len(cell) <= MAX_DIGITS:
+        return int(cell)
     number, currency = bare(cell)
     decimal = reading.decimal
     if decimal is None and shape(number) == EITHER and not number.endswith("000"):

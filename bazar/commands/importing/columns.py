@@ -62,6 +62,7 @@ def words(name: str) -> list[str]:
 def spellings(name: str) -> Iterator[str]:
     """What to look a column's name up by: all its words, then without what stands in brackets, then
     without those that say nothing (`Variant Price`, `Price in EUR`)."""
+    name = unicodedata.normalize("NFKC", name)
     for text in dict.fromkeys((name, _BRACKETS.sub(" ", name))):
         found = words(text)
         yield "".join(found)

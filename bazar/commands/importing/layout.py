@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bazar.commands.importing import columns
-from bazar.commands.importing.columns import COLUMNS, Chosen
-from bazar.commands.importing.records import Lines, Record, clean, split_records
+from bazar.commands.importing.columns import COLUMNS, TEXT, Chosen
+from bazar.commands.importing.records import Lines, Record, Shape, clean, split_records
 from bazar.errors import BadRequest
 
 SAMPLE_CHARS = 1 << 18
@@ -57,8 +57,10 @@ class Layout:
 
     def records(self, lines: Lines) -> Iterator[Record]:
         """All records below the header."""
-        return split_records(_below(lines, self.last_line), self.delimiter, self.width,
-                             self.last_line + 1)  # fmt: skip
+        kinds = ((COLUMNS[ours].kind, place) for ours, place in self.chosen.places.items())
+        shape = Shape(self.width, [place for kind, place in kinds if kind != TEXT])
+        below = _below(lines, self.last_line)
+        return split_records(below, self.delimiter, shape, self.last_line + 1)
 
     def name(self, place: int) -> str:
         return repr(self.header[place]) if self.header[place] else f"#{place + 1} (without a name)"
@@ -162,12 +164,14 @@ def _layout(
         if not column.optional and ours not in chosen.places and defaults.get(ours) is None
     ]
     if missing:
-        free = [repr(name) for place, name in enumerate(names) if name and place not in
-                chosen.places.values()]  # fmt: skip
-        wrong.append(
-            f"line {header.line} names no column for {', '.join(missing)}.\n  "
-            + (f"Columns without a use are {', '.join(free)}" if free else "All columns have a use")
+        used = chosen.places.values()
+        free = [repr(name) for place, name in enumerate(names) if name and place not in used]
+        unused = (
+            f"Columns without a use are {', '.join(free)}" if free else "All columns have a use"
         )
+        hint = "" if used else ". Does a line above the rows name the columns? One must"
+        where = f"line {header.line} names no column for {', '.join(missing)}"
+        wrong.append(f"{where}.\n  {unused}{hint}.")
     if wrong:
         raise BadRequest("\n  ".join(wrong))
     return Layout(delimiter, names, header.line, header.last_line, chosen, frozenset(ignored))

@@ -30,7 +30,7 @@ TOPIC = """
     topic, topics, subject, subjects, subject heading, subject headings, subject area, genre,
     genres, category, categories, category name, book category, main category, section, department,
     theme, classification, collection, collections, bisac, bisac subject, shelf, bookshelf,
-    bookshelves, exclusive shelf, thema, themen, themengebiet, sachgebiet, fachgebiet, rubrik,
+    bookshelves, thema, themen, themengebiet, sachgebiet, fachgebiet, rubrik,
     kategorie, kategorien, gattung, warengruppe, warengruppen, warengruppenbezeichnung, abteilung,
     schlagwort, schlagwörter, bereich, sujet, sujets, thème, genre littéraire, catégorie,
     catégories, rayon, matière, rubrique, tema, temas, género, géneros, categoría, categorías,
@@ -63,7 +63,7 @@ COST = """
 """
 
 COUNT = """
-    count, stock, quantity, qty, in stock, on hand, quantity in stock, quantity on hand, qty in
+    count, num copies, no in stock, nr in stock, num in stock, stock, quantity, qty, in stock, on hand, quantity in stock, quantity on hand, qty in
     stock, qty on hand, stock quantity, stock qty, stock level, stock count, stock on hand,
     inventory, inventory quantity, inventory qty, inventory level, available, available quantity,
     qty available, quantity available, available stock, current stock, current quantity, units,
@@ -109,6 +109,7 @@ FORMAT = """
 
 # Words in a name that do not change what it means.
 NOISE = """
+    btw, dph, mva, moms, iva, tva, vsk, kdv, s, ндс, руб, included, inclusive,
     a, artikel, aud, book, brl, brutto, cad, chf, cny, czk, de, dkk, dollar, dollars, eur, euro,
     euros, gbp, gross, huf, in, inc, incl, including, inkl, inr, item, jpy, local, mwst, mxn, nok,
     nzd, of, per, pln, product, required, ron, rub, sek, tax, the, try, ttc, uah, usd, ust, variant,

@@ -8,14 +8,16 @@ the line where the quote opened is bad, and the next line begins anew.
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 MAX_LINE = 1 << 20
 MAX_RECORD_LINES = 1000
 MAX_RECORD_CHARS = 1 << 20
+_NUMBER = re.compile(r"\W{0,3}\d[\d.,' ]*[^\d]{0,5}")
 
 
 class Lines(Protocol):
@@ -66,12 +68,19 @@ class _Feed:
         self.next -= len(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the rows of a list look like: how many cells, and in which of them stand numbers."""
+
+    width: int
+    numbers: Sequence[int] = ()
+
+
 def split_records(
-    lines: Lines, delimiter: str, width: int | None = None, line: int = 1
+    lines: Lines, delimiter: str, shape: Shape | None = None, line: int = 1
 ) -> Iterator[Record]:
-    """All records, blank ones too. `width` is how many cells a record should have: where it has
-    not, and one of its lines has by itself, a quote is open; all lines but the first begin anew.
-    `line` is the first one's number."""
+    """All records, blank ones too. One of several lines that hold what looks like rows is taken for
+    an open quote: all lines but its first begin anew. `line` is the first one's number."""
     feed = _Feed(lines, line)
     while text := feed.line():
         first = feed.next - 1
@@ -83,10 +92,10 @@ def split_records(
         elif '"' not in text:
             yield Record(first, first, text.rstrip("\r\n").split(delimiter))
         else:
-            yield _quoted(feed, first, text, delimiter, width)
+            yield _quoted(feed, first, text, delimiter, shape)
 
 
-def _quoted(feed: _Feed, first: int, line: str, delimiter: str, width: int | None) -> Record:
+def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | None) -> Record:
     taken = [line]
 
     def more() -> Iterator[str]:
@@ -99,19 +108,33 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, width: int | Non
             size += len(another)
             yield another
 
-    reader = _reader(more(), delimiter)
     try:
-        cells = next(reader)
-        wrong = len(taken) > 1 and width is not None and len(cells) != width
-        if not (wrong and any(one.count(delimiter) + 1 >= (width or 0) for one in taken)):
+        cells = next(_reader(more(), delimiter))
+        if len(taken) == 1 or shape is None or not _hold_rows(taken, cells, delimiter, shape):
             return Record(first, feed.next - 1, cells)
         error = _unclosed(line, delimiter)
     except csv.Error as problem:
         # Where one line is bad by itself, the problem is not that its quote is left open.
         alone = len(taken) == 1 and "unexpected end" not in str(problem)
-        error = f"can't be split into cells: {problem}" if alone else _unclosed(line, delimiter)
+        error = _unsplit(str(problem)) if alone else _unclosed(line, delimiter)
     feed.give_back(taken[1:])
     return Record(first, first, _roughly(line, delimiter), error)
+
+
+def _hold_rows(lines: Sequence[str], cells: Sequence[str], delimiter: str, shape: Shape) -> bool:
+    """Whether these lines, which are one record by their quotes, look like rows of their own: if it
+    has too many or too few cells, by their number alone, else by what stands in them, too."""
+    if len(cells) != shape.width:
+        return any(line.count(delimiter) + 1 >= shape.width for line in lines)
+    return bool(shape.numbers) and all(
+        any(_looks_like_row(line, delimiter, shape) for line in some) for some in
+        (lines[:1], lines[1:])
+    )  # fmt: skip
+
+
+def _looks_like_row(line: str, delimiter: str, shape: Shape) -> bool:
+    cells = _roughly(line, delimiter)
+    return len(cells) == shape.width and all(_NUMBER.fullmatch(cells[p]) for p in shape.numbers)
 
 
 def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
@@ -127,6 +150,12 @@ def _unclosed(line: str, delimiter: str) -> str:
         place += len(cell) + len(delimiter)
     text = line[opened:].rstrip()
     return f"a quote is opened and not closed: {text[:40]}{'…' if len(text) > 40 else ''}"
+
+
+def _unsplit(problem: str) -> str:
+    if "expected after" in problem:
+        return "a quote closes before its cell ends: one that is part of the text must be doubled"
+    return f"can't be split into cells: {problem}"
 
 
 def _roughly(line: str, delimiter: str) -> list[str]:

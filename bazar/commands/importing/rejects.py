@@ -40,7 +40,9 @@ class Rejects:
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._file: IO[str] | None = None
         try:  # now, while nothing is written anywhere
-            self._file = self._part.open("x", encoding="utf-8-sig", errors="replace", newline="")
+            self._file = self._part.open(
+                "x", encoding="utf-8-sig", errors="surrogateescape", newline=""
+            )
         except OSError as error:
             raise BadRequest(f"{path}: {error.strerror or error}: give --rejects FILE") from error
         self._writer: Any = csv.writer(self._file, delimiter=layout.delimiter)

@@ -173,6 +173,8 @@ def again(layout: Layout, reading: Reading, evidence: Evidence, given: Iterable[
     """The options by which a file of rejected rows is read as its list was; `given` are those that
     the keeper gave."""
     options = [*given, "--delimiter", {"\t": "tab"}.get(layout.delimiter, layout.delimiter)]
+    if not evidence.shapes:
+        return options
     if reading.cents:
         return [*options, "--decimal", "cents"]
     if reading.decimal is None and (evidence.shapes["."] or evidence.shapes[","]):

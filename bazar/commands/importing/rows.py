@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bazar.commands.importing import amounts, columns
@@ -72,7 +72,7 @@ class Rows:
         self._defaults = defaults
         self._places = {ours: layout.chosen.places.get(ours) for ours in columns.fields()}
         self._family_first = layout.family_first
-        self._product: Row | None = None  # the last row with a title of its own
+        self._product: Row | None = None  # a copy of the last that has a title of its own
 
     def read(self, records: Iterable[Record]) -> Generator[Row]:
         """What becomes of each record. Those that are left out may come a little early."""
@@ -146,7 +146,8 @@ class Rows:
             if repeats or (parent and parent in self._numbers(product)):
                 above = product
         if above is None:
-            self._product = row if title else self._product
+            if title and (chosen.product is not None or chosen.parent is not None):
+                self._product = replace(row, cells=list(row.cells))
             return
         row.named = False
         if not title and not any(self._of(row, "cost", "count")):
@@ -221,10 +222,11 @@ class Rows:
         if column.kind != TEXT:
             read = amounts.price if column.kind == MONEY else amounts.whole_number
             return read(text, self._reading)
-        if LOST in text:
+        if not text.isascii() and LOST.search(text):
             raise BadRequest(f"{ours}: has a character that can't be read in the list's encoding")
-        rows_within = self._layout.width > 2 and "\n" in cell
-        if rows_within and cell.count(self._layout.delimiter) >= self._layout.width - 1:
+        place, width = self._places[ours] or 0, self._layout.width
+        first, *others = cell.strip().split("\n")
+        if others and width > 2 and first.count(self._layout.delimiter) == width - 1 - place:
             raise BadRequest(f"{ours}: holds lines that look like rows: a quote may be left open")
         if ours == "author" and self._family_first and text.count(self._family_first) == 1:
             family, _, given = text.partition(self._family_first)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from bazar.errors import BadRequest
 
 CHUNK_BYTES = 1 << 20
-LOST = "\ufffd"  # stands where bytes mean nothing in the encoding
+LOST = re.compile("[\udc80-\udcff]")  # stands for a byte that means nothing in the encoding
 
 # UTF-32 before UTF-16: its mark begins with that one's. Python's names without an end of the word
 # read the mark themselves.
@@ -30,8 +30,21 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-_ESCAPED = re.compile("[\udc80-\udcff]")
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
+
+
+MARKED = "bazar-marked"
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    """As `surrogateescape` does, for encodings of other than single bytes, too."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(chr(0xDC00 + max(byte, 0x80)) for byte in lost), error.end
+
+
+codecs.register_error(MARKED, _mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +81,13 @@ def find_encoding(chunks: Iterable[bytes], wanted: str | None = None) -> Encodin
     for chunk in itertools.chain((first,), rest):
         text = decoder.decode(chunk)
         if not text.isascii():
-            bad += len(_ESCAPED.findall(text))
+            bad += len(LOST.findall(text))
             good += len(_BEYOND_ASCII.findall(text))
     bad += len(decoder.decode(b"", final=True))
     if bad > good:
         return Encoding("cp1252", "assumed, for it is not UTF-8")
     if bad:
-        return Encoding("utf-8", f"though {bad} bytes are not")
+        return Encoding("utf-8", f"but for bytes that are not ({bad})")
     return Encoding("utf-8", "all of it is" if good else "all of it is ASCII")
 
 
@@ -99,7 +112,7 @@ def read_chunks(file: BinaryIO) -> Iterable[bytes]:
 def open_text(file: BinaryIO, encoding: str) -> io.TextIOWrapper:
     """The text from its beginning, line ends as they are. Close it by `detach`."""
     file.seek(0)
-    return io.TextIOWrapper(file, encoding, errors="replace", newline="")
+    return io.TextIOWrapper(file, encoding, errors=MARKED, newline="")
 
 
 def read_sample(file: BinaryIO, encoding: str, size: int) -> str:

@@ -16,8 +16,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,14 +25,15 @@ from tqdm import tqdm
 
 from bazar import clock
 from bazar.commands import DEFAULT_CONFIG, Shop
-from bazar.commands.importing import amounts, report, text
-from bazar.commands.importing.amounts import Evidence, Reading
-from bazar.commands.importing.columns import COLUMNS, MONEY, in_cents
-from bazar.commands.importing.layout import SAMPLE_CHARS, Layout, Wanted, read_delimiter, sniff
-from bazar.commands.importing.records import Record, clean
+from bazar.commands.importing import report
+from bazar.commands.importing.amounts import DECIMALS
+from bazar.commands.importing.columns import COLUMNS
+from bazar.commands.importing.layout import Layout, Wanted, read_delimiter
+from bazar.commands.importing.reading import BookList, Progress, understand
 from bazar.commands.importing.rejects import Rejects, default_path
 from bazar.commands.importing.report import Tally
-from bazar.commands.importing.rows import Problem, Row, Rows
+from bazar.commands.importing.rows import Problem, Row
+from bazar.commands.importing.text import check_encoding
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest
 from bazar.pool import ReplicaPool
@@ -65,29 +65,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--encoding", metavar="NAME", help="such as cp1252, cp1250, cp1251, mac_roman, shift_jis")
     add(
         "--decimal",
-        choices=amounts.DECIMALS,
+        choices=DECIMALS,
         help="the decimal sign of prices; or cents, if whole numbers are cents",
     )
     add("--topic", help="where the list has none")
     add("--cost", type=int, metavar="CENTS", help="the price where the list has none")
     add("--stock", "--count", type=int, dest="count", metavar="N", help="where the list has none")
     add("--rejects", type=Path, metavar="FILE", help="for rows that are refused (beside the list)")
-
-
-@dataclass(frozen=True, slots=True)
-class List:
-    """A list, open and understood."""
-
-    file: BinaryIO
-    encoding: text.Encoding
-    layout: Layout
-    evidence: Evidence
-    reading: Reading
-    rows: Rows
-
-    def read(self, doing: str) -> Generator[Row]:
-        """What becomes of each row; one reading at a time."""
-        return self.rows.read(_records(self.file, self.encoding, self.layout, doing))
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
@@ -117,21 +101,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield kept
 
 
-def _records(
-    file: BinaryIO, encoding: text.Encoding, layout: Layout, doing: str
-) -> Iterator[Record]:
-    """All rows of the list, from its beginning."""
-    lines = text.open_text(file, encoding.name)
+@contextlib.contextmanager
+def _progress(file: BinaryIO, doing: str) -> Iterator[Progress]:
     size = file.seek(0, 2)
-    file.seek(0)
     with tqdm(total=size, desc=doing, unit="B", unit_scale=True, disable=None, leave=False) as bar:
-        try:
-            for number, record in enumerate(layout.records(lines)):
-                if number % BATCH_ROWS == 0:
-                    bar.update(file.tell() - bar.n)
-                yield record
-        finally:
-            lines.detach()
+        yield lambda at: bar.update(at - bar.n)
 
 
 def _defaults(flags: argparse.Namespace) -> dict[str, Any]:
@@ -143,50 +117,29 @@ def _defaults(flags: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _understand(file: BinaryIO, flags: argparse.Namespace) -> List:
-    """Raises BadRequest with all that must be said first."""
-    defaults = _defaults(flags)
-    delimiter = None if flags.delimiter is None else read_delimiter(flags.delimiter)
-    told = None if flags.encoding is None else text.check_encoding(flags.encoding)
-    encoding = text.find_encoding(text.read_chunks(file), told)
-    try:
-        layout = sniff(
-            text.read_sample(file, encoding.name, SAMPLE_CHARS),
-            Wanted(delimiter, flags.map, flags.ignore),
-            defaults,
-        )
-        evidence = _survey(file, encoding, layout)
-        [ours] = [ours for ours, column in COLUMNS.items() if column.kind == MONEY]
-        place = layout.chosen.places.get(ours)
-        name = None if place is None else layout.header[place]
-        says_cents = name is not None and in_cents(name)
-        reading = amounts.decide(evidence, name, says_cents, flags.decimal)
-    except BadRequest as error:
-        raise BadRequest(f"{flags.file}: {error}") from error
-    return List(file, encoding, layout, evidence, reading, Rows(layout, reading, defaults))
-
-
-def _survey(file: BinaryIO, encoding: text.Encoding, layout: Layout) -> Evidence:
-    """What all prices together show."""
-    evidence = Evidence()
-    place = layout.chosen.places.get("cost")
-    if place is not None:
-        for record in _records(file, encoding, layout, "looking"):
-            cells = record.cells
-            if record.error is None and place < len(cells) and not any(cells[layout.width :]):
-                evidence.add(record.line, clean(cells[place]))
-    return evidence
-
-
-def _show(books: List, flags: argparse.Namespace) -> None:
-    print(f"{flags.file} is understood as:")
-    lines = report.describe(
-        books.encoding, books.layout, books.reading, books.evidence, _defaults(flags)
+def _understand(file: BinaryIO, flags: argparse.Namespace) -> BookList:
+    wanted = Wanted(
+        delimiter=None if flags.delimiter is None else read_delimiter(flags.delimiter),
+        mapped=flags.map,
+        ignored=flags.ignore,
+        encoding=None if flags.encoding is None else check_encoding(flags.encoding),
+        decimal=flags.decimal,
     )
-    with contextlib.closing(books.read("looking")) as rows:
+    defaults = _defaults(flags)
+    with _progress(file, "looking") as progress:
+        try:
+            return understand(file, wanted, defaults, progress)
+        except BadRequest as error:
+            raise BadRequest(f"{flags.file}: {error}") from error
+
+
+def _show(books: BookList, flags: argparse.Namespace) -> None:
+    print(f"{flags.file} is understood as:", *report.describe(books), sep="\n")
+    with contextlib.closing(books.rows()) as rows:
         first = list(islice((row for row in islice(rows, PREVIEW_ROWS) if row.book), ROWS_SHOWN))
-    print(*lines, "The first books of it:" if first else "It has no good row above.", sep="\n")
-    print(*report.show_rows(first), sep="\n")
+    print("The first books of it:" if first else "It begins with no row that is a book.")
+    for line in report.show_rows(first):
+        print(line)
 
 
 # --- the shop ----------------------------------------------------------------------------------
@@ -208,14 +161,17 @@ def _rejects(flags: argparse.Namespace, layout: Layout) -> Iterator[Rejects | No
 
 
 async def _import(
-    shop: Shop, flags: argparse.Namespace, books: List, rejects: Rejects | None
+    shop: Shop, flags: argparse.Namespace, books: BookList, rejects: Rejects | None
 ) -> int:
     tally = Tally()
     doing = "checking" if flags.dry_run else "importing"
     pool = ReplicaPool(shop.config.group("catalog"), shop.config.pool, clock.now)
     batch: list[Row] = []
     try:
-        with contextlib.closing(books.read(doing)) as rows:
+        with (
+            _progress(books.file, doing) as progress,
+            contextlib.closing(books.rows(progress)) as rows,
+        ):
             for batch in _batches(_good(rows, tally, rejects)):
                 if not flags.dry_run:
                     await _send(shop, pool, batch, tally, rejects)
@@ -282,10 +238,10 @@ async def _send(
             tally.known += 1
 
 
-def _again(flags: argparse.Namespace, books: List, path: Path) -> str:
+def _again(flags: argparse.Namespace, books: BookList, path: Path) -> str:
     """The command by which the mended rows are read as the list was."""
     options = [f"--{name}={value}" for name, value in _given(flags)]
-    words = report.again(books.layout, books.reading, books.evidence, options)
+    words = report.again(books, options)
     return shlex.join(["python", "-m", "bazar", "import", str(path), *words])
 
 

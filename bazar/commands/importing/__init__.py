@@ -1,6 +1,7 @@
-"""Lists of books as other programs write them, understood without I/O of the shop's.
+"""Lists of books as other programs write them.
 
-`text` finds the encoding, `records` splits into rows, `columns` knows what people call our columns,
-`amounts` reads numbers, `layout` puts together what a sample shows, `rows` makes books of rows, and
-`rejects` keeps those that can't be. The command itself is `bazar/commands/import_books.py`.
+`text` finds the encoding, `records` splits into rows, `columns` knows what people call our columns
+(`names`), `amounts` reads numbers, `layout` puts together what a sample shows, `rows` makes books
+of rows: all of these are pure. `reading` has them read a file, `rejects` keeps rows that are
+refused, `report` says it all. The command is `bazar/commands/import_books.py`.
 """

@@ -32,7 +32,7 @@ _GROUPED = {
                      rf"{re.escape(sign)}\d{{3}}")
     for sign in (".", ",", "'", " ")
 }  # fmt: skip
-_DASH = re.compile(r"[.,:]? ?[-–—]{1,2}")  # 12,- and 129:-
+_DASH = re.compile(r"[.,:] ?[-–—]{1,2}")  # 12,- and 129:-
 _CODES = """
     usd eur gbp chf cad aud nzd jpy cny rmb inr sek nok dkk pln czk huf ron rub uah try brl mxn ars
     clp cop zar krw hkd sgd ils thb isk bgn php idr myr aed sar us kr krona kroner zł zl kč kc ft rs
@@ -88,8 +88,7 @@ def bare(cell: str) -> tuple[str, str]:
     before, sign, number, after = (part.strip() for part in match.groups())
     if sign == "." and before and before[-1].isalpha():
         before, sign = before + ".", ""  # Rs.450
-    if _DASH.match(after) and (after[0] in ".,:" or _DASH.fullmatch(after)):
-        after = _DASH.sub("", after, count=1).strip()
+    after = _DASH.sub("", after, count=1).strip() if _DASH.match(after) else after
     if "-" in before or after == "-":
         raise NotAnAmount("is negative")
     currency = [part for part in (before, after.rstrip(".,") or after) if part]
@@ -124,7 +123,7 @@ def shape(number: str) -> str:
     return EITHER
 
 
-def decide(evidence: Evidence, name: str | None, says_cents: bool, told: str | None) -> Reading:
+def decide(evidence: Evidence, name: str, says_cents: bool, told: str | None) -> Reading:
     """How to read the prices of a column, which the file calls `name`. Raises BadRequest with the
     question, where it can't be told."""
     shapes, first = evidence.shapes, evidence.first
@@ -133,7 +132,7 @@ def decide(evidence: Evidence, name: str | None, says_cents: bool, told: str | N
     if says_cents:
         return Reading(None, cents=True)
     signs = [sign for sign in (POINT, COMMA) if shapes[sign]]
-    if name is not None and "".join(name.split()).casefold() == "cost":
+    if name.casefold() == "cost":
         if not signs and not shapes[EITHER]:
             return Reading(None, cents=True)
         if shapes[WHOLE] and signs:

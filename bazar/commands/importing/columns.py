@@ -193,9 +193,8 @@ def find_places(header: Sequence[str], wanted: str, option: str) -> set[int]:
     raise BadRequest(f"{option}: the list has no column {wanted!r}{hint}")
 
 
-def read_map(header: Sequence[str], given: Sequence[str]) -> dict[str, int]:
-    """What `--map OURS=THEIRS` tells, also if it is turned round. Raises BadRequest that names all
-    that is wrong."""
+def read_map(header: Sequence[str], given: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """What `--map OURS=THEIRS` tells, also if it is turned round, and what is wrong with it."""
     told: dict[str, int] = {}
     wrong = []
     for pair in given:
@@ -205,19 +204,15 @@ def read_map(header: Sequence[str], given: Sequence[str]) -> dict[str, int]:
         ours = left.strip()
         try:
             if ours not in COLUMNS or not right:
-                known_ones = ", ".join(COLUMNS)
-                raise BadRequest(f"--map {pair}: must be OURS=THEIRS, where ours are {known_ones}")
+                names_of_ours = ", ".join(COLUMNS)
+                raise BadRequest(f"--map {pair}: must be OURS=THEIRS, ours are {names_of_ours}")
             place = find_place(header, right, f"--map {pair}")
-            if ours in told:
-                raise BadRequest(f"--map {pair}: {ours} is mapped already")
-            if place in told.values():
-                raise BadRequest(f"--map {pair}: that column is mapped already")
+            if ours in told or place in told.values():
+                raise BadRequest(f"--map {pair}: one of both is mapped already")
             told[ours] = place
         except BadRequest as error:
             wrong.append(str(error))
-    if wrong:
-        raise BadRequest("\n  ".join(wrong))
-    return told
+    return told, wrong
 
 
 def fields() -> list[str]:

@@ -33,6 +33,8 @@ class Wanted:
     delimiter: str | None = None
     mapped: Sequence[str] = ()
     ignored: Sequence[str] = ()
+    encoding: str | None = None
+    decimal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +145,13 @@ def _layout(
     names = [clean(cell) for cell in header.cells]
     wrong: list[str] = []
     ignored: set[int] = {place for place, name in enumerate(names) if name == REASON}
-    told: dict[str, int] = {}
     for name in wanted.ignored:
         try:
             ignored |= columns.find_places(names, name, "--ignore")
         except BadRequest as error:
             wrong.append(str(error))
-    try:
-        told = columns.read_map(names, wanted.mapped)
-    except BadRequest as error:
-        wrong.append(str(error))
+    told, wrong_maps = columns.read_map(names, wanted.mapped)
+    wrong += wrong_maps
     samples = [
         [clean(row.cells[place]) for row in rows if row.error is None and place < len(row.cells)]
         for place in range(len(names))

@@ -4,45 +4,43 @@ Apart from case, accents, spaces and signs: `VK-Preis` is `vk preis` is `vkpreis
 """
 
 TITLE = """
-    title, book title, full title, main title, product title, item title, name, product name, item
-    name, book name, product, item, book, books, titel, buchtitel, haupttitel, bezeichnung,
-    artikelbezeichnung, artikelname, produktname, produkt, buch, kurztitel, titre, titre du livre,
-    nom, nom du produit, intitule, désignation, libelle, livre, título, titulo del libro, nombre,
-    nombre del producto, libro, titolo, nome, nome prodotto, nome do produto, livro, naam,
-    productnaam, boektitel, boek, tittel, navn, bok, namn, bog, nimi, nimeke, tytuł, nazwa, tytuł
-    książki, książka, název, titul, názov, kniha, cím, könyvcím, titlu, denumire, başlık, kitap adı,
-    kitap, τίτλος, название, наименование, заглавие, заголовок, книга, назва, 書名, タイトル,
-    題名, 商品名, 书名,
-    標題, 标题, 名称, 題名, 제목, 도서명, 245a
+    title, book title, full title, main title, product title, item title, name, product name,
+    item name, book name, product, item, book, books, titel, buchtitel, haupttitel, bezeichnung,
+    artikelbezeichnung, artikelname, produktname, produkt, buch, kurztitel, titre, titre du
+    livre, nom, nom du produit, intitule, désignation, libelle, livre, título, titulo del libro,
+    nombre, nombre del producto, libro, titolo, nome, nome prodotto, nome do produto, livro,
+    naam, productnaam, boektitel, boek, tittel, navn, bok, namn, bog, nimi, nimeke, tytuł, nazwa,
+    tytuł książki, książka, název, titul, názov, kniha, cím, könyvcím, titlu, denumire, başlık,
+    kitap adı, kitap, τίτλος, название, наименование, заглавие, заголовок, книга, назва, 書名,
+    タイトル, 題名, 商品名, 书名, 標題, 标题, 名称, 題名, 제목, 도서명, 245a
 """
 
 AUTHOR = """
-    author, authors, author name, author names, author s, main author, primary author, first author,
-    book author, writer, written by, by, creator, creators, contributor, contributors, author last
-    first, autor, autoren, autor in, autorin, autoren innen, verfasser, verfasserin, verfasser in,
-    urheber, schriftsteller, auteur, auteurs, auteur s, auteur trice, écrivain, autores, autor a,
-    autor es, autora, escritor, autore, autori, scrittore, schrijver, forfatter, forfattere,
-    författare, tekijä, kirjailija, autorzy, pisarz, spisovatel, autoři, szerző, yazar, συγγραφέας,
-    автор, авторы, автори, писатель, 著者, 著者名, 作者, 저자, vendor, 100a
+    author, authors, author name, author names, author s, main author, primary author, first
+    author, book author, writer, written by, by, creator, creators, contributor, contributors,
+    author last first, autor, autoren, autor in, autorin, autoren innen, verfasser, verfasserin,
+    verfasser in, urheber, schriftsteller, auteur, auteurs, auteur s, auteur trice, écrivain,
+    autores, autor a, autor es, autora, escritor, autore, autori, scrittore, schrijver,
+    forfatter, forfattere, författare, tekijä, kirjailija, autorzy, pisarz, spisovatel, autoři,
+    szerző, yazar, συγγραφέας, автор, авторы, автори, писатель, 著者, 著者名, 作者, 저자, vendor,
+    100a
 """
 
 TOPIC = """
     topic, topics, subject, subjects, subject heading, subject headings, subject area, genre,
-    genres, category, categories, category name, book category, main category, section, department,
-    theme, classification, collection, collections, bisac, bisac subject, shelf, bookshelf,
-    bookshelves, thema, themen, themengebiet, sachgebiet, fachgebiet, rubrik,
-    kategorie, kategorien, gattung, warengruppe, warengruppen, warengruppenbezeichnung, abteilung,
-    schlagwort, schlagwörter, bereich, sujet, sujets, thème, genre littéraire, catégorie,
-    catégories, rayon, matière, rubrique, tema, temas, género, géneros, categoría, categorías,
-    materia, materias, sección, argomento, argomenti, genere, categoria, categorie, settore,
-    assunto, assuntos, gênero, categorias, onderwerp, rubriek, categorieën, afdeling, emne, emner,
-    sjanger, kategori, kategorier, ämne, ämnen, genrer, aihe, aiheet, kategoria, luokka, temat,
-    dział, gatunek, téma, žánr, kategórie, oddělení, témakör, kategória, műfaj, categorie, konu,
-    tür, θέμα, κατηγορία, тема, темы, жанр, категория, раздел, рубрика, категорія, ジャンル, 分類,
-    分野,
-    カテゴリ, カテゴリー, 分类, 类别, 類別, 主题, 주제, 분류, 장르, product type, type, book type,
-    tag, tags, keywords,
-    650a
+    genres, category, categories, category name, book category, main category, section,
+    department, theme, classification, collection, collections, bisac, bisac subject, shelf,
+    bookshelf, bookshelves, thema, themen, themengebiet, sachgebiet, fachgebiet, rubrik,
+    kategorie, kategorien, gattung, warengruppe, warengruppen, warengruppenbezeichnung,
+    abteilung, schlagwort, schlagwörter, bereich, sujet, sujets, thème, genre littéraire,
+    catégorie, catégories, rayon, matière, rubrique, tema, temas, género, géneros, categoría,
+    categorías, materia, materias, sección, argomento, argomenti, genere, categoria, categorie,
+    settore, assunto, assuntos, gênero, categorias, onderwerp, rubriek, categorieën, afdeling,
+    emne, emner, sjanger, kategori, kategorier, ämne, ämnen, genrer, aihe, aiheet, kategoria,
+    luokka, temat, dział, gatunek, téma, žánr, kategórie, oddělení, témakör, kategória, műfaj,
+    categorie, konu, tür, θέμα, κατηγορία, тема, темы, жанр, категория, раздел, рубрика,
+    категорія, ジャンル, 分類, 分野, カテゴリ, カテゴリー, 分类, 类别, 類別, 主题, 주제, 분류,
+    장르, product type, type, book type, tag, tags, keywords, 650a
 """
 
 # "cost" comes last: in lists that have a price as well it is what the seller has paid.
@@ -52,34 +50,33 @@ COST = """
     price, price each, cover price, rrp, msrp, srp, price cents, cost cents, price minor, unit
     amount, preis, vk preis, vk, vkp, verkaufspreis, ladenpreis, ladenverkaufspreis, einzelpreis,
     endpreis, bruttopreis, verkaufspreis brutto, vk brutto, listenpreis, stückpreis, uvp, preis
-    cent, prix, prix de vente, prix ttc, prix unitaire, prix public, tarif, precio, precio de venta,
-    precio unitario, pvp, precio venta, prezzo, prezzo di vendita, prezzo di listino, prezzo
-    unitario, preço, preço de venda, prijs, verkoopprijs, verkoopprijs incl, adviesprijs, pris,
-    utsalgspris, salgspris, försäljningspris, hinta, myyntihinta, cena, cena sprzedaży, cena
-    detaliczna, cena brutto, prodejní cena, predajná cena, ár, eladási ár, preț, pret, fiyat, satış
-    fiyatı, τιμή, цена, цена продажи, розничная цена, стоимость, ціна, 価格, 定価, 販売価格, 売価,
-    値段, 单价, 售价,
-    价格, 價格, 定价, 定價, 가격, 정가, 판매가, cost
+    cent, prix, prix de vente, prix ttc, prix unitaire, prix public, tarif, precio, precio de
+    venta, precio unitario, pvp, precio venta, prezzo, prezzo di vendita, prezzo di listino,
+    prezzo unitario, preço, preço de venda, prijs, verkoopprijs, verkoopprijs incl, adviesprijs,
+    pris, utsalgspris, salgspris, försäljningspris, hinta, myyntihinta, cena, cena sprzedaży,
+    cena detaliczna, cena brutto, prodejní cena, predajná cena, ár, eladási ár, preț, pret,
+    fiyat, satış fiyatı, τιμή, цена, цена продажи, розничная цена, стоимость, ціна, 価格, 定価,
+    販売価格, 売価, 値段, 单价, 售价, 价格, 價格, 定价, 定價, 가격, 정가, 판매가, cost
 """
 
 COUNT = """
-    count, num copies, no in stock, nr in stock, num in stock, stock, quantity, qty, in stock, on hand, quantity in stock, quantity on hand, qty in
-    stock, qty on hand, stock quantity, stock qty, stock level, stock count, stock on hand,
-    inventory, inventory quantity, inventory qty, inventory level, available, available quantity,
-    qty available, quantity available, available stock, current stock, current quantity, units,
-    units in stock, copies, copies owned, copies available, number of copies, no of copies, total
-    copies, owned copies, holdings, balance, item count, number in stock, soh, bestand,
-    lagerbestand, lager, menge, anzahl, stückzahl, vorrat, auf lager, verfügbar, exemplare, stück,
-    lagermenge, verfügbare menge, bestandsmenge, quantité, quantité en stock, en stock, disponible,
-    exemplaires, nombre, nombre d exemplaires, qté, existencias, cantidad, stock disponible, en
-    existencia, unidades, ejemplares, inventario, giacenza, quantità, disponibilità, copie, scorte,
-    magazzino, qtà, estoque, quantidade, qtd, qtde, exemplares, voorraad, aantal, op voorraad,
-    hoeveelheid, exemplaren, antall, antal, på lager, i lager, lagersaldo, beholdning,
-    lagerbeholdning, varasto, määrä, saldo, kpl, ilość, stan, stan magazynowy, sztuk, sztuki,
-    liczba, dostępność, množství, sklad, skladem, počet, počet kusů, kusů, na sklade, készlet,
-    mennyiség, darab, stoc, cantitate, stok, adet, miktar, απόθεμα, ποσότητα, количество, кол во,
-    остаток, остатки, наличие, в наличии, запас, кількість, 在庫, 在庫数, 数量, 部数, 冊数, 库存,
-    庫存, 수량, 재고
+    count, num copies, no in stock, nr in stock, num in stock, stock, quantity, qty, in stock, on
+    hand, quantity in stock, quantity on hand, qty in stock, qty on hand, stock quantity, stock
+    qty, stock level, stock count, stock on hand, inventory, inventory quantity, inventory qty,
+    inventory level, available, available quantity, qty available, quantity available, available
+    stock, current stock, current quantity, units, units in stock, copies, copies owned, copies
+    available, number of copies, no of copies, total copies, owned copies, holdings, balance,
+    item count, number in stock, soh, bestand, lagerbestand, lager, menge, anzahl, stückzahl,
+    vorrat, auf lager, verfügbar, exemplare, stück, lagermenge, verfügbare menge, bestandsmenge,
+    quantité, quantité en stock, en stock, disponible, exemplaires, nombre, nombre d exemplaires,
+    qté, existencias, cantidad, stock disponible, en existencia, unidades, ejemplares,
+    inventario, giacenza, quantità, disponibilità, copie, scorte, magazzino, qtà, estoque,
+    quantidade, qtd, qtde, exemplares, voorraad, aantal, op voorraad, hoeveelheid, exemplaren,
+    antall, antal, på lager, i lager, lagersaldo, beholdning, lagerbeholdning, varasto, määrä,
+    saldo, kpl, ilość, stan, stan magazynowy, sztuk, sztuki, liczba, dostępność, množství, sklad,
+    skladem, počet, počet kusů, kusů, na sklade, készlet, mennyiség, darab, stoc, cantitate,
+    stok, adet, miktar, απόθεμα, ποσότητα, количество, кол во, остаток, остатки, наличие, в
+    наличии, запас, кількість, 在庫, 在庫数, 数量, 部数, 冊数, 库存, 庫存, 수량, 재고
 """
 
 
@@ -90,8 +87,8 @@ ISBN = """
 
 # Of barcodes and the like only those that look like ISBNs are.
 BARCODE = """
-    ean, ean13, gtin, gtin13, barcode, upc, ean code, ean upc, bar code, strichcode, product code,
-    asin, sku
+    ean, ean13, gtin, gtin13, barcode, upc, ean code, ean upc, bar code, strichcode, product
+    code, asin, sku
 """
 
 # Columns that say which rows are variants of one product, and how these differ.
@@ -109,10 +106,10 @@ FORMAT = """
 
 # Words in a name that do not change what it means.
 NOISE = """
-    btw, dph, mva, moms, iva, tva, vsk, kdv, s, ндс, руб, included, inclusive,
-    a, artikel, aud, book, brl, brutto, cad, chf, cny, czk, de, dkk, dollar, dollars, eur, euro,
-    euros, gbp, gross, huf, in, inc, incl, including, inkl, inr, item, jpy, local, mwst, mxn, nok,
-    nzd, of, per, pln, product, required, ron, rub, sek, tax, the, try, ttc, uah, usd, ust, variant,
+    btw, dph, mva, moms, iva, tva, vsk, kdv, s, ндс, руб, included, inclusive, a, artikel, aud,
+    book, brl, brutto, cad, chf, cny, czk, de, dkk, dollar, dollars, eur, euro, euros, gbp,
+    gross, huf, in, inc, incl, including, inkl, inr, item, jpy, local, mwst, mxn, nok, nzd, of,
+    per, pln, product, required, ron, rub, sek, tax, the, try, ttc, uah, usd, ust, variant,
     variation, vat, x, y, z
 """
 

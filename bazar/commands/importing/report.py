@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from bazar.commands.importing.amounts import EITHER, WHOLE, Evidence, Reading, price
+from bazar.commands.importing.amounts import EITHER, WHOLE, price
 from bazar.commands.importing.columns import COLUMNS
 from bazar.commands.importing.layout import NAMES, Layout
+from bazar.commands.importing.reading import BookList
 from bazar.commands.importing.rows import EMPTY, Row
-from bazar.commands.importing.text import Encoding
 from handlers import inputs
 
 MAX_SHOWN = 20
@@ -70,14 +69,9 @@ class Tally:
         return f"{done}, {self.rejected:,} rejected{f'; left out: {left}' if left else ''}"
 
 
-def describe(
-    encoding: Encoding,
-    layout: Layout,
-    reading: Reading,
-    evidence: Evidence,
-    defaults: Mapping[str, Any],
-) -> Iterator[str]:
+def describe(books: BookList) -> Iterator[str]:
     """What was understood, a line for each thing, with the option that says otherwise."""
+    encoding, layout, defaults = books.encoding, books.layout, books.defaults
     yield _line("encoding", f"{encoding.name}, {encoding.why} (--encoding)")
     delimiter = NAMES.get(layout.delimiter, repr(layout.delimiter))
     yield _line("separator", f"{delimiter} (--delimiter)")
@@ -93,7 +87,7 @@ def describe(
             origin = (
                 f"always {shown}" if place is None else f"{origin}, or {shown} where it is empty"
             )
-        yield _line(ours, f"{origin}{_manner(ours, place, layout, reading, evidence)}")
+        yield _line(ours, f"{origin}{_manner(ours, place, books)}")
     if layout.chosen.options:
         told = ", ".join(map(layout.name, layout.chosen.options))
         yield _line("variants", f"of a book have {told} behind the title")
@@ -102,8 +96,8 @@ def describe(
         yield _line("variants", f"of a book, one below the other, have {told} behind the title")
     if left := list(_left(layout)):
         yield _line("ignored", ", ".join(left))
-    if len(evidence.currencies) > 1:
-        seen = ", ".join(f"{name} ({times:,})" for name, times in evidence.currencies.items())
+    if len(books.evidence.currencies) > 1:
+        seen = ", ".join(f"{name} ({times:,})" for name, times in books.evidence.currencies.items())
         yield _line("beware", f"prices are in several currencies, the shop has one: {seen}")
 
 
@@ -111,9 +105,8 @@ def _line(name: str, value: str) -> str:
     return f"  {name:10} {value}"
 
 
-def _manner(
-    ours: str, place: int | None, layout: Layout, reading: Reading, evidence: Evidence
-) -> str:
+def _manner(ours: str, place: int | None, books: BookList) -> str:
+    layout, reading, evidence = books.layout, books.reading, books.evidence
     if ours == "author" and place is not None and layout.family_first:
         return f", with what stands behind {layout.family_first!r} before it"
     if ours != "cost" or place is None or not evidence.shapes:
@@ -169,9 +162,10 @@ def money(cents: int) -> str:
     return f"{cents // 100:,}.{cents % 100:02}"
 
 
-def again(layout: Layout, reading: Reading, evidence: Evidence, given: Iterable[str]) -> list[str]:
+def again(books: BookList, given: Iterable[str]) -> list[str]:
     """The options by which a file of rejected rows is read as its list was; `given` are those that
     the keeper gave."""
+    layout, reading, evidence = books.layout, books.reading, books.evidence
     options = [*given, "--delimiter", {"\t": "tab"}.get(layout.delimiter, layout.delimiter)]
     if not evidence.shapes:
         return options

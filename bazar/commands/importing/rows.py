@@ -19,10 +19,10 @@ from handlers import inputs
 # What stands below a list, in the first cell that is not empty: of rows that lack what a book has,
 # or even of those that lack nothing.
 _FOOTER = re.compile(
-    r"#|\W+$|[-=*]{2,}|\(?\d+ (books?|titles?|entries|items?|titel|livres|titres|libros|títulos|"
-    r"libri|titoli)\b|((grand |sub ?)?total|sum|summe|zwischensumme|gesamt|gesamtsumme|insgesamt|"
-    r"somme|suma|totale|totaal|totalt|итого|合計|end of|ende|eof|fin|page|seite|generated|exported|"
-    r"printed|created|erstellt|exportiert|stand|source)(\W.*)?$",
+    r"#|[-=*_.~ ]+$|[-=*]{2,}|\(?\d+ (books?|titles?|entries|items?|titel|livres|titres|libros|"
+    r"títulos|libri|titoli)\b|((grand |sub ?)?total|sum|summe|zwischensumme|gesamt|gesamtsumme|"
+    r"insgesamt|somme|suma|totale|totaal|totalt|итого|合計|end of|ende|eof|fin|page|seite|"
+    r"generated|exported|printed|created|erstellt|exportiert|stand|source)(\W.*)?$",
     re.IGNORECASE | re.DOTALL,
 )
 _TOTAL = re.compile(

@@ -1,0 +1,69 @@
+"""Read a list from its file, from front to end each time: to find its encoding, to see what all its
+prices show, and to make books of its rows. Little of it is in memory, however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from bazar.commands.importing import amounts, text
+from bazar.commands.importing.amounts import Evidence, Reading
+from bazar.commands.importing.columns import in_cents
+from bazar.commands.importing.layout import SAMPLE_CHARS, Layout, Wanted, sniff
+from bazar.commands.importing.records import Record, clean
+from bazar.commands.importing.rows import Row, Rows
+
+PROGRESS_RECORDS = 1000
+
+Progress = Callable[[int], object]  # is told how many bytes are read
+
+
+@dataclass(frozen=True, slots=True)
+class BookList:
+    """A list, open and understood. `defaults` stand in where it has no value."""
+
+    file: BinaryIO
+    encoding: text.Encoding
+    layout: Layout
+    evidence: Evidence
+    reading: Reading
+    defaults: Mapping[str, Any]
+
+    def rows(self, progress: Progress = int) -> Generator[Row]:
+        """What becomes of each row; one reading at a time."""
+        rows = Rows(self.layout, self.reading, self.defaults)
+        return rows.read(_records(self.file, self.encoding, self.layout, progress))
+
+
+def understand(
+    file: BinaryIO, wanted: Wanted, defaults: Mapping[str, Any], progress: Progress = int
+) -> BookList:
+    """Find what `wanted` does not say. Raises BadRequest with all that must be said first."""
+    encoding = text.find_encoding(text.read_chunks(file), wanted.encoding)
+    layout = sniff(text.read_sample(file, encoding.name, SAMPLE_CHARS), wanted, defaults)
+    evidence = Evidence()
+    place = layout.chosen.places.get("cost")
+    if place is None:
+        return BookList(file, encoding, layout, evidence, Reading(None), defaults)
+    for record in _records(file, encoding, layout, progress):
+        cells = record.cells
+        if record.error is None and place < len(cells) and not any(cells[layout.width :]):
+            evidence.add(record.line, clean(cells[place]))
+    name = layout.header[place]
+    reading = amounts.decide(evidence, name, in_cents(name), wanted.decimal)
+    return BookList(file, encoding, layout, evidence, reading, defaults)
+
+
+def _records(
+    file: BinaryIO, encoding: text.Encoding, layout: Layout, progress: Progress
+) -> Iterator[Record]:
+    """All records below the header."""
+    lines = text.open_text(file, encoding.name)
+    try:
+        for number, record in enumerate(layout.records(lines)):
+            if number % PROGRESS_RECORDS == 0:
+                progress(file.tell())
+            yield record
+    finally:
+        lines.detach()

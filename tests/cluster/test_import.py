@@ -1,0 +1,117 @@
+"""Lists into a shop that runs, by the command as its keeper types it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cluster.cluster import LONG_LEASES, READY_S, ROOT, Cluster
+
+SETTLED = {"replication": LONG_LEASES}
+LIST = (
+    "Nr;Titel;Verfasser;Warengruppe;VK-Preis;Bestand;Bemerkung\r\n"
+    '1;"Nebel; oder: Das Moor";Zoë Öst;Märchen;12,50 €;3;\r\n'
+    "2;Der Deich;Jan Küst;Märchen;1.234,00;0;selten\r\n"
+    "3;Die Düne;Jan Küst;Märchen;frei;1;\r\n"
+    '4;"Ebbe;Jan Küst;Reise;8,00;2;\r\n'
+    "5;Die Flut;Jan Küst;Reise;9,00;2\r\n"
+    ";;;;;;\r\n"
+    "Summe;;;;1.263,50;8;\r\n"
+)
+
+
+def load(shop: Cluster, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """`python -m bazar import WORDS`, typed in the shop's directory."""
+    whole = [sys.executable, "-m", "bazar", "import", *words, "--config", str(shop.config_path)]
+    done = subprocess.run(
+        whole, cwd=shop.directory, env={**shop.environment, "PYTHONPATH": str(ROOT)}, input=given,
+        capture_output=True, timeout=READY_S,
+    )  # fmt: skip
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in err, err
+    return subprocess.CompletedProcess(whole, done.returncode, out, err)
+
+
+def shelf(shop: Cluster) -> list[tuple[object, ...]]:
+    """What has been imported."""
+    sql = (
+        "SELECT title, author, t.name, cost, count FROM books b JOIN topics t ON t.id = catalog_id"
+    )
+    return shop.query("catalog-1", f"{sql} WHERE b.id > 7 ORDER BY b.id")
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+async def test_a_list_its_rejects_mended_and_both_again(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, settings=SETTLED) as shop:
+        await shop.start()
+        (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
+
+        dry = load(shop, "list.csv", "--dry-run")
+        assert dry.returncode == 1
+        assert "3 good, 2 rejected; left out: 1 empty, 1 below the list" in dry.stdout
+        assert "list.rejects.csv" not in names(tmp_path)
+        await shop.same_rows("catalog")
+        assert shelf(shop) == []
+
+        loaded = load(shop, "list.csv")
+        assert loaded.returncode == 1
+        assert "3 created, 0 there already (left as they are), 2 rejected" in loaded.stdout
+        assert "list.csv:4: cost: 'frei' is not a number" in loaded.stderr
+        assert "list.csv:5: a quote is opened and not closed" in loaded.stderr
+        await shop.same_rows("catalog")
+        good = [
+            ("Nebel; oder: Das Moor", "Zoë Öst", "Märchen", 1250, 3),
+            ("Der Deich", "Jan Küst", "Märchen", 123400, 0),
+            ("Die Flut", "Jan Küst", "Reise", 900, 2),
+        ]
+        assert shelf(shop) == good
+
+        rejects = tmp_path / "list.rejects.csv"
+        rejects.write_text(rejects.read_text("utf-8-sig").replace("frei;1", "7,5;1"), "utf-8")
+        mended = load(shop, "list.rejects.csv")
+        assert (mended.returncode, mended.stderr) == (0, "")
+        assert "2 created" in mended.stdout
+        assert "rejected because" in mended.stdout  # is ignored, and said to be
+        twice = [load(shop, name).stdout for name in ("list.csv", "list.rejects.csv")]
+        assert "0 created, 3 there already" in twice[0]
+        assert "0 created, 2 there already" in twice[1]
+        await shop.same_rows("catalog")
+        assert shelf(shop) == [
+            *good,
+            ("Die Düne", "Jan Küst", "Märchen", 750, 1),
+            ("Ebbe", "Jan Küst", "Reise", 800, 2),
+        ]
+
+
+async def test_our_own_columns_through_a_pipe_in_several_batches(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, {"catalog": 1}, settings=SETTLED) as shop:
+        await shop.start()
+        rows = "".join(f"Tide {number},{number % 7}\n" for number in range(1200))
+        words = ("/dev/stdin", "--topic", "Sea", "--cost", "1500", "--map", "count=left")
+        loaded = load(shop, *words, given=f"title,left\n{rows}".encode())
+        assert loaded.returncode == 0, loaded.stderr
+        assert "1,200 created, 0 there already" in loaded.stdout
+        assert shelf(shop)[1199] == ("Tide 1199", None, "Sea", 1500, 1199 % 7)
+
+
+async def test_without_a_shop(tmp_path: Path) -> None:
+    """A dry run needs none, and leaves nothing behind."""
+    async with Cluster(tmp_path, {"catalog": 1}) as shop:
+        (tmp_path / "list.csv").write_text("title,topic,cost,count\nA,T,1,1\nB,T,free,1\n", "utf-8")
+        dry = load(shop, "list.csv", "--dry-run")
+        assert (dry.returncode, "1 good, 1 rejected" in dry.stdout) == (1, True)
+        for words, sentence in (
+            (("--map", "cost=Prise"), "list.csv: --map cost=Prise: the list has no column 'Prise'"),
+            (("--delimiter", "ab"), "--delimiter: 'ab' is not one sign, or tab"),
+            (("--encoding", "rot13"), "--encoding: 'rot13' is no encoding of text that is known"),
+            (("--stock", "-1"), "--stock: must be from 0"),
+            (("--rejects", "list.csv"), "--rejects list.csv: must be another file"),
+        ):
+            refused = load(shop, "list.csv", "--dry-run", *words)
+            assert refused.returncode == 2, refused
+            assert sentence in refused.stderr
+        assert names(tmp_path) == ["cluster.json", "list.csv"]

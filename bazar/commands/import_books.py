@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import re
 import secrets
 import shlex
@@ -53,7 +54,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="FILE.csv", help="the list, with a line that names its columns")
     add("--dry-run", action="store_true", help="only check all rows, and show what is understood")
     add(
-        *("--map", "-m"),
+        "--map",
         action="append",
         default=[],
         metavar="OURS=THEIRS",
@@ -66,16 +67,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--decimal",
         choices=DECIMALS,
-        help="the decimal sign of prices; or cents, if whole numbers are cents",
+        metavar="SIGN",
+        help="that of prices, . or ,; or else cents, if they are whole numbers of cents",
     )
     add("--topic", help="where the list has none")
     add("--cost", type=int, metavar="CENTS", help="the price where the list has none")
     add("--stock", "--count", type=int, dest="count", metavar="N", help="where the list has none")
-    add("--rejects", type=Path, metavar="FILE", help="for rows that are refused (beside the list)")
+    add("--rejects", type=Path, metavar="FILE", help="for rows that are refused; else a new one"
+        " beside the list")  # fmt: skip
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Exit code 1 if a row was rejected."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # titles have letters of any script
     try:
         with _opened(flags.file) as file:
             books = _understand(file, flags)
@@ -232,10 +237,8 @@ async def _send(
             reason = PLACE.sub("", result["error"])  # the line says it better
             row.problems.append(Problem(reason, reason))
             _reject(row, tally, rejects)
-        elif result["created"]:
-            tally.created += 1
         else:
-            tally.known += 1
+            tally.done(row, result["id"], result["created"])
 
 
 def _again(flags: argparse.Namespace, books: BookList, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +17,19 @@ LIST = (
     "3;Die Düne;Jan Küst;Märchen;frei;1;\r\n"
     '4;"Ebbe;Jan Küst;Reise;8,00;2;\r\n'
     "5;Die Flut;Jan Küst;Reise;9,00;2\r\n"
+    "6;Die Flut;Jan Küst;Reise;8,50;4;Mängel\r\n"
     ";;;;;;\r\n"
     "Summe;;;;1.263,50;8;\r\n"
 )
 
 
-def load(shop: Cluster, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """`python -m bazar import WORDS`, typed in the shop's directory."""
+def load(
+    shop: Cluster, *words: str, given: bytes = b"", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """`python -m bazar import WORDS`, typed in the shop's directory, with `more` environment."""
     whole = [sys.executable, "-m", "bazar", "import", *words, "--config", str(shop.config_path)]
     done = subprocess.run(
-        whole, cwd=shop.directory, env={**shop.environment, "PYTHONPATH": str(ROOT)}, input=given,
+        whole, cwd=shop.directory, env={**os.environ, "PYTHONPATH": str(ROOT), **more}, input=given,
         capture_output=True, timeout=READY_S,
     )  # fmt: skip
     out, err = done.stdout.decode(), done.stderr.decode()
@@ -50,16 +54,18 @@ async def test_a_list_its_rejects_mended_and_both_again(tmp_path: Path) -> None:
         await shop.start()
         (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
 
-        dry = load(shop, "list.csv", "--dry-run")
+        dry = load(shop, "list.csv", "--dry-run", PYTHONIOENCODING="ascii")
         assert dry.returncode == 1
-        assert "3 good, 2 rejected; left out: 1 empty, 1 below the list" in dry.stdout
+        assert "4 good, 2 rejected; left out: 1 empty, 1 below the list" in dry.stdout
         assert "list.rejects.csv" not in names(tmp_path)
         await shop.same_rows("catalog")
         assert shelf(shop) == []
 
         loaded = load(shop, "list.csv")
         assert loaded.returncode == 1
-        assert "3 created, 0 there already (left as they are), 2 rejected" in loaded.stdout
+        counts = "3 created, 0 there already (left as they are), 1 twice in the list, 2 rejected"
+        assert counts in loaded.stdout
+        assert "line 7: is the same book as a row above" in loaded.stderr
         assert "list.csv:4: cost: 'frei' is not a number" in loaded.stderr
         assert "list.csv:5: a quote is opened and not closed" in loaded.stderr
         await shop.same_rows("catalog")
@@ -77,7 +83,7 @@ async def test_a_list_its_rejects_mended_and_both_again(tmp_path: Path) -> None:
         assert "2 created" in mended.stdout
         assert "rejected because" in mended.stdout  # is ignored, and said to be
         twice = [load(shop, name).stdout for name in ("list.csv", "list.rejects.csv")]
-        assert "0 created, 3 there already" in twice[0]
+        assert "0 created, 4 there already" in twice[0]
         assert "0 created, 2 there already" in twice[1]
         await shop.same_rows("catalog")
         assert shelf(shop) == [

@@ -113,7 +113,8 @@ class ColumnsTest(unittest.TestCase):
 
     def test_whole_numbers(self) -> None:
         self.assertEqual(price("15", column("15", "1500")), 1500)
-        self.assertEqual(price("1500", column("15", "1500", name=" COST ".strip())), 1500)
+        ours = column("15", "1,500", name="COST")
+        self.assertEqual((price("15", ours), price("1,500", ours)), (15, 1500))
         self.assertEqual(price("15", column("15", "1500", name="cost", told=".")), 1500)
         self.assertEqual(price("15", column("15", "1500", told="cents")), 15)
         self.assertEqual(price("15", column("15", name="price (cents)", cents=True)), 15)

@@ -244,6 +244,14 @@ class FormsTest(unittest.TestCase):
             },
         )
 
+    def test_what_is_no_list(self) -> None:
+        for content in (b"PK\x03\x04\0\0", b"\xd0\xcf\x11\xe0\xa1", b"%PDF-1.7", b"\x1f\x8b\x08"):
+            with self.assertRaisesRegex(BadRequest, "this is "):
+                read(content)
+        for content in (bytes(range(256)) * 20, b"\0" * 9000, b'"' * 5000, b"[{}]", b"<p>\n</p>\n"):
+            with self.assertRaisesRegex(BadRequest, "names no column|quote|empty"):
+                read(content)
+
     def test_empty_lists(self) -> None:
         for content in ("", "\n\n", "\ufeff", " , \n"):
             with self.assertRaisesRegex(BadRequest, "the list is empty"):

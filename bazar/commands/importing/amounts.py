@@ -133,7 +133,7 @@ def decide(evidence: Evidence, name: str, says_cents: bool, told: str | None) ->
         return Reading(None, cents=True)
     signs = [sign for sign in (POINT, COMMA) if shapes[sign]]
     if name.casefold() == "cost":
-        if not signs and not shapes[EITHER]:
+        if not signs and (shapes[WHOLE] or not shapes[EITHER]):
             return Reading(None, cents=True)
         if shapes[WHOLE] and signs:
             raise BadRequest(

@@ -25,12 +25,14 @@ class Tally:
 
     created: int = 0
     known: int = 0
+    twice: int = 0  # in the list itself
     checked: int = 0  # good rows
     rejected: int = 0
     shown: list[tuple[int, str]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)  # of those that are not shown
     left_out: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)  # of rows left out that are not empty
+    examples: list[str] = field(default_factory=list)  # of rows passed over, but for empty ones
+    _first_id: int | None = None  # that was made for this list
 
     def reject(self, row: Row) -> None:
         self.rejected += 1
@@ -43,12 +45,28 @@ class Tally:
                 kind = OTHERS
             self.kinds[kind] += 1
 
+    def done(self, row: Row, book: int, created: bool) -> None:
+        """The shop has this row's book. Ids grow: one that is not new, and not older than the first
+        that was made for this list, is of a row above."""
+        if created:
+            self.created += 1
+            self._first_id = book if self._first_id is None else self._first_id
+        elif self._first_id is None or book < self._first_id:
+            self.known += 1
+        else:
+            self.twice += 1
+            self._example(f"line {row.line}: is the same book as a row above, which counts")
+
+    def _example(self, text: str) -> None:
+        if len(self.examples) < MAX_SHOWN:
+            self.examples.append(text)
+
     def leave_out(self, row: Row) -> None:
         reason = row.left_out or EMPTY
         self.left_out[reason] += 1
-        if reason != EMPTY and len(self.examples) < MAX_SHOWN:
+        if reason != EMPTY:
             first = next((cell for cell in row.cells if cell.strip()), "")
-            self.examples.append(f"line {row.line}: left out, as {reason}: {first[:40]!r}")
+            self._example(f"line {row.line}: left out, as {reason}: {first[:40]!r}")
 
     def faults(self, name: object) -> Iterator[str]:
         """What was wrong: the first rows, then how often what."""
@@ -60,13 +78,15 @@ class Tally:
                 yield f"  {times:,} × {kind}"
 
     def summary(self, dry_run: bool) -> str:
+        parts = [f"{self.checked:,} good"]
+        if not dry_run:
+            known = f"{self.known:,} there already (left as they are)"
+            parts = [f"{self.created:,} created", known]
+        if self.twice:
+            parts.append(f"{self.twice:,} twice in the list")
+        parts.append(f"{self.rejected:,} rejected")
         left = ", ".join(f"{times:,} {reason}" for reason, times in self.left_out.items())
-        done = (
-            f"{self.checked:,} good"
-            if dry_run
-            else f"{self.created:,} created, {self.known:,} there already (left as they are)"
-        )
-        return f"{done}, {self.rejected:,} rejected{f'; left out: {left}' if left else ''}"
+        return ", ".join(parts) + (f"; left out: {left}" if left else "")
 
 
 def describe(books: BookList) -> Iterator[str]:

@@ -33,6 +33,14 @@ MARKS = (
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
 
 
+# What people have, and take for a list; by its first bytes.
+NO_TEXT = (
+    (b"PK\x03\x04", "a workbook, or another archive: save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old workbook: save the sheet as CSV"),
+    (b"%PDF", "a PDF: the list is wanted as CSV"),
+    (b"\x1f\x8b", "compressed: unpack it first"),
+)
+
 MARKED = "bazar-marked"
 
 
@@ -66,9 +74,13 @@ def check_encoding(name: str) -> str:
 
 def find_encoding(chunks: Iterable[bytes], wanted: str | None = None) -> Encoding:
     """The encoding of these bytes, which are all of the file. A byte order mark decides, even
-    over `wanted`, for what follows it is never anything else."""
+    over `wanted`, for what follows it is never anything else. Raises BadRequest if it is no
+    text."""
     rest = iter(chunks)
     first = next(rest, b"")
+    for begins, what in NO_TEXT:
+        if first.startswith(begins):
+            raise BadRequest(f"this is {what}")
     for mark, name in MARKS:
         if first.startswith(mark):
             return Encoding(name, "by its byte order mark")

@@ -135,7 +135,7 @@ class HeadersTest(unittest.TestCase):
         )
 
     def test_a_field_that_books_get_is_filled_by_its_column(self) -> None:
-        content = "EAN,Barcode,Title\n9780000000002,123,The Fog\n,,The Sea\n"
+        content = "ISBN,Barcode,Title\n9780000000002 (pbk.) | 12,123,The Fog\n,,The Sea\n"
         with mock.patch.dict(inputs.BOOK_FIELDS, {"isbn": inputs.text}):
             _, rows = read(content, DEFAULTS)
         found = [(row.book or {}).get("isbn") for row in rows]
@@ -144,6 +144,8 @@ class HeadersTest(unittest.TestCase):
     def test_a_barcode_that_is_no_isbn_is_not_taken_for_one(self) -> None:
         understood, _ = read("Barcode,Title\n300000000001,The Fog\n", DEFAULTS)
         self.assertNotIn("isbn", understood.layout.chosen.places)
+        understood, _ = read("EAN,Title\n9780000000002,The Fog\n", DEFAULTS)
+        self.assertIn("isbn", understood.layout.chosen.places)
         understood, _ = read('ISBN,Title\n"=""0000000000""",The Fog\n', DEFAULTS)
         self.assertIn("isbn", understood.layout.chosen.places)
 

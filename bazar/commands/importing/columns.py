@@ -29,6 +29,7 @@ class Column:
     default: str | None = None  # the option that stands in for the column
     doubtful: str = ""
     looks: str = ""
+    parts: str = ""  # of several values in a cell the first counts
     optional: bool = False
 
 
@@ -43,6 +44,7 @@ COLUMNS: Mapping[str, Column] = {
         names.ISBN,
         doubtful=names.BARCODE,
         looks=r"97[89]([- ]?\d){10}",
+        parts=r"[|;,/(]",
         optional=True,
     ),
 }

@@ -213,7 +213,7 @@ class Rows:
     def _value(self, ours: str, cell: str) -> Any:
         """Raises BadRequest or NotAnAmount."""
         column = COLUMNS[ours]
-        text = clean(cell)
+        text = clean(re.split(column.parts, cell, maxsplit=1)[0] if column.parts else cell)
         if not text:
             default = self._defaults.get(ours)
             if default is None and not column.optional:

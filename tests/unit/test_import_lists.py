@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unittest
 from typing import Any
 from unittest import mock
@@ -297,6 +298,10 @@ class QuotesTest(unittest.TestCase):
         found = self.bad(noted + '"A\nb",T,X,1,1,"a, b, c, d, e, f\r\nx\n\ny"\nC,T,X,1,1\n')
         self.assertEqual(found, {2: "A b", 7: "C"})
 
+    def test_spaces_around_quotes(self) -> None:
+        found = self.bad('"title" , "topic" , "cost" , "count"\n"A, b" , "T" , "1" , "2"\n')
+        self.assertEqual(found, {2: "A, b"})
+
     def test_quotes_within(self) -> None:
         found = self.bad(
             OURS + '"The "Old" Fog",T,,1,1\nThe "Old" Sea,T,,1,1\n"""A""", b",T,,1,1\n', 2, 4
@@ -350,6 +355,10 @@ class VariantsTest(unittest.TestCase):
         )
         self.assertEqual({(row.book or {})["topic"] for row in rows[2:]}, {"U"})
 
+    def test_a_name_of_the_variant_is_no_title(self) -> None:
+        rows = books("Item Name,Variation Name,Category,Price,Qty\nA,Regular,T,1,1\nB,Soft,T,1,1\n")
+        self.assertEqual([row[0] for row in rows], ["A", "B (Soft)"])
+
     def test_the_same_book_in_formats_one_below_the_other(self) -> None:
         rows = books(
             "Title,Author,Genre,Binding,Price,Qty\nA,X,T,Hard,20,1\nA,X,T,Soft,10,1\n"
@@ -358,12 +367,15 @@ class VariantsTest(unittest.TestCase):
         self.assertEqual([row[0] for row in rows], ["A (Hard)", "A (Soft)", "A (Audio)", "B"])
 
 
-CELLS = st.text(
-    st.characters(codec="cp1252", exclude_categories=("Cc", "Cs", "Zl", "Zp")),
-    min_size=1,
-    max_size=30,
-).map(lambda text: " ".join(text.split()))
-TEXTS = CELLS.filter(lambda text: any(map(str.isalpha, text)) and not text.startswith('="'))
+def _word(text: str) -> str:
+    return " ".join(text.split())
+
+
+TEXTS = (
+    st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=30)
+    .map(_word)
+    .filter(lambda text: any(map(str.isalpha, text)) and not text.startswith('="'))
+)
 BOOKS = st.lists(
     st.tuples(TEXTS, TEXTS, TEXTS, st.integers(0, 10**7), st.integers(0, 10**6)), max_size=8
 )
@@ -389,6 +401,9 @@ class RoundTripTest(unittest.TestCase):
         end: str,
         two_lines: bool,
     ) -> None:
+        if encoding == "cp1252":  # letters of which two are never one in UTF-8
+            shelf = [(*(re.sub("[^ -~À-ÿ]", "é", part) for part in one[:3]), *one[3:])  # type: ignore
+                     for one in shelf]  # fmt: skip
         text = io.StringIO()
         writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end)
         writer.writerow(["No", "Titel", "Verfasser", "Thema", "Preis", "Bestand", "Bemerkung"])

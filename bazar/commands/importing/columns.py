@@ -17,6 +17,7 @@ from bazar.errors import BadRequest
 from handlers import inputs
 
 TEXT, MONEY, NUMBER = "text", "money", "number"
+LESS = 1000  # more than there are names of one column
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ COLUMNS: Mapping[str, Column] = {
     ),
 }
 
-_OPTION = re.compile(r"option ?\d ?value")
+_OPTION = re.compile(r"option ?\d ?value|(variation|variant) (name|title)")
 _BRACKETS = re.compile(r"\([^)]*\)|\[[^]]*\]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -91,11 +92,12 @@ _NOISE, _CENTS = _keys(names.NOISE), _keys(names.CENTS)
 
 def known(name: str) -> dict[str, int]:
     """Which of ours a column's name means, and how much to trust that (0: most). Few names mean
-    two: a Spanish `nombre` is a title, a French one a number."""
-    for spelling in spellings(name):
+    two: a Spanish `nombre` is a title, a French one a number. One that must be shortened for it is
+    trusted less than any that need not."""
+    for shortened, spelling in enumerate(spellings(name)):
         found = {ours: keys[spelling] for ours, keys in _NAMES.items() if spelling in keys}
         if found:
-            return found
+            return {ours: trust + shortened * LESS for ours, trust in found.items()}
     return {}
 
 
@@ -137,11 +139,12 @@ def choose(
     """Find our columns in a header: those that are `told`, and the best known of the others.
     `samples` are the values of each column in the first rows; an empty one is taken last."""
     ranked: dict[str, list[tuple[bool, int, int]]] = {}
+    options = {p for p, name in enumerate(header) if _OPTION.fullmatch(" ".join(words(name)))}
     for place, name in enumerate(header):
-        if place in ignored or place in told.values():
+        if place in ignored or place in told.values() or place in options:
             continue
         values = samples[place]
-        found = known(name) or {o: 1000 for o in _DOUBTFUL if _doubtful(name, o, values)}
+        found = known(name) or {o: 4 * LESS for o in _DOUBTFUL if _doubtful(name, o, values)}
         for ours, trust in found.items():
             fit = any(values) if COLUMNS[ours].kind == TEXT else any(map(_has_digit, values))
             ranked.setdefault(ours, []).append((not fit, trust, place))
@@ -161,7 +164,7 @@ def choose(
     return Chosen(
         {ours: places[ours] for ours in COLUMNS if ours in places},
         passed_over,
-        [p for p in free if _OPTION.fullmatch(" ".join(words(header[p])))],
+        [p for p in free if p in options],
         sorted((p for p in free if called[p] in _FORMATS), key=lambda p: _FORMATS[called[p]]),
         next((p for p in free if called[p] in _PRODUCT), None),
         next((p for p in free if called[p] in _PARENT), None),

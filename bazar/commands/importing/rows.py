@@ -31,7 +31,7 @@ _TOTAL = re.compile(
     re.IGNORECASE,
 )
 _FOOTER_CELLS = 3
-_NO_OPTION = {"", "Default Title"}
+_NO_OPTION = {"", "Default Title", "Default", "Regular"}
 EMPTY, HEADER, FOOTER = "empty", "the header again", "below the list"
 PICTURE, PRODUCT = "more of the product above", "a product of which only variants are sold"
 

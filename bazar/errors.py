@@ -72,6 +72,13 @@ class PriceChanged(Conflict):
     code = "price_changed"
 
 
+class PreconditionFailed(BazarError):
+    """The writer has read something else than there is now; nothing is changed. `details` say its
+    `etag`."""
+
+    status, code = 412, "precondition_failed"
+
+
 class TooLarge(BazarError):
     status, code = 413, "too_large"
 

@@ -1,14 +1,28 @@
-"""A cached answer as the bytes that go out, made once, when it is filled."""
+"""An answer as the bytes that go out, with the tag that names them; a cached one is made once, when
+it is filled."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _ETAGS = re.compile(rb'\*|(?:W/)?"[^"]*"')
+
+
+def render(value: Any) -> bytes:
+    """JSON as every answer has it."""
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def entity_tag(body: bytes) -> str:
+    """The tag of an answer with this body, the same whoever gives it: a writer that has read at one
+    node may name it at another (RFC 9110 section 8.8.3)."""
+    return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +40,7 @@ class Rendered:
     @classmethod
     def of(cls, body: bytes, headers: Mapping[str, str], words: str) -> Rendered:
         """`headers` are all but ETag and Content-Length."""
-        # The same tag as Tornado's for this body: a browser may ask through either door.
-        etag = f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
+        etag = entity_tag(body)
         shared = {**headers, "Etag": etag}
         own = {"Content-Type": shared.pop("Content-Type"), "Content-Length": str(len(body))}
         head = header_lines(own) + b"\r\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 import random
 import re
@@ -27,6 +26,7 @@ from bazar.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from bazar.rendered import entity_tag, render
 from handlers import inputs
 
 access_log = logging.getLogger("bazar.access")
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 METHODS = ("get", "put", "post", "delete")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+CONDITIONS = ("If-Match", "If-None-Match")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -125,6 +126,15 @@ class Handler(RequestHandler):
         value = self.query(name)
         return default if value is None else inputs.number(value, name, low, high)
 
+    def conditions(self) -> dict[str, list[str]]:
+        """If-Match and If-None-Match, as an operation carries them."""
+        headers = self.request.headers
+        return {
+            name.lower().replace("-", "_"): inputs.entity_tags(headers[name], name)
+            for name in CONDITIONS
+            if name in headers
+        }
+
     def idempotency_key(self) -> str:
         """The caller's key, or one made here and returned, in errors too (S4)."""
         given = self.request.headers.get("Idempotency-Key")
@@ -133,6 +143,9 @@ class Handler(RequestHandler):
         return self.key
 
     # --- out -------------------------------------------------------------------------------------
+
+    def compute_etag(self) -> str | None:
+        return entity_tag(b"".join(self._write_buffer))
 
     def answer(self, value: Any, status: int = 200) -> None:
         self.set_status(status)
@@ -168,6 +181,8 @@ class Handler(RequestHandler):
             self.set_header("Retry-After", str(shown.retry_after_s))
         if shown.status == 401:
             self.set_header("WWW-Authenticate", "Bearer")
+        if "etag" in shown.details:
+            self.set_header("Etag", shown.details["etag"])
         if shown.status == 405:
             self.set_header("Allow", ", ".join(self._allowed()))
 
@@ -212,11 +227,6 @@ class NoRoute(Handler):
 
     def prepare(self) -> None:
         raise NotFound(f"no such path: {CONTROL.sub('?', self.request.path[:100])}")
-
-
-def render(value: Any) -> bytes:
-    """JSON as every answer has it."""
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
 def _shown(request: HTTPServerRequest) -> str:

@@ -140,12 +140,16 @@ def search_key(search: Mapping[str, Any]) -> str:
 
 
 class UpdateHandler(CatalogHandler):
+    """Its answer has no tag: that names what was read, and not what was sent (RFC 9110 section
+    9.3.4)."""
+
     async def put(self, book: str) -> None:
         operation = {
             "op": "update",
             "key": self.idempotency_key(),
             "book": inputs.book_id(book),
             "fields": inputs.book_changes(self.json_body()),
+            **self.conditions(),
         }
         written = await self.service.write(operation)
         self.answer(written["book"])

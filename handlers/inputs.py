@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from bazar.errors import BadRequest
+from storage.catalog import MAX_AMOUNT
 
-MAX_AMOUNT = 10**12
 MAX_QUANTITY = 1000
 MAX_LINES = 50
 MAX_ID = 10**18 - 1
@@ -24,9 +24,12 @@ MAX_QUERY = 200
 MAX_WORDS = 16
 MAX_PAGE = 100
 MAX_OFFSET = 10_000  # a page costs what lies before it
+MAX_TAGS = 20
 
 _ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
+_TAGS = re.compile(r'\*|[ \t,]*(?:(?:W/)?"[!#-~\x80-\xff]*"[ \t]*(?:,[ \t,]*|$))+')
+_TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
 _ORDER_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -49,6 +52,14 @@ def idempotency_key(text: str) -> str:
     if not _KEY.fullmatch(text):
         raise BadRequest("Idempotency-Key: must be 1 to 200 visible ASCII characters")
     return text
+
+
+def entity_tags(text: str, place: str) -> list[str]:
+    """What If-Match and If-None-Match list (RFC 9110 section 13.1), or `["*"]`."""
+    tags = _TAG.findall(text) if _TAGS.fullmatch(text) else []
+    if not 1 <= len(tags) <= MAX_TAGS:
+        raise BadRequest(f'{place}: must be * or a list of 1 to {MAX_TAGS} tags such as "x"')
+    return tags
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -144,6 +155,13 @@ BOOK_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
 }
 
 
+def _more(value: Any, place: str) -> int:
+    return integer(value, place, -MAX_AMOUNT, MAX_AMOUNT)
+
+
+BOOK_CHANGES: Mapping[str, Callable[[Any, str], Any]] = {**BOOK_FIELDS, "count_add": _more}
+
+
 def only(plain: Mapping[str, Any], known: Mapping[str, Any] | set[str], place: str) -> None:
     for name in plain:
         if name not in known:
@@ -152,10 +170,12 @@ def only(plain: Mapping[str, Any], known: Mapping[str, Any] | set[str], place: s
 
 def book_changes(plain: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an update: at least one."""
-    only(plain, BOOK_FIELDS, "body")
+    only(plain, BOOK_CHANGES, "body")
     if not plain:
-        raise BadRequest(f"body: must name at least one of {', '.join(BOOK_FIELDS)}")
-    return {name: BOOK_FIELDS[name](value, name) for name, value in plain.items()}
+        raise BadRequest(f"body: must name at least one of {', '.join(BOOK_CHANGES)}")
+    if "count" in plain and "count_add" in plain:
+        raise BadRequest("count, count_add: one of them, not both")
+    return {name: BOOK_CHANGES[name](value, name) for name, value in plain.items()}
 
 
 def new_book(plain: Any, place: str = "body") -> dict[str, Any]:

@@ -11,9 +11,9 @@ from bazar.app import HEADERS
 from bazar.cache import HIT, Cache, Shelf, Tags
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable, Unknown
-from bazar.rendered import Rendered
+from bazar.rendered import Rendered, render
 from bazar.replication.store import Answer
-from handlers.base import Handler, render
+from handlers.base import Handler
 from handlers.source import Note, Source
 from storage.catalog import SEARCHES, TOPICS, info_key
 

@@ -7,8 +7,13 @@ A book's row is `(id, title, author, catalog_id, cost, count)`; money is integer
 are JSON objects, validated where they come in (`handlers/inputs.py`):
 
     {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}]}
-    {"op": "update", "key", "book", "fields": {title | author | topic | cost | count}}
+    {"op": "update", "key", "book", "fields": {title | author | topic | cost | count | count_add},
+     "if_match"?: [tag, ...], "if_none_match"?: [tag, ...]}
     {"op": "create", "key", "books": [{"title", "author", "topic", "cost", "count"}]}
+
+An update's conditions are tested against the row that it would change, in the order of the log:
+between the test and the write there is no other write. `["*"]` is any book. What is added to the
+stock is added to what is there then.
 
 Each carries a key (S1): the same key with the same operation gets the first answer again, marked
 `replayed`; with another it is refused. Sales remember theirs for ever, other writes for a day.
@@ -23,12 +28,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bazar.errors import BazarError, KeyReused, NotFound, OutOfStock, PriceChanged
+from bazar.errors import (
+    BazarError,
+    Conflict,
+    KeyReused,
+    NotFound,
+    OutOfStock,
+    PreconditionFailed,
+    PriceChanged,
+)
+from bazar.rendered import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 
 Row = Mapping[str, Any]
 
+MAX_AMOUNT = 10**12  # of money, in cents, and of copies
 KEYS_KEPT_MS = 24 * 3600 * 1000
 SEARCHES = "searches"  # the key that every cached search carries
 TOPICS = "topics"
@@ -277,6 +292,9 @@ class Catalog:
     def _update(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         fields = dict(operation["fields"])
         before = work.book(operation["book"])
+        _check(operation, before)
+        if "count_add" in fields:
+            fields["count"] = _restocked(before, fields.pop("count_add"))
         if "topic" in fields:
             fields["catalog_id"] = work.topic(fields["topic"])
         after = {**before, **fields}
@@ -299,6 +317,29 @@ class Catalog:
         return {"books": results}
 
 
+def _check(operation: Operation, book: Row) -> None:
+    """RFC 9110 section 13.1: the writer's conditions on what it changes; If-Match compares
+    strongly. Raises PreconditionFailed."""
+    etag = entity_tag(render(show_book(book)))
+    wanted, unwanted = operation.get("if_match"), operation.get("if_none_match", ())
+    known = {one.removeprefix("W/") for one in unwanted}
+    if (wanted is None or not {"*", etag}.isdisjoint(wanted)) and {"*", etag}.isdisjoint(known):
+        return
+    name = "If-None-Match" if wanted is None else "If-Match"
+    raise PreconditionFailed(f"{name}: book {book['id']} is {etag} now", {"etag": etag})
+
+
+def _restocked(book: Row, more: int) -> int:
+    """The stock with so many `more`, or fewer. Raises OutOfStock or Conflict."""
+    count: int = book["count"] + more
+    if count < 0:
+        message = f"count_add: book {book['id']} has {book['count']}, {-more} can't be taken away"
+        raise OutOfStock(message, {"books": [_offer(book)]})
+    if count > MAX_AMOUNT:
+        raise Conflict(f"count_add: book {book['id']} would have {count}, over {MAX_AMOUNT}")
+    return count
+
+
 def _offer(book: Row) -> dict[str, Any]:
     """What a buyer must know of a book to decide anew."""
     return {name: book[name] for name in ("id", "cost", "count")}
@@ -315,8 +356,9 @@ def sale_answer(sale: Row) -> Answer:
 
 
 def show_book(row: Row) -> dict[str, Any]:
-    """A book as callers see it; one without an author has no such field."""
-    book = dict(row)
+    """A book as callers see it; one without an author has no such field. The order is always the
+    same, since its tag is made of that."""
+    book = {name: row[name] for name in BOOK_FIELDS}
     if book["author"] is None:
         del book["author"]
     return book

@@ -13,6 +13,7 @@ from handlers import inputs
 from handlers.base import Handler, NoRoute, as_error
 from handlers.pages import looks
 from handlers.showing import FrontEndHandler, Page, Question
+from storage.catalog import MAX_AMOUNT
 
 Fields = list[tuple[str, str]]
 
@@ -129,5 +130,5 @@ def line(book: str, quantity: str, cost: str) -> dict[str, int]:
     return {
         "book": inputs.book_id(book, "book"),
         "quantity": inputs.number(quantity.strip(), "quantity", 1, inputs.MAX_QUANTITY),
-        "cost": inputs.number(cost, "cost", 0, inputs.MAX_AMOUNT),
+        "cost": inputs.number(cost, "cost", 0, MAX_AMOUNT),
     }

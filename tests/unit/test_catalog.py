@@ -6,8 +6,19 @@ import json
 import unittest
 from typing import Any
 
-from bazar.errors import KeyReused, NotFound, OutOfStock
-from storage.catalog import KEYS_KEPT_MS, SEARCHES, TOPICS, Catalog, Wanted, fold, info_key
+from bazar.errors import Conflict, KeyReused, NotFound, OutOfStock, PreconditionFailed
+from bazar.rendered import entity_tag, render
+from storage.catalog import (
+    KEYS_KEPT_MS,
+    MAX_AMOUNT,
+    SEARCHES,
+    TOPICS,
+    Catalog,
+    Wanted,
+    fold,
+    info_key,
+    show_book,
+)
 from tests.unit.rows import PlainCatalog
 
 
@@ -210,6 +221,99 @@ class ChangingTest(DecidingTest):
         self.assertNotIn("delete", changed.change.effects)
         left = [row["key"] for row in self.catalog.rows("answers")]
         self.assertEqual(left, ["k3", "k4", "k5", "u"])
+
+
+class ConditionsTest(DecidingTest):
+    """RFC 9110 section 13, decided with the write."""
+
+    def tag(self, number: int) -> str:
+        row = self.book(number)
+        names = {topic: name for name, topic in self.topics().items()}
+        return entity_tag(render(show_book({**row, "topic": names[row["catalog_id"]]})))
+
+    def test_if_match_holds_for_what_is_there_and_for_nothing_else(self) -> None:
+        tag = self.tag(4)
+        for number, matching in enumerate(([tag], ["*"], ['"x"', tag])):
+            self.catalog.one({**update(f"k{number}", 4, count=7), "if_match": matching})
+        for number, other in enumerate((['"x"'], [f"W/{tag}"], [self.tag(5)], [tag.strip('"')])):
+            operation = {**update(f"l{number}", 4, count=1), "if_match": other}
+            with self.assertRaises(PreconditionFailed) as refused:
+                self.catalog.one(operation)
+            self.assertEqual(refused.exception.details, {"etag": tag})
+        self.assertEqual(self.book(4)["count"], 7)
+
+    def test_if_none_match_is_the_other_way_round_and_compares_weakly(self) -> None:
+        tag = self.tag(4)
+        for number, matching in enumerate(([tag], ["*"], [f"W/{tag}"], ['"x"', tag])):
+            with self.assertRaises(PreconditionFailed):
+                self.catalog.one({**update(f"k{number}", 4, count=1), "if_none_match": matching})
+        self.catalog.one({**update("l", 4, count=1), "if_none_match": ['"x"', 'W/"y"']})
+        self.assertEqual(self.book(4)["count"], 1)
+        both = {"if_match": [self.tag(4)], "if_none_match": [self.tag(4)]}
+        with self.assertRaises(PreconditionFailed):
+            self.catalog.one({**update("m", 4, count=2), **both})
+
+    def test_r1_of_two_writers_in_one_batch_that_read_the_same_one_wins(self) -> None:
+        match = {"if_match": [self.tag(4)]}
+        first, second = self.catalog.batch(
+            {**update("a", 4, cost=1), **match}, {**update("b", 4, cost=2), **match}
+        )
+        self.assertIsNotNone(first.change)
+        self.assertIsInstance(second.answer, PreconditionFailed)
+        self.assertIsNone(second.change)
+        self.assertEqual(self.book(4)["cost"], 1)
+
+    def test_r1_a_book_made_in_the_same_batch_has_the_tag_that_readers_will_see(self) -> None:
+        alone = PlainCatalog()
+        alone.one(create("c", ("t", "a", "c")))
+        shown = show_book({**alone.tables["books"][8], "topic": "c"})
+        _, changed = self.catalog.batch(
+            create("c", ("t", "a", "c")),
+            {**update("u", 8, count=1), "if_match": [entity_tag(render(shown))]},
+        )
+        self.assertIsNotNone(changed.change, changed)
+
+    def test_s1_a_replay_is_not_asked_again_whether_its_condition_holds(self) -> None:
+        operation = {**update("k", 4, count=1), "if_match": [self.tag(4)]}
+        first = self.catalog.one(operation)
+        self.assertEqual(self.catalog.one(operation), {**first, "replayed": True})
+        with self.assertRaises(KeyReused):
+            self.catalog.one({**operation, "if_match": ["*"]})
+
+    def test_s4_what_was_refused_may_be_sent_again_with_its_key(self) -> None:
+        refused = {**update("k", 4, count=1), "if_match": ['"x"']}
+        with self.assertRaises(PreconditionFailed):
+            self.catalog.one(refused)
+        self.catalog.one({**refused, "if_match": [self.tag(4)]})
+
+    def test_a_book_that_is_not_there_is_not_found_whatever_the_condition(self) -> None:
+        for name in ("if_match", "if_none_match"):
+            with self.assertRaises(NotFound):
+                self.catalog.one({**update(name, 99, count=1), name: ["*"]})
+
+
+class RestockingTest(DecidingTest):
+    def test_it_is_added_to_what_is_there_by_then(self) -> None:
+        outcomes = self.catalog.batch(
+            sell("s", (4, 3)), update("a", 4, count_add=5), update("b", 4, count_add=-9, cost=1)
+        )
+        self.assertEqual([one.change is None for one in outcomes], [False] * 3)
+        self.assertEqual((self.book(4)["count"], self.book(4)["cost"]), (0, 1))
+        self.assertNotIn("count_add", self.book(4))
+
+    def test_s1_a_replay_adds_once(self) -> None:
+        first = self.catalog.one(update("k", 4, count_add=5))
+        self.assertEqual(self.catalog.one(update("k", 4, count_add=5))["book"], first["book"])
+        self.assertEqual(self.book(4)["count"], 12)
+
+    def test_never_below_none_nor_over_what_a_count_may_be(self) -> None:
+        with self.assertRaises(OutOfStock) as refused:
+            self.catalog.one(update("k", 4, count_add=-8))
+        self.assertEqual(refused.exception.details["books"], [{"id": 4, "cost": 20, "count": 7}])
+        with self.assertRaises(Conflict):
+            self.catalog.one(update("k", 4, count_add=MAX_AMOUNT - 6))
+        self.assertEqual(self.book(4)["count"], 7)
+        self.catalog.one(update("k", 4, count_add=MAX_AMOUNT - 7))
 
 
 class WantedTest(unittest.TestCase):

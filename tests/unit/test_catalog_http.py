@@ -172,6 +172,73 @@ class UpdateTest(ShopTestCase):
         self.assert_error(response, 413, "too_large")
 
 
+class ConditionsTest(ShopTestCase):
+    """What a writer has read anywhere is what its condition is compared with."""
+
+    def put(self, body: Any, node: str = "catalog-1", **headers: str) -> Any:
+        return self.ask("/update/3", "PUT", body, node=node, token=TOKEN, **headers)
+
+    def test_every_port_shows_the_tag_that_every_replica_compares_with(self) -> None:
+        for number, node in enumerate(("catalog-1", "catalog-2")):
+            changes: tuple[dict[str, Any], ...] = (
+                {"cost": number},
+                {"author": "Åsa \N{GREEK SMALL LETTER ALPHA}"},
+                {"author": None, "title": f"Ω{number}"},
+                {"count_add": 2},
+            )
+            for change in changes:
+                tags = {
+                    name: self.ask("/info/3", node=name).headers["Etag"]
+                    for name in ("frontend-1", "catalog-1", "catalog-2")
+                }
+                self.assertEqual(len(set(tags.values())), 1, tags)
+                response = self.put(change, node, If_Match=tags["catalog-1"])
+                self.assertEqual(response.code, 200, response.body)
+                self.assertNotIn("Etag", response.headers)  # it names what was read, not sent
+                response = self.put({"cost": 77}, node, If_Match=tags["catalog-1"])
+                error = self.assert_error(response, 412, "precondition_failed")
+                current = self.ask("/info/3").headers["Etag"]
+                self.assertEqual((error["etag"], response.headers["Etag"]), (current, current))
+                self.assertNotEqual(self.get("/info/3")["cost"], 77)
+
+    def test_a_sale_is_a_change_like_another(self) -> None:
+        tag = self.ask("/info/3").headers["Etag"]
+        self.buy(3)
+        self.assert_error(self.put({"count": 9}, If_Match=tag), 412, "precondition_failed")
+        self.assertEqual(json.loads(self.put({"count_add": 8}).body)["count"], 9)
+
+    def test_any_and_none(self) -> None:
+        for node in ("catalog-1", "catalog-2"):
+            self.assertEqual(self.put({"cost": 3}, node, If_Match="*").code, 200)
+            tag = self.ask("/info/3", node=node).headers["Etag"]
+            self.assertEqual(self.put({"cost": 3}, node, If_None_Match='"a", W/"b"').code, 200)
+            for none in ("*", tag, f"W/{tag}"):
+                self.assert_error(self.put({"cost": 4}, node, If_None_Match=none), 412)
+            self.assert_error(self.put({"cost": 4}, node, If_Match=f"W/{tag}"), 412)
+        response = self.ask("/update/9", "PUT", {"cost": 1}, node="catalog-1", token=TOKEN,
+                            If_Match="*")  # fmt: skip
+        self.assert_error(response, 404, "not_found")
+
+    def test_what_is_no_tag_is_refused(self) -> None:
+        many = ", ".join(f'"{number}"' for number in range(21))
+        for name in ("If_Match", "If_None_Match"):
+            for bad in ("", "abc", '"a', 'w/"a"', '"a" "b"', '*, "a"', "**", '"a b"', many):
+                response = self.put({"cost": 4}, **{name: bad})
+                error = self.assert_error(response, 400, "bad_request")["error"]
+                self.assertIn(name.replace("_", "-"), error)
+
+    def test_restocking_by_so_many_more_happens_once(self) -> None:
+        for node in ("catalog-1", "catalog-2"):
+            count = self.get("/info/3")["count"]
+            for _ in range(2):
+                response = self.put({"count_add": 5}, node, Idempotency_Key=f"truck-{node}")
+                self.assertEqual(json.loads(response.body)["count"], count + 5)
+        response = self.put({"count_add": -1000})
+        self.assertEqual(self.assert_error(response, 409, "out_of_stock")["books"][0]["id"], 3)
+        for bad in ({"count_add": 1, "count": 1}, {"count_add": 1.5}, {"count_add": 10**13}):
+            self.assertIn("count_add", self.assert_error(self.put(bad), 400)["error"])
+
+
 class InternalTest(ShopTestCase):
     def test_sales_are_listed_behind_a_cursor(self) -> None:
         bought = [self.buy(4) for _ in range(3)]

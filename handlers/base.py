@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 METHODS = ("get", "put", "post", "delete")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 CONDITIONS = ("If-Match", "If-None-Match")
+SINGLE = ("Idempotency-Key", "Content-Type", "Authorization")
+CHARSET = re.compile(r'charset="?([^\s";]*)', re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -49,6 +51,10 @@ class Handler(RequestHandler):
     SUPPORTED_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
     max_body_bytes = MAX_BODY_BYTES
     body_type = "application/json"
+    query_names: frozenset[str] | None = frozenset()
+    """What its query may name, each once. None: of a page, to whose address others add something."""
+    is_conditional = False
+    """Whether its writes heed If-Match and If-None-Match."""
     shows_replica = False
     log_level = logging.INFO
     counts = True
@@ -83,11 +89,39 @@ class Handler(RequestHandler):
                 raise Leaving(f"{self.service.context.node.name} is about to stop")
         if len(self.request.body) > self.max_body_bytes:
             raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
-        if self.request.body:
-            kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if kind != self.body_type:
-                raise UnsupportedMediaType(f"Content-Type: must be {self.body_type}")
+        self._refuse_unread()
         return None
+
+    def _refuse_unread(self) -> None:
+        """Whoever sends what nobody reads means something by it, and would be told that it has been
+        done. Raises BadRequest, or UnsupportedMediaType."""
+        request, headers = self.request, self.request.headers
+        for name in SINGLE:
+            if len(headers.get_list(name)) > 1:
+                raise BadRequest(f"{name}: is given {len(headers.get_list(name))} times")
+        if self.query_names is not None:
+            for name in request.query_arguments:
+                if name not in self.query_names:
+                    known = ", ".join(sorted(self.query_names)) or "none"
+                    raise BadRequest(f"{name[:40]!r}: is unknown in a query here; known: {known}")
+                self.query(name)
+        reads = request.method in ("GET", "HEAD")
+        if not reads and not self.is_conditional:
+            for name in CONDITIONS:
+                if name in headers:
+                    raise BadRequest(f"{name}: is not heeded by {request.method} of this path")
+        if not request.body:
+            return
+        if reads:
+            raise BadRequest(f"body: {request.method} takes none")
+        kind, _, options = headers.get("Content-Type", "").partition(";")
+        if kind.strip().lower() != self.body_type:
+            raise UnsupportedMediaType(f"Content-Type: must be {self.body_type}")
+        charset = CHARSET.search(options)
+        if charset and charset[1].lower() != "utf-8":
+            raise UnsupportedMediaType("Content-Type: charset must be utf-8")
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("Content-Encoding: a body is read as it is")
 
     def _check_token(self) -> None:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")

@@ -14,6 +14,7 @@ from bazar.client import error_body
 from bazar.errors import BadRequest, BazarError, Leaving, NotFound, Unavailable, Unknown
 from bazar.frames import Connection
 from bazar.replication.store import Answer
+from handlers import inputs
 from handlers.base import Handler, access_log
 from handlers.feed import Replicated, UpgradeHandler
 
@@ -67,7 +68,9 @@ class BatchHandler(Handler):
         self.max_body_bytes = service.max_body_bytes
 
     async def post(self) -> None:
-        items = self.json_body().get("items")
+        body = self.json_body()
+        inputs.only(body, {"items"}, "body")
+        items = body.get("items")
         if isinstance(items, list):
             self.note(f"{len(items)} items")
         self.answer(await answer_all(self.service, self.call, items))

@@ -108,7 +108,12 @@ class InfoHandler(CatalogHandler):
         self.answer(found["book"])
 
 
+SEARCH_NAMES = frozenset({"topic", "q", "limit", "offset"})
+
+
 class SearchHandler(CatalogHandler):
+    query_names = SEARCH_NAMES
+
     async def get(self) -> None:
         search = search_query(self)
         found = await self.service.read(search)
@@ -142,6 +147,8 @@ def search_key(search: Mapping[str, Any]) -> str:
 class UpdateHandler(CatalogHandler):
     """Its answer has no tag: that names what was read, and not what was sent (RFC 9110 section
     9.3.4)."""
+
+    is_conditional = True
 
     async def put(self, book: str) -> None:
         operation = {

@@ -16,10 +16,10 @@ from bazar.rendered import Rendered
 from bazar.replication.store import Answer
 from bazar.tasks import Tasks
 from handlers import inputs, pages, status
-from handlers.catalog import search_key, search_query
+from handlers.catalog import SEARCH_NAMES, search_key, search_query
 from handlers.order import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
 from handlers.pages.watch import Watch
-from handlers.showing import FrontEndHandler, Page, Place, Question
+from handlers.showing import SIBLINGS_NAMES, FrontEndHandler, Page, Place, Question
 from handlers.source import Note, Source
 from storage.catalog import TOPICS, info_key
 from storage.orders import order_key
@@ -161,6 +161,8 @@ class InfoHandler(FrontEndHandler):
 
 
 class SearchHandler(FrontEndHandler):
+    query_names = SEARCH_NAMES
+
     async def get(self) -> None:
         search = search_query(self)
         await self.show(self.service.search(search, self.next_page(search)))
@@ -191,6 +193,8 @@ class BasketHandler(FrontEndHandler):
 class InvalidateHandler(FrontEndHandler):
     """For operators: the feed has done it already for every write."""
 
+    query_names = SIBLINGS_NAMES
+
     async def get(self, book: str) -> None:
         key = info_key(inputs.book_id(book))
         own = {"dropped": self.service.local.remove(key)}
@@ -205,6 +209,8 @@ class InvalidateHandler(FrontEndHandler):
 
 class StatusHandler(status.StatusHandler, FrontEndHandler):
     """What all processes of this front end tell."""
+
+    query_names = SIBLINGS_NAMES
 
     async def get(self) -> None:
         own = self.tell()

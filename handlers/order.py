@@ -272,6 +272,8 @@ class OrderHandler(OrderServiceHandler):
 class OrdersHandler(OrderServiceHandler):
     """All orders, oldest first, behind the `seq` of the last one seen."""
 
+    query_names = frozenset({"after", "limit"})
+
     async def get(self) -> None:
         after = self.query_number("after", 0, 0, 10**17)
         limit = self.query_number("limit", 100, 1, MAX_LISTED)

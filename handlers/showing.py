@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from handlers.frontend import FrontEndService
 
 SIBLING_S = 1.0
+SIBLINGS_NAMES = frozenset({"alone"})  # in the query of what is asked of siblings, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ ASSETS = _load()
 
 
 class AssetHandler(Handler):
+    query_names = None
+
     def get(self, name: str) -> None:
         asset = ASSETS.get(name)
         if asset is None:

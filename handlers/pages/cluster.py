@@ -43,6 +43,7 @@ class ClusterPage(PageHandler):
 class WatchHandler(FrontEndHandler):
     """Server-sent events: a view of the cluster, several times a second."""
 
+    query_names = None
     counts = False  # it takes as long as somebody watches
     _gone = False
     _views: Views | None = None

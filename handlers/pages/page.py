@@ -20,6 +20,7 @@ Fields = list[tuple[str, str]]
 
 class PageHandler(FrontEndHandler):
     body_type = "application/x-www-form-urlencoded"
+    query_names = None
     retry: tuple[str, Fields] | None = None
     """Where and what the visitor may send again, should this go wrong."""
 

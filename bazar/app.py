@@ -18,6 +18,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from bazar import clock
+from bazar.arrival import in_origin_form
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.edge import Edge, Limits
@@ -139,7 +140,7 @@ class _Application(Application):
         """Called before the body is read."""
         if "," in request.headers.get("Content-Length", ""):
             raise HTTPInputError("two lengths")  # Tornado takes two that are equal
-        return super().find_handler(request, **kwargs)
+        return super().find_handler(in_origin_form(request), **kwargs)
 
 
 @runtime_checkable

@@ -32,6 +32,9 @@ RAW_PER_BODY = 8  # a body in chunks of one byte takes six times its size
 VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 CACHEABLE = (b"GET", b"HEAD")
 
+_OFFER = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_DECLINED = b"\r\nX-Declined:"
+
 # No head has these: no need to wait for its end. (llhttp finds all else that is wrong.)
 _IMPOSSIBLE = re.compile(rb"[^\r]\n|\r[^\n]|\0")
 
@@ -72,7 +75,7 @@ class Reader:
         self.rest, self._at = b"", 0
         """What was fed, from `_at` on not read yet. Empty if it all is."""
         self._incoming: Request | None = None
-        self._whole = self._upgrade = False
+        self._whole = self._tunnel = False
         self.keep_alive = True
         """Whether the client lets another request follow the last one that was read."""
         self.words: list[bytes] = []
@@ -148,8 +151,8 @@ class Reader:
         except HTTPInputError as error:
             raise BadRequest(f"malformed request: {error}") from None
         remaining = self._body_length(start_line.version, headers)
-        if self._upgrade and remaining != 0:
-            raise BadRequest("Upgrade: is not for a request with a body")
+        if self._tunnel and remaining != 0:
+            raise BadRequest("CONNECT: has no body")
         return Request(start_line, headers, bytearray(), remaining)
 
     # --- steps -----------------------------------------------------------------------------------
@@ -169,21 +172,32 @@ class Reader:
         raise TargetTooLong(f"request line: is over {limit} bytes")
 
     def _parse_head(self, head: bytes) -> None:
-        self._whole = self._upgrade = False
+        self._whole = self._tunnel = False
         try:
             try:
-                self._parser.feed_data(head)
-            except HttpParserInvalidMethodError:
-                # llhttp has a list of methods. The application may have another, or says no.
-                _, space, rest = head.partition(b" ")
-                self._parser = HttpRequestParser(self)
-                self._parser.feed_data(b"POST" + space + rest)
-        except HttpParserUpgrade:
-            # We know no other protocol, and answer in this one as RFC 9110 section 7.8 lets us.
-            # But the client may go on in another: nothing behind this request is read.
-            self._upgrade, self.keep_alive = True, False
+                self._feed_head(head)
+            except HttpParserUpgrade:
+                self._tunnel = head.startswith(b"CONNECT ")
+                if self._tunnel:
+                    # We are no proxy. But the client may go on in another protocol: nothing
+                    # behind this request is read.
+                    self.keep_alive = False
+                    return
+                # We know no other protocol, and answer in this one as RFC 9110 section 7.8 lets
+                # us. llhttp must not see the offer: it would take the body for the other's.
+                self._parser, self._whole = HttpRequestParser(self), False
+                self._feed_head(_OFFER.sub(_DECLINED, head))
         except HttpParserError as error:
             raise BadRequest(f"malformed request: {error}") from None
+
+    def _feed_head(self, head: bytes) -> None:
+        try:
+            self._parser.feed_data(head)
+        except HttpParserInvalidMethodError:
+            # llhttp has a list of methods. The application may have another, or says no.
+            _, space, rest = head.partition(b" ")
+            self._parser = HttpRequestParser(self)
+            self._parser.feed_data(b"POST" + space + rest)
 
     def _body_length(self, version: str, headers: HTTPHeaders) -> int | None:
         """None if it comes in chunks. Stricter than llhttp: `gzip, chunked` is fine with it."""

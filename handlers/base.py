@@ -52,7 +52,7 @@ class Handler(RequestHandler):
     max_body_bytes = MAX_BODY_BYTES
     body_type = "application/json"
     query_names: frozenset[str] | None = frozenset()
-    """What its query may name, each once. None: of a page, to whose address others add something."""
+    """What its query may name, each once. None: anything; others add to the addresses of pages."""
     is_conditional = False
     """Whether its writes heed If-Match and If-None-Match."""
     shows_replica = False

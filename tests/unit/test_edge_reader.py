@@ -109,7 +109,8 @@ BAD: Sequence[tuple[bytes, int]] = (
     *((b"PUT / HTTP/1.1\r\nContent-Length: %b\r\n\r\n" % length, 400)
       for length in (b"", b"-1", b"+1", b"1_0", b"0x1", b"1 1", b"1,1", b"1;1", b"9" * 30,
                      b"\xb2")),
-    (b"PUT / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\na", 400),
+    (b"PUT / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\nContent-Length: a\r\n\r\na", 400),
+    (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na", 400),
     # Chunks.
     *((CHUNKED + chunks + b"...", 400)  # three bytes are held back, they may begin an empty line
       for chunks in (b"x\r\n", b"0x1\r\na\r\n", b"-1\r\n", b"1 \r\na\r\n", b" 1\r\na\r\n", b"1\na",
@@ -202,7 +203,8 @@ def test_keep_alive_is_the_clients_wish() -> None:
         (b"1.1", b"Connection: keep-alive\r\n", True),
         (b"1.0", b"", False),
         (b"1.0", b"Connection: Keep-Alive\r\n", True),
-        (b"1.1", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", False),
+        (b"1.1", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", True),
+        (b"1.1", b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n", False),
     ):
         reader = Reader(HEAD_BYTES, BODY_BYTES)
         reader.feed(b"GET / HTTP/%b\r\nHost: a\r\n%b\r\n" % (version, connection))

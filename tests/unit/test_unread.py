@@ -1,4 +1,4 @@
-"""What is given twice, or where nobody reads it, is refused: it was meant, and would not be done."""
+"""What is given twice, or where nobody reads it, is refused: whoever sent it meant something."""
 
 from __future__ import annotations
 

@@ -40,13 +40,20 @@ class AccessLog:
     def __init__(self, node: str, meter: Meter | None = None) -> None:
         self._meter = meter
         self._node = printable(node.encode())
-        self._lines: list[tuple[bytes, bytes, bytes, int, float, bytes]] = []
+        self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add(
-        self, request_id: bytes, method: bytes, target: bytes, status: int, ms: float, words: bytes
+        self,
+        request_id: bytes,
+        client: bytes,
+        method: bytes,
+        target: bytes,
+        status: int,
+        ms: float,
+        words: bytes,
     ) -> None:
-        self._lines.append((request_id, method, target, status, ms, words))
+        self._lines.append((request_id, client, method, target, status, ms, words))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
         elif len(self._lines) >= BATCH_LINES:
@@ -58,12 +65,12 @@ class AccessLog:
             self._timer = None
         lines, self._lines = self._lines, []
         if self._meter is not None:
-            self._meter.add_all([line[4] for line in lines])
+            self._meter.add_all([line[5] for line in lines])
         if lines and access_log.isEnabledFor(logging.INFO):
             node = self._node
             text = b"\n".join(
-                b"%b %b %b %b %d %.1f ms - %b"
-                % (node, request_id, method, printable(target), status, ms, words)
-                for request_id, method, target, status, ms, words in lines
+                b"%b %b %b %b %b %d %.1f ms - %b"
+                % (node, request_id, client, method, printable(target), status, ms, words)
+                for request_id, client, method, target, status, ms, words in lines
             )
             access_log.info("%s", text.decode("latin-1"))

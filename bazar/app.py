@@ -18,11 +18,11 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from bazar import clock
-from bazar.arrival import in_origin_form
+from bazar.arrival import Arrivals
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.edge import Edge, Limits
-from bazar.errors import ConfigError
+from bazar.errors import ConfigError, Misdirected
 from bazar.meter import Meter
 from bazar.rendered import Rendered
 
@@ -136,11 +136,20 @@ class Service(Protocol):
 
 
 class _Application(Application):
+    arrivals: Arrivals
+
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Called before the body is read."""
         if "," in request.headers.get("Content-Length", ""):
             raise HTTPInputError("two lengths")  # Tornado takes two that are equal
-        return super().find_handler(in_origin_form(request), **kwargs)
+        request = self.arrivals.seen(request)
+        if not self.arrivals.hosts.own(request.host):
+            name = request.host[:100]
+            refusal = Misdirected(f"Host: {name!r} is not served here; cluster.json lists `hosts`")
+            options = {**self.settings["default_handler_args"], "refusal": refusal}
+            fallback = self.settings["default_handler_class"]
+            return self.get_handler_delegate(request, fallback, options)
+        return super().find_handler(request, **kwargs)
 
 
 @runtime_checkable
@@ -152,7 +161,7 @@ class CachingService(Protocol):
 
 
 def application(service: Service, fallback: type[RequestHandler]) -> Application:
-    """The service's Application; `fallback` answers what has no route."""
+    """The service's Application; `fallback` answers what has no route, or is for another host."""
     rules = [
         (
             f"{service.prefix}{route.pattern}",
@@ -161,13 +170,15 @@ def application(service: Service, fallback: type[RequestHandler]) -> Application
         )
         for route in service.routes()
     ]
-    return _Application(
+    made = _Application(
         rules,
         default_handler_class=fallback,
         default_handler_args={"service": service, "access": PUBLIC},
         log_function=lambda handler: None,  # handlers write their own line
         cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
     )
+    made.arrivals = service.context.config.arrivals(service.context.node)
+    return made
 
 
 class Server:
@@ -183,6 +194,7 @@ class Server:
             self.http = Edge(
                 application(service, fallback),
                 service.find,
+                arrivals=service.context.config.arrivals(service.context.node),
                 node=service.context.node.name,
                 headers=HEADERS,
                 max_body_bytes=MAX_BODY_BYTES,

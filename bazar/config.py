@@ -6,18 +6,23 @@ Every field but `nodes` has a default; its bounds stand beside it. Durations are
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+from urllib.parse import urlsplit
 
+from bazar.arrival import Arrivals, Hosts, Network, Proxies
 from bazar.errors import ConfigError
 from bazar.replication.timing import Timing
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 T = TypeVar("T")
 
@@ -102,11 +107,23 @@ class Config:
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
+    public_url: str = ""
+    """Where browsers find the front ends, as they write an origin; empty: where those listen."""
+    hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     path: Path | None = None
 
     def group(self, role: str) -> tuple[NodeConfig, ...]:
         """The nodes of one role, in the order of the file."""
         return tuple(node for node in self.nodes.values() if node.role == role)
+
+    def arrivals(self, node: NodeConfig) -> Arrivals:
+        """How `node` takes what comes to it: under its own names, from those proxies."""
+        names = [node.host, node.bind, *self.hosts]
+        if self.public_url:
+            names.append(_host_of(self.public_url))
+        everywhere = node.bind in ("0.0.0.0", "::")
+        return Arrivals(Hosts(names, any_address=everywhere), Proxies(self.trusted_proxies))
 
     def find(self, role: str, port: int | None) -> NodeConfig:
         """The node of this role on this port, or the role's first. Raises ConfigError."""
@@ -135,7 +152,10 @@ def load(path: Path, roles: Collection[str]) -> Config:
 
 def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = None) -> Config:
     """A Config from the JSON object; `data_dir` is relative to `base`. Raises ConfigError."""
-    known = {"data_dir", "nodes", "caches", "replication", "pool", "supervisor"}
+    known = {
+        *("data_dir", "nodes", "caches", "replication", "pool", "supervisor"),
+        *("public_url", "hosts", "trusted_proxies"),
+    }
     top = _object(plain, "the file", known)
     data_dir = top.get("data_dir", "data")
     if not isinstance(data_dir, str) or not data_dir:
@@ -155,8 +175,60 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
         if getattr(pool, low) > getattr(pool, high):
             raise ConfigError(f"pool.{low}: must not be above {high}")
     supervisor = _load(SupervisorConfig, top.get("supervisor", {}), "supervisor")
-    nodes = _nodes(top.get("nodes"), roles)
-    return Config(base / data_dir, nodes, caches, replication, pool, supervisor, path)
+    return Config(
+        base / data_dir,
+        _nodes(top.get("nodes"), roles),
+        caches,
+        replication,
+        pool,
+        supervisor,
+        _origin(top.get("public_url", "")),
+        tuple(_read_each(top.get("hosts", []), "hosts", _host)),
+        tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", ipaddress.ip_network)),
+        path,
+    )
+
+
+def _origin(url: Any) -> str:
+    """A URL as browsers write the origin of its pages: without a path, nor a port that its scheme
+    implies. Raises ConfigError."""
+    if url == "":
+        return ""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"public_url: {url!r}: {error}") from None
+    if parts.scheme not in DEFAULT_PORTS or not HOST.fullmatch(_host_of(url)) or "@" in url:
+        raise ConfigError(f"public_url: {url!r} is not like https://shop.example")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ConfigError(f"public_url: {url!r} has a path; the shop is at the top of its host")
+    shown = "" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{_host_of(url)}{shown}"
+
+
+def _host_of(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    return f"[{host}]" if ":" in host else host
+
+
+def _host(text: str) -> str:
+    if not HOST.fullmatch(text):
+        raise ValueError("is not a host (without a port)")
+    return text
+
+
+def _read_each(plain: Any, place: str, read: Callable[[str], T]) -> Iterator[T]:
+    """A list of texts. Raises ConfigError."""
+    if not isinstance(plain, list):
+        raise ConfigError(f"{place}: must be a list")
+    for number, text in enumerate(plain):
+        if not isinstance(text, str):
+            raise ConfigError(f"{place}[{number}]: {text!r} is not a text")
+        try:
+            yield read(text)
+        except ValueError as error:
+            raise ConfigError(f"{place}[{number}]: {text!r}: {error}") from None
 
 
 def _nodes(plain: Any, roles: Collection[str]) -> dict[str, NodeConfig]:

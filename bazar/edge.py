@@ -28,6 +28,7 @@ from email.utils import formatdate
 from tornado.httputil import HTTPServerConnectionDelegate
 
 from bazar.access import AccessLog
+from bazar.arrival import Arrivals
 from bazar.edge_connection import Connection
 from bazar.meter import Meter
 from bazar.rendered import Rendered, header_lines
@@ -70,6 +71,7 @@ class Edge:
         application: HTTPServerConnectionDelegate,
         find: Callable[[bytes, float], Rendered | None],
         *,
+        arrivals: Arrivals,
         node: str,
         headers: Mapping[str, str],
         max_body_bytes: int,
@@ -80,6 +82,7 @@ class Edge:
     ) -> None:
         self.request_callback = application
         self.find = find
+        self.arrivals = arrivals
         self.max_body_bytes = max_body_bytes
         self.clock = clock
         self.limits = limits or Limits()

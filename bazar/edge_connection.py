@@ -21,6 +21,7 @@ from bazar.edge_reader import Progress, Reader, Request, Stage
 from bazar.errors import BazarError, RequestTimeout, Unavailable
 
 if TYPE_CHECKING:
+    from bazar.arrival import Arrivals
     from bazar.edge import Edge
     from bazar.rendered import Rendered
 
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._stage = Stage.HEAD
         self._fields = b""  # of the last hit, and what they ask for
-        self._asks: tuple[bytes, bytes] | None = None
+        self._asks: tuple[bytes, bytes, bytes] | None = None
         self._exchange: Exchange | None = None  # the request that the application is answering
         self._turn_over = False
         self._held = False  # we don't read
@@ -206,10 +207,10 @@ class Connection(asyncio.Protocol):
         method, target, version = self._reader.words
         fields = head[head.find(b"\r\n") :]
         if fields != self._fields:  # most clients send the same with every request
-            self._fields, self._asks = fields, _asks(fields)
+            self._fields, self._asks = fields, _asks(fields, self.peer.remote_ip, edge.arrivals)
         if self._asks is None:
             return False
-        request_id, condition = self._asks
+        request_id, condition, client = self._asks
         if not request_id:
             request_id = edge.new_id()
         keep_alive = self._reader.keep_alive and not edge.stopping
@@ -219,7 +220,7 @@ class Connection(asyncio.Protocol):
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
-        edge.log.add(request_id, method, target, status, ms, rendered.words)
+        edge.log.add(request_id, client, method, target, status, ms, rendered.words)
         if keep_alive:
             self._idle(now)
         else:
@@ -277,7 +278,10 @@ class Connection(asyncio.Protocol):
             + (b"" if self._reader.words[:1] == [b"HEAD"] else body)
         )
         reason = printable(str(error).encode("latin-1", "replace"))
-        edge.log.add(request_id, b"-", b"-", error.status, 0.0, reason)
+        client = self.peer.remote_ip
+        if headers is not None:
+            client = edge.arrivals.proxies.visitor(client, headers).address
+        edge.log.add(request_id, client.encode(), b"-", b"-", error.status, 0.0, reason)
         self.leave()
 
     # --- ending ----------------------------------------------------------------------------------
@@ -344,9 +348,10 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-def _asks(fields: bytes) -> tuple[bytes, bytes] | None:
-    """The header lines that matter to a cached answer: the request id, if it may be used, and
-    If-None-Match. None if there are two of one, or if Host is not as it must be."""
+def _asks(fields: bytes, peer: str, arrivals: Arrivals) -> tuple[bytes, bytes, bytes] | None:
+    """What the header lines say that matters to a cached answer: the request id, if it may be used,
+    If-None-Match, and the client's address. None if there are two of one, or if Host is not as it
+    must be."""
     lower = fields.lower()
     values = []
     for name in (b"\r\nhost:", b"\r\nx-request-id:", b"\r\nif-none-match:"):
@@ -358,4 +363,10 @@ def _asks(fields: bytes) -> tuple[bytes, bytes] | None:
     host, request_id, condition = values
     if not _HOST.fullmatch(host):
         return None
-    return request_id if _REQUEST_ID.fullmatch(request_id) else b"", condition
+    asked = host.decode()
+    if arrivals.proxies.trust(peer):
+        visitor = arrivals.proxies.visitor(peer, HTTPHeaders.parse(fields.decode("latin-1")))
+        peer, asked = visitor.address, visitor.host or asked
+    if not arrivals.hosts.own(asked):
+        return None
+    return request_id if _REQUEST_ID.fullmatch(request_id) else b"", condition, peer.encode()

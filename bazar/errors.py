@@ -91,6 +91,12 @@ class UnsupportedMediaType(BazarError):
     status, code = 415, "unsupported_media_type"
 
 
+class Misdirected(BazarError):
+    """The request is for a host that is not this one."""
+
+    status, code = 421, "misdirected"
+
+
 class KeyReused(BazarError):
     status, code = 422, "key_reused"
 

@@ -152,7 +152,8 @@ class Supervisor:
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [f"  {name:<{widths[0]}}  {role:<{widths[1]}}  {url}" for name, role, url in rows]
         doors = self._config.group("frontend")
-        shop = f"\nThe shop is open: {doors[0].url}/" if doors else ""
+        url = self._config.public_url or (doors[0].url if doors else "")
+        shop = f"\nThe shop is open: {url}/" if doors else ""
         return "Bazar\n" + "\n".join(lines) + shop + "\n(Ctrl-C closes it.)"
 
     async def _keep(self, child: Child) -> None:

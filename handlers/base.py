@@ -132,6 +132,9 @@ class Handler(RequestHandler):
             raise Forbidden("this is not the cluster token")
 
     def _origin_matches_host(self, origin: str) -> bool:
+        """A browser names the shop as it knows it, also where a proxy names this port."""
+        if origin.lower() == self.service.context.config.public_url != "":
+            return True
         try:
             return super()._origin_matches_host(origin)
         except ValueError:  # it is no URL
@@ -245,9 +248,10 @@ class Handler(RequestHandler):
             self.service.context.meter.add(ms)
         access_log.log(
             self.log_level if self.get_status() < 400 else logging.INFO,
-            "%s %s %s %s %d %.1f ms%s",
+            "%s %s %s %s %s %d %.1f ms%s",
             self.service.context.node.name,
             self.request_id,
+            self.request.remote_ip,
             self.request.method,
             _shown(self.request),
             self.get_status(),
@@ -257,10 +261,15 @@ class Handler(RequestHandler):
 
 
 class NoRoute(Handler):
-    """Answers every path that no route has."""
+    """Answers every path that no route has, and with `refusal` any path."""
+
+    def initialize(self, service: Service, access: str, refusal: BazarError | None = None) -> None:
+        super().initialize(service, access)
+        self._refusal = refusal
 
     def prepare(self) -> None:
-        raise NotFound(f"no such path: {CONTROL.sub('?', self.request.path[:100])}")
+        path = CONTROL.sub("?", self.request.path[:100])
+        raise self._refusal or NotFound(f"no such path: {path}")
 
 
 def _shown(request: HTTPServerRequest) -> str:

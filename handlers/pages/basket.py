@@ -59,7 +59,7 @@ class BasketHandler(PageHandler):
 
     def keep(self, basket: Basket) -> None:
         """Have the visitor's browser keep it. It is no secret from scripts: they show its size."""
-        self.set_cookie(COOKIE, basket.text(), max_age=KEPT_S, samesite="Lax")
+        self.set_cookie(COOKIE, basket.text(), max_age=KEPT_S, **self.cookie_options)
 
     def typed(self) -> list[dict[str, int]]:
         """The lines of the form, with the quantities typed into it; those of 0 are left out."""

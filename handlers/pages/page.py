@@ -29,6 +29,13 @@ class PageHandler(FrontEndHandler):
         for name, value in looks.HEADERS.items():
             self.set_header(name, value)
 
+    @property
+    def cookie_options(self) -> dict[str, Any]:
+        """What every cookie has: browsers send it to this site alone, and where people come by
+        HTTPS by that alone."""
+        secure = self.service.context.config.public_url.startswith("https:")
+        return {"samesite": "Lax", "secure": secure}
+
     # --- in --------------------------------------------------------------------------------------
 
     def form(self, name: str) -> str:

@@ -16,6 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from bazar.app import HEADERS
+from bazar.arrival import Arrivals, Hosts, Proxies
 from bazar.edge import Edge, Limits
 from bazar.edge_connection import Connection
 from bazar.rendered import Rendered
@@ -195,6 +196,7 @@ class Door:
         self.edge = Edge(
             self.application,
             self._find,
+            arrivals=Arrivals(Hosts(["shop", "a", "%41"]), Proxies(())),
             node="frontend-1",
             headers=HEADERS,
             max_body_bytes=max_body_bytes,

@@ -35,6 +35,7 @@ PATIENT = {  # how fast the machine is must not show: leases don't lapse, no cal
         **{"read_attempt_s": 30.0, "read_deadline_s": 60.0},
         **{"write_attempt_s": 30.0, "write_deadline_s": 60.0},
     },
+    "hosts": ["a"],  # what tests call it that write their requests by hand
 }
 NODES = {
     "frontend-1": "frontend",

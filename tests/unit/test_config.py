@@ -111,6 +111,36 @@ class ConfigTest(unittest.TestCase):
         one = {"role": "order", "port": 1}
         self.refused("is a's already", {"a": one, "b": {"role": "catalog", "port": 1}})
 
+    def test_where_browsers_find_the_shop(self) -> None:
+        for given, origin in (
+            ("", ""),
+            ("https://shop.example", "https://shop.example"),
+            ("HTTPS://Shop.Example:443/", "https://shop.example"),
+            ("http://shop.example:443", "http://shop.example:443"),
+            ("http://[::1]:80", "http://[::1]"),
+        ):
+            self.assertEqual(read(public_url=given).public_url, origin)
+        for bad in ("shop.example", "ftp://a", "https://", "https://a/b", "https://a?b", "http://a:x",
+                    "http://a@b", "http://a b", "http://[::1", 1, None, "http:a"):  # fmt: skip
+            self.refused("public_url", public_url=bad)
+
+    def test_names_and_proxies(self) -> None:
+        config = read(hosts=["shop.example", "[::2]"], trusted_proxies=["10.0.0.0/8", "::1"])
+        arrivals = config.arrivals(next(iter(config.nodes.values())))
+        self.assertTrue(arrivals.hosts.own("[0::2]:80"))
+        self.assertFalse(arrivals.hosts.own("192.0.2.7"))
+        for address, trusted in (("10.9.9.9", True), ("::ffff:10.1.1.1", True), ("11.0.0.1", False),
+                                 ("::1", True), ("", False), ("10.1", False)):  # fmt: skip
+            self.assertEqual(arrivals.proxies.trust(address), trusted, address)
+        everywhere = read({"a": {"role": "order", "port": 1, "bind": "0.0.0.0"}})
+        hosts = everywhere.arrivals(everywhere.nodes["a"]).hosts
+        self.assertTrue(hosts.own("192.0.2.7:8001"))
+        self.assertFalse(hosts.own("evil.example"))
+        for bad in ("a", [1], ["a:80"], ["http://a"], [""], ["a b"], ["*"]):
+            self.refused("hosts", hosts=bad)
+        for bad in ("::1", [1], ["nginx"], ["10.0.0.1/8"], [""], ["10.0.0.0/33"]):
+            self.refused("trusted_proxies", trusted_proxies=bad)
+
     def test_find(self) -> None:
         config = load(HERE / "cluster.json", ROLES)
         self.assertEqual(config.find("catalog", None).name, "catalog-1")

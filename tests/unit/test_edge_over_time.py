@@ -369,9 +369,9 @@ class LogTest(EdgeTestCase):
             self.door.edge.log.flush()
         [record] = logs.records
         lines = record.getMessage().split("\n")
-        self.assertEqual(lines[0], "frontend-1 a GET /cached 200 0.0 ms - data is cached")
-        self.assertRegex(lines[1], r"^frontend-1 [0-9a-f]{16} HEAD /cached 200 0\.0 ms - data")
-        self.assertRegex(lines[2], r"^frontend-1 [0-9a-f]{16} GET /cached 304 0\.0 ms - data")
+        self.assertEqual(lines[0], "frontend-1 a 127.0.0.1 GET /cached 200 0.0 ms - data is cached")
+        self.assertRegex(lines[1], r"^frontend-1 [0-9a-f]{16} \S+ HEAD /cached 200 0\.0 ms - data")
+        self.assertRegex(lines[2], r"^frontend-1 [0-9a-f]{16} \S+ GET /cached 304 0\.0 ms - data")
 
     async def test_they_are_written_in_time(self) -> None:
         with self.assertLogs("bazar.access", logging.INFO) as logs:
@@ -389,12 +389,12 @@ class LogTest(EdgeTestCase):
         log = AccessLog("node")
         with self.assertLogs("bazar.access", logging.INFO) as logs:
             for _ in range(1000):
-                log.add(b"id", b"GET", b"/a\n\x1b\x9f", 200, 1.25, b"data is cached")
+                log.add(b"id", b"::1", b"GET", b"/a\n\x1b\x9f", 200, 1.25, b"data is cached")
             self.assertEqual(len(logs.records), 1)
             log.flush()
         lines = "\n".join(record.getMessage() for record in logs.records).split("\n")
         self.assertEqual(len(lines), 1000)
-        line = r"node id GET /a\x0a\x1b\x9f 200 1.2 ms - data is cached"
+        line = r"node id ::1 GET /a\x0a\x1b\x9f 200 1.2 ms - data is cached"
         self.assertEqual(set(lines), {line})
 
     def test_every_line_begins_alike(self) -> None:

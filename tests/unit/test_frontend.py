@@ -269,7 +269,7 @@ class HeadersTest(ShopTestCase):
             with self.assertLogs("bazar.access", logging.INFO) as logs:
                 self.ask(path, method, X_Request_Id="the-id")
             [line] = [one for one in logs.output if "frontend-1" in one]
-            self.assertRegex(line, r"frontend-1 the-id \w+ \S+ \d+ \d+\.\d ms - ")
+            self.assertRegex(line, r"frontend-1 the-id 127.0.0.1 \w+ \S+ \d+ \d+\.\d ms - ")
             return line
 
         missed = lines("/info/1")

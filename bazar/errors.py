@@ -38,6 +38,12 @@ class BadRequest(BazarError):
     status, code = 400, "bad_request"
 
 
+class NoCookie(BadRequest):
+    """A form came without the cookie that says whose it is."""
+
+    code = "no_cookie"
+
+
 class Unauthorized(BazarError):
     status, code = 401, "unauthorized"
 

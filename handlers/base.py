@@ -37,6 +37,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 CONDITIONS = ("If-Match", "If-None-Match")
 SINGLE = ("Idempotency-Key", "Content-Type", "Authorization")
 CHARSET = re.compile(r'charset="?([^\s";]*)', re.IGNORECASE)
+KEY = re.compile(r"([?&]key=)[^&#]*", re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -273,7 +274,9 @@ class NoRoute(Handler):
 
 
 def _shown(request: HTTPServerRequest) -> str:
-    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", request.uri or "")
+    """The target as the log shows it: no key, which is all it takes to see what it has bought."""
+    uri = KEY.sub(r"\1…", request.uri or "")
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", uri)
 
 
 def as_error(status: int, error: BaseException | None, handler: Handler) -> BazarError:

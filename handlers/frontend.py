@@ -79,11 +79,12 @@ class FrontEndService:
 
     async def answered(self, target: bytes, question: Question, note: Note) -> tuple[Page, str]:
         """Return the question's page, and HIT, MISS or PASS. Who sends the same target again finds
-        it by `find`."""
+        it by `find`, whose log shows targets as they are: not one with a key."""
         page, verdict = await question.answered(note)
         place = question.place
         page.rendered(place)
-        self._places[target] = place
+        if b"key=" not in target.lower():
+            self._places[target] = place
         return page, verdict
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:

@@ -2,7 +2,7 @@
 
 Every purchase carries a key, so that it is one purchase however often it is sent (S1). The page of
 a book is cached, and has none: where there is a script it makes one, otherwise the visitor is asked
-once more, on a page that has it.
+once more, on a page that names it. The key itself is made of that name and the visitor's cookie.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ class BuyHandler(PageHandler):
         wanted = line(**given)
         key = self.form("key")
         if not key:
+            self.know_visitor()
             self.go(looks.link("/confirm", **wanted, key=new_key()))
             return
         inputs.idempotency_key(key)
         self.retry = "/buy", [*given.items(), ("key", key)]
+        own_key = self.own_key(key)
         try:
-            answer = await self.buy({"key": key, "lines": [wanted]})
+            answer = await self.buy({"key": own_key, "lines": [wanted]})
         except (OutOfStock, PriceChanged):
             self.go(looks.link("/confirm", **wanted, key=key))  # which says how it is now
             return
@@ -33,13 +35,14 @@ class BuyHandler(PageHandler):
 
 
 class ConfirmPage(PageHandler):
-    """What is about to be bought, as it is now. The key is in the address, so that a reload and
-    the back button come to the same purchase."""
+    """What is about to be bought, as it is now. The key's name is in the address, so that a reload
+    and the back button come to the same purchase."""
 
     async def get(self) -> None:
         given = {name: self.query(name) or "" for name in ("book", "quantity", "cost")}
         wanted = line(**given)
         key = inputs.idempotency_key(self.query("key") or "")
+        self.know_visitor()
         found, _ = await self.service.catalog.read(
             {"op": "info", "book": wanted["book"]}, self.note
         )

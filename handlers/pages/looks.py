@@ -128,6 +128,11 @@ _APOLOGIES = {
         "An earlier try went through, with other copies or prices than now. That order stands;"
         " nothing more was bought.",
     ),
+    "no_cookie": (
+        "May the shop set a cookie?",
+        "It tells your orders from those of others, and nobody else can ask for them. Your browser"
+        " sent none. Nothing was bought: allow cookies for the shop, and try again.",
+    ),
     "forbidden": (
         "That came from another site",
         "A page of another site tried to do something in your name. The shop did not do it.",

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
 import secrets
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
-from bazar.errors import BadRequest
+from bazar.errors import BadRequest, NoCookie
 from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.base import Handler, NoRoute, as_error
 from handlers.pages import looks
 from handlers.showing import FrontEndHandler, Page, Question
 from storage.catalog import MAX_AMOUNT
+
+VISITOR = "visitor"
+VISITOR_KEPT_S = 365 * 86_400
+_SECRET = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 Fields = list[tuple[str, str]]
 
@@ -35,6 +42,25 @@ class PageHandler(FrontEndHandler):
         HTTPS by that alone."""
         secure = self.service.context.config.public_url.startswith("https:")
         return {"samesite": "Lax", "secure": secure}
+
+    # --- whose it is -----------------------------------------------------------------------------
+
+    def know_visitor(self) -> str | None:
+        """The secret of this visitor's cookie. None if there was none, but is now."""
+        secret = self.get_cookie(VISITOR, "")
+        if _SECRET.fullmatch(secret or ""):
+            return secret
+        options = {**self.cookie_options, "httponly": True, "max_age": VISITOR_KEPT_S}
+        self.set_cookie(VISITOR, secrets.token_hex(16), **options)
+        return None
+
+    def own_key(self, name: str) -> str:
+        """The key of this visitor's purchase of that name. A link may bring any name along; nobody
+        else knows which key it is, and could ask for the order by that. Raises NoCookie."""
+        secret = self.know_visitor()
+        if secret is None:
+            raise NoCookie("the form came without the shop's cookie")
+        return hmac.new(secret.encode(), name.encode(), hashlib.sha256).hexdigest()[:32]
 
     # --- in --------------------------------------------------------------------------------------
 

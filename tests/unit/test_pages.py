@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -226,6 +227,47 @@ class ShelvesTest(PagesTestCase):
 
 
 class BuyingTest(PagesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.page("/confirm?book=4&quantity=1&cost=20&key=first")  # which has a cookie for all
+
+    def test_the_key_is_of_the_visitors_own_cookie(self) -> None:
+        """A link's author can't know by which key its order may be asked for."""
+        link = "/confirm?book=4&quantity=1&cost=20&key=evilkey"
+        form = self.page(link).forms["/buy"]
+        receipt = self.goes(self.send("/buy", form))
+        self.assertEqual(self.goes(self.send("/buy", form)), receipt)
+        self.assertEqual(self.stock(4), 6)
+        self.assertFalse(self.buy(4, Idempotency_Key="evilkey")["replayed"])
+        self.cookies.clear()
+        self.page(link)
+        self.assertNotEqual(self.goes(self.send("/buy", form)), receipt)  # of somebody else
+        keys = {row[1] for row in self.shop.rows("catalog-1", "sales")}
+        self.assertEqual(len(keys), 3)
+        self.assertIn("evilkey", keys)  # bought under it by the link's author
+
+    def test_without_a_cookie_nothing_is_bought_and_the_next_try_has_it(self) -> None:
+        for value in ("", "short", "x" * 32):
+            self.cookies = {"visitor": value} if value else {}
+            response = self.send("/buy", self.wanted(4, 1, 20, "k"))
+            page = self.reading(response, 400)
+            self.assertIn("allow cookies", page.text)
+            self.assertEqual(self.stock(4), 7)
+        self.assertIn("httponly", response.headers["Set-Cookie"].lower())
+        receipt = self.goes(self.send("/buy", page.forms["/buy"]))
+        self.assertRegex(receipt, "^/receipt/")
+
+    def test_the_log_shows_no_key(self) -> None:
+        with self.assertLogs("bazar.access", logging.INFO) as logs:
+            for path in ("/confirm?book=4&quantity=1&cost=20&key=evilkey", "/books/4?key=evilkey",
+                         "/books/4?key=evilkey", "/info/4?KEY=evilkey", "/nothing?a=b&key=evilkey#c",
+                         "/books/4?x=1&Key=evilkey", "/books/4?x=1&Key=evilkey"):  # fmt: skip
+                self.send(path)
+            self.shop.write_logs()
+        self.assertGreaterEqual(len(logs.output), 7)
+        self.assertNotIn("evilkey", "".join(logs.output))
+        self.assertIn("/confirm?book=4&quantity=1&cost=20&key=… 200", "".join(logs.output))
+
     def test_without_a_script_a_purchase_is_asked_about_once_and_made_once(self) -> None:
         asks = self.goes(self.send("/buy", self.wanted(4, 2, 20)))
         page = self.page(asks)
@@ -321,6 +363,7 @@ class NobodyThereTest(PagesTestCase):
                                    "read_deadline_s": 0.3, "read_attempt_s": 0.3}}  # fmt: skip
 
     def test_a_page_that_says_so_and_what_to_do(self) -> None:
+        self.page("/confirm?book=4&quantity=2&cost=20&key=k")
         for name in ("order-1", "order-2"):
             self.io_loop.run_sync(lambda name=name: self.shop.stop_node(name))
         wanted = self.wanted(4, 2, 20, "k")

@@ -53,8 +53,7 @@ class WatchHandler(FrontEndHandler):
             return
         watch = self.service.watch
         views = self._views = watch.join()
-        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
+        self._begin()
         try:
             self.write("retry: 1000\n\n")
             await self.flush()
@@ -68,7 +67,14 @@ class WatchHandler(FrontEndHandler):
             self.finish()
 
     async def head(self, *path: str) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have proxies pass on each view as it comes: nginx would collect them, and others might
+        compress them."""
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Cache-Control", "no-cache, no-store, no-transform")
+        self.set_header("X-Accel-Buffering", "no")
 
     async def _next(self, views: Views) -> bool:
         """Write the next view; False if there is none, or nobody to see it."""

@@ -89,6 +89,44 @@ def test_disturbing_wants_the_token(shop: BrowserShop) -> None:
     shop.complaints.clear()  # the browser notes the 403
 
 
+def test_many_pages_of_one_browser_leave_it_its_connections(shop: BrowserShop) -> None:
+    first = shop.visit("/cluster")
+    pages = [first, *(first.context.new_page() for _ in range(7))]
+    for page in pages[1:]:
+        page.goto("/cluster")
+        live(page)
+    for path in ("/", "/books/4", "/basket"):
+        pages[0].goto(path)  # which has its events from another's stream no more
+        expect(pages[0].get_by_role("main")).to_be_visible()
+    pages[1].close()
+    follower = shop.run(shop.cluster.follower("order"))
+    shop.run(shop.cluster.kill(follower))
+    for page in pages[2:]:
+        expect(page.get_by_role("log")).to_contain_text(follower)
+        live(page)
+    pages[0].goto("/cluster")
+    live(pages[0])
+    expect(pages[0].get_by_role("log")).to_contain_text(follower)  # what happened before it came
+
+
+def test_a_browser_without_shared_workers_has_a_stream_a_page(shop: BrowserShop) -> None:
+    page = shop.visit("/")
+    page.context.add_init_script("delete window.SharedWorker")
+    page.goto("/cluster")
+    live(page)
+    page.evaluate("""() => {
+        Object.defineProperty(document, "hidden", { value: true, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    follower = shop.run(shop.cluster.follower("order"))
+    shop.run(shop.cluster.kill(follower))
+    page.evaluate("""() => {
+        delete document.hidden;
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    live(page)
+
+
 def test_manners(shop: BrowserShop) -> None:
     for size, dark in ((DESKTOP, False), (DESKTOP, True), (PHONE, False), (PHONE, True)):
         page = shop.visit("/cluster", size, dark=dark)

@@ -45,6 +45,11 @@ class StreamTest(ShopTestCase):
         writer.close()
         return views
 
+    def test_proxies_are_told_to_pass_it_on_as_it_comes(self) -> None:
+        headers = self.ask("/cluster/events", "HEAD").headers
+        self.assertEqual(headers["X-Accel-Buffering"], "no")
+        self.assertEqual(headers["Cache-Control"], "no-cache, no-store, no-transform")
+
     def test_views_come_while_somebody_watches(self) -> None:
         first, second, third = self.io_loop.run_sync(lambda: self.stream(3))
         self.assertEqual(first, {"events": []})

@@ -3,7 +3,7 @@
 
 const MAX_EVENTS = 60;
 const AGAIN_MS = 2000;
-const SILENT_MS = 1500;
+const SILENT_MS = 4000; // a proxy between may pass on what comes in bursts
 
 {
   const place = document.getElementById("cluster");
@@ -26,12 +26,31 @@ const SILENT_MS = 1500;
 
   let begun = false;
   function watch() {
+    if (!window.SharedWorker) return watchAlone();
+    const worker = new SharedWorker(place.dataset.watching);
+    worker.addEventListener("error", watchAlone); // it did not load
+    worker.port.addEventListener("message", ({ data }) => (data ? show(data) : lose()));
+    worker.port.start();
+    addEventListener("pagehide", () => worker.port.postMessage("going"), { once: true });
+  }
+  addEventListener("pageshow", (event) => event.persisted && watch());
+
+  /** With a stream of its own, for as long as it is looked at. */
+  function watchAlone() {
+    if (document.hidden) return document.addEventListener("visibilitychange", watchAlone, { once: true });
     const stream = new EventSource("/cluster/events");
-    stream.addEventListener("message", show);
+    const end = () => {
+      stream.close();
+      clearTimeout(silence);
+      document.removeEventListener("visibilitychange", pause);
+    };
+    const pause = () => (end(), watchAlone());
+    document.addEventListener("visibilitychange", pause);
+    stream.addEventListener("message", (message) => show(JSON.parse(message.data)));
     stream.addEventListener("error", () => {
       lose();
       // A refusal ends it for good: then it is on us to try again.
-      if (stream.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS);
+      if (stream.readyState === EventSource.CLOSED) end(), setTimeout(watchAlone, AGAIN_MS);
     });
   }
 
@@ -42,10 +61,9 @@ const SILENT_MS = 1500;
   }
 
   let silence;
-  function show(message) {
+  function show(seen) {
     clearTimeout(silence);
     silence = setTimeout(lose, SILENT_MS);
-    const seen = JSON.parse(message.data);
     if (place.classList.contains("lost")) {
       place.classList.remove("lost");
       tell({ at: Date.now() / 1000, text: "this page sees its front end again", rule: "", kind: "good" });

@@ -1,7 +1,7 @@
 """What comes in from outside, read strictly. Every refusal names what is wrong and where.
 
 Limits are those of the HTTP contract: an id is 1-18 digits without a leading zero, money and
-stock are integers from 0 to 10¹², a text is 1-500 characters in NFC without control characters.
+stock are integers from 0 to 10¹², a text is 1-500 characters in NFC that can be seen.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from bazar.errors import BadRequest
+from handlers import characters
 from storage.catalog import MAX_AMOUNT
 
 MAX_QUANTITY = 1000
@@ -116,15 +117,17 @@ def integer(value: Any, place: str, low: int, high: int) -> int:
 
 
 def text(value: Any, place: str, longest: int = MAX_TEXT) -> str:
-    """A text in NFC (Unicode normalization form C), without control characters."""
+    """A text in NFC (Unicode normalization form C), all of whose characters can be seen."""
     if not isinstance(value, str):
         raise BadRequest(f"{place}: must be a text")
     normal = unicodedata.normalize("NFC", value)
     if not 1 <= len(normal) <= longest or not normal.strip():
         raise BadRequest(f"{place}: must have 1 to {longest} characters")
-    for char in normal:
-        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp"):
-            raise BadRequest(f"{place}: holds the control character U+{ord(char):04X}")
+    wrong = characters.wrong(normal)
+    if wrong is not None:
+        raise BadRequest(f"{place}: holds {wrong}")
+    if not characters.is_seen(normal):
+        raise BadRequest(f"{place}: has nothing that can be seen")
     return normal
 
 

@@ -89,6 +89,11 @@ class SupervisorConfig:
     hang_s: float = bounded(3.0, 0.1, 600)  # a node that answers nothing for so long is killed
 
 
+@dataclass(frozen=True, slots=True)
+class PurchaseConfig:
+    require_key: bool = False  # without an Idempotency-Key, which a careful buyer sends, none
+
+
 def _default_caches() -> Mapping[str, CacheConfig]:
     return {
         "local": CacheConfig(10, 300.0),
@@ -107,6 +112,7 @@ class Config:
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
+    purchase: PurchaseConfig = field(default_factory=PurchaseConfig)
     public_url: str = ""
     """Where browsers find the front ends, as they write an origin; empty: where those listen."""
     hosts: tuple[str, ...] = ()
@@ -154,7 +160,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
     """A Config from the JSON object; `data_dir` is relative to `base`. Raises ConfigError."""
     known = {
         *("data_dir", "nodes", "caches", "replication", "pool", "supervisor"),
-        *("public_url", "hosts", "trusted_proxies"),
+        *("purchase", "public_url", "hosts", "trusted_proxies"),
     }
     top = _object(plain, "the file", known)
     data_dir = top.get("data_dir", "data")
@@ -182,6 +188,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
         replication,
         pool,
         supervisor,
+        _load(PurchaseConfig, top.get("purchase", {}), "purchase"),
         _origin(top.get("public_url", "")),
         tuple(_read_each(top.get("hosts", []), "hosts", _host)),
         tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", ipaddress.ip_network)),
@@ -288,7 +295,7 @@ def _load(kind: type[T], value: Any, place: str) -> T:
             continue
         given = plain[name]
         wanted = (int, float) if types[name] is float else (types[name],)
-        if not isinstance(given, wanted) or isinstance(given, bool):
+        if not isinstance(given, wanted) or (isinstance(given, bool) and bool not in wanted):
             raise ConfigError(f"{place}.{name}: {given!r} is not {_named(types[name])}")
         if one.metadata and not one.metadata["low"] <= given <= one.metadata["high"]:
             low, high = one.metadata["low"], one.metadata["high"]
@@ -298,4 +305,4 @@ def _load(kind: type[T], value: Any, place: str) -> T:
 
 
 def _named(kind: type) -> str:
-    return {int: "an integer", float: "a number", str: "a text"}[kind]
+    return {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[kind]

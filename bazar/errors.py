@@ -107,6 +107,12 @@ class KeyReused(BazarError):
     status, code = 422, "key_reused"
 
 
+class KeyRequired(BazarError):
+    """This shop sells nothing without an Idempotency-Key (RFC 6585 section 3)."""
+
+    status, code = 428, "key_required"
+
+
 class HeadersTooLarge(BazarError):
     status, code = 431, "headers_too_large"
 

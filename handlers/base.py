@@ -19,6 +19,7 @@ from bazar.errors import (
     BadRequest,
     BazarError,
     Forbidden,
+    KeyRequired,
     Leaving,
     MethodNotAllowed,
     NotFound,
@@ -173,9 +174,15 @@ class Handler(RequestHandler):
             if name in headers
         }
 
-    def idempotency_key(self) -> str:
-        """The caller's key, or one made here and returned, in errors too (S4)."""
+    def idempotency_key(self, *, required: bool = False) -> str:
+        """The caller's key, or one made here and returned, in errors too (S4). Raises KeyRequired
+        if there must be one, and is none."""
         given = self.request.headers.get("Idempotency-Key")
+        if given is None and required:
+            raise KeyRequired(
+                "Idempotency-Key: is missing; this shop sells nothing without one, so that what is"
+                " sent again is not bought again"
+            )
         self.key = secrets.token_hex(16) if given is None else inputs.idempotency_key(given)
         self.set_header("Idempotency-Key", self.key)
         return self.key

@@ -221,16 +221,21 @@ def purchased(answer: Answer) -> Answer:
     }
 
 
+def _purchase_key(handler: Handler) -> str:
+    required = handler.service.context.config.purchase.require_key
+    return handler.idempotency_key(required=required)
+
+
 def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
     """The purchase that a request asks for."""
-    key = handler.idempotency_key()
+    key = _purchase_key(handler)
     copies = inputs.purchase(handler.json_body())
     return {"key": key, "lines": [{"book": inputs.book_id(book), **copies}]}
 
 
 def basket_item(handler: Handler) -> dict[str, Any]:
     """The purchase of several books that a request asks for."""
-    key = handler.idempotency_key()
+    key = _purchase_key(handler)
     return {"key": key, "lines": inputs.lines(handler.json_body())}
 
 

@@ -111,6 +111,12 @@ class ConfigTest(unittest.TestCase):
         one = {"role": "order", "port": 1}
         self.refused("is a's already", {"a": one, "b": {"role": "catalog", "port": 1}})
 
+    def test_whether_a_purchase_must_have_a_key(self) -> None:
+        self.assertFalse(read().purchase.require_key)
+        self.assertTrue(read(purchase={"require_key": True}).purchase.require_key)
+        for bad in (1, 0, "true", None):
+            self.refused("purchase.require_key", purchase={"require_key": bad})
+
     def test_where_browsers_find_the_shop(self) -> None:
         for given, origin in (
             ("", ""),

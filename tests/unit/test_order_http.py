@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import Any, ClassVar
 from unittest import mock
 
 from storage import engine
@@ -124,3 +125,29 @@ class OrderTest(ShopTestCase):
         for _ in range(2):
             self.buy(4)
         self.io_loop.run_sync(lambda: until(lambda: service._cursor < 1 << 60, "it is taken back"))
+
+
+class KeyRequiredTest(ShopTestCase):
+    settings: ClassVar[dict[str, Any]] = {"purchase": {"require_key": True}}
+
+    def test_a_purchase_without_a_key_is_refused_and_one_with_a_key_is_made(self) -> None:
+        lines = {"lines": [{"book": 5}]}
+        for number, node in enumerate(("frontend-1", "order-1", "order-2")):
+            for path, method, body in (
+                ("/purchase/5", "PUT", None),
+                ("/purchase/5", "PUT", {"quantity": 1}),
+                ("/purchase", "POST", lines),
+            ):
+                response = self.ask(path, method, body, node=node)
+                error = self.assert_error(response, 428, "key_required")
+                self.assertIn("Idempotency-Key", error["error"])
+                self.assertNotIn("key", error)
+            self.buy(5, node=node, Idempotency_Key=f"a{number}")
+            made = self.ask("/purchase", "POST", lines, node=node, Idempotency_Key=f"b{number}")
+            self.assertEqual(made.code, 200, made.body)
+        self.assertEqual(self.get("/info/5")["count"], 4)
+
+    def test_pages_and_other_writes_have_keys_of_their_own(self) -> None:
+        self.update(5, cost=3)
+        tried = self.ask("/cluster/try", "POST", {"do": "buy", "book": 5})
+        self.assertEqual(tried.code, 200, tried.body)

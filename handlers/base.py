@@ -196,12 +196,10 @@ class Handler(RequestHandler):
         self.set_status(status)
         self.finish(render(value))
 
-    def next_page(self, search: Mapping[str, Any]) -> str:
-        """RFC 8288: the Link to where the page behind this search's is."""
-        wanted = {name: search[name] for name in ("topic", "q") if name in search}
-        limit = search["limit"]
-        after = urlencode({**wanted, "limit": limit, "offset": search["offset"] + limit})
-        return f'<{self.request.path}?{after}>; rel="next"'
+    def link_behind(self, search: Mapping[str, Any]) -> str:
+        """Where the page behind this one of a list is, but for the place where it begins."""
+        wanted = {name: search[name] for name in ("topic", "q", "limit") if name in search}
+        return f"{self.request.path}?{urlencode({**wanted, 'after': ''})}"
 
     async def head(self, *path: str) -> None:
         get: Any = self.get
@@ -278,6 +276,11 @@ class NoRoute(Handler):
     def prepare(self) -> None:
         path = CONTROL.sub("?", self.request.path[:100])
         raise self._refusal or NotFound(f"no such path: {path}")
+
+
+def next_page(link: str, place: object) -> str:
+    """The Link to the next page (RFC 8288), which begins behind `place`."""
+    return f'<{link}{place}>; rel="next"'
 
 
 def _shown(request: HTTPServerRequest) -> str:

@@ -11,11 +11,12 @@ from bazar.client import Batcher
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
 from bazar.replication.store import Answer, Engine
 from handlers import inputs
-from handlers.base import Handler
+from handlers.base import Handler, next_page
 from handlers.calls import Call
 from handlers.replicated import SALES_PATH, ReplicatedService
 from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
 from storage.engine import SQLiteEngine
+from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 
 MAX_IMPORT_BOOKS = 1000
@@ -62,14 +63,14 @@ class CatalogService(ReplicatedService[CatalogReader]):
             case {"op": "books", "books": list(books)}:
                 await self.replica.reading(frozenset(map(info_key, books)))
                 return {"books": list((await self.reader.info(books)).values())}
-            case {"op": "search", "topic": str(topic), "limit": int(limit), "offset": int(offset)}:
+            case {"op": "search", "topic": str(topic), **part}:
+                window = Window.of(part)
                 await self.replica.reading(None)
-                books, more = await self.reader.search(topic, limit, offset)
-                return {"books": books, "more": more}
-            case {"op": "find", "q": str(q), "limit": int(limit), "offset": int(offset)}:
+                return (await self.reader.search(topic, window)).plain()
+            case {"op": "find", "q": str(q), **part}:
+                window = Window.of(part)
                 await self.replica.reading(None)
-                books, more = await self.reader.find(q, limit, offset)
-                return {"books": books, "more": more}
+                return (await self.reader.find(q, window)).plain()
             case {"op": "topics"}:
                 await self.replica.reading(frozenset({TOPICS}))
                 return {"topics": await self.reader.topics()}
@@ -117,8 +118,8 @@ class SearchHandler(CatalogHandler):
     async def get(self) -> None:
         search = search_query(self)
         found = await self.service.read(search)
-        if found["more"]:
-            self.set_header("Link", self.next_page(search))
+        if found["after"] is not None:
+            self.set_header("Link", next_page(self.link_behind(search), found["after"]))
         self.answer(found["books"])
 
 
@@ -127,21 +128,28 @@ def search_query(handler: Handler) -> dict[str, Any]:
     topic, q = handler.query("topic"), handler.query("q")
     if topic is not None and q is not None:
         raise BadRequest("topic, q: one of them, not both")
-    page = {
-        "limit": handler.query_number("limit", inputs.MAX_PAGE, 1, inputs.MAX_PAGE),
-        "offset": handler.query_number("offset", 0, 0, inputs.MAX_OFFSET),
-    }
+    limit = handler.query_number("limit", inputs.MAX_PAGE, 1, inputs.MAX_PAGE)
+    part = {"limit": limit, **where_to_begin(handler)}
     if q is not None:
-        return {"op": "find", "q": inputs.words(q, "q"), **page}
+        return {"op": "find", "q": inputs.words(q, "q"), **part}
     if topic is None:
         raise BadRequest("topic: is missing (or q, for words of title or author)")
-    return {"op": "search", "topic": inputs.text(topic, "topic", inputs.MAX_QUERY), **page}
+    return {"op": "search", "topic": inputs.text(topic, "topic", inputs.MAX_QUERY), **part}
+
+
+def where_to_begin(handler: Handler) -> dict[str, Any]:
+    """What a request says of the part of a list that it wants, besides how much."""
+    return {
+        "skip": handler.query_number("offset", 0, 0, inputs.MAX_OFFSET),
+        "after": inputs.place_in_list(handler.query("after"), "after"),
+    }
 
 
 def search_key(search: Mapping[str, Any]) -> str:
     """The cache key of a search's answer."""
     wanted = search["topic"] if search["op"] == "search" else search["q"]
-    return f"{search['op']}_{search['limit']}_{search['offset']}_{wanted}"
+    part = [search.get(name) for name in ("limit", "skip", "after", "before")]
+    return f"{search['op']}_{'_'.join(map(str, part))}_{wanted}"
 
 
 class UpdateHandler(CatalogHandler):

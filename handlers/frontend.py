@@ -63,7 +63,7 @@ class FrontEndService:
         return Question(self.catalog, self.local, key, frozenset({key}), (item,))
 
     def search(self, search: dict[str, Any], link: str | None = None) -> Question:
-        """Ask for a search's page; `link` is to the page behind it."""
+        """Ask for a search's page; `link` is to the page behind it, but for where that begins."""
         words = "Data retrieved from cache"
         key = search_key(search)
         return Question(self.catalog, self.local, key, None, (search,), words=words, link=link)
@@ -166,7 +166,7 @@ class SearchHandler(FrontEndHandler):
 
     async def get(self) -> None:
         search = search_query(self)
-        await self.show(self.service.search(search, self.next_page(search)))
+        await self.show(self.service.search(search, self.link_behind(search)))
 
 
 class TopicsHandler(FrontEndHandler):

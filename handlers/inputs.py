@@ -16,6 +16,9 @@ from typing import Any, NoReturn
 from bazar.errors import BadRequest
 from handlers import characters
 from storage.catalog import MAX_AMOUNT
+from storage.isbn import isbn13
+from storage.letters import phrases
+from storage.paging import place_of
 
 MAX_QUANTITY = 1000
 MAX_LINES = 50
@@ -24,7 +27,7 @@ MAX_TEXT = 500
 MAX_QUERY = 200
 MAX_WORDS = 16
 MAX_PAGE = 100
-MAX_OFFSET = 10_000  # a page costs what lies before it
+MAX_OFFSET = 10_000  # what is left out costs as much as what is shown
 MAX_TAGS = 20
 
 _ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
@@ -131,9 +134,28 @@ def text(value: Any, place: str, longest: int = MAX_TEXT) -> str:
     return normal
 
 
+def trouble(typed: str) -> str | None:
+    """Why what somebody typed can't be searched for, in a sentence; None if it can."""
+    length = len(unicodedata.normalize("NFC", typed))
+    found = [word for word in typed.split() if phrases(word)]
+    if length > MAX_QUERY:
+        return (
+            f"It is {length} characters long, and a search has {MAX_QUERY} at most. A few words of"
+            " the title or the author are enough."
+        )
+    if len(found) > MAX_WORDS:
+        return (
+            f"It has {len(found)} words, and a search has {MAX_WORDS} at most. A few words of the"
+            " title or the author are enough."
+        )
+    if not found:
+        return "There is no word in it, only signs. Look for a word of the title or the author."
+    return None
+
+
 def words(value: str, place: str) -> str:
     """Words to find, with one space between them."""
-    found = [word for word in text(value, place, MAX_QUERY).split() if any(map(str.isalnum, word))]
+    found = [word for word in text(value, place, MAX_QUERY).split() if phrases(word)]
     if not found:
         raise BadRequest(f"{place}: has no word to look for")
     if len(found) > MAX_WORDS:
@@ -141,8 +163,32 @@ def words(value: str, place: str) -> str:
     return " ".join(found)
 
 
+def place_in_list(value: str | None, name: str) -> str | None:
+    """The place of a book, as a link to a page names it."""
+    if value is None:
+        return None
+    try:
+        place_of(value)
+    except BadRequest as error:
+        raise BadRequest(f"{name}: {error}") from None
+    return value
+
+
 def _author(value: Any, place: str) -> str | None:
     return None if value is None else text(value, place)
+
+
+def _isbn(value: Any, place: str) -> str | None:
+    """An ISBN of 10 or 13 digits, as its 13: one spelling each."""
+    if value is None:
+        return None
+    digits = isbn13(text(value, place))
+    if digits is None:
+        raise BadRequest(
+            f"{place}: {value[:40]!r} is no ISBN: 10 or 13 digits, of which the last checks the"
+            " others"
+        )
+    return digits
 
 
 def _amount(value: Any, place: str) -> int:
@@ -152,6 +198,7 @@ def _amount(value: Any, place: str) -> int:
 BOOK_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
     "title": text,
     "author": _author,
+    "isbn": _isbn,
     "topic": text,
     "cost": _amount,
     "count": _amount,
@@ -182,16 +229,19 @@ def book_changes(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def new_book(plain: Any, place: str = "body") -> dict[str, Any]:
-    """A whole book; only `author` may be left out."""
+    """A whole book; only `author` and `isbn` may be left out."""
     if not isinstance(plain, dict):
         raise BadRequest(f"{place}: must be a JSON object")
     only(plain, BOOK_FIELDS, place)
-    given = {"author": None, **plain}
+    given = {"author": None, "isbn": None, **plain}
     for name in BOOK_FIELDS:
         if name not in given:
             raise BadRequest(f"{place}: {name} is missing")
     prefix = "" if place == "body" else f"{place}."
-    return {name: read(given[name], prefix + name) for name, read in BOOK_FIELDS.items()}
+    book = {name: read(given[name], prefix + name) for name, read in BOOK_FIELDS.items()}
+    if book["isbn"] is None:
+        del book["isbn"]  # a request from before there were any stays the same request (S1)
+    return book
 
 
 def copies(plain: Mapping[str, Any], prefix: str = "") -> dict[str, int]:

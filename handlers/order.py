@@ -15,7 +15,7 @@ from bazar.pool import ReplicaPool
 from bazar.replication.store import Answer, Engine
 from bazar.tasks import Tasks
 from handlers import inputs
-from handlers.base import Handler
+from handlers.base import Handler, next_page
 from handlers.calls import Call
 from handlers.replicated import SALES_PATH, WRITE_PATH, ReplicatedService
 from storage.engine import SQLiteEngine
@@ -280,7 +280,12 @@ class OrdersHandler(OrderServiceHandler):
     query_names = frozenset({"after", "limit"})
 
     async def get(self) -> None:
-        after = self.query_number("after", 0, 0, 10**17)
+        after = self.query_number("after", 0, 0, inputs.MAX_ID)
         limit = self.query_number("limit", 100, 1, MAX_LISTED)
         await self.service.replica.reading(None)
-        self.answer(await self.service.reader.orders(after, limit))
+        orders = await self.service.reader.orders(after, limit + 1)
+        shown = orders[:limit]
+        if len(orders) > limit:
+            link = self.link_behind({"limit": limit})
+            self.set_header("Link", next_page(link, shown[-1]["seq"]))
+        self.answer(shown)

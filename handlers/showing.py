@@ -13,7 +13,7 @@ from bazar.config import NodeConfig
 from bazar.errors import Unavailable, Unknown
 from bazar.rendered import Rendered, render
 from bazar.replication.store import Answer
-from handlers.base import Handler
+from handlers.base import Handler, next_page
 from handlers.source import Note, Source
 from storage.catalog import SEARCHES, TOPICS, info_key
 
@@ -26,8 +26,8 @@ SIBLINGS_NAMES = frozenset({"alone"})  # in the query of what is asked of siblin
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the answer to a target is cached, and what is the target's own: the Link to the next
-    page, and what the log says of a hit."""
+    """Where the answer to a target is cached, and what is the target's own: where the next page is,
+    but for the place where it begins, and what the log says of a hit."""
 
     cache: Cache
     shelf: Shelf
@@ -38,24 +38,26 @@ class Place:
 
 @dataclass(slots=True)
 class Page:
-    """An answer as it is cached: its bytes, who filled it, whether another page follows, and the
-    headers by which it is not an answer like the others."""
+    """An answer as it is cached: its bytes, who filled it, the place behind which another page
+    follows if one does, and the headers by which it is not an answer like the others."""
 
     body: bytes
     replica: str
-    more: bool = False
+    after: str | None = None
     own: Mapping[str, str] | None = None
     _rendered: tuple[str | None, Rendered] | None = field(default=None, repr=False)
 
     def headers(self, verdict: str, link: str | None) -> dict[str, str]:
         """Return what an answer with this page says of it."""
         headers = {"X-Cache": verdict, "X-Replica": self.replica}
-        return {**headers, "Link": link} if self.more and link is not None else headers
+        if self.after is None or link is None:
+            return headers
+        return {**headers, "Link": next_page(link, self.after)}
 
     def rendered(self, place: Place) -> Rendered:
         """Return a hit's bytes. They are kept for one Link: a page is rarely asked for under two
         paths."""
-        if self._rendered is None or (self.more and self._rendered[0] != place.link):
+        if self._rendered is None or (self.after is not None and self._rendered[0] != place.link):
             headers = {**HEADERS, **(self.own or {}), **self.headers(HIT, place.link)}
             made = Rendered.of(self.body, headers, place.words)
             self._rendered = place.link, made
@@ -65,7 +67,7 @@ class Page:
 def plain(answer: Answer, replica: str) -> Page:
     """Show an item's answer as JSON. It has one field, which is what callers see."""
     [shown, *_] = answer.values()
-    return Page(render(shown), replica, answer.get("more", False))
+    return Page(render(shown), replica, answer.get("after"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 Whoever keeps them reads what `Catalog.wanted` names into a `WorkingSet`, has `Catalog.decide` work
 on it, and writes the images (`storage/sqlite/catalog.py`).
 
-A book's row is `(id, title, author, catalog_id, cost, count)`; money is integer cents. Operations
-are JSON objects, validated where they come in (`handlers/inputs.py`):
+A book's row is `(id, title, author, isbn, catalog_id, cost, count)`; money is integer cents, an
+ISBN has 13 digits. Operations are JSON objects, validated where they come in
+(`handlers/inputs.py`):
 
     {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}]}
-    {"op": "update", "key", "book", "fields": {title | author | topic | cost | count | count_add},
+    {"op": "update", "key", "book",
+     "fields": {title | author | isbn | topic | cost | count | count_add},
      "if_match"?: [tag, ...], "if_none_match"?: [tag, ...]}
-    {"op": "create", "key", "books": [{"title", "author", "topic", "cost", "count"}]}
+    {"op": "create", "key", "books": [{"title", "author", "isbn"?, "topic", "cost", "count"}]}
 
 An update's conditions are tested against the row that it would change, in the order of the log:
 between the test and the write there is no other write. `["*"]` is any book. What is added to the
@@ -40,14 +42,18 @@ from bazar.errors import (
 from bazar.rendered import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
+from storage.paging import Found, Window
 
 Row = Mapping[str, Any]
+Identity = tuple[str, str | None, int]  # title, author, topic
 
 MAX_AMOUNT = 10**12  # of money, in cents, and of copies
 KEYS_KEPT_MS = 24 * 3600 * 1000
 SEARCHES = "searches"  # the key that every cached search carries
 TOPICS = "topics"
-BOOK_FIELDS = ("id", "title", "topic", "cost", "count", "catalog_id", "author")
+MAX_TOPICS = 10_000  # that are listed
+BOOK_FIELDS = ("id", "title", "topic", "cost", "count", "catalog_id", "author", "isbn")
+OPTIONAL = ("author", "isbn")  # None where it is not known
 
 STARTING_STOCK = (
     ("How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 4000, 19),
@@ -87,7 +93,7 @@ class WorkingSet:
 
     books: dict[int, dict[str, Any]]
     topics: dict[str, int]
-    twins: dict[tuple[str, str | None, int], int]  # (title, author, topic) -> book
+    twins: dict[Identity, dict[str | None, int]]  # of each identity, by ISBN: book
     done: dict[str, tuple[str, Answer]]  # key -> its request and answer
     expired: list[str]  # keys of answers that go with the first change
     next_book: int
@@ -118,11 +124,14 @@ class WorkingSet:
         done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
         # One key, one request: a sale's key is no update's either.
         done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
+        twins: dict[Identity, dict[str | None, int]] = {}
+        for row in alike:  # the oldest of them stands
+            twins.setdefault(_identity(row), {})[row["isbn"]] = row["id"]
         return cls(
             # In one order, whatever they came in: answers are kept as text.
             books={row["id"]: {name: row[name] for name in BOOK_FIELDS} for row in books},
             topics={row["name"]: row["id"] for row in topics},
-            twins={_identity(row): row["id"] for row in alike},  # the oldest of them stands
+            twins=twins,
             done=done,
             expired=list(expired),
             next_book=highest_book + 1,
@@ -142,10 +151,12 @@ class WorkingSet:
 
     def write_book(self, book: dict[str, Any]) -> None:
         before = self.books.get(book["id"])
-        if before is not None and self.twins.get(_identity(before)) == book["id"]:
-            del self.twins[_identity(before)]  # it may be another book now
+        if before is not None:
+            twins = self.twins.get(_identity(before), {})
+            if twins.get(before["isbn"]) == book["id"]:
+                del twins[before["isbn"]]  # it may be another book now
         self.books[book["id"]] = book
-        self.twins[_identity(book)] = book["id"]
+        self.twins.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
         row = {name: value for name, value in book.items() if name != "topic"}
         self.put.setdefault("books", []).append(row)
         self.keys.add(info_key(book["id"]))
@@ -155,9 +166,17 @@ class WorkingSet:
             raise NotFound(f"no book has the id {number}")
         return self.books[number]
 
+    def same(self, identity: Identity, isbn: str | None) -> int | None:
+        """The book that is this one, if there is one: editions are told apart by their ISBNs, but
+        for those whose ISBN is not known."""
+        twins = self.twins.get(identity, {})
+        if isbn is None:
+            return min(twins.values(), default=None)
+        return twins.get(isbn, twins.get(None))
 
-def _identity(book: Row) -> tuple[str, str | None, int]:
-    """What makes two rows the same book."""
+
+def _identity(book: Row) -> Identity:
+    """What makes two rows the same book, but for the edition."""
     return book["title"], book["author"], book["catalog_id"]
 
 
@@ -298,17 +317,20 @@ class Catalog:
         if "topic" in fields:
             fields["catalog_id"] = work.topic(fields["topic"])
         after = {**before, **fields}
-        if any(after[name] != before[name] for name in ("title", "author", "catalog_id")):
+        if any(after[name] != before[name] for name in ("title", "author", "isbn", "catalog_id")):
             work.keys |= {SEARCHES, TOPICS}  # C5: it may enter or leave any search
         work.write_book(after)
         return {"book": show_book(after)}
 
     def _create(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
-        """A book is the same if title, author and topic are: that one stays as it is."""
+        """A book is the same if title, author and topic are, and the ISBN where both have one: that
+        one stays as it is. An ISBN is not unique: new and used copies are books of their own, told
+        apart by topic, say."""
         results = []
         for book in operation["books"]:
             topic = work.topic(book["topic"])
-            same = work.twins.get((book["title"], book["author"], topic))
+            book = {**book, "isbn": book.get("isbn")}
+            same = work.same((book["title"], book["author"], topic), book["isbn"])
             results.append({"id": same or work.next_book, "created": same is None})
             if same is None:
                 work.write_book({"id": work.next_book, **book, "catalog_id": topic})
@@ -356,12 +378,11 @@ def sale_answer(sale: Row) -> Answer:
 
 
 def show_book(row: Row) -> dict[str, Any]:
-    """A book as callers see it; one without an author has no such field. The order is always the
-    same, since its tag is made of that."""
-    book = {name: row[name] for name in BOOK_FIELDS}
-    if book["author"] is None:
-        del book["author"]
-    return book
+    """A book as callers see it; one without an author or an ISBN has no such field. The order is
+    always the same, since its tag is made of that."""
+    return {
+        name: row[name] for name in BOOK_FIELDS if row[name] is not None or name not in OPTIONAL
+    }
 
 
 class CatalogReader(Protocol):
@@ -370,12 +391,12 @@ class CatalogReader(Protocol):
     async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
         """The books of these ids that exist."""
 
-    async def search(self, topic: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        """Books whose topic's name contains `topic`, by id, and whether there are more."""
+    async def search(self, topic: str, window: Window) -> Found:
+        """Books whose topic's name contains `topic`, by id; all of them for none."""
 
-    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        """Books that have, for each word of `q`, one in title or author that begins with it; by
-        id, and whether there are more."""
+    async def find(self, q: str, window: Window) -> Found:
+        """Books that have, for each word of `q`, one in title or author that begins with it, or
+        that have this ISBN; the best matches first."""
 
     async def topics(self) -> list[dict[str, Any]]:
         """The topics that have books, by name."""

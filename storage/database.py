@@ -37,14 +37,21 @@ class Database:
         self._slow = 0
 
     @classmethod
-    async def open(cls, path: Path, migrations: Sequence[str]) -> Database:
-        """Open or make the file and bring its schema up to date. Raises ConfigError, Damaged, or
-        Fatal while the disk fails."""
+    async def open(
+        cls,
+        path: Path,
+        migrations: Sequence[str],
+        teach: Callable[[sqlite3.Connection], None] = lambda connection: None,
+    ) -> Database:
+        """Open or make the file and bring its schema up to date; `teach` lets the connection that
+        writes know what triggers call. Raises ConfigError, Damaged, or Fatal while the disk
+        fails."""
         database: Database | None = None
         try:
             with told_apart(path):
                 database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
                 await database.writer.execute("PRAGMA synchronous=FULL")
+                await database.write(teach)
                 await database._migrate(migrations)
                 for _ in range(READERS):
                     database._readers.append(await database.connect_reader())
@@ -85,11 +92,26 @@ class Database:
 
     async def read_slowly(self, sql: str, parameters: Any = ()) -> list[sqlite3.Row]:
         """The same for a statement that may take long. Raises Unavailable if too many wait."""
+        return await self.look_slowly(lambda reader: reader.execute(sql, parameters).fetchall())
+
+    async def look_slowly(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, which may read more than once, and long: all of it as of the last
+        commit. Raises Unavailable if too many wait."""
+
+        def of_one_moment() -> T:
+            reader.execute("BEGIN")
+            try:
+                return work(reader)
+            finally:
+                reader.execute("ROLLBACK")
+
         if self._slow >= MAX_SLOW_READS:
             raise Unavailable(f"{MAX_SLOW_READS} searches wait already")
         self._slow += 1
         try:
-            return list(await self._readers[1].execute_fetchall(sql, parameters))
+            reader = self._readers[1]._conn
+            result: T = await self._readers[1]._execute(of_one_moment)  # type: ignore[no-untyped-call]
+            return result
         finally:
             self._slow -= 1
 

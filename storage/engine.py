@@ -18,6 +18,7 @@ from storage.log import Model, ReplicatedStore
 
 log = logging.getLogger(__name__)
 
+DERIVE_S = 1.0  # it goes on beside the start, too, before this node answers
 CHECK_S = 5.0  # a start waits so long for the check of its file; a large one is checked beside it
 
 R = TypeVar("R")
@@ -42,7 +43,8 @@ class SQLiteEngine(Generic[R]):
 
     async def open(self) -> bool:
         """Lock the node's file for this process, and open it. Returns whether it is known to be
-        whole; else `check` has to be awaited. Raises ConfigError, Damaged or Fatal."""
+        whole, and all that is derived of it is there; else `check` has to be awaited. Raises
+        ConfigError, Damaged or Fatal."""
         self._alone = hold_alone(self._lock_path)
         await asyncio.to_thread(rewrite_wal, self._path)
         self._checking = asyncio.create_task(asyncio.to_thread(damage, self._path, self._model))
@@ -51,20 +53,25 @@ class SQLiteEngine(Generic[R]):
         if checked and (found := self._checking.result()) is not None:
             self._set_aside(found)
         try:
-            self.store = await ReplicatedStore.open(self._path, self._model, self._log_entries)
+            self.store = await ReplicatedStore.open(
+                self._path, self._model, self._log_entries, DERIVE_S
+            )
         except Damaged as error:
             self._set_aside(str(error))
             raise
         self.reader = self._reader(self.store.database)
-        return checked
+        return checked and self.store.derived
 
     async def check(self) -> None:
-        """Return once the file is known to be whole. Raises Fatal where it is not: it is out of
-        the way then."""
+        """Return once the file is known to be whole, and all that is derived of it is there. Raises
+        Fatal where it is not whole: it is out of the way then."""
         found = await self._checking
         if found is not None:
             self._set_aside(found)
             raise Fatal(f"{self._node.name} starts again, empty")
+        if not self.store.derived:
+            log.info("%s: makes its index of words anew", self._node.name)
+            await self.store.derive()
 
     def _set_aside(self, found: str) -> None:
         """Move the damaged file away: without it this node is nobody's member, and its primary

@@ -7,7 +7,9 @@ once. Primary and follower write them by the same code, so that they end up with
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,6 +50,13 @@ class Model(Protocol):
 
     migrations: Sequence[str]
 
+    def teach(self, connection: sqlite3.Connection) -> None:
+        """Let a connection know the functions that triggers call."""
+
+    def derive(self, connection: sqlite3.Connection) -> bool:
+        """Make some more of what is derived of the rows and is not there yet, in the open
+        transaction. Returns whether it is there then."""
+
     def seed(self) -> Sequence[Operation]:
         """What a brand-new group begins with (T0)."""
 
@@ -83,22 +92,28 @@ class ReplicatedStore:
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
         self.keep_from: int | None = None
         self._installing = False
+        self.derived = False  # nothing is to be read or written before it is
 
     @classmethod
-    async def open(cls, path: Path, model: Model, log_entries: int) -> ReplicatedStore:
-        """Open or make the file. Raises ConfigError, Damaged if it contradicts itself, or Fatal
-        while the disk fails."""
+    async def open(
+        cls, path: Path, model: Model, log_entries: int, derive_s: float = math.inf
+    ) -> ReplicatedStore:
+        """Open or make the file, and spend `derive_s` on what may have to be derived. Raises
+        ConfigError, Damaged if it contradicts itself, or Fatal while the disk fails."""
         reached = Reached(path)
         try:
             if is_new(path):
                 reached.note(0)  # what stands there is of another file, which is gone
-            database = await Database.open(path, (SCHEMA, *model.migrations))
+            migrations = (SCHEMA, *model.migrations)
+            database = await Database.open(path, migrations, model.teach)
         except BaseException:
             reached.close()
             raise
         try:
             with told_apart(path):
-                return await cls._load(database, reached, model, log_entries)
+                store = await cls._load(database, reached, model, log_entries)
+                await store.derive(derive_s)
+                return store
         except BaseException as error:
             await database.close()  # its threads would keep the process from ending
             reached.close()
@@ -128,6 +143,21 @@ class ReplicatedStore:
         if store.last.seq > Reached.read(database.path):
             reached.note(store.last.seq)  # never less: this file may not be checked yet
         return store
+
+    async def derive(self, patience_s: float = math.inf) -> None:
+        """Have what is derived of the rows made, slice by slice: those that are done stay so,
+        whatever happens. After `patience_s` the rest is left for another time."""
+
+        def work(writer: sqlite3.Connection) -> bool:
+            self._begin(writer)
+            done = self.model.derive(writer)
+            self._commit(writer)
+            return done
+
+        until = time.monotonic() + patience_s
+        with told_apart(self.database.path):
+            while not self.derived and time.monotonic() < until:
+                self.derived = await self.database.write(work)
 
     @property
     def last(self) -> Mark:
@@ -367,7 +397,8 @@ class ReplicatedStore:
     def _put_rows(self, writer: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        columns = list(rows[0])
+        # A row from before a column was there has nothing in it.
+        columns = list(dict.fromkeys(name for row in rows for name in row))
         key = self.model.tables[table]
         keys = [row[key] for row in rows]
         before = self._sum_of(writer, table, keys)
@@ -376,7 +407,7 @@ class ReplicatedStore:
             f"INSERT INTO {table} ({', '.join(columns)}) "
             f"VALUES ({', '.join('?' * len(columns))}) "
             f"ON CONFLICT ({key}) DO UPDATE SET {sets}",
-            [[row[name] for name in columns] for row in rows],
+            [[row.get(name) for name in columns] for row in rows],
         )
         # Of the rows as the file gives them back, not as they came: that is what a check reads.
         self._checksum ^= before ^ self._sum_of(writer, table, keys)

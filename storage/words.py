@@ -2,105 +2,163 @@
 
 It is derived data: triggers keep it in step with the rows, in the same transaction, so that it is
 replicated with them without being replicated itself, and no part of what replicas compare.
+
+Each book has one list of tokens (`storage/letters.py`), which FTS5 only splits at spaces: those of
+the title, those of the author behind an `@`, `#` with its ISBN, and `=` with a hash of the whole
+title. So each of these is a term of its own, and finding the first books of one costs the same
+however many there are, in the title or elsewhere. Beginnings of up to PREFIX letters have lists of
+their own for the same reason.
+
+A file's index may be missing, or be made by another version of Unicode than ours: then `learn`
+makes it anew, in slices, before anybody reads or writes. Triggers know only the books up to there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-# What is a word, and which letters are the same in two of them, is SQLite's to say (FTS5's
-# unicode61): words are runs of letters and digits; case and accents make no difference.
-_TOKENS = "tokenize = 'unicode61 remove_diacritics 2'"
+from storage import letters
 
-# These have no accent that can be taken off, but most people's keyboards do not have them.
-_SPELLED = {
-    **{"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"},
-    **{"ẞ": "ss", "Æ": "ae", "Œ": "oe", "Ø": "o", "Ł": "l", "Đ": "d", "Ð": "d", "Þ": "th"},
-    "ı": "i",
-}
-_TRANSLATION = str.maketrans(_SPELLED)
+PREFIX = 3
+SLICE_BOOKS = 5000
+ALL = 2**63 - 1
 
+_TOKENIZE = "tokenize = \"ascii tokenchars '@#=+.'\""
+_LEARN = "INSERT INTO words (rowid, tokens) VALUES (new.id, {new})"
+_FORGET = "INSERT INTO words (words, rowid, tokens) VALUES ('delete', old.id, {old})"
+_NEW, _OLD = (f"words_of({row}.title, {row}.author, {row}.isbn)" for row in ("new", "old"))
+_KNOWN = "old.id <= (SELECT upto FROM words_made)"
+_CHANGED = " OR ".join(f"old.{name} IS NOT new.{name}" for name in ("title", "author", "isbn"))
 
-def _spelled(column: str) -> str:
-    for letter, others in _SPELLED.items():
-        column = f"replace({column}, '{letter}', '{others}')"
-    return column
-
-
-def _index(content: str, spelled: Callable[[str], str]) -> str:
-    """An index of the rows of `content`, with the books' columns as they are `spelled`."""
-    new, old = (f"{row}.id, {spelled(f'{row}.title')}, {spelled(f'{row}.author')}"
-                for row in ("new", "old"))  # fmt: skip
-    learn = f"INSERT INTO words (rowid, title, author) VALUES ({new})"
-    forget = f"INSERT INTO words (words, rowid, title, author) VALUES ('delete', {old})"
-    # A sale writes a book's whole row: the index hears only of what it shows.
-    return f"""
-CREATE VIRTUAL TABLE words USING fts5 (
-    title, author, content = '{content}', content_rowid = 'id', {_TOKENS});
-CREATE TRIGGER words_of_new AFTER INSERT ON books BEGIN {learn}; END;
-CREATE TRIGGER words_of_old AFTER DELETE ON books BEGIN {forget}; END;
-CREATE TRIGGER words_of_changed AFTER UPDATE OF title, author ON books
-WHEN old.title IS NOT new.title OR old.author IS NOT new.author BEGIN {forget}; {learn}; END;
-INSERT INTO words (words) VALUES ('rebuild')
-"""
-
-
+# Two older ones made indexes that the last one throws away.
 MIGRATIONS = (
-    _index("books", str),
+    "",
+    "",
     f"""
-DROP TRIGGER words_of_new; DROP TRIGGER words_of_old; DROP TRIGGER words_of_changed;
-DROP TABLE words;
-CREATE VIEW spelled AS
-SELECT id, {_spelled("title")} AS title, {_spelled("author")} AS author FROM books;
-{_index("spelled", _spelled)}""",
+DROP TRIGGER IF EXISTS words_of_new;
+DROP TRIGGER IF EXISTS words_of_old;
+DROP TRIGGER IF EXISTS words_of_changed;
+DROP TABLE IF EXISTS words;
+DROP VIEW IF EXISTS spelled;
+ALTER TABLE books ADD COLUMN isbn TEXT;
+CREATE VIRTUAL TABLE words USING fts5 (
+    tokens, content = '', columnsize = 0, prefix = '{" ".join(map(str, range(1, PREFIX + 1)))}',
+    {_TOKENIZE});
+CREATE VIRTUAL TABLE words_terms USING fts5vocab (words, instance);
+CREATE TABLE words_made (by TEXT NOT NULL, upto INTEGER NOT NULL);
+INSERT INTO words_made VALUES ('', 0);
+CREATE TRIGGER words_of_new AFTER INSERT ON books WHEN {_KNOWN.replace("old", "new")}
+BEGIN {_LEARN.format(new=_NEW)}; END;
+CREATE TRIGGER words_of_old AFTER DELETE ON books WHEN {_KNOWN}
+BEGIN {_FORGET.format(old=_OLD)}; END;
+CREATE TRIGGER words_of_changed AFTER UPDATE OF title, author, isbn ON books
+WHEN {_KNOWN} AND ({_CHANGED})
+BEGIN {_FORGET.format(old=_OLD)}; {_LEARN.format(new=_NEW)}; END""",
 )
 
 
-def beginnings(words: str) -> str:
-    """The FTS5 query for all books that have, for each of `words`, one that begins with it.
+def whole(tokens: list[str]) -> str:
+    """The token of a whole title."""
+    return "=" + hashlib.blake2b(" ".join(tokens).encode(), digest_size=6).hexdigest()
 
-    >>> beginnings('imp "cook')
-    '"imp" * \"\"\"cook" *'
+
+def words_of(title: str, author: str | None, isbn: str | None) -> str:
+    """What a book is found by.
+
+    >>> words_of("Émile", "J.-J. Rousseau", "9780306406157")
+    'emile =51f7e2a9d3b4 @j @j @rousseau #9780306406157'
     """
-    spelled = words.translate(_TRANSLATION)
-    return " ".join('"' + word.replace('"', '""') + '" *' for word in spelled.split())
+    tokens = letters.tokens(title)
+    found = [*tokens, whole(tokens)]
+    if author is not None:
+        found += [f"@{token}" for token in letters.tokens(author)]
+    if isbn is not None:
+        found.append(f"#{isbn}")
+    return " ".join(found)
+
+
+def teach(connection: sqlite3.Connection) -> None:
+    """Let a connection know what triggers call."""
+    connection.create_function("words_of", 3, words_of, deterministic=True)
+
+
+def learn(connection: sqlite3.Connection) -> bool:
+    """Make the index of some more books, in the open transaction, if it is not that of all of them.
+    Returns whether it is then."""
+    [(by, upto)] = connection.execute("SELECT by, upto FROM words_made")
+    if (by, upto) == (letters.VERSION, ALL):
+        return True
+    if by != letters.VERSION:
+        upto = 0
+        connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
+    ids = "SELECT id FROM books WHERE id > ? ORDER BY id LIMIT ?"
+    [(count, last)] = connection.execute(
+        f"SELECT count(*), max(id) FROM ({ids})", (upto, SLICE_BOOKS)
+    )
+    if count:
+        connection.execute(
+            "INSERT INTO words (rowid, tokens) SELECT id, words_of(title, author, isbn) FROM books"
+            " WHERE id > ? AND id <= ? ORDER BY id",
+            (upto, last),
+        )
+    done = bool(count < SLICE_BOOKS)
+    connection.execute(
+        "UPDATE words_made SET by = ?, upto = ?", (letters.VERSION, ALL if done else last)
+    )
+    return done
 
 
 def fault(connection: sqlite3.Connection) -> str | None:
     """What is wrong with the index of a file, if there is one. It is only read: the index is made
-    anew from the rows, and compared; then each of its words is looked for. (FTS5's own check wants
-    to write.)"""
-    if not connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'spelled'").fetchall():
+    anew from the rows, and compared; then each of its words, and of their beginnings, is looked
+    for. (FTS5's own check wants to write.)"""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_made'").fetchall():
         return None  # it is made anew when the file is opened to write
+    [(by, upto)] = connection.execute("SELECT by, upto FROM words_made")
+    if (by, upto) != (letters.VERSION, ALL):
+        return None  # here as well
+    teach(connection)
     connection.execute(
-        f"CREATE VIRTUAL TABLE temp.again USING fts5 (title, author, content = '', {_TOKENS})"
+        f"CREATE VIRTUAL TABLE temp.again USING fts5 (tokens, content = '', {_TOKENIZE})"
     )
     connection.execute(
-        "INSERT INTO temp.again (rowid, title, author) SELECT id, title, author FROM main.spelled"
+        "INSERT INTO temp.again (rowid, tokens)"
+        " SELECT id, words_of(title, author, isbn) FROM main.books"
     )
     have = _vocabulary(connection, "main", "words", "instance")
     want = _vocabulary(connection, "temp", "again", "instance")
-    terms = _vocabulary(connection, "main", "words", "row")
     try:
         with closing(have), closing(want):
             for one, other in itertools.zip_longest(have, want):
                 if one != other:
                     return f"the index of words is not that of the books, at {other or one}"
-        # So far the index was read from end to end, as no search does.
-        with closing(terms):
-            for term, books, _ in terms:
-                [(found,)] = connection.execute(
-                    "SELECT count(*) FROM main.words WHERE words MATCH ?", (f'"{term}"',)
-                )
-                if found != books:
-                    return f"the index of words finds {found} books by {term!r}, not {books}"
-        return None
+        return _astray(connection)
     finally:
         connection.execute("DROP TABLE temp.again")
+
+
+def _astray(connection: sqlite3.Connection) -> str | None:
+    """What a search does not find: so far the index was read from end to end, as none does."""
+    found = "SELECT count(*), total(rowid) FROM main.words WHERE words MATCH ?"
+    begin = "SELECT count(*), total(rowid) FROM temp.again WHERE again MATCH ?"
+    beginnings: set[str] = set()
+    with closing(_vocabulary(connection, "main", "words", "row")) as terms:
+        for term, books, _ in terms:
+            [(count, _)] = connection.execute(found, (f'"{term}"',))
+            if count != books:
+                return f"the index of words finds {count} books by {term!r}, not {books}"
+            beginnings.update(term[:length] for length in range(1, PREFIX + 1))
+    for beginning in sorted(beginnings):
+        query = (f'"{beginning}" *',)
+        have, want = (list(connection.execute(sql, query)) for sql in (found, begin))
+        if list(map(tuple, have)) != list(map(tuple, want)):
+            return f"the index of words finds other books by the beginning {beginning!r}"
+    return None
 
 
 def _vocabulary(

@@ -15,7 +15,7 @@ import orjson
 
 from bazar.errors import ProtocolError
 
-WIRE_VERSION = 2  # 2: updates with conditions and `count_add`, which 1 would not heed
+WIRE_VERSION = 2
 
 REPLICA = "replica"
 CACHE = "cache"

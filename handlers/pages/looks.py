@@ -13,6 +13,7 @@ from tornado.template import Loader
 from bazar.errors import BazarError
 from handlers import inputs
 from handlers.pages.assets import ASSETS
+from storage.paging import RANKED
 
 HUES = 12  # colours of covers in shop.css
 FEW = 3
@@ -51,6 +52,22 @@ def stock(count: int) -> str:
     return f"Only {count} left" if count <= FEW else f"{count:,} in stock"
 
 
+def extent(is_first: bool, shown: int, count: int | None, more: bool) -> str:
+    """How many books a page of a list shows, and of how many as far as is known.
+
+    >>> extent(True, 24, 1000, True), extent(False, 24, 317, True), extent(True, 1, 1, False)
+    ('24 of 1,000+ books', '24 more of 317 books', 'One book')
+    """
+    if is_first and not more:
+        return "One book" if shown == 1 else f"{shown} books"
+    further = "" if is_first else " more"
+    if count is not None:
+        return f"{shown}{further} of {count:,}{'+' if count >= RANKED else ''} books"
+    if not more:
+        return f"The last {shown} books" if shown > 1 else "The last book"
+    return f"The first {shown} books" if is_first else f"{shown} more books"
+
+
 def link(path: str, **query: Any) -> str:
     """A path with those of `query` that are given."""
     given = {name: value for name, value in query.items() if value is not None}
@@ -78,6 +95,7 @@ _loader = Loader(
             "link": link,
             "hue": hue,
             "by_author": by_author,
+            "extent": extent,
         },
         "asset": lambda name: ASSETS[name].url,
     },

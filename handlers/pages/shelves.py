@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from bazar.replication.store import Answer
 from handlers import inputs
+from handlers.catalog import where_to_begin
 from handlers.pages import looks
 from handlers.pages.page import ShelfPage
-from storage.catalog import fold
+from storage.catalog import MAX_TOPICS
+from storage.letters import phrases, tokens
 
 ON_HOME = 12
 ON_PAGE = 24
@@ -19,7 +22,7 @@ TOPICS_LIKE = 5
 
 class HomePage(ShelfPage):
     async def get(self) -> None:
-        search = {"op": "search", "topic": "", "limit": ON_HOME, "offset": 0}
+        search = {"op": "search", "topic": "", "limit": ON_HOME}
         # What it shows is not known before: it is stored as a search is (C5).
         await self.show_page(self.service.search(search), {"op": "topics"})
 
@@ -32,56 +35,69 @@ class HomePage(ShelfPage):
 
 class ResultsPage(ShelfPage):
     async def get(self) -> None:
-        self.search = self._search()
+        q = self.query("q")
+        if q is not None and q.strip() and (trouble := inputs.trouble(q)):
+            self.set_status(400)
+            self.paint("unsearched.html", title="That can’t be looked for", trouble=trouble, q=q)
+            return
+        self.search = self._search(q)
+        self.first = all(not self.search[name] for name in ("skip", "after", "before"))
         # By words one may have meant a topic.
-        topics = [{"op": "topics"}] if "q" in self.search and not self.search["offset"] else []
+        topics = [{"op": "topics"}] if "q" in self.search and self.first else []
         await self.show_page(self.service.search(self.search), *topics)
 
-    def _search(self) -> dict[str, Any]:
+    def _search(self, q: str | None) -> dict[str, Any]:
         """By words or by topic; all books without either, as an empty search box asks."""
-        topic, q = self.query("topic"), self.query("q")
-        offset = self.query_number("offset", 0, 0, inputs.MAX_OFFSET)
-        page = {"limit": ON_PAGE, "offset": offset}
+        topic = self.query("topic")
+        before = inputs.place_in_list(self.query("before"), "before")
+        part = {"limit": ON_PAGE, **where_to_begin(self), "before": before}
         if q is not None and q.strip():
-            return {"op": "find", "q": inputs.words(q, "q"), **page}
+            return {"op": "find", "q": inputs.words(q, "q"), **part}
         if topic:
             topic = inputs.text(topic, "topic", inputs.MAX_QUERY)
-        return {"op": "search", "topic": topic or "", **page}
+        return {"op": "search", "topic": topic or "", **part}
 
     def body(self, answer: Answer) -> bytes:
-        search, books = self.search, answer["books"]
-        q, topic, offset = search.get("q"), search.get("topic"), search["offset"]
+        q, topic = self.search.get("q"), self.search.get("topic")
         if q is not None:
             heading = f"Books with “{q}”"
         else:
             heading = f"Books about {topic}" if topic else "All books"
         wanted = {"q": q, "topic": topic or None}
-        before, after = max(offset - ON_PAGE, 0), offset + ON_PAGE
+        before, after = (
+            looks.link("/books", **wanted, **{name: answer[name]}) if answer[name] else None
+            for name in ("before", "after")
+        )
         return looks.paint(
             "results.html",
-            title=heading if offset == 0 else f"{heading}, from {offset + 1}",
+            title=heading if self.first else f"{heading}, continued",
             heading=heading,
-            books=books,
-            topics=topics_like(search["q"], answer["topics"]) if "topics" in answer else [],
+            books=answer["books"],
+            topics=topics_like(q, answer["topics"]) if q and "topics" in answer else [],
             q=q or "",
-            offset=offset,
-            before=looks.link("/books", **wanted, offset=before or None) if offset else None,
-            after=looks.link("/books", **wanted, offset=after)
-            if answer["more"] and after <= inputs.MAX_OFFSET
-            else None,
+            first=self.first,
+            start=looks.link("/books", **wanted),
+            count=answer["count"],
+            before=before,
+            after=after,
         )
 
 
 def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
     """The topics that have, for each word of `q`, one that begins with it; else for some word."""
-    wanted = fold(q).split()
+    wanted = phrases(q)
     matching: dict[int, list[str]] = {}
     for topic in topics:
-        words = fold(topic["topic"]).split()
-        found = sum(any(word.startswith(one) for word in words) for one in wanted)
+        words = _words(topic["topic"])
+        found = sum(one.fits(words) for one in wanted)
         matching.setdefault(found, []).append(topic["topic"])
     best = max(matching, default=0)
     return matching[best][:TOPICS_LIKE] if best else []
+
+
+@lru_cache(maxsize=MAX_TOPICS)  # all are looked through for each search
+def _words(topic: str) -> str:
+    return " ".join(tokens(topic))
 
 
 class BookPage(ShelfPage):

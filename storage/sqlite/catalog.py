@@ -11,6 +11,7 @@ from typing import Any
 from bazar.replication.store import Operation, Outcome
 from storage import words
 from storage.catalog import (
+    MAX_TOPICS,
     Catalog,
     Wanted,
     WorkingSet,
@@ -19,6 +20,9 @@ from storage.catalog import (
     show_book,
 )
 from storage.database import Database
+from storage.paging import UNRANKED, Found, Window
+from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
+from storage.sqlite.finding import find
 
 SCHEMA = """
 CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);
@@ -36,9 +40,6 @@ CREATE TABLE answers (
 CREATE INDEX answers_by_age ON answers (at)
 """
 
-BOOK = "b.id, b.title, t.name AS topic, b.cost, b.count, b.catalog_id, b.author"
-AMONG = "IN (SELECT value FROM json_each(?))"
-BOOKS_BY_ID = f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id WHERE b.id {AMONG}"
 HIGHEST = (
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book,"
     " (SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
@@ -61,6 +62,12 @@ class CatalogRows:
 
     def seed(self) -> Sequence[Operation]:
         return self._catalog.seed()
+
+    def teach(self, connection: sqlite3.Connection) -> None:
+        words.teach(connection)
+
+    def derive(self, connection: sqlite3.Connection) -> bool:
+        return words.learn(connection)
 
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
@@ -97,7 +104,7 @@ def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int
 
 
 class SQLiteCatalogReader:
-    """A `CatalogReader`. Every method is one statement: one moment."""
+    """A `CatalogReader`. Every method is one statement, or one transaction: one moment."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -107,40 +114,46 @@ class SQLiteCatalogReader:
         rows = await self._database.read(BOOKS_BY_ID, (json.dumps(sorted(set(books))),))
         return {row["id"]: show_book(dict(row)) for row in rows}
 
-    async def search(self, topic: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        """Books whose topic's name contains `topic`, by id, and whether there are more.
+    async def search(self, topic: str, window: Window) -> Found:
+        """Books whose topic's name contains `topic`, by id.
 
         Of each matching topic only as many books are looked at as the page could show, so that
         a page costs the same in a large shop.
         """
+        beyond, order = ("id < :edge", "id DESC") if window.backwards else ("id > :edge", "id")
+        of_topic = f"SELECT id FROM books WHERE catalog_id = t.id AND {beyond} ORDER BY {order}"
+        page = f"ORDER BY b.{order} LIMIT :wanted OFFSET :skip"
+        if topic:
+            sql = (
+                f"SELECT {BOOK} FROM topics t"
+                f" JOIN books b ON b.id IN ({of_topic} LIMIT :skip + :wanted)"
+                f" WHERE instr(t.folded, :folded) {page}"
+            )
+        else:
+            sql = f"{BOOKS} WHERE b.{beyond} {page}"
         rows = await self._database.read_slowly(
-            f"SELECT {BOOK} FROM topics t JOIN books b ON b.id IN ("
-            " SELECT id FROM books WHERE catalog_id = t.id ORDER BY id LIMIT :upto)"
-            " WHERE instr(t.folded, :wanted) ORDER BY b.id LIMIT :limit OFFSET :offset",
+            sql,
             {
-                "upto": offset + limit + 1,
-                "wanted": fold(topic),
-                "limit": limit + 1,
-                "offset": offset,
+                "edge": -1 if window.edge is None else window.edge[2],
+                "folded": fold(topic),
+                "wanted": window.limit + 1,
+                "skip": window.skip,
             },
         )
-        return [show_book(dict(row)) for row in rows[:limit]], len(rows) > limit
-
-    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        """Books that have, for each word of `q`, one in title or author that begins with it; by
-        id, and whether there are more."""
-        rows = await self._database.read_slowly(
-            f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id WHERE b.id IN ("
-            " SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid LIMIT ? OFFSET ?)"
-            " ORDER BY b.id",
-            (words.beginnings(q), limit + 1, offset),
+        return Found.within(
+            window, [((UNRANKED, 0, row["id"]), show_book(dict(row))) for row in rows]
         )
-        return [show_book(dict(row)) for row in rows[:limit]], len(rows) > limit
+
+    async def find(self, q: str, window: Window) -> Found:
+        """Books that have, for each word of `q`, one in title or author that begins with it, or
+        that have this ISBN; the best matches first."""
+        return await self._database.look_slowly(lambda reader: find(reader, q, window))
 
     async def topics(self) -> list[dict[str, Any]]:
         rows = await self._database.read(
             "SELECT id AS catalog_id, name AS topic FROM topics t WHERE EXISTS "
-            "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT 10000"
+            "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT ?",
+            (MAX_TOPICS,),
         )
         return [dict(row) for row in rows]
 

@@ -32,6 +32,13 @@ class OrderRows:
     def seed(self) -> Sequence[Operation]:
         return self._orders.seed()
 
+    def teach(self, connection: sqlite3.Connection) -> None:
+        """No trigger calls anything."""
+
+    def derive(self, connection: sqlite3.Connection) -> bool:
+        """Return at once: all there is are rows."""
+        return True
+
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:

@@ -247,11 +247,11 @@ class Truth:
 
 def items(books: int) -> list[Item]:
     """Return what may be asked of the catalog."""
-    page = {"limit": 10, "offset": 0}
+    page = {"limit": 10}
     return [
         *({"op": "info", "book": book} for book in range(1, books + 1)),
         *({"op": "search", "topic": topic[:4], **page} for topic in TOPICS),
-        {"op": "search", "topic": "", "limit": 1, "offset": 1},
+        {"op": "search", "topic": "", "limit": 1, "after": "1"},
         {"op": "find", "q": "first", **page},
         {"op": "topics"},
         {"op": "books", "books": [books, 1]},

@@ -17,6 +17,7 @@ from storage.catalog import (
     show_book,
 )
 from storage.orders import Orders, show_order
+from storage.paging import Found, Window, place_of
 
 Row = Mapping[str, Any]
 State = dict[tuple[str, Any], Row]  # (table, primary key) -> row
@@ -117,11 +118,10 @@ def look(state: State, item: Mapping[str, Any]) -> Answer | None:
             return {"book": found[0]} if found else None
         case {"op": "books", "books": wanted}:
             return {"books": _books(state, lambda row: row["id"] in wanted)}
-        case {"op": "search", "topic": topic, "limit": limit, "offset": offset}:
-            return _page(_books(state, lambda r: fold(topic) in fold(r["topic"])), limit, offset)
-        case {"op": "find", "q": q, "limit": limit, "offset": offset}:
-            found = _books(state, lambda row: _has(row, fold(q).split()))
-            return _page(found, limit, offset)
+        case {"op": "search", "topic": topic, **part}:
+            return search(state, topic, Window.of(part)).plain()
+        case {"op": "find", "q": q, **part}:
+            return find(state, q, Window.of(part)).plain()
         case {"op": "topics"}:
             used = {row["catalog_id"] for row in rows(state, "books")}
             topics = [
@@ -142,6 +142,15 @@ def shown(state: State, item: Mapping[str, Any]) -> Any:
     return None if found is None else next(iter(found.values()))
 
 
+def search(state: State, topic: str, window: Window) -> Found:
+    return _page(_books(state, lambda row: fold(topic) in fold(row["topic"])), window)
+
+
+def find(state: State, q: str, window: Window) -> Found:
+    """Return what the words find, in here by number."""
+    return _page(_books(state, lambda row: _has(row, fold(q).split())), window)
+
+
 def _has(row: Row, words: Sequence[str]) -> bool:
     text = fold(f"{row['title']} {row['author'] or ''}").split()
     return all(any(one.startswith(word) for one in text) for word in words)
@@ -153,8 +162,11 @@ def _books(state: State, wanted: Callable[[Row], bool]) -> list[dict[str, Any]]:
     return [show_book(row) for row in sorted(books, key=lambda row: row["id"]) if wanted(row)]
 
 
-def _page(found: list[dict[str, Any]], limit: int, offset: int) -> Answer:
-    return {"books": found[offset : offset + limit], "more": len(found) > offset + limit}
+def _page(found: list[dict[str, Any]], window: Window) -> Found:
+    edge = window.edge or place_of("0")
+    places = [(place_of(str(book["id"])), book) for book in found]
+    rows = [(place, book) for place, book in places if place > edge][window.skip :]
+    return Found.within(window, rows, len(found))
 
 
 def sales(state: State, after: int, limit: int) -> list[Answer]:

@@ -18,6 +18,7 @@ from bazar.replication.messages import Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Answer, Operation, Outcome
 from storage.log import EPOCH_SHIFT
 from storage.orders import Orders
+from storage.paging import Found, Window
 from tests.simulation import shop
 from tests.simulation.disk import Image
 from tests.simulation.shop import SimulatedCatalog, State
@@ -219,16 +220,11 @@ class SimulatedReader:
         assert found is not None
         return {book["id"]: book for book in found["books"]}
 
-    async def search(self, topic: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        return await self._page({"op": "search", "topic": topic, "limit": limit, "offset": offset})
+    async def search(self, topic: str, window: Window) -> Found:
+        return shop.search(await self._state(), topic, window)
 
-    async def find(self, q: str, limit: int, offset: int) -> tuple[list[Any], bool]:
-        return await self._page({"op": "find", "q": q, "limit": limit, "offset": offset})
-
-    async def _page(self, item: dict[str, Any]) -> tuple[list[Any], bool]:
-        found = shop.look(await self._state(), item)
-        assert found is not None
-        return found["books"], found["more"]
+    async def find(self, q: str, window: Window) -> Found:
+        return shop.find(await self._state(), q, window)
 
     async def topics(self) -> list[dict[str, Any]]:
         found = shop.look(await self._state(), {"op": "topics"})

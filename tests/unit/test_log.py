@@ -27,6 +27,12 @@ class Shelf:
     def seed(self) -> Sequence[Operation]:
         return [{"name": "seeded", "by": 1}]
 
+    def teach(self, connection: sqlite3.Connection) -> None:
+        pass
+
+    def derive(self, connection: sqlite3.Connection) -> bool:
+        return True
+
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:

@@ -27,6 +27,7 @@ class Reading(HTMLParser):
         super().__init__()
         self.text = ""
         self.links: list[str] = []
+        self.to: dict[str, str] = {}  # what relation the page has to a link, "next", say
         self.forms: dict[str, Fields] = {}
         self._form: Fields = []
         self.feed(html)
@@ -36,6 +37,7 @@ class Reading(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag == "a":
             self.links.append(given["href"])
+            self.to[given.get("rel", "")] = given["href"]
         elif tag == "form":
             self._form = self.forms[given["action"]] = []
         elif tag == "input":
@@ -115,20 +117,54 @@ class ShelvesTest(PagesTestCase):
         for path in ("/books", "/books?q=", "/books?topic=", "/books?q=%20"):
             self.assertIn("All books", self.page(path).text)
         self.assertIn("There is none", self.page("/books?q=xyz").text)
-        self.assertIn("has no word", self.page("/books?q=%2B%2B", 400).text)
 
     def test_results_are_paged(self) -> None:
-        new = [{"title": f"Many {n}", "topic": "T", "cost": 1, "count": 1} for n in range(50)]
+        new = [{"title": f"Many {n}", "topic": "Zz", "cost": 1, "count": 1} for n in range(50)]
         self.ask("/import", "POST", {"books": new}, node="catalog-1", token=TOKEN)
-        shown: list[str] = []
-        path: str | None = "/books?q=many"
-        while path:
-            page = self.page(path)
-            shown += [link for link in page.links if link.startswith("/books/")]
-            path = next((a for a in page.links if "offset=" in a and a > path), None)
-        self.assertEqual(shown, [f"/books/{n}" for n in range(8, 58)])
-        self.assertIn("/books?q=many", self.page("/books?q=many&offset=24").links)
-        self.assertIn("no more books", self.page("/books?q=many&offset=100").text)
+        numbers = [*range(8, 58)]
+        for first, extents in (
+            ("/books?q=many", ["24 of 50 books", "24 more of 50 books", "2 more of 50 books"]),
+            ("/books?topic=Zz", ["The first 24 books", "24 more books", "The last 2 books"]),
+        ):
+            pages = [self.page(first)]
+            while "next" in pages[-1].to:
+                pages.append(self.page(pages[-1].to["next"]))
+            for page, extent in zip(pages, extents, strict=True):
+                self.assertIn(extent, page.text)
+            self.assertEqual([n for page in pages for n in self.shown(page)], numbers)
+            page = pages[-1]
+            for before in (numbers[24:48], numbers[:24]):
+                page = self.page(page.to["prev"])
+                self.assertEqual(self.shown(page), before)
+            self.assertNotIn("prev", page.to)
+            self.assertEqual(self.shown(self.page(f"{first}&offset=24")), numbers[24:48])
+            behind = self.page(f"{first}&after=99")
+            self.assertIn("no more books", behind.text)
+            self.assertIn(first, behind.links)
+        for path in ("/books?q=many&after=x", "/books?topic=T&before=1-2", "/books?offset=10001"):
+            self.page(path, 400)
+
+    def shown(self, page: Reading) -> list[int]:
+        prefix = "/books/"
+        return [int(a.removeprefix(prefix)) for a in page.links if a.startswith(prefix)]
+
+    def test_what_can_not_be_looked_for_is_said_in_a_sentence(self) -> None:
+        for q, words in (
+            ("x" * 201, "It is 201 characters long, and a search has 200 at most."),
+            ("a " * 17, "It has 17 words, and a search has 16 at most."),
+            ("++ -", "There is no word in it, only signs."),
+        ):
+            page = self.page(f"/books?{urlencode({'q': q})}", 400)
+            self.assertIn(words, page.text)
+            self.assertEqual(page.forms["/books"], [("q", q)])
+            self.assertNotIn("q:", page.text)
+
+    def test_an_isbn_is_shown_and_found(self) -> None:
+        self.update(4, isbn="0-306-40615-2")
+        self.assertIn("ISBN 9780306406157", self.page("/books/4").text)
+        self.assertNotIn("ISBN", self.page("/books/5").text)
+        for typed in ("0306406152", "978-0-306-40615-7"):
+            self.assertEqual(self.shown(self.page(f"/books?q={typed}")), [4])
 
     def test_a_book(self) -> None:
         self.update(4, author="Julia & Child", cost=123456)
@@ -162,6 +198,11 @@ class ShelvesTest(PagesTestCase):
         self.assertIn("/books?topic=Distributed+Systems", self.page("/books?q=systems+dist").links)
         self.assertIn("/books?topic=Undergraduate+School", self.page("/books?q=school+cook").links)
         self.assertNotIn("topic=", "".join(self.page("/books?q=cook").links))
+        self.update(1, topic="電子計算機, Ökonomie")
+        for typed in ("計算", "okonomie"):
+            links = self.page(f"/books?q={quote(typed)}").links
+            self.assertIn(f"/books?{urlencode({'topic': '電子計算機, Ökonomie'})}", links)
+        self.update(1, topic="Distributed Systems")
         self.assertEqual(self.verdict("/books?q=new"), "miss")
         self.assertEqual(self.verdict("/books?q=new"), "hit")
         new = [{"title": "A", "topic": "New Things", "cost": 1, "count": 1}]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from bazar.errors import BazarError
 from bazar.replication.store import Answer, Outcome
 from storage.catalog import KEYS_KEPT_MS, Catalog
 from storage.log import ReplicatedStore
+from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 from tests.unit.files import FilesTestCase
 from tests.unit.rows import PlainCatalog
@@ -146,9 +147,27 @@ class ReadingTest(CatalogTest):
         found: list[int] = []
         more = True
         while more:
-            books, more = await self.reader.search("many", 7, len(found))
-            found += [book["id"] for book in books]
+            page = await self.reader.search("many", Window(7, skip=len(found)))
+            found += [book["id"] for book in page.books]
+            more = page.after is not None
         self.assertEqual(found, list(range(8, 38)))
+
+    async def test_search_goes_on_behind_a_book_and_back(self) -> None:
+        await self.one(create("c", *((f"t{n}", None, f"Many {n % 3}") for n in range(30))))
+        for topic, first in (("many", 8), ("", 1)):
+            window, pages = Window(7), []
+            while True:
+                page = await self.reader.search(topic, window)
+                pages.append([book["id"] for book in page.books])
+                if page.after is None:
+                    break
+                window = Window(7, after=page.after)
+            self.assertEqual([*chain(*pages)], list(range(first, 38)))
+            for before in reversed(pages[:-1]):
+                page = await self.reader.search(topic, Window(7, before=page.before))
+                self.assertEqual([book["id"] for book in page.books], before)
+                self.assertEqual(page.after, str(before[-1]))
+            self.assertIsNone(page.before)
 
     async def test_search_is_literal_and_folds_case(self) -> None:
         await self.one(create("c", ("a", None, "50% _off_"), ("b", None, "GROẞE Straße")))
@@ -160,8 +179,8 @@ class ReadingTest(CatalogTest):
             ("STRASSE", ["b"]),
             ("0%o", []),
         ):
-            books, _ = await self.reader.search(wanted, 10, 0)
-            self.assertEqual([book["title"] for book in books], titles, wanted)
+            found = await self.reader.search(wanted, Window(10))
+            self.assertEqual([book["title"] for book in found.books], titles, wanted)
 
     async def test_a_book_without_an_author_has_no_such_field(self) -> None:
         self.assertNotIn("author", await self.book(1))

@@ -1,5 +1,7 @@
-"""Whether a read costs the same in a large shop: a book, and the first page of a search, straight
-at a catalog replica. The shops run at the same time and are asked in turn, one request each."""
+"""Whether a read costs the same in a large shop: a book, and the first page of searches by topic and
+by words - one that a single book has, one that some have, one that all have, and a single letter -
+straight at a catalog replica. The shops run at the same time and are asked in turn, one request
+each."""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ from bazar.bench.report import Section, ms, ratio
 from bazar.bench.workload import Workload, costs
 
 TITLE = "one catalog replica, one request after the other, small and large shops in turn"
-HEADER = (
-    *("books", "topics", "info median ms", "p99 ms", "of the smallest"),
-    *("search median ms", "p99 ms", "of the smallest"),
-)
+HEADER = ("read", "books", "topics", "median ms", "p99 ms", "of the smallest")
 BOOKS = (7, 10_000)
 LARGE = 1_000_000
-SEARCH = "/search?topic=undergraduate&limit=5"  # as many as the smallest shop has
+SEARCHES = {  # each of a page as long as the smallest shop's
+    "search by topic": "/search?topic=undergraduate&limit=5",
+    "rarest word": "/search?q=pioneer&limit=5",
+    "middling word": "/search?q=37&limit=5",  # an author's number; no starting book has it
+    "commonest word": "/search?q=the&limit=5",
+    "one letter": "/search?q=t&limit=5",
+}
 NODE = "catalog-1"
 WARM_CALLS = 100
 SEED = 1
@@ -35,12 +40,12 @@ def sizes(large: bool) -> Sequence[int]:
 
 
 def workloads(size: int) -> dict[str, Workload]:
-    """What a shop of so many books is asked: any of them, and the same search in each."""
+    """What a shop of so many books is asked: any of them, and the same searches in each."""
     rng = random.Random(SEED)
     infos = [f"/info/{rng.randint(1, size)}" for _ in range(DRAWN)]
     return {
         what: Workload(f"{what}, {size:,} books", NODE, paths, 1)
-        for what, paths in (("info", infos), ("search", [SEARCH]))
+        for what, paths in (("info", infos), *((w, [path]) for w, path in SEARCHES.items()))
     }
 
 
@@ -75,18 +80,20 @@ def run(bench: Bench) -> Section:
                     seconds = caller.insist(workload.method, path).seconds
                     if call >= WARM_CALLS:
                         found[size, what].append(seconds)
-    for size in measured:
-        row = [f"{size:,}", f"{books.topics(size):,}"]
-        figures: dict[str, object] = {
-            "topics": books.topics(size),
-            "calls": len(found[size, "info"]),
-        }
-        for what in asked[size]:
+    figures: dict[int, dict[str, object]] = {
+        size: {"topics": books.topics(size), "calls": len(found[size, "info"])} for size in measured
+    }
+    for what in asked[measured[0]]:
+        for size in measured:
             took = found[size, what]
             median_ms, p99_ms = quantile_ms(took, 0.5), quantile_ms(took, 0.99)
             times = median_ms / quantile_ms(found[measured[0], what], 0.5)
-            row += [ms(median_ms), ms(p99_ms), ratio(times)]
-            figures[what] = {"median_ms": median_ms, "p99_ms": p99_ms, "times_smallest": times}
-        section.rows.append(row)
-        section.figures[str(size)] = figures
+            sizes_of = (f"{size:,}", f"{books.topics(size):,}")
+            section.rows.append([what, *sizes_of, ms(median_ms), ms(p99_ms), ratio(times)])
+            figures[size][what] = {
+                "median_ms": median_ms,
+                "p99_ms": p99_ms,
+                "times_smallest": times,
+            }
+    section.figures |= {str(size): figures[size] for size in measured}
     return section

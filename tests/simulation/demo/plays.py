@@ -18,7 +18,7 @@ def info(book: int) -> dict[str, Any]:
 
 
 def search(topic: str) -> dict[str, Any]:
-    return {"op": "search", "topic": topic, "limit": 10, "offset": 0}
+    return {"op": "search", "topic": topic, "limit": 10}
 
 
 def sell(book: int, key: str) -> dict[str, Any]:

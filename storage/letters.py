@@ -1,0 +1,166 @@
+"""What is a word, and which letters are the same in two of them: in every script.
+
+A word is a run of letters, marks and digits, without what makes no difference to a reader: case,
+accents, points, and the forms that letters have only for print (NFKD, then Unicode's case folding).
+
+* Marks go where they are accents or points that readers do without: Latin, Greek and Cyrillic
+  accents, Hebrew points, Arabic harakat. Where a mark is a letter of its own it stays: vowel signs
+  and viramas of the scripts of India and Southeast Asia, tones of Thai, the voicing of kana.
+  Unicode tells them apart by the combining class: the latter have 0, or one of their script's own.
+* Scripts that put no spaces between words have no words that a program could find. Their runs
+  become pairs of neighbours, and the last character by itself; whatever stands inside of a run is
+  then found as pairs that follow each other. Korean is among them: its particles stick to words.
+* `C++`, `C#` and `.NET` are names of their own. They are kept beside the plain words, behind them,
+  so that words that follow each other still do.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+# What this module makes of a text may differ from what another version of it, or of Unicode, does.
+VERSION = f"1, Unicode {unicodedata.unidata_version}"
+
+# These have no accent that could be taken off, but are written, or typed, as others are.
+_SAME = {
+    **{"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t"},
+    "ı": "i",
+    **{"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا"},  # Arabic and Persian keyboards
+    "♯": "#",
+}
+# What is inside of words without being part of them: dots between the parts of a foreign name in
+# Chinese and Japanese, the Arabic stretch, letters that stand for apostrophes, the nukta of Hindi.
+_NOTHING = frozenset("·・ـ\u093c\u034f" + "".join(map(chr, range(0x2B9, 0x2C0))))
+_SYMBOLS = "+#."
+
+_ACCENTS = (range(10, 37), range(200, 241))  # combining classes
+_VARIANTS = (range(0xFE00, 0xFE10), range(0x180B, 0x1810), range(0xE0100, 0xE01F0))
+
+_SPACELESS = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Burmese and its neighbours
+    "\u1780-\u17ff"  # Khmer
+    "\u1950-\u19df\u1a20-\u1aaf\uaa80-\uaadf"  # Tai
+    "\u1b00-\u1b7f\ua980-\ua9df"  # Balinese, Javanese
+    "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"  # Korean
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u303c\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Chinese
+    "\U00020000-\U0003ffff"
+    "\u3040-\u312f\u31a0-\u31ff"  # kana, bopomofo
+    "\ua000-\ua4cf"  # Yi
+)
+_SPACED = f"[^ {_SYMBOLS}{_SPACELESS}]"
+_RUN = re.compile(f"([{_SPACELESS}]+)|{_SPACED}+")
+_ASCII = re.compile("[0-9a-z]+")  # the same where a text is ASCII, several times faster
+_ENDS = rf"{_SPACED}+(?:\+\++|#|\+(?!{_SPACED}))"
+_BEGINS = rf"\.(?![0-9]){_SPACED}+"
+_NAME = re.compile(f"{_ENDS}|{_BEGINS}")
+_TYPED_NAME = re.compile(f"{_ENDS}|(?<![^ ]){_BEGINS}")  # who types "node.js" means both words
+
+
+class _Letters(dict[int, str]):
+    """What each character becomes, worked out once: for `str.translate`."""
+
+    def __missing__(self, code: int) -> str:
+        made = self[code] = _letter(chr(code))
+        return made
+
+
+def _letter(char: str) -> str:
+    """A letter, or more than one; nothing; or a space between words."""
+    category, code = unicodedata.category(char), ord(char)
+    if char in _NOTHING or category in ("Cf", "Me") or any(code in some for some in _VARIANTS):
+        return ""
+    if category == "Mn" and any(unicodedata.combining(char) in some for some in _ACCENTS):
+        return ""
+    if category == "Nd":
+        return str(unicodedata.decimal(char))
+    plain = char.casefold()
+    if plain in _SAME:
+        return _SAME[plain]
+    return plain if category[0] in "LMN" or char in _SYMBOLS else " "
+
+
+_LETTERS = _Letters()
+
+
+def plain(text: str) -> str:
+    """The words of a text with spaces between them, and the symbols that may belong to a name.
+
+    >>> plain("Ὁ λόγος, or: THE Ⅻth Straße (C++)")
+    'ο λογοσ  or  the xiith strasse  c++ '
+    """
+    letters = unicodedata.normalize("NFKD", text).translate(_LETTERS)
+    # Composed again: a syllable of Korean is one character, and so is a voiced kana.
+    return unicodedata.normalize("NFC", letters)
+
+
+def _pieces(run: re.Match[str]) -> Iterator[str]:
+    if run[1] is None:
+        yield run[0]
+        return
+    yield from map("".join, zip(run[0], run[0][1:], strict=False))
+    yield run[0][-1]
+
+
+def tokens(text: str) -> list[str]:
+    """What a text is found by, in its order; names with symbols behind the rest.
+
+    >>> tokens("C++ für 計算機")
+    ['c', 'fur', '計算', '算機', '機', 'c++']
+    """
+    if text.isascii():
+        letters = text
+        found: list[str] = _ASCII.findall(text.lower())
+    else:
+        letters = plain(text)
+        found = [piece for run in _RUN.finditer(letters) for piece in _pieces(run)]
+    if any(symbol in letters for symbol in _SYMBOLS):
+        found += dict.fromkeys(_NAME.findall(plain(text)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Tokens that must follow each other. Where it is `open`, the last one may be only the
+    beginning of a word; a `single` character of a run always is the beginning of a pair."""
+
+    tokens: tuple[str, ...]
+    open: bool = True
+    single: bool = False
+
+    def fits(self, text: str) -> bool:
+        """Whether `text`, tokens with spaces between them, has it."""
+        end = "" if self.open else " "
+        return f" {' '.join(self.tokens)}{end}" in f" {text} "
+
+
+@lru_cache(maxsize=256)
+def phrases(typed: str) -> tuple[Phrase, ...]:
+    """What to look for where somebody typed this: each word, as a phrase where it has parts.
+
+    >>> [one.tokens for one in phrases("l'été 計算機 c++17")]
+    [('l', 'ete'), ('計算', '算機'), ('c++',), ('17',)]
+    """
+    found: dict[Phrase, None] = {}
+    for word in typed.split():
+        letters = plain(word)
+        for name in _TYPED_NAME.findall(letters):
+            found[Phrase((name,))] = None
+        for part in _TYPED_NAME.split(letters):
+            runs = list(_RUN.finditer(part))
+            if not runs:
+                continue
+            pieces = [piece for run in runs for piece in _pieces(run)]
+            spaceless = runs[-1][1]
+            if spaceless is None:
+                phrase = Phrase(tuple(pieces))
+            elif len(spaceless) == 1:
+                phrase = Phrase(tuple(pieces), single=True)
+            else:  # its end need not be the end of a run
+                phrase = Phrase(tuple(pieces[:-1]), open=False)
+            found[phrase] = None
+    return tuple(found)

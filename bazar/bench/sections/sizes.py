@@ -1,5 +1,5 @@
-"""Whether a read costs the same in a large shop: a book, and the first page of searches by topic and
-by words - one that a single book has, one that some have, one that all have, and a single letter -
+"""Whether a read costs the same in a large shop: a book, and the first page of searches by topic
+and by words - one that a single book has, one that some have, one that all have, and one letter -
 straight at a catalog replica. The shops run at the same time and are asked in turn, one request
 each."""
 

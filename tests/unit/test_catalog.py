@@ -222,6 +222,28 @@ class ChangingTest(DecidingTest):
         left = [row["key"] for row in self.catalog.rows("answers")]
         self.assertEqual(left, ["k3", "k4", "k5", "u"])
 
+    def test_editions_are_told_apart_by_their_isbns(self) -> None:
+        one, other = "9780306406157", "9780804429573"
+
+        def made(isbn: str | None) -> tuple[int, bool]:
+            operation = create(f"k{self.catalog.seq}", ("T", "A", "C"))
+            if isbn is not None:
+                operation["books"][0]["isbn"] = isbn
+            [result] = self.catalog.one(operation)["books"]
+            return result["id"], result["created"]
+
+        self.assertEqual(made(one), (8, True))
+        self.assertEqual(made(one), (8, False))
+        self.assertEqual(made(other), (9, True))
+        self.assertEqual(made(None), (8, False))  # the oldest of those that it may be
+        self.catalog.one(update("u", 8, isbn=None))
+        self.assertEqual(made(one), (8, False))  # it may be that one
+        self.assertEqual(made(other), (9, False))
+
+    def test_c5_an_isbn_that_changes_drops_all_searches(self) -> None:
+        self.assertIn(SEARCHES, self.keys(update("u", 4, isbn="9780306406157")))
+        self.assertNotIn(SEARCHES, self.keys(update("v", 4, isbn="9780306406157", cost=3)))
+
 
 class ConditionsTest(DecidingTest):
     """RFC 9110 section 13, decided with the write."""

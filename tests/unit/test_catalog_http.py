@@ -82,6 +82,19 @@ class UpdateTest(ShopTestCase):
         response = self.put("/catalog/update/1", {"author": None})
         self.assertNotIn("author", json.loads(response.body))
 
+    def test_an_isbn_comes_in_any_spelling_and_has_one(self) -> None:
+        for number, isbn in ((1, "0-306-40615-2"), (2, "978-0-306-40615-7")):  # two editions of it
+            self.assertEqual(self.update(number, isbn=isbn)["isbn"], "9780306406157")
+        for node in ("catalog-1", "catalog-2", "frontend-1"):
+            self.assertEqual(self.get("/info/1", node)["isbn"], "9780306406157")
+            found = self.get("/search?q=0306406152", node)
+            self.assertEqual(sorted(one["id"] for one in found), [1, 2])
+        for wrong in ("0-306-40615-3", "", 9780306406157, "x" * 501):
+            error = self.assert_error(self.put("/update/1", {"isbn": wrong}), 400)["error"]
+            self.assertIn("isbn: ", error)
+        self.assertNotIn("isbn", self.update(1, isbn=None))
+        self.assertEqual([one["id"] for one in self.get("/search?q=0306406152")], [2])
+
     def test_any_replica_takes_an_update_and_all_show_it_at_once(self) -> None:
         for cost, (node, prefix) in enumerate(
             (("catalog-1", "/catalog"), ("catalog-2", "/catalog2"), ("catalog-2", ""))

@@ -142,12 +142,25 @@ class FieldsTest(unittest.TestCase):
             except BadRequest as error:
                 self.assertTrue(str(error))
 
-    def test_new_book_wants_all_but_the_author(self) -> None:
+    def test_new_book_wants_all_but_the_author_and_the_isbn(self) -> None:
         book = {"title": "t", "topic": "c", "cost": 1, "count": 2}
         self.assertEqual(inputs.new_book(book), {**book, "author": None})
+        isbn = inputs.new_book({**book, "isbn": "0306406152"})["isbn"]
+        self.assertEqual(isbn, "9780306406157")
+        self.assertEqual(inputs.new_book({**book, "isbn": None}), {**book, "author": None})
         for name in book:
             with self.assertRaisesRegex(BadRequest, f"{name} is missing"):
                 inputs.new_book({key: value for key, value in book.items() if key != name})
+
+    @given(st.text(max_size=210))
+    def test_what_can_be_searched_for_has_no_trouble(self, typed: str) -> None:
+        try:
+            inputs.words(typed, "q")
+        except BadRequest as error:
+            controls = "control character" in str(error)
+            self.assertTrue(inputs.trouble(typed) or controls, typed)
+        else:
+            self.assertIsNone(inputs.trouble(typed))
 
     def test_quantity(self) -> None:
         self.assertEqual(inputs.purchase({}), {"quantity": 1})

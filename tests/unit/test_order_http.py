@@ -77,6 +77,17 @@ class OrderTest(ShopTestCase):
             rest = self.ask(f"/orders?after={after}&limit=1", node=node, token=TOKEN)
             self.assertEqual(json.loads(rest.body), listed[1:2])
 
+    def test_the_listing_links_to_its_very_end(self) -> None:
+        bought = [self.buy(5)["order_id"] for _ in range(5)]
+        for node, path in (("order-1", "/orders"), ("order-2", "/order_service2/orders")):
+            seen, link = [], f"{path}?limit=2"
+            while link:
+                response = self.ask(link, node=node, token=TOKEN)
+                seen += [order["order_id"] for order in json.loads(response.body)]
+                link = response.headers.get("Link", "").partition(">")[0].removeprefix("<")
+                self.assertTrue(link.startswith(f"{path}?limit=2&after=") or not link, link)
+            self.assertEqual(seen, bought)
+
     def test_etag_304_and_head(self) -> None:
         path = f"/orders/{self.buy(5)['order_id']}"
         for node in ("order-1", "order-2", "frontend-1"):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
+from unittest import mock
 from urllib.parse import quote
 
+from storage import engine, letters
+from storage.words import ALL
 from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import book
 
@@ -77,6 +82,22 @@ class WordSearchTest(ShopTestCase):
         response = self.ask("/search?q=cooking")
         self.assertEqual(response.headers["X-Cache"], "miss")
         self.assertEqual(json.loads(response.body), [{**book(4), "count": 6}])
+
+    def test_a_node_answers_once_its_index_is_made(self) -> None:
+        async def restart() -> None:
+            await self.shop.stop_node("catalog-2")
+            path = self.shop.config.data_dir / "catalog-2.db"
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("UPDATE words_made SET by = 'another version of Unicode'")
+                connection.commit()
+            with mock.patch.object(engine, "DERIVE_S", 0.0):
+                await self.shop.start_node("catalog-2")
+
+        self.io_loop.run_sync(restart)
+        self.io_loop.run_sync(self.shop.ready)
+        self.assertEqual(self.get("/search?q=cook", "catalog-2"), [book(4)])
+        [(by, upto)] = self.shop.rows("catalog-2", "words_made")
+        self.assertEqual((by, upto), (letters.VERSION, ALL))
 
     def test_spaces_are_no_second_cache_key(self) -> None:
         self.get("/search?q=cook+imp")

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 from unittest import mock
 
+from bazar.replication.messages import Change
 from storage import log, words
 from storage.catalog import Catalog
 from storage.compare import damage
@@ -15,6 +16,7 @@ from storage.log import ReplicatedStore
 from storage.paging import Window
 from storage.sqlite.catalog import SCHEMA, CatalogRows, SQLiteCatalogReader
 from tests.unit.test_catalog import create, sell, update
+from tests.unit.test_log import entries
 from tests.unit.test_sqlite_catalog import CatalogTest
 
 # What stood in files before this index, as it was made then.
@@ -102,6 +104,24 @@ class WordsTest(CatalogTest):
             self.assertEqual([book["id"] for book in found.books], [5])
             self.assertEqual(await rows(store, "SELECT isbn FROM books"), [(None,)])
             self.assertIsNone(damage(path, CatalogRows(Catalog())))
+
+    async def test_rows_from_before_there_were_isbns(self) -> None:
+        """A log may hold images of both kinds, and have them applied at once."""
+        await self.batch(update("a", 3, isbn="9780306406157"))
+        before = self.store.committed
+        old = {"id": 4, "title": "Old", "author": None, "catalog_id": 2, "cost": 1, "count": 1}
+        new = {**old, "id": 5, "isbn": "9780306406157"}
+        made = entries(
+            before,
+            *(Change((f"info_{row['id']}",), {"put": {"books": [row]}}) for row in (old, new)),
+            Change(("info_3",), {"put": {"books": [{**old, "id": 3}]}}),
+        )
+        await self.store.persist(before, made)
+        await self.store.apply(made[-1].mark)
+        books = await self.reader.info([3, 4, 5])
+        self.assertEqual([books[n].get("isbn") for n in (3, 4, 5)], [None, None, new["isbn"]])
+        self.assertEqual(await self.ids("0306406152"), [5])
+        self.assertIsNone(self.found_damaged())
 
     async def test_it_is_made_in_slices_that_stay(self) -> None:
         await self.batch(create("k", *((f"Many {n}", None, "Many") for n in range(30))))

@@ -103,7 +103,8 @@ class Database:
             try:
                 return work(reader)
             finally:
-                reader.execute("ROLLBACK")
+                if reader.in_transaction:  # some errors have ended it
+                    reader.execute("ROLLBACK")
 
         if self._slow >= MAX_SLOW_READS:
             raise Unavailable(f"{MAX_SLOW_READS} searches wait already")

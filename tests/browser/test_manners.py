@@ -11,6 +11,7 @@ PATHS = (
     "/",
     "/books?q=under",
     "/books?q=nothing+of+that",
+    "/books?q=%2B%2B",
     "/books/4",
     "/books/2",
     "/basket",

@@ -105,6 +105,20 @@ class WordsTest(CatalogTest):
             self.assertEqual(await rows(store, "SELECT isbn FROM books"), [(None,)])
             self.assertIsNone(damage(path, CatalogRows(Catalog())))
 
+    async def test_a_process_that_ends_in_the_middle_of_a_migration_leaves_no_damage(self) -> None:
+        path = self.directory / "old.db"
+        old = await Database.open(path, (log.SCHEMA, SCHEMA))
+        await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', NULL, 1, 1, 1)")
+        await old.writer.execute("INSERT INTO meta VALUES ('checksum', 'of the rows as they were')")
+        await old.close()
+        model = CatalogRows(Catalog())
+        half = await Database.open(path, (log.SCHEMA, *model.migrations), model.teach)
+        await half.close()
+        self.assertIsNone(damage(path, model))
+        store = await ReplicatedStore.open(path, model, 1000)
+        await store.close()
+        self.assertIsNone(damage(path, model))
+
     async def test_rows_from_before_there_were_isbns(self) -> None:
         """A log may hold images of both kinds, and have them applied at once."""
         await self.batch(update("a", 3, isbn="9780306406157"))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 from storage import letters, words
@@ -36,25 +36,16 @@ _RANKED = (
 )
 _BEHIND = "SELECT rowid FROM words WHERE words MATCH ? AND rowid > ? ORDER BY rowid"
 _BEFORE = "SELECT rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC"
+_ANY = "SELECT 1 FROM words WHERE words MATCH ? LIMIT 1"
 _NEXT_TERM = "SELECT term FROM words_terms WHERE term >= ? LIMIT 1"
-
-
-@dataclass(frozen=True, slots=True)
-class Queries:
-    """What FTS5 is asked: for each rank, and for everything."""
-
-    ranks: Sequence[str]
-    all: str
 
 
 def find(connection: sqlite3.Connection, typed: str, window: Window) -> Found:
     """The books that have, for each word of `typed`, one in title or author that begins so, or that
     have this ISBN. To be called in a transaction: what it reads is of one moment."""
-    queries = _queries(connection, typed)
-    if queries is None:
-        return Found([], None, None, 0)
-    places = _ranked(connection, queries)
-    found = _places(connection, queries, places, window)
+    query = Query(connection, typed)
+    places = _ranked(connection, query)
+    found = _places(connection, query, places, window)
     wanted = list(islice(found, window.skip, window.skip + window.limit + 1))
     numbers = json.dumps([number for *_, number in wanted])
     rows = {row["id"]: row for row in connection.execute(BOOKS_BY_ID, (numbers,))}
@@ -62,41 +53,41 @@ def find(connection: sqlite3.Connection, typed: str, window: Window) -> Found:
     return Found.within(window, shown, len(places))
 
 
-def _ranked(connection: sqlite3.Connection, queries: Queries) -> list[Place]:
+def _ranked(connection: sqlite3.Connection, query: Query) -> list[Place]:
     """The places of the best, RANKED of them if there are more."""
     places: dict[int, Place] = {}
     asked: set[str] = set()
-    for rank, query in enumerate(queries.ranks):
-        if query in asked:
+    for rank, match in enumerate(query.ranks()):
+        if match in asked:
             continue
-        asked.add(query)
-        for number, length in connection.execute(_RANKED, (query, RANKED)):
+        asked.add(match)
+        for number, length in connection.execute(_RANKED, (match, RANKED)):
+            places.setdefault(number, (rank, length, number))
             if len(places) == RANKED:
                 return sorted(places.values())
-            places.setdefault(number, (rank, length, number))
     return sorted(places.values())
 
 
 def _places(
-    connection: sqlite3.Connection, queries: Queries, ranked: Sequence[Place], window: Window
+    connection: sqlite3.Connection, query: Query, ranked: Sequence[Place], window: Window
 ) -> Iterator[Place]:
     """All places in the direction of `window`, from its edge on."""
     edge = window.edge
     if window.backwards:
         assert edge is not None
         if edge[0] == UNRANKED:
-            yield from _unranked(connection, _BEFORE, queries, ranked, edge[2])
+            yield from _unranked(connection, _BEFORE, query, ranked, edge[2])
         yield from (place for place in reversed(ranked) if place < edge)
     else:
         yield from (place for place in ranked if edge is None or place > edge)
         begin = edge[2] if edge is not None and edge[0] == UNRANKED else -1
-        yield from _unranked(connection, _BEHIND, queries, ranked, begin)
+        yield from _unranked(connection, _BEHIND, query, ranked, begin)
 
 
 def _unranked(
     connection: sqlite3.Connection,
     sql: str,
-    queries: Queries,
+    query: Query,
     ranked: Sequence[Place],
     begin: int,
 ) -> Iterator[Place]:
@@ -104,7 +95,7 @@ def _unranked(
     if len(ranked) < RANKED:
         return  # there are no others
     numbers = {number for *_, number in ranked}
-    for (number,) in connection.execute(sql, (queries.all, begin)):
+    for (number,) in connection.execute(sql, (query.everything, begin)):
         if number not in numbers:
             yield UNRANKED, 0, number
 
@@ -112,22 +103,55 @@ def _unranked(
 # --- what FTS5 is asked --------------------------------------------------------------------------
 
 
-def _queries(connection: sqlite3.Connection, typed: str) -> Queries | None:
-    """None if nothing was typed that could be found."""
-    phrases = letters.phrases(typed)
-    if not phrases:
-        return None
-    in_title = [_whole(phrase, TITLE) for phrase in phrases]
-    anywhere = [_any((_whole(phrase, TITLE), _whole(phrase, AUTHOR))) for phrase in phrases]
-    title_begins = [_begins(connection, phrase, TITLE) for phrase in phrases]
-    author_begins = [_begins(connection, phrase, AUTHOR) for phrase in phrases]
-    either_begins = [_any(pair) for pair in zip(title_begins, author_begins, strict=True)]
-    exact, everything = _quoted(words.whole(letters.tokens(typed))), _all(either_begins)
-    number = isbn13(typed)
-    if number is not None:
-        exact, everything = (_any((query, _quoted(f"#{number}"))) for query in (exact, everything))
-    ranks = (exact, _all(in_title), _all(anywhere), _all(title_begins), everything)
-    return Queries(ranks, everything)
+class Query:
+    """What FTS5 is asked where somebody has `typed` this. Beginnings are looked up when they are
+    needed: the whole words may have found enough."""
+
+    def __init__(self, connection: sqlite3.Connection, typed: str) -> None:
+        self._connection = connection
+        self._phrases = letters.phrases(typed)
+        self._title = _quoted(words.whole(letters.tokens(typed)))
+        isbn = isbn13(typed)
+        self._isbn = None if isbn is None else _quoted(f"#{isbn}")
+
+    def ranks(self) -> Iterator[str]:
+        """One for each rank, the best first."""
+        if not self._phrases:
+            return
+        yield self._or_isbn(self._title)
+        yield _all(_whole(phrase, TITLE) for phrase in self._phrases)
+        yield _all(_any(_whole(one, mark) for mark in (TITLE, AUTHOR)) for one in self._phrases)
+        yield _all(self._begins(phrase, TITLE) for phrase in self._phrases)
+        yield self.everything
+
+    @cached_property
+    def everything(self) -> str:
+        """All that is found, whatever its rank."""
+        return self._or_isbn(
+            _all(_any(self._begins(one, mark) for mark in (TITLE, AUTHOR)) for one in self._phrases)
+        )
+
+    def _or_isbn(self, query: str) -> str:
+        return query if self._isbn is None else _any((query, self._isbn))
+
+    def _begins(self, phrase: Phrase, mark: str) -> str:
+        """The phrase, its last word begun. FTS5 reads all of what a beginning finds before it gives
+        any of it; unless it has a list of such beginnings, or is told the words."""
+        beginning = mark + phrase.tokens[-1]
+        text = _text(phrase, mark)
+        if not phrase.open:
+            return _quoted(text)
+        if len(beginning) <= words.PREFIX:
+            return _quoted(text) + " *"
+        # Where no word begins so, the search for the first one would read all of another's books.
+        short = _quoted(beginning[: words.PREFIX]) + " *"
+        if not self._connection.execute(_ANY, (short,)).fetchone():
+            return _quoted(text)
+        terms = list(islice(_terms(self._connection, beginning), MOST_ENDINGS + 1))
+        if len(terms) > MOST_ENDINGS:
+            return _quoted(text) + " *"
+        others = text.removesuffix(beginning)
+        return _any(_quoted(others + term) for term in terms or [beginning])
 
 
 def _quoted(text: str) -> str:
@@ -148,21 +172,8 @@ def _text(phrase: Phrase, mark: str) -> str:
 
 
 def _whole(phrase: Phrase, mark: str) -> str:
-    """Ask for the phrase as it is; a single character of a run begins its pair."""
+    """The phrase as it is; a single character of a run begins its pair."""
     return _quoted(_text(phrase, mark)) + (" *" if phrase.single else "")
-
-
-def _begins(connection: sqlite3.Connection, phrase: Phrase, mark: str) -> str:
-    """Ask for the phrase, its last word begun. FTS5 reads all of what a beginning finds before it
-    gives any of it; unless it has a list of such beginnings, or is told the words."""
-    beginning = mark + phrase.tokens[-1]
-    if not phrase.open or len(beginning) <= words.PREFIX:
-        return _quoted(_text(phrase, mark)) + (" *" if phrase.open else "")
-    terms = list(islice(_terms(connection, beginning), MOST_ENDINGS + 1))
-    if len(terms) > MOST_ENDINGS:
-        return _quoted(_text(phrase, mark)) + " *"
-    others = _text(phrase, mark).removesuffix(beginning)
-    return _any(_quoted(others + term) for term in terms or [beginning])
 
 
 def _terms(connection: sqlite3.Connection, beginning: str) -> Iterator[str]:

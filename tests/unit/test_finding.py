@@ -7,7 +7,6 @@ import sqlite3
 from typing import Any
 from unittest import mock
 
-from storage import letters
 from storage.paging import Found, Window
 from storage.sqlite import finding
 from tests.unit.test_catalog import create, update
@@ -248,9 +247,9 @@ class BoundTest(FindingTest):
         await self.make("Numbers", "Numbering", "Number 1")
 
         def query(connection: sqlite3.Connection) -> str:
-            [phrase] = letters.phrases("numb")
-            return finding._begins(connection, phrase, finding.TITLE)
+            return finding.Query(connection, "numb").everything
 
         self.assertEqual(
-            await self.store.database.look_slowly(query), '("number" OR "numbering" OR "numbers")'
+            await self.store.database.look_slowly(query),
+            '(("number" OR "numbering" OR "numbers") OR "@numb")',
         )

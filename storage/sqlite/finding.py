@@ -110,6 +110,7 @@ class Query:
     def __init__(self, connection: sqlite3.Connection, typed: str) -> None:
         self._connection = connection
         self._phrases = letters.phrases(typed)
+        self._begun: dict[tuple[Phrase, str], str] = {}
         self._title = _quoted(words.whole(letters.tokens(typed)))
         isbn = isbn13(typed)
         self._isbn = None if isbn is None else _quoted(f"#{isbn}")
@@ -135,6 +136,11 @@ class Query:
         return query if self._isbn is None else _any((query, self._isbn))
 
     def _begins(self, phrase: Phrase, mark: str) -> str:
+        if (phrase, mark) not in self._begun:
+            self._begun[phrase, mark] = self._beginning(phrase, mark)
+        return self._begun[phrase, mark]
+
+    def _beginning(self, phrase: Phrase, mark: str) -> str:
         """The phrase, its last word begun. FTS5 reads all of what a beginning finds before it gives
         any of it; unless it has a list of such beginnings, or is told the words."""
         beginning = mark + phrase.tokens[-1]

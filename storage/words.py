@@ -7,7 +7,8 @@ Each book has one list of tokens (`storage/letters.py`), which FTS5 only splits 
 the title, those of the author behind an `@`, `#` with its ISBN, and `=` with a hash of the whole
 title. So each of these is a term of its own, and finding the first books of one costs the same
 however many there are, in the title or elsewhere. Beginnings of up to PREFIX letters have lists of
-their own for the same reason.
+their own for the same reason; longer ones are looked up in `words_known`, all longer words that
+some book had since the index was made.
 
 A file's index may be missing, or be made by another version of Unicode than ours: then `learn`
 makes it anew, in slices, before anybody reads or writes. Triggers know only the books up to there.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing
@@ -28,11 +30,18 @@ PREFIX = 3
 SLICE_BOOKS = 5000
 ALL = 2**63 - 1
 
-_TOKENIZE = "tokenize = \"ascii tokenchars '@#=+.'\""
-_LEARN = "INSERT INTO words (rowid, tokens) VALUES (new.id, {new})"
-_FORGET = "INSERT INTO words (words, rowid, tokens) VALUES ('delete', old.id, {old})"
 _NEW, _OLD = (f"words_of({row}.title, {row}.author, {row}.isbn)" for row in ("new", "old"))
-_KNOWN = "old.id <= (SELECT upto FROM words_made)"
+_FORGET = f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', old.id, {_OLD})"
+_TOKENIZE = "tokenize = \"ascii tokenchars '@#=+.'\""
+_KNOW = (
+    "INSERT OR IGNORE INTO words_known SELECT value FROM {rows} WHERE NOT EXISTS"
+    " (SELECT 1 FROM words_known WHERE term = value)"
+)
+_LEARN = (
+    f"INSERT INTO words (rowid, tokens) VALUES (new.id, {_NEW});"
+    f" {_KNOW.format(rows=f'json_each(long_words({_NEW}))')}"
+)
+_MADE = "old.id <= (SELECT upto FROM words_made)"
 _CHANGED = " OR ".join(f"old.{name} IS NOT new.{name}" for name in ("title", "author", "isbn"))
 
 # Two older ones made indexes that the last one throws away. With a column more the checksum over
@@ -51,16 +60,16 @@ DELETE FROM meta WHERE name = 'checksum';
 CREATE VIRTUAL TABLE words USING fts5 (
     tokens, content = '', columnsize = 0, prefix = '{" ".join(map(str, range(1, PREFIX + 1)))}',
     {_TOKENIZE});
-CREATE VIRTUAL TABLE words_terms USING fts5vocab (words, instance);
+CREATE TABLE words_known (term TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE words_made (by TEXT NOT NULL, upto INTEGER NOT NULL);
 INSERT INTO words_made VALUES ('', 0);
-CREATE TRIGGER words_of_new AFTER INSERT ON books WHEN {_KNOWN.replace("old", "new")}
-BEGIN {_LEARN.format(new=_NEW)}; END;
-CREATE TRIGGER words_of_old AFTER DELETE ON books WHEN {_KNOWN}
-BEGIN {_FORGET.format(old=_OLD)}; END;
+CREATE TRIGGER words_of_new AFTER INSERT ON books WHEN {_MADE.replace("old", "new")}
+BEGIN {_LEARN}; END;
+CREATE TRIGGER words_of_old AFTER DELETE ON books WHEN {_MADE}
+BEGIN {_FORGET}; END;
 CREATE TRIGGER words_of_changed AFTER UPDATE OF title, author, isbn ON books
-WHEN {_KNOWN} AND ({_CHANGED})
-BEGIN {_FORGET.format(old=_OLD)}; {_LEARN.format(new=_NEW)}; END""",
+WHEN {_MADE} AND ({_CHANGED})
+BEGIN {_FORGET}; {_LEARN}; END""",
 )
 
 
@@ -84,9 +93,19 @@ def words_of(title: str, author: str | None, isbn: str | None) -> str:
     return " ".join(found)
 
 
+def long_words(tokens: str) -> str:
+    """Those whose beginnings have no lists of their own, as JSON."""
+    return json.dumps([token for token in dict.fromkeys(tokens.split()) if _is_long(token)])
+
+
+def _is_long(token: str) -> bool:
+    return len(token) > PREFIX and token[0] not in "=#"
+
+
 def teach(connection: sqlite3.Connection) -> None:
     """Let a connection know what triggers call."""
     connection.create_function("words_of", 3, words_of, deterministic=True)
+    connection.create_function("long_words", 1, long_words, deterministic=True)
 
 
 def learn(connection: sqlite3.Connection) -> bool:
@@ -98,16 +117,17 @@ def learn(connection: sqlite3.Connection) -> bool:
     if by != letters.VERSION:
         upto = 0
         connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
+        connection.execute("DELETE FROM words_known")
     ids = "SELECT id FROM books WHERE id > ? ORDER BY id LIMIT ?"
     [(count, last)] = connection.execute(
         f"SELECT count(*), max(id) FROM ({ids})", (upto, SLICE_BOOKS)
     )
     if count:
-        connection.execute(
-            "INSERT INTO words (rowid, tokens) SELECT id, words_of(title, author, isbn) FROM books"
-            " WHERE id > ? AND id <= ? ORDER BY id",
-            (upto, last),
-        )
+        slice_of = "SELECT id, words_of(title, author, isbn) AS tokens FROM books"
+        slice_of += " WHERE id > ? AND id <= ? ORDER BY id"
+        connection.execute(f"INSERT INTO words (rowid, tokens) {slice_of}", (upto, last))
+        known = _KNOW.format(rows=f"({slice_of}), json_each(long_words(tokens))")
+        connection.execute(known, (upto, last))
     done = bool(count < SLICE_BOOKS)
     connection.execute(
         "UPDATE words_made SET by = ?, upto = ?", (letters.VERSION, ALL if done else last)
@@ -154,6 +174,9 @@ def _astray(connection: sqlite3.Connection) -> str | None:
             [(count, _)] = connection.execute(found, (f'"{term}"',))
             if count != books:
                 return f"the index of words finds {count} books by {term!r}, not {books}"
+            known = "SELECT 1 FROM main.words_known WHERE term = ?"
+            if _is_long(term) and not connection.execute(known, (term,)).fetchall():
+                return f"the index of words does not know {term!r}"
             beginnings.update(term[:length] for length in range(1, PREFIX + 1))
     for beginning in sorted(beginnings):
         query = (f'"{beginning}" *',)

@@ -36,8 +36,7 @@ _RANKED = (
 )
 _BEHIND = "SELECT rowid FROM words WHERE words MATCH ? AND rowid > ? ORDER BY rowid"
 _BEFORE = "SELECT rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC"
-_ANY = "SELECT 1 FROM words WHERE words MATCH ? LIMIT 1"
-_NEXT_TERM = "SELECT term FROM words_terms WHERE term >= ? LIMIT 1"
+_ENDINGS = "SELECT term FROM words_known WHERE term BETWEEN ? AND ? ORDER BY term LIMIT ?"
 
 
 def find(connection: sqlite3.Connection, typed: str, window: Window) -> Found:
@@ -149,11 +148,8 @@ class Query:
             return _quoted(text)
         if len(beginning) <= words.PREFIX:
             return _quoted(text) + " *"
-        # Where no word begins so, the search for the first one would read all of another's books.
-        short = _quoted(beginning[: words.PREFIX]) + " *"
-        if not self._connection.execute(_ANY, (short,)).fetchone():
-            return _quoted(text)
-        terms = list(islice(_terms(self._connection, beginning), MOST_ENDINGS + 1))
+        range_of = (beginning, f"{beginning}\U0010ffff", MOST_ENDINGS + 1)
+        terms = [term for (term,) in self._connection.execute(_ENDINGS, range_of)]
         if len(terms) > MOST_ENDINGS:
             return _quoted(text) + " *"
         others = text.removesuffix(beginning)
@@ -166,7 +162,8 @@ def _quoted(text: str) -> str:
 
 def _any(queries: Iterable[str]) -> str:
     """One of these: each once."""
-    return "(" + " OR ".join(dict.fromkeys(queries)) + ")"
+    each = list(dict.fromkeys(queries))
+    return each[0] if len(each) == 1 else f"({' OR '.join(each)})"
 
 
 def _all(queries: Iterable[str]) -> str:
@@ -180,14 +177,3 @@ def _text(phrase: Phrase, mark: str) -> str:
 def _whole(phrase: Phrase, mark: str) -> str:
     """The phrase as it is; a single character of a run begins its pair."""
     return _quoted(_text(phrase, mark)) + (" *" if phrase.single else "")
-
-
-def _terms(connection: sqlite3.Connection, beginning: str) -> Iterator[str]:
-    """The words in the index that begin so, in order."""
-    term = beginning
-    while True:
-        row = connection.execute(_NEXT_TERM, (term,)).fetchone()
-        if row is None or not row[0].startswith(beginning):
-            return
-        yield row[0]
-        term = row[0] + "\x01"  # behind it, before all that begin with it

@@ -184,6 +184,7 @@ class WordsTest(CatalogTest):
             f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, '{title}')",
             "UPDATE words_data SET block = flipped(block) WHERE id > 10",
             "DELETE FROM words_data",
+            "DELETE FROM words_known WHERE term = 'cooking'",
         ):
             with self.subTest(sql):
                 self.assertIsNone(self.found_damaged())

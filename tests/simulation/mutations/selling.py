@@ -210,9 +210,8 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(None)\n            books, more = await self.reader.search",
-            "await self.replica.reading(frozenset())\n"
-            "            books, more = await self.reader.search",
+            "await self.replica.reading(None)\n            return (await self.reader.search",
+            "await self.replica.reading(frozenset())\n            return (await self.reader.search",
         ),
         focus="reading",
     ),
@@ -222,9 +221,8 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(None)\n            books, more = await self.reader.find",
-            "await self.replica.reading(frozenset())\n"
-            "            books, more = await self.reader.find",
+            "await self.replica.reading(None)\n            return (await self.reader.find",
+            "await self.replica.reading(frozenset())\n            return (await self.reader.find",
         ),
         focus="reading",
     ),

@@ -31,3 +31,13 @@ def columns(books: BookList) -> dict[str, str]:
     """Which of the list's columns became which of ours, but for the ISBN."""
     places = books.layout.chosen.places.items()
     return {ours: books.layout.header[place] for ours, place in places if ours != "isbn"}
+
+
+def books(
+    content: str | bytes, defaults: Mapping[str, Any] = NONE, **wanted: Any
+) -> list[tuple[Any, ...]]:
+    """All books of a list of which nothing else is expected."""
+    _, rows = read(content, defaults, **wanted)
+    assert all(row.book for row in rows), said(rows)
+    names = ("title", "author", "topic", "cost", "count")
+    return [tuple((row.book or {}).get(name) for name in names) for row in rows]

@@ -3,31 +3,16 @@ one sentence; no row of them gets lost, whatever its neighbours are like."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 import unittest
-from typing import Any
 from unittest import mock
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bazar.commands.importing import report
 from bazar.errors import BadRequest
 from handlers import inputs
-from tests.unit.lists import columns, read, said
+from tests.unit.lists import books, columns, read, said
 
 OURS = "title,topic,author,cost,count\n"
 DEFAULTS = {"topic": "Tales", "cost": 500, "count": 2}
-
-
-def books(content: str | bytes, defaults: Any = None, **wanted: Any) -> list[tuple[Any, ...]]:
-    """All books of a list of which nothing else is expected."""
-    _, rows = read(content, defaults or {}, **wanted)
-    assert all(row.book for row in rows), said(rows)
-    names = ("title", "author", "topic", "cost", "count")
-    return [tuple((row.book or {}).get(name) for name in names) for row in rows]
 
 
 class HeadersTest(unittest.TestCase):
@@ -365,53 +350,3 @@ class VariantsTest(unittest.TestCase):
             "A,X,T,Audio,9,1\nB,X,T,Hard,1,1\n"
         )
         self.assertEqual([row[0] for row in rows], ["A (Hard)", "A (Soft)", "A (Audio)", "B"])
-
-
-def _word(text: str) -> str:
-    return " ".join(text.split())
-
-
-TEXTS = (
-    st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=30)
-    .map(_word)
-    .filter(lambda text: any(map(str.isalpha, text)) and not text.startswith('="'))
-)
-BOOKS = st.lists(
-    st.tuples(TEXTS, TEXTS, TEXTS, st.integers(0, 10**7), st.integers(0, 10**6)), max_size=8
-)
-
-
-class RoundTripTest(unittest.TestCase):
-    @given(
-        BOOKS,
-        st.sampled_from(",;\t|"),
-        st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"]),
-        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
-        st.sampled_from([".", ","]),
-        st.sampled_from(["\n", "\r\n"]),
-        st.booleans(),
-    )
-    def test_whatever_a_list_is_written_with(
-        self,
-        shelf: list[tuple[str, str, str, int, int]],
-        delimiter: str,
-        encoding: str,
-        quoting: Any,
-        decimal: str,
-        end: str,
-        two_lines: bool,
-    ) -> None:
-        if encoding == "cp1252":  # letters of which two are never one in UTF-8
-            shelf = [(*(re.sub("[^ -~À-ÿ]", "é", part) for part in one[:3]), *one[3:])  # type: ignore
-                     for one in shelf]  # fmt: skip
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end)
-        writer.writerow(["No", "Titel", "Verfasser", "Thema", "Preis", "Bestand", "Bemerkung"])
-        note = "one\ntwo; three, four" if two_lines else "ä"
-        for number, (title, author, topic, cents, count) in enumerate(shelf):
-            money = f"{cents // 100}{decimal}{cents % 100:02}"
-            writer.writerow([number, title, author, topic, money, count, note])
-        expected = [
-            (*(inputs.text(part, "") for part in book[:3]), *book[3:]) for book in shelf
-        ]  # in NFC
-        self.assertEqual(books(text.getvalue().encode(encoding)), expected)

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bazar import descriptors
 from bazar.access import LineByLine
 from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
         config = load(flags.config, ROLES)
+        descriptors.raise_limit()
         refuse_network_file_system(config.data_dir)
         prepare_data_dir(config)
         token = durable_token(config)
@@ -86,10 +88,11 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
     die_with_parent()
     shutdown = _on_signals()
     servers = []
+    connections = descriptors.for_connections(len(nodes))
     for node in nodes:
         me, siblings = placed(node)
         context = Context(config, me, token, _give_up, siblings)
-        servers.append(Server(ROLES[node.role](context), NoRoute))
+        servers.append(Server(ROLES[node.role](context), NoRoute, connections=connections))
     try:
         await serve(servers, shutdown)
     except (Fatal, TimeoutError) as error:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPInputError, HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
@@ -24,6 +23,7 @@ from bazar.durable import make_directory
 from bazar.edge import Edge, Limits
 from bazar.errors import ConfigError, Misdirected
 from bazar.meter import Meter
+from bazar.port import Port
 from bazar.rendered import Rendered
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
 MAX_READ_BYTES = 1 << 20  # a body between the two is read, and answered by a proper 413
 MAX_INTERNAL_BODY_BYTES = 16 << 20
+MAX_CONNECTIONS = 4096
 SLOW_CLIENT_S = 10.0
 DRAIN_S = 5.0
 STOP_S = 12.0
@@ -183,13 +184,18 @@ def application(service: Service, fallback: type[RequestHandler]) -> Application
 
 class Server:
     """One node: its service behind an HTTP server, which is Tornado's own unless the service has
-    cached answers to give; without `edge` it always is."""
+    cached answers to give; without `edge` it always is. `connections` is how many it may hold."""
 
     def __init__(
-        self, service: Service, fallback: type[RequestHandler], *, edge: bool = True
+        self,
+        service: Service,
+        fallback: type[RequestHandler],
+        *,
+        edge: bool = True,
+        connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.service = service
-        self.http: Edge | HTTPServer
+        self.http: Edge | Port
         if edge and isinstance(service, CachingService):
             self.http = Edge(
                 application(service, fallback),
@@ -199,14 +205,20 @@ class Server:
                 headers=HEADERS,
                 max_body_bytes=MAX_BODY_BYTES,
                 clock=service.context.clock,
-                limits=Limits(MAX_HEADER_BYTES, head_s=SLOW_CLIENT_S, body_s=SLOW_CLIENT_S),
+                limits=Limits(
+                    MAX_HEADER_BYTES,
+                    head_s=SLOW_CLIENT_S,
+                    body_s=SLOW_CLIENT_S,
+                    connections=min(connections, MAX_CONNECTIONS),
+                ),
                 meter=service.context.meter,
             )
             return
         # Tornado's defaults (no limit on a slow body, 100 MiB, an hour for headers) are not for a
         # public port.
-        self.http = HTTPServer(
+        self.http = Port(
             application(service, fallback),
+            min(connections, MAX_CONNECTIONS),
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=service.max_body_bytes,
             max_buffer_size=service.max_body_bytes + 2 * MAX_HEADER_BYTES,

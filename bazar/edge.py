@@ -17,16 +17,17 @@ import asyncio
 import contextlib
 import itertools
 import random
-import resource
 import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import Any
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
+from bazar.acceptor import Acceptor
 from bazar.access import AccessLog
 from bazar.arrival import Arrivals
 from bazar.edge_connection import Connection
@@ -35,8 +36,6 @@ from bazar.rendered import Rendered, header_lines
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
 SAMPLE = 64  # that are looked at to find one that may be closed
-SPARE_FILES = 128  # that the process needs for anything but connections
-BACKLOG = 1024
 LONGEST_SWEEP_S = 0.5
 
 
@@ -93,35 +92,39 @@ class Edge:
         self.date_until = float("-inf")
         self._wall = wall
         self._ids = itertools.count(secrets.randbits(62))
-        self._most = min(self.limits.connections, _files() - SPARE_FILES)
         self.connections: set[Connection] = set()
         self._none_left = asyncio.Event()
         self._none_left.set()
-        self._servers: list[asyncio.Server] = []
-        self._opening: set[asyncio.Task[None]] = set()
+        self._acceptor = Acceptor(self._take)
+        self._opening: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_event_loop()
 
     # --- listening -------------------------------------------------------------------------------
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these, which listen already."""
-        for one in sockets:
-            task = self._loop.create_task(self._listen(one))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+        """Accept connections on these."""
+        self._acceptor.listen(sockets)
 
-    async def _listen(self, one: socket.socket) -> None:
-        server = await self._loop.create_server(lambda: Connection(self), sock=one, backlog=BACKLOG)
-        self._servers.append(server)
-        if self.stopping:
-            server.close()
+    def _take(self, one: socket.socket, address: Any) -> bool:
+        task = self._loop.create_task(self._open(one))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        most = self.limits.connections
+        spare = min(SPARE_CONNECTIONS, 1 + most // 4)
+        return len(self.connections) + len(self._opening) < most + spare
+
+    async def _open(self, one: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: Connection(self), one)
+        except OSError:  # it has gone already
+            one.close()
+            self._acceptor.go_on()
 
     def stop(self) -> None:
         """Accept no more, and close each connection with its next answer."""
         self.stopping = True
-        for server in self._servers:
-            server.close()
+        self._acceptor.close()
 
     async def say_goodbye(self) -> None:
         """A client that keeps its connection must be told before it is closed, or its next request
@@ -132,6 +135,8 @@ class Edge:
 
     async def close_all_connections(self) -> None:
         """Close what is left, after what has been written to it."""
+        if self._opening:
+            await asyncio.wait(self._opening)
         for connection in list(self.connections):
             connection.close()
         try:
@@ -141,8 +146,6 @@ class Edge:
             for connection in list(self.connections):
                 connection.abort()
             await self._none_left.wait()
-        if self._opening:
-            await asyncio.wait(self._opening)
         if self._sweeper is not None:
             self._sweeper.cancel()
         self.log.flush()
@@ -154,10 +157,8 @@ class Edge:
         if not self.connections:
             self._none_left.clear()
             self._sweep_later()
-        full = len(self.connections) >= self._most and not self._make_room()
+        full = len(self.connections) >= self.limits.connections and not self._make_room()
         self.connections.add(connection)
-        if full and len(self.connections) > self._most + SPARE_CONNECTIONS:
-            connection.abort()
         return not full
 
     def _make_room(self) -> bool:
@@ -174,6 +175,7 @@ class Edge:
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
         self.request_callback.on_close(connection)
+        self._acceptor.go_on()
         if not self.connections:
             self._none_left.set()
 
@@ -209,9 +211,3 @@ class Edge:
         self._sweeper = None
         if self.connections:
             self._sweep_later()
-
-
-def _files() -> int:
-    """How many files this process may have open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft

@@ -15,6 +15,7 @@ import ctypes
 import inspect
 import json
 import os
+import resource
 import secrets
 import signal
 import sqlite3
@@ -78,7 +79,7 @@ class Cluster:
     `roles` says how many nodes of each role; they are named `frontend-1`, `catalog-2`, ….
     `settings` goes into cluster.json as it is (`replication`, `caches`, `pool`), over short leases
     and PATIENT ones, and `options` into its node's part. `environment` is what its processes have
-    beside ours.
+    beside ours, and `files` how many each may have open.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Cluster:
         settings: Mapping[str, Any] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         environment: Mapping[str, str] | None = None,
+        files: int | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -101,6 +103,7 @@ class Cluster:
         self.settings = {"replication": SHORT_LEASES, **PATIENT, **(settings or {})}
         self.options = options or {}
         self.environment = environment or {}
+        self.files = files
         self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by the log's name
         self.write_config()
 
@@ -159,10 +162,16 @@ class Cluster:
                 cwd=self.directory,
                 env={**os.environ, **self.environment},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=self._before_exec,
             )
         self._processes[name] = process
         return process
+
+    def _before_exec(self) -> None:
+        """In a child, before it becomes run.py: no test run, however it ends, leaves one behind."""
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 
     async def start(self, *names: str, wait: bool = True) -> None:
         """Start these nodes (all of them), one process each; then wait until they are ready."""
@@ -404,11 +413,6 @@ class Cluster:
 
         state: dict[str, list[Row]] = await until(same, f"the files of {names} are equal")
         return state
-
-
-def _die_with_parent() -> None:
-    """In a child, before it becomes run.py: no test run, however it ends, leaves one behind."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _state(pid: int) -> str:

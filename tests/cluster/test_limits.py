@@ -1,0 +1,71 @@
+"""What a machine gives a process runs out: descriptors."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import LONG_LEASES, Cluster
+
+FILES = 200
+IDLE = 2 * FILES
+
+
+@pytest.fixture(autouse=True)
+def _enough_files() -> Iterator[None]:
+    """This process is the client at the other end of all those connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 8 * IDLE:
+        pytest.skip("needs more open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 8 * IDLE), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def descriptors(shop: Cluster, name: str) -> int:
+    """The highest that this node has open."""
+    return max(int(one.name) for one in Path(f"/proc/{shop.pid(name)}/fd").iterdir())
+
+
+async def test_idle_connections_take_no_descriptor_from_those_at_work(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, settings={"replication": LONG_LEASES}, files=FILES) as shop:
+        await shop.start()
+        with contextlib.ExitStack() as idle:
+            for name in ("frontend-1", "catalog-1", "order-1"):
+                for _ in range(IDLE):
+                    idle.enter_context(socket.create_connection(("127.0.0.1", shop.ports[name])))
+                assert (await shop.get(name, "/readyz")).status == 200
+                assert descriptors(shop, name) < FILES
+            for buyer in ("frontend-1", "order-2"):
+                assert (await shop.put(buyer, "/purchase/4")).status == 200
+            # Whoever starts now dials ports that are full of strangers.
+            await shop.restart("catalog-2")
+            await shop.restart("order-2")
+            assert (await shop.put("order-2", "/purchase/4")).status == 200
+        await shop.same_rows("catalog")
+
+
+async def test_too_few_descriptors_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, files=64) as shop:
+        await shop.start("catalog-1", wait=False)
+        process = shop.pid("catalog-1")
+        if process is not None:
+            await shop.ended(process)
+        assert shop.exit_code("catalog-1") == 2
+        assert "may open 64 files only" in shop.log("catalog-1")
+
+
+async def test_a_node_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (8 * IDLE, hard))
+        await shop.start("catalog-1")
+        pid = shop.pid("catalog-1")
+        assert pid is not None
+        soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        assert soft > 8 * IDLE or soft == hard

@@ -23,6 +23,7 @@ from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
 from storage.damage import Damaged, Reached, checksum, seal, told_apart
 from storage.database import Database, is_new
+from storage.place import Place
 
 PAGE_ENTRIES = 500
 PAGE_BYTES = 1 << 20
@@ -88,6 +89,7 @@ class ReplicatedStore:
         self._checksum = 0  # over the rows, as the open transaction leaves them
         self._committed_checksum = 0
         self._reached = reached
+        self._place = Place(database.path)
         self._log_entries = log_entries
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
         self.keep_from: int | None = None
@@ -169,6 +171,9 @@ class ReplicatedStore:
     async def close(self) -> None:
         await self.database.close()
         self._reached.close()
+
+    def check(self) -> None:
+        self._place.check()
 
     async def probe(self) -> None:
         """Return once the file has taken a write, fsynced."""
@@ -332,6 +337,7 @@ class ReplicatedStore:
         if last is not None and last.seq < self.last.seq:
             self._reached.note(last.seq)
         writer.execute("COMMIT")
+        self._place.check()  # else it is on no disk
         if last is not None and last.seq > self.last.seq:
             self._reached.note(last.seq)
         self._committed_checksum = self._checksum

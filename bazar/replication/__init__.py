@@ -37,6 +37,9 @@ R5  What is not known is never called failed. 503: surely nothing happened. 504:
 R6  On `commit(mark)` a replica applies and a cache forgets the dirty marks, up to it. A mark that
     is not on the receiver's log, by digest, ends the feed.
 R7  Any replica takes any write; a follower passes it on to the primary, one hop at the most.
+R8  A node whose log's file is not the one at its place any more - deleted, replaced, with its
+    directory or its disk - acknowledges nothing that is written there, records no membership, and
+    leaves its process within a third of a lease. It returns as another store, empty (J3).
 
 **Reading**
 
@@ -70,7 +73,8 @@ C5  An entry about a book drops every search that shows it; one that makes or re
 **Taking over**
 
 T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
-    member, the starting stock its first entry.
+    member, the starting stock its first entry. A record that is deleted below a primary is made
+    anew by it, as it was, as long as it holds its lock: nobody else can have led meanwhile.
 T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again. A member first
     shows that its disk takes a write, or leaves its process: a disk that hangs would keep the lock
     from those that can go on.

@@ -7,15 +7,20 @@ it is a perfect failure detector and two replicas are enough.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
+import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from bazar import durable
 from bazar.errors import ConfigError, Fatal, Unavailable
 from bazar.replication.messages import Member, Membership
+
+log = logging.getLogger(__name__)
 
 LOCKS = Path("/proc/locks")  # Linux
 BUSY_S = 0.005  # another group's record, or an old primary's, takes about as long
@@ -37,8 +42,9 @@ class FileArbiter:
 
     def read(self) -> Membership | None:
         content = self._known = self._read()
-        if content is None:
-            return None
+        return None if content is None else self._parsed(content)
+
+    def _parsed(self, content: bytes) -> Membership:
         try:
             return parse_membership(content)
         except (ValueError, KeyError, TypeError) as error:
@@ -81,27 +87,42 @@ class FileArbiter:
             await asyncio.sleep(BUSY_S)
 
     def _exchange(self, membership: Membership) -> bool:
-        """Replace the file, if it is still the one that is known here; False while another process
-        is about to. Between a look and a write this process may be stopped, its lock's file deleted
-        and another epoch recorded: so both happen under a lock that nobody can delete below its
-        holder, the directory's. Raises Fatal."""
-        directory = os.open(self._members_path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        """Replace the file, if it is still the one that is known here, or gone; False while another
+        process is about to. Raises Fatal."""
+        with self._alone() as alone:
+            if not alone:
+                return False
+            found = self._read()
+            if found is not None:
+                recorded = self._parsed(found)
+                if recorded.epoch > membership.epoch:
+                    raise Fatal(
+                        f"epoch {recorded.epoch} has begun: this primary's {membership.epoch} is"
+                        " over"
+                    )
+                if self._known != found:
+                    raise Fatal(f"{self._members_path}: has been replaced by somebody else")
+            self._write(membership)
+            return True
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Be the only one that replaces the file, and the primary; or find that another process is
+        at it. Between a look and a write this process may be stopped, its lock's file deleted and
+        another epoch recorded: so both happen under a lock that nobody can delete below its holder,
+        the directory's. Raises Fatal."""
+        try:
+            directory = os.open(self._members_path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Fatal(f"{self._members_path.parent}: {error.strerror or error}") from error
         try:
             try:
                 fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return False
+                yield False
+                return
             self._check_lock()
-            before = self._known
-            recorded = self.read()
-            if recorded is not None and recorded.epoch > membership.epoch:
-                raise Fatal(
-                    f"epoch {recorded.epoch} has begun: this primary's {membership.epoch} is over"
-                )
-            if self._known != before:
-                raise Fatal(f"{self._members_path}: has been replaced by somebody else")
-            self._write(membership)
-            return True
+            yield True
         finally:
             os.close(directory)
 
@@ -121,11 +142,28 @@ class FileArbiter:
 
     def check(self, epoch: int) -> None:
         self._check_lock()
-        if self._epoch == epoch and self._read() == self._known:
-            return  # as almost always: it needs no parsing
+        if self._epoch == epoch:
+            found = self._read()
+            if found == self._known:
+                return  # as almost always: it needs no parsing
+            if found is None:
+                self._restore()
+                return
         recorded = self.read()
         if recorded is None or recorded.epoch != epoch:
             raise Fatal(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
+
+    def _restore(self) -> None:
+        """Make the file that has been deleted anew, as this primary has recorded it last (T0)."""
+        try:
+            with self._alone() as alone:
+                if alone and self._known is not None and self._read() is None:
+                    durable.replace_durably(self._members_path, self._known)
+                    log.warning("%s: was deleted; it is made anew", self._members_path)
+        except OSError as error:
+            raise Fatal(
+                f"{self._members_path}: is gone, and cannot be made anew: {error}"
+            ) from error
 
     def _check_lock(self) -> None:
         if not self._locked or self._lock_fd is None or not self._is_ours(self._lock_fd):

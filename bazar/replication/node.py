@@ -157,6 +157,7 @@ class Replica:
             while not self._may_lead():
                 if following.done():
                     following.result()  # raises what has ended it
+                self.store.check()
                 await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
         finally:
             following.cancel()
@@ -210,6 +211,7 @@ class Replica:
         lease_s = self.settings.lease_s
         while True:
             now = self.clock()
+            self.store.check()
             self._perform(self.primary.tick(now))
             self._due = min(self.primary.due(now), now + lease_s / RENEWALS_PER_LEASE)
             self._sooner.clear()
@@ -438,6 +440,7 @@ class Replica:
             case Install(chunk):
                 await self.store.install(chunk)
             case Record(membership):
+                self.store.check()  # or the last member may be one without a file
                 await self._arbiter.record(membership)
                 assert self.primary is not None
                 self._perform(self.primary.recorded(self.clock()))

@@ -37,6 +37,9 @@ class Store(Protocol):
     def seed(self) -> Sequence[Operation]:
         """What a brand-new group begins with (T0)."""
 
+    def check(self) -> None:
+        """Raises Fatal if what is written here is not in the file at its place any more (R8)."""
+
     async def probe(self) -> None:
         """Return once the disk has taken a write, fsynced (T1)."""
 

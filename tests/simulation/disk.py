@@ -92,6 +92,7 @@ class Disk:
         self.slow = False
         self.full = False
         self.hangs = False  # it takes orders, and never carries them out
+        self.deleted = False  # only those that have it open know of it
         self.lost_seq = 0  # it has lost what was fsynced, up to this entry, and not yet got it back
         self._made = 0
         self._versions: list[Image] = []
@@ -104,6 +105,7 @@ class Disk:
         self.store = f"{self.name}/{self._made}"
         self.image = EMPTY
         self.lost_seq = 0
+        self.deleted = False
         self._versions.clear()
 
     def write(self, image: Image) -> None:

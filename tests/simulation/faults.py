@@ -8,6 +8,8 @@ from tests.simulation.shopworld import Group, Node, ShopWorld
 from tests.world.network import Stream
 
 AIM_S = 0.05
+JUDGED_S = 0.5  # for what a start takes
+SLOW_STEP_S = 0.01
 
 
 class Faults:
@@ -170,16 +172,19 @@ class Faults:
         self.world.files.power_cut()
 
     def forget(self, node: Node) -> None:
-        """Somebody takes the membership's file away while nobody runs, and puts it back later:
-        until then nobody may lead (T0)."""
+        """Somebody takes the membership's file away, and puts it back later. A primary that lives
+        makes it anew; while nobody runs, nobody may lead until it is back (T0)."""
         group, files, path = node.group, self.world.files, f"/data/{node.group.name}.members"
         whole = all(one.disk is not None and one.disk.image.last_seq for one in group.replicas)
         if path not in files.names or not group.settled or path in self._taken or not whole:
             return
         self._taken.add(path)
-        self.world.say(group.name, "nobody runs, and its membership's file is gone")
-        for one in group.replicas:
-            self.crash(one, 0.3)
+        if getattr(group.holder, "primary", None) is not None and self.tape.chance(0.5):
+            self.world.say(group.name, "its membership's file is deleted")
+        else:
+            self.world.say(group.name, "nobody runs, and its membership's file is gone")
+            for one in group.replicas:
+                self.crash(one, 0.3)
         file = files.names.pop(path)
 
         def put_back() -> None:
@@ -357,13 +362,31 @@ class Faults:
         self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
 
     def wipe(self, node: Node) -> None:
-        """A crash, and the node returns with an empty disk."""
+        """A crash, and the node returns with an empty disk; or its file is deleted below it."""
         if node.process is None or node.disk is None or not self._others_are_whole(node):
+            return
+        if self.tape.chance(0.5):
+            self._delete(node)
             return
         node.process.die("killed")
         self.world.say(node.name, "its disk is empty")
         node.disk.wipe()
         self._start_again(node)
+
+    def _delete(self, node: Node) -> None:
+        """R8: the node leaves by itself, in a third of a lease and what its last step takes."""
+        process, disk = node.process, node.disk
+        assert process is not None and disk is not None
+        self.world.say(node.name, "its file is deleted")
+        disk.deleted = True
+        pauses = process.pauses
+
+        def judge() -> None:
+            stood = process.paused or process.pauses != pauses or disk.slow or disk.hangs
+            if process.alive and not stood and process.ready and not process.step_s > SLOW_STEP_S:
+                self.world.violate(f"R8: {process.name} stays, and its file is deleted")
+
+        self.world.after(node.timing.lease_s + JUDGED_S, None, judge)
 
     def _reconnect(self, node: Node) -> None:
         """A connection breaks, and a new one is there while the disk still works off the old."""
@@ -389,7 +412,7 @@ class Faults:
             other is not node
             and other.process is not None
             and other.disk is not None
-            and not other.disk.damaged
+            and not (other.disk.damaged or other.disk.deleted)
             and other.disk.store in stores
             for other in group.replicas
         )

@@ -234,7 +234,9 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "most_tries": (1,),
         "think_s": (0.02, 0.05),
     },
-    # The membership's file is gone while nobody runs.
+    # Files are deleted below those who write to them, or away while they are down.
+    "deleting": {"faults": ({"wipe": 1.0},), "fault_every_s": (0.8,), "catalogs": (2, 3)},
+    # The membership's file is deleted, below a primary or while nobody runs.
     "forgetting": {"faults": ({"forget": 1.0},), "fault_every_s": (0.8,), "catalogs": (2, 3)},
     # A subscriber's connections carry nothing any more, and nobody is told.
     "silence": {

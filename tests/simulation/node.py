@@ -275,6 +275,13 @@ class ReplicaProcess(NodeProcess):
         replica = self.replica
         return [] if replica is None or replica.primary is not None else [replica.subscriber]
 
+    def exit(self, why: str) -> None:
+        group = self.node.group
+        gone = group.membership is None and group.holder is self
+        if gone and self.primary is not None and ".members" in why:
+            self.world.violate(f"T0: {self.name} leads, and leaves its group unrecorded")
+        super().exit(why)
+
     def may_read(self) -> bool:
         """Whether this replica may answer a read now, as it sees it itself."""
         assert self.replica is not None

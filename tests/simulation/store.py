@@ -86,21 +86,32 @@ class SimulatedStore:
             return
         commit, self._commit = self._commit, None
         assert commit is not None
-        error = OSError("no space left on device") if self.disk.full and not small else None
-        if error is None:
+        error: Exception | None = None
+        if self.disk.deleted:
+            error = Fatal(f"{self.disk.name}: is not there any more")
+        elif self.disk.full and not small:
+            error = OSError("no space left on device")
+        else:
             commit()
         # The step that hears of it comes later: readers may see it before.
         report_s = self.world.profile.report_delay()
         self.world.after(report_s, self.process, self.process.loop.post, _resolve, done, error)
 
     def _die(self) -> None:
-        """What was under way may have become durable."""
+        """What was under way may have become durable, unless its file is gone with us."""
+        if self.disk.deleted:
+            self.disk.wipe()
+            return
         if self._commit is not None and not self.disk.full and not self.disk.hangs:
             commit, self._commit = self._commit, None
             if self.world.disk_tape.chance(0.5):
                 commit()
 
     # --- the primary's batch ---------------------------------------------------------------------
+
+    def check(self) -> None:
+        if self.disk.deleted:
+            raise Fatal(f"{self.disk.name}: is not there any more")
 
     async def probe(self) -> None:
         await self._write(lambda: None)

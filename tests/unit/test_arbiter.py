@@ -95,6 +95,24 @@ class ArbiterTest(FilesTestCase):
         with self.assertRaisesRegex(Fatal, "no longer says epoch 1"):
             arbiter.check(1)
 
+    async def test_a_membership_that_is_deleted_is_made_anew_by_who_holds_the_lock(self) -> None:
+        arbiter, members = self.arbiter(), self.directory / "catalog.members"
+        arbiter.try_acquire()
+        await arbiter.record(membership(1, "a", "b"))
+        members.unlink()
+        arbiter.check(1)
+        self.assertEqual(arbiter.read(), membership(1, "a", "b"))
+        members.unlink()
+        await arbiter.record(membership(1, "a"))
+        self.assertEqual(arbiter.read(), membership(1, "a"))
+        members.unlink()
+        with self.assertRaisesRegex(Fatal, "no longer says epoch 2"):
+            arbiter.check(2)
+        (self.directory / "catalog.lock").unlink()
+        with self.assertRaisesRegex(Fatal, "is not the file this primary has locked"):
+            arbiter.check(1)
+        self.assertFalse(members.exists())
+
     async def test_a_lock_file_made_anew_has_one_owner(self) -> None:
         old, new = self.arbiter(), self.arbiter()
         self.assertTrue(old.try_acquire())

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from bazar.config import NodeConfig, ReplicationConfig
+from bazar.errors import Fatal
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.node import Replica
 from storage.catalog import Catalog
@@ -58,6 +59,36 @@ class LeadingTest(FilesTestCase):
             (self.directory / "catalog.lock").unlink()
             await until(lambda: self.fatal, "the primary has noticed")
             self.assertIn("is not the file this primary has locked", self.fatal[0])
+
+    async def test_t0_a_primary_makes_its_deleted_membership_anew(self) -> None:
+        members = self.directory / "catalog.members"
+        async with self.store() as store, self.replica(store) as replica:
+            await replica.leading.wait()
+            await until(members.exists, "it is recorded")
+            recorded = members.read_bytes()
+            members.unlink()
+            await until(members.exists, "it is made anew")
+            self.assertEqual(members.read_bytes(), recorded)
+            self.assertEqual(self.fatal, [])
+
+    async def test_r8_a_node_leaves_when_its_file_is_replaced(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            async with self.store() as store, self.replica(store) as replica:
+                await replica.leading.wait()
+                file = self.directory / f"catalog-1.db{suffix}"
+                whole = file.read_bytes()
+                file.unlink()
+                file.write_bytes(whole)  # as a backup that is put back
+                await until(lambda: self.fatal, "the node has noticed")
+                self.assertIn(f"{file}: has been replaced while it was open", self.fatal[0])
+            for left in self.directory.iterdir():
+                left.unlink()
+
+    async def test_r8_nothing_is_acknowledged_that_is_in_a_deleted_file(self) -> None:
+        async with self.store() as store:
+            (self.directory / "catalog-1.db").unlink()
+            with self.assertRaisesRegex(Fatal, "is not there any more"):
+                await store.probe()
 
     async def test_t1_a_disk_that_hangs_does_not_lead(self) -> None:
         async with self.store() as store:

@@ -156,7 +156,7 @@ class Process:
         self.streams: dict[Any, None] = {}
         """Its ends of connections, as `network.Stream` has them."""
         self.at_death: list[Callable[[], None]] = []
-        self._pauses = 0
+        self.pauses = 0
         self._step = world.tape("steps").random
         self._calls = world.tape("calls")
         self.loop = NodeLoop(self)  # type: ignore[abstract]
@@ -229,11 +229,11 @@ class Process:
             return
         self.world.say(self.name, f"pauses for {for_s:.2f} s")
         self.paused = True
-        self._pauses += 1
-        self.world.after(for_s, None, self._end_pause, self._pauses)
+        self.pauses += 1
+        self.world.after(for_s, None, self._end_pause, self.pauses)
 
     def _end_pause(self, number: int) -> None:
-        if number == self._pauses:  # or somebody else has ended it, and another has begun
+        if number == self.pauses:  # or somebody else has ended it, and another has begun
             self.resume()
 
     def resume(self) -> None:

@@ -56,6 +56,30 @@ LEADING = (
         focus="forgetting",
     ),
     mutation(
+        "a membership that is deleted is not made anew",
+        "T0",
+        (FileArbiter, "check", "if found is None:", "if False:"),
+        focus="forgetting",
+    ),
+    mutation(
+        "a primary whose file is deleted records who is in sync",
+        "R8",
+        (Replica, "_write_out", "self.store.check()", "pass"),
+        focus="deleting",
+    ),
+    mutation(
+        "a follower stays whose file is deleted",
+        "R8",
+        (Replica, "_live", "self.store.check()", "pass"),
+        focus="deleting",
+    ),
+    mutation(
+        "a primary stays whose file is deleted",
+        "R8",
+        (Replica, "_keep_time", "self.store.check()", "pass"),
+        focus="deleting",
+    ),
+    mutation(
         "what the feed has left is not on disk when one leads",
         "J1",
         (Replica, "_live", "await self._disk.join()", "pass"),
@@ -166,7 +190,7 @@ ARBITRATING = (
         "a lock that was deleted is kept for ours",
         "L5",
         (FileArbiter, "_check_lock", "not self._is_ours(self._lock_fd)", "False"),
-        (FileArbiter, "check", "self._read() == self._known", "True"),
+        (FileArbiter, "check", "found == self._known", "True"),
         focus="stealing",
     ),
     mutation(
@@ -177,15 +201,15 @@ ARBITRATING = (
     mutation(
         "a membership is recorded over another's",
         "T2",
-        (FileArbiter, "_exchange", "if self._known != before:", "if False:"),
+        (FileArbiter, "_exchange", "if self._known != found:", "if False:"),
         (FileArbiter, "_exchange", "recorded.epoch > membership.epoch", "False"),
-        (FileArbiter, "_exchange", "self._check_lock()", "pass"),
+        (FileArbiter, "_alone", "self._check_lock()", "pass"),
         focus="stealing",
     ),
     mutation(
         "a membership is looked at, and another written over meanwhile",
         "T2",
-        (FileArbiter, "_exchange", "fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        (FileArbiter, "_alone", "fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
         focus="stealing",
     ),
     mutation(

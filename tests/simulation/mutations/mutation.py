@@ -20,7 +20,7 @@ Edit = tuple[Any, str, str, str]  # owner (a class or a module), function, befor
 def compiled(owner: Any, name: str, changes: list[tuple[str, str]]) -> Any:
     """The function with those pieces of its source replaced."""
     original = inspect.getattr_static(owner, name)
-    plain = getattr(original, "__func__", getattr(original, "fget", original))
+    plain = inspect.unwrap(getattr(original, "__func__", getattr(original, "fget", original)))
     source = textwrap.dedent(inspect.getsource(plain))
     for before, after in changes:
         if source.count(before) != 1:

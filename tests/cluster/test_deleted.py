@@ -1,0 +1,78 @@
+"""Files that are deleted below nodes that have them open (R8, T0)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import Cluster, until
+
+BOUGHT = 3
+
+
+def delete(shop: Cluster, name: str, *suffixes: str) -> None:
+    for suffix in suffixes:
+        (shop.data_dir / f"{name}.db{suffix}").unlink()
+
+
+async def buy(shop: Cluster) -> str:
+    """Insist on a purchase; its order."""
+
+    async def bought() -> Any:
+        answer = await shop.put("frontend-1", "/purchase/4", key=key)
+        return answer.json["order_id"] if answer.status == 200 else None
+
+    key = f"key-{len(shop.query('catalog-1', 'SELECT * FROM sales'))}"
+    order_id: str = await until(bought, "a purchase is acknowledged")
+    return order_id
+
+
+@pytest.mark.parametrize("suffixes", [("",), ("-wal",), ("", "-wal", "-shm")])
+@pytest.mark.parametrize("victim", ["primary", "follower"])
+async def test_a_replica_whose_file_is_deleted_is_filled_again(
+    tmp_path: Path, victim: str, suffixes: tuple[str, ...]
+) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start_supervised()
+        bought = [await buy(shop) for _ in range(BOUGHT)]
+        primary, follower = await shop.primary("catalog"), await shop.follower("catalog")
+        name = primary if victim == "primary" else follower
+        pid = shop.pid(name)
+        assert pid is not None
+        delete(shop, name, *suffixes)
+        await shop.ended(pid)
+        assert "is not there any more, though it is open" in shop.log("cluster")
+        await until(lambda: shop.pid(name), f"{name} runs again")
+        await shop.ready()
+        sold = {row[0] for row in shop.query("catalog-1", "SELECT order_id FROM sales")}
+        assert set(bought) <= sold
+        await buy(shop)
+        await shop.same_rows("catalog")
+
+
+async def test_a_primary_makes_its_membership_anew(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start()
+        members = shop.data_dir / "catalog.members"
+        before, running = members.read_bytes(), shop.running()
+        members.unlink()
+        await until(members.exists, "the membership is there again")
+        assert members.read_bytes() == before
+        assert (await shop.put("frontend-1", "/purchase/4")).status == 200
+        assert shop.running() == running
+        await shop.kill(await shop.primary("catalog"))
+        [heir] = [name for name in shop.group("catalog") if shop.pid(name)]
+        await until(lambda: f"{heir} is primary in epoch" in shop.log(heir), "the other leads")
+
+
+async def test_nobody_lives_on_whose_directory_is_deleted(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, {"catalog": 2, "order": 2}) as shop:
+        await shop.start()
+        running = shop.running()
+        shutil.rmtree(shop.data_dir)
+        for name, pid in running.items():
+            await shop.ended(pid)
+            assert shop.exit_code(name) == 3, shop.log(name)

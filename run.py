@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -20,23 +21,27 @@ from bazar import descriptors
 from bazar.access import LineByLine
 from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair
+from bazar.opening import opened
+from bazar.outlet import Outlet, OutletHandler
 from bazar.processes import placed
 from bazar.replication.file_arbiter import refuse_network_file_system
-from bazar.supervisor import Supervisor, die_with_parent
+from bazar.supervisor import LOOK_AGAIN, Supervisor, die_with_parent
 from bazar.token import durable_token
 from handlers import ROLES
 from handlers.base import NoRoute
 
 HERE = Path(__file__).resolve().parent
-CONFIG_ERROR, FATAL = 2, 3
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+FATAL = 3
+NEEDS_REPAIR = os.EX_CONFIG  # no restart can help
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 after an orderly stop, 2 if it could not start, 3 if it had to give up."""
+    """The exit code: 0 after an orderly stop, 3 if it had to give up, 78 if somebody has to put
+    something right first."""
     flags = _flags(arguments)
-    lines = logging.StreamHandler(sys.stderr)
+    lines = OutletHandler(Outlet(sys.stderr.fileno()))
     lines.setFormatter(LineByLine("%(asctime)s %(levelname).1s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
@@ -46,13 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prepare_data_dir(config)
         token = durable_token(config)
         if flags.role is None:
-            return asyncio.run(_supervise(config, flags.config))
+            return asyncio.run(_supervise(config, flags.config, token))
         nodes = _nodes(config, flags.role, flags.port)
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
             return runner.run(_serve(config, nodes, token))
-    except ConfigError as error:
-        print(f"run.py: {error}", file=sys.stderr)
-        return CONFIG_ERROR
+    except (ConfigError, Fatal) as error:
+        lines.flush()
+        with contextlib.suppress(OSError):  # its terminal has gone
+            print(f"run.py: {error}", file=sys.stderr)
+        return _status(error)
 
 
 def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,20 +104,22 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
         await serve(servers, shutdown)
     except (Fatal, TimeoutError) as error:
         # Threads that wait for a disk would keep the process, and its locks, alive.
-        _give_up(str(error) or "could not stop in order in time")
+        _give_up(error)
     return 0
 
 
-async def _supervise(config: Config, path: Path) -> int:
+async def _supervise(config: Config, path: Path, token: str) -> int:
     command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
     supervisor = Supervisor(
         config,
         command,
-        never_again=CONFIG_ERROR,
+        never_again=NEEDS_REPAIR,
         stop_order=tuple(ROLES),
         reload=lambda: load(path, ROLES),
+        opened=lambda: opened(config, token),
+        say=Outlet(sys.stdout.fileno()),
     )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, supervisor.add_new_nodes)
+    asyncio.get_running_loop().add_signal_handler(LOOK_AGAIN, supervisor.look_again)
     return await supervisor.run(_on_signals())
 
 
@@ -130,15 +139,22 @@ def _on_signals() -> asyncio.Event:
             loop.call_soon_threadsafe(shutdown.set)
 
     for number in STOPPING:
-        signal.signal(number, hear)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: it lives on without a terminal
+            signal.signal(number, hear)
     return shutdown
 
 
-def _give_up(reason: str) -> None:
+def _give_up(error: BaseException) -> None:
     """A node can't go on without breaking a promise: leave at once, letting go of every lock."""
+    reason = str(error) or "could not stop in order in time"
     logging.getLogger("bazar").critical("%s", reason)
     logging.shutdown()
-    os._exit(FATAL)
+    os._exit(_status(error))
+
+
+def _status(error: BaseException) -> int:
+    lasts = isinstance(error, ConfigError | NeedsRepair) and not isinstance(error, Busy)
+    return NEEDS_REPAIR if lasts else FATAL
 
 
 if __name__ == "__main__":

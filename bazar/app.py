@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -21,7 +22,7 @@ from bazar.arrival import Arrivals
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.edge import Edge, Limits
-from bazar.errors import ConfigError, Misdirected
+from bazar.errors import ConfigError, Fatal, Misdirected
 from bazar.meter import Meter
 from bazar.port import Port
 from bazar.rendered import Rendered
@@ -47,6 +48,7 @@ MAX_CONNECTIONS = 4096
 SLOW_CLIENT_S = 10.0
 DRAIN_S = 5.0
 STOP_S = 12.0
+FAILING = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # a disk may be well again later
 LISTEN_VARIABLE = "BAZAR_LISTEN"
 
 
@@ -107,7 +109,7 @@ class Context:
     config: Config
     node: NodeConfig
     token: str
-    on_fatal: Callable[[str], None]
+    on_fatal: Callable[[BaseException], None]
     siblings: tuple[NodeConfig, ...] = ()
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -255,14 +257,16 @@ def listen(node: NodeConfig) -> list[socket.socket]:
 
 
 def prepare_data_dir(config: Config) -> None:
-    """Make the data directory, durably. Raises ConfigError if it can't be used."""
+    """Make the data directory, durably. Raises ConfigError if it can't be used, and Fatal while its
+    disk fails."""
     try:
         make_directory(config.data_dir)
         probe = config.data_dir / f".{os.getpid()}.probe"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ConfigError(f"{config.data_dir}: cannot write: {error.strerror or error}") from error
+        kind = Fatal if error.errno in FAILING else ConfigError
+        raise kind(f"{config.data_dir}: cannot write: {error.strerror or error}") from error
 
 
 async def serve(servers: Sequence[Server], shutdown: asyncio.Event) -> None:

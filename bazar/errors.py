@@ -23,11 +23,19 @@ class BazarError(Exception):
 
 
 class ConfigError(BazarError):
-    """The configuration or the machine does not allow to start. `run.py` exits with 2."""
+    """The configuration or the machine does not allow to start. `run.py` exits with 78."""
+
+
+class Busy(ConfigError):
+    """Another process has what this one needs, and may end at any time. `run.py` exits with 3."""
 
 
 class Fatal(BazarError):
     """This node can't go on without breaking a promise: it stops at once (R4)."""
+
+
+class NeedsRepair(Fatal):
+    """Somebody has to do what the message says: no restart can mend it. `run.py` exits with 78."""
 
 
 class ProtocolError(BazarError):

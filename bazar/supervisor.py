@@ -14,15 +14,19 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from tornado.netutil import bind_sockets
 
 from bazar import clock
 from bazar.app import LISTEN_VARIABLE, listen
+from bazar.closed import refusing
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
+from bazar.outlet import Outlet
 from bazar.processes import environment, private
 from bazar.replication.file_arbiter import hold_alone
 
@@ -33,6 +37,9 @@ BACKOFF_MAX_S = 5.0
 STEADY_S = 10.0  # a child that lived so long starts again as if it had never failed
 START_S = 15.0  # until it must answer for the first time
 STOP_S = 15.0
+PATIENCE_S = 0.5  # who comes while a node is away for longer is told so at once
+LOOK_S = 0.5  # how often the configuration is looked at, while somebody has to put something right
+LOOK_AGAIN = signal.SIGURG  # an older supervisor, which does not know it, is not ended by it
 PROBES_PER_HANG = 6
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: supervisor\r\nConnection: close\r\n\r\n"
 PARENT_VARIABLE = "BAZAR_SUPERVISOR"
@@ -78,7 +85,7 @@ def _children(node: NodeConfig) -> list[Child]:
 class Supervisor:
     """`command` plus `--role R --port N` starts a node; exit code `never_again` means that a
     restart can't help. Roles stop one after the other, in `stop_order`. `reload` reads the
-    configuration anew."""
+    configuration anew; `opened` returns what to say when the cluster serves."""
 
     def __init__(
         self,
@@ -88,12 +95,17 @@ class Supervisor:
         never_again: int,
         stop_order: Sequence[str],
         reload: Callable[[], Config],
+        opened: Callable[[], Awaitable[str]],
+        say: Outlet,
     ) -> None:
         self._config = config
         self._command = list(command)
         self._never_again = never_again
         self._stop_order = stop_order
         self._reload = reload
+        self._opened = opened
+        self._say = say
+        self._again = asyncio.Event()  # replaced whenever it is set
         self._children: dict[str, list[Child]] = {}  # by node
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -106,9 +118,10 @@ class Supervisor:
         alone = hold_alone(self._config.data_dir / "supervisor.pid")
         for node in self._config.nodes.values():
             self._children[node.name] = _children(node)
-        print(self._table(), flush=True)
+        self._say.write(self._table())
         for name in self._config.nodes:
             self._begin(name)
+        self._spawn(self._announce())
         waits = [asyncio.create_task(event.wait()) for event in (shutdown, self._stopping)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
@@ -122,11 +135,14 @@ class Supervisor:
             for one in child.sockets:
                 one.close()
         os.close(alone)
+        self._say.flush()
         return self._exit_code
 
-    def add_new_nodes(self) -> None:
-        """Start the nodes that `cluster.json` has got since; the others learn of them when they
-        restart."""
+    def look_again(self) -> None:
+        """Start the nodes that `cluster.json` has got since, and those that wait for something to
+        be put right; the others learn of the new ones when they restart."""
+        again, self._again = self._again, asyncio.Event()
+        again.set()
         try:
             config = self._reload()
             for node in config.nodes.values():
@@ -142,19 +158,22 @@ class Supervisor:
 
     def _begin(self, name: str) -> None:
         for child in self._children[name]:
-            for work in (self._keep(child), self._watch(child)):
-                task = asyncio.create_task(work)
-                self._keepers.add(task)
-                task.add_done_callback(self._keepers.discard)
+            self._spawn(self._keep(child))
+            self._spawn(self._watch(child))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._keepers.add(task)
+        task.add_done_callback(self._keepers.discard)
+
+    async def _announce(self) -> None:
+        self._say.write(f"{await self._opened()}\n")
 
     def _table(self) -> str:
         rows = [(node.name, node.role, node.url) for node in self._config.nodes.values()]
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [f"  {name:<{widths[0]}}  {role:<{widths[1]}}  {url}" for name, role, url in rows]
-        doors = self._config.group("frontend")
-        url = self._config.public_url or (doors[0].url if doors else "")
-        shop = f"\nThe shop is open: {url}/" if doors else ""
-        return "Bazar\n" + "\n".join(lines) + shop + "\n(Ctrl-C closes it.)"
+        return "Bazar\n" + "\n".join(lines) + "\n(Ctrl-C closes it.)\n"
 
     async def _keep(self, child: Child) -> None:
         """Start the process again whenever it ends."""
@@ -169,21 +188,51 @@ class Supervisor:
                 code = -1
             if self._stopping.is_set():
                 return
-            # Only a cluster that begins: what ran before may run again, once it is put right.
-            if code == self._never_again and not self._open:
-                log.error("%s cannot start; the cluster stops", name)
-                self._exit_code = code
-                self._stopping.set()
-                return
+            if code == self._never_again:
+                # Only a cluster that begins: what ran before may run again, once it is put right.
+                if not self._open:
+                    log.error("%s cannot start; the cluster stops", name)
+                    self._exit_code = code
+                    self._stopping.set()
+                    return
+                log.error(
+                    "%s starts again when what it says is put right: with a change of %s, or by"
+                    " `python -m bazar join`",
+                    *(name, self._config.path),
+                )
+                async with refusing(child.sockets, f"{name} waits for its operator: see the log"):
+                    await self._put_right()
+                continue
             if code == 0:
                 log.info("%s restarts", name)
                 continue
             child.failures = 0 if clock.now() - started_at > STEADY_S else child.failures + 1
             pause_s = min(BACKOFF_S * 2 ** min(max(child.failures - 1, 0), 20), BACKOFF_MAX_S)
             log.warning("%s ended with %d; starts again in %.1f s", name, code, pause_s)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._stopping.wait()
+            async with contextlib.AsyncExitStack() as stack:
+                if pause_s > PATIENCE_S:
+                    why = f"{name} has failed, and is started again within {pause_s:.1f} s"
+                    await stack.enter_async_context(refusing(child.sockets, why))
+                await self._stops_within(pause_s)
+
+    async def _put_right(self) -> None:
+        """Wait for another cluster.json, or for LOOK_AGAIN."""
+        before, again = self._stamp(), self._again
+        while not (again.is_set() or self._stopping.is_set()) and self._stamp() == before:
+            await self._stops_within(LOOK_S)
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """What tells one version of cluster.json from another."""
+        try:
+            status = (self._config.path or Path()).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    async def _stops_within(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _start(self, child: Child) -> asyncio.subprocess.Process:
         numbers = [one.fileno() for one in child.sockets]

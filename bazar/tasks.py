@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from bazar.errors import Fatal
+from bazar.errors import BazarError
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 class Tasks:
     """Tasks that live as long as their owner; one that fails is `on_fatal`'s business, once."""
 
-    def __init__(self, on_fatal: Callable[[str], None]) -> None:
+    def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
         self._on_fatal = on_fatal
         self._tasks: dict[asyncio.Task[None], None] = {}  # a set would end them in any order
         self._closed = False
@@ -35,9 +35,9 @@ class Tasks:
         if self._closed:
             return
         self._closed = True
-        if not isinstance(error, Fatal):
+        if not isinstance(error, BazarError):
             log.error("unexpected failure", exc_info=error)
-        self._on_fatal(str(error))
+        self._on_fatal(error)
 
     async def close(self) -> None:
         """Cancel what is left and wait for its end."""

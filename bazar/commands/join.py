@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 
 from bazar import clock
 from bazar.commands import Shop, restart
 from bazar.commands.status import ask_all, is_well
 from bazar.errors import Unavailable
 from bazar.replication.file_arbiter import holder
+from bazar.supervisor import LOOK_AGAIN
 
 POLL_S = 0.1
 JOIN_S = 120.0
@@ -28,7 +28,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         print("Every node of cluster.json is running.")
         return 0
     try:
-        os.kill(holder(shop.config.data_dir / "supervisor.pid"), signal.SIGHUP)
+        os.kill(holder(shop.config.data_dir / "supervisor.pid"), LOOK_AGAIN)
     except (OSError, Unavailable) as error:
         raise Unavailable(f"no supervisor to start them: {error}") from error
     deadline = clock.now() + JOIN_S

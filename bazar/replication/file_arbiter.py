@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bazar import durable
-from bazar.errors import ConfigError, Fatal, Unavailable
+from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair, Unavailable
 from bazar.replication.messages import Member, Membership
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,10 @@ class FileArbiter:
         try:
             return parse_membership(content)
         except (ValueError, KeyError, TypeError) as error:
-            raise Fatal(f"{self._members_path}: cannot be read: {error}") from error
+            raise NeedsRepair(
+                f"{self._members_path}: cannot be read: {error}: restore it from a backup, or move"
+                " it away with the databases of its group to begin anew"
+            ) from error
 
     def _read(self) -> bytes | None:
         try:
@@ -184,7 +187,7 @@ def parse_membership(content: bytes) -> Membership:
 
 
 def hold_alone(path: Path) -> int:
-    """Lock `path` for the life of this process; the descriptor to keep. Raises ConfigError if
+    """Lock `path` for the life of this process; the descriptor to keep. Raises Busy if
     another process holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -192,7 +195,7 @@ def hold_alone(path: Path) -> int:
     except BlockingIOError:
         other = os.read(fd, 20).decode(errors="replace").strip() or "another"
         os.close(fd)
-        raise ConfigError(f"{path}: this node runs already (process {other})") from None
+        raise Busy(f"{path}: this node runs already (process {other})") from None
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     return fd

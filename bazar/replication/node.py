@@ -14,7 +14,7 @@ from math import inf
 from typing import Any
 
 from bazar.config import NodeConfig, ReplicationConfig
-from bazar.errors import BazarError, Fatal, ProtocolError, Unavailable
+from bazar.errors import BazarError, Fatal, NeedsRepair, ProtocolError, Unavailable
 from bazar.frames import Connection
 from bazar.replication.arbiter import Arbiter
 from bazar.replication.effects import (
@@ -85,7 +85,7 @@ class Replica:
         run: str,
         clock: Callable[[], float],
         forward: Callable[[NodeConfig, Operation], Awaitable[Answer]],
-        on_fatal: Callable[[str], None],
+        on_fatal: Callable[[BaseException], None],
     ) -> None:
         self.me = me
         self.store = store
@@ -175,7 +175,7 @@ class Replica:
         # Only now: what the file said before, its holder may have changed before it died.
         membership = self._arbiter.read()
         if membership is None and self.subscriber.last != GENESIS:
-            raise Fatal(
+            raise NeedsRepair(
                 f"{self.me.name} has a log, but its group's membership is missing: restore the"
                 " .members file, or move this node's database away to start empty"
             )

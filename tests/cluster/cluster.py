@@ -150,14 +150,17 @@ class Cluster:
 
     # --- processes -------------------------------------------------------------------------------
 
-    def launch(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """`run.py --config … ARGUMENTS`, its output appended to `<name>.log`."""
+    def launch(
+        self, name: str, *arguments: str, stderr: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        """`run.py --config … ARGUMENTS`, its output appended to `<name>.log`, or its log written
+        where else `stderr` says."""
         command = [sys.executable, str(ROOT / "run.py"), "--config", str(self.config_path)]
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*command, *arguments],
                 stdout=log,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
                 stdin=subprocess.DEVNULL,
                 cwd=self.directory,
                 env={**os.environ, **self.environment},

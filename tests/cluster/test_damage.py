@@ -134,7 +134,7 @@ async def test_a_damaged_file_without_a_membership_begins_no_new_shop(tmp_path: 
         (shop.data_dir / "catalog.members").unlink()
         process = shop.launch("catalog-1", "--role", "catalog")
         await shop.ended(process.pid)
-        assert process.returncode == 2
+        assert process.returncode == os.EX_CONFIG
         assert "its group's membership is missing" in shop.log("catalog-1")
         assert (shop.data_dir / "catalog-1.db").exists()
 

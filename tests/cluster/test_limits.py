@@ -1,9 +1,12 @@
-"""What a machine gives a process runs out: descriptors."""
+"""What a machine gives a process runs out: descriptors, and readers of its log."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import resource
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +59,7 @@ async def test_too_few_descriptors_are_refused_with_a_sentence(tmp_path: Path) -
         process = shop.pid("catalog-1")
         if process is not None:
             await shop.ended(process)
-        assert shop.exit_code("catalog-1") == 2
+        assert shop.exit_code("catalog-1") == os.EX_CONFIG
         assert "may open 64 files only" in shop.log("catalog-1")
 
 
@@ -69,3 +72,20 @@ async def test_a_node_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> Non
         assert pid is not None
         soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         assert soft > 8 * IDLE or soft == hard
+
+
+async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, settings={"replication": LONG_LEASES}) as shop:
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb") as unread:
+            shop.launch("cluster", stderr=writing)
+            os.close(writing)
+            await shop.ready()
+            async with shop.client("frontend-1") as client:
+                for number in range(700):  # with 8 KiB each: more than pipe and queue take
+                    answer = await client.get(f"/search?topic={'x' * 8000}{number % 10}")
+                    assert answer.status in (200, 400)
+            supervisor = shop.signal("cluster", signal.SIGTERM)
+            await shop.ended(supervisor)
+            text = await asyncio.to_thread(unread.read)
+        assert b"Traceback" not in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -49,7 +50,14 @@ async def test_cluster_starts_prints_its_table_and_stops_cleanly(
             line = next(one for one in printed.splitlines() if one.strip().startswith(name))
             assert shop.roles[name] in line
             assert f"http://127.0.0.1:{port}" in line
-        assert f"The shop is open: http://127.0.0.1:{shop.ports['frontend-1']}" in printed
+        opened = f"The shop is open: http://127.0.0.1:{shop.ports['frontend-1']}"
+        await until(lambda: opened in shop.log("cluster"), "the shop is open")
+        said = shop.log("cluster").partition(opened)[2]
+        for role in ("catalog", "order"):
+            primary = await shop.primary(role)
+            pid_file = shop.data_dir.relative_to(shop.directory) / f"{primary}.pid"
+            assert f"{primary} leads {role}; kill it (kill -9 $(cat {pid_file}))" in said
+            assert (shop.data_dir / f"{primary}.pid").read_text() == f"{shop.pid(primary)}\n"
         assert sorted(shop.running()) == sorted(shop.roles)
 
         stopped_at = time.monotonic()
@@ -152,7 +160,7 @@ async def test_a_port_is_taken_with_and_without_an_equals_sign(tmp_path: Path) -
 # --- what can't start ------------------------------------------------------------------------
 
 
-def refused(*arguments: str) -> str:
+def refused(*arguments: str, code: int = os.EX_CONFIG) -> str:
     """The one line that run.py says when it can't start."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), *arguments],
@@ -161,7 +169,7 @@ def refused(*arguments: str) -> str:
         timeout=REFUSAL_S,
         check=False,
     )
-    assert done.returncode == 2, done
+    assert done.returncode == code, done
     said = [line for line in done.stderr.splitlines() if not line.startswith("20")]  # no log lines
     assert len(said) == 1, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
@@ -194,7 +202,8 @@ async def test_a_second_process_for_the_same_node_is_refused(tmp_path: Path, por
         # The same file, though on another port: its lock says so.
         shop.ports["catalog-1"], before = port, shop.ports["catalog-1"]
         shop.write_config()
-        line = await asyncio.to_thread(refused, *config, *one_node(shop, "catalog-1"))
+        again = partial(refused, *config, *one_node(shop, "catalog-1"), code=3)  # it may end
+        line = await asyncio.to_thread(again)
         assert f"this node runs already (process {shop.pid('catalog-1')})" in line
         shop.ports["catalog-1"] = before
         assert (await shop.get("catalog-1", "/info/1")).status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bazar.config import parse
+from bazar.outlet import Outlet
 from bazar.supervisor import Supervisor
 from handlers import ROLES
 from tests.cluster.cluster import ROOT, Cluster, until
@@ -64,7 +66,11 @@ async def test_a_crash_while_the_settings_are_edited_closes_no_shop(tmp_path: Pa
         whole = shop.config_path.read_text()
         shop.config_path.write_text(whole[: len(whole) // 2])
         await shop.kill("frontend-1")
-        await until(lambda: "frontend-1 ended with 2" in shop.log("cluster"), "it is tried again")
+        put_right = "frontend-1 starts again when what it says is put right: with a change of"
+        await until(lambda: put_right in shop.log("cluster"), "it waits for that")
+        answer = await shop.get("frontend-1", "/info/1")
+        assert answer.status == 503
+        assert "frontend-1 waits for its operator" in answer.json["error"]
         shop.config_path.write_text(whole)
         await shop.ready()
         assert supervisor.poll() is None
@@ -80,8 +86,17 @@ class Starts:
         config.data_dir.mkdir(parents=True)
         command = [str(self.script)]
         self.supervisor = Supervisor(
-            config, command, never_again=2, stop_order=("catalog",), reload=lambda: config
+            config,
+            command,
+            never_again=os.EX_CONFIG,
+            stop_order=("catalog",),
+            reload=lambda: config,
+            opened=self.opened,
+            say=Outlet(sys.stdout.fileno()),
         )
+
+    async def opened(self) -> str:
+        return "open"
 
     def install(self) -> None:
         self.script.write_text(f"#!/bin/sh\necho started >> {self.said}\nexit 3\n")
@@ -89,6 +104,17 @@ class Starts:
 
     def count(self) -> int:
         return len(self.said.read_text().splitlines()) if self.said.exists() else 0
+
+
+async def one_answer(port: int) -> bytes:
+    """What a request is answered while the node is away."""
+    while True:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        if answer:
+            return answer
 
 
 async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path, port: int) -> None:
@@ -99,6 +125,9 @@ async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path,
         [child] = starts.supervisor._children["catalog-1"]
         await until(lambda: child.failures > 1, "it fails: there is no program")
         child.failures = 5000  # some seven hours of it
+        answer = await one_answer(port)
+        assert b" 503 " in answer
+        assert b"catalog-1 has failed, and is started again within 5.0 s" in answer
         starts.install()
         await until(lambda: starts.count() > 1, "it is started again, and again")
     finally:

@@ -100,7 +100,10 @@ class NodeProcess(Process):
             ),
         )
         clock, node = self.clock, self.node.config
-        return Context(config, node, "token", self.exit, clock=clock, run=self.run)
+        return Context(config, node, "token", self.give_up, clock=clock, run=self.run)
+
+    def give_up(self, error: BaseException) -> None:
+        self.exit(str(error))
 
     # --- its life --------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ class Shop:
         )
         self.config.data_dir.mkdir(parents=True)
         self.servers: dict[str, Server] = {}
-        self.fatal: list[str] = []
+        self.fatal: list[BaseException] = []
         self._passed_s = 0.0
 
     def now(self) -> float:

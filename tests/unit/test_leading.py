@@ -36,7 +36,7 @@ class LeadingTest(FilesTestCase):
             run="run",
             clock=loop.time,
             forward=lambda node, operation: self.fail("nobody to pass it on to"),
-            on_fatal=self.fatal.append,
+            on_fatal=lambda error: self.fatal.append(str(error)),
         )
         replica.start()
         try:

@@ -1,0 +1,70 @@
+"""What is said when a shop has opened: where its door is, and who leads."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from bazar.client import Client
+from bazar.config import Config, NodeConfig
+from bazar.errors import BazarError
+
+ASK_S = 1.0
+POLL_S = 0.05
+
+
+async def opened(config: Config, token: str) -> str:
+    """Wait until each group has a primary and the first front end serves; what to say then."""
+    client = Client(token)
+    try:
+        leads = [await _primary(client, config, role) for role in _roles(config)]
+        doors = config.group("frontend")
+        if doors:
+            await _until_served(client, doors[0])
+    finally:
+        client.close()
+    lines = (
+        [f"The shop is open: {config.public_url or doors[0].url}/"]
+        if doors
+        else ["Every group has a primary."]
+    )
+    for node in leads:
+        others = [other.name for other in config.group(node.role) if other is not node]
+        then = f"; kill it (kill -9 $(cat {_pid_file(config, node)})), and another takes over"
+        lines.append(f"  {node.name} leads {node.role}{then if others else ''}")
+    return "\n".join(lines)
+
+
+def _roles(config: Config) -> list[str]:
+    return list(dict.fromkeys(n.role for n in config.nodes.values() if n.role != "frontend"))
+
+
+def _pid_file(config: Config, node: NodeConfig) -> Path:
+    path = config.data_dir / f"{node.name}.pid"
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+async def _primary(client: Client, config: Config, role: str) -> NodeConfig:
+    while True:
+        for node in config.group(role):
+            status = await _ask(client, node, "/status")
+            if status is not None and "members" in status and not status["waits_s"]:
+                return node
+        await asyncio.sleep(POLL_S)
+
+
+async def _until_served(client: Client, door: NodeConfig) -> None:
+    while True:
+        if await _ask(client, door, "/topics") is not None:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+async def _ask(client: Client, node: NodeConfig, path: str) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = await client.call(node, path, None, ASK_S)
+    except BazarError:
+        return None
+    return answer

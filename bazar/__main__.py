@@ -2,71 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
+import importlib
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from bazar.commands import (
-    DEFAULT_CONFIG,
-    Command,
-    Shop,
-    Standalone,
-    bench,
-    demo,
-    import_books,
-    join,
-    promote,
-    restart,
-    status,
-    verify,
-)
-from bazar.config import load
-from bazar.errors import BazarError
-from handlers import ROLES
-
-COMMANDS: dict[str, Command] = {
-    "import": import_books,
-    "status": status,
-    "verify": verify,
-    "restart": restart,
-    "join": join,
-    "promote": promote,
-}
-WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo, "bench": bench}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 done in part, 2 not done."""
-    parser = argparse.ArgumentParser(prog="python -m bazar", description="Look after a shop.")
-    everywhere = argparse.ArgumentParser(add_help=False)
-    everywhere.add_argument(
-        "--config", type=Path, default=DEFAULT_CONFIG, help="the shop's cluster.json"
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, command in COMMANDS.items():
-        summary = (command.__doc__ or "").split("\n")[0]
-        command.add_flags(
-            commands.add_parser(name, help=summary, description=summary, parents=[everywhere])
-        )
-    for name, alone in WITHOUT_A_SHOP.items():
-        summary = (alone.__doc__ or "").split("\n")[0]
-        alone.add_flags(commands.add_parser(name, help=summary, description=summary))
-    flags = parser.parse_args(arguments)
-    try:
-        if flags.command in WITHOUT_A_SHOP:
-            return WITHOUT_A_SHOP[flags.command].run(flags)
-        return asyncio.run(_run(flags))
-    except BazarError as error:
-        print(f"bazar {flags.command}: {error}", file=sys.stderr)
-        return 2
-
-
-async def _run(flags: argparse.Namespace) -> int:
-    with Shop(load(flags.config, ROLES)) as shop:
-        return await COMMANDS[flags.command].run(shop, flags)
-
+from bazar import ending
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ending.at_once()  # from here on: what follows takes a while to import
+    program = importlib.import_module("bazar.commands.program")
+    sys.exit(ending.ended(program.main))

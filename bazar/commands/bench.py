@@ -42,6 +42,7 @@ from bazar.bench.sections import (
 )
 from bazar.commands import Shop, verify
 from bazar.config import load
+from bazar.ending import INTERRUPTED
 from bazar.errors import BadRequest
 from handlers import ROLES
 from storage.compare import ReplicaFile, closing
@@ -67,7 +68,6 @@ COMPARED: dict[str, Callable[[bool], Sequence[Experiment]]] = {
 }
 LONGEST_S = 600.0
 ROUNDS, MOST_ROUNDS = 5, 100
-INTERRUPTED = 130
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -108,14 +108,15 @@ def run(flags: argparse.Namespace) -> int:
     if flags.client == "wrk" and program is None:
         raise BadRequest("--client wrk: is not installed")
     this = Checkout(ROOT, flags.config)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = {one: signal.signal(one, _interrupt) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         return _run(flags, Generator(program), this, _other(flags, this))
     except KeyboardInterrupt:
         print("interrupted; everything that ran is stopped", file=sys.stderr)
         return INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _other(flags: argparse.Namespace, this: Checkout) -> Checkout | None:

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bazar.ending import ended
 from tests.cluster.cluster import ROOT, Cluster
 from tests.cluster.customers import Customers, Violation, write_history
 from tests.cluster.disks import small_disk
@@ -321,4 +322,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bazar.ending import INTERRUPTED, ended
 from tests import product
 from tests.mutants import equivalent
 from tests.mutants.equivalent import Equivalent
@@ -106,8 +107,9 @@ def main(
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from here")
+        code = ended(main)
+        if code == INTERRUPTED:
+            print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(code)
     except OSError as error:
         sys.exit(str(error))

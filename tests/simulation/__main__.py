@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
+from bazar.ending import ended
 from tests.simulation.focus import FOCUSES
 from tests.simulation.scenario import Result, run
 from tests.simulation.shrink import RUNS, Shrinking, promise
@@ -118,4 +119,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -17,6 +17,7 @@ from typing import Any
 
 import coverage
 
+from bazar.ending import ended
 from tests import product
 from tests.simulation.workers import workers
 
@@ -130,4 +131,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

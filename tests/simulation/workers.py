@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import signal
+import threading
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 
@@ -16,5 +18,11 @@ def rarely_collect() -> None:
 
 
 def workers(jobs: int | None = None) -> Pool:
-    """So many processes, or as many as there are processors."""
-    return get_context("spawn").Pool(jobs, rarely_collect)
+    """So many processes, or as many as there are processors. Ctrl-C is for who has started them."""
+    if threading.current_thread() is not threading.main_thread():
+        return get_context("spawn").Pool(jobs, rarely_collect)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return get_context("spawn").Pool(jobs, rarely_collect)
+    finally:
+        signal.signal(signal.SIGINT, before)

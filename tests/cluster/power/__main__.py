@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.commands.status import table
+from bazar.ending import ended
 from tests.cluster.power import alone
 from tests.cluster.power.disk import Sync
 from tests.cluster.power.examine import HEADER, Outcome, examine
@@ -80,4 +81,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

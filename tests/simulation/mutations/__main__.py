@@ -4,7 +4,9 @@ promise."""
 from __future__ import annotations
 
 import argparse
+import sys
 
+from bazar.ending import ended
 from tests.simulation.mutations import ALL
 from tests.simulation.mutations.hunt import hunt
 from tests.simulation.workers import workers
@@ -33,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(ended(main))

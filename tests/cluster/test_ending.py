@@ -1,0 +1,132 @@
+"""Commands that are broken off: by Ctrl-C, or by a reader that has enough."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import ROOT, Cluster, until
+
+INTERRUPTED, NO_READER = 130, 141
+ENDS_S = 60.0
+
+
+async def start(*words: str, stdout: int = PIPE) -> asyncio.subprocess.Process:
+    """In a process group of its own, as a shell starts it."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *words),
+        cwd=ROOT,
+        stdin=DEVNULL,
+        stdout=stdout,
+        stderr=PIPE,
+        start_new_session=True,
+    )
+
+
+async def broken_off(process: asyncio.subprocess.Process) -> str:
+    """What it has written to its stderr, when Ctrl-C has ended it."""
+    process.send_signal(signal.SIGINT)
+    _, said = await asyncio.wait_for(process.communicate(), ENDS_S)
+    assert process.returncode == INTERRUPTED, said
+    text = said.decode()
+    assert "Traceback" not in text
+    return text
+
+
+def _catches(pid: int) -> bool:
+    """Whether Python handles Ctrl-C: before it does, a process just dies of it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGINT - 1) & 1)
+
+
+@pytest.mark.parametrize("play", ["all", "stale-fill"])
+async def test_ctrl_c_in_a_demo(play: str) -> None:
+    process = await start("bazar", "demo", play)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    await broken_off(process)
+
+
+async def test_ctrl_c_while_it_waits_for_nodes_that_hang(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, {"catalog": 2}) as shop:
+        await shop.start()
+        for name in shop.roles:
+            await shop.pause(name)
+        process = await start("bazar", "status", "--config", str(shop.config_path))
+        await until(lambda: _asks(process.pid), "it asks")
+        await broken_off(process)
+        for name in shop.roles:
+            shop.resume(name)
+
+
+def _asks(pid: int) -> bool:
+    """Whether it has a socket open."""
+    fds = Path(f"/proc/{pid}/fd").iterdir()
+    return any("socket:" in str(fd.readlink()) for fd in fds if fd.is_symlink())
+
+
+async def test_ctrl_c_in_an_import_tells_what_has_gone_in(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, {"catalog": 1}) as shop:
+        await shop.start()
+        await shop.pause("catalog-1")
+        books = tmp_path / "books.csv"
+        books.write_text("title,topic,cost,count\nA,B,1,1\n")
+        command = ("bazar", "import", str(books), "--config", str(shop.config_path))
+        process = await start(*command)
+        await until(lambda: _asks(process.pid), "it asks")
+        process.send_signal(signal.SIGINT)
+        said, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
+        assert process.returncode == INTERRUPTED, errors
+        assert b"0 created, 0 there already, 0 bad" in said
+        assert b"Traceback" not in errors
+        shop.resume("catalog-1")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tests.simulation", "--seeds", "100000", "--jobs", "2"),
+        ("tests.simulation.mutations", "--within", "100000", "--jobs", "1", "--only", "A"),
+    ],
+    ids=lambda words: words[0],
+)
+async def test_ctrl_c_in_a_hunt_ends_its_workers_too(command: tuple[str, ...]) -> None:
+    process = await start(*command)
+    await until(lambda: _children(process.pid), "it has started a worker")
+    await until(lambda: _catches(process.pid), "it waits for its workers")
+    children = _children(process.pid)
+    await broken_off(process)
+    await until(lambda: not any(map(_lives, children)), "no worker is left")
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("command", ["demo", "demo all", "status", "verify", "--help"])
+async def test_a_reader_that_has_enough_hears_no_complaint(tmp_path: Path, command: str) -> None:
+    async with Cluster(tmp_path, {"catalog": 1, "order": 1}) as shop:
+        await shop.start()
+        config = [] if command.startswith(("demo", "-")) else ["--config", str(shop.config_path)]
+        bazar = (sys.executable, "-m", "bazar", *command.split(), *config)
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["bash", "-c", '"$@" | true; echo ${PIPESTATUS[0]}', "bash", *bazar],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=ENDS_S,
+        )
+        assert done.stderr == ""
+        assert int(done.stdout) in (0, 1, NO_READER)  # 0 or 1: all of it fitted into the pipe

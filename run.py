@@ -22,6 +22,7 @@ from bazar.access import LineByLine
 from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
 from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair
+from bazar.modes import make_private
 from bazar.opening import opened
 from bazar.outlet import Outlet, OutletHandler
 from bazar.processes import placed
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines.setFormatter(LineByLine("%(asctime)s %(levelname).1s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
+        make_private()
         config = load(flags.config, ROLES)
         descriptors.raise_limit()
         refuse_network_file_system(config.data_dir)

@@ -24,6 +24,7 @@ from bazar.durable import make_directory
 from bazar.edge import Edge, Limits
 from bazar.errors import ConfigError, Fatal, Misdirected
 from bazar.meter import Meter
+from bazar.modes import narrow
 from bazar.port import Port
 from bazar.rendered import Rendered
 
@@ -261,6 +262,8 @@ def prepare_data_dir(config: Config) -> None:
     disk fails."""
     try:
         make_directory(config.data_dir)
+        beside = config.path is not None and config.path.parent.samefile(config.data_dir)
+        narrow(config.data_dir, shared=beside)
         probe = config.data_dir / f".{os.getpid()}.probe"
         probe.touch()
         probe.unlink()

@@ -10,6 +10,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from bazar import modes
+
 
 def sync_path(path: Path) -> None:
     """Make what a file holds durable, or which names a directory has."""
@@ -26,13 +28,13 @@ def make_directory(path: Path) -> None:
     Its own name is synced even if it is there already: whoever has made it may not have got to it.
     """
     made = [one for one in (path, *path.parents) if not one.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=modes.DIRECTORY, parents=True, exist_ok=True)
     for one in made or [path]:
         with contextlib.suppress(PermissionError):  # a directory in which we may not look
             sync_path(one.parent)
 
 
-def replace_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
+def replace_durably(path: Path, content: bytes, mode: int = modes.FILE) -> None:
     """Write `path` so that after any crash it holds the old content or the new, whole."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)

@@ -9,6 +9,7 @@ import secrets
 import time
 from pathlib import Path
 
+from bazar import modes
 from bazar.config import Config
 from bazar.durable import replace_durably, sync_path
 from bazar.errors import ConfigError
@@ -65,11 +66,11 @@ def _checked(token: str, place: str) -> str:
 def _make(path: Path) -> None:
     """Several nodes may start at once: whoever locks the empty file makes the token, and puts it in
     that file's place, synced."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.FILE)
     try:
         _lock(fd, path)
         if not _is_made(path):
-            replace_durably(path, f"{secrets.token_urlsafe(32)}\n".encode(), 0o600)
+            replace_durably(path, f"{secrets.token_urlsafe(32)}\n".encode())
     finally:
         os.close(fd)
 

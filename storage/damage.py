@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bazar import modes
 from bazar.durable import sync_path
 from bazar.errors import Fatal
 from bazar.replication.messages import Mark
@@ -90,7 +91,7 @@ class Reached:
         self._path = _beside(database)
         self._seq = self.read(database)
         with _failing(self._path):
-            self._fd: int | None = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
+            self._fd: int | None = os.open(self._path, os.O_WRONLY | os.O_CREAT, modes.FILE)
 
     def note(self, seq: int) -> None:
         """Raises Fatal while the disk fails."""

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from bazar import durable
+from bazar import durable, modes
 from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair, Unavailable
 from bazar.replication.messages import Member, Membership
 
@@ -64,7 +64,7 @@ class FileArbiter:
     def try_acquire(self) -> bool:
         if self._lock_fd is None:  # else it was opened for an earlier try
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            self._lock_fd = os.open(self._lock_path, flags, 0o644)
+            self._lock_fd = os.open(self._lock_path, flags, modes.FILE)
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -189,7 +189,7 @@ def parse_membership(content: bytes) -> Membership:
 def hold_alone(path: Path) -> int:
     """Lock `path` for the life of this process; the descriptor to keep. Raises Busy if
     another process holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.FILE)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

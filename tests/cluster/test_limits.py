@@ -89,3 +89,17 @@ async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
             await shop.ended(supervisor)
             text = await asyncio.to_thread(unread.read)
         assert b"Traceback" not in text
+
+
+async def test_nobody_else_may_open_what_a_shop_writes(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        async with Cluster(tmp_path) as shop:
+            await shop.start()
+            assert (await shop.put("frontend-1", "/purchase/4")).status == 200
+            modes = {path.name: path.stat().st_mode & 0o777 for path in shop.data_dir.iterdir()}
+            assert {"token", "catalog.lock", "catalog-1.db-wal", "catalog-1.db-shm"} <= set(modes)
+            assert set(modes.values()) == {0o600}
+            assert shop.data_dir.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)

@@ -34,9 +34,24 @@ def cluster_token(config: Config) -> str:
     try:
         if not _is_made(path):
             _make(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return _read(path)
+
+
+def _read(path: Path) -> str:
+    try:
         return _checked(path.read_text("ascii").strip(), str(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+def operators_token(config: Config) -> str:
+    """The same for a command, which takes what was made here even where others reach the shop."""
+    path = config.data_dir / "token"
+    if TOKEN_VARIABLE not in os.environ and _is_made(path):
+        return _read(path)
+    return cluster_token(config)
 
 
 def durable_token(config: Config) -> str:

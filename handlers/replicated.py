@@ -12,7 +12,6 @@ from bazar.config import NodeConfig
 from bazar.errors import Leaving, Unavailable
 from bazar.frames import Connection
 from bazar.replication.feed import FEED_PATH
-from bazar.replication.messages import Member
 from bazar.replication.node import Replica
 from bazar.replication.store import Answer, Engine, Operation
 from bazar.tasks import Tasks
@@ -68,7 +67,6 @@ class ReplicatedService(Generic[R]):
         """Open the log, take part in the group."""
         config, node = self.context.config, self.context.node
         is_whole = await self.engine.open()
-        self._say_if_none_can_lead()
         self.replica = Replica(
             node,
             [peer for peer in config.group(node.role) if peer.name != node.name],
@@ -81,6 +79,8 @@ class ReplicatedService(Generic[R]):
             forward=self._forward,
             on_fatal=self.context.on_fatal,
         )
+        if (why := self.replica.hopeless()) is not None:
+            log.critical("%s: %s", node.name, why)
         if is_whole:
             self.replica.start()
         else:
@@ -94,19 +94,6 @@ class ReplicatedService(Generic[R]):
     @property
     def reader(self) -> R:
         return self.engine.reader
-
-    def _say_if_none_can_lead(self) -> None:
-        """Only a member with its own file may lead (T1): say so if the last such file is gone."""
-        membership = self.engine.arbiter.read()
-        node, store_id = self.context.node, self.engine.store.store_id
-        if membership is None or Member(node.name, store_id) in membership.members:
-            return
-        if {member.node for member in membership.members} == {node.name}:
-            log.critical(
-                "%s: the file that was the only one in sync is gone, and no %s replica can lead."
-                " Put it back, or go on with what another has: python -m bazar promote NODE",
-                *(node.name, node.role),
-            )
 
     async def stop(self) -> None:
         for connection in self.callers:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bazar.client import Client
 from bazar.config import Config
-from bazar.token import cluster_token
+from bazar.token import operators_token
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "cluster.json"
 
@@ -24,7 +24,7 @@ class Shop:
     @property
     def client(self) -> Client:
         if self._client is None:
-            self._client = Client(cluster_token(self.config))
+            self._client = Client(operators_token(self.config))
         return self._client
 
     def __enter__(self) -> Shop:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 from bazar import clock
 from bazar.commands import Shop
 from bazar.commands.status import Status, ask_all, is_well, primary_of, processes
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable
+from bazar.replication.file_arbiter import holder
 
 POLL_S = 0.05
 NODE_S = 30.0
@@ -38,13 +42,41 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     for node in sorted(wanted, key=is_primary):
         before = statuses[node.name]
         if before is None:
-            raise Unavailable(f"{node.name} does not answer: nothing more is restarted")
+            raise Unavailable(
+                f"{node.name} does not answer on port {node.port}{_elsewhere(shop, node)}: nothing"
+                " more is restarted"
+            )
         for process in processes(before):
             began = clock.now()
             os.kill(process["pid"], signal.SIGTERM)
             await _back(shop, node, process)
             print(f"{process['node']} is back after {clock.now() - began:.2f} s", flush=True)
     return 0
+
+
+def _elsewhere(shop: Shop, node: NodeConfig) -> str:
+    """On which ports the supervisor has nodes of this role that the configuration does not have:
+    it may be one of them, from before."""
+    known = {str(one.port) for one in shop.config.group(node.role)}
+    others = sorted(port for role, port in _started(shop) if role == node.role)
+    strange = [port for port in others if port not in known]
+    if not strange:
+        return ""
+    return (
+        f", where {shop.config.path} has it; a {node.role} runs on port {', '.join(strange)}: a new"
+        " port is taken when the whole shop is started again"
+    )
+
+
+def _started(shop: Shop) -> Iterator[tuple[str, str]]:
+    """The role and port of each node that the supervisor has started (Linux)."""
+    with contextlib.suppress(OSError, Unavailable):
+        supervisor = holder(shop.config.data_dir / "supervisor.pid")
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
+        for pid in children.split():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "--role" in words and "--port" in words:
+                yield words[words.index("--role") + 1], words[words.index("--port") + 1]
 
 
 async def _back(shop: Shop, node: NodeConfig, before: Status) -> None:

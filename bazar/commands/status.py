@@ -32,6 +32,9 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         print(json.dumps(statuses, indent=1))
     else:
         print(table([HEADER, *(row for node in nodes for row in rows(node, statuses))]))
+        for status in filter(None, statuses.values()):
+            if "waits_for" in status:
+                print(f"{status['node']} seeks a primary: {status['waits_for']}")
     return 0 if all(is_well(node, statuses) for node in nodes) else 1
 
 

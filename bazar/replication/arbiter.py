@@ -17,6 +17,9 @@ class Arbiter(Protocol):
     def read(self) -> Membership | None:
         """The recorded membership; None before the first epoch. Raises Fatal if unreadable."""
 
+    def look(self) -> Membership | None:
+        """The same, for who only wants to tell it."""
+
     def try_acquire(self) -> bool:
         """Whether this process now holds the primaryship."""
 
@@ -25,6 +28,9 @@ class Arbiter(Protocol):
 
     async def record(self, membership: Membership) -> None:
         """Make `membership` durable. Raises Fatal if the primaryship is not ours any more."""
+
+    def holder(self) -> int | None:
+        """The process that holds the primaryship, where that can be known."""
 
     def check(self, epoch: int) -> None:
         """Raises Fatal unless this process is still the primary of `epoch`."""

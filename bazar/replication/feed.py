@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from bazar.config import NodeConfig
@@ -21,6 +22,7 @@ FEED_PATH = "/feed"
 CONNECT_TIMEOUT_S = 1.0
 RETRY_S = 0.05
 SILENT_LEASES = 3  # a primary that says nothing for so many leases is left
+_TOKEN_REFUSED = re.compile(r" 40[13]\b")
 TICKS_PER_LEASE = 30  # at the most
 
 
@@ -38,7 +40,7 @@ class FeedClient:
     ) -> None:
         self.subscriber = subscriber
         self.leader: NodeConfig | None = None  # who has welcomed us
-        self._peers = {node.name: node for node in peers}
+        self.peers = {node.name: node for node in peers}
         self._token = token
         self._clock = clock
         self._carry_out = carry_out
@@ -48,6 +50,7 @@ class FeedClient:
         self._heard_at = 0.0
         self._waits: set[asyncio.Task[None]] = set()
         self._feeds = 0
+        self._told = False  # that a peer does not know our token
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -64,9 +67,9 @@ class FeedClient:
             self._disconnect()
 
     def _candidates(self) -> Iterable[NodeConfig]:
-        hinted = self._peers.get(self.subscriber.hint or "")
+        hinted = self.peers.get(self.subscriber.hint or "")
         self.subscriber.hint = None
-        rest = [node for node in self._peers.values() if node is not hinted]
+        rest = [node for node in self.peers.values() if node is not hinted]
         return [hinted, *rest] if hinted else rest
 
     async def _follow(self, node: NodeConfig) -> None:
@@ -74,7 +77,10 @@ class FeedClient:
         try:
             connection = await dial(node, FEED_PATH, self._token, CONNECT_TIMEOUT_S)
         except OSError as error:  # refused, reset, no such host, 401, …: try the next
-            log.debug("no feed from %s: %s", node.name, error)
+            unknown = _TOKEN_REFUSED.search(str(error)) is not None
+            level = logging.WARNING if unknown and not self._told else logging.DEBUG
+            self._told |= unknown  # once: it is tried all the time
+            log.log(level, "%s gets no feed from %s: %s", self.subscriber.node, node.name, error)
             return
         self._connection, self._over = connection, asyncio.Event()
         self._feeds += 1

@@ -44,6 +44,10 @@ class FileArbiter:
         content = self._known = self._read()
         return None if content is None else self._parsed(content)
 
+    def look(self) -> Membership | None:
+        content = self._read()
+        return None if content is None else self._parsed(content)
+
     def _parsed(self, content: bytes) -> Membership:
         try:
             return parse_membership(content)
@@ -76,6 +80,9 @@ class FileArbiter:
             return False
         self._locked = True
         return True
+
+    def holder(self) -> int | None:
+        return locked_by(self._lock_path)
 
     def release(self) -> None:
         self._locked = False
@@ -193,12 +200,24 @@ def hold_alone(path: Path) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        other = os.read(fd, 20).decode(errors="replace").strip() or "another"
+        noted = os.read(fd, 20).decode(errors="replace").strip() or "another"
+        other = locked_by(path) or noted
         os.close(fd)
         raise Busy(f"{path}: this node runs already (process {other})") from None
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     return fd
+
+
+def locked_by(path: Path) -> int | None:
+    """The process that has locked this file, by the kernel's list of locks; None if nobody has, or
+    there is no such list."""
+    try:
+        inode, held = path.stat().st_ino, LOCKS.read_bytes().decode("ascii", "replace")
+    except OSError:
+        return None
+    found = re.search(rf"FLOCK +ADVISORY +WRITE (\d+) \S+:{inode} ", held)
+    return int(found[1]) if found is not None else None
 
 
 def holder(path: Path) -> int:

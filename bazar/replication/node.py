@@ -54,6 +54,7 @@ POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is
 MAX_FEEDS = 1024
 MAX_DISK_QUEUE = 64
 DISK_S = 10.0  # a disk that takes longer for one transaction is taken for dead
+LONG_LEASES = 10
 PROBE_LEASES = 2  # and one that takes so long for the first, while others could lead
 SNAPSHOT_S = 120.0
 
@@ -124,6 +125,11 @@ class Replica:
     # --- its life --------------------------------------------------------------------------------
 
     @property
+    def _long_s(self) -> float:
+        """How long a group is without a primary only if something is wrong."""
+        return LONG_LEASES * self.settings.lease_s
+
+    @property
     def core(self) -> Primary | ReplicaSubscriber:
         return self.primary or self.subscriber
 
@@ -151,13 +157,47 @@ class Replica:
         self._queue.refuse_all("the node stops")
         self._arbiter.release()
 
+    def hopeless(self) -> str | None:
+        """Why no replica of this group can ever lead as it stands; None if one may."""
+        membership = self._arbiter.look()
+        if membership is None or Member(self.me.name, self.store.store_id) in membership.members:
+            return None
+        recorded, role = {member.node for member in membership.members}, self.me.role
+        if recorded == {self.me.name}:
+            return (
+                f"the file that was the only one in sync is gone, and no {role} replica can lead."
+                " Put it back, or go on with what another has: python -m bazar promote NODE"
+            )
+        if not recorded & {self.me.name, *self._client.peers}:
+            return (
+                f"the members on record ({', '.join(sorted(recorded))}) are not in the"
+                f" configuration, and no other {role} replica can lead. Give the nodes their names"
+                " back, or go on with what another has: python -m bazar promote NODE"
+            )
+        return None
+
+    def _waits_for(self) -> str:
+        """What has to come before this node can follow or lead, in words."""
+        holder = self._arbiter.holder()
+        held = "nobody holds" if holder is None else f"process {holder} holds"
+        return self.hopeless() or f"{held} the lock of {self.me.role}, and no peer says it leads"
+
     async def _live(self) -> None:
         following = asyncio.create_task(self._client.run())
+        seeks_since: float | None = self.clock()
         try:
             while not self._may_lead():
                 if following.done():
                     following.result()  # raises what has ended it
                 self.store.check()
+                if self._client.leader is not None:
+                    seeks_since = self.clock()
+                elif seeks_since is not None and self.clock() - seeks_since > self._long_s:
+                    log.warning(
+                        "%s has sought a primary for %.0f s: %s",
+                        *(self.me.name, self.clock() - seeks_since, self._waits_for()),
+                    )
+                    seeks_since = None  # it is said once, until there has been one again
                 await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
         finally:
             following.cancel()
@@ -511,6 +551,8 @@ class Replica:
         }
         if self.primary is None:
             shown["lease_s"] = round(max(self.subscriber.lease_until - now, 0.0), 3)
+            if self.leader is None:
+                shown["waits_for"] = self._waits_for()
             return shown
         shown["waits_s"] = round(max(self.primary.not_before - now, 0.0), 3)  # T2
         shown["members"] = sorted(member.node for member in self.primary.membership.members)

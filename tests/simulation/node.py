@@ -47,7 +47,7 @@ from tests.simulation.invariants import (
 )
 from tests.simulation.shopworld import Node, ShopWorld
 from tests.simulation.store import SimulatedEngine, SimulatedStore
-from tests.world.system import SYSTEM
+from tests.world.system import SYSTEM, Path
 from tests.world.transport import Transport
 from tests.world.world import Process
 
@@ -405,5 +405,6 @@ def production() -> Any:
         patch.object(file_arbiter, "os", SYSTEM),
         patch.object(durable, "os", SYSTEM),
         patch.object(file_arbiter, "fcntl", SYSTEM),
+        patch.object(file_arbiter, "LOCKS", Path("/proc/locks")),
     ):
         yield

@@ -14,7 +14,7 @@ from unittest import mock
 from bazar.config import Config, parse
 from bazar.durable import replace_durably
 from bazar.errors import ConfigError
-from bazar.token import TOKEN_VARIABLE, cluster_token, durable_token
+from bazar.token import TOKEN_VARIABLE, cluster_token, durable_token, operators_token
 from handlers import ROLES
 from tests.unit.files import FilesTestCase, syncs
 
@@ -64,6 +64,15 @@ class TokenTest(FilesTestCase):
                 cluster_token(self.config(**node))
             with mock.patch.dict(os.environ, {TOKEN_VARIABLE: "x" * 16}):
                 self.assertEqual(cluster_token(self.config(**node)), "x" * 16)
+
+    def test_a_command_takes_what_was_made_here(self) -> None:
+        remote = self.config(bind="0.0.0.0")
+        with self.assertRaisesRegex(ConfigError, TOKEN_VARIABLE):
+            operators_token(remote)
+        made = cluster_token(self.config())
+        self.assertEqual(operators_token(remote), made)
+        with mock.patch.dict(os.environ, {TOKEN_VARIABLE: "x" * 16}):
+            self.assertEqual(operators_token(remote), "x" * 16)
 
     def test_one_that_cannot_be_read_is_refused_with_its_path(self) -> None:
         Path(self.directory / "token").write_bytes(b"\xff")

@@ -49,7 +49,7 @@ NO_ARBITER = without(
         "fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
     ),
-    (FileArbiter, "_exchange", "if self._known != before:", "if False:"),
+    (FileArbiter, "_exchange", "if self._known != found:", "if False:"),
 )
 EACH_BY_ITSELF = without(
     "an operation does not see those before it",

@@ -106,6 +106,7 @@ class Supervisor:
         self._opened = opened
         self._say = say
         self._again = asyncio.Event()  # replaced whenever it is set
+        self._stuck: set[str] = set()  # the processes that no restart can help
         self._children: dict[str, list[Child]] = {}  # by node
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -189,19 +190,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if code == self._never_again:
-                # Only a cluster that begins: what ran before may run again, once it is put right.
-                if not self._open:
-                    log.error("%s cannot start; the cluster stops", name)
-                    self._exit_code = code
-                    self._stopping.set()
-                    return
-                log.error(
-                    "%s starts again when what it says is put right: with a change of %s, or by"
-                    " `python -m bazar join`",
-                    *(name, self._config.path),
-                )
-                async with refusing(child.sockets, f"{name} waits for its operator: see the log"):
-                    await self._put_right()
+                await self._put_right(child)
                 continue
             if code == 0:
                 log.info("%s restarts", name)
@@ -215,11 +204,26 @@ class Supervisor:
                     await stack.enter_async_context(refusing(child.sockets, why))
                 await self._stops_within(pause_s)
 
-    async def _put_right(self) -> None:
-        """Wait for another cluster.json, or for LOOK_AGAIN."""
+    async def _put_right(self, child: Child) -> None:
+        """Wait for another cluster.json, or for LOOK_AGAIN. A cluster that begins, and of which no
+        node can, stops."""
+        name = child.door.name
+        self._stuck.add(name)
+        if not self._open and len(self._stuck) == len(self._processes()):
+            log.error("no node can start; the cluster stops")
+            self._exit_code = self._never_again
+            self._stopping.set()
+            return
+        log.error(
+            "%s starts again when what it says is put right: with a change of %s, or by"
+            " `python -m bazar join`",
+            *(name, self._config.path),
+        )
         before, again = self._stamp(), self._again
-        while not (again.is_set() or self._stopping.is_set()) and self._stamp() == before:
-            await self._stops_within(LOOK_S)
+        async with refusing(child.sockets, f"{name} waits for its operator: see the log"):
+            while not (again.is_set() or self._stopping.is_set()) and self._stamp() == before:
+                await self._stops_within(LOOK_S)
+        self._stuck.discard(name)
 
     def _stamp(self) -> tuple[int, int] | None:
         """What tells one version of cluster.json from another."""

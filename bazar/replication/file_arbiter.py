@@ -217,7 +217,7 @@ def locked_by(path: Path) -> int | None:
     except OSError:
         return None
     found = re.search(rf"FLOCK +ADVISORY +WRITE (\d+) \S+:{inode} ", held)
-    return int(found[1]) if found is not None else None
+    return int(found[1]) or None if found is not None else None  # 0: of another container
 
 
 def holder(path: Path) -> int:

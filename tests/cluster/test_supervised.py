@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -74,6 +76,34 @@ async def test_a_crash_while_the_settings_are_edited_closes_no_shop(tmp_path: Pa
         shop.config_path.write_text(whole)
         await shop.ready()
         assert supervisor.poll() is None
+
+
+def set_schema(shop: Cluster, name: str, version: int) -> int:
+    """Mark a database as written by another version; what it was before."""
+    with contextlib.closing(sqlite3.connect(shop.data_dir / f"{name}.db")) as connection:
+        [[before]] = connection.execute("PRAGMA user_version")
+        connection.execute(f"PRAGMA user_version = {version}")
+    return int(before)
+
+
+async def test_a_replica_that_no_restart_helps_waits_for_its_operator(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        supervisor = await shop.start_supervised()
+        supervisor.terminate()
+        await shop.ended(supervisor.pid)
+        before = set_schema(shop, "catalog-2", 99)
+        await shop.start_supervised(wait=False)
+        others = [name for name in shop.roles if name != "catalog-2"]
+        await shop.ready(*others)
+        await until(lambda: "catalog-2 starts again when" in shop.log("cluster"), "it is said")
+        assert "has schema 99; this program knows" in shop.log("cluster")
+        assert (await shop.put("frontend-1", "/purchase/4")).status == 200
+        assert shop.pid("catalog-2") is None
+        set_schema(shop, "catalog-2", before)
+        command = ("-m", "bazar", "join", "--config", str(shop.config_path))
+        join = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
+        assert await join.wait() == 0
+        await shop.ready("catalog-2")
 
 
 class Starts:

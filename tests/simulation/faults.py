@@ -19,6 +19,7 @@ class Faults:
         self.world = world
         self.tape = world.tape("faults")
         self.random = self.tape.random
+        self._below = world.tape("deletions")  # whether it is deleted below who has it open
         self.kinds = ["nothing", *world.profile.faults]
         self.weights = [0.001, *world.profile.faults.values()]
         self.over = False
@@ -179,7 +180,7 @@ class Faults:
         if path not in files.names or not group.settled or path in self._taken or not whole:
             return
         self._taken.add(path)
-        if getattr(group.holder, "primary", None) is not None and self.tape.chance(0.5):
+        if getattr(group.holder, "primary", None) is not None and self._below.chance(0.5):
             self.world.say(group.name, "its membership's file is deleted")
         else:
             self.world.say(group.name, "nobody runs, and its membership's file is gone")
@@ -365,7 +366,7 @@ class Faults:
         """A crash, and the node returns with an empty disk; or its file is deleted below it."""
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
-        if self.tape.chance(0.5):
+        if self._below.chance(0.5):
             self._delete(node)
             return
         node.process.die("killed")

@@ -100,6 +100,9 @@ class Group:
             raise Violation(f"I1: {by} records {now} without the lock")
         if before is not None and now.epoch < before.epoch:
             raise Violation(f"I1: {now} is recorded after {before}")
+        disk = getattr(by, "disk", None)
+        if disk is not None and disk.deleted and now != before:
+            raise Violation(f"R8: {by} records {now}, and its file is deleted")
         if not now.members:
             raise Violation(f"I3: nobody is left in the in-sync set: {now}")
         self.world.say(getattr(by, "name", "?"), f"records {describe(now)}")

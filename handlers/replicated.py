@@ -25,6 +25,8 @@ READ_PATH = "/read"
 WRITE_PATH = "/write"
 SALES_PATH = "/sales"
 FORWARDED_PATH = "/write/forwarded"
+KNOCK_PATH = "/knock"
+KNOCK_S = 0.3
 
 R = TypeVar("R")
 
@@ -50,6 +52,7 @@ class ReplicatedService(Generic[R]):
             READ_PATH: Call(self.read),
             WRITE_PATH: Call(self.write),
             FORWARDED_PATH: Call(self.write_forwarded),
+            KNOCK_PATH: Call(self.knocked, logging.DEBUG),
         }
 
     def routes(self) -> Sequence[Route]:
@@ -77,6 +80,8 @@ class ReplicatedService(Generic[R]):
             run=self.context.run,
             clock=self.context.clock,
             forward=self._forward,
+            knock=self._knock,
+            founding=self.engine.founding,
             on_fatal=self.context.on_fatal,
         )
         if (why := self.replica.hopeless()) is not None:
@@ -123,6 +128,14 @@ class ReplicatedService(Generic[R]):
     async def write_forwarded(self, operation: Operation) -> Answer:
         """A write that another replica passed on: one hop at the most (R7)."""
         return await self._write(operation, may_forward=False)
+
+    async def knocked(self, item: dict[str, Any]) -> Answer:
+        """Another node of the group asks under which arbiter this one is (A3)."""
+        return self.replica.knocked(item)
+
+    async def _knock(self, node: NodeConfig, item: Answer) -> Answer:
+        answer: Answer = await self.client.submit(node, KNOCK_PATH, item, KNOCK_S)
+        return answer
 
     async def _write(self, operation: Operation, may_forward: bool) -> Answer:
         tell = operation.get("tell", False)

@@ -87,6 +87,9 @@ class SQLiteEngine(Generic[R]):
             *(self._path, found, set_aside(self._path), self._node.name),
         )
 
+    async def founding(self) -> None:
+        pass
+
     async def close(self) -> None:
         await self.store.close()
         os.close(self._alone)

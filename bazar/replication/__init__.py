@@ -73,8 +73,10 @@ C5  An entry about a book drops every search that shows it; one that makes or re
 **Taking over**
 
 T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
-    member, the starting stock its first entry. A record that is deleted below a primary is made
-    anew by it, as it was, as long as it holds its lock: nobody else can have led meanwhile.
+    member, the starting stock its first entry. Not where something on this disk says that there was
+    a group, nor where some of its nodes are on other machines, unless an operator has said so. A
+    record that is deleted below a primary is made anew by it, as it was, as long as it holds its
+    lock: nobody else can have led meanwhile.
 T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again. A member first
     shows that its disk takes a write, or leaves its process: a disk that hangs would keep the lock
     from those that can go on.
@@ -86,6 +88,18 @@ T3  Pending entries keep seq, epoch and digest, are prepared to everyone again a
 T4  A member that has not joined by then leaves the set with the first commit (R3).
 T5  On SIGTERM the primary finishes its batch, takes the leases back, records `clean` and leaves; a
     successor that finds `clean` has no lease to wait for.
+
+**One arbiter**
+
+A1  An arbiter's id is computed and kept nowhere: of the machine as it runs, and of where its disk
+    has the data directory. So a copy, or another machine, is another arbiter. Every hello says
+    under which it is sent, and every answer to one.
+A2  Nobody takes anything from a group under another arbiter. A replica that meets it stops; a
+    primary refuses the feed, and says so. A cache has no arbiter of its own: it stays with the one
+    that granted it leases until it has had none for ten of them.
+A3  Whoever gets the lock, and has not followed in this run, asks all its peers under which arbiter
+    they are, and stops if it is another one. A primary asks those that hold no feed, every three
+    leases. Of two primaries that meet the one whose log is shorter stops.
 
 **Joining**
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
-from bazar.replication.messages import Membership
+from bazar.replication.messages import ArbiterId, Membership
 
 
 class Arbiter(Protocol):
@@ -13,6 +14,10 @@ class Arbiter(Protocol):
 
     Once a node has recorded an epoch, letting go of the primaryship means leaving the process.
     """
+
+    @property
+    def id(self) -> ArbiterId:
+        """What no other arbiter has, nor a copy of this one (A1). Raises Fatal."""
 
     def read(self) -> Membership | None:
         """The recorded membership; None before the first epoch. Raises Fatal if unreadable."""
@@ -34,3 +39,30 @@ class Arbiter(Protocol):
 
     def check(self, epoch: int) -> None:
         """Raises Fatal unless this process is still the primary of `epoch`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Who asks, and who answers, under which arbiter (A3); `leads` is the last committed entry of a
+    primary, None of anybody else."""
+
+    node: str
+    arbiter: ArbiterId
+    leads: int | None
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def load(cls, plain: dict[str, Any]) -> Knock:
+        """Read what `plain` made. Raises KeyError or TypeError where it is not that."""
+        return cls(plain["node"], ArbiterId(**plain["arbiter"]), plain["leads"])
+
+
+def two_clusters(node: str, ours: ArbiterId, other: str, theirs: ArbiterId) -> str:
+    """What is wrong when two arbiters meet, and what to do."""
+    return (
+        f"two clusters run by one configuration: {node} with {ours.place}, {other} with"
+        f" {theirs.place}. All nodes of a group need the same data directory, itself and no copy,"
+        " on the same machine: stop those that have the wrong one"
+    )

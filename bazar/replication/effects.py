@@ -95,6 +95,13 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """Tell an operator, who has to do something about it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """This node leaves its process: with a clean hand-over, or because it must not go on."""
 
@@ -114,6 +121,7 @@ Effect = (
     | SendSnapshot
     | Drop
     | Reset
+    | Alert
     | Stop
 )
 

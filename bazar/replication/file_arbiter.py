@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from bazar import durable, modes
 from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair, Unavailable
-from bazar.replication.messages import Member, Membership
+from bazar.replication.messages import ArbiterId, Member, Membership
 
 log = logging.getLogger(__name__)
 
 LOCKS = Path("/proc/locks")  # Linux
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # Linux
 BUSY_S = 0.005  # another group's record, or an old primary's, takes about as long
 
 # flock on these is emulated, or not seen by other hosts: two nodes could both hold it.
@@ -33,12 +36,24 @@ class FileArbiter:
     """`flock` on `<group>.lock`, beside `<group>.members` (replaced atomically, fsynced)."""
 
     def __init__(self, data_dir: Path, group: str) -> None:
+        self._directory = data_dir
         self._lock_path = data_dir / f"{group}.lock"
         self._members_path = data_dir / f"{group}.members"
         self._lock_fd: int | None = None
         self._locked = False
         self._known: bytes | None = None  # the membership's file as last read or written here
         self._epoch = 0  # that was recorded here last
+
+    @property
+    def id(self) -> ArbiterId:
+        try:
+            where = self._directory.stat()
+        except OSError as error:
+            raise Fatal(f"{self._directory}: {error.strerror or error}") from error
+        machine, host = this_machine()
+        text = f"{machine} {where.st_dev} {where.st_ino}"
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return ArbiterId(digest, f"{self._directory.resolve()} on {host}")
 
     def read(self) -> Membership | None:
         content = self._known = self._read()
@@ -184,6 +199,15 @@ class FileArbiter:
             return os.path.samestat(os.fstat(fd), self._lock_path.stat())
         except FileNotFoundError:
             return False
+
+
+def this_machine() -> tuple[str, str]:
+    """What tells this machine, as it runs, from its clones; and its name."""
+    host = socket.gethostname()
+    try:
+        return BOOT.read_text("ascii").strip(), host
+    except OSError:
+        return host, host
 
 
 def parse_membership(content: bytes) -> Membership:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -100,6 +100,15 @@ class Membership:
     clean: bool = False
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class ArbiterId:
+    """Which arbiter somebody is under (A1): `digest` tells it from all others, `place` tells people
+    where it is."""
+
+    digest: str
+    place: str = field(compare=False)
+
+
 # --- from a subscriber to the primary ------------------------------------------------------------
 
 
@@ -115,6 +124,7 @@ class Hello:
     epoch: int
     committed: Mark
     last: Mark
+    arbiter: ArbiterId | None = None  # none of a cache that follows nobody yet, or of version 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +162,7 @@ class NotPrimary:
 
     epoch: int
     hint: str | None
+    arbiter: ArbiterId
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,7 @@ class Welcome:
     tail: Mark
     committed: Mark
     adopting: bool
+    arbiter: ArbiterId
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +259,8 @@ def decode(text: str | bytes) -> Message:
         for name in ("mark", "tail", "committed", "last"):
             if name in plain:
                 plain[name] = Mark(**plain[name])
+        if plain.get("arbiter") is not None:
+            plain["arbiter"] = ArbiterId(**plain["arbiter"])
         if "entries" in plain:
             plain["entries"] = tuple(load_entry(entry) for entry in plain["entries"])
         message: Message = kind(**plain)

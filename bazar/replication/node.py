@@ -14,10 +14,11 @@ from math import inf
 from typing import Any
 
 from bazar.config import NodeConfig, ReplicationConfig
-from bazar.errors import BazarError, Fatal, NeedsRepair, ProtocolError, Unavailable
+from bazar.errors import BadRequest, BazarError, Fatal, NeedsRepair, ProtocolError, Unavailable
 from bazar.frames import Connection
-from bazar.replication.arbiter import Arbiter
+from bazar.replication.arbiter import Arbiter, Knock, two_clusters
 from bazar.replication.effects import (
+    Alert,
     Apply,
     Close,
     Confirm,
@@ -57,6 +58,7 @@ DISK_S = 10.0  # a disk that takes longer for one transaction is taken for dead
 LONG_LEASES = 10
 PROBE_LEASES = 2  # and one that takes so long for the first, while others could lead
 SNAPSHOT_S = 120.0
+LOOK_LEASES = 3  # how often a primary looks for others
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +74,8 @@ async def within(limit_s: float) -> AsyncIterator[None]:
 
 class Replica:
     """One node's part in its group. `forward` sends an operation to another node of the group
-    (R7); `on_fatal` must end the process, or whatever stands for it."""
+    (R7), `knock` asks one what `knocked` answers (A3), both within a bound. `founding` raises where
+    no group may begin (T0); `on_fatal` must end the process, or whatever stands for it."""
 
     def __init__(
         self,
@@ -86,12 +89,16 @@ class Replica:
         run: str,
         clock: Callable[[], float],
         forward: Callable[[NodeConfig, Operation], Awaitable[Answer]],
+        knock: Callable[[NodeConfig, Answer], Awaitable[Answer]],
+        founding: Callable[[], Awaitable[None]],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self.me = me
         self.store = store
         self.settings = settings
         self.clock = clock
+        self._arbiter = arbiter
+        self._home = arbiter.id
         self.subscriber = ReplicaSubscriber(
             me.name,
             store.store_id,
@@ -100,11 +107,14 @@ class Replica:
             settings.timing,
             store.committed,
             store.pending,
+            self._home,
         )
         self.primary: Primary | None = None
         self._seeded = bool(store.seed())
-        self._arbiter = arbiter
+        self._peers = peers
         self._forward = forward
+        self._knock = knock
+        self._founding = founding
         self._client = FeedClient(
             self.subscriber, peers, token, clock, self._carry_out, self._disk_settling
         )
@@ -206,6 +216,10 @@ class Replica:
         async with within(PROBE_LEASES * self.settings.lease_s):
             await self._disk.join()
             await self.store.probe()
+        if self._arbiter.read() is None:
+            await self._founding()
+        if not self.subscriber.followed:
+            await self._must_be_alone()
         self._lead()
 
     def _may_lead(self) -> bool:
@@ -216,8 +230,9 @@ class Replica:
         membership = self._arbiter.read()
         if membership is None and self.subscriber.last != GENESIS:
             raise NeedsRepair(
-                f"{self.me.name} has a log, but its group's membership is missing: restore the"
-                " .members file, or move this node's database away to start empty"
+                f"{self.me.name} has a log, but its group's membership is missing: put"
+                f" {self.me.role}.members back, or stop the shop and make it anew: python -m bazar"
+                f" rebuild {self.me.role}"
             )
         if membership is None or Member(self.me.name, self.store.store_id) in membership.members:
             return True
@@ -234,12 +249,14 @@ class Replica:
             self.clock(),
             self.settings.timing,
             restarted=not self.subscriber.followed,
+            arbiter=self._home,
         )
         log.info("%s is primary in epoch %d", self.me.name, self.primary.epoch)
         self.leading.set()
         self._perform(effects)
         self._tasks.spawn(self._keep_time())
         self._tasks.spawn(self._write_batches())
+        self._tasks.spawn(self._look_for_others())
         if self.primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
@@ -258,6 +275,54 @@ class Replica:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(self._due - now, lease_s / TICKS_PER_LEASE)):
                     await self._sooner.wait()
+
+    # --- other arbiters (A3) ---------------------------------------------------------------------
+
+    def knocked(self, plain: Answer) -> Answer:
+        """Somebody asks under which arbiter this node is. Raises BadRequest."""
+        try:
+            theirs = Knock.load(plain)
+        except (KeyError, TypeError) as error:
+            raise BadRequest(f"no such knock: {str(plain)[:100]}") from error
+        ours = self._own_knock()
+        if self.primary is not None:
+            self._perform(self.primary.meet(ours, theirs))
+        return ours.plain()
+
+    def _own_knock(self) -> Knock:
+        if self.primary is not None:
+            return self.primary.knock()
+        return Knock(self.me.name, self._home, None)
+
+    async def _ask(self, peers: Iterable[NodeConfig]) -> tuple[Knock, list[Knock]]:
+        """What these peers were asked with, and what those answer that do."""
+        ours = self._own_knock()
+
+        async def one(peer: NodeConfig) -> Knock | None:
+            try:
+                return Knock.load(await self._knock(peer, ours.plain()))
+            except (BazarError, KeyError, TypeError) as error:  # not there, or of another version
+                log.debug("%s does not say who it is: %s", peer.name, error)
+                return None
+
+        answers = await asyncio.gather(*(one(peer) for peer in peers))
+        return ours, [answer for answer in answers if answer is not None]
+
+    async def _must_be_alone(self) -> None:
+        """Raises Fatal if a peer is under another arbiter."""
+        ours, answers = await self._ask(self._peers)
+        for theirs in answers:
+            if theirs.arbiter != ours.arbiter:
+                raise Fatal(two_clusters(ours.node, ours.arbiter, theirs.node, theirs.arbiter))
+
+    async def _look_for_others(self) -> None:
+        assert self.primary is not None
+        while True:
+            here = {feed.hello.node for feed in self.primary.feeds.values()}
+            ours, answers = await self._ask(peer for peer in self._peers if peer.name not in here)
+            for theirs in answers:
+                self._perform(self.primary.meet(ours, theirs))
+            await asyncio.sleep(LOOK_LEASES * self.settings.lease_s)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -395,9 +460,8 @@ class Replica:
             self._perform(self.primary.receive(feed, message, self.clock()))
         elif isinstance(message, Hello):
             hint = self.leader.name if self.leader else None
-            self._perform(
-                [Send(feed, NotPrimary(self.subscriber.epoch, hint)), Close(feed, "not primary")]
-            )
+            answer = NotPrimary(self.subscriber.epoch, hint, self._home)
+            self._perform([Send(feed, answer), Close(feed, "not primary")])
 
     def feed_closed(self, feed: int) -> None:
         if self._feeds.pop(feed, None) is not None and self.primary is not None:
@@ -432,6 +496,8 @@ class Replica:
                 case SendSnapshot(feed):
                     self._snapshots[feed] = self.core.committed.seq
                     self._tasks.spawn(self._send_snapshot(feed))
+                case Alert(reason):
+                    log.critical("%s", reason)
                 case Stop(reason, clean):
                     if clean:
                         self._stopped.set()
@@ -456,6 +522,9 @@ class Replica:
 
     def _carry_out(self, effect: Effect) -> None:
         """What both sides ask of the disk goes through one worker, in order."""
+        if isinstance(effect, Stop):
+            self._tasks.fail(Fatal(effect.reason))
+            return
         self._disk.put_nowait(effect)
 
     def _disk_settling(self) -> Awaitable[None] | None:

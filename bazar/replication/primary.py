@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from bazar.errors import Unavailable
+from bazar.replication.arbiter import Knock, two_clusters
 from bazar.replication.effects import (
+    Alert,
     Apply,
     Close,
     Confirm,
@@ -29,6 +31,7 @@ from bazar.replication.messages import (
     CACHE,
     WIRE_VERSION,
     Ack,
+    ArbiterId,
     Change,
     Commit,
     Entry,
@@ -78,8 +81,10 @@ class Primary:
         timing: Timing,
         *,
         restarted: bool,
+        arbiter: ArbiterId,
     ) -> None:
         self.me = me
+        self.arbiter = arbiter
         self.epoch = membership.epoch
         self.membership = membership
         self.committed = committed
@@ -99,6 +104,7 @@ class Primary:
         self._taking_over = True
         self._clean = False  # no lease of an earlier epoch can be running (T5)
         self._recording: Feed | str | None = "lead"
+        self._stranger: ArbiterId | None = None  # that was told of last (A2)
 
     @classmethod
     def take_over(
@@ -111,6 +117,7 @@ class Primary:
         timing: Timing,
         *,
         restarted: bool,
+        arbiter: ArbiterId,
     ) -> tuple[Primary, list[Effect]]:
         """Begin the next epoch (T0, T2); `now` is a moment after the lock was got.
 
@@ -128,7 +135,11 @@ class Primary:
             wait_s = 0.0 if skip else timing.surely_over_s(membership.lease_s)
             longest_s = max(0.0 if membership.clean else membership.lease_s, timing.lease_s)
             begun = Membership(membership.epoch + 1, membership.members, longest_s)
-        primary = cls(me, begun, committed, pending, now + wait_s, timing, restarted=restarted)
+        primary = cls(
+            *(me, begun, committed, pending, now + wait_s, timing),
+            restarted=restarted,
+            arbiter=arbiter,
+        )
         primary._clean = membership is None or membership.clean
         return primary, [Record(begun)]
 
@@ -291,6 +302,12 @@ class Primary:
     def _hello(self, feed_id: int, hello: Hello, now: float) -> list[Effect]:
         if hello.version != WIRE_VERSION:
             return [Close(feed_id, f"speaks version {hello.version}, not {WIRE_VERSION}")]
+        if hello.arbiter not in (None, self.arbiter):
+            refusal = NotPrimary(self.epoch, None, self.arbiter)
+            return [
+                *self._strange(hello.node, hello.arbiter),
+                *(Send(feed_id, refusal), Close(feed_id, "under another arbiter")),
+            ]
         if hello.epoch > self.epoch and hello.kind == CACHE:
             # It remembers a primary of before the data was restored: it is to forget, not we.
             return [Close(feed_id, f"epoch {hello.epoch} is unknown here")]
@@ -298,7 +315,8 @@ class Primary:
             self.stopped = True
             return [Stop(f"epoch {hello.epoch} has begun elsewhere; this one is {self.epoch}")]
         if self.retiring or self.stopped:
-            return [Send(feed_id, NotPrimary(self.epoch, None)), Close(feed_id, "retiring")]
+            refusal = NotPrimary(self.epoch, None, self.arbiter)
+            return [Send(feed_id, refusal), Close(feed_id, "retiring")]
         effects: list[Effect] = []
         for old in list(self.feeds.values()):
             if old.hello.node == hello.node:
@@ -405,7 +423,7 @@ class Primary:
 
     def _welcome_message(self, now: float) -> Welcome:
         adopting = self._taking_over and now < self.not_before
-        return Welcome(self.epoch, self.tail, self.committed, adopting)
+        return Welcome(self.epoch, self.tail, self.committed, adopting, self.arbiter)
 
     def _send_page(self, feed: Feed, page: LogPage) -> list[Effect]:
         feed.near = page.end
@@ -434,6 +452,30 @@ class Primary:
             keys_only = tuple(entry.without_effects() for entry in self.pending)
             effects.append(Send(feed.id, Prepare(keys_only)))
         return effects + self._grant(feed, now)
+
+    # --- other arbiters (A2, A3) -----------------------------------------------------------------
+
+    def knock(self) -> Knock:
+        """What it asks its peers with, and answers them."""
+        return Knock(self.me.node, self.arbiter, None if self.stopped else self.committed.seq)
+
+    def meet(self, ours: Knock, theirs: Knock) -> list[Effect]:
+        """Both were said in one exchange, and are judged alike at its other end."""
+        if theirs.arbiter == self.arbiter or self.stopped or ours.leads is None:
+            return []
+        mine = (ours.leads, ours.arbiter)
+        if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):
+            return self._strange(theirs.node, theirs.arbiter)
+        self.stopped = True
+        why = two_clusters(self.me.node, self.arbiter, theirs.node, theirs.arbiter)
+        return [Stop(f"{why}. The log of {theirs.node} is longer")]
+
+    def _strange(self, node: str, arbiter: ArbiterId) -> list[Effect]:
+        """Say it once: who is refused may ask again and again."""
+        known, self._stranger = self._stranger, arbiter
+        if arbiter == known:
+            return []
+        return [Alert(two_clusters(self.me.node, self.arbiter, node, arbiter))]
 
     # --- leases (L1, L3) -------------------------------------------------------------------------
 

@@ -89,5 +89,8 @@ class Engine(Protocol[R]):
     async def check(self) -> None:
         """Return once the log is known to be whole. Raises Fatal where it is not."""
 
+    async def founding(self) -> None:
+        """Return if a group may begin here, with an empty log (T0). Raises ConfigError."""
+
     async def close(self) -> None:
         """Let go of it."""

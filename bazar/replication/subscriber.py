@@ -11,13 +11,25 @@ from collections.abc import Sequence
 from math import inf
 
 from bazar.errors import Unavailable
-from bazar.replication.effects import Apply, Close, Drop, Effect, Install, Persist, Reset, Send
+from bazar.replication.arbiter import two_clusters
+from bazar.replication.effects import (
+    Apply,
+    Close,
+    Drop,
+    Effect,
+    Install,
+    Persist,
+    Reset,
+    Send,
+    Stop,
+)
 from bazar.replication.messages import (
     CACHE,
     GENESIS,
     REPLICA,
     WIRE_VERSION,
     Ack,
+    ArbiterId,
     Commit,
     Entry,
     Grant,
@@ -37,6 +49,7 @@ from bazar.replication.messages import (
 from bazar.replication.timing import RENEWALS_PER_LEASE, Timing, touched_seq
 
 QUESTIONS_KEPT = 8  # renewals that may still be answered; older ones are over anyway
+FAITHFUL_LEASES = 10  # that a cache waits for the arbiter which granted it one
 
 
 class Subscriber:
@@ -56,6 +69,7 @@ class Subscriber:
         self.committed = GENESIS
         self.pending: list[Entry] = []
         self.lease_until = -inf
+        self.arbiter: ArbiterId | None = None
         self.followed = False  # it has been granted a lease: its log was whole in this run (L4)
         self._asked: dict[int, float] = {}  # renew number -> when it was sent
         self._number = 0
@@ -89,6 +103,7 @@ class Subscriber:
             self.epoch,
             self.committed,
             self.last,
+            self.arbiter,
         )
         return [Send(feed, hello), *self._renew(now)]
 
@@ -106,7 +121,9 @@ class Subscriber:
         if feed != self.feed:
             return []
         match message:
-            case NotPrimary(epoch, hint):
+            case NotPrimary() | Welcome() if self.arbiter not in (None, message.arbiter):
+                return self._estranged(message.arbiter)
+            case NotPrimary(epoch, hint, _):
                 self.hint = hint if epoch >= self.epoch else None
                 return self._hello_anew("not the primary")
             case Welcome():
@@ -135,6 +152,10 @@ class Subscriber:
             self.lease_until = -inf  # it was the old primary's word
         self.welcomed = True
         return self._joining(welcome)
+
+    def _estranged(self, other: ArbiterId) -> list[Effect]:
+        """Whoever is asked is under another arbiter (A2)."""
+        return self._hello_anew(f"under another arbiter, {other.place}")
 
     def _joining(self, welcome: Welcome) -> list[Effect]:
         raise NotImplementedError
@@ -214,8 +235,10 @@ class ReplicaSubscriber(Subscriber):
         timing: Timing,
         committed: Mark,
         pending: Sequence[Entry],
+        arbiter: ArbiterId,
     ) -> None:
         super().__init__(node, store, run, epoch, timing)
+        self.arbiter = self._home = arbiter
         self.committed = committed
         self.pending = list(pending)
         self._durable = self.last
@@ -235,6 +258,10 @@ class ReplicaSubscriber(Subscriber):
         self._greeted = True
         self._agreed, self._owes = self.committed, False
         return super()._greet(feed, now)
+
+    def _estranged(self, other: ArbiterId) -> list[Effect]:
+        why = two_clusters(self.node, self._home, "a node of its group", other)
+        return [*super()._estranged(other), Stop(why)]
 
     def _write(self, effect: Persist | Apply | Install) -> list[Effect]:
         self._writing += 1
@@ -337,8 +364,15 @@ class CacheSubscriber(Subscriber):
 
     def __init__(self, node: str, run: str, timing: Timing) -> None:
         super().__init__(node, "", run, 0, timing)
+        self._faithful_until = -inf
+
+    def _greet(self, feed: int, now: float) -> list[Effect]:
+        if now >= self._faithful_until:
+            self.arbiter = None
+        return super()._greet(feed, now)
 
     def _joining(self, welcome: Welcome) -> list[Effect]:
+        self.arbiter = welcome.arbiter
         self.committed = welcome.committed
         self.pending.clear()
         return [Reset()]
@@ -362,6 +396,7 @@ class CacheSubscriber(Subscriber):
         # C4: between two leases anything may have happened.
         lapsed = not self.lease_valid(now)
         super()._granted(grant, now)
+        self._faithful_until = self.lease_until + FAITHFUL_LEASES * self._lease_s
         return [Reset()] if lapsed else []
 
     def clean(self, tags: frozenset[str] | None, now: float) -> bool:

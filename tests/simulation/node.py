@@ -406,5 +406,6 @@ def production() -> Any:
         patch.object(durable, "os", SYSTEM),
         patch.object(file_arbiter, "fcntl", SYSTEM),
         patch.object(file_arbiter, "LOCKS", Path("/proc/locks")),
+        patch.object(file_arbiter, "this_machine", lambda: ("booted once", "machine")),
     ):
         yield

@@ -282,6 +282,9 @@ class SimulatedEngine:
         """Return when the file was looked through. Damage is what `faults` does to a disk."""
         await self.store._look()
 
+    async def founding(self) -> None:
+        pass
+
     async def close(self) -> None:
         """Close the file, which may take a while: its log is moved into it."""
         linger_s = self.process.profile.linger_s

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from bazar.replication.messages import GENESIS, Change, Entry, Mark, Member, Membership, chain
+from bazar.replication.messages import (
+    GENESIS,
+    ArbiterId,
+    Change,
+    Entry,
+    Mark,
+    Member,
+    Membership,
+    chain,
+)
 from bazar.replication.primary import Primary
 from bazar.replication.timing import Timing
 from storage.catalog import Catalog
@@ -39,7 +48,10 @@ class Scene:
 
     def primary(self, epoch: int) -> Primary:
         membership = Membership(epoch, frozenset({self.me}), 1.0)
-        return Primary(self.me, membership, GENESIS, (), 0.0, Timing(), restarted=False)
+        here = ArbiterId("here", "/data")
+        return Primary(
+            *(self.me, membership, GENESIS, (), 0.0, Timing()), restarted=False, arbiter=here
+        )
 
     def commit(self, change: Change, epoch: int = 1, run: str = "catalog-1#1") -> Entry:
         entry = chain(self.before, epoch, change)

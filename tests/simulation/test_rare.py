@@ -19,6 +19,7 @@ from bazar.replication.messages import (
     REPLICA,
     WIRE_VERSION,
     Ack,
+    ArbiterId,
     Change,
     Commit,
     Entry,
@@ -36,6 +37,7 @@ from bazar.replication.primary import Primary
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import Timing
 
+HERE = ArbiterId("here", "/data")
 TIMING = Timing()
 A, B, C = (Member(name, f"{name}/1") for name in ("a", "b", "c"))
 
@@ -62,7 +64,9 @@ def test_a_page_read_before_an_adopted_tail_is_durable_is_read_again() -> None:
     that would take it from B."""
     one, two = log(2)
     membership = Membership(1, frozenset({A, B, C}), 1.0)
-    primary, _ = Primary.take_over(A, membership, one.mark, (), 0.0, TIMING, restarted=True)
+    primary, _ = Primary.take_over(
+        A, membership, one.mark, (), 0.0, TIMING, restarted=True, arbiter=HERE
+    )
     primary.recorded(0.0)
     primary.receive(1, hello(C, one.mark, two.mark), 0.1)
     primary.log_read(1, LogPage(one.mark, (), True), 0.1)
@@ -79,9 +83,9 @@ def test_a_hello_waits_for_the_disk() -> None:
     """J1: a commit of the last feed is still under way to disk. What we said now would be over
     in a moment, and what answers it would not fit any more."""
     one, two = log(2)
-    follower = ReplicaSubscriber("b", "b/1", "b#1", 1, TIMING, one.mark, [])
+    follower = ReplicaSubscriber("b", "b/1", "b#1", 1, TIMING, one.mark, [], HERE)
     follower.connected(1, 0.0)
-    follower.receive(1, Welcome(1, two.mark, two.mark, False), 0.1)
+    follower.receive(1, Welcome(1, two.mark, two.mark, False, HERE), 0.1)
     (persist,) = follower.receive(1, Prepare((two,)), 0.1)
     assert isinstance(persist, Persist)
     (apply,) = follower.receive(1, Commit(two.mark), 0.1)
@@ -99,7 +103,9 @@ def test_a_commit_that_passes_while_a_follower_joins_is_told() -> None:
     """J4: B has acknowledged the tail, but the batch commits before B is in the set."""
     (one,) = log(1)
     membership = Membership(1, frozenset({A, B}), 1.0)
-    primary, _ = Primary.take_over(A, membership, GENESIS, (one,), 0.0, TIMING, restarted=False)
+    primary, _ = Primary.take_over(
+        A, membership, GENESIS, (one,), 0.0, TIMING, restarted=False, arbiter=HERE
+    )
     primary.recorded(0.0)
     primary.receive(1, hello(B, GENESIS, one.mark), 0.5)
     primary.log_read(1, LogPage(GENESIS, (one,), True), 0.5)
@@ -120,7 +126,9 @@ def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
     one, two = log(2)
     for read_in_time in (True, False):
         membership = Membership(1, frozenset({A, B}), 1.0)
-        primary, _ = Primary.take_over(A, membership, one.mark, (), 0.0, TIMING, restarted=True)
+        primary, _ = Primary.take_over(
+            A, membership, one.mark, (), 0.0, TIMING, restarted=True, arbiter=HERE
+        )
         primary.recorded(0.0)
         over_at = primary.not_before
         primary.receive(1, hello(C, one.mark, one.mark), 0.1)

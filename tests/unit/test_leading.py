@@ -39,6 +39,8 @@ class LeadingTest(FilesTestCase):
             run="run",
             clock=loop.time,
             forward=lambda node, operation: self.fail("nobody to pass it on to"),
+            knock=lambda node, knock: self.fail("nobody to ask"),
+            founding=self.founding,
             on_fatal=lambda error: self.fatal.append(str(error)),
         )
         replica.start()
@@ -46,6 +48,9 @@ class LeadingTest(FilesTestCase):
             yield replica
         finally:
             await replica._tasks.close()
+
+    async def founding(self) -> None:
+        pass
 
     @contextlib.asynccontextmanager
     async def store(self) -> AsyncIterator[ReplicatedStore]:

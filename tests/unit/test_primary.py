@@ -24,6 +24,7 @@ from bazar.replication.messages import (
     REPLICA,
     WIRE_VERSION,
     Ack,
+    ArbiterId,
     Change,
     Commit,
     Entry,
@@ -45,6 +46,8 @@ from bazar.replication.primary import Primary
 from bazar.replication.timing import Timing
 
 TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
+HERE = ArbiterId("here", "/data on one")
+THERE = ArbiterId("there", "/data on two")
 ME, OTHER = Member("r-1", "s1"), Member("r-2", "s2")
 REPLICA_FEED, CACHE_FEED = 1, 2
 
@@ -82,7 +85,7 @@ class PrimaryTest(unittest.TestCase):
         """A takeover whose epoch is recorded at time `at`."""
         before = Membership(1, frozenset({ME, *members}), 1.0, clean)
         primary, effects = Primary.take_over(
-            ME, before, self.committed, pending, at, TIMING, restarted=restarted
+            ME, before, self.committed, pending, at, TIMING, restarted=restarted, arbiter=HERE
         )
         [record] = effects
         assert isinstance(record, Record)
@@ -295,7 +298,7 @@ class JoiningTest(PrimaryTest):
         self.assertEqual(
             messages,
             [
-                Welcome(2, self.committed, self.committed, False),
+                Welcome(2, self.committed, self.committed, False, HERE),
                 Prepare(self.log[1:]),
                 Commit(self.committed),
             ],

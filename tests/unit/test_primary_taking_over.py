@@ -33,6 +33,7 @@ from bazar.replication.messages import (
 from bazar.replication.primary import Primary
 from tests.unit.test_primary import (
     CACHE_FEED,
+    HERE,
     ME,
     OTHER,
     REPLICA_FEED,
@@ -46,7 +47,9 @@ from tests.unit.test_primary import (
 
 class TakingOverTest(PrimaryTest):
     def test_t0_the_first_epoch_has_itself_as_its_only_member(self) -> None:
-        primary, effects = Primary.take_over(ME, None, GENESIS, (), 5.0, TIMING, restarted=True)
+        primary, effects = Primary.take_over(
+            ME, None, GENESIS, (), 5.0, TIMING, restarted=True, arbiter=HERE
+        )
         self.assertEqual(effects, [Record(Membership(1, frozenset({ME}), 1.0))])
         with self.assertRaises(Unavailable):
             primary.read(None, 5.0)
@@ -63,7 +66,9 @@ class TakingOverTest(PrimaryTest):
 
     def test_t2_the_longest_lease_on_record_counts(self) -> None:
         before = Membership(1, frozenset({ME}), 5.0)
-        primary, _ = Primary.take_over(ME, before, self.committed, (), 0.0, TIMING, restarted=False)
+        primary, _ = Primary.take_over(
+            ME, before, self.committed, (), 0.0, TIMING, restarted=False, arbiter=HERE
+        )
         primary.recorded(0.0)
         self.assertFalse(primary.begin(5.0))
         self.assertTrue(primary.begin(5.05))
@@ -73,13 +78,13 @@ class TakingOverTest(PrimaryTest):
         for clean, at_first in ((False, 5.0), (True, 1.0)):
             before = Membership(1, frozenset({ME}), 5.0, clean)
             primary, effects = Primary.take_over(
-                ME, before, self.committed, (), 0.0, TIMING, restarted=False
+                ME, before, self.committed, (), 0.0, TIMING, restarted=False, arbiter=HERE
             )
             self.assertEqual(effects, [Record(Membership(2, frozenset({ME}), at_first))])
         for now, recorded in ((2.0, 5.0), (5.05, 1.0)):
             before = Membership(1, frozenset({ME}), 5.0)
             primary, _ = Primary.take_over(
-                ME, before, self.committed, (), 0.0, TIMING, restarted=False
+                ME, before, self.committed, (), 0.0, TIMING, restarted=False, arbiter=HERE
             )
             primary.recorded(0.0)
             primary.receive(REPLICA_FEED, self.hello(REPLICA), now)
@@ -108,7 +113,7 @@ class TakingOverTest(PrimaryTest):
         self.assertIsInstance(effect, ReadLog)
         effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
         [welcome, _] = sent(effects, REPLICA_FEED)
-        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True))
+        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True, HERE))
         tail = log(self.committed, "t")
         effects = primary.receive(REPLICA_FEED, Tail(tail), 0.2)
         self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
@@ -218,7 +223,9 @@ class TakingOverTest(PrimaryTest):
 
     def test_j5_a_member_shows_what_it_has_before_anybody_new_is_let_in(self) -> None:
         before = Membership(1, frozenset({ME, OTHER}), 1.0)
-        primary, _ = Primary.take_over(ME, before, self.committed, (), 0.0, TIMING, restarted=True)
+        primary, _ = Primary.take_over(
+            ME, before, self.committed, (), 0.0, TIMING, restarted=True, arbiter=HERE
+        )
         ahead = log(self.committed, "lost")[-1].mark
         newcomer = Hello(WIRE_VERSION, REPLICA, "r-3", "run", "s3", 1, GENESIS, GENESIS)
         primary.receive(3, newcomer, 0.1)

@@ -10,6 +10,7 @@ from bazar.replication.effects import Apply, Close, Drop, Effect, Install, Persi
 from bazar.replication.messages import (
     GENESIS,
     Ack,
+    ArbiterId,
     Change,
     Commit,
     Entry,
@@ -30,6 +31,8 @@ from bazar.replication.messages import (
 from bazar.replication.subscriber import QUESTIONS_KEPT, CacheSubscriber, ReplicaSubscriber
 from bazar.replication.timing import Timing
 
+HERE = ArbiterId("here", "/data on one")
+THERE = ArbiterId("there", "/data on two")
 TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
 FEED = 1
 
@@ -52,17 +55,17 @@ class ReplicaTest(unittest.TestCase):
     def replica(self, committed: int = 0, pending: int = 0, epoch: int = 1) -> ReplicaSubscriber:
         mark = self.log[committed - 1].mark if committed else GENESIS
         behind = self.log[committed : committed + pending]
-        return ReplicaSubscriber("r-2", "store", "run", epoch, TIMING, mark, behind)
+        return ReplicaSubscriber("r-2", "store", "run", epoch, TIMING, mark, behind, HERE)
 
     def welcomed(self, replica: ReplicaSubscriber, tail: Mark | None = None) -> ReplicaSubscriber:
         replica.connected(FEED, 0.0)
         tail = tail or replica.last
-        replica.receive(FEED, Welcome(1, tail, replica.committed, False), 0.0)
+        replica.receive(FEED, Welcome(1, tail, replica.committed, False, HERE), 0.0)
         return replica
 
     def granted(self, replica: ReplicaSubscriber, at: float = 0.0) -> ReplicaSubscriber:
         replica.connected(FEED, at)
-        replica.receive(FEED, Welcome(1, replica.last, replica.committed, False), at)
+        replica.receive(FEED, Welcome(1, replica.last, replica.committed, False, HERE), at)
         replica.receive(FEED, Grant(1, 1, 1.0), at)
         return replica
 
@@ -85,7 +88,7 @@ class ReplicaTest(unittest.TestCase):
     def test_j1_a_lower_epoch_is_refused(self) -> None:
         replica = self.replica(epoch=5)
         replica.connected(FEED, 0.0)
-        [effect] = replica.receive(FEED, Welcome(4, GENESIS, GENESIS, False), 0.0)
+        [effect] = replica.receive(FEED, Welcome(4, GENESIS, GENESIS, False, HERE), 0.0)
         self.assertIsInstance(effect, Close)
 
     def test_j1_what_a_replaced_feed_brings_is_not_processed(self) -> None:
@@ -97,7 +100,7 @@ class ReplicaTest(unittest.TestCase):
     def test_j1_one_that_is_not_primary_says_who_is(self) -> None:
         replica = self.replica()
         replica.connected(FEED, 0.0)
-        [effect] = replica.receive(FEED, NotPrimary(1, "r-1"), 0.0)
+        [effect] = replica.receive(FEED, NotPrimary(1, "r-1", HERE), 0.0)
         self.assertIsInstance(effect, Close)
         self.assertEqual(replica.hint, "r-1")
         self.assertFalse(replica.welcomed)
@@ -105,7 +108,7 @@ class ReplicaTest(unittest.TestCase):
     def test_j1_a_hint_of_an_epoch_that_is_over_is_none(self) -> None:
         replica = self.replica(epoch=5)
         replica.connected(FEED, 0.0)
-        replica.receive(FEED, NotPrimary(4, "r-1"), 0.0)
+        replica.receive(FEED, NotPrimary(4, "r-1", HERE), 0.0)
         self.assertIsNone(replica.hint)
 
     def test_j1_who_refuses_later_is_no_primary_any_more(self) -> None:
@@ -198,7 +201,7 @@ class ReplicaTest(unittest.TestCase):
     def test_l1_a_lease_counts_from_when_it_was_asked_for(self) -> None:
         replica = self.replica()
         replica.connected(FEED, 10.0)
-        replica.receive(FEED, Welcome(1, GENESIS, GENESIS, False), 10.7)
+        replica.receive(FEED, Welcome(1, GENESIS, GENESIS, False, HERE), 10.7)
         replica.receive(FEED, Grant(1, 1, 1.0), 10.8)
         self.assertTrue(replica.lease_valid(10.999))
         self.assertFalse(replica.lease_valid(11.0))
@@ -265,7 +268,7 @@ class ReplicaTest(unittest.TestCase):
         theirs = log(self.log[0].mark, "x", epoch=2)
         replica = self.replica(pending=3)
         replica.connected(FEED, 0.0)
-        welcome = Welcome(2, theirs[-1].mark, GENESIS, False)
+        welcome = Welcome(2, theirs[-1].mark, GENESIS, False, HERE)
         effects = replica.receive(FEED, welcome, 0.0)
         self.assertEqual(effects, [Persist(self.log[1].mark, ())])  # beyond the primary's tail
         self.store(replica, effects)
@@ -282,14 +285,14 @@ class ReplicaTest(unittest.TestCase):
     def test_t3_a_longer_tail_is_offered_while_the_primary_adopts(self) -> None:
         replica = self.replica(pending=3)
         replica.connected(FEED, 0.0)
-        effects = replica.receive(FEED, Welcome(2, self.log[0].mark, GENESIS, True), 0.0)
+        effects = replica.receive(FEED, Welcome(2, self.log[0].mark, GENESIS, True, HERE), 0.0)
         self.assertEqual(effects, [Send(FEED, Tail(self.log[1:]))])
         self.assertEqual(len(replica.pending), 3)
 
     def test_t3_no_tail_is_offered_to_a_log_that_is_not_ours(self) -> None:
         replica = self.replica(pending=3)
         replica.connected(FEED, 0.0)
-        welcome = Welcome(2, Mark(1, "else"), GENESIS, True)
+        welcome = Welcome(2, Mark(1, "else"), GENESIS, True, HERE)
         self.assertEqual(replica.receive(FEED, welcome, 0.0), [])
 
     def test_j3_a_snapshot_replaces_everything_with_its_final_chunk(self) -> None:
@@ -310,7 +313,9 @@ class CacheSubscriberTest(unittest.TestCase):
         self.cache.connected(FEED, 0.0)
 
     def join(self) -> list[Effect]:
-        return self.cache.receive(FEED, Welcome(1, Mark(7, "seven"), Mark(7, "seven"), False), 0.0)
+        return self.cache.receive(
+            FEED, Welcome(1, Mark(7, "seven"), Mark(7, "seven"), False, HERE), 0.0
+        )
 
     def prepare(self, *entries: Entry) -> list[Effect]:
         return self.cache.receive(FEED, Prepare(tuple(e.without_effects() for e in entries)), 0.1)
@@ -323,7 +328,7 @@ class CacheSubscriberTest(unittest.TestCase):
         self.assertIsInstance(effect, Close)
 
     def test_j1_at_first_it_knows_of_no_epoch(self) -> None:
-        self.cache.receive(FEED, NotPrimary(0, "r-1"), 0.0)
+        self.cache.receive(FEED, NotPrimary(0, "r-1", HERE), 0.0)
         self.assertEqual(self.cache.hint, "r-1")
 
     def test_r6_a_commit_that_is_not_on_its_log_ends_the_feed(self) -> None:

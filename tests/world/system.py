@@ -108,7 +108,7 @@ class System:
 
     def stat(self, path: object) -> Stat:
         self._enter()
-        file = self.files.look(str(path))
+        file = self.files.directories.get(str(path)) or self.files.look(str(path))
         return Stat(file.number, len(file.content))
 
     def replace(self, source: object, target: object) -> None:
@@ -139,6 +139,9 @@ class Path(PurePosixPath):
 
     def stat(self) -> Stat:
         return SYSTEM.stat(self)
+
+    def resolve(self) -> Path:
+        return self
 
     def read_bytes(self) -> bytes:
         fd = SYSTEM.open(self, SYSTEM.O_RDONLY)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bazar.replication.effects import Apply
-from bazar.replication.messages import Member
+from bazar.replication.messages import ArbiterId, Member
 from bazar.replication.primary import Primary
 from bazar.replication.store import Operation, Outcome
 from storage.catalog import Catalog
@@ -91,7 +91,14 @@ class Till(Process):
         self.waiting: list[tuple[Operation, Reply]] = []
         me = Member(node.name, store.store_id)
         self.primary, _ = Primary.take_over(
-            me, None, store.committed, store.pending, self.time(), node.timing, restarted=False
+            me,
+            None,
+            store.committed,
+            store.pending,
+            self.time(),
+            node.timing,
+            restarted=False,
+            arbiter=ArbiterId("", ""),
         )
         self.primary.recorded(self.time())
         runner.run(self._batch(store.seed()))

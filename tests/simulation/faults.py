@@ -5,6 +5,7 @@ from __future__ import annotations
 from bazar.replication.effects import Effect, Record, Send
 from tests.simulation.node import NodeProcess
 from tests.simulation.shopworld import Group, Node, ShopWorld
+from tests.simulation.strays import Stray
 from tests.world.network import Stream
 
 AIM_S = 0.05
@@ -24,6 +25,7 @@ class Faults:
         self.weights = [0.001, *world.profile.faults.values()]
         self.over = False
         self._taken: set[str] = set()
+        self._stray: Stray | None = None
         world.aim = self.aim
         self._next()
 
@@ -245,6 +247,16 @@ class Faults:
         self.crash(others[self.tape.below(len(others))], 0.02)
         longest_s = max(other.timing.lease_s for other in node.group.replicas)
         return longest_s * (1.1 + self.random())
+
+    def stray(self, node: Node) -> None:
+        """A node is started over another directory, new or a copy, and meets the others later."""
+        if self.world.strays or node.process is None or not self._others_are_whole(node):
+            return
+        node.process.die("killed")
+        self._stray = stray = Stray(self.world, node, copied=self.tape.chance(0.5))
+        met_s = self.tape.choice((0.0, 1.5)) * self.random()
+        self.world.after(met_s, None, stray.meet)
+        self.world.after(met_s + 2.0 + self.random(), None, stray.put_right)
 
     def slow_disk(self, node: Node) -> None:
         if node.disk is not None:
@@ -494,6 +506,8 @@ class Faults:
     def stop(self) -> None:
         self.over = True
         world = self.world
+        if self._stray is not None:
+            self._stray.put_right()
         if world.profile.hangs:
             self._hang()
         world.say("network", "no more faults")

@@ -279,6 +279,26 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "books": (1,),
         "stock": (30,),
     },
+    # One node runs over a directory of its own: a second cluster by mistake.
+    "strays": {
+        "faults": ({"stray": 1.0}, {"stray": 2.0, "crash": 1.0}),
+        "fault_every_s": (0.4,),
+        "catalogs": (2, 3),
+        "caches": (0,),
+        "orders": (0,),
+        "leases_s": ((0.3,),),
+        "down_s": ((0.05,),),
+        "network_s": (0.004, 0.02),
+        "disk_s": (0.004, 0.02),
+        "spikes": (0.0,),
+        "loss": (0.0,),
+        "step_s": (0.0002, 0.002),
+        "syscalls": (0.0,),  # who is stopped between two can't be asked
+        "hangs": (False,),
+        "silent": (False,),
+        "logs_differ": (False,),
+        "think_s": (0.02, 0.15),
+    },
     # The machine loses power, most often while the membership changes.
     "outages": {
         "faults": ({"outage": 1.0, "pause": 3.0}, {"outage": 1.0, "crash": 1.0, "pause": 2.0}),

@@ -66,6 +66,14 @@ class Truth:
     def mark(self) -> Mark:
         return Mark(self.seq, self.digests[-1])
 
+    def fork(self, group: Group) -> None:
+        """From here on this is what is true in another cluster, however it came to be."""
+        self.group = group
+        self.digests, self.state = [*self.digests], {**self.state}
+        self.keys, self._owner, self._sold = {**self.keys}, {**self._owner}, {**self._sold}
+        self.stock, self._items = {**self.stock}, {**self._items}
+        self._answers = {key: [*versions] for key, versions in self._answers.items()}
+
     # --- commits ---------------------------------------------------------------------------------
 
     def committed(self, primary: Primary, run: str, image: Image, entries: Iterable[Entry]) -> None:

@@ -47,6 +47,7 @@ from tests.simulation.invariants import (
 )
 from tests.simulation.shopworld import Node, ShopWorld
 from tests.simulation.store import SimulatedEngine, SimulatedStore
+from tests.simulation.strays import check_alone, check_feeds
 from tests.world.system import SYSTEM, Path
 from tests.world.transport import Transport
 from tests.world.world import Process
@@ -68,6 +69,8 @@ class NodeProcess(Process):
         self.run = f"{node.name}#{node.runs}"
         self.profile = world.profile
         self.truth = node.group.truth
+        world.group_of[self.run] = node.group
+        self.led_at = inf  # when it began to lead
         self.step_s = 0.0002 if world.profile.calm else world.profile.step_s
         self.syscall_chance = 0.0 if world.profile.calm else world.profile.syscalls
         self.loop.network = world.network
@@ -209,6 +212,8 @@ class Watched(Replica):
         world.say(process.name, f"leads from {image.committed} +{len(image.pending)}")
         world.guard(check_memory, self.subscriber, image)
         world.guard(process.truth.check_leader, process.me)
+        world.guard(check_alone, world, process.node.group, self.subscriber)
+        process.led_at = world.now
         world.takeovers += 1
         membership = process.node.group.membership
         if membership is not None:
@@ -232,6 +237,8 @@ class Watched(Replica):
         process, effects = self.process, list(effects)
         world = process.world
         if self.primary is not None:
+            runs = [feed.hello.run for feed in self.primary.feeds.values()]
+            world.guard(check_feeds, world, process.node.group, runs)
             if process.disk.lost_seq and process.time() >= self._excused_at:
                 group = process.node.group
                 world.guard(check_excuse, self.primary, process.disk.image, group)

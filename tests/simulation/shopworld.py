@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from bazar.config import NodeConfig
@@ -55,9 +56,10 @@ class Node:
 class Group:
     """The nodes of one replicated service, and what is true of their log."""
 
-    def __init__(self, world: ShopWorld, name: str, truth: Truth) -> None:
+    def __init__(self, world: ShopWorld, name: str, truth: Truth, directory: str = "/data") -> None:
         self.world = world
         self.name = name
+        self.directory = directory
         self.truth = truth
         self.replicas: list[Node] = []
         self.caches: list[Node] = []
@@ -71,7 +73,7 @@ class Group:
     @property
     def membership(self) -> Membership | None:
         """What the arbiter's file says now."""
-        file = self.world.files.names.get(f"/data/{self.name}.members")
+        file = self.world.files.names.get(f"{self.directory}/{self.name}.members")
         if file is None:
             return None
         if file.content is not self._read:
@@ -81,7 +83,7 @@ class Group:
     @property
     def holder(self) -> NodeProcess | None:
         """Who holds the lock."""
-        file = self.world.files.names.get(f"/data/{self.name}.lock")
+        file = self.world.files.names.get(f"{self.directory}/{self.name}.lock")
         if file is None or file.locked_by is None or not file.locked_by.process.alive:
             return None
         return file.locked_by.process  # type: ignore[return-value]
@@ -142,6 +144,11 @@ class ShopWorld(World):
         self.files.delay = lambda: 0.3 * profile.disk_delay(False)
         self.nodes: list[Node] = []
         self.groups: list[Group] = []
+        self.strays: list[Group] = []
+        """Of the same names, over other directories."""
+        self.met_at = inf
+        """Since when those reach the others."""
+        self.group_of: dict[str, Group] = {}  # run -> where it belongs
         self.order_ids = 0
         self.acknowledged = 0
         self.reads = 0
@@ -150,8 +157,8 @@ class ShopWorld(World):
         self.aim: Callable[[Node, Any], None] = lambda node, effect: None
 
     def _replaced(self, path: str) -> None:
-        for group in self.groups:
-            if path == f"/data/{group.name}.members":
+        for group in (*self.groups, *self.strays):
+            if path == f"{group.directory}/{group.name}.members":
                 self.guard(group.recorded, self.current)
 
     def draw(self, tapes: dict[str, Tape], focus: str, core: bool) -> Profile:

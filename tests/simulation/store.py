@@ -27,8 +27,6 @@ from tests.world.system import Path
 if TYPE_CHECKING:
     from tests.simulation.node import ReplicaProcess
 
-DATA = Path("/data")
-
 
 class SimulatedStore:
     """A `Store` whose file is `process.node.disk`."""
@@ -268,7 +266,8 @@ class SimulatedEngine:
 
     def __init__(self, process: ReplicaProcess) -> None:
         self.process = process
-        self.arbiter = FileArbiter(DATA, process.node.group.name)  # type: ignore[arg-type]
+        group = process.node.group
+        self.arbiter = FileArbiter(Path(group.directory), group.name)  # type: ignore[arg-type]
 
     async def open(self) -> bool:
         """Open the file. A disk that hangs never lets it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.mutations.driving import ARBITRATING, BATCHING, LEADING
 from tests.simulation.mutations.leading import JOINING, TAKING_OVER
+from tests.simulation.mutations.meeting import MEETING
 from tests.simulation.mutations.mutation import Mutation
 from tests.simulation.mutations.selling import CALLING, KEYS, ORDERING, SHOWING
 from tests.simulation.mutations.serving import CACHING, READING, WRITING
@@ -12,6 +13,6 @@ __all__ = ["ALL", "Mutation"]
 
 ALL: tuple[Mutation, ...] = (
     *(*WRITING, *BATCHING, *READING, *CACHING, *SHOWING),
-    *(*LEADING, *ARBITRATING, *TAKING_OVER, *JOINING),
+    *(*LEADING, *ARBITRATING, *TAKING_OVER, *JOINING, *MEETING),
     *(*KEYS, *ORDERING, *CALLING),
 )

@@ -1,0 +1,53 @@
+"""Mutations of what keeps two clusters of one configuration apart."""
+
+from __future__ import annotations
+
+from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.node import Replica
+from bazar.replication.primary import Primary
+from bazar.replication.subscriber import Subscriber
+from tests.simulation.mutations.mutation import mutation
+
+MEETING = (
+    mutation(
+        "an arbiter's id is its machine's",
+        "A1",
+        (FileArbiter, "id", "{machine} {where.st_dev} {where.st_ino}", "{machine}"),
+        focus="strays",
+    ),
+    mutation(
+        "who is under another arbiter is taken",
+        "A2",
+        (Primary, "_hello", "if hello.arbiter not in (None, self.arbiter):", "if False:"),
+        (Subscriber, "receive", "if self.arbiter not in (None, message.arbiter):", "if False:"),
+        focus="strays",
+    ),
+    mutation(
+        "a node leads without having asked",
+        "A3",
+        (Replica, "_live", "await self._must_be_alone()", "pass"),
+        focus="strays",
+    ),
+    mutation(
+        "a primary looks for nobody",
+        "A3",
+        (
+            Replica,
+            "_look_for_others",
+            "peer for peer in self._peers if peer.name not in here",
+            "()",
+        ),
+        focus="strays",
+    ),
+    mutation(
+        "of two primaries both go on",
+        "A3",
+        (
+            Primary,
+            "meet",
+            "if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):",
+            "if True:",
+        ),
+        focus="strays",
+    ),
+)

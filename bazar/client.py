@@ -22,7 +22,7 @@ from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
 from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, Unavailable, Unknown, from_answer
+from bazar.errors import BazarError, OtherToken, Unavailable, Unknown, from_answer
 from bazar.frames import Connection, dial
 
 CALLS_PATH = "/calls"
@@ -174,6 +174,8 @@ class Peer:
                     connection.on_lost = functools.partial(self._lost, connection)
                     self._connection, self._unheard_since = connection, None
                     connection.resume()
+        except PermissionError as error:
+            raise OtherToken(f"{node} does not know our token") from error
         except OSError as error:
             raise Unavailable(f"{node}: {str(error) or 'no connection in time'}") from error
         if connection.closed:
@@ -342,7 +344,7 @@ class Client:
         finally:
             self._under_way -= 1
         if response.code in (401, 403):
-            raise Unavailable(f"{node.name} does not know our token")
+            raise OtherToken(f"{node.name} does not know our token")
         try:
             answer = orjson.loads(response.body)
             if response.code >= 400:

@@ -138,6 +138,12 @@ class Leaving(Unavailable):
     code = "leaving"
 
 
+class OtherToken(Unavailable):
+    """Whoever answers there does not know our token."""
+
+    code = "other_token"
+
+
 class Unknown(BazarError):
     """It may have happened: ask again with the same key (R5)."""
 

@@ -142,6 +142,9 @@ class _Dialing(Connection):
         if not end and len(head) < MAX_ANSWER_BYTES:
             return
         status = head.partition(b"\r\n")[0].decode("latin-1")
+        if status.split(" ")[1:2] in (["401"], ["403"]):
+            self.answered.set_exception(PermissionError(f"answered {status[:60]!r}"))
+            return
         if status.split(" ")[1:2] != ["101"]:
             self.answered.set_exception(ConnectionRefusedError(f"answered {status[:60]!r}"))
             return
@@ -158,7 +161,8 @@ class _Dialing(Connection):
 
 async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Connection:
     """A connection to `path` at `node`, paused: set `on_frame` and `on_lost`, then `resume`.
-    Raises OSError (TimeoutError is one): nothing has been sent then."""
+    Raises OSError: nothing has been sent then. TimeoutError is one, and PermissionError where
+    another token is known."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout_s):
         transport, connection = await loop.create_connection(_Dialing, node.host, node.port)

@@ -26,7 +26,7 @@ WRITE_PATH = "/write"
 SALES_PATH = "/sales"
 FORWARDED_PATH = "/write/forwarded"
 KNOCK_PATH = "/knock"
-KNOCK_S = 0.3
+KNOCK_S = 1.0
 
 R = TypeVar("R")
 

@@ -99,7 +99,8 @@ A2  Nobody takes anything from a group under another arbiter. A replica that mee
     that granted it leases until it has had none for ten of them.
 A3  Whoever gets the lock, and has not followed in this run, asks all its peers under which arbiter
     they are, and stops if it is another one. A primary asks those that hold no feed, every three
-    leases. Of two primaries that meet the one whose log is shorter stops.
+    leases. Of two primaries that meet the one whose log is shorter stops. A peer that does not know
+    our token counts as one under another arbiter that does not lead.
 
 **Joining**
 

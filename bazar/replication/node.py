@@ -14,7 +14,15 @@ from math import inf
 from typing import Any
 
 from bazar.config import NodeConfig, ReplicationConfig
-from bazar.errors import BadRequest, BazarError, Fatal, NeedsRepair, ProtocolError, Unavailable
+from bazar.errors import (
+    BadRequest,
+    BazarError,
+    Fatal,
+    NeedsRepair,
+    OtherToken,
+    ProtocolError,
+    Unavailable,
+)
 from bazar.frames import Connection
 from bazar.replication.arbiter import Arbiter, Knock, two_clusters
 from bazar.replication.effects import (
@@ -35,6 +43,7 @@ from bazar.replication.feed import TICKS_PER_LEASE, FeedClient
 from bazar.replication.messages import (
     GENESIS,
     Ack,
+    ArbiterId,
     Hello,
     Member,
     NotPrimary,
@@ -59,6 +68,7 @@ LONG_LEASES = 10
 PROBE_LEASES = 2  # and one that takes so long for the first, while others could lead
 SNAPSHOT_S = 120.0
 LOOK_LEASES = 3  # how often a primary looks for others
+BEGINNING_S = 0.3  # from when a node starts until it surely listens
 
 
 @contextlib.asynccontextmanager
@@ -216,10 +226,11 @@ class Replica:
         async with within(PROBE_LEASES * self.settings.lease_s):
             await self._disk.join()
             await self.store.probe()
-        if self._arbiter.read() is None:
+        begins = self._arbiter.read() is None
+        if begins:
             await self._founding()
         if not self.subscriber.followed:
-            await self._must_be_alone()
+            await self._must_be_alone(times=2 if begins else 1)
         self._lead()
 
     def _may_lead(self) -> bool:
@@ -284,44 +295,51 @@ class Replica:
             theirs = Knock.load(plain)
         except (KeyError, TypeError) as error:
             raise BadRequest(f"no such knock: {str(plain)[:100]}") from error
-        ours = self._own_knock()
         if self.primary is not None:
-            self._perform(self.primary.meet(ours, theirs))
-        return ours.plain()
+            self._perform(self.primary.meet(theirs))
+        return self._own_knock().plain()
 
     def _own_knock(self) -> Knock:
         if self.primary is not None:
             return self.primary.knock()
         return Knock(self.me.name, self._home, None)
 
-    async def _ask(self, peers: Iterable[NodeConfig]) -> tuple[Knock, list[Knock]]:
-        """What these peers were asked with, and what those answer that do."""
+    async def _ask(self, peers: Iterable[NodeConfig]) -> list[Knock]:
+        """What those of these peers answer that do."""
         ours = self._own_knock()
 
         async def one(peer: NodeConfig) -> Knock | None:
             try:
                 return Knock.load(await self._knock(peer, ours.plain()))
+            except OtherToken:
+                return Knock(peer.name, ArbiterId(peer.url, f"another token at {peer.url}"), None)
             except (BazarError, KeyError, TypeError) as error:  # not there, or of another version
                 log.debug("%s does not say who it is: %s", peer.name, error)
                 return None
 
         answers = await asyncio.gather(*(one(peer) for peer in peers))
-        return ours, [answer for answer in answers if answer is not None]
+        return [answer for answer in answers if answer is not None]
 
-    async def _must_be_alone(self) -> None:
-        """Raises Fatal if a peer is under another arbiter."""
-        ours, answers = await self._ask(self._peers)
-        for theirs in answers:
-            if theirs.arbiter != ours.arbiter:
-                raise Fatal(two_clusters(ours.node, ours.arbiter, theirs.node, theirs.arbiter))
+    async def _must_be_alone(self, times: int) -> None:
+        """Raises Fatal if a peer is under another arbiter. Two that begin at once do not listen yet
+        when they ask first, but when they ask again."""
+        unheard = list(self._peers)
+        for turn in range(times):
+            if turn and unheard:
+                await asyncio.sleep(BEGINNING_S)
+            answers = await self._ask(unheard)
+            for theirs in answers:
+                if theirs.arbiter != self._home:
+                    raise Fatal(two_clusters(self.me.name, self._home, theirs.node, theirs.arbiter))
+            heard = {theirs.node for theirs in answers}
+            unheard = [peer for peer in unheard if peer.name not in heard]
 
     async def _look_for_others(self) -> None:
         assert self.primary is not None
         while True:
             here = {feed.hello.node for feed in self.primary.feeds.values()}
-            ours, answers = await self._ask(peer for peer in self._peers if peer.name not in here)
-            for theirs in answers:
-                self._perform(self.primary.meet(ours, theirs))
+            for theirs in await self._ask(peer for peer in self._peers if peer.name not in here):
+                self._perform(self.primary.meet(theirs))
             await asyncio.sleep(LOOK_LEASES * self.settings.lease_s)
 
     # --- reading ---------------------------------------------------------------------------------

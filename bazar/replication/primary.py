@@ -459,11 +459,11 @@ class Primary:
         """What it asks its peers with, and answers them."""
         return Knock(self.me.node, self.arbiter, None if self.stopped else self.committed.seq)
 
-    def meet(self, ours: Knock, theirs: Knock) -> list[Effect]:
-        """Both were said in one exchange, and are judged alike at its other end."""
-        if theirs.arbiter == self.arbiter or self.stopped or ours.leads is None:
+    def meet(self, theirs: Knock) -> list[Effect]:
+        """What another had is compared with what we have now: logs grow, so never do both stop."""
+        if theirs.arbiter == self.arbiter or self.stopped:
             return []
-        mine = (ours.leads, ours.arbiter)
+        mine = (self.committed.seq, self.arbiter)
         if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):
             return self._strange(theirs.node, theirs.arbiter)
         self.stopped = True

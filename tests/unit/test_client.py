@@ -18,7 +18,15 @@ from tornado.web import Application, RequestHandler
 from bazar import client
 from bazar.client import MAX_BATCH_ITEMS, Batcher, Client, error_body
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, Leaving, NotFound, OutOfStock, Unavailable, Unknown
+from bazar.errors import (
+    BazarError,
+    Leaving,
+    NotFound,
+    OtherToken,
+    OutOfStock,
+    Unavailable,
+    Unknown,
+)
 from bazar.frames import Connection, accept
 from tests.unit.shop import PATIENCE_S, until
 
@@ -288,6 +296,20 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
                 await self.client.call(gone, "/echo", {}, PATIENCE_S)
             with self.assertRaises(Unavailable):
                 await self.client.submit(gone, "/items", 1, PATIENCE_S)
+
+    async def test_who_knows_another_token_is_told_apart(self) -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            there = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
+            with self.assertRaises(OtherToken):
+                await self.client.submit(there, "/items", 1, PATIENCE_S)
+            with self.assertRaises(OtherToken):
+                await self.client.call(there, "/status", None, PATIENCE_S)
 
     async def test_r5_who_does_not_take_calls_is_unavailable(self) -> None:
         """Nothing has been sent that could have been carried out."""

@@ -17,6 +17,7 @@ from bazar.replication.messages import (
     ArbiterId,
     Grant,
     Hello,
+    Mark,
     NotPrimary,
     Welcome,
 )
@@ -84,27 +85,33 @@ class PrimaryOfTwoTest(PrimaryTest):
             self.assertIn(part, str(alert))
 
     def test_a3_of_two_primaries_exactly_one_goes_on(self) -> None:
-        for mine in (1, 2, 3):
-            for others in (1, 2, 3):
-                one = self.lead()
-                two = self.lead()
-                two.arbiter = THERE
-                knock, answer = Knock("r-1", HERE, mine), Knock("r-2", THERE, others)
-                effects = [*one.meet(knock, answer), *two.meet(answer, knock)]
-                self.assertEqual((len(of(effects, Stop)), len(of(effects, Alert))), (1, 1))
-                self.assertNotEqual(one.stopped, two.stopped)
-                if mine != others:
-                    self.assertEqual(one.stopped, mine < others)
+        for others in (2, 3, 4):
+            one, two = self.lead(), self.lead()
+            two.arbiter, two.committed = THERE, Mark(others, "else")
+            knock, answer = one.knock(), two.knock()
+            effects = [*one.meet(answer), *two.meet(knock)]
+            self.assertEqual((len(of(effects, Stop)), len(of(effects, Alert))), (1, 1))
+            self.assertNotEqual(one.stopped, two.stopped)
+            if others != one.committed.seq:
+                self.assertEqual(one.stopped, one.committed.seq < others)
+
+    def test_a3_what_was_said_long_ago_stops_no_longer_log(self) -> None:
+        """Or both might stop, each for what it had when it asked."""
+        primary = self.lead()
+        self.assertEqual(of(primary.meet(Knock("r-2", THERE, 2)), Stop), [])
+        primary.committed = Mark(5, "five")
+        self.assertEqual(primary.meet(Knock("r-2", THERE, 4)), [])
+        self.assertEqual(len(of(primary.meet(Knock("r-2", THERE, 6)), Stop)), 1)
 
     def test_a3_who_does_not_lead_stops_nobody(self) -> None:
         primary = self.lead()
-        effects = primary.meet(primary.knock(), Knock("r-2", THERE, None))
+        effects = primary.meet(Knock("r-2", THERE, None))
         self.assertEqual(len(of(effects, Alert)), 1)
         self.assertFalse(primary.stopped)
 
     def test_a3_one_of_its_own_is_no_stranger(self) -> None:
         primary = self.lead()
-        self.assertEqual(primary.meet(primary.knock(), Knock("r-2", HERE, 99)), [])
+        self.assertEqual(primary.meet(Knock("r-2", HERE, 99)), [])
 
     def test_a3_what_has_stopped_leads_nothing(self) -> None:
         primary = self.lead()

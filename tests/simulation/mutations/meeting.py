@@ -25,7 +25,7 @@ MEETING = (
     mutation(
         "a node leads without having asked",
         "A3",
-        (Replica, "_live", "await self._must_be_alone()", "pass"),
+        (Replica, "_live", "await self._must_be_alone(times=2 if begins else 1)", "pass"),
         focus="strays",
     ),
     mutation(

@@ -35,7 +35,9 @@ class CatalogService(ReplicatedService[CatalogReader]):
     def __init__(self, context: Context, engine: Engine[CatalogReader] | None = None) -> None:
         if engine is None:
             model = CatalogRows(Catalog())
-            engine = SQLiteEngine(context.config, context.node, model, SQLiteCatalogReader)
+            engine = SQLiteEngine(
+                context.config, context.node, model, SQLiteCatalogReader, derived="order"
+            )
         super().__init__(context, engine)
         self._lookups = Batcher(self._look_up)
         # An idle order service asks for sales all the time.

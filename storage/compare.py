@@ -14,6 +14,7 @@ from bazar.errors import NotFound
 from bazar.replication.messages import GENESIS, Mark
 from storage import words
 from storage.damage import Damaged, Reached, checksum, seal, told_apart
+from storage.database import lacks_wal
 from storage.log import Model, entry_of
 
 RETRY_S = 0.01
@@ -68,9 +69,26 @@ class ReplicaFile:
         self._checksum = meta.get("checksum")
         return self.committed
 
+    def tail(self) -> tuple[int | None, Mark]:
+        """The epoch of the log's last entry, None if it holds none, and where the log ends."""
+        row = self._connection.execute("SELECT * FROM log ORDER BY seq DESC LIMIT 1").fetchone()
+        return (None, self.committed) if row is None else (row["epoch"], entry_of(row).mark)
+
+    def highest_number(self, tables: Iterable[str]) -> int:
+        """The highest number that a primary has given to a row of these tables."""
+        highest = 0
+        for table in tables:
+            columns = self._connection.execute(f"PRAGMA table_info({table})")
+            if "seq" in (column["name"] for column in columns):
+                [(number,)] = self._connection.execute(f"SELECT COALESCE(max(seq), 0) FROM {table}")
+                highest = max(highest, number)
+        return highest
+
     def faults(self, tables: Iterable[str]) -> Iterator[str]:
         """What is wrong with the file by itself: damaged pages, a log that does not chain or has
         lost its end, rows that are not those that were written."""
+        if lacks_wal(self.path):
+            yield f"{self.node}: the file is a copy without its WAL"
         for (found,) in self._connection.execute("PRAGMA integrity_check(10)"):
             if found != "ok":
                 yield f"{self.node}: {found}"
@@ -140,6 +158,17 @@ def closing(files: Sequence[ReplicaFile]) -> contextlib.ExitStack:
     for file in files:
         stack.callback(file.close)
     return stack
+
+
+@contextlib.contextmanager
+def reading(node: str, path: Path) -> Iterator[ReplicaFile]:
+    """A replica's file, as it is now. Raises NotFound, or Damaged where it can't be read."""
+    try:
+        with closing([file := ReplicaFile(node, path)]):
+            file.look()
+            yield file
+    except (sqlite3.Error, LookupError, ValueError, TypeError) as error:
+        raise Damaged(f"{path}: {error}") from error
 
 
 def damage(path: Path, model: Model) -> str | None:

@@ -109,6 +109,11 @@ class Reached:
             os.close(fd)
 
     @staticmethod
+    def is_kept(database: Path) -> bool:
+        """Whether a node has had this database open, where it is."""
+        return _beside(database).exists()
+
+    @staticmethod
     def read(database: Path) -> int:
         """What was noted for this database; 0 if nothing readable was."""
         try:

@@ -3,6 +3,10 @@
 WAL with synchronous=FULL: a commit is fsynced before it returns. Only the writer writes and
 checkpoints: SQLite before 3.51.3 can corrupt a WAL when two connections do at once. A reader sees
 the last commit and never an open transaction.
+
+What was written lately is in the WAL alone: a copy of the database without it is older, or empty,
+and perfectly readable. Therefore the file itself is marked for as long as it is open, and a copy
+that has the mark, and nothing beside it, is none to begin from.
 """
 
 from __future__ import annotations
@@ -17,10 +21,12 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from bazar.errors import ConfigError, Fatal, Unavailable
-from storage.damage import Damaged, told_apart
+from storage.damage import Damaged, Reached, told_apart
 
 READERS = 2  # one for what takes long, so that quick reads never wait behind it
 MAX_SLOW_READS = 64
+IN_USE = int.from_bytes(b"bzWL", "big")  # the mark: an application id, in the file's header
+HEADER_BYTES, MARK_AT = 100, 68
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -52,6 +58,7 @@ class Database:
                 database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
                 await database.writer.execute("PRAGMA synchronous=FULL")
                 await database.write(teach)
+                await database._mark(IN_USE)
                 await database._migrate(migrations)
                 for _ in range(READERS):
                     database._readers.append(await database.connect_reader())
@@ -66,6 +73,14 @@ class Database:
     async def connect_reader(self) -> aiosqlite.Connection:
         """One more connection that only reads."""
         return await _connect(self.path, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0")
+
+    async def _mark(self, mark: int) -> None:
+        """Put it into the database itself, fsynced. The WAL is there by then, under its name: after
+        any crash. Raises Fatal if somebody reads the file for long."""
+        await self.writer.execute(f"PRAGMA application_id = {mark}")
+        [[busy, *_]] = await self.writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            raise Fatal(f"{self.path}: somebody reads it, and it can't be marked")
 
     async def _migrate(self, migrations: Sequence[str]) -> None:
         [[version]] = await self.writer.execute_fetchall("PRAGMA user_version")
@@ -118,12 +133,49 @@ class Database:
 
     async def close(self) -> None:
         await asyncio.gather(*(reader.close() for reader in self._readers))
+        # The mark goes when all else is where it belongs. A file that keeps it is as good to us.
+        with contextlib.suppress(sqlite3.Error, Fatal, ValueError):  # that last: it is closed
+            await self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._mark(0)
         await self.writer.close()
 
 
 def is_new(path: Path) -> bool:
     """Whether SQLite will find nothing there."""
     return not path.exists() or path.stat().st_size == 0
+
+
+def lacks_wal(path: Path) -> bool:
+    """Whether this was copied from a database in use, and without its WAL. Where a node has had it
+    open there is a note of how far it has reached, too, and that tells whether anything is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except OSError:
+        return False
+    marked = header[MARK_AT : MARK_AT + 4] == IN_USE.to_bytes(4, "big")
+    wal = path.with_name(path.name + "-wal")
+    # Whoever looks into a copy leaves an empty one.
+    has_wal = wal.exists() and wal.stat().st_size > 0
+    return marked and not has_wal and not Reached.is_kept(path)
+
+
+def refuse_copy(path: Path) -> None:
+    """Raises ConfigError for a copy that lacks its WAL: it would pass for an older state."""
+    if lacks_wal(path):
+        raise ConfigError(
+            f"{path}: is a copy of a database in use, without its WAL, in which the newest entries"
+            f" lie. Copy all of {path.name}*, best while its node is stopped. Or move it away: a"
+            " node without a file is filled by its primary. Or go on with what is in it: python -m"
+            " bazar rebuild says what that is"
+        )
+
+
+def take_as_whole(path: Path) -> None:
+    """Take the mark from a file: an operator has decided to go on with what is in it."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA application_id = 0")
 
 
 def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:

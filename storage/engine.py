@@ -13,7 +13,8 @@ from bazar.errors import ConfigError, Fatal
 from bazar.replication.file_arbiter import FileArbiter, hold_alone
 from storage.compare import damage
 from storage.damage import Damaged, set_aside
-from storage.database import Database, rewrite_wal
+from storage.database import Database, refuse_copy, rewrite_wal
+from storage.founding import why_not_begin
 from storage.log import Model, ReplicatedStore
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,16 @@ class SQLiteEngine(Generic[R]):
     reader: R
 
     def __init__(
-        self, config: Config, node: NodeConfig, model: Model, reader: Callable[[Database], R]
+        self,
+        config: Config,
+        node: NodeConfig,
+        model: Model,
+        reader: Callable[[Database], R],
+        derived: str | None = None,
     ) -> None:
+        """`derived` is the role whose group keeps what follows from this one's."""
+        self._config = config
+        self._derived = derived
         self.arbiter = FileArbiter(config.data_dir, node.role)
         self._node = node
         self._model = model
@@ -46,6 +55,7 @@ class SQLiteEngine(Generic[R]):
         whole, and all that is derived of it is there; else `check` has to be awaited. Raises
         ConfigError, Damaged or Fatal."""
         self._alone = hold_alone(self._lock_path)
+        refuse_copy(self._path)
         await asyncio.to_thread(rewrite_wal, self._path)
         self._checking = asyncio.create_task(asyncio.to_thread(damage, self._path, self._model))
         await asyncio.wait([self._checking], timeout=CHECK_S)
@@ -78,8 +88,9 @@ class SQLiteEngine(Generic[R]):
         fills it again (J3). Raises ConfigError where that would begin a new shop."""
         if self.arbiter.read() is None:
             raise ConfigError(
-                f"{self._path}: is damaged ({found}), and its group's membership is missing:"
-                " restore the .members file, or move the database away to begin anew"
+                f"{self._path}: is damaged ({found}), and its group's membership is missing: put"
+                f" {self._node.role}.members back, or make it anew from other nodes' files: python"
+                f" -m bazar rebuild {self._node.role}"
             )
         log.error(
             "%s: is damaged: %s. It is kept as %s; %s starts empty and fills itself from its"
@@ -88,7 +99,10 @@ class SQLiteEngine(Generic[R]):
         )
 
     async def founding(self) -> None:
-        pass
+        """Return if a group may begin here, with an empty log (T0). Raises ConfigError."""
+        found = await asyncio.to_thread(why_not_begin, self._config, self._node.role, self._derived)
+        if found is not None:
+            raise ConfigError(found)
 
     async def close(self) -> None:
         await self.store.close()

@@ -16,9 +16,11 @@ from bazar.commands import (
     Standalone,
     bench,
     demo,
+    found,
     import_books,
     join,
     promote,
+    rebuild,
     restart,
     status,
     verify,
@@ -35,6 +37,8 @@ COMMANDS: dict[str, Command] = {
     "restart": restart,
     "join": join,
     "promote": promote,
+    "rebuild": rebuild,
+    "found": found,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo, "bench": bench}
 SUMS_UP = {"import"}  # when it is broken off, too; the others end at once

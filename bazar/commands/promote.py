@@ -8,8 +8,9 @@ import dataclasses
 from bazar.commands import Shop
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter
-from bazar.replication.messages import Mark, Member, Membership
+from bazar.replication.messages import GENESIS, Mark, Member, Membership
 from storage.compare import ReplicaFile, closing
+from storage.founding import histories
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +28,22 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         raise Conflict(f"the {role} group has a primary: {flags.node} will catch up by itself")
     try:
         membership = arbiter.read()
-        if membership is None:
+        if membership is None or not membership.members:
+            for path in histories(shop.config, role):
+                raise Conflict(
+                    f"{path.name} has a log, and {role}.members is missing: make it anew: python -m"
+                    f" bazar rebuild {role}"
+                )
             raise Conflict(f"the {role} group has never had a primary: just start {flags.node}")
         file = _file(shop, flags.node)
         with closing([file]):
             ours = file.look()
             me = Member(flags.node, file.store)
+            if role == "catalog" and file.tail()[1] == GENESIS:  # orders come again by themselves
+                raise Conflict(
+                    f"{flags.node} holds nothing, and would begin with the samples. If that is what"
+                    f" you want, move {role}.members away, and: python -m bazar found {role}"
+                )
         if me in membership.members:
             print(f"{flags.node} is in sync: it becomes primary by itself when it is started")
             return 1

@@ -68,8 +68,8 @@ class FileArbiter:
             return parse_membership(content)
         except (ValueError, KeyError, TypeError) as error:
             raise NeedsRepair(
-                f"{self._members_path}: cannot be read: {error}: restore it from a backup, or move"
-                " it away with the databases of its group to begin anew"
+                f"{self._members_path}: cannot be read: {error}. To make it anew, stop the shop,"
+                f" move it away, and: python -m bazar rebuild {self._members_path.stem}"
             ) from error
 
     def _read(self) -> bytes | None:

@@ -91,7 +91,8 @@ class Member:
 class Membership:
     """What the arbiter keeps durably: who may become primary, and what a successor must know.
 
-    `lease_s` is the longest lease that may be running; `clean` says that none is (T5).
+    `lease_s` is the longest lease that may be running; `clean` says that none is (T5). Without
+    members it says that the group may begin (T0).
     """
 
     epoch: int

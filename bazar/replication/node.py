@@ -46,6 +46,7 @@ from bazar.replication.messages import (
     ArbiterId,
     Hello,
     Member,
+    Membership,
     NotPrimary,
     decode,
     encode,
@@ -226,11 +227,10 @@ class Replica:
         async with within(PROBE_LEASES * self.settings.lease_s):
             await self._disk.join()
             await self.store.probe()
-        begins = self._arbiter.read() is None
-        if begins:
+        if self._arbiter.read() is None:
             await self._founding()
         if not self.subscriber.followed:
-            await self._must_be_alone(times=2 if begins else 1)
+            await self._must_be_alone()
         self._lead()
 
     def _may_lead(self) -> bool:
@@ -238,7 +238,7 @@ class Replica:
         if not self._arbiter.try_acquire():
             return False
         # Only now: what the file said before, its holder may have changed before it died.
-        membership = self._arbiter.read()
+        membership = self._membership()
         if membership is None and self.subscriber.last != GENESIS:
             raise NeedsRepair(
                 f"{self.me.name} has a log, but its group's membership is missing: put"
@@ -250,8 +250,13 @@ class Replica:
         self._arbiter.release()
         return False
 
-    def _lead(self) -> None:
+    def _membership(self) -> Membership | None:
+        """What is recorded; None of a group that is yet to begin, and may have been told to."""
         membership = self._arbiter.read()
+        return membership if membership is not None and membership.members else None
+
+    def _lead(self) -> None:
+        membership = self._membership()
         self.primary, effects = Primary.take_over(
             Member(self.me.name, self.store.store_id),
             membership,
@@ -320,11 +325,11 @@ class Replica:
         answers = await asyncio.gather(*(one(peer) for peer in peers))
         return [answer for answer in answers if answer is not None]
 
-    async def _must_be_alone(self, times: int) -> None:
+    async def _must_be_alone(self) -> None:
         """Raises Fatal if a peer is under another arbiter. Two that begin at once do not listen yet
         when they ask first, but when they ask again."""
         unheard = list(self._peers)
-        for turn in range(times):
+        for turn in range(2 if self._membership() is None else 1):
             if turn and unheard:
                 await asyncio.sleep(BEGINNING_S)
             answers = await self._ask(unheard)

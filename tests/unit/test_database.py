@@ -6,10 +6,11 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from bazar.errors import ConfigError, Fatal
 from storage.damage import Damaged
-from storage.database import Database, rewrite_wal
+from storage.database import Database, lacks_wal, refuse_copy, rewrite_wal, take_as_whole
 from tests.unit.files import FilesTestCase
 
 FIRST = "CREATE TABLE a (id INTEGER PRIMARY KEY)"
@@ -74,6 +75,71 @@ class DatabaseTest(FilesTestCase):
         path.write_bytes(b"no database" * 1000)
         rewrite_wal(path)
         self.assertEqual(path.read_bytes(), b"no database" * 1000)
+
+    def copy(self, *suffixes: str) -> Path:
+        """What `cp` makes of the files with these suffixes, as they are now."""
+        self.copies = getattr(self, "copies", 0) + 1
+        path = self.directory / f"copy-{self.copies}.db"
+        for suffix in suffixes:
+            there = self.directory / f"one.db{suffix}"
+            path.with_name(path.name + suffix).write_bytes(there.read_bytes())
+        return path
+
+    async def test_a_copy_without_its_wal_is_refused(self) -> None:
+        database = await self.open(FIRST)
+        for number in range(3):
+            copy = self.copy("")
+            self.assertTrue(lacks_wal(copy))
+            with self.assertRaisesRegex(ConfigError, f"{copy.name}: is a copy .* without its WAL"):
+                refuse_copy(copy)
+            # Whoever looks into it leaves an empty WAL beside it.
+            with contextlib.closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as reader:
+                reader.execute("SELECT * FROM sqlite_master").fetchall()
+            self.assertTrue(lacks_wal(copy))
+            await database.writer.execute(f"INSERT INTO a VALUES ({number})")
+            if number:  # a checkpoint takes no mark away
+                await database.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def test_what_a_crash_leaves_is_no_copy(self) -> None:
+        database = await self.open(FIRST)
+        await database.writer.execute("INSERT INTO a VALUES (1)")
+        self.assertFalse(lacks_wal(self.directory / "one.db"))
+        self.assertFalse(lacks_wal(self.copy("", "-wal")))
+        # Somebody has looked into it after that, and was the last to close it: its WAL is gone, and
+        # the note of how far its log had reached tells whether anything is missing.
+        await database.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (self.directory / "one.db-reached").touch()
+        self.assertFalse(lacks_wal(self.copy("", "-reached")))
+
+    async def test_a_copy_of_what_was_closed_in_order_is_whole(self) -> None:
+        database = await self.open(FIRST)
+        await database.writer.execute("INSERT INTO a VALUES (1)")
+        await database.close()
+        copy = self.copy("")
+        refuse_copy(copy)
+        again = await Database.open(copy, (FIRST,))
+        self.addAsyncCleanup(again.close)
+        self.assertEqual(len(await again.read("SELECT * FROM a")), 1)
+
+    async def test_a_copy_may_be_taken_as_whole(self) -> None:
+        await self.open(FIRST)
+        copy = self.copy("")
+        take_as_whole(copy)
+        refuse_copy(copy)
+
+    async def test_no_file_and_no_database_are_no_copies(self) -> None:
+        path = self.directory / "two.db"
+        refuse_copy(path)
+        for content in (b"", b"no database", b"no database" * 100):
+            path.write_bytes(content)
+            refuse_copy(path)
+
+    async def test_it_is_marked_before_anybody_writes(self) -> None:
+        """Or a copy made in between would pass for a whole one."""
+        database = await self.open()
+        self.assertTrue(lacks_wal(self.copy("")))
+        await database.close()
+        self.assertFalse(lacks_wal(self.copy("")))
 
     async def test_readers_cannot_write_nor_checkpoint(self) -> None:
         database = await self.open(FIRST)

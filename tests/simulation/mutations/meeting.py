@@ -25,7 +25,12 @@ MEETING = (
     mutation(
         "a node leads without having asked",
         "A3",
-        (Replica, "_live", "await self._must_be_alone(times=2 if begins else 1)", "pass"),
+        (
+            Replica,
+            "_live",
+            "await self._must_be_alone()",
+            "pass",
+        ),
         focus="strays",
     ),
     mutation(

@@ -1,0 +1,35 @@
+"""Let a group begin, empty, where it would not do so by itself."""
+
+from __future__ import annotations
+
+import argparse
+
+from bazar.commands import Shop
+from bazar.errors import Conflict
+from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.messages import Membership
+from handlers import REPLICATED
+from storage.founding import histories
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("role", metavar="ROLE", choices=list(REPLICATED))
+
+
+async def run(shop: Shop, flags: argparse.Namespace) -> int:
+    """Record a membership without members: the first node that gets the lock begins (T0)."""
+    config, role = shop.config, flags.role
+    arbiter = FileArbiter(config.data_dir, role)
+    if not arbiter.try_acquire():
+        raise Conflict(f"the {role} group has a primary")
+    try:
+        membership = arbiter.read()
+        if membership is not None and membership.members:
+            raise Conflict(f"the {role} group has begun: it is in epoch {membership.epoch}")
+        for path in histories(config, role):
+            raise Conflict(f"{path}: has a log; to go on with it: python -m bazar rebuild {role}")
+        await arbiter.record(Membership(0, frozenset(), config.replication.lease_s, clean=True))
+        print(f"The {role} group begins when its nodes are started.")
+        return 0
+    finally:
+        arbiter.release()

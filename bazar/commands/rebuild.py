@@ -1,0 +1,145 @@
+"""Make a group's membership anew from its nodes' databases, when the .members file is lost."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bazar.commands import Shop
+from bazar.errors import Conflict, NotFound
+from bazar.replication.file_arbiter import FileArbiter, hold_alone
+from bazar.replication.messages import GENESIS, Mark, Member, Membership
+from handlers import REPLICATED
+from storage.compare import reading
+from storage.damage import Damaged
+from storage.database import lacks_wal, take_as_whole
+from storage.log import EPOCH_SHIFT
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("role", metavar="ROLE", choices=list(REPLICATED))
+    parser.add_argument("--force", action="store_true", help="do it; else only say what it costs")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one node's database holds."""
+
+    member: Member
+    epoch: int | None  # of the log's last entry
+    last: Mark
+    faults: Sequence[str]
+
+
+async def run(shop: Shop, flags: argparse.Namespace) -> int:
+    """Exit code 1 if it was not done."""
+    data_dir, role = shop.config.data_dir, flags.role
+    arbiter = FileArbiter(data_dir, role)
+    if not arbiter.try_acquire():
+        raise Conflict(f"the {role} group has a primary")
+    try:
+        with _nobody_runs(shop, role):
+            membership = arbiter.read()
+            if membership is not None and membership.members:
+                raise Conflict(
+                    f"the {role} group has its membership, of epoch {membership.epoch}: if none of"
+                    " its members will return, see python -m bazar promote"
+                )
+            held = list(_look(shop, role))
+            best = _best(role, held)
+            epoch = _highest_epoch(shop, role) + 1
+            _tell(role, held, best, epoch)
+            if not flags.force:
+                print("Nothing is changed. With --force it is.")
+                return 1
+            for path in (data_dir / f"{one.member.node}.db" for one in held):
+                if lacks_wal(path):
+                    take_as_whole(path)
+            # Of an epoch that nobody has seen, or what a lost file holds might pass for the same;
+            # not clean, so that leases which may be running are waited for.
+            members = frozenset(one.member for one in best)
+            await arbiter.record(Membership(epoch, members, shop.config.replication.lease_s))
+            print(f"The {role} group goes on when its nodes are started.")
+            return 0
+    finally:
+        arbiter.release()
+
+
+@contextlib.contextmanager
+def _nobody_runs(shop: Shop, role: str) -> Iterator[None]:
+    """Raises ConfigError if a node of the group does: what it holds would change."""
+    with contextlib.ExitStack() as stack:
+        for node in shop.config.group(role):
+            stack.callback(os.close, hold_alone(shop.config.data_dir / f"{node.name}.pid"))
+        yield
+
+
+def _look(shop: Shop, role: str) -> Iterator[Held]:
+    """What there is; says of each node what it has."""
+    for node in shop.config.group(role):
+        path = shop.config.data_dir / f"{node.name}.db"
+        try:
+            with reading(node.name, path) as file:
+                epoch, last = file.tail()
+                faults = list(file.faults(REPLICATED[role].tables))
+        except NotFound:
+            print(f"{node.name} has no file here: what it alone had is lost.")
+            continue
+        except Damaged as error:
+            print(f"{node.name}'s file holds nothing that can be read ({error}).")
+            continue
+        if lacks_wal(path):
+            del faults[0]
+            print(f"{node.name}'s file is a copy without its WAL: what was in that is lost.")
+        print(f"{node.name}'s log ends with entry {last.seq}, of epoch {epoch or 'unknown'}.")
+        for fault in faults[:1]:
+            print(f"It is damaged, and does not count: {fault}")
+        yield Held(Member(node.name, file.store), epoch, last, faults)
+
+
+def _best(role: str, held: Sequence[Held]) -> list[Held]:
+    """Those whose log is the most up to date: of the latest epoch, and then the longest, as in Raft
+    (section 5.4.1). Raises Conflict where that is none, or not one history."""
+    whole = [one for one in held if not one.faults and one.last != GENESIS]
+    if not whole:
+        raise Conflict(f"no database of the {role} group holds anything that could be gone on with")
+    comparable = all(one.epoch is not None for one in whole)
+
+    def rank(one: Held) -> tuple[int, int]:
+        return (one.epoch or 0) if comparable else 0, one.last.seq
+
+    highest = max(map(rank, whole))
+    best = [one for one in whole if rank(one) == highest]
+    if len({one.last for one in best}) > 1:
+        nodes = " and ".join(one.member.node for one in best)
+        raise Conflict(f"{nodes} have different logs of the same length: move one's file away")
+    return best
+
+
+def _highest_epoch(shop: Shop, role: str) -> int:
+    """The highest epoch that any database knows of: by its log, or by what the catalog's primaries
+    have numbered, which the orders know as well."""
+    highest = 0
+    for other, service in REPLICATED.items():
+        for node in shop.config.group(other):
+            path = shop.config.data_dir / f"{node.name}.db"
+            with contextlib.suppress(NotFound, Damaged), reading(node.name, path) as file:
+                highest = max(highest, file.highest_number(service.tables) >> EPOCH_SHIFT)
+                if other == role:
+                    highest = max(highest, file.tail()[0] or 0)
+    return highest
+
+
+def _tell(role: str, held: Sequence[Held], best: Sequence[Held], epoch: int) -> None:
+    """Say what may be lost."""
+    [last] = {one.last for one in best}
+    names = ", ".join(one.member.node for one in best)
+    print(f"In sync would be {names}, in epoch {epoch}, with all up to entry {last.seq}.")
+    print("Who was in sync is not on record: whatever was acknowledged beyond that is lost.")
+    for one in held:
+        if one not in best and one.last.seq > last.seq:
+            lost = f"{last.seq + 1} to {one.last.seq}"
+            print(f"{one.member.node}'s entries {lost} are of an older epoch, and would be lost.")

@@ -1,0 +1,80 @@
+"""Where a group may begin, and where an operator has to say so."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bazar.config import Config, NodeConfig
+from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.messages import Member, Membership, chain
+from storage.catalog import Catalog
+from storage.founding import is_own, why_not_begin
+from storage.log import ReplicatedStore
+from storage.sqlite.catalog import CatalogRows
+from tests.unit.files import FilesTestCase
+
+
+class FoundingTest(FilesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        nodes = (
+            NodeConfig("catalog-1", "catalog", 8000),
+            NodeConfig("catalog-2", "catalog", 8001),
+            NodeConfig("order-1", "order", 8002),
+        )
+        self.config = Config(self.directory, {node.name: node for node in nodes})
+
+    def why_not(self) -> str:
+        return why_not_begin(self.config, "catalog", "order") or ""
+
+    async def store(self, node: str, *, begun: bool) -> None:
+        path = self.directory / f"{node}.db"
+        store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
+        if begun:
+            [outcome] = await store.execute(store.seed(), 1)
+            assert outcome.change is not None
+            entries = (chain(store.last, 1, outcome.change),)
+            await store.append(entries)
+            await store.apply(entries[-1].mark)
+        await store.close()
+
+    async def test_where_there_is_nothing_it_may(self) -> None:
+        self.assertEqual(self.why_not(), "")
+        await self.store("catalog-2", begun=False)
+        await self.store("order-1", begun=False)
+        (self.directory / "catalog-1.db").touch()
+        self.assertEqual(self.why_not(), "")
+
+    async def test_not_beside_a_log_of_its_own(self) -> None:
+        await self.store("catalog-2", begun=True)
+        self.assertRegex(self.why_not(), "catalog-2.db has a log.* bazar rebuild catalog")
+        self.assertIsNone(why_not_begin(self.config, "order", None))
+
+    async def test_not_beside_what_cannot_be_read(self) -> None:
+        (self.directory / "catalog-2.db").write_bytes(b"no database" * 1000)
+        self.assertRegex(self.why_not(), "catalog-2.db has a log")
+
+    async def test_not_beside_what_follows_from_it(self) -> None:
+        await self.store("order-1", begun=True)
+        self.assertRegex(self.why_not(), "order-1.db has a log.* bazar found catalog")
+
+    async def test_not_beside_a_membership_whose_databases_are_gone(self) -> None:
+        arbiter = FileArbiter(self.directory, "order")
+        self.addCleanup(arbiter.release)
+        arbiter.try_acquire()
+        await arbiter.record(Membership(3, frozenset({Member("order-1", "store")}), 1.0))
+        self.assertRegex(self.why_not(), "names order-1, which has no database here")
+        await self.store("order-1", begun=False)
+        self.assertEqual(self.why_not(), "")
+
+    def test_not_where_a_node_is_on_another_machine(self) -> None:
+        node = dataclasses.replace(self.config.nodes["catalog-2"], host="192.0.2.1")  # of nobody
+        nodes = {**self.config.nodes, "catalog-2": node}
+        self.config = dataclasses.replace(self.config, nodes=nodes)
+        self.assertRegex(self.why_not(), "192.0.2.1 is no address of this machine.* bazar found")
+
+    def test_which_addresses_are_its_own(self) -> None:
+        for host in ("127.0.0.1", "::1", "localhost", "127.0.0.2"):
+            self.assertTrue(is_own(host), host)
+        for host in ("192.0.2.1", "nobody.invalid"):
+            self.assertFalse(is_own(host), host)

@@ -231,6 +231,8 @@ class Replica:
             await self._founding()
         if not self.subscriber.followed:
             await self._must_be_alone()
+        if not self._may_lead():  # its lock was deleted meanwhile, and another has led (T1)
+            raise Fatal(f"{self.me.name} has lost its lock before it could lead")
         self._lead()
 
     def _may_lead(self) -> bool:

@@ -43,9 +43,9 @@ TAKING_OVER = (
         (
             Primary,
             "take_over",
-            "primary = cls(me, begun, committed, pending,",
+            "primary = cls(\n        *(me, begun, committed, pending,",
             "from bazar.replication.effects import Persist\n"
-            "    primary = cls(me, begun, committed, (),",
+            "    primary = cls(\n        *(me, begun, committed, (),",
         ),
         (
             Primary,

@@ -190,11 +190,17 @@ def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
     with (
         contextlib.suppress(Damaged, sqlite3.Error),
         told_apart(path),
-        contextlib.closing(sqlite3.connect(path, timeout=patience_s)) as connection,
+        contextlib.closing(
+            sqlite3.connect(path, timeout=patience_s, isolation_level=None)
+        ) as connection,
     ):
         [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if busy:
             raise Fatal(f"{path}: somebody reads it, and its WAL can't be moved into it")
+        # All of it is in the file, whose WAL goes when this connection does.
+        [(mark,)] = connection.execute("PRAGMA application_id")
+        if mark == IN_USE:
+            connection.execute("PRAGMA application_id = 0")
 
 
 async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:

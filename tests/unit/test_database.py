@@ -49,6 +49,7 @@ class DatabaseTest(FilesTestCase):
             copy.with_name(name).write_bytes((self.directory / f"one.db{suffix}").read_bytes())
         rewrite_wal(copy)
         self.assertFalse((self.directory / "copy.db-wal").exists())
+        refuse_copy(copy)  # it lacks nothing
         second = await Database.open(copy, (FIRST,))
         self.addAsyncCleanup(second.close)
         self.assertEqual(len(await second.read("SELECT * FROM a")), 1)

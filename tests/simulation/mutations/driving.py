@@ -42,6 +42,7 @@ LEADING = (
             "membership = self._membership()\n    if",
             "membership = before\n    if",
         ),
+        (Replica, "_live", "if not self._may_lead():", "if False:"),
         focus="calls",
     ),
     mutation(

@@ -25,7 +25,7 @@ from bazar.config import NodeConfig
 from bazar.errors import BazarError, OtherToken, Unavailable, Unknown, from_answer
 from bazar.frames import Connection, dial
 
-CALLS_PATH = "/calls"
+CALLS_PATH = "/calls/2"  # with its version: nodes of another find nobody there
 MAX_BATCH_ITEMS = 128
 MAX_WAITING_ITEMS = 4096
 MAX_CONNECTIONS = 32

@@ -42,6 +42,10 @@ class ProtocolError(BazarError):
     """A peer said what the protocol does not know: its feed is closed."""
 
 
+class OtherVersion(ProtocolError):
+    """The peer's program is older, or newer: the two can't work together."""
+
+
 class BadRequest(BazarError):
     status, code = 400, "bad_request"
 
@@ -130,6 +134,13 @@ class Unavailable(BazarError):
 
     status, code = 503, "unavailable"
     retry_after_s = 1
+
+
+class ForeignHistory(BazarError):
+    """The caller's place in a log is not on this log's history: one of the two was put back to an
+    earlier moment, or cut. Nothing happened, and nothing will before a person has chosen (S4)."""
+
+    status, code = 503, "foreign_history"
 
 
 class Leaving(Unavailable):

@@ -13,9 +13,10 @@ from bazar.replication.store import Answer, Engine
 from handlers import inputs
 from handlers.base import Handler, next_page
 from handlers.calls import Call
-from handlers.replicated import SALES_PATH, ReplicatedService
+from handlers.replicated import NEWEST_PATH, SALES_PATH, ReplicatedService
 from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
 from storage.engine import SQLiteEngine
+from storage.history import Position
 from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 
@@ -42,6 +43,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
         self._lookups = Batcher(self._look_up)
         # An idle order service asks for sales all the time.
         self.calls[SALES_PATH] = Call(self.sales, logging.DEBUG)
+        self.calls[NEWEST_PATH] = Call(self.newest_sales)
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -79,25 +81,41 @@ class CatalogService(ReplicatedService[CatalogReader]):
         raise BadRequest(f"no such read: {str(item)[:100]}")
 
     async def sales(self, item: dict[str, Any]) -> Answer:
-        """Committed sales behind `after`; with `wait_ms` it waits that long for the first."""
+        """Committed sales behind the position `after`, and the `id` of the last one's epoch; with
+        `wait_ms` it waits that long for the first. Raises ForeignHistory (S2)."""
         match item:
-            case {"after": int(after), "wait_ms": int(wait_ms)} if wait_ms <= MAX_WAIT_MS:
-                pass
+            case {"after": dict(after), "wait_ms": int(wait_ms)} if wait_ms <= MAX_WAIT_MS:
+                position = _position(after)
             case _:
                 raise BadRequest(f"after, wait_ms: are not in {str(item)[:100]}")
         clock = self.context.clock
         deadline = clock() + wait_ms / 1000
         while True:
             # Under a lease: a file that is still checked, or of another history, is not asked.
-            self.replica.readable(frozenset())
             seen = self.replica.core.committed.seq
-            sales = await self.reader.sales(after, MAX_SALES)
+            await self.replica.caught_up(position.seq)
+            sales, last_id = await self.reader.sales(position, MAX_SALES)
             if sales:
                 break
             more = self.replica.applied(seen + 1, deadline - clock())
             if not await self.context.activity.unless_leaving(more):
                 break
-        return {"sales": sales}
+        return {"sales": sales, "id": last_id}
+
+    async def newest_sales(self, item: dict[str, Any]) -> Answer:
+        """Committed sales before the number `before`, newest first, each with its place."""
+        match item:
+            case {"before": int(before)}:
+                await self.replica.reading(None)
+                return {"sales": await self.reader.newest(before, MAX_SALES)}
+        raise BadRequest(f"before: is not in {str(item)[:100]}")
+
+
+def _position(plain: dict[str, Any]) -> Position:
+    try:
+        return Position.of(plain)
+    except ValueError as error:
+        raise BadRequest(f"after: {error}") from error
 
 
 class CatalogHandler(Handler):
@@ -111,7 +129,7 @@ class InfoHandler(CatalogHandler):
         self.answer(found["book"])
 
 
-SEARCH_NAMES = frozenset({"topic", "q", "limit", "offset"})
+SEARCH_NAMES = frozenset({"topic", "q", "limit", "offset", "after"})
 
 
 class SearchHandler(CatalogHandler):

@@ -33,6 +33,16 @@ _JOINING = {
     *("LIMBU", "TAI"),
 }
 
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def control(text: str) -> str | None:
+    """The first character that no text has, not even one to search for; None if it has none."""
+    for char in text:
+        if unicodedata.category(char) in _CONTROLS:
+            return f"the control character U+{ord(char):04X}"
+    return None
+
 
 def wrong(text: str) -> str | None:
     """What is wrong with the first character that a text may not have; None if it has none."""
@@ -40,8 +50,8 @@ def wrong(text: str) -> str | None:
         if char.isascii() and char.isprintable():
             continue
         kind = unicodedata.category(char)
-        if kind in ("Cc", "Cs", "Zl", "Zp"):
-            return f"the control character U+{ord(char):04X}"
+        if kind in _CONTROLS:
+            return control(char)
         reason = None
         if char in _TURNING:
             reason = "which turns the line around"

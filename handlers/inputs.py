@@ -121,16 +121,21 @@ def integer(value: Any, place: str, low: int, high: int) -> int:
 
 def text(value: Any, place: str, longest: int = MAX_TEXT) -> str:
     """A text in NFC (Unicode normalization form C), all of whose characters can be seen."""
-    if not isinstance(value, str):
-        raise BadRequest(f"{place}: must be a text")
-    normal = unicodedata.normalize("NFC", value)
-    if not 1 <= len(normal) <= longest or not normal.strip():
-        raise BadRequest(f"{place}: must have 1 to {longest} characters")
+    normal = _normal(value, place, longest)
     wrong = characters.wrong(normal)
     if wrong is not None:
         raise BadRequest(f"{place}: holds {wrong}")
     if not characters.is_seen(normal):
         raise BadRequest(f"{place}: has nothing that can be seen")
+    return normal
+
+
+def _normal(value: Any, place: str, longest: int) -> str:
+    if not isinstance(value, str):
+        raise BadRequest(f"{place}: must be a text")
+    normal = unicodedata.normalize("NFC", value)
+    if not 1 <= len(normal) <= longest or not normal.strip():
+        raise BadRequest(f"{place}: must have 1 to {longest} characters")
     return normal
 
 
@@ -154,8 +159,12 @@ def trouble(typed: str) -> str | None:
 
 
 def words(value: str, place: str) -> str:
-    """Words to find, with one space between them."""
-    found = [word for word in text(value, place, MAX_QUERY).split() if phrases(word)]
+    """Words to find, with one space between them. What can't be seen does no harm here: it comes
+    along with what people paste."""
+    normal = _normal(value, place, MAX_QUERY)
+    found = [word for word in normal.split() if phrases(word)]
+    if (wrong := characters.control(normal.strip())) is not None:
+        raise BadRequest(f"{place}: holds {wrong}")
     if not found:
         raise BadRequest(f"{place}: has no word to look for")
     if len(found) > MAX_WORDS:

@@ -9,16 +9,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from bazar.app import INTERNAL, PUBLIC, Context, Route
+from bazar.client import Batcher
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
+from bazar.errors import (
+    BadRequest,
+    BazarError,
+    Conflict,
+    ForeignHistory,
+    NotFound,
+    Unavailable,
+    Unknown,
+)
 from bazar.pool import ReplicaPool
 from bazar.replication.store import Answer, Engine
 from bazar.tasks import Tasks
 from handlers import inputs
 from handlers.base import Handler, next_page
 from handlers.calls import Call
-from handlers.replicated import SALES_PATH, WRITE_PATH, ReplicatedService
+from handlers.replicated import NEWEST_PATH, SALES_PATH, WRITE_PATH, ReplicatedService
 from storage.engine import SQLiteEngine
+from storage.history import Position
 from storage.orders import OrderReader, Orders, order_cost, order_key
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
@@ -26,9 +36,14 @@ log = logging.getLogger(__name__)
 
 PURCHASES_PATH = "/purchases"
 STORIES_PATH = "/stories"
+STANDING_PATH = "/standing"
+ADOPT_PATH = "/standing/adopt"
 SALES_WAIT_MS = 500
 PROJECT_RETRY_S = 0.05
+FOREIGN_RETRY_S = 0.5
+LOOKUP_S = 10.0
 MAX_LISTED = 500
+MAX_LOST_SHOWN = 20
 MAX_STORIES = 64
 STORY_S = 1.0
 
@@ -48,13 +63,18 @@ class OrderService(ReplicatedService[OrderReader]):
         super().__init__(context, engine)
         self.settings = context.config.pool
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
-        self._cursor = 0  # every sale up to here has its order, as far as this node has seen
-        self._cursor_moved = asyncio.Event()
+        self._cursor = Position()  # every sale up to here has its order, as this node has seen
+        self._seen_seq = -1  # of our own log, when it was seen
+        self._seen = asyncio.Event()  # replaced whenever it has been looked at
+        self._lookups = Batcher(self._look_up)
+        self._foreign: str | None = None  # why no sale becomes an order (S2)
         self._tasks = Tasks(context.on_fatal)
         # Of the last batches of sales that became orders here: behind which, up to which, how.
         self._stories: deque[tuple[int, int, Answer]] = deque(maxlen=MAX_STORIES)
         self.calls[PURCHASES_PATH] = Call(self.purchase_item)
         self.calls[STORIES_PATH] = Call(self.story_item)
+        self.calls[STANDING_PATH] = Call(self.standing)
+        self.calls[ADOPT_PATH] = Call(self.adopt)
 
     def routes(self) -> Sequence[Route]:
         return (
@@ -73,6 +93,13 @@ class OrderService(ReplicatedService[OrderReader]):
     async def stop(self) -> None:
         await self._tasks.close()
         await super().stop()
+
+    def status(self) -> dict[str, Any]:
+        return {**super().status(), **({"foreign": self._foreign} if self._foreign else {})}
+
+    async def _look_up(self, orders: list[str], timeout_s: float) -> list[bool]:
+        found = await self.reader.numbers(orders)
+        return [order in found for order in orders]
 
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
@@ -98,9 +125,10 @@ class OrderService(ReplicatedService[OrderReader]):
         deadline = began + deadline_s
         # A replica out of sync could not tell when the order is there: it refuses at once.
         await self.replica.reading(frozenset())
+        await self._look(deadline - clock())
         asked, sale = await self._sell(item, deadline)
         sold = clock()
-        await self._ordered(sale["seq"], deadline - clock())
+        await self._ordered(sale, deadline - clock())
         answer = {
             "order_id": sale["order_id"],
             "lines": sale["lines"],
@@ -120,13 +148,14 @@ class OrderService(ReplicatedService[OrderReader]):
         return answer
 
     async def _sell(self, item: dict[str, Any], deadline: float) -> tuple[str, Answer]:
-        """The catalog's answer, and the replica that was asked."""
+        """The catalog's answer, and the replica that was asked. Raises ForeignHistory (S4)."""
         clock = self.context.clock
         sell = {"op": "sell", **{name: item[name] for name in _SOLD if name in item}}
 
         async def attempt(node: NodeConfig) -> tuple[str, Answer]:
             left_s = max(deadline - clock(), 0.01)
             timeout_s = min(self.settings.read_attempt_s, left_s)
+            sell["cursor"] = self._cursor.plain
             return node.name, await self.client.submit(node, WRITE_PATH, sell, timeout_s)
 
         return await self.catalogs.call(attempt, deadline - clock(), self._catalog_primary)
@@ -137,23 +166,37 @@ class OrderService(ReplicatedService[OrderReader]):
         saves the detour."""
         return self.client.primaries.get("catalog")
 
-    async def _ordered(self, seq: int, timeout_s: float) -> None:
-        """Wait until the sale of entry `seq` has its order here. Raises Unknown."""
+    async def _look(self, timeout_s: float) -> None:
+        """Wait until the cursor is known as it is in what is committed here now. Raises
+        Unavailable."""
+        seq = self.replica.core.committed.seq
         try:
             async with asyncio.timeout(max(timeout_s, 0)):
-                while self._cursor < seq:
-                    await self._cursor_moved.wait()
+                while self._seen_seq < seq:
+                    await self._seen.wait()
+        except TimeoutError:
+            raise Unavailable(f"{self.context.node.name} does not know its cursor yet") from None
+
+    async def _ordered(self, sale: Answer, timeout_s: float) -> None:
+        """Wait until the sale has its order here. Raises Unknown."""
+        try:
+            async with asyncio.timeout(max(timeout_s, 0)):
+                # The order itself has to be there: a number may come twice (S5).
+                while True:
+                    seen, passed = self._seen, self._cursor.number >= sale["seq"]
+                    if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):
+                        return
+                    await seen.wait()
         except TimeoutError:
             raise Unknown(f"sold, but its order is not committed in {timeout_s:.1f} s") from None
 
     async def _watch_cursor(self) -> None:
         while True:
             seen = self.replica.core.committed.seq
-            cursor = await self.reader.cursor()
-            if cursor != self._cursor:
-                self._cursor = cursor
-                self._cursor_moved.set()
-                self._cursor_moved = asyncio.Event()
+            self._cursor = await self.reader.cursor()
+            self._seen_seq = seen
+            self._seen.set()
+            self._seen = asyncio.Event()
             await self.replica.applied(seen + 1, SALES_WAIT_MS / 1000)
 
     async def _project(self) -> None:
@@ -162,13 +205,25 @@ class OrderService(ReplicatedService[OrderReader]):
         while True:
             try:
                 cursor = await self.reader.cursor()
-                sales = await self._sales_behind(cursor)
-                if sales:
-                    project = {"op": "project", "after": cursor, "sales": sales, "tell": True}
+                behind = await self._sales_behind(cursor, SALES_WAIT_MS)
+                if self._foreign is not None:
+                    log.warning("%s follows the catalog's sales again", self.context.node.name)
+                    self._foreign = None
+                if behind["sales"]:
+                    project = {"op": "project", "after": cursor.plain, **behind, "tell": True}
                     done = await self.write(project)
-                    self._stories.append((cursor, done["cursor"], done["told"]))
+                    up_to = Position.of(done["cursor"]).number
+                    self._stories.append((cursor.number, up_to, done["told"]))
             except Conflict:
                 pass  # this very batch came in on an earlier try
+            except ForeignHistory as error:
+                if self._foreign is None:
+                    log.critical(
+                        "%s: no sale becomes an order, and none is made: %s",
+                        *(self.context.node.name, error),
+                    )
+                self._foreign = str(error)
+                await asyncio.sleep(FOREIGN_RETRY_S)
             except (Unavailable, Unknown) as error:
                 log.info("%s cannot follow the sales: %s", self.context.node.name, error)
                 await asyncio.sleep(PROJECT_RETRY_S)
@@ -195,16 +250,62 @@ class OrderService(ReplicatedService[OrderReader]):
             return {}
         return told
 
-    async def _sales_behind(self, cursor: int) -> list[dict[str, Any]]:
-        timeout_s = SALES_WAIT_MS / 1000 + self.settings.read_attempt_s
-        item = {"after": cursor, "wait_ms": SALES_WAIT_MS}
-        answer = await self.catalogs.call(
-            lambda node: self.client.submit(node, SALES_PATH, item, timeout_s),
+    async def _sales_behind(self, cursor: Position, wait_ms: int) -> Answer:
+        """The sales behind the cursor, and the `id` of the last one's epoch."""
+        return await self._ask_catalog(SALES_PATH, {"after": cursor.plain, "wait_ms": wait_ms})
+
+    async def _ask_catalog(self, path: str, item: dict[str, Any]) -> Answer:
+        timeout_s = item.get("wait_ms", 0) / 1000 + self.settings.read_attempt_s
+        return await self.catalogs.call(
+            lambda node: self.client.submit(node, path, item, timeout_s),
             self.settings.read_deadline_s,
             self._catalog_primary,
         )
-        sales: list[dict[str, Any]] = answer["sales"]
-        return sales
+
+    # --- another history (S5) --------------------------------------------------------------------
+
+    async def standing(self, item: dict[str, Any]) -> Answer:
+        """How the orders stand to the catalog's history: their cursor; whether it is on that; the
+        last sale that both have; and the orders behind it, whose sales are lost."""
+        await self.replica.reading(None)
+        cursor = await self.reader.cursor()
+        try:
+            await self._sales_behind(cursor, 0)
+        except ForeignHistory:
+            common, behind = await self._common()
+            return {
+                "follows": False,
+                "cursor": cursor.plain,
+                "common": common.plain,
+                "behind": behind,
+                "lost": await self.reader.count(behind),
+                "orders": await self.reader.orders(behind, MAX_LOST_SHOWN),
+            }
+        return {"follows": True, "cursor": cursor.plain}
+
+    async def _common(self) -> tuple[Position, int]:
+        """The newest sale that has an order, and its order's number. Along each history the sales
+        that have one come first, so those behind it have none, and the orders behind no sale."""
+        before = 1 << 62
+        while True:
+            answer = await self._ask_catalog(NEWEST_PATH, {"before": before})
+            sales = answer["sales"]
+            if not sales:
+                return Position(), 0
+            numbers = await self.reader.numbers(sale["order_id"] for sale in sales)
+            for sale in sales:
+                if sale["order_id"] in numbers:
+                    return Position(sale["seq"], sale["id"]), numbers[sale["order_id"]]
+            before = sales[-1]["seq"]
+
+    async def adopt(self, item: dict[str, Any]) -> Answer:
+        """Have the orders follow the catalog's history from `common` on, as `standing` has told it.
+        Raises Conflict if the cursor has moved since."""
+        match item:
+            case {"cursor": dict(cursor), "common": dict(common), "behind": int(behind)}:
+                adopt = {"op": "adopt", "after": cursor, "to": common, "behind": behind}
+                return await self.write(adopt)
+        raise BadRequest(f"cursor, common, behind: are not in {str(item)[:100]}")
 
 
 def purchased(answer: Answer) -> Answer:

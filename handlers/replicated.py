@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 READ_PATH = "/read"
 WRITE_PATH = "/write"
 SALES_PATH = "/sales"
+NEWEST_PATH = "/sales/newest"
 FORWARDED_PATH = "/write/forwarded"
 KNOCK_PATH = "/knock"
 KNOCK_S = 1.0

@@ -7,7 +7,7 @@ A book's row is `(id, title, author, isbn, catalog_id, cost, count)`; money is i
 ISBN has 13 digits. Operations are JSON objects, validated where they come in
 (`handlers/inputs.py`):
 
-    {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}]}
+    {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}], "cursor"?}
     {"op": "update", "key", "book",
      "fields": {title | author | isbn | topic | cost | count | count_add},
      "if_match"?: [tag, ...], "if_none_match"?: [tag, ...]}
@@ -17,8 +17,12 @@ An update's conditions are tested against the row that it would change, in the o
 between the test and the write there is no other write. `["*"]` is any book. What is added to the
 stock is added to what is there then.
 
-Each carries a key (S1): the same key with the same operation gets the first answer again, marked
-`replayed`; with another it is refused. Sales remember theirs for ever, other writes for a day.
+A sale for the orders brings their cursor, which is no part of what is asked (S4). The first
+operation of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver (H1).
+
+Each other carries a key (S1): the same key with the same operation gets the first answer again,
+marked `replayed`; with another it is refused. Sales remember theirs for ever, other writes for a
+day.
 """
 
 from __future__ import annotations
@@ -42,6 +46,8 @@ from bazar.errors import (
 from bazar.rendered import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
+from storage import history
+from storage.history import Epoch, Position, seq_of
 from storage.paging import Found, Window
 
 Row = Mapping[str, Any]
@@ -85,6 +91,7 @@ class Wanted:
     titles: frozenset[str]
     keys: frozenset[str]
     forgets: int  # so many expired answers go with it
+    since: int | None = None  # the history from this epoch on
 
 
 @dataclass(slots=True)
@@ -100,6 +107,8 @@ class WorkingSet:
     next_topic: int
     next_number: int
     now_ms: int
+    history: list[Epoch]
+    last_seq: int  # of the committed log
     put: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
 
@@ -115,12 +124,13 @@ class WorkingSet:
         expired: Iterable[str],
         highest_book: int,
         highest_topic: int,
+        history: Iterable[Epoch],
         first: int,
         now_ms: int,
     ) -> WorkingSet:
         """Make it of the rows that `Wanted` names: `books` each with its topic's name, `alike` the
-        books that have one of its titles, newest first, and the highest ids there are (0: none).
-        Changes are numbered from `first`."""
+        books that have one of its titles, newest first, the highest ids there are (0: none), and
+        the epochs. Changes are numbered from `first`."""
         done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
         # One key, one request: a sale's key is no update's either.
         done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
@@ -138,6 +148,8 @@ class WorkingSet:
             next_topic=highest_topic + 1,
             next_number=first,
             now_ms=now_ms,
+            history=list(history),
+            last_seq=seq_of(first) - 1,
         )
 
     def topic(self, name: str) -> int:
@@ -188,6 +200,7 @@ class Catalog:
         "books": "id",
         "sales": "order_id",
         "answers": "key",
+        **history.TABLES,
     }
 
     def __init__(self, new_order_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
@@ -202,6 +215,8 @@ class Catalog:
         books: set[int] = set()
         topics: set[str] = set()
         titles: set[str] = set()
+        operations = [operation for operation in operations if operation["op"] != "begin"]
+        cursors = [Position.of(one["cursor"]) for one in operations if "cursor" in one]
         for operation in operations:
             books.update(line["book"] for line in operation.get("lines", ()))
             if operation["op"] == "update":
@@ -218,6 +233,7 @@ class Catalog:
             keys=frozenset(operation["key"] for operation in operations),
             # Each write takes two old keys along, so that the table never outgrows a day.
             forgets=2 * sum(operation["op"] != "sell" for operation in operations),
+            since=min((cursor.epoch for cursor in cursors), default=None),
         )
 
     @staticmethod
@@ -229,6 +245,11 @@ class Catalog:
         """Decide `operations` in order, each seeing those before it (R1)."""
         outcomes = []
         for operation in operations:
+            if operation["op"] == "begin":
+                work.history.append(history.begun(operation, work.next_number))
+                outcomes.append(Outcome({}, history.beginning(work.history[-1])))
+                work.next_number += 1
+                continue
             work.put, work.keys = {}, set()
             try:
                 answer = self._answer(work, operation)
@@ -247,8 +268,10 @@ class Catalog:
 
     def _answer(self, work: WorkingSet, operation: Operation) -> Answer:
         key = operation["key"]
+        if "cursor" in operation:
+            history.check(work.history, Position.of(operation["cursor"]), work.last_seq)
         request = json.dumps(
-            {name: value for name, value in operation.items() if name != "key"},
+            {name: value for name, value in operation.items() if name not in ("key", "cursor")},
             sort_keys=True,
             ensure_ascii=False,
         )
@@ -401,5 +424,9 @@ class CatalogReader(Protocol):
     async def topics(self) -> list[dict[str, Any]]:
         """The topics that have books, by name."""
 
-    async def sales(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Sales behind `after_seq`, in the order they were committed."""
+    async def sales(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
+        """Sales behind a position, in the order they were committed, and the id of the last one's
+        epoch. Raises ForeignHistory where the position is not on what is committed here (H2)."""
+
+    async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
+        """Sales before this number, newest first: `order_id`, `seq`, and the epoch's `id`."""

@@ -13,7 +13,7 @@ from typing import Any
 from bazar.errors import NotFound
 from bazar.replication.messages import GENESIS, Mark
 from storage import words
-from storage.damage import Damaged, Reached, checksum, seal, told_apart
+from storage.damage import CHECKSUM, Damaged, Reached, checksum, seal, told_apart
 from storage.database import lacks_wal
 from storage.log import Model, entry_of
 
@@ -66,7 +66,7 @@ class ReplicaFile:
         meta = dict(self._connection.execute("SELECT name, value FROM meta").fetchall())
         self.store = meta["store_id"]
         self.committed = Mark(meta["committed_seq"], meta["committed_digest"])
-        self._checksum = meta.get("checksum")
+        self._checksum = meta.get(CHECKSUM)
         return self.committed
 
     def tail(self) -> tuple[int | None, Mark]:
@@ -120,8 +120,16 @@ class ReplicaFile:
         [(version,)] = self._connection.execute("PRAGMA user_version")
         return int(version)
 
+    def lacks(self, tables: Iterable[str]) -> list[str]:
+        """Those of the tables that it does not have: another program has made it."""
+        there = {name for (name,) in self.query("SELECT name FROM sqlite_master")}
+        return [table for table in tables if table not in there]
+
+    def query(self, sql: str) -> Iterator[sqlite3.Row]:
+        yield from self._connection.execute(sql)
+
     def rows(self, table: str, key: str) -> Iterator[sqlite3.Row]:
-        yield from self._connection.execute(f"SELECT * FROM {table} ORDER BY {key}")
+        yield from self.query(f"SELECT * FROM {table} ORDER BY {key}")
 
 
 def same_moment(files: Sequence[ReplicaFile], timeout_s: float) -> bool:
@@ -173,10 +181,11 @@ def reading(node: str, path: Path) -> Iterator[ReplicaFile]:
 
 def damage(path: Path, model: Model) -> str | None:
     """What is wrong with a replica's file, None if nothing is, or there is none. One with an older
-    schema is left to its migration. Takes long for a large file."""
+    schema is left to its migration, one with a newer to whoever opens and refuses it. Takes long
+    for a large file."""
     try:
         with told_apart(path), closing([file := ReplicaFile(path.stem, path)]):
-            if file.schema() <= len(model.migrations):
+            if file.schema() != 1 + len(model.migrations):
                 return None
             file.look()
             return next(file.faults(model.tables), None)

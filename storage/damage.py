@@ -21,6 +21,10 @@ from bazar.durable import sync_path
 from bazar.errors import Fatal
 from bazar.replication.messages import Mark
 
+CHECKSUM = "rows"
+"""Under which name the checksum is kept. Programs from before the table `history` sum over fewer
+tables, and look at `checksum`: they are to refuse a newer file, and not to take it for damaged."""
+
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FAILING = {
     *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM),

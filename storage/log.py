@@ -21,15 +21,15 @@ from bazar.errors import Fatal
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
-from storage.damage import Damaged, Reached, checksum, seal, told_apart
+from storage.damage import CHECKSUM, Damaged, Reached, checksum, seal, told_apart
 from storage.database import Database, is_new
+from storage.history import number_of
 from storage.place import Place
 
 PAGE_ENTRIES = 500
 PAGE_BYTES = 1 << 20
 CHUNK_ROWS = 1000
 FETCH_ROWS = 50
-EPOCH_SHIFT = 40
 SLICE_ENTRIES = 10_000  # that are deleted at once
 MAX_KEPT = 1_000_000  # entries beyond its length, for replicas that fill themselves
 
@@ -47,7 +47,8 @@ class Model(Protocol):
     """What one role replicates: its rows in SQLite, and what is decided on them."""
 
     tables: Mapping[str, str]
-    """Each table with its primary key, a single column; they hold the whole state."""
+    """Each table with its primary key, a single column; they hold the whole state. One of them is
+    `history`."""
 
     migrations: Sequence[str]
 
@@ -93,6 +94,7 @@ class ReplicatedStore:
         self._log_entries = log_entries
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
         self.keep_from: int | None = None
+        self.epoch, self.epoch_id = 0, ""
         self._installing = False
         self.derived = False  # nothing is to be read or written before it is
 
@@ -130,8 +132,8 @@ class ReplicatedStore:
         meta = {row["name"]: row["value"] for row in await database.read("SELECT * FROM meta")}
         committed = Mark(meta["committed_seq"], meta["committed_digest"])
         store = cls(database, reached, model, meta["store_id"], committed, log_entries)
-        if "checksum" in meta and not database.migrated:
-            store._committed_checksum = int(meta["checksum"], 16) ^ int(store._seal(0), 16)
+        if CHECKSUM in meta and not database.migrated:
+            store._committed_checksum = int(meta[CHECKSUM], 16) ^ int(store._seal(0), 16)
         else:
             await database.write(store._make_checksum)
         behind = await database.read(
@@ -142,6 +144,11 @@ class ReplicatedStore:
             if not entry.extends(store.last):
                 raise Damaged(f"{database.path}: entry {entry.seq} does not follow {store.last}")
             store.pending.append(entry)
+        newest = "SELECT epoch, id FROM history ORDER BY epoch DESC LIMIT 1"
+        for row in await database.read(newest):
+            store.epoch, store.epoch_id = row["epoch"], row["id"]
+        for entry in store.pending:
+            store._know(entry)
         if store.last.seq > Reached.read(database.path):
             reached.note(store.last.seq)  # never less: this file may not be checked yet
         return store
@@ -160,6 +167,12 @@ class ReplicatedStore:
         with told_apart(self.database.path):
             while not self.derived and time.monotonic() < until:
                 self.derived = await self.database.write(work)
+
+    def _know(self, entry: Entry) -> None:
+        if entry.epoch > self.epoch:
+            self.epoch, self.epoch_id = entry.epoch, ""
+        for row in entry.effects.get("put", {}).get("history", ()):
+            self.epoch, self.epoch_id = row["epoch"], row["id"]
 
     @property
     def last(self) -> Mark:
@@ -193,7 +206,7 @@ class ReplicatedStore:
         """Open a transaction and decide `operations` in it."""
         # Numbers that grow even where a promotion by force has cut the log back: whoever has seen
         # one (the orders' cursor) has not seen any that comes later.
-        first = (epoch << EPOCH_SHIFT) + self.committed.seq + 1
+        first = number_of(epoch, self.committed.seq + 1)
 
         def work(writer: sqlite3.Connection) -> list[Outcome]:
             self._begin(writer)
@@ -365,8 +378,8 @@ class ReplicatedStore:
             [(mark.seq, "committed_seq"), (mark.digest, "committed_digest")],
         )
         writer.execute(
-            "INSERT OR REPLACE INTO meta VALUES ('checksum', ?)",
-            (self._seal(self._checksum, mark),),
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+            (CHECKSUM, self._seal(self._checksum, mark)),
         )
         # In slices: what was kept for somebody may be much.
         writer.execute(

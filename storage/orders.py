@@ -3,19 +3,28 @@
 The order primary reads the sales behind its cursor and logs them together with the new cursor, so
 each sale becomes exactly one order, whatever crashes when:
 
-    {"op": "project", "after": cursor, "sales": [{"order_id", "seq", "sold_at", "lines"}]}
+    {"op": "project", "after": cursor, "sales": [{"order_id", "seq", "sold_at", "lines"}], "id"}
+
+A cursor is a position in the catalog's log; `id` is of the epoch of the last of these sales. Where
+a person says so it goes back to the last sale that both have, whose order has the number `behind`
+(S5); what has become of orders in between is remembered:
+
+    {"op": "adopt", "after": cursor, "to": cursor, "behind"}
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from bazar.errors import Conflict
+from bazar.errors import BazarError, Conflict
 from bazar.replication.messages import Change
-from bazar.replication.store import Operation, Outcome
+from bazar.replication.store import Answer, Operation, Outcome
+from storage import history
+from storage.history import Position
 
 
 def order_key(order_id: str) -> str:
@@ -23,36 +32,80 @@ def order_key(order_id: str) -> str:
     return f"order_{order_id}"
 
 
+@dataclass(slots=True)
+class Projected:
+    """How far the orders have come: each operation of a batch sees those before it (R1)."""
+
+    cursor: Position
+    known: set[str]  # of the orders that a batch may make those that there are
+    highest: int  # number of an order; 0: there is none
+    first: int  # number of the batch's first change
+
+
 class Orders:
     """Decides what the operations of the order group come to."""
 
-    tables: Mapping[str, str] = {"orders": "order_id", "cursors": "name"}
+    tables: Mapping[str, str] = {
+        "orders": "order_id",
+        "cursors": "name",
+        "adoptions": "upto",
+        **history.TABLES,
+    }
 
     def seed(self) -> Sequence[Operation]:
         return ()
 
-    def decide(self, cursor: int, operations: Sequence[Operation]) -> list[Outcome]:
-        """Decide `operations` in order, each seeing the cursor as those before it left it (R1)."""
+    def wanted(self, operations: Sequence[Operation]) -> list[str]:
+        """The ids of the orders that a batch may make."""
+        return [sale["order_id"] for one in operations for sale in one.get("sales", ())]
+
+    def decide(self, work: Projected, operations: Sequence[Operation]) -> list[Outcome]:
+        """Decide `operations` in order."""
         outcomes = []
         for operation in operations:
-            sales = operation["sales"]
-            if operation["after"] != cursor:
-                outcomes.append(Outcome(Conflict(f"the cursor stands at {cursor}")))
-                continue
-            cursor = sales[-1]["seq"]
-            rows = [
-                {
-                    "order_id": sale["order_id"],
-                    "seq": sale["seq"],
-                    "sold_at": sale["sold_at"],
-                    "lines": json.dumps(sale["lines"], ensure_ascii=False),
-                }
-                for sale in sales
-            ]
-            put = {"orders": rows, "cursors": [{"name": "sales", "seq": cursor}]}
-            keys = tuple(order_key(sale["order_id"]) for sale in sales)
-            outcomes.append(Outcome({"cursor": cursor}, Change(keys, {"put": put})))
+            try:
+                outcomes.append(self._decide(work, operation))
+            except BazarError as refusal:
+                outcomes.append(Outcome(refusal))
         return outcomes
+
+    def _decide(self, work: Projected, operation: Operation) -> Outcome:
+        if operation["op"] == "begin":
+            return Outcome({}, history.beginning(history.begun(operation, work.first)))
+        if Position.of(operation["after"]) != work.cursor:
+            raise Conflict(f"the cursor stands at {work.cursor}")
+        if operation["op"] == "adopt":
+            return self._adopt(work, operation)
+        return self._project(work, operation)
+
+    def _project(self, work: Projected, operation: Operation) -> Outcome:
+        sales = operation["sales"]
+        work.cursor = Position(sales[-1]["seq"], operation["id"])
+        rows = []
+        for sale in sales:
+            if sale["order_id"] in work.known:
+                continue  # S5: the sale was lost, and is there again
+            work.known.add(sale["order_id"])
+            work.highest = max(sale["seq"], work.highest + 1)
+            row = {"order_id": sale["order_id"], "seq": work.highest, "sold_at": sale["sold_at"]}
+            rows.append({**row, "lines": json.dumps(sale["lines"], ensure_ascii=False)})
+        put = {"orders": rows, "cursors": [_cursor_row(work.cursor)]}
+        keys = tuple(order_key(row["order_id"]) for row in rows)
+        return Outcome(_answer(work.cursor), Change(keys, {"put": put}))
+
+    def _adopt(self, work: Projected, operation: Operation) -> Outcome:
+        work.cursor = Position.of(operation["to"])
+        adoption = {"upto": work.highest, "behind": operation["behind"]}
+        put = {"cursors": [_cursor_row(work.cursor)], "adoptions": [adoption]}
+        return Outcome(_answer(work.cursor), Change((), {"put": put}))
+
+
+def _cursor_row(cursor: Position) -> dict[str, Any]:
+    return {"name": "sales", "seq": cursor.number, "id": cursor.id}
+
+
+def _answer(cursor: Position) -> Answer:
+    return {"cursor": cursor.plain}
 
 
 def order_cost(lines: Sequence[Mapping[str, Any]]) -> int:
@@ -75,11 +128,17 @@ def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
 class OrderReader(Protocol):
     """The orders' committed state."""
 
-    async def cursor(self) -> int:
+    async def cursor(self) -> Position:
         """The catalog entry up to which every sale has its order."""
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
         """The order of this id, if there is one."""
+
+    async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
+        """Of the orders of these ids that exist their numbers."""
+
+    async def count(self, after_seq: int) -> int:
+        """How many orders there are behind `after_seq`."""
 
     async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
         """Orders behind `after_seq`, oldest first, each with its `seq`."""

@@ -14,6 +14,7 @@ from bazar.commands import (
     Command,
     Shop,
     Standalone,
+    adopt,
     bench,
     demo,
     found,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Command] = {
     "promote": promote,
     "rebuild": rebuild,
     "found": found,
+    "adopt": adopt,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo, "bench": bench}
 SUMS_UP = {"import"}  # when it is broken off, too; the others end at once

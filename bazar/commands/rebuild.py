@@ -16,7 +16,7 @@ from handlers import REPLICATED
 from storage.compare import reading
 from storage.damage import Damaged
 from storage.database import lacks_wal, take_as_whole
-from storage.log import EPOCH_SHIFT
+from storage.history import EPOCH_SHIFT
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

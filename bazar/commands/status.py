@@ -25,7 +25,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if a node does not answer or is not in sync."""
+    """Exit code 1 if a node does not answer or is not in sync, or the shop can't sell."""
     nodes = list(shop.config.nodes.values())
     statuses = await ask_all(shop)
     if flags.json:
@@ -35,7 +35,10 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         for status in filter(None, statuses.values()):
             if "waits_for" in status:
                 print(f"{status['node']} seeks a primary: {status['waits_for']}")
-    return 0 if all(is_well(node, statuses) for node in nodes) else 1
+    foreign = [status for status in statuses.values() if status and "foreign" in status]
+    for status in foreign if not flags.json else ():
+        print(f"{status['node']}: no sale is made: {status['foreign']}")
+    return 0 if all(is_well(node, statuses) for node in nodes) and not foreign else 1
 
 
 async def ask_all(shop: Shop) -> Statuses:

@@ -1,4 +1,7 @@
-"""Compare the files of all replicas: digests, logs and every row; show what differs."""
+"""Compare the files of all replicas: digests, logs and every row, and sales with orders.
+
+What differs is shown.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from bazar.commands import Shop
 from bazar.commands.status import table
 from handlers import REPLICATED
 from storage.compare import Difference, ReplicaFile, closing, differences, same_moment
+from storage.standing import standing
 
 SHOWN = 20
 SAME_MOMENT_S = 5.0
@@ -24,7 +28,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     equal = True
     for role, service in REPLICATED.items():
         equal &= _verify(shop, role, service.tables)
-    return 0 if equal else 1
+    return 0 if _verify_sales(shop) and equal else 1
 
 
 def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
@@ -33,6 +37,13 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
         ReplicaFile(node.name, data_dir / f"{node.name}.db") for node in shop.config.group(role)
     ]
     with closing(files):
+        old = {file.node: lacking for file in files if (lacking := file.lacks(tables))}
+        if old:
+            for node, lacking in old.items():
+                print(
+                    f"{role}: {node} has no {', '.join(lacking)}: start it with this program first"
+                )
+            return False
         together = same_moment(files, SAME_MOMENT_S)
         print(f"{role}: " + ", ".join(f"{file.node} at {file.committed}" for file in files))
         faults = [fault for file in files for fault in file.faults(tables)]
@@ -51,6 +62,37 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
         same &= len({file.committed for file in files}) == 1
         print("  the same everywhere" if same else "  NOT the same")
         return same
+
+
+def _verify_sales(shop: Shop) -> bool:
+    """Whether each sale has its order, and each order its sale, at the first replicas."""
+    orders, catalog = (_first(shop, role) for role in ("order", "catalog"))
+    if orders is None or catalog is None:
+        return True  # one without the other has nothing to compare
+    with closing([orders, catalog]):
+        if any(
+            file.lacks(REPLICATED[role].tables)
+            for role, file in (("order", orders), ("catalog", catalog))
+        ):
+            return False
+        found = standing(orders, catalog)
+    faults = list(found.faults)
+    print(f"sales and orders: {found.cursor if found.cursor.number else 'none yet'}")
+    for fault in faults:
+        print(f"  {fault}")
+    if found.adopted.count:
+        print(f"  orders whose sale is lost, as somebody has chosen, {found.adopted}")
+    if found.waiting:
+        print(f"  sales that have no order yet: {found.waiting}")
+    print("  NOT the same" if faults else "  each sale has its order")
+    return not faults
+
+
+def _first(shop: Shop, role: str) -> ReplicaFile | None:
+    group = shop.config.group(role)
+    return (
+        ReplicaFile(group[0].name, shop.config.data_dir / f"{group[0].name}.db") if group else None
+    )
 
 
 def _show(difference: Difference) -> None:

@@ -73,21 +73,23 @@ C5  An entry about a book drops every search that shows it; one that makes or re
 **Taking over**
 
 T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
-    member, the starting stock its first entry. Not where something on this disk says that there was
-    a group, nor where some of its nodes are on other machines, unless an operator has said so. A
-    record that is deleted below a primary is made anew by it, as it was, as long as it holds its
+    member, the starting stock in its first batch. Not where something on this disk says that there
+    was a group, nor where some of its nodes are on other machines, unless an operator has said so.
+    A record that is deleted below a primary is made anew by it, as it was, as long as it holds its
     lock: nobody else can have led meanwhile.
 T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again. A member first
     shows that its disk takes a write, or leaves its process: a disk that hangs would keep the lock
     from those that can go on.
-T2  The others record `epoch + 1` and commit nothing before the old epoch's longest lease is surely
-    over.
+T2  The others record an epoch above the recorded one and any that their log knows, and commit
+    nothing before the old epoch's longest lease is surely over.
 T3  Pending entries keep seq, epoch and digest, are prepared to everyone again and commit before
     anything new; their keys are dirty at the new primary too. In T2's wait a member's tail that
     extends the primary's log is adopted: it may have been acknowledged.
 T4  A member that has not joined by then leaves the set with the first commit (R3).
 T5  On SIGTERM the primary finishes its batch, takes the leases back, records `clean` and leaves; a
-    successor that finds `clean` has no lease to wait for.
+    successor that finds `clean`, and has followed in this run, has no lease to wait for. One that
+    is restarted waits: the record may have been put back, with the files, while leases of epochs
+    that it does not know of were running.
 
 **One arbiter**
 
@@ -105,8 +107,10 @@ A3  Whoever gets the lock, and has not followed in this run, asks all its peers 
 **Joining**
 
 J1  `hello` names the committed mark and the last; it is sent when all that an earlier feed left is
-    on disk, and answered at a batch boundary. A new hello ends the old feed at both ends. A
-    subscriber refuses a lower epoch; a node that is not primary says who may be.
+    on disk, and answered at a batch boundary. A new hello ends the old feed at both ends. It names
+    the newest epoch that its sender knows: to one that is higher, or has another id, a primary
+    answers only after it has asked the arbiter whether it still leads. A node that is not primary
+    says who may be.
 J2  The primary sends what follows the committed mark. Where the follower holds another entry at the
     same place, its own goes, with all behind it; so does what lies beyond the primary's tail.
 J3  Where the log does not reach back, or the digests differ, a snapshot replaces the whole state at
@@ -114,11 +118,28 @@ J3  Where the log does not reach back, or the digests differ, a snapshot replace
 J4  At a batch boundary, durable up to the tail: the follower enters the set (durably), is granted a
     lease, and its acks count.
 J5  A *member* that has committed what the primary has not shows that the primary's disk has lost
-    commits: the primary leaves the set and stops, to come back as a follower. So a member that
+    commits: the primary leaves the set and stops, to come back as a follower. It stops, too, where
+    a member knows a higher epoch than its own, or its own with another id: what that member has
+    beyond the primary's log is to be led by a higher one. So a member that
     has said hello is heard before anything commits and before anybody new is let in: a replica
     made in the image of a primary that lost commits must not succeed it.
 J6  A cache joins at a batch boundary, empty, and is told of everything pending before its first
     lease.
+
+**Histories**
+
+H1  Whoever takes over draws an id for its epoch, at random: an id in the files would come back with
+    them, and the next epoch's number with it. The first entry of an epoch, before all else of its
+    first batch, tells number, id and the last entry before it. So the epochs that have committed
+    anything are replicated state, and two histories differ by digest from where they part.
+H2  A *position* (epoch, id, seq) is on a history if that has the epoch with this id, and the entry
+    lies within it: behind its beginning, and no further than the next epoch's beginning or the end
+    of the log. Epochs from before ids were kept are known by their range alone.
+H3  Who answers that a position is not on its history may answer reads, and has applied what it
+    knows up to there. Beyond its log, as it was under a lease, is not on it: the log was cut.
+H4  A subscriber that is welcomed by another epoch, or by the same one with another id, has lost its
+    lease. A cache, or a replica that is no member, forgets a higher epoch that it knew: the files
+    were put back.
 
 **Selling**
 
@@ -128,7 +149,14 @@ S1  A sale is one entry of the catalog's log: the rows of its books with what is
 S2  Orders are a projection of committed sales: the primary of the orders follows them from its
     cursor, and logs them as orders together with the new cursor. So each becomes exactly one order,
     whatever crashes when, and recovery is the ordinary path (crash-only software, Candea & Fox,
-    2003).
+    2003). The cursor is a position (H2): where it is not on the catalog's history nothing is
+    projected, and the log says what to do.
 S3  A purchase is answered when both are committed, the sale and its order, at the replica that the
     buyer asked, too.
+S4  A sale brings the cursor of the orders that ask for it, as they know it then; while that is not
+    on the catalog's history it is refused, before anything is sold.
+S5  A person has the orders *adopt* the catalog's present history: their cursor goes back to the
+    last sale that both have. Sales behind it get their orders; orders whose sale is lost stay, and
+    are listed. An order's number is its sale's, or the next one that no order had: what comes later
+    has the higher number, even where an epoch's comes twice.
 """

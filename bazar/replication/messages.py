@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from bazar.errors import ProtocolError
+from bazar.errors import OtherVersion, ProtocolError
 
 WIRE_VERSION = 2
 
@@ -115,7 +115,10 @@ class ArbiterId:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Opens a feed (J1). `run` is this process's own random name: a lease belongs to a run."""
+    """Opens a feed (J1). `run` is this process's own random name: a lease belongs to a run.
+
+    `epoch` and `epoch_id` are of the newest epoch that the subscriber knows.
+    """
 
     version: int
     kind: str
@@ -125,6 +128,7 @@ class Hello:
     epoch: int
     committed: Mark
     last: Mark
+    epoch_id: str
     arbiter: ArbiterId | None = None  # none of a cache that follows nobody yet, or of version 1
 
 
@@ -177,6 +181,7 @@ class Welcome:
     tail: Mark
     committed: Mark
     adopting: bool
+    epoch_id: str
     arbiter: ArbiterId
 
 
@@ -253,10 +258,16 @@ def encode(message: Message) -> bytes:
 
 
 def decode(text: str | bytes) -> Message:
-    """The message that `encode` wrote. Raises ProtocolError for anything else."""
+    """The message that `encode` wrote. Raises ProtocolError for anything else, OtherVersion for the
+    hello of a node that runs another program."""
     try:
         plain = orjson.loads(text)
         kind = _TYPES[plain.pop("type")]
+        if kind is Hello and plain["version"] != WIRE_VERSION:
+            raise OtherVersion(
+                f"{plain['node']} speaks version {plain['version']} of the feed, and this program"
+                f" {WIRE_VERSION}: stop the nodes of both, and start all with the same program"
+            )
         for name in ("mark", "tail", "committed", "last"):
             if name in plain:
                 plain[name] = Mark(**plain[name])

@@ -20,6 +20,7 @@ from bazar.errors import (
     Fatal,
     NeedsRepair,
     OtherToken,
+    OtherVersion,
     ProtocolError,
     Unavailable,
 )
@@ -114,7 +115,8 @@ class Replica:
             me.name,
             store.store_id,
             run,
-            max((entry.epoch for entry in store.pending), default=0),
+            store.epoch,
+            store.epoch_id,
             settings.timing,
             store.committed,
             store.pending,
@@ -131,9 +133,12 @@ class Replica:
         )
         self._feeds: dict[int, Connection] = {}
         self._next_feed = 0
+        self._refused = ""  # the last hello of another version
         self._disk: asyncio.Queue[Effect] = asyncio.Queue()
         self._tasks = Tasks(on_fatal)
         self._queue = WriteQueue(settings.queue_ops)
+        self._run = run
+        self._begun = False  # the epoch has told of itself (H1)
         self._batch: list[tuple[Ticket, Outcome]] = []
         self._stories: list[Story] = []  # of the batch under way
         self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent, at least
@@ -266,6 +271,8 @@ class Replica:
             self.subscriber.pending,
             self.clock(),
             self.settings.timing,
+            known=self.subscriber.epoch,
+            epoch_id=self._run,  # a process leads once at the most, and draws this when it starts
             restarted=not self.subscriber.followed,
             arbiter=self._home,
         )
@@ -366,6 +373,14 @@ class Replica:
             raise Unavailable(f"{self.me.name}: the first entries are not committed yet")
         return seq
 
+    async def caught_up(self, seq: int) -> None:
+        """Return once the state shows entry `seq`, or the log is known to have no such entry (H3).
+        Raises Unavailable where the store may not be read, or not in time."""
+        self.readable(frozenset())
+        known = self.primary.tail if self.primary else self.subscriber.last
+        if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):
+            raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
+
     async def applied(self, seq: int, timeout_s: float) -> bool:
         """Wait until the state shows entry `seq`; False if it does not in time."""
         deadline = self.clock() + timeout_s
@@ -419,9 +434,12 @@ class Replica:
         try:
             async with within(DISK_S):
                 operations = [ticket.operation for ticket in tickets]
+                begin = [] if self._begun else [self._begin()]
                 self.store.keep_from = self._needed()
-                outcomes = await self.store.execute(operations, self.primary.epoch)
+                outcomes = await self.store.execute([*begin, *operations], self.primary.epoch)
                 changes = [one.change for one in outcomes if one.change is not None]
+                if len(changes) == len(begin):
+                    changes = []  # H1: nothing but replays and refusals begins no epoch
                 entries = self.primary.extend(changes)
                 if entries:
                     await self.store.append(entries)
@@ -437,7 +455,8 @@ class Replica:
             for ticket in tickets:
                 ticket.resolve(Unavailable(f"{self.me.name} cannot write: {error}"))
             return
-        self._batch = list(zip(tickets, outcomes, strict=True))
+        self._begun = self._begun or bool(entries)
+        self._batch = list(zip(tickets, outcomes[len(begin) :], strict=True))
         self._note("executed")
         if entries:
             self._perform(self.primary.propose(entries, self.clock()))
@@ -445,6 +464,11 @@ class Replica:
             self._arbiter.check(self.primary.epoch)
             self._answer_batch()
             self._perform(self.primary.abort(self.clock()))
+
+    def _begin(self) -> Operation:
+        """H1: what an epoch tells of itself, once it has anything to commit."""
+        assert self.primary is not None
+        return {"op": "begin", "epoch": self.primary.epoch, "id": self.primary.epoch_id}
 
     def _answer_batch(self) -> None:
         """R3: all of the batch at once, refusals and replays too: they tell of its writes."""
@@ -477,6 +501,9 @@ class Replica:
             message = decode(text)
         except ProtocolError as error:
             self._close_feed(feed, str(error))
+            if isinstance(error, OtherVersion) and self._refused != str(error):
+                self._refused = str(error)  # it comes again all the time
+                log.error("%s: %s", self.me.name, error)
             return
         if self.primary is not None:
             known = self.primary.feeds.get(feed)
@@ -639,6 +666,7 @@ class Replica:
             "store": self.store.store_id,
             "primary": self.leader.name if self.leader else None,
             "epoch": core.epoch,
+            "epoch_id": core.epoch_id,
             "committed": core.committed.seq,
             "digest": core.committed.digest,
             "pending": len(core.pending),

@@ -29,7 +29,6 @@ from bazar.replication.effects import (
 )
 from bazar.replication.messages import (
     CACHE,
-    WIRE_VERSION,
     Ack,
     ArbiterId,
     Change,
@@ -80,12 +79,14 @@ class Primary:
         not_before: float,
         timing: Timing,
         *,
+        epoch_id: str,
         restarted: bool,
         arbiter: ArbiterId,
     ) -> None:
         self.me = me
         self.arbiter = arbiter
         self.epoch = membership.epoch
+        self.epoch_id = epoch_id
         self.membership = membership
         self.committed = committed
         self.pending = tuple(pending)
@@ -102,7 +103,6 @@ class Primary:
         self.stopped = False
         self._unproven = restarted  # our own disk may have lost commits (L4, J5)
         self._taking_over = True
-        self._clean = False  # no lease of an earlier epoch can be running (T5)
         self._recording: Feed | str | None = "lead"
         self._stranger: ArbiterId | None = None  # that was told of last (A2)
 
@@ -116,13 +116,16 @@ class Primary:
         now: float,
         timing: Timing,
         *,
+        known: int,
+        epoch_id: str,
         restarted: bool,
         arbiter: ArbiterId,
     ) -> tuple[Primary, list[Effect]]:
         """Begin the next epoch (T0, T2); `now` is a moment after the lock was got.
 
-        `membership` is None for the very first epoch. `restarted` says that committed entries
-        were read from disk, not kept in this process since it followed (L4).
+        `membership` is None for the very first epoch. `known` is the newest epoch of our log,
+        `epoch_id` a random name that no epoch has had (H1). `restarted` says that committed
+        entries were read from disk, not kept in this process since it followed (L4).
         """
         if membership is None:
             begun = Membership(1, frozenset({me}), timing.lease_s)
@@ -130,17 +133,18 @@ class Primary:
         else:
             # A lease of the old epoch may just have been granted: until it is surely over, a
             # commit here could be missed by a reader who still trusts it. `clean` says none is.
-            # A restarted node waits all the same, for the others of its set (L4, J5).
+            # A restarted node waits all the same: for the others of its set (L4, J5), and because
+            # files that were put back know nothing of the leases of what they are put back from.
             skip = membership.clean and not restarted
             wait_s = 0.0 if skip else timing.surely_over_s(membership.lease_s)
             longest_s = max(0.0 if membership.clean else membership.lease_s, timing.lease_s)
-            begun = Membership(membership.epoch + 1, membership.members, longest_s)
+            begun = Membership(max(membership.epoch, known) + 1, membership.members, longest_s)
         primary = cls(
             *(me, begun, committed, pending, now + wait_s, timing),
+            epoch_id=epoch_id,
             restarted=restarted,
             arbiter=arbiter,
         )
-        primary._clean = membership is None or membership.clean
         return primary, [Record(begun)]
 
     def __repr__(self) -> str:
@@ -300,24 +304,26 @@ class Primary:
         return self._settle(now)
 
     def _hello(self, feed_id: int, hello: Hello, now: float) -> list[Effect]:
-        if hello.version != WIRE_VERSION:
-            return [Close(feed_id, f"speaks version {hello.version}, not {WIRE_VERSION}")]
         if hello.arbiter not in (None, self.arbiter):
             refusal = NotPrimary(self.epoch, None, self.arbiter)
             return [
                 *self._strange(hello.node, hello.arbiter),
                 *(Send(feed_id, refusal), Close(feed_id, "under another arbiter")),
             ]
-        if hello.epoch > self.epoch and hello.kind == CACHE:
-            # It remembers a primary of before the data was restored: it is to forget, not we.
-            return [Close(feed_id, f"epoch {hello.epoch} is unknown here")]
-        if hello.epoch > self.epoch:
+        same = hello.epoch == self.epoch and hello.epoch_id == self.epoch_id
+        stranger = hello.epoch >= self.epoch and not same
+        if stranger and hello.kind != CACHE and self._has(hello):
+            # J5: another has led this group, or the files here were put back below a member.
             self.stopped = True
-            return [Stop(f"epoch {hello.epoch} has begun elsewhere; this one is {self.epoch}")]
+            theirs, ours = f"{hello.epoch} {hello.epoch_id}", f"{self.epoch} {self.epoch_id}"
+            return [Stop(f"epoch {theirs} has begun elsewhere; this one is {ours}")]
         if self.retiring or self.stopped:
             refusal = NotPrimary(self.epoch, None, self.arbiter)
             return [Send(feed_id, refusal), Close(feed_id, "retiring")]
-        effects: list[Effect] = []
+        # J1: or it would be taken for the primary by those who know its successor. While it is not
+        # on record yet nobody is answered, and it is asked for as soon as it is.
+        ask = stranger and self._recording != "lead"
+        effects: list[Effect] = [Confirm()] if ask else []
         for old in list(self.feeds.values()):
             if old.hello.node == hello.node:
                 effects += self._close(old, "replaced by a new hello")
@@ -329,21 +335,21 @@ class Primary:
         return [Close(feed.id, reason)]
 
     def _prove(self, now: float) -> None:
-        """L4, T5: once every member has joined, none has shown that our disk lost commits."""
+        """L4: once every member has joined, none has shown that our disk lost commits."""
         if not self._unproven and now >= self.not_before:
             return
         joined = {feed.member for feed in self.feeds.values() if feed.joined}
         # One that has said hello is heard, even if our own log is still being read for it.
         unheard = any(not feed.heard and self._is_member(feed) for feed in self.feeds.values())
-        if self.membership.members <= joined | {self.me}:
-            self._unproven = False
-            if self._clean:
-                self.not_before = min(self.not_before, now)  # that was all it waited for
-        elif now >= self.not_before and not unheard:
+        all_joined = self.membership.members <= joined | {self.me}
+        if all_joined or (now >= self.not_before and not unheard):
             self._unproven = False
 
     def _is_member(self, feed: Feed) -> bool:
-        return feed.member in self.membership.members
+        return self._has(feed.hello)
+
+    def _has(self, hello: Hello) -> bool:
+        return Member(hello.node, hello.store) in self.membership.members
 
     @property
     def _boundary(self) -> bool:
@@ -423,7 +429,9 @@ class Primary:
 
     def _welcome_message(self, now: float) -> Welcome:
         adopting = self._taking_over and now < self.not_before
-        return Welcome(self.epoch, self.tail, self.committed, adopting, self.arbiter)
+        return Welcome(
+            *(self.epoch, self.tail, self.committed, adopting, self.epoch_id, self.arbiter)
+        )
 
     def _send_page(self, feed: Feed, page: LogPage) -> list[Effect]:
         feed.near = page.end

@@ -31,6 +31,9 @@ class Store(Protocol):
     store_id: str
     committed: Mark
     pending: list[Entry]
+    epoch: int
+    epoch_id: str
+    """The newest epoch that the log knew when it was opened, with its id (H1)."""
     keep_from: int | None
     """The log from this entry on is needed, however long it is."""
 
@@ -44,7 +47,8 @@ class Store(Protocol):
         """Return once the disk has taken a write, fsynced (T1)."""
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
-        """Open a transaction and decide `operations` in it, each seeing those before it (R1)."""
+        """Open a transaction and decide `operations` in it, each seeing those before it (R1). The
+        first of an epoch is `{"op": "begin", "epoch", "id"}` (H1)."""
 
     async def append(self, entries: tuple[Entry, ...]) -> None:
         """Write the batch's entries and effects into the open transaction."""

@@ -57,11 +57,13 @@ class Subscriber:
 
     kind: str
 
-    def __init__(self, node: str, store: str, run: str, epoch: int, timing: Timing) -> None:
+    def __init__(
+        self, node: str, store: str, run: str, epoch: int, epoch_id: str, timing: Timing
+    ) -> None:
         self.node = node
         self.store = store
         self.run = run  # this process's own name: a lease belongs to a run, not to a node
-        self.epoch = epoch
+        self.epoch, self.epoch_id = epoch, epoch_id  # the newest that is known here (H1)
         self.timing = timing
         self.feed: int | None = None
         self.welcomed = False
@@ -103,6 +105,7 @@ class Subscriber:
             self.epoch,
             self.committed,
             self.last,
+            self.epoch_id,
             self.arbiter,
         )
         return [Send(feed, hello), *self._renew(now)]
@@ -145,11 +148,12 @@ class Subscriber:
                 return self._hello_anew(f"unexpected {type(message).__name__}")
 
     def _welcomed(self, welcome: Welcome) -> list[Effect]:
-        if welcome.epoch < self.epoch:
-            return self._hello_anew(f"epoch {welcome.epoch} is over")
-        if welcome.epoch > self.epoch:
-            self.epoch = welcome.epoch
-            self.lease_until = -inf  # it was the old primary's word
+        begun = welcome.epoch, welcome.epoch_id
+        if begun != (self.epoch, self.epoch_id):
+            # H4: it was another primary's word. Where the number is lower, this one was asked
+            # whether it still leads after it had been told of ours (J1): the files were put back.
+            self.epoch, self.epoch_id = begun
+            self.lease_until = -inf
         self.welcomed = True
         return self._joining(welcome)
 
@@ -232,12 +236,13 @@ class ReplicaSubscriber(Subscriber):
         store: str,
         run: str,
         epoch: int,
+        epoch_id: str,
         timing: Timing,
         committed: Mark,
         pending: Sequence[Entry],
         arbiter: ArbiterId,
     ) -> None:
-        super().__init__(node, store, run, epoch, timing)
+        super().__init__(node, store, run, epoch, epoch_id, timing)
         self.arbiter = self._home = arbiter
         self.committed = committed
         self.pending = list(pending)
@@ -363,7 +368,7 @@ class CacheSubscriber(Subscriber):
     kind = CACHE
 
     def __init__(self, node: str, run: str, timing: Timing) -> None:
-        super().__init__(node, "", run, 0, timing)
+        super().__init__(node, "", run, 0, "", timing)
         self._faithful_until = -inf
 
     def _greet(self, feed: int, now: float) -> list[Effect]:

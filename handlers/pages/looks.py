@@ -132,6 +132,10 @@ _APOLOGIES = {
         "The part that answers this is being replaced, which takes a few seconds. Nothing was"
         " bought, and nothing is charged. Please try again in a moment.",
     ),
+    "foreign_history": (
+        "The shop does not sell just now",
+        "Somebody has to look after its books first. Nothing was bought, and nothing is charged.",
+    ),
     "leaving": (
         "The shop catches its breath",
         "This part of the shop is being restarted. Nothing was bought. Please try again.",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
-from storage import words
+from storage import history, words
 from storage.catalog import (
     MAX_TOPICS,
     Catalog,
@@ -20,6 +20,7 @@ from storage.catalog import (
     show_book,
 )
 from storage.database import Database
+from storage.history import EPOCH_SHIFT, Epoch, Position, epochs
 from storage.paging import UNRANKED, Found, Window
 from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
 from storage.sqlite.finding import find
@@ -44,12 +45,21 @@ HIGHEST = (
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book,"
     " (SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
 )
+# History and sales, of one moment.
+SALE = ("order_id", "seq", "sold_at", "lines")
+SALES = (
+    "SELECT (SELECT json_group_array(json_array(epoch, id, behind)) FROM"
+    f" ({history.SINCE})) AS epochs,"
+    " (SELECT value FROM meta WHERE name = 'committed_seq') AS last,"
+    " (SELECT json_group_array(json_array(order_id, seq, sold_at, lines)) FROM"
+    " (SELECT * FROM sales WHERE seq > ? ORDER BY seq LIMIT ?)) AS sales"
+)
 
 
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
-    migrations: Sequence[str] = (SCHEMA, *words.MIGRATIONS)
+    migrations: Sequence[str] = (SCHEMA, *words.MIGRATIONS, history.SCHEMA)
 
     def __init__(
         self,
@@ -98,6 +108,7 @@ def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int
         expired=[row["key"] for row in expired],
         highest_book=highest["book"],
         highest_topic=highest["topic"],
+        history=epochs(select(history.SINCE, wanted.since) if wanted.since is not None else ()),
         first=first,
         now_ms=now_ms,
     )
@@ -157,9 +168,22 @@ class SQLiteCatalogReader:
         )
         return [dict(row) for row in rows]
 
-    async def sales(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Committed sales behind `after_seq`, in the order they were committed."""
+    async def sales(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Committed sales behind a position, in the order they were committed, and the id of the
+        last one's epoch. Raises ForeignHistory."""
+        [found] = await self._database.read(SALES, (after.epoch, after.number, limit))
+        known = sorted(Epoch(*row) for row in json.loads(found["epochs"]))
+        history.check(known, after, found["last"])
+        sales = [dict(zip(SALE, row, strict=True)) for row in json.loads(found["sales"])]
+        sales.sort(key=lambda sale: int(sale["seq"]))
+        last_id = history.id_of(known, sales[-1]["seq"]) if sales else None
+        return [sale_answer(sale) for sale in sales], last_id
+
+    async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
+        """Sales before this number, newest first: `order_id`, `seq`, and the epoch's `id`."""
         rows = await self._database.read(
-            "SELECT * FROM sales WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
+            "SELECT order_id, seq, h.id FROM sales LEFT JOIN history h ON h.epoch = seq >> ?"
+            " WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+            (EPOCH_SHIFT, before, limit),
         )
-        return [sale_answer(dict(row)) for row in rows]
+        return [dict(row) for row in rows]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
+from storage import history
 from storage.database import Database
-from storage.orders import Orders, show_order
+from storage.history import Position
+from storage.orders import Orders, Projected, show_order
 
 SCHEMA = """
 CREATE TABLE orders (
@@ -16,14 +19,26 @@ CREATE TABLE orders (
     lines TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID
 """
+HISTORY = f"""
+{history.SCHEMA};
+ALTER TABLE cursors ADD COLUMN id TEXT;
+CREATE TABLE adoptions (upto INTEGER PRIMARY KEY, behind INTEGER NOT NULL)
+"""
 
-CURSOR = "SELECT COALESCE((SELECT seq FROM cursors WHERE name = 'sales'), 0) AS seq"
+CURSOR = "SELECT seq, id FROM cursors WHERE name = 'sales'"
+NUMBERS = "SELECT order_id, seq FROM orders WHERE order_id IN (SELECT value FROM json_each(?))"
+HIGHEST = "SELECT COALESCE(MAX(seq), 0) FROM orders"
+
+
+def cursor_of(rows: Iterable[Sequence[Any]]) -> Position:
+    """The position in what `CURSOR` finds."""
+    return next((Position(number, name) for number, name in rows), Position())
 
 
 class OrderRows:
     """The `Model` of the order group."""
 
-    migrations: Sequence[str] = (SCHEMA,)
+    migrations: Sequence[str] = (SCHEMA, HISTORY)
 
     def __init__(self, orders: Orders) -> None:
         self.tables = orders.tables
@@ -42,8 +57,11 @@ class OrderRows:
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:
-        [row] = connection.execute(CURSOR)
-        return self._orders.decide(row["seq"], operations)
+        [(highest,)] = connection.execute(HIGHEST)
+        wanted = json.dumps(self._orders.wanted(operations))
+        known = {order_id for order_id, _ in connection.execute(NUMBERS, (wanted,))}
+        work = Projected(cursor_of(connection.execute(CURSOR)), known, highest, first)
+        return self._orders.decide(work, operations)
 
 
 class SQLiteOrderReader:
@@ -52,15 +70,25 @@ class SQLiteOrderReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def cursor(self) -> int:
+    async def cursor(self) -> Position:
         """The catalog entry up to which every sale has its order."""
-        [row] = await self._database.read(CURSOR)
-        seq: int = row["seq"]
-        return seq
+        return cursor_of(await self._database.read(CURSOR))
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
         rows = await self._database.read("SELECT * FROM orders WHERE order_id = ?", (order_id,))
         return show_order(dict(rows[0])) if rows else None
+
+    async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
+        """Of the orders of these ids that exist their numbers."""
+        rows = await self._database.read(NUMBERS, (json.dumps(list(order_ids)),))
+        return {row["order_id"]: row["seq"] for row in rows}
+
+    async def count(self, after_seq: int) -> int:
+        """How many orders there are behind `after_seq`."""
+        [(count,)] = await self._database.read(
+            "SELECT COUNT(*) FROM orders WHERE seq > ?", (after_seq,)
+        )
+        return int(count)
 
     async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
         """Orders behind `after_seq`, oldest first."""

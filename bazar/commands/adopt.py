@@ -1,0 +1,74 @@
+"""Have the orders follow the catalog's history as it is now, where theirs is another.
+
+That is so when one of the two was put back to an earlier moment, or lost its end (S5). Where the
+other can be put back to the same moment, nothing is lost, and there is nothing to adopt.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from bazar.commands import Shop
+from bazar.commands.status import ask_all, primary_of
+from bazar.config import NodeConfig
+from bazar.errors import Unavailable, Unknown, from_answer
+from handlers.order import ADOPT_PATH, STANDING_PATH
+from storage.history import Position
+
+TIMEOUT_S = 30.0
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="do it; else only say what it costs")
+
+
+async def run(shop: Shop, flags: argparse.Namespace) -> int:
+    """Exit code 1 if it is needed, and was not done."""
+    primary = primary_of("order", await ask_all(shop))
+    if primary is None:
+        raise Unavailable("no order replica is primary: is the shop running?")
+    node = shop.config.nodes[primary["node"]]
+    standing = await _ask(shop, node, STANDING_PATH, {})
+    if standing["follows"]:
+        print("The orders follow the catalog's history: there is nothing to adopt.")
+        return 0
+    _tell(standing)
+    if not flags.force:
+        print("Nothing is changed. With --force the orders follow the catalog from there.")
+        return 1
+    chosen = {name: standing[name] for name in ("cursor", "common", "behind")}
+    await _ask(shop, node, ADOPT_PATH, chosen)
+    print("The orders follow the catalog from there.")
+    return 0
+
+
+def _tell(standing: dict[str, Any]) -> None:
+    """Say what was found, and what is lost."""
+    common = Position.of(standing["common"])
+    print(
+        f"The orders have come to {Position.of(standing['cursor'])}; the catalog has no such entry."
+    )
+    print(f"The last sale that both have is {common if common.number else 'none'}.")
+    lost, shown = standing["lost"], standing["orders"]
+    print(
+        f"Orders behind it, whose sales are lost: {lost}. They stay, and nobody keeps their copies"
+    )
+    print("for them: look after them by hand.")
+    for order in shown:
+        lines = ", ".join(f"{line['quantity']} × {line['title']}" for line in order["lines"])
+        print(f"  {order['order_id']}  {order['sold_at']}  {lines}")
+    if lost > len(shown):
+        print(f"  … and {lost - len(shown)} more: GET /orders?after={shown[-1]['seq']}")
+
+
+async def _ask(shop: Shop, node: NodeConfig, path: str, item: dict[str, Any]) -> Any:
+    answer = await shop.client.call(node, path, {"items": [item]}, TIMEOUT_S)
+    try:
+        [result] = answer["results"]
+        if "answer" in result:
+            return result["answer"]
+        error = result["error"]
+        raise from_answer(error["status"], error["code"], error["message"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unknown(f"{node.name}: an answer that can't be read") from error

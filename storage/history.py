@@ -1,0 +1,125 @@
+"""Epochs, and the positions in them: which of two logs goes on from the other (H1, H2).
+
+A table `history` of every replicated group has one row an epoch that has committed anything. As a
+number a position is its epoch and its entry, one above the other: along one history it only grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from bazar.errors import ForeignHistory
+from bazar.replication.messages import Change
+from bazar.replication.store import Operation
+
+EPOCH_SHIFT = 40
+
+TABLES: Mapping[str, str] = {"history": "epoch"}
+SCHEMA = """
+CREATE TABLE history (epoch INTEGER PRIMARY KEY, id TEXT NOT NULL, behind INTEGER NOT NULL);
+DELETE FROM meta WHERE name = 'checksum'
+"""
+
+# The newest comes along: it says that an epoch beyond it is unknown here.
+SINCE = (
+    "SELECT epoch, id, behind FROM history"
+    " WHERE epoch >= ? OR epoch = (SELECT MAX(epoch) FROM history) ORDER BY epoch"
+)
+
+
+class Epoch(NamedTuple):
+    """One epoch of a history: its number, its id, and the last entry before it."""
+
+    number: int
+    id: str
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One entry of a log, as it is known elsewhere; number 0 is the beginning. Its epoch's id is
+    None where it was noted before there were any."""
+
+    number: int = 0
+    id: str | None = None
+
+    @property
+    def epoch(self) -> int:
+        return self.number >> EPOCH_SHIFT
+
+    @property
+    def seq(self) -> int:
+        return seq_of(self.number)
+
+    def __str__(self) -> str:
+        return f"entry {self.seq} of epoch {self.epoch} ({self.id or 'without an id'})"
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"number": self.number, "id": self.id}
+
+    @classmethod
+    def of(cls, plain: Any) -> Position:
+        """The position in what `plain` was. Raises ValueError."""
+        match plain:
+            case {"number": int(number), "id": str() | None as name} if number >= 0:
+                return cls(number, name)
+        raise ValueError(f"no position: {str(plain)[:100]}")
+
+
+def number_of(epoch: int, seq: int) -> int:
+    return (epoch << EPOCH_SHIFT) + seq
+
+
+def seq_of(number: int) -> int:
+    return number & ((1 << EPOCH_SHIFT) - 1)
+
+
+def begun(operation: Operation, first: int) -> Epoch:
+    """What the operation that begins an epoch leaves, as the change of number `first` (H1)."""
+    return Epoch(operation["epoch"], operation["id"], seq_of(first) - 1)
+
+
+def beginning(epoch: Epoch) -> Change:
+    """The change that tells of it. It touches nothing that is cached."""
+    row = {"epoch": epoch.number, "id": epoch.id, "behind": epoch.behind}
+    return Change((), {"put": {"history": [row]}})
+
+
+def epochs(rows: Iterable[Mapping[str, Any]]) -> tuple[Epoch, ...]:
+    """The epochs in rows of `history`, which are in order."""
+    return tuple(Epoch(row["epoch"], row["id"], row["behind"]) for row in rows)
+
+
+def is_on(history: Sequence[Epoch], position: Position, last_seq: int) -> bool:
+    """Whether a position is on the history whose log ends at `last_seq` (H2). Of `history` are
+    needed the position's epoch, those after it, and the newest."""
+    if not position.number:
+        return True
+    own = next((epoch for epoch in history if epoch.number == position.epoch), None)
+    if position.id is not None and (own is None or own.id != position.id):
+        return False
+    if own is None and history and history[-1].number < position.epoch:
+        return False
+    later = next((epoch for epoch in history if epoch.number > position.epoch), None)
+    behind = own.behind if own is not None else 0
+    return behind < position.seq <= (later.behind if later is not None else last_seq)
+
+
+def id_of(history: Iterable[Epoch], number: int) -> str | None:
+    """The id of the epoch in which the entry of this number lies, if that has one."""
+    return next((e.id for e in history if e.number == number >> EPOCH_SHIFT), None)
+
+
+def check(history: Sequence[Epoch], position: Position, last_seq: int) -> None:
+    """Raises ForeignHistory where the orders' cursor is not on the catalog's history."""
+    if not is_on(history, position, last_seq):
+        raise ForeignHistory(
+            f"the orders follow a history that the catalog does not have: their cursor is at"
+            f" {position}. One of the two was put back to an earlier moment, or cut: put the other"
+            " back to the same one, or have the orders follow the catalog as it is now, by"
+            " `python -m bazar adopt`"
+        )

@@ -5,12 +5,13 @@ Every answer is checked at once against the truth, and kept for the history of i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
 from bazar.errors import (
     BazarError,
+    ForeignHistory,
     KeyReused,
     NotFound,
     OutOfStock,
@@ -18,10 +19,11 @@ from bazar.errors import (
     Unavailable,
     Unknown,
 )
-from tests.simulation.history import Operation
+from tests.simulation.history import Operation, Undecided, linearizable
 from tests.simulation.invariants import Item, items
-from tests.simulation.shop import TOPICS
+from tests.simulation.shop import TOPICS, rows
 from tests.simulation.shopworld import Group, Node, ShopWorld
+from tests.world.world import Excused, Violation
 
 ATTEMPT_S = 1.5
 COST = 100
@@ -36,6 +38,10 @@ class Clients:
         self.catalog = catalog
         self.orders = orders
         self.books = world.profile.books
+        self.first = {  # what each book's history begins with
+            book: (f"first {book}", TOPICS[book % 2], world.profile.stock)
+            for book in range(1, self.books + 1)
+        }
         self.running = True
         self.history: dict[int, list[Operation]] = {book: [] for book in range(1, self.books + 1)}
         self.refused: set[str] = set()  # keys of writes that surely never happened
@@ -43,6 +49,7 @@ class Clients:
         self.bought: dict[str, Any] = {}  # key -> what its buyer was answered
         self.done: list[Write] = []
         self.open: dict[Write, None] = {}  # nobody knows yet what will become of them
+        self.unknown: list[Write] = []  # nobody will ever be told
         self.tape = world.client_tape
         self._keys = 0
         self._items = items(self.books)
@@ -77,6 +84,43 @@ class Clients:
             return f"k{self._keys}"
         stem = f"k{number}".ljust(KEY_LENGTH - 1, "x")
         return (stem + "b", stem + "B", stem)[variant]
+
+    # --- files that are put back -----------------------------------------------------------------
+
+    def before_put_back(self, group: Group) -> None:
+        """What they were told so far is told of a history that ends here."""
+        if group is self.catalog:
+            self.must_be_linearizable()
+
+    def put_back(self, group: Group, pending: Iterable[Write]) -> None:
+        """What is told from here on is told of another, in which any of `pending` may happen."""
+        if group is not self.catalog:
+            return
+        state = group.truth.state
+        names = {row["id"]: row["name"] for row in rows(state, "topics")}
+        for book in self.first:
+            row = state["books", book]
+            self.first[book] = (row["title"], names[row["catalog_id"]], row["count"])
+            self.history[book].clear()
+        self.done = [write for write in self.done if write.key in group.truth.keys]
+        # Once on a disk it may be in the next backup, too, whatever was answered since.
+        self.unknown = list(dict.fromkeys([*self.unknown, *pending]))
+        for write in dict.fromkeys([*self.unknown, *self.open]):
+            if write.key not in group.truth.keys:
+                write.note_unknown()
+
+    def must_be_linearizable(self) -> None:
+        for write in self.open:
+            write.note_unknown()
+        sales = rows(self.catalog.truth.state, "sales")
+        places = {row["key"]: row["seq"] & 0xFFFFFFFF for row in sales}
+        for book, operations in self.history.items():
+            try:
+                found = linearizable(operations, self.first[book], places)
+            except Undecided as error:
+                raise Excused(f"the history of book {book}: {error}") from error
+            if not found:
+                raise Violation(f"I4: the history of book {book} is not linearizable")
 
     # --- what they want --------------------------------------------------------------------------
 
@@ -163,6 +207,7 @@ class Read:
         orders = clients.orders if item["op"] == "order" else None
         self.truth = (orders or clients.catalog).truth
         self.start, self.since = world.now, self.truth.seq
+        self.life, self.lost = self.truth.lives, self.truth.unsettled
         world.ask(target, "read", (item,), self._answered)
         if not patient:
             world.after(ATTEMPT_S, None, self._answered, Unavailable("no answer in time"))
@@ -183,6 +228,8 @@ class Read:
     def _check(self, found: Any) -> None:
         world, truth, who = self.clients.world, self.truth, self.target.name
         world.say("client", f"<- {who}: {dict(self.item)} is {found}")
+        if self.lost or self.life != truth.lives:
+            return  # a cache may still show what was before the files were put back
         if found is None and self.must:
             world.violate(f"S3: {who} does not find {dict(self.item)}, which was acknowledged")
         world.guard(truth.check_answer, self.item, found, self.since, who)
@@ -226,6 +273,8 @@ class Write:
         self.patient = patient
         self.tries = 1000 if patient else 1 + clients.tape.below(world.profile.most_tries)
         clients.open[self] = None
+        self.life = clients.catalog.truth.lives
+        self.orders_life = clients.orders.truth.lives if clients.orders is not None else 0
         self._send()
 
     @property
@@ -272,7 +321,7 @@ class Write:
     def _heard(self, attempt: int, found: Any, who: str) -> None:
         if self.settled:
             return
-        if isinstance(found, Unavailable | Unknown):
+        if isinstance(found, Unavailable | Unknown | ForeignHistory):
             if attempt > self.over:
                 self.over = attempt
                 self.unsure = self.unsure or isinstance(found, Unknown)
@@ -287,6 +336,8 @@ class Write:
     def _judge(self, found: Any, who: str) -> None:
         clients, before = self.clients, self.before
         world = clients.world
+        if self.life != clients.catalog.truth.lives:
+            return  # it was asked of a history that is no more, or of both
         if before is not None:  # somebody was answered under this key before
             if self.operation == before.operation:
                 if isinstance(found, BazarError) or not same(found, before.answer):
@@ -332,22 +383,25 @@ class Write:
         sale = truth.state.get(("sales", order_id))
         if sale is None or sale["key"] != self.key:
             world.violate(f"I3: {self.key} was acknowledged, and is no committed sale")
-        if clients.orders is not None:
-            world.guard(clients.orders.truth.check_order, order_id, who)
+        orders = clients.orders
+        same = orders is not None and orders.truth.lives == self.orders_life
+        if orders is not None and same:
+            world.guard(orders.truth.check_order, order_id, who)
         clients.bought[self.key] = self.answer = found
         clients.done.append(self)
         world.acknowledged += 1
         for line in found["lines"]:
             self._note(line["book"], world.now, line["new_count"], line["quantity"])
-        if clients.orders is not None and clients.tape.chance(0.3):
-            nodes = clients.catalog.caches if clients.tape.chance(0.5) else clients.orders.replicas
-            target = (nodes or clients.orders.replicas)[0]
+        if orders is not None and same and clients.tape.chance(0.3):
+            nodes = clients.catalog.caches if clients.tape.chance(0.5) else orders.replicas
+            target = (nodes or orders.replicas)[0]
             Read(clients, target, {"op": "order", "order_id": order_id}, None, must=True)
 
     def _give_up(self) -> None:
         self.settled = True
         del self.clients.open[self]
         if self.unsure:
+            self.clients.unknown.append(self)
             self.note_unknown()
         elif self.before is None:
             self.clients.refused.add(self.key)  # R5: 503 each time, so it never happens

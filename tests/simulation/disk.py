@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark
-from tests.simulation.shop import State, applied
+from storage.history import Epoch, epochs
+from tests.simulation.shop import State, applied, history
 from tests.world.world import Violation
 
 VERSIONS_KEPT = 5
@@ -29,6 +30,14 @@ class Image(NamedTuple):
     @property
     def pending(self) -> tuple[Entry, ...]:
         return self.log[self.committed.seq - self.base.seq :]
+
+    @property
+    def newest(self) -> Epoch:
+        """The newest epoch that the log knows."""
+        known = [Epoch(0, "", 0), *history(self.state)]
+        for entry in self.pending:
+            known += epochs(entry.effects.get("put", {}).get("history", ()))
+        return known[-1]
 
     @property
     def last_seq(self) -> int:
@@ -107,6 +116,18 @@ class Disk:
         self.lost_seq = 0
         self.deleted = False
         self._versions.clear()
+
+    def put_back(self, store: str, image: Image) -> None:
+        """The file as it was once."""
+        self.store, self.image = store, image
+        self.lost_seq = 0
+        self._versions.clear()
+
+    def rewind(self, image: Image) -> None:
+        """The same, below a node of a group that goes on."""
+        lost_seq = max(self.lost_seq, self.image.last_seq)
+        self.put_back(self.store, image)
+        self.lost_seq = lost_seq
 
     def write(self, image: Image) -> None:
         self._versions.append(self.image)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from bazar.replication.effects import Effect, Record, Send
+from bazar.replication.file_arbiter import parse_membership
+from bazar.replication.messages import Member
+from tests.simulation.backups import Backup
+from tests.simulation.clients import Clients
 from tests.simulation.node import NodeProcess
 from tests.simulation.shopworld import Group, Node, ShopWorld
 from tests.simulation.strays import Stray
@@ -11,13 +15,16 @@ from tests.world.network import Stream
 AIM_S = 0.05
 JUDGED_S = 0.5  # for what a start takes
 SLOW_STEP_S = 0.01
+MOST_BACKUPS = 3
 
 
 class Faults:
     """Picks a fault and a victim every now and then, until it is told to stop."""
 
-    def __init__(self, world: ShopWorld) -> None:
+    def __init__(self, world: ShopWorld, clients: Clients) -> None:
         self.world = world
+        self.clients = clients
+        self.backups: list[list[Backup]] = []  # each of all groups, at one moment
         self.tape = world.tape("faults")
         self.random = self.tape.random
         self._below = world.tape("deletions")  # whether it is deleted below who has it open
@@ -195,6 +202,53 @@ class Faults:
             files.names.setdefault(path, file)
 
         self.world.after(0.5 + self.random(), None, put_back)
+
+    def put_back(self, node: Node) -> None:
+        """Files of an earlier moment are put back while nobody of their group runs; the first time
+        they are only kept."""
+        if not self.backups or self.tape.chance(0.3):
+            self._back_up()
+            return
+        found = self.backups[self.tape.below(len(self.backups))]
+        chosen = [one for one in found if self.tape.chance(0.6)]
+        for backup in chosen or found[:1]:
+            group = backup.group
+            # What was recorded since may count on disks that are no more: then it goes, too.
+            same = (
+                group.membership is not None and self._members(backup) == group.membership.members
+            )
+            with_membership = not same or not group.settled or self.tape.chance(0.7)
+            for one in group.replicas:
+                if one.process is not None:
+                    one.process.die("killed")
+                    self._start_again(one)
+            self.world.say(group.name, f"its files are put back to {backup.moment.epoch}")
+            self.world.guard(backup.put_back, self.clients, with_membership)
+
+    def _members(self, backup: Backup) -> frozenset[Member]:
+        return parse_membership(backup.membership).members
+
+    def _back_up(self) -> None:
+        taken = [Backup.of(group, self.clients) for group in self.world.groups]
+        whole = [one for one in taken if one is not None]
+        if len(whole) == len(taken) and len(self.backups) < MOST_BACKUPS:
+            self.world.say("operator", "keeps the files as they are")
+            self.backups.append(whole)
+
+    def rewind(self, node: Node) -> None:
+        """The file of one node is put back, while the others of its group go on."""
+        self._back_up()
+        if node.process is None or node.disk is None or not self._others_are_whole(node):
+            return
+        found = self.backups[self.tape.below(len(self.backups))] if self.backups else []
+        for backup in found:
+            store, image = backup.images.get(node.name, ("", None))
+            if image is not None and store == node.disk.store:
+                node.process.die("killed")
+                node.disk.rewind(image)
+                self.world.say(node.name, f"its file is put back to {image.committed}")
+                node.group.truth.check_member(node.disk, node.name)
+                self._start_again(node)
 
     def silence(self) -> None:
         """A subscriber's connections carry nothing any more, and nobody tells it or the others."""

@@ -341,6 +341,20 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "hear_s": (0.0, 0.02),
         "think_s": (0.02, 0.05),
     },
+    # Files of one group, or of all, are put back to an earlier moment.
+    "restoring": {
+        "faults": ({"put_back": 3.0}, {"put_back": 2.0, "crash": 1.0, "terminate": 1.0}),
+        "fault_every_s": (0.4, 0.8),
+        "catalogs": (1, 2),
+        "orders": (2,),
+        "caches": (1, 2),
+        "leases_s": ((0.3,), (0.5,)),
+        "down_s": ((0.05,), (0.05, 0.8)),
+        "sales": (1, 4),
+        "stock": (100,),
+        "encore": (False, True),
+        "think_s": (0.02, 0.05),
+    },
     # Purchases whose answers are lost, of stock that is nearly gone.
     "pool": {
         "faults": (

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bazar.errors import ForeignHistory
 from bazar.replication.effects import Effect, Send
 from bazar.replication.messages import Entry, Mark, Member, Revoke
 from bazar.replication.primary import Phase, Primary
+from bazar.replication.store import Outcome
 from bazar.replication.subscriber import ReplicaSubscriber
 from storage.catalog import Catalog
+from storage.history import EPOCH_SHIFT
 from storage.orders import Orders
 from tests.simulation import shop
 from tests.simulation.disk import Disk, Image
@@ -35,6 +39,19 @@ def question(item: Item) -> bytes:
     return orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What was true of a group once."""
+
+    digests: list[str]
+    epoch: int
+    state: State
+    acked: int
+    keys: dict[str, str]
+    owner: dict[int, str]
+    sold: dict[int, int]
+
+
 class Truth:
     """The committed log of one group, and the checks against it."""
 
@@ -47,9 +64,13 @@ class Truth:
         self.lock_lost = False
         """Somebody has deleted the lock's file: then only what is committed counts, and when."""
         self.state: State = {}
+        self.lives = 0  # how often all of its files were put back
+        self.unsettled = False  # and nothing has been committed since
+        self.lost: dict[str, Any] = {}  # sales, or orders, that are not in what was put back
         self.acked = 0  # the newest entry that a client's answer depends on
         self.tables = Catalog.tables if sales is None else Orders.tables
         self.keys: dict[str, str] = {}  # of every write that was committed -> its request
+        self._highest = 0  # number of an order
         self._owner: dict[int, str] = {}  # epoch -> the run that commits in it
         self._sold: dict[int, int] = {}
         self._items: dict[bytes, Item] = {}
@@ -57,6 +78,39 @@ class Truth:
         if sales is None:
             for item in items(books):
                 self._watch(item)
+
+    @property
+    def catalog(self) -> Truth:
+        return self.sales or self
+
+    # --- files that are put back -----------------------------------------------------------------
+
+    def moment(self) -> Moment:
+        return Moment(
+            list(self.digests),
+            self.epoch,
+            dict(self.state),
+            self.acked,
+            dict(self.keys),
+            dict(self._owner),
+            dict(self._sold),
+        )
+
+    def put_back(self, moment: Moment) -> None:
+        """The group's files are those of that moment."""
+        table = "sales" if self.sales is None else "orders"
+        for (name, key), row in self.state.items():
+            if name == table and (name, key) not in moment.state:
+                self.lost[key] = row
+        self.lives += 1
+        self.unsettled = True
+        self.digests, self.state = list(moment.digests), dict(moment.state)
+        self.epoch, self.acked, self.keys = moment.epoch, moment.acked, dict(moment.keys)
+        self._owner, self._sold = dict(moment.owner), dict(moment.sold)
+        numbers = (row["seq"] for row in shop.rows(self.state, "orders"))
+        self._highest = max(numbers, default=0)
+        for key, item in self._items.items():
+            self._answers[key] = [(0, None), (self.seq, shop.shown(self.state, item))]
 
     @property
     def seq(self) -> int:
@@ -97,7 +151,7 @@ class Truth:
                 raise Violation(f"I2: {run} commits {entry.seq} after {self.seq}")
             self.digests.append(entry.digest)
             self._learn(entry)
-            news = True
+            self.unsettled, news = False, True
         self.on_log(image, run)
         self.acknowledged(self.seq)  # R3: durable at every member before it counts as committed
         if news:
@@ -146,7 +200,12 @@ class Truth:
         order_id = order["order_id"]
         if ("orders", order_id) in self.state:
             raise Violation(f"I7: order {order_id} is made twice")
-        sale = self.sales.state.get(("sales", order_id)) if self.sales is not None else None
+        if order["seq"] <= self._highest:
+            raise Violation(f"S5: order {order_id} is number {order['seq']}: {self._highest} was")
+        self._highest = order["seq"]
+        assert self.sales is not None
+        # Of one that is lost by now its sale may have been told before.
+        sale = self.sales.state.get(("sales", order_id)) or self.sales.lost.get(order_id)
         if sale is None:
             raise Violation(f"I7: order {order_id} is of nothing that was sold")
         if json.loads(sale["lines"]) != json.loads(order["lines"]):
@@ -163,10 +222,11 @@ class Truth:
             subscriber = next(iter(process.subscribers), None)
             if subscriber is None or not subscriber.lease_valid(process.time()):
                 continue
-            if subscriber.epoch != primary.epoch:
+            theirs = subscriber.epoch, subscriber.epoch_id
+            if theirs != (primary.epoch, primary.epoch_id):
                 raise Violation(
-                    f"I5: {node.name} holds a lease of epoch {subscriber.epoch} "
-                    f"while epoch {primary.epoch} commits {seq}"
+                    f"I5: {node.name} holds a lease of epoch {theirs} "
+                    f"while epoch {primary.epoch} {primary.epoch_id} commits {seq}"
                 )
             last = subscriber.last
             if last.seq < seq or (last.seq == seq and last.digest != digest):
@@ -247,6 +307,21 @@ class Truth:
         """S3: an acknowledged purchase has its order."""
         if ("orders", order_id) not in self.state:
             raise Violation(f"S3: {who} answers a purchase whose order is not committed")
+
+    def check_sold(self, operation: Item, outcome: Outcome, state: State) -> None:
+        """S4: nothing is sold for orders of another history, and all is for those of this: the
+        very sale at which their cursor stands is here."""
+        if "cursor" not in operation:
+            return
+        number, name = operation["cursor"]["number"], operation["cursor"]["id"]
+        history = {epoch.number: epoch.id for epoch in shop.history(state)}
+        here = any(row["seq"] == number for row in shop.rows(state, "sales"))
+        follows = not number or (here and history.get(number >> EPOCH_SHIFT) == name)
+        key = operation["key"]
+        if outcome.change is not None and not follows:
+            raise Violation(f"S4: {key} is sold for orders at {(number, name)}, which is not here")
+        if isinstance(outcome.answer, ForeignHistory) and follows:
+            raise Violation(f"S4: {key} is refused for orders at {(number, name)}, which is here")
 
     def sale_is_committed(self, order_id: str) -> None:
         if ("sales", order_id) not in self.state:

@@ -22,10 +22,12 @@ import orjson
 import handlers.replicated
 from bazar import durable, frames
 from bazar.app import DRAIN_S, STOP_S, Context
+from bazar.client import CALLS_PATH
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
 from bazar.errors import BazarError, Leaving, NotFound, Unavailable
 from bazar.replication import file_arbiter
 from bazar.replication.effects import Effect
+from bazar.replication.feed import FEED_PATH
 from bazar.replication.messages import Member
 from bazar.replication.node import Replica
 from bazar.replication.primary import Phase, Primary
@@ -302,7 +304,7 @@ class ReplicaProcess(NodeProcess):
         return True
 
     def upgrade(self, path: str) -> frames.Connection:
-        kind = {"/feed": FeedHandler, "/calls": CallsHandler}[path]
+        kind = {FEED_PATH: FeedHandler, CALLS_PATH: CallsHandler}[path]
         if self.service.context.activity.draining:
             raise Leaving(f"{self.name} is about to stop")
         handler = kind.__new__(kind)

@@ -112,11 +112,15 @@ class Profile:
         self.busy = self.busy and not self.focus
         for name, values in FOCUSES.get(self.focus, {}).items():
             setattr(self, name, choice(values))
+        if not self.focus and draw.chance(0.2):
+            self.faults = {**self.faults, "put_back": 1.0, "rewind": 0.5}
+        self.damages = not self.faults.keys().isdisjoint(("damage", "power_cut", "rewind"))
         if core:
             self.caches = self.orders = 0
         if self.busy:
             # Nobody catches up with a log that is compacted faster than a snapshot travels.
             self.log_entries, self.chunk_rows, self.batch_rows = 1000, 50, 8
+            self.window = 65_536
             self.logs_differ = False
 
     def timing_of(self, name: str) -> Timing:

@@ -16,7 +16,8 @@ from storage.catalog import (
     sale_answer,
     show_book,
 )
-from storage.orders import Orders, show_order
+from storage.history import Epoch, Position, check, epochs, id_of
+from storage.orders import Orders, Projected, show_order
 from storage.paging import Found, Window, place_of
 
 Row = Mapping[str, Any]
@@ -97,14 +98,19 @@ def decide_catalog(
         expired=[key for _, key in old[: wanted.forgets]],
         highest_book=max((row["id"] for row in rows(state, "books")), default=0),
         highest_topic=max(names, default=0),
+        history=history(state),
         first=first,
         now_ms=now_ms,
     )
     return catalog.decide(work, operations)
 
 
-def decide_orders(orders: Orders, state: State, operations: Sequence[Operation]) -> list[Outcome]:
-    return orders.decide(cursor(state), operations)
+def decide_orders(
+    orders: Orders, state: State, operations: Sequence[Operation], first: int
+) -> list[Outcome]:
+    highest = max((row["seq"] for row in rows(state, "orders")), default=0)
+    known = {one for one in orders.wanted(operations) if ("orders", one) in state}
+    return orders.decide(Projected(cursor(state), known, highest, first), operations)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -169,13 +175,33 @@ def _page(found: list[dict[str, Any]], window: Window) -> Found:
     return Found.within(window, rows, len(found))
 
 
-def sales(state: State, after: int, limit: int) -> list[Answer]:
+def sales(
+    state: State, after: Position, last_seq: int, limit: int
+) -> tuple[list[Answer], str | None]:
     """Return the committed sales behind `after`, in their order."""
-    behind = [row for row in rows(state, "sales") if row["seq"] > after]
-    return [sale_answer(row) for row in sorted(behind, key=lambda row: row["seq"])[:limit]]
+    known = history(state)
+    check(known, after, last_seq)
+    behind = [row for row in rows(state, "sales") if row["seq"] > after.number]
+    page = sorted(behind, key=lambda row: row["seq"])[:limit]
+    return [sale_answer(row) for row in page], id_of(known, page[-1]["seq"]) if page else None
 
 
-def cursor(state: State) -> int:
+def newest(state: State, before: int, limit: int) -> list[dict[str, Any]]:
+    """Return the sales before this number, newest first."""
+    known = history(state)
+    found = [
+        {"order_id": row["order_id"], "seq": row["seq"], "id": id_of(known, row["seq"])}
+        for row in rows(state, "sales")
+        if row["seq"] < before
+    ]
+    return sorted(found, key=lambda sale: -int(sale["seq"]))[:limit]
+
+
+def history(state: State) -> tuple[Epoch, ...]:
+    return epochs(sorted(rows(state, "history"), key=lambda row: int(row["epoch"])))
+
+
+def cursor(state: State) -> Position:
     """Return up to which sale the orders go."""
     row = state.get(("cursors", "sales"))
-    return 0 if row is None else int(row["seq"])
+    return Position() if row is None else Position(row["seq"], row["id"])

@@ -61,6 +61,7 @@ class Group:
         self.name = name
         self.directory = directory
         self.truth = truth
+        self.members_path = f"{directory}/{name}.members"
         self.replicas: list[Node] = []
         self.caches: list[Node] = []
         self._read = b""
@@ -73,7 +74,7 @@ class Group:
     @property
     def membership(self) -> Membership | None:
         """What the arbiter's file says now."""
-        file = self.world.files.names.get(f"{self.directory}/{self.name}.members")
+        file = self.world.files.names.get(self.members_path)
         if file is None:
             return None
         if file.content is not self._read:
@@ -158,7 +159,7 @@ class ShopWorld(World):
 
     def _replaced(self, path: str) -> None:
         for group in (*self.groups, *self.strays):
-            if path == f"{group.directory}/{group.name}.members":
+            if path == group.members_path:
                 self.guard(group.recorded, self.current)
 
     def draw(self, tapes: dict[str, Tape], focus: str, core: bool) -> Profile:

@@ -16,8 +16,8 @@ from bazar.replication.effects import LogPage
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Answer, Operation, Outcome
-from storage.log import EPOCH_SHIFT
-from storage.orders import Orders
+from storage.history import Position, number_of
+from storage.orders import Orders, show_order
 from storage.paging import Found, Window
 from tests.simulation import shop
 from tests.simulation.disk import Image
@@ -39,6 +39,7 @@ class SimulatedStore:
         self.keep_from: int | None = None
         image = self.disk.image
         self.committed, self.pending = image.committed, list(image.pending)
+        self.epoch, self.epoch_id, _ = image.newest
         self._batch: tuple[Entry, ...] = ()
         self._staged: State | None = None
         self._commit: Callable[[], None] | None = None  # of the transaction under way
@@ -119,11 +120,14 @@ class SimulatedStore:
         image = self.disk.image
         if image.pending:
             self.world.violate(f"T3: {self.process.name} executes before it has committed a tail")
+        first = number_of(epoch, image.committed.seq + 1)
         if isinstance(self.model, Orders):
-            return shop.decide_orders(self.model, image.state, operations)
-        first = (epoch << EPOCH_SHIFT) + image.committed.seq + 1
+            return shop.decide_orders(self.model, image.state, operations, first)
         now_ms = self.world.wall_ms()
-        return shop.decide_catalog(self.model, image.state, operations, first, now_ms)
+        outcomes = shop.decide_catalog(self.model, image.state, operations, first, now_ms)
+        for operation, outcome in zip(operations, outcomes, strict=True):
+            self.world.guard(self.process.truth.check_sold, operation, outcome, image.state)
+        return outcomes
 
     async def append(self, entries: tuple[Entry, ...]) -> None:
         await self._look()
@@ -241,21 +245,37 @@ class SimulatedReader:
         topics: list[dict[str, Any]] = found["topics"]
         return topics
 
-    async def sales(self, after_seq: int, limit: int) -> list[Answer]:
+    async def sales(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
         process, world = self._store.process, self._world
         if not process.syscall_chance and not process.may_read():
             world.violate(f"S2: {process.name} tells of sales, and may not be read")
-        return shop.sales(await self._state(), after_seq, min(limit, world.profile.sales))
+        await self._state()
+        image = self._store.disk.image  # state and log of one moment
+        limit = min(limit, world.profile.sales)
+        return shop.sales(image.state, after, image.committed.seq, limit)
 
-    async def cursor(self) -> int:
+    async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
+        return shop.newest(await self._state(), before, min(limit, self._world.profile.sales))
+
+    async def cursor(self) -> Position:
         return shop.cursor(await self._state())
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
         found = shop.look(await self._state(), {"op": "order", "order_id": order_id})
         return None if found is None else found["order"]
 
+    async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
+        state = await self._state()
+        found = {order_id: state.get(("orders", order_id)) for order_id in order_ids}
+        return {order_id: row["seq"] for order_id, row in found.items() if row is not None}
+
+    async def count(self, after_seq: int) -> int:
+        return len(await self.orders(after_seq, 1 << 62))
+
     async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        raise NotImplementedError("nobody lists orders in here")
+        found = [row for row in shop.rows(await self._state(), "orders") if row["seq"] > after_seq]
+        found = sorted(found, key=lambda row: int(row["seq"]))[:limit]
+        return [{**show_order(row), "seq": row["seq"]} for row in found]
 
 
 class SimulatedEngine:

@@ -50,7 +50,10 @@ class Scene:
         membership = Membership(epoch, frozenset({self.me}), 1.0)
         here = ArbiterId("here", "/data")
         return Primary(
-            *(self.me, membership, GENESIS, (), 0.0, Timing()), restarted=False, arbiter=here
+            *(self.me, membership, GENESIS, (), 0.0, Timing()),
+            epoch_id="e",
+            restarted=False,
+            arbiter=here,
         )
 
     def commit(self, change: Change, epoch: int = 1, run: str = "catalog-1#1") -> Entry:
@@ -66,7 +69,8 @@ class Scene:
 
 
 def row(left: int) -> dict[str, Any]:
-    return {"id": 1, "title": "t", "author": None, "catalog_id": 1, "cost": 100, "count": left}
+    text = {"title": "t", "author": None, "isbn": None}
+    return {"id": 1, **text, "catalog_id": 1, "cost": 100, "count": left}
 
 
 def stocked(count: int) -> Change:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bazar.errors import Unavailable
@@ -39,6 +41,7 @@ from bazar.replication.timing import Timing
 
 HERE = ArbiterId("here", "/data")
 TIMING = Timing()
+BEGUN: Any = {"known": 1, "epoch_id": "e"}
 A, B, C = (Member(name, f"{name}/1") for name in ("a", "b", "c"))
 
 
@@ -51,7 +54,9 @@ def log(count: int, epoch: int = 1) -> list[Entry]:
 
 
 def hello(member: Member, committed: Mark, last: Mark) -> Hello:
-    return Hello(WIRE_VERSION, REPLICA, member.node, member.node, member.store, 1, committed, last)
+    return Hello(
+        WIRE_VERSION, REPLICA, member.node, member.node, member.store, 1, committed, last, "e"
+    )
 
 
 def sent(effects: list[Effect], feed: int) -> list[object]:
@@ -65,7 +70,7 @@ def test_a_page_read_before_an_adopted_tail_is_durable_is_read_again() -> None:
     one, two = log(2)
     membership = Membership(1, frozenset({A, B, C}), 1.0)
     primary, _ = Primary.take_over(
-        A, membership, one.mark, (), 0.0, TIMING, restarted=True, arbiter=HERE
+        A, membership, one.mark, (), 0.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
     )
     primary.recorded(0.0)
     primary.receive(1, hello(C, one.mark, two.mark), 0.1)
@@ -83,9 +88,9 @@ def test_a_hello_waits_for_the_disk() -> None:
     """J1: a commit of the last feed is still under way to disk. What we said now would be over
     in a moment, and what answers it would not fit any more."""
     one, two = log(2)
-    follower = ReplicaSubscriber("b", "b/1", "b#1", 1, TIMING, one.mark, [], HERE)
+    follower = ReplicaSubscriber("b", "b/1", "b#1", 1, "", TIMING, one.mark, [], HERE)
     follower.connected(1, 0.0)
-    follower.receive(1, Welcome(1, two.mark, two.mark, False, HERE), 0.1)
+    follower.receive(1, Welcome(1, two.mark, two.mark, False, "e", HERE), 0.1)
     (persist,) = follower.receive(1, Prepare((two,)), 0.1)
     assert isinstance(persist, Persist)
     (apply,) = follower.receive(1, Commit(two.mark), 0.1)
@@ -104,7 +109,7 @@ def test_a_commit_that_passes_while_a_follower_joins_is_told() -> None:
     (one,) = log(1)
     membership = Membership(1, frozenset({A, B}), 1.0)
     primary, _ = Primary.take_over(
-        A, membership, GENESIS, (one,), 0.0, TIMING, restarted=False, arbiter=HERE
+        A, membership, GENESIS, (one,), 0.0, TIMING, **BEGUN, restarted=False, arbiter=HERE
     )
     primary.recorded(0.0)
     primary.receive(1, hello(B, GENESIS, one.mark), 0.5)
@@ -127,7 +132,7 @@ def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
     for read_in_time in (True, False):
         membership = Membership(1, frozenset({A, B}), 1.0)
         primary, _ = Primary.take_over(
-            A, membership, one.mark, (), 0.0, TIMING, restarted=True, arbiter=HERE
+            A, membership, one.mark, (), 0.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
         )
         primary.recorded(0.0)
         over_at = primary.not_before

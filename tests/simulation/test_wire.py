@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bazar.client import CALLS_PATH
 from bazar.frames import SWITCHING
 from bazar.replication.messages import Ack, Mark, Message, Renew, encode
 from tests.simulation.scenario import run
@@ -27,7 +28,7 @@ def test_what_is_said_is_put_together_from_any_pieces() -> None:
         for place in range(len(data)):
             wire(sender, to, data[place : place + 1], float(place + 1))
 
-    send(caller, called, b"GET /calls HTTP/1.1\r\nHost: there\r\n\r\n")
+    send(caller, called, b"GET /calls/2 HTTP/1.1\r\nHost: there\r\n\r\n")
     send(called, caller, SWITCHING)
     for number in (1, 2):
         send(caller, called, framed({"id": number, "path": "/read", "items": [number, "more"]}))
@@ -38,17 +39,17 @@ def test_what_is_said_is_put_together_from_any_pieces() -> None:
 
     one, two = Calls("/read", [1, "more"]), Calls("/read", [2, "more"])
     assert [(who, what) for who, what, _ in heard] == [
-        ("caller", "GET /calls"),
+        ("caller", "GET /calls/2"),
         ("called", "HTTP/1.1 101 Switching Protocols"),
         ("caller", one),
         ("caller", two),
         ("called", Answers(two, [{"error": refused}] * 2)),
         ("called", Answers(one, results)),
     ]
-    assert heard[0][2] == len(b"GET /calls HTTP/1.1\r\nHost: there\r\n\r\n")  # its last byte's
-    assert wire.leads_to(caller, "/calls")
+    assert heard[0][2] == len(b"GET /calls/2 HTTP/1.1\r\nHost: there\r\n\r\n")  # its last byte's
+    assert wire.leads_to(caller, CALLS_PATH)
     assert not wire.leads_to(caller, "/feed")
-    assert not wire.leads_to(called, "/calls")
+    assert not wire.leads_to(called, CALLS_PATH)
 
 
 def test_a_feed_is_heard_as_its_messages() -> None:

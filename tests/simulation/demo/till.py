@@ -91,12 +91,9 @@ class Till(Process):
         self.waiting: list[tuple[Operation, Reply]] = []
         me = Member(node.name, store.store_id)
         self.primary, _ = Primary.take_over(
-            me,
-            None,
-            store.committed,
-            store.pending,
-            self.time(),
-            node.timing,
+            *(me, None, store.committed, store.pending, self.time(), node.timing),
+            known=0,
+            epoch_id=node.name,
             restarted=False,
             arbiter=ArbiterId("", ""),
         )

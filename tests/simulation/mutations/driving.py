@@ -268,7 +268,7 @@ BATCHING = (
     mutation(
         "a batch that cannot be written goes on",
         "R4",
-        (Replica, "_write_batch", "        return\n    self._batch =", "    self._batch ="),
+        (Replica, "_write_batch", "        return\n    self._begun =", "    self._begun ="),
         (
             Replica,
             "_write_batch",

@@ -18,8 +18,8 @@ RARE = (
         (
             Primary,
             "_prove",
-            "elif now >= self.not_before and not unheard:",
-            "elif now >= self.not_before:",
+            "(now >= self.not_before and not unheard)",
+            "now >= self.not_before",
         ),
     ),
 )

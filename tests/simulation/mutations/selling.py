@@ -9,6 +9,7 @@ from handlers import showing
 from handlers.catalog import CatalogService
 from handlers.order import OrderService
 from handlers.source import Source
+from storage import orders
 from storage.catalog import Catalog
 from storage.orders import Orders
 from tests.simulation.mutations.mutation import Edit, Mutation, mutation
@@ -75,7 +76,7 @@ ORDERING = (
     shop(
         "a purchase is answered before its order is there",
         "S3",
-        (OrderService, "purchase", 'await self._ordered(sale["seq"], deadline - clock())', "pass"),
+        (OrderService, "purchase", "await self._ordered(sale, deadline - clock())", "pass"),
     ),
     shop(
         "an order is read without the wait",
@@ -91,7 +92,6 @@ ORDERING = (
     shop(
         "a commit of an order is seen late",
         "S3",
-        (OrderService, "_watch_cursor", "seen = self.replica.core.committed.seq\n", "pass\n"),
         (
             OrderService,
             "_watch_cursor",
@@ -103,19 +103,19 @@ ORDERING = (
     shop(
         "sales are told without a lease",
         "S2",
-        (CatalogService, "sales", "self.replica.readable(frozenset())", "pass"),
+        (CatalogService, "sales", "await self.replica.caught_up(position.seq)", "pass"),
         focus="ordering",
     ),
     shop(
         "the cursor is not looked at",
         "S2",
-        (Orders, "decide", 'if operation["after"] != cursor:', "if False:"),
-        focus="ordering",
+        (Orders, "_decide", 'if Position.of(operation["after"]) != work.cursor:', "if False:"),
+        focus="restoring",
     ),
     shop(
         "the cursor is not kept",
         "S2",
-        (Orders, "decide", '"seq": cursor}', '"seq": cursor - 1}'),
+        (orders, "_cursor_row", '"seq": cursor.number', '"seq": cursor.number - 1'),
         focus="ordering",
     ),
     shop(

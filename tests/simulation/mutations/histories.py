@@ -1,0 +1,129 @@
+"""Mutations of how a history that was lost, cut or put back is told from another."""
+
+from __future__ import annotations
+
+from bazar.replication.node import Replica
+from bazar.replication.primary import Primary
+from handlers.order import OrderService
+from storage import history, orders
+from storage.catalog import Catalog
+from storage.orders import Orders
+from tests.simulation.mutations.mutation import Edit, Mutation, mutation
+
+
+def restored(name: str, rule: str, *edits: Edit, focus: str = "restoring") -> Mutation:
+    """A mutation that shows when files are put back."""
+    return mutation(name, rule, *edits, focus=focus, shop=True)
+
+
+HISTORIES = (
+    restored(
+        "the ids of epochs are not compared",
+        "H2",
+        (
+            history,
+            "is_on",
+            "if position.id is not None and (own is None or own.id != position.id):",
+            "if False:",
+        ),
+    ),
+    restored(
+        "the ranges of epochs are not compared",
+        "H2",
+        (
+            history,
+            "is_on",
+            "return behind < position.seq <= (later.behind if later is not None else last_seq)",
+            "return True",
+        ),
+    ),
+    restored(
+        "an epoch ends where the log does",
+        "H2",
+        (history, "is_on", "later.behind if later is not None else last_seq", "last_seq"),
+    ),
+    restored(
+        "an epoch tells nothing of itself",
+        "H1",
+        (Replica, "_write_batch", "[] if self._begun else [self._begin()]", "[]"),
+    ),
+    restored(
+        "an epoch tells of itself behind its first batch",
+        "H1",
+        (Replica, "_write_batch", "[*begin, *operations]", "[*operations, *begin]"),
+        (Replica, "_write_batch", "outcomes[len(begin) :]", "outcomes[: len(operations)]"),
+    ),
+    restored(
+        "epochs have no id of their own",
+        "H1",
+        (Replica, "_lead", "epoch_id=self._run", 'epoch_id="the same"'),
+    ),
+    restored(
+        "what is pending counts as cut off",
+        "H3",
+        (
+            Replica,
+            "caught_up",
+            "if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):",
+            "if False:",
+        ),
+        focus="ordering",
+    ),
+    restored(
+        "a clean end that was put back is believed",
+        "T5",
+        (Primary, "take_over", "0.0 if skip else", "0.0 if membership.clean else"),
+        (
+            Primary,
+            "_prove",
+            "if all_joined or",
+            "if True or",
+        ),
+    ),
+    restored(
+        "a primary asks for itself before it is on record",
+        "J1",
+        (Primary, "_hello", "if ask else []", "if stranger else []"),
+    ),
+    restored(
+        "sold to orders of any history",
+        "S4",
+        (Catalog, "_answer", 'if "cursor" in operation:', "if False:"),
+    ),
+    restored(
+        "the cursor's id is not kept",
+        "S2",
+        (orders, "_cursor_row", '"id": cursor.id', '"id": None'),
+    ),
+    restored(
+        "a number stands for an order",
+        "S3",
+        (
+            OrderService,
+            "_ordered",
+            'if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):',
+            "if passed:",
+        ),
+    ),
+    restored(
+        "a sale that is there again is an order again",
+        "S5",
+        (Orders, "_project", 'if sale["order_id"] in work.known:', "if False:"),
+    ),
+    restored(
+        "an order has its sale's number",
+        "S5",
+        (Orders, "_project", 'max(sale["seq"], work.highest + 1)', 'sale["seq"]'),
+    ),
+    restored(
+        "the cursor goes to the newest sale, with an order or without",
+        "S5",
+        (OrderService, "_common", 'if sale["order_id"] in numbers:', "if True:"),
+        (
+            OrderService,
+            "_common",
+            'numbers[sale["order_id"]]',
+            'numbers.get(sale["order_id"], 0)',
+        ),
+    ),
+)

@@ -35,8 +35,8 @@ from tests.cluster.client import TIMEOUT_S, Answer, Client
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"frontend": 1, "catalog": 2, "order": 2}
 TABLES = {
-    "catalog": ("topics", "books", "sales", "answers"),
-    "order": ("orders", "cursors"),
+    "catalog": ("topics", "books", "sales", "answers", "history"),
+    "order": ("orders", "cursors", "adoptions", "history"),
 }
 SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where one must end
 LONG_LEASES = {"lease_s": 30.0, "ack_timeout_s": 10.0}  # where none must

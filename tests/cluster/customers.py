@@ -30,8 +30,11 @@ from tests.simulation.history import Book, Operation, linearizable
 TOPICS = ("Distributed Systems", "Undergraduate School", "Operating Systems", "Tests")
 EVERYTHING = "s"  # is in each of them
 KEYS = {
-    "catalog": {"topics": "id", "books": "id", "sales": "order_id", "answers": "key"},
-    "order": {"orders": "order_id", "cursors": "name"},
+    "catalog": {
+        **{"topics": "id", "books": "id", "sales": "order_id", "answers": "key"},
+        "history": "epoch",
+    },
+    "order": {"orders": "order_id", "cursors": "name", "adoptions": "upto", "history": "epoch"},
 }
 PACE_S = 0.02  # between what one customer asks for: the machine is to fail, not to be full
 KNOWN_S = 60.0  # until a write must be known, once nothing is broken any more

@@ -20,7 +20,7 @@ ENDS_S = 60.0
 async def start(*words: str, stdout: int = PIPE) -> asyncio.subprocess.Process:
     """In a process group of its own, as a shell starts it."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *words),
+        *(sys.executable, "-u", "-m", *words),
         cwd=ROOT,
         stdin=DEVNULL,
         stdout=stdout,
@@ -45,9 +45,8 @@ def _catches(pid: int) -> bool:
     return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGINT - 1) & 1)
 
 
-@pytest.mark.parametrize("play", ["all", "stale-fill"])
-async def test_ctrl_c_in_a_demo(play: str) -> None:
-    process = await start("bazar", "demo", play)
+async def test_ctrl_c_in_a_demo() -> None:
+    process = await start("bazar", "demo", "all")
     assert process.stdout is not None
     await process.stdout.readline()
     await broken_off(process)
@@ -83,7 +82,7 @@ async def test_ctrl_c_in_an_import_tells_what_has_gone_in(tmp_path: Path) -> Non
         process.send_signal(signal.SIGINT)
         said, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
         assert process.returncode == INTERRUPTED, errors
-        assert b"0 created, 0 there already, 0 bad" in said
+        assert b"0 created, 0 there already (left as they are), 0 rejected" in said
         assert b"Traceback" not in errors
         shop.resume("catalog-1")
 
@@ -92,7 +91,7 @@ async def test_ctrl_c_in_an_import_tells_what_has_gone_in(tmp_path: Path) -> Non
     "command",
     [
         ("tests.simulation", "--seeds", "100000", "--jobs", "2"),
-        ("tests.simulation.mutations", "--within", "100000", "--jobs", "1", "--only", "A"),
+        ("tests.simulation.mutations", "--within", "100000", "--jobs", "1"),
     ],
     ids=lambda words: words[0],
 )

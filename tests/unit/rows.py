@@ -8,6 +8,7 @@ from typing import Any
 from bazar.errors import BazarError
 from bazar.replication.store import Answer, Outcome
 from storage.catalog import Catalog, Wanted, WorkingSet
+from storage.history import epochs
 
 
 class PlainCatalog:
@@ -45,6 +46,7 @@ class PlainCatalog:
             expired=[row["key"] for row in old[: wanted.forgets]],
             highest_book=max(self.tables["books"], default=0),
             highest_topic=max(self.tables["topics"], default=0),
+            history=epochs(self.rows("history")),
             first=self.seq + 1,
             now_ms=self.now_ms,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bazar.app import INTERNAL, PUBLIC, Route
+from bazar.client import CALLS_PATH
 from tests.unit.shop import NODES, TOKEN, ShopTestCase
 
 PUBLIC_PATHS = {
@@ -41,12 +42,12 @@ INTERNAL_PATHS = {
         "/import",
         "/sales",
         "/feed",
-        "/calls",
+        CALLS_PATH,
         "/read",
         "/write",
         "/status",
     },
-    "order": {"/orders", "/purchases", "/feed", "/calls", "/read", "/write", "/status"},
+    "order": {"/orders", "/purchases", "/feed", CALLS_PATH, "/read", "/write", "/status"},
 }
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
@@ -143,7 +144,7 @@ class AccessTest(ShopTestCase):
     def test_a_connection_of_frames_wants_the_token(self) -> None:
         upgrade = {"Upgrade": "bazar-frames", "Connection": "Upgrade"}
         for node in ("catalog-1", "catalog-2", "order-1", "order-2"):
-            for path in ("/feed", "/calls"):
+            for path in ("/feed", CALLS_PATH):
                 self.assert_error(self.ask(path, node=node, **upgrade), 401, "unauthorized")
                 response = self.ask(path, node=node, token="wrong", **upgrade)
                 self.assert_error(response, 403, "forbidden")

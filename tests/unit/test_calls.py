@@ -8,6 +8,7 @@ import socket
 from typing import Any
 from unittest import mock
 
+from bazar.client import CALLS_PATH
 from bazar.frames import Connection, dial
 from handlers import calls
 from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
@@ -15,7 +16,7 @@ from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
 
 class CallsTest(ShopTestCase):
     async def connect(self, got: list[Any]) -> Connection:
-        connection = await dial(self.shop.node("catalog-1"), "/calls", TOKEN, PATIENCE_S)
+        connection = await dial(self.shop.node("catalog-1"), CALLS_PATH, TOKEN, PATIENCE_S)
         connection.on_frame = lambda frame: got.append(json.loads(frame))
         connection.resume()
         return connection
@@ -84,7 +85,7 @@ class CallsTest(ShopTestCase):
         self.io_loop.run_sync(self.quiet)
         service = self.shop.catalog(1)
         before = len(service.callers), len(service.replica._feeds)
-        for path in (b"/calls", b"/feed"):
+        for path in (CALLS_PATH.encode(), b"/feed"):
             request = (
                 b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
                 b"Authorization: Bearer " + TOKEN.encode() + b"\r\nUpgrade: bazar-frames\r\n\r\n"

@@ -6,7 +6,14 @@ import json
 import unittest
 from typing import Any
 
-from bazar.errors import Conflict, KeyReused, NotFound, OutOfStock, PreconditionFailed
+from bazar.errors import (
+    Conflict,
+    ForeignHistory,
+    KeyReused,
+    NotFound,
+    OutOfStock,
+    PreconditionFailed,
+)
 from bazar.rendered import entity_tag, render
 from storage.catalog import (
     KEYS_KEPT_MS,
@@ -19,6 +26,7 @@ from storage.catalog import (
     info_key,
     show_book,
 )
+from storage.history import Position
 from tests.unit.rows import PlainCatalog
 
 
@@ -56,6 +64,32 @@ class DecidingTest(unittest.TestCase):
 
 
 class SellingTest(DecidingTest):
+    def test_s4_a_sale_for_orders_of_another_history_is_refused(self) -> None:
+        first = {**sell("a", (4, 1)), "cursor": Position(0, None).plain}
+        begin = {"op": "begin", "epoch": 0, "id": "e"}
+        ahead = {**sell("b", (4, 1)), "cursor": Position(2, None).plain}
+        outcomes = self.catalog.batch(begin, first, ahead)
+        self.assertEqual([type(one.answer) for one in outcomes], [dict, dict, ForeignHistory])
+        self.assertIsNone(outcomes[2].change)
+        self.assertEqual(self.book(4)["count"], 6)
+        seq = self.catalog.one(sell("a", (4, 1)))["seq"]
+        for cursor, refused in (
+            ([0, None], False),
+            ([seq, "e"], False),
+            ([seq, None], False),
+            ([seq, "f"], True),
+            ([seq + 1, "e"], True),
+            ([1, "e"], True),
+        ):
+            [again] = self.catalog.batch({**first, "cursor": Position(*cursor).plain})
+            self.assertEqual(isinstance(again.answer, ForeignHistory), refused, cursor)
+
+    def test_s1_the_cursor_is_no_part_of_the_request(self) -> None:
+        bought = self.catalog.one({**sell("a", (4, 1)), "cursor": Position(0, None).plain})
+        again = self.catalog.one({**sell("a", (4, 1)), "cursor": Position(1, None).plain})
+        self.assertEqual(again, {**bought, "replayed": True})
+        self.assertEqual(self.catalog.one(sell("a", (4, 1))), again)
+
     def test_s1_a_sale_is_one_entry_with_the_rows_it_leaves(self) -> None:
         [outcome] = self.catalog.batch(sell("k", (4, 2)))
         assert outcome.change is not None
@@ -358,6 +392,13 @@ class WantedTest(unittest.TestCase):
             Catalog().wanted([create("k", ("t", None, "c"), ("u", "a", "d")), sell("l", (4, 1))]),
             Wanted(frozenset({4}), frozenset("cd"), frozenset("tu"), frozenset("kl"), forgets=2),
         )
+
+    def test_cursors_want_the_history_from_the_oldest_of_them_on(self) -> None:
+        sales = [
+            {**sell("k", (4, 1)), "cursor": Position(number << 40, "e").plain} for number in (3, 2)
+        ]
+        begin = {"op": "begin", "epoch": 4, "id": "e"}
+        self.assertEqual(Catalog().wanted([begin, *sales]).since, 2)
 
 
 class FoldTest(unittest.TestCase):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bazar.client import CALLS_PATH
+from storage.history import Position
 from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import STARTING_STOCK, book
 
@@ -264,7 +266,7 @@ class InternalTest(ShopTestCase):
             self.assertEqual(self.sales(node, sales[2]["seq"]), [])
 
     def sales(self, node: str, after: int) -> list[Any]:
-        items = [{"after": after, "wait_ms": 0}]
+        items = [{"after": Position(after).plain, "wait_ms": 0}]
         response = self.ask("/sales", "POST", {"items": items}, node=node, token=TOKEN)
         [result] = json.loads(response.body)["results"]
         sales: list[Any] = result["answer"]["sales"]
@@ -299,7 +301,7 @@ class InternalTest(ShopTestCase):
             self.assert_error(response, 400, "bad_request")
 
     def test_frames_want_an_upgrade_or_are_a_400(self) -> None:
-        for path in ("/feed", "/calls"):
+        for path in ("/feed", CALLS_PATH):
             response = self.ask(path, node="catalog-1", token=TOKEN)
             self.assert_error(response, 400, "bad_request")
 

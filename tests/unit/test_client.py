@@ -16,7 +16,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from bazar import client
-from bazar.client import MAX_BATCH_ITEMS, Batcher, Client, error_body
+from bazar.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, Client, error_body
 from bazar.config import NodeConfig
 from bazar.errors import (
     BazarError,
@@ -243,7 +243,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         sockets = bind_sockets(0, "127.0.0.1")
         self.node = NodeConfig("peer-1", "catalog", sockets[0].getsockname()[1])
         self.server = HTTPServer(
-            Application([("/calls", CallsPeer), ("/.*", Peer)], log_function=lambda handler: None)
+            Application([(CALLS_PATH, CallsPeer), ("/.*", Peer)], log_function=lambda handler: None)
         )
         self.server.add_sockets(sockets)
         self.client = Client("the-token", PATIENCE_S)
@@ -301,7 +301,6 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
-            await reader.read()
             writer.close()
 
         async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:

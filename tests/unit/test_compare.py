@@ -74,7 +74,7 @@ class FaultsTest(LogTest):
         self.assertEqual(self.faults(), ["one: the rows are not those that were written"])
 
     def test_a_file_without_a_checksum_says_nothing_of_its_rows(self) -> None:
-        self.change_file("UPDATE numbers SET value = 9; DELETE FROM meta WHERE name = 'checksum'")
+        self.change_file("UPDATE numbers SET value = 9; DELETE FROM meta WHERE name = 'rows'")
         self.assertEqual(self.faults(), [])
 
     def test_what_sqlite_finds(self) -> None:

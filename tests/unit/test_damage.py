@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-from bazar.errors import Fatal
+from bazar.errors import ConfigError, Fatal
 from bazar.replication.messages import GENESIS, Mark, Snapshot
 from storage.compare import damage
 from storage.damage import Damaged, Reached, checksum, set_aside, told_apart
@@ -86,7 +86,7 @@ class CheckTest(LogTest):
 
     async def test_a_file_without_a_checksum_gets_one(self) -> None:
         await self.closed()
-        self.change_file("DELETE FROM meta WHERE name = 'checksum'")
+        self.change_file("DELETE FROM meta WHERE name = 'rows'")
         self.assertIsNone(self.found())
         await (await self.open()).close()
         self.assertIsNone(self.found())
@@ -292,6 +292,14 @@ class CheckTest(LogTest):
         self.assertNotEqual(first.store_id, (await self.open("two")).store_id)
         self.assertEqual((await self.reopen()).store_id, first.store_id)
 
+    async def test_a_file_of_a_newer_program_is_refused_and_not_damaged(self) -> None:
+        await self.closed()
+        self.change_file("UPDATE meta SET value = 'x' WHERE name = 'rows'")
+        self.change_file("PRAGMA user_version = 9")
+        self.assertIsNone(self.found())
+        with self.assertRaisesRegex(ConfigError, "has schema 9; this program knows 3"):
+            await self.open()
+
     async def test_a_damaged_note_says_nothing(self) -> None:
         await self.closed()
         note = self.path("one").with_name("one.db-reached")
@@ -302,7 +310,7 @@ class CheckTest(LogTest):
 
     async def test_a_store_says_that_it_is_damaged(self) -> None:
         await self.closed()
-        self.change_file("UPDATE meta SET value = 'x' WHERE name = 'checksum'")
+        self.change_file("UPDATE meta SET value = 'x' WHERE name = 'rows'")
         with self.assertRaises(Damaged):
             await ReplicatedStore.open(self.path("one"), Shelf(), 1000)
 

@@ -13,7 +13,7 @@ from unittest import mock
 from bazar.errors import Conflict, Fatal
 from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chain, tail_mark
 from bazar.replication.store import Operation, Outcome
-from storage import log
+from storage import history, log
 from storage.log import ReplicatedStore
 from tests.unit.files import FilesTestCase
 
@@ -21,8 +21,11 @@ from tests.unit.files import FilesTestCase
 class Shelf:
     """A model as small as one can be: named numbers; `{"name", "by"}` adds to one."""
 
-    tables: Mapping[str, str] = {"numbers": "name"}
-    migrations: Sequence[str] = ("CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER)",)
+    tables: Mapping[str, str] = {"numbers": "name", **history.TABLES}
+    migrations: Sequence[str] = (
+        "CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER)",
+        history.SCHEMA,
+    )
 
     def seed(self) -> Sequence[Operation]:
         return [{"name": "seeded", "by": 1}]

@@ -51,14 +51,14 @@ ENTRIES = st.lists(ENTRY, max_size=3).map(tuple)
 MESSAGE: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         Hello, st.just(WIRE_VERSION), st.sampled_from([REPLICA, CACHE]), TEXT, TEXT, TEXT,
-        NUMBER, MARK, MARK, st.none() | ARBITER,
+        NUMBER, MARK, MARK, TEXT, st.none() | ARBITER,
     ),
     st.builds(Tail, ENTRIES),
     st.builds(Ack, MARK),
     st.builds(Renew, INTEGER),
     st.just(Release()),
     st.builds(NotPrimary, INTEGER, st.none() | TEXT, ARBITER),
-    st.builds(Welcome, INTEGER, MARK, MARK, st.booleans(), ARBITER),
+    st.builds(Welcome, INTEGER, MARK, MARK, st.booleans(), TEXT, ARBITER),
     st.builds(Prepare, ENTRIES),
     st.builds(Commit, MARK),
     st.builds(Snapshot, MARK, VALUE, st.booleans(), st.booleans()),

@@ -10,6 +10,7 @@ from unittest import mock
 
 from storage import engine
 from storage.compare import damage
+from storage.history import Position
 from storage.log import Model
 from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
 
@@ -117,7 +118,7 @@ class OrderTest(ShopTestCase):
             await self.shop.stop_node("catalog-2")
             await self.shop.start_node("catalog-2")
 
-        item = {"after": 0, "wait_ms": 0}
+        item = {"after": Position().plain, "wait_ms": 0}
         with mock.patch.multiple(engine, CHECK_S=0.01, damage=large):
             self.io_loop.run_sync(restart)
             told = self.ask("/sales", "POST", {"items": [item]}, node="catalog-2", token=TOKEN)
@@ -132,10 +133,10 @@ class OrderTest(ShopTestCase):
     def test_s3_an_order_is_waited_for_in_the_state_as_it_is(self) -> None:
         # As if a snapshot had taken back what this replica had before (a promotion by force).
         service = self.shop.order(2)
-        service._cursor = 1 << 60
+        service._cursor = Position(1 << 60)
         for _ in range(2):
             self.buy(4)
-        self.io_loop.run_sync(lambda: until(lambda: service._cursor < 1 << 60, "it is taken back"))
+        self.io_loop.run_sync(lambda: until(lambda: service._cursor.epoch == 1, "it is taken back"))
 
 
 class KeyRequiredTest(ShopTestCase):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import unittest
+from collections.abc import Iterable
 from typing import Any
 
 from bazar.errors import Conflict
-from storage.orders import Orders, order_cost, order_key, show_order
+from bazar.replication.store import Outcome
+from storage.history import Position
+from storage.orders import Orders, Projected, order_cost, order_key, show_order
 
 
 def sale(seq: int) -> dict[str, Any]:
@@ -14,18 +17,35 @@ def sale(seq: int) -> dict[str, Any]:
     return {"order_id": f"o{seq}", "seq": seq, "sold_at": 1_700_000_000_123, "lines": [line]}
 
 
+def at(number: int) -> dict[str, Any]:
+    """A cursor, as JSON."""
+    return Position(number, "e" if number else None).plain
+
+
 def project(after: int, *seqs: int) -> dict[str, Any]:
-    return {"op": "project", "after": after, "sales": [sale(seq) for seq in seqs]}
+    sales = [sale(seq) for seq in seqs]
+    return {"op": "project", "after": at(after), "sales": sales, "id": "e"}
+
+
+def adopt(after: int, to: int, behind: int) -> dict[str, Any]:
+    return {"op": "adopt", "after": at(after), "to": at(to), "behind": behind}
+
+
+def decide(
+    cursor: int, *operations: dict[str, Any], highest: int = 0, known: Iterable[str] = ()
+) -> list[Outcome]:
+    work = Projected(Position.of(at(cursor)), set(known), highest, 1)
+    return Orders().decide(work, operations)
 
 
 class OrdersTest(unittest.TestCase):
     def test_s2_each_sale_becomes_one_order_and_the_cursor_moves_with_it(self) -> None:
-        [outcome] = Orders().decide(0, [project(0, 3, 7)])
-        self.assertEqual(outcome.answer, {"cursor": 7})
+        [outcome] = decide(0, project(0, 3, 7))
+        self.assertEqual(outcome.answer, {"cursor": at(7)})
         assert outcome.change is not None
         self.assertEqual(outcome.change.keys, (order_key("o3"), order_key("o7")))
         put = outcome.change.effects["put"]
-        self.assertEqual(put["cursors"], [{"name": "sales", "seq": 7}])
+        self.assertEqual(put["cursors"], [{"name": "sales", "seq": 7, "id": "e"}])
         self.assertEqual(
             [(row["order_id"], row["seq"]) for row in put["orders"]], [("o3", 3), ("o7", 7)]
         )
@@ -41,15 +61,41 @@ class OrdersTest(unittest.TestCase):
 
     def test_s2_the_same_sales_again_are_refused(self) -> None:
         for operation in (project(0, 3, 7), project(0, 9), project(3, 9), project(8, 9)):
-            [outcome] = Orders().decide(7, [operation])
+            [outcome] = decide(7, operation)
             self.assertIsInstance(outcome.answer, Conflict)
             self.assertIsNone(outcome.change)
 
     def test_s2_within_one_batch_too(self) -> None:
-        outcomes = Orders().decide(0, [project(0, 3), project(0, 3), project(3, 4)])
+        outcomes = decide(0, project(0, 3), project(0, 3), project(3, 4))
         self.assertEqual([one.change is None for one in outcomes], [False, True, False])
         self.assertIsInstance(outcomes[1].answer, Conflict)
-        self.assertEqual(outcomes[2].answer, {"cursor": 4})
+        self.assertEqual(outcomes[2].answer, {"cursor": at(4)})
+
+    def test_s2_a_number_alone_is_no_cursor(self) -> None:
+        other = {**project(0, 9), "after": Position(7, "another epoch").plain}
+        [outcome] = decide(7, other)
+        self.assertIsInstance(outcome.answer, Conflict)
+
+    def test_s5_a_cursor_goes_back_and_numbers_do_not(self) -> None:
+        adopted, projected, again = decide(
+            9, adopt(9, 5, 4), project(5, 6, 30), adopt(9, 5, 4), highest=20
+        )
+        self.assertEqual(adopted.answer, {"cursor": at(5)})
+        assert adopted.change is not None
+        assert projected.change is not None
+        put = adopted.change.effects["put"]
+        self.assertEqual(put["adoptions"], [{"upto": 20, "behind": 4}])
+        numbers = [row["seq"] for row in projected.change.effects["put"]["orders"]]
+        self.assertEqual(numbers, [21, 30])
+        self.assertIsInstance(again.answer, Conflict)
+
+    def test_s5_a_sale_that_is_there_again_has_its_order(self) -> None:
+        [outcome] = decide(5, project(5, 6, 7, 8), highest=20, known=["o6", "o7"])
+        assert outcome.change is not None
+        self.assertEqual(outcome.change.keys, (order_key("o8"),))
+        put = outcome.change.effects["put"]
+        self.assertEqual([(row["order_id"], row["seq"]) for row in put["orders"]], [("o8", 21)])
+        self.assertEqual(outcome.answer, {"cursor": at(8)})
 
     def test_an_order_costs_the_sum_of_its_lines(self) -> None:
         self.assertEqual(order_cost([]), 0)

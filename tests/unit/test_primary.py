@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Sequence
+from typing import Any
 
 from bazar.errors import Unavailable
 from bazar.replication.effects import (
@@ -48,6 +49,8 @@ from bazar.replication.timing import Timing
 TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
 HERE = ArbiterId("here", "/data on one")
 THERE = ArbiterId("there", "/data on two")
+EPOCH_ID = "e2"
+BEGUN: Any = {"known": 1, "epoch_id": EPOCH_ID}
 ME, OTHER = Member("r-1", "s1"), Member("r-2", "s2")
 REPLICA_FEED, CACHE_FEED = 1, 2
 
@@ -85,7 +88,10 @@ class PrimaryTest(unittest.TestCase):
         """A takeover whose epoch is recorded at time `at`."""
         before = Membership(1, frozenset({ME, *members}), 1.0, clean)
         primary, effects = Primary.take_over(
-            ME, before, self.committed, pending, at, TIMING, restarted=restarted, arbiter=HERE
+            *(ME, before, self.committed, pending, at, TIMING),
+            **BEGUN,
+            restarted=restarted,
+            arbiter=HERE,
         )
         [record] = effects
         assert isinstance(record, Record)
@@ -98,7 +104,7 @@ class PrimaryTest(unittest.TestCase):
         mark = self.committed if committed is None else committed
         node = other.get("node", "r-2" if kind == REPLICA else "f-1")
         store = "s2" if kind == REPLICA else ""
-        return Hello(WIRE_VERSION, kind, node, f"run-of-{node}", store, 1, mark, mark)
+        return Hello(WIRE_VERSION, kind, node, f"run-of-{node}", store, 1, mark, mark, "")
 
     def join_replica(self, primary: Primary, at: float, feed: int = REPLICA_FEED) -> list[Effect]:
         """An up-to-date replica says hello and joins; its lease is asked for by number 1."""
@@ -251,27 +257,41 @@ class WritingTest(PrimaryTest):
 
 
 class JoiningTest(PrimaryTest):
-    def test_j1_another_version_is_refused(self) -> None:
-        primary = self.ready()
-        other = Hello(WIRE_VERSION + 1, REPLICA, "r-3", "run", "s3", 1, GENESIS, GENESIS)
-        [effect] = primary.receive(7, other, 2.1)
-        self.assertIsInstance(effect, Close)
+    def test_j5_a_member_that_knows_another_epoch_stops_it(self) -> None:
+        for epoch, name in ((9, "x"), (2, "x"), (3, EPOCH_ID)):
+            primary = self.ready()
+            newer = Hello(WIRE_VERSION, REPLICA, "r-2", "run", "s2", epoch, GENESIS, GENESIS, name)
+            [effect] = primary.receive(7, newer, 2.1)
+            self.assertIsInstance(effect, Stop)
+            self.assertFalse(primary.begin(2.1))
 
-    def test_j1_a_newer_epoch_stops_it(self) -> None:
-        primary = self.ready()
-        newer = Hello(WIRE_VERSION, REPLICA, "r-2", "run", "s2", 9, GENESIS, GENESIS)
-        [effect] = primary.receive(7, newer, 2.1)
-        self.assertIsInstance(effect, Stop)
-        self.assertFalse(primary.begin(2.1))
+    def test_j1_the_arbiter_is_asked_before_a_stranger_is_answered(self) -> None:
+        """The shop's data was restored, or another leads: the arbiter knows."""
+        for epoch, name in ((9, "x"), (2, "x")):
+            for kind, node in ((CACHE, "f-2"), (REPLICA, "r-9")):
+                primary = self.ready()
+                stranger = Hello(
+                    WIRE_VERSION, kind, node, "run", "s9", epoch, GENESIS, GENESIS, name
+                )
+                effects = primary.receive(7, stranger, 2.1)
+                self.assertEqual(effects[0], Confirm())
+                self.assertEqual(of(effects, Stop), [])
 
-    def test_j1_a_cache_that_remembers_a_newer_epoch_is_to_forget_it(self) -> None:
-        """The shop's data was restored: the primary must not stop for a cache's sake."""
-        primary = self.ready()
-        cache = Hello(WIRE_VERSION, CACHE, "f-2", "run", "", 9, GENESIS, GENESIS)
-        [effect] = primary.receive(7, cache, 2.1)
-        assert isinstance(effect, Close)
-        self.assertEqual(effect.feed, 7)
-        self.assertTrue(primary.begin(2.1))
+    def test_j1_who_is_not_on_record_yet_does_not_ask(self) -> None:
+        """The arbiter would say that another leads; and a stranger is there at once."""
+        before = Membership(1, frozenset({ME}), 1.0)
+        primary, _ = Primary.take_over(
+            *(ME, before, self.committed, (), 0.0, TIMING), **BEGUN, restarted=True, arbiter=HERE
+        )
+        stranger = Hello(WIRE_VERSION, CACHE, "f-2", "run", "", 9, GENESIS, GENESIS, "x")
+        self.assertEqual(primary.receive(7, stranger, 0.1), [])
+        self.assertEqual(primary.recorded(0.2)[0], Confirm())
+
+    def test_j1_one_that_knows_this_epoch_or_an_older_one_is_no_stranger(self) -> None:
+        for epoch, name in ((1, "x"), (2, EPOCH_ID)):
+            primary = self.ready()
+            cache = Hello(WIRE_VERSION, CACHE, "f-2", "run", "", epoch, GENESIS, GENESIS, name)
+            self.assertNotIn(Confirm(), primary.receive(7, cache, 2.1))
 
     def test_j1_a_new_hello_ends_the_old_feed(self) -> None:
         primary = self.ready()
@@ -298,7 +318,7 @@ class JoiningTest(PrimaryTest):
         self.assertEqual(
             messages,
             [
-                Welcome(2, self.committed, self.committed, False, HERE),
+                Welcome(2, self.committed, self.committed, False, EPOCH_ID, HERE),
                 Prepare(self.log[1:]),
                 Commit(self.committed),
             ],

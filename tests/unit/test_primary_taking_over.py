@@ -32,7 +32,9 @@ from bazar.replication.messages import (
 )
 from bazar.replication.primary import Primary
 from tests.unit.test_primary import (
+    BEGUN,
     CACHE_FEED,
+    EPOCH_ID,
     HERE,
     ME,
     OTHER,
@@ -48,7 +50,7 @@ from tests.unit.test_primary import (
 class TakingOverTest(PrimaryTest):
     def test_t0_the_first_epoch_has_itself_as_its_only_member(self) -> None:
         primary, effects = Primary.take_over(
-            ME, None, GENESIS, (), 5.0, TIMING, restarted=True, arbiter=HERE
+            ME, None, GENESIS, (), 5.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
         )
         self.assertEqual(effects, [Record(Membership(1, frozenset({ME}), 1.0))])
         with self.assertRaises(Unavailable):
@@ -67,7 +69,7 @@ class TakingOverTest(PrimaryTest):
     def test_t2_the_longest_lease_on_record_counts(self) -> None:
         before = Membership(1, frozenset({ME}), 5.0)
         primary, _ = Primary.take_over(
-            ME, before, self.committed, (), 0.0, TIMING, restarted=False, arbiter=HERE
+            ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=False, arbiter=HERE
         )
         primary.recorded(0.0)
         self.assertFalse(primary.begin(5.0))
@@ -78,13 +80,13 @@ class TakingOverTest(PrimaryTest):
         for clean, at_first in ((False, 5.0), (True, 1.0)):
             before = Membership(1, frozenset({ME}), 5.0, clean)
             primary, effects = Primary.take_over(
-                ME, before, self.committed, (), 0.0, TIMING, restarted=False, arbiter=HERE
+                ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=False, arbiter=HERE
             )
             self.assertEqual(effects, [Record(Membership(2, frozenset({ME}), at_first))])
         for now, recorded in ((2.0, 5.0), (5.05, 1.0)):
             before = Membership(1, frozenset({ME}), 5.0)
             primary, _ = Primary.take_over(
-                ME, before, self.committed, (), 0.0, TIMING, restarted=False, arbiter=HERE
+                ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=False, arbiter=HERE
             )
             primary.recorded(0.0)
             primary.receive(REPLICA_FEED, self.hello(REPLICA), now)
@@ -113,7 +115,7 @@ class TakingOverTest(PrimaryTest):
         self.assertIsInstance(effect, ReadLog)
         effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
         [welcome, _] = sent(effects, REPLICA_FEED)
-        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True, HERE))
+        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True, EPOCH_ID, HERE))
         tail = log(self.committed, "t")
         effects = primary.receive(REPLICA_FEED, Tail(tail), 0.2)
         self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
@@ -143,7 +145,7 @@ class TakingOverTest(PrimaryTest):
         primary = self.lead(OTHER, third)
         for feed, member in ((1, OTHER), (3, third)):
             at = self.committed
-            hello = Hello(WIRE_VERSION, REPLICA, member.node, "run", member.store, 1, at, at)
+            hello = Hello(WIRE_VERSION, REPLICA, member.node, "run", member.store, 1, at, at, "")
             primary.receive(feed, hello, 0.1)
             primary.log_read(feed, LogPage(self.committed, (), end=True), 0.1)
         tail = log(self.committed, "t")
@@ -224,10 +226,10 @@ class TakingOverTest(PrimaryTest):
     def test_j5_a_member_shows_what_it_has_before_anybody_new_is_let_in(self) -> None:
         before = Membership(1, frozenset({ME, OTHER}), 1.0)
         primary, _ = Primary.take_over(
-            ME, before, self.committed, (), 0.0, TIMING, restarted=True, arbiter=HERE
+            ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
         )
         ahead = log(self.committed, "lost")[-1].mark
-        newcomer = Hello(WIRE_VERSION, REPLICA, "r-3", "run", "s3", 1, GENESIS, GENESIS)
+        newcomer = Hello(WIRE_VERSION, REPLICA, "r-3", "run", "s3", 1, GENESIS, GENESIS, "")
         primary.receive(3, newcomer, 0.1)
         primary.log_read(3, LogPage(None, (), end=False), 0.1)
         primary.receive(REPLICA_FEED, self.hello(REPLICA, ahead), 0.1)

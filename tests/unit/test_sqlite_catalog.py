@@ -7,9 +7,10 @@ from collections import Counter
 from itertools import chain, count
 from typing import Any
 
-from bazar.errors import BazarError
+from bazar.errors import BazarError, ForeignHistory
 from bazar.replication.store import Answer, Outcome
 from storage.catalog import KEYS_KEPT_MS, Catalog
+from storage.history import Position
 from storage.log import ReplicatedStore
 from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
@@ -116,9 +117,28 @@ class LoadingTest(CatalogTest):
 class ReadingTest(CatalogTest):
     async def test_sales_in_the_order_they_were_committed(self) -> None:
         sold = [await self.one(sell(key, (4, 1))) for key in "abc"]
-        self.assertEqual(await self.reader.sales(0, 10), sold)
-        self.assertEqual(await self.reader.sales(sold[0]["seq"], 1), [sold[1]])
-        self.assertEqual(await self.reader.sales(self.store.committed.seq, 10), [])
+        for after, limit, found in (
+            (Position(), 10, sold),
+            (Position(sold[0]["seq"]), 1, [sold[1]]),
+            (Position(self.store.committed.seq), 10, []),
+        ):
+            self.assertEqual(await self.reader.sales(after, limit), (found, None))
+        with self.assertRaises(ForeignHistory):
+            await self.reader.sales(Position(self.store.committed.seq + 1), 10)
+
+    async def test_h2_sales_come_with_the_id_of_the_last_ones_epoch(self) -> None:
+        begin = {"op": "begin", "epoch": 0, "id": "e0"}
+        [_, outcome] = await self.batch(begin, sell("a", (4, 1)))
+        sale = outcome.answer
+        assert isinstance(sale, dict)
+        self.assertEqual(await self.reader.sales(Position(), 10), ([sale], "e0"))
+        self.assertEqual(await self.reader.sales(Position(sale["seq"], "e0"), 10), ([], None))
+        for position in (Position(sale["seq"], "e1"), Position(1, "e0"), Position(99, "e0")):
+            with self.assertRaises(ForeignHistory):
+                await self.reader.sales(position, 10)
+        newest = {"order_id": sale["order_id"], "seq": sale["seq"], "id": "e0"}
+        self.assertEqual(await self.reader.newest(99, 10), [newest])
+        self.assertEqual(await self.reader.newest(sale["seq"], 10), [])
 
     async def test_info_of_the_books_that_exist(self) -> None:
         found = await self.reader.info([99, 4, 2, 4])

@@ -7,12 +7,16 @@ from typing import Any
 
 from bazar.errors import Conflict
 from bazar.replication.store import Outcome
+from storage.compare import damage
+from storage.database import Database
+from storage.history import Position
+from storage.log import SCHEMA as LOG_SCHEMA
 from storage.log import ReplicatedStore
 from storage.orders import Orders
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 from tests.unit.files import FilesTestCase
 from tests.unit.test_log import entries
-from tests.unit.test_orders import project, sale
+from tests.unit.test_orders import adopt, at, project, sale
 
 
 class OrdersTest(FilesTestCase):
@@ -35,14 +39,47 @@ class OrdersTest(FilesTestCase):
         return outcomes
 
     async def test_s2_the_cursor_is_that_of_the_file(self) -> None:
-        self.assertEqual(await self.reader.cursor(), 0)
+        self.assertEqual(await self.reader.cursor(), Position())
         await self.batch(project(0, 3, 7))
-        self.assertEqual(await self.reader.cursor(), 7)
+        self.assertEqual(await self.reader.cursor(), Position(7, "e"))
         again, more = await self.batch(project(0, 3, 7), project(7, 9))
         self.assertIsInstance(again.answer, Conflict)
-        self.assertEqual(more.answer, {"cursor": 9})
+        self.assertEqual(more.answer, {"cursor": at(9)})
         listed = await self.reader.orders(0, 10)
         self.assertEqual([one["order_id"] for one in listed], ["o3", "o7", "o9"])
+
+    async def test_s5_what_comes_after_an_adoption_is_listed_behind_all_before(self) -> None:
+        await self.batch(project(0, 3, 7, 9))
+        await self.batch(adopt(9, 3, 3))
+        self.assertEqual(await self.reader.cursor(), Position(3, "e"))
+        self.assertEqual(await self.reader.count(3), 2)
+        await self.batch(project(3, 4, 8))
+        listed = await self.reader.orders(9, 10)
+        self.assertEqual(
+            [(one["order_id"], one["seq"]) for one in listed], [("o4", 10), ("o8", 11)]
+        )
+        self.assertEqual(await self.reader.numbers(["o4", "o5", "o9"]), {"o4": 10, "o9": 9})
+
+    async def test_a_file_from_before_positions_had_ids(self) -> None:
+        path = self.directory / "old.db"
+        before = await Database.open(path, (LOG_SCHEMA, *OrderRows.migrations[:1]))
+        await before.writer.executescript(
+            "INSERT INTO orders VALUES ('o3', 3, 0, '[]'); INSERT INTO cursors VALUES ('sales', 3);"
+            "INSERT INTO meta VALUES ('checksum', 'of fewer tables')"
+        )
+        await before.close()
+        self.assertIsNone(damage(path, OrderRows(Orders())))
+        self.store = await ReplicatedStore.open(path, OrderRows(Orders()), 1000)
+        self.addAsyncCleanup(self.store.close)
+        reader = SQLiteOrderReader(self.store.database)
+        self.assertEqual(await reader.cursor(), Position(3, None))
+        begin = {"op": "begin", "epoch": 2, "id": "e2"}
+        await self.batch(begin, {**project(3, 9), "after": Position(3).plain})
+        self.assertEqual(await reader.cursor(), Position(9, "e"))
+        self.assertIsNone(damage(path, OrderRows(Orders())))
+        again = await ReplicatedStore.open(path, OrderRows(Orders()), 1000)
+        self.addAsyncCleanup(again.close)
+        self.assertEqual((again.epoch, again.epoch_id), (2, "e2"))
 
     async def test_an_order_by_its_id(self) -> None:
         await self.batch(project(0, 3, 7))

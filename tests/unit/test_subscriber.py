@@ -34,6 +34,7 @@ from bazar.replication.timing import Timing
 HERE = ArbiterId("here", "/data on one")
 THERE = ArbiterId("there", "/data on two")
 TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
+EPOCH_ID = "e1"
 FEED = 1
 
 
@@ -55,17 +56,19 @@ class ReplicaTest(unittest.TestCase):
     def replica(self, committed: int = 0, pending: int = 0, epoch: int = 1) -> ReplicaSubscriber:
         mark = self.log[committed - 1].mark if committed else GENESIS
         behind = self.log[committed : committed + pending]
-        return ReplicaSubscriber("r-2", "store", "run", epoch, TIMING, mark, behind, HERE)
+        return ReplicaSubscriber("r-2", "store", "run", epoch, "", TIMING, mark, behind, HERE)
 
     def welcomed(self, replica: ReplicaSubscriber, tail: Mark | None = None) -> ReplicaSubscriber:
         replica.connected(FEED, 0.0)
         tail = tail or replica.last
-        replica.receive(FEED, Welcome(1, tail, replica.committed, False, HERE), 0.0)
+        replica.receive(FEED, Welcome(1, tail, replica.committed, False, EPOCH_ID, HERE), 0.0)
         return replica
 
     def granted(self, replica: ReplicaSubscriber, at: float = 0.0) -> ReplicaSubscriber:
         replica.connected(FEED, at)
-        replica.receive(FEED, Welcome(1, replica.last, replica.committed, False, HERE), at)
+        replica.receive(
+            FEED, Welcome(1, replica.last, replica.committed, False, EPOCH_ID, HERE), at
+        )
         replica.receive(FEED, Grant(1, 1, 1.0), at)
         return replica
 
@@ -85,11 +88,20 @@ class ReplicaTest(unittest.TestCase):
         self.assertEqual((hello.node, hello.store, hello.run), ("r-2", "store", "run"))
         self.assertIsInstance(renew, Renew)
 
-    def test_j1_a_lower_epoch_is_refused(self) -> None:
-        replica = self.replica(epoch=5)
-        replica.connected(FEED, 0.0)
-        [effect] = replica.receive(FEED, Welcome(4, GENESIS, GENESIS, False, HERE), 0.0)
-        self.assertIsInstance(effect, Close)
+    def test_h4_another_epoch_is_another_primary(self) -> None:
+        """Even where its number is the same, or lower: the files were put back."""
+        for epoch, name, stays in ((1, EPOCH_ID, True), (1, "x", False), (0, "x", False)):
+            replica = self.welcomed(self.replica())
+            replica.receive(FEED, Grant(1, 1, 1.0), 0.1)
+            self.assertTrue(replica.lease_valid(0.2))
+            replica.connected(2, 0.2)
+            replica.receive(
+                2, Welcome(epoch, replica.last, replica.committed, False, name, HERE), 0.2
+            )
+            self.assertEqual(replica.lease_valid(0.2), stays)
+            [hello, _] = sent(replica.connected(3, 0.3))
+            assert isinstance(hello, Hello)
+            self.assertEqual((hello.epoch, hello.epoch_id), (epoch, name))
 
     def test_j1_what_a_replaced_feed_brings_is_not_processed(self) -> None:
         replica = self.welcomed(self.replica())
@@ -201,7 +213,7 @@ class ReplicaTest(unittest.TestCase):
     def test_l1_a_lease_counts_from_when_it_was_asked_for(self) -> None:
         replica = self.replica()
         replica.connected(FEED, 10.0)
-        replica.receive(FEED, Welcome(1, GENESIS, GENESIS, False, HERE), 10.7)
+        replica.receive(FEED, Welcome(1, GENESIS, GENESIS, False, EPOCH_ID, HERE), 10.7)
         replica.receive(FEED, Grant(1, 1, 1.0), 10.8)
         self.assertTrue(replica.lease_valid(10.999))
         self.assertFalse(replica.lease_valid(11.0))
@@ -268,7 +280,7 @@ class ReplicaTest(unittest.TestCase):
         theirs = log(self.log[0].mark, "x", epoch=2)
         replica = self.replica(pending=3)
         replica.connected(FEED, 0.0)
-        welcome = Welcome(2, theirs[-1].mark, GENESIS, False, HERE)
+        welcome = Welcome(2, theirs[-1].mark, GENESIS, False, EPOCH_ID, HERE)
         effects = replica.receive(FEED, welcome, 0.0)
         self.assertEqual(effects, [Persist(self.log[1].mark, ())])  # beyond the primary's tail
         self.store(replica, effects)
@@ -285,14 +297,16 @@ class ReplicaTest(unittest.TestCase):
     def test_t3_a_longer_tail_is_offered_while_the_primary_adopts(self) -> None:
         replica = self.replica(pending=3)
         replica.connected(FEED, 0.0)
-        effects = replica.receive(FEED, Welcome(2, self.log[0].mark, GENESIS, True, HERE), 0.0)
+        effects = replica.receive(
+            FEED, Welcome(2, self.log[0].mark, GENESIS, True, EPOCH_ID, HERE), 0.0
+        )
         self.assertEqual(effects, [Send(FEED, Tail(self.log[1:]))])
         self.assertEqual(len(replica.pending), 3)
 
     def test_t3_no_tail_is_offered_to_a_log_that_is_not_ours(self) -> None:
         replica = self.replica(pending=3)
         replica.connected(FEED, 0.0)
-        welcome = Welcome(2, Mark(1, "else"), GENESIS, True, HERE)
+        welcome = Welcome(2, Mark(1, "else"), GENESIS, True, EPOCH_ID, HERE)
         self.assertEqual(replica.receive(FEED, welcome, 0.0), [])
 
     def test_j3_a_snapshot_replaces_everything_with_its_final_chunk(self) -> None:
@@ -314,7 +328,7 @@ class CacheSubscriberTest(unittest.TestCase):
 
     def join(self) -> list[Effect]:
         return self.cache.receive(
-            FEED, Welcome(1, Mark(7, "seven"), Mark(7, "seven"), False, HERE), 0.0
+            FEED, Welcome(1, Mark(7, "seven"), Mark(7, "seven"), False, EPOCH_ID, HERE), 0.0
         )
 
     def prepare(self, *entries: Entry) -> list[Effect]:

@@ -61,7 +61,7 @@ class IdTest(FilesTestCase):
 class PrimaryOfTwoTest(PrimaryTest):
     def hello_from(self, arbiter: ArbiterId | None, kind: str = REPLICA, epoch: int = 1) -> Hello:
         mark = self.committed
-        return Hello(WIRE_VERSION, kind, "r-3", "run", "s3", epoch, mark, mark, arbiter)
+        return Hello(WIRE_VERSION, kind, "r-3", "run", "s3", epoch, mark, mark, "", arbiter)
 
     def test_a2_a_feed_from_another_is_refused_and_an_operator_told_once(self) -> None:
         for kind in (REPLICA, CACHE):
@@ -122,7 +122,7 @@ class PrimaryOfTwoTest(PrimaryTest):
 
 class FollowerOfTwoTest(unittest.TestCase):
     def setUp(self) -> None:
-        self.replica = ReplicaSubscriber("r-2", "s2", "run", 1, TIMING, GENESIS, (), HERE)
+        self.replica = ReplicaSubscriber("r-2", "s2", "run", 1, "", TIMING, GENESIS, (), HERE)
         [hello, _] = self.replica.connected(FEED, 0.0)
         assert isinstance(hello, Send)
         self.hello = hello.message
@@ -133,7 +133,7 @@ class FollowerOfTwoTest(unittest.TestCase):
 
     def test_a2_it_stops_and_says_where_both_are(self) -> None:
         for answer in (
-            Welcome(9, GENESIS, GENESIS, False, THERE),
+            Welcome(9, GENESIS, GENESIS, False, "e", THERE),
             NotPrimary(1, None, THERE),
         ):
             self.setUp()
@@ -145,7 +145,7 @@ class FollowerOfTwoTest(unittest.TestCase):
             self.assertEqual(self.replica.epoch, 1)
 
     def test_a2_its_own_is_followed(self) -> None:
-        self.replica.receive(FEED, Welcome(1, GENESIS, GENESIS, False, HERE), 0.1)
+        self.replica.receive(FEED, Welcome(1, GENESIS, GENESIS, False, "e", HERE), 0.1)
         self.assertTrue(self.replica.welcomed)
 
 
@@ -160,7 +160,7 @@ class CacheOfTwoTest(unittest.TestCase):
         self.cache.disconnected(FEED)
 
     def welcomed(self, arbiter: ArbiterId, now: float) -> bool:
-        self.cache.receive(FEED, Welcome(1, GENESIS, GENESIS, False, arbiter), now)
+        self.cache.receive(FEED, Welcome(1, GENESIS, GENESIS, False, "e", arbiter), now)
         return self.cache.welcomed
 
     def test_a2_it_stays_with_the_one_that_granted_it_leases(self) -> None:

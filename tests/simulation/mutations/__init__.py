@@ -14,6 +14,7 @@ __all__ = ["ALL", "GAPS", "Mutation"]
 
 GAPS = frozenset(
     {
+        "a membership is looked at, and another written over meanwhile",
         "a primary stays whose file is deleted",
         "what is pending counts as cut off",
         "the cursor is not looked at",

@@ -11,12 +11,22 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bazar.errors import BadRequest
 from handlers import inputs
 from tests.unit.lists import books
 
 
 def _word(text: str) -> str:
     return " ".join(text.split())
+
+
+def _may_be(text: str) -> bool:
+    """Whether a book may have it."""
+    try:
+        inputs.text(text, "")
+    except BadRequest:
+        return False
+    return True
 
 
 def plain(text: str) -> str:
@@ -28,6 +38,7 @@ TEXTS = (
     st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=30)
     .map(_word)
     .filter(lambda text: any(map(str.isalpha, text)) and not text.startswith('="'))
+    .filter(_may_be)
 )
 BOOKS = st.lists(
     st.tuples(TEXTS, TEXTS, TEXTS, st.integers(0, 10**7), st.integers(0, 10**6)), max_size=8

@@ -41,7 +41,7 @@ PATIENCE_S = 0.5  # who comes while a node is away for longer is told so at once
 LOOK_S = 0.5  # how often the configuration is looked at, while somebody has to put something right
 LOOK_AGAIN = signal.SIGURG  # an older supervisor, which does not know it, is not ended by it
 PROBES_PER_HANG = 6
-PROBE = b"GET /healthz HTTP/1.1\r\nHost: supervisor\r\nConnection: close\r\n\r\n"
+PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PARENT_VARIABLE = "BAZAR_SUPERVISOR"
 PR_SET_PDEATHSIG = 1
 

@@ -120,9 +120,9 @@ J4  At a batch boundary, durable up to the tail: the follower enters the set (du
 J5  A *member* that has committed what the primary has not shows that the primary's disk has lost
     commits: the primary leaves the set and stops, to come back as a follower. It stops, too, where
     a member knows a higher epoch than its own, or its own with another id: what that member has
-    beyond the primary's log is to be led by a higher one. So a member that
-    has said hello is heard before anything commits and before anybody new is let in: a replica
-    made in the image of a primary that lost commits must not succeed it.
+    beyond the primary's log is to be led by a higher one. So a member that has said hello is heard
+    before anything commits and before anybody new is let in: a replica made in the image of a
+    primary that lost commits must not succeed it.
 J6  A cache joins at a batch boundary, empty, and is told of everything pending before its first
     lease.
 

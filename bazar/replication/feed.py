@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from bazar.config import NodeConfig
@@ -22,7 +21,6 @@ FEED_PATH = "/feed"
 CONNECT_TIMEOUT_S = 1.0
 RETRY_S = 0.05
 SILENT_LEASES = 3  # a primary that says nothing for so many leases is left
-_TOKEN_REFUSED = re.compile(r" 40[13]\b")
 TICKS_PER_LEASE = 30  # at the most
 
 
@@ -77,7 +75,7 @@ class FeedClient:
         try:
             connection = await dial(node, FEED_PATH, self._token, CONNECT_TIMEOUT_S)
         except OSError as error:  # refused, reset, no such host, 401, …: try the next
-            unknown = _TOKEN_REFUSED.search(str(error)) is not None
+            unknown = isinstance(error, PermissionError)
             level = logging.WARNING if unknown and not self._told else logging.DEBUG
             self._told |= unknown  # once: it is tried all the time
             log.log(level, "%s gets no feed from %s: %s", self.subscriber.node, node.name, error)

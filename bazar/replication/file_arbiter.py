@@ -249,11 +249,10 @@ def holder(path: Path) -> int:
     another's by now, so the kernel's list of locks must agree. Raises Unavailable if nobody does.
     """
     try:
-        pid, inode = int(path.read_text("ascii")), path.stat().st_ino
-        held = LOCKS.read_text("ascii") if LOCKS.exists() else ""
+        pid = int(path.read_text("ascii"))
     except (OSError, ValueError):
         raise Unavailable(f"{path.stem} does not run") from None
-    if LOCKS.exists() and not re.search(rf"FLOCK .* {pid} \S+:{inode} ", held):
+    if LOCKS.exists() and locked_by(path) != pid:
         raise Unavailable(f"{path.stem} does not run")
     return pid
 

@@ -243,7 +243,7 @@ class ReplicaSubscriber(Subscriber):
         arbiter: ArbiterId,
     ) -> None:
         super().__init__(node, store, run, epoch, epoch_id, timing)
-        self.arbiter = self._home = arbiter
+        self.arbiter = arbiter
         self.committed = committed
         self.pending = list(pending)
         self._durable = self.last
@@ -265,7 +265,8 @@ class ReplicaSubscriber(Subscriber):
         return super()._greet(feed, now)
 
     def _estranged(self, other: ArbiterId) -> list[Effect]:
-        why = two_clusters(self.node, self._home, "a node of its group", other)
+        assert self.arbiter is not None
+        why = two_clusters(self.node, self.arbiter, "a node of its group", other)
         return [*super()._estranged(other), Stop(why)]
 
     def _write(self, effect: Persist | Apply | Install) -> list[Effect]:

@@ -9,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import inf
 from typing import Any
 
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import (
     BadRequest,
-    BazarError,
     Fatal,
     NeedsRepair,
-    OtherToken,
     OtherVersion,
     ProtocolError,
     Unavailable,
 )
 from bazar.frames import Connection
-from bazar.replication.arbiter import Arbiter, Knock, two_clusters
+from bazar.replication import telling
+from bazar.replication.arbiter import Arbiter, Knock
+from bazar.replication.batches import Batches
+from bazar.replication.disk import DISK_S, within
 from bazar.replication.effects import (
     Alert,
     Apply,
@@ -41,10 +42,10 @@ from bazar.replication.effects import (
     Stop,
 )
 from bazar.replication.feed import TICKS_PER_LEASE, FeedClient
+from bazar.replication.knocking import Ask, Knocking
 from bazar.replication.messages import (
     GENESIS,
     Ack,
-    ArbiterId,
     Hello,
     Member,
     Membership,
@@ -53,8 +54,8 @@ from bazar.replication.messages import (
     encode,
 )
 from bazar.replication.primary import Primary
-from bazar.replication.queue import Ticket, WriteQueue
-from bazar.replication.store import Answer, Operation, Outcome, Store
+from bazar.replication.queue import WriteQueue
+from bazar.replication.store import Answer, Operation, Store
 from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE
@@ -65,23 +66,10 @@ log = logging.getLogger(__name__)
 POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
 MAX_FEEDS = 1024
 MAX_DISK_QUEUE = 64
-DISK_S = 10.0  # a disk that takes longer for one transaction is taken for dead
 LONG_LEASES = 10
-PROBE_LEASES = 2  # and one that takes so long for the first, while others could lead
+PROBE_LEASES = 2  # in which a disk must take its first write, while others could lead
 SNAPSHOT_S = 120.0
 LOOK_LEASES = 3  # how often a primary looks for others
-BEGINNING_S = 0.3  # from when a node starts until it surely listens
-
-
-@contextlib.asynccontextmanager
-async def within(limit_s: float) -> AsyncIterator[None]:
-    """Raises Fatal when the disk has not answered by then: a node that waits for ever would keep
-    the primaryship, or the lock, from those that could go on."""
-    try:
-        async with asyncio.timeout(limit_s):
-            yield
-    except TimeoutError as error:
-        raise Fatal(f"the disk has not answered in {limit_s:g} s") from error
 
 
 class Replica:
@@ -101,7 +89,7 @@ class Replica:
         run: str,
         clock: Callable[[], float],
         forward: Callable[[NodeConfig, Operation], Awaitable[Answer]],
-        knock: Callable[[NodeConfig, Answer], Awaitable[Answer]],
+        knock: Ask,
         founding: Callable[[], Awaitable[None]],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
@@ -109,8 +97,9 @@ class Replica:
         self.store = store
         self.settings = settings
         self.clock = clock
+        self._member = Member(me.name, store.store_id)
         self._arbiter = arbiter
-        self._home = arbiter.id
+        self._knocking = Knocking(me.name, arbiter.id, peers, knock)
         self.subscriber = ReplicaSubscriber(
             me.name,
             store.store_id,
@@ -120,13 +109,11 @@ class Replica:
             settings.timing,
             store.committed,
             store.pending,
-            self._home,
+            self._knocking.home,
         )
         self.primary: Primary | None = None
         self._seeded = bool(store.seed())
-        self._peers = peers
         self._forward = forward
-        self._knock = knock
         self._founding = founding
         self._client = FeedClient(
             self.subscriber, peers, token, clock, self._carry_out, self._disk_settling
@@ -138,9 +125,7 @@ class Replica:
         self._tasks = Tasks(on_fatal)
         self._queue = WriteQueue(settings.queue_ops)
         self._run = run
-        self._begun = False  # the epoch has told of itself (H1)
-        self._batch: list[tuple[Ticket, Outcome]] = []
-        self._stories: list[Story] = []  # of the batch under way
+        self._batches: Batches | None = None  # of a primary
         self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent, at least
         self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
@@ -185,22 +170,8 @@ class Replica:
 
     def hopeless(self) -> str | None:
         """Why no replica of this group can ever lead as it stands; None if one may."""
-        membership = self._arbiter.look()
-        if membership is None or Member(self.me.name, self.store.store_id) in membership.members:
-            return None
-        recorded, role = {member.node for member in membership.members}, self.me.role
-        if recorded == {self.me.name}:
-            return (
-                f"the file that was the only one in sync is gone, and no {role} replica can lead."
-                " Put it back, or go on with what another has: python -m bazar promote NODE"
-            )
-        if not recorded & {self.me.name, *self._client.peers}:
-            return (
-                f"the members on record ({', '.join(sorted(recorded))}) are not in the"
-                f" configuration, and no other {role} replica can lead. Give the nodes their names"
-                " back, or go on with what another has: python -m bazar promote NODE"
-            )
-        return None
+        recorded = self._arbiter.look()
+        return telling.hopeless(self._member, self.me.role, self._client.peers, recorded)
 
     def _waits_for(self) -> str:
         """What has to come before this node can follow or lead, in words."""
@@ -235,7 +206,7 @@ class Replica:
         if self._arbiter.read() is None:
             await self._founding()
         if not self.subscriber.followed:
-            await self._must_be_alone()
+            await self._knocking.must_be_alone(founding=self._membership() is None)
         if not self._may_lead():  # its lock was deleted meanwhile, and another has led (T1)
             raise Fatal(f"{self.me.name} has lost its lock before it could lead")
         self._lead()
@@ -252,7 +223,7 @@ class Replica:
                 f" {self.me.role}.members back, or stop the shop and make it anew: python -m bazar"
                 f" rebuild {self.me.role}"
             )
-        if membership is None or Member(self.me.name, self.store.store_id) in membership.members:
+        if membership is None or self._member in membership.members:
             return True
         self._arbiter.release()
         return False
@@ -265,7 +236,7 @@ class Replica:
     def _lead(self) -> None:
         membership = self._membership()
         self.primary, effects = Primary.take_over(
-            Member(self.me.name, self.store.store_id),
+            self._member,
             membership,
             self.subscriber.committed,
             self.subscriber.pending,
@@ -274,13 +245,19 @@ class Replica:
             known=self.subscriber.epoch,
             epoch_id=self._run,  # a process leads once at the most, and draws this when it starts
             restarted=not self.subscriber.followed,
-            arbiter=self._home,
+            arbiter=self._knocking.home,
         )
         log.info("%s is primary in epoch %d", self.me.name, self.primary.epoch)
         self.leading.set()
         self._perform(effects)
         self._tasks.spawn(self._keep_time())
-        self._tasks.spawn(self._write_batches())
+        self._batches = Batches(
+            *(self.primary, self.store, self._queue, self.settings.batch_rows, self.clock),
+            perform=self._perform,
+            check=self._arbiter.check,
+            needed=self._needed,
+        )
+        self._tasks.spawn(self._batches.run())
         self._tasks.spawn(self._look_for_others())
         if self.primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
@@ -311,48 +288,15 @@ class Replica:
             raise BadRequest(f"no such knock: {str(plain)[:100]}") from error
         if self.primary is not None:
             self._perform(self.primary.meet(theirs))
-        return self._own_knock().plain()
-
-    def _own_knock(self) -> Knock:
-        if self.primary is not None:
-            return self.primary.knock()
-        return Knock(self.me.name, self._home, None)
-
-    async def _ask(self, peers: Iterable[NodeConfig]) -> list[Knock]:
-        """What those of these peers answer that do."""
-        ours = self._own_knock()
-
-        async def one(peer: NodeConfig) -> Knock | None:
-            try:
-                return Knock.load(await self._knock(peer, ours.plain()))
-            except OtherToken:
-                return Knock(peer.name, ArbiterId(peer.url, f"another token at {peer.url}"), None)
-            except (BazarError, KeyError, TypeError) as error:  # not there, or of another version
-                log.debug("%s does not say who it is: %s", peer.name, error)
-                return None
-
-        answers = await asyncio.gather(*(one(peer) for peer in peers))
-        return [answer for answer in answers if answer is not None]
-
-    async def _must_be_alone(self) -> None:
-        """Raises Fatal if a peer is under another arbiter. Two that begin at once do not listen yet
-        when they ask first, but when they ask again."""
-        unheard = list(self._peers)
-        for turn in range(2 if self._membership() is None else 1):
-            if turn and unheard:
-                await asyncio.sleep(BEGINNING_S)
-            answers = await self._ask(unheard)
-            for theirs in answers:
-                if theirs.arbiter != self._home:
-                    raise Fatal(two_clusters(self.me.name, self._home, theirs.node, theirs.arbiter))
-            heard = {theirs.node for theirs in answers}
-            unheard = [peer for peer in unheard if peer.name not in heard]
+        knock = Knock(self.me.name, self._knocking.home, None)
+        return (knock if self.primary is None else self.primary.knock()).plain()
 
     async def _look_for_others(self) -> None:
         assert self.primary is not None
         while True:
             here = {feed.hello.node for feed in self.primary.feeds.values()}
-            for theirs in await self._ask(peer for peer in self._peers if peer.name not in here):
+            others = [peer for peer in self._knocking.peers if peer.name not in here]
+            for theirs in await self._knocking.at(others, self.primary.knock()):
                 self._perform(self.primary.meet(theirs))
             await asyncio.sleep(LOOK_LEASES * self.settings.lease_s)
 
@@ -418,73 +362,6 @@ class Replica:
             ticket.story = Story(self.me.name, self.clock())
         return await self._queue.answer(ticket, timeout_s)
 
-    async def _write_batches(self) -> None:
-        """R1: one batch at a time, everything that waits."""
-        assert self.primary is not None
-        while True:
-            await self._queue.wake.wait()
-            self._queue.wake.clear()
-            while self._queue and self.primary.begin(self.clock()):
-                await self._write_batch(self._queue.take(self.settings.batch_rows))
-
-    async def _write_batch(self, tickets: list[Ticket]) -> None:
-        assert self.primary is not None
-        self._stories = [ticket.story for ticket in tickets if ticket.story is not None]
-        self._note("taken")
-        try:
-            async with within(DISK_S):
-                operations = [ticket.operation for ticket in tickets]
-                begin = [] if self._begun else [self._begin()]
-                self.store.keep_from = self._needed()
-                outcomes = await self.store.execute([*begin, *operations], self.primary.epoch)
-                changes = [one.change for one in outcomes if one.change is not None]
-                if len(changes) == len(begin):
-                    changes = []  # H1: nothing but replays and refusals begins no epoch
-                entries = self.primary.extend(changes)
-                if entries:
-                    await self.store.append(entries)
-                else:
-                    await self.store.rollback()
-        except Fatal:
-            raise
-        except Exception as error:
-            # R4: nobody has heard of it yet, so only the batch's operations fail.
-            log.exception("a batch of %d operations failed", len(tickets))
-            await self.store.rollback()
-            self._perform(self.primary.abort(self.clock()))
-            for ticket in tickets:
-                ticket.resolve(Unavailable(f"{self.me.name} cannot write: {error}"))
-            return
-        self._begun = self._begun or bool(entries)
-        self._batch = list(zip(tickets, outcomes[len(begin) :], strict=True))
-        self._note("executed")
-        if entries:
-            self._perform(self.primary.propose(entries, self.clock()))
-        else:
-            self._arbiter.check(self.primary.epoch)
-            self._answer_batch()
-            self._perform(self.primary.abort(self.clock()))
-
-    def _begin(self) -> Operation:
-        """H1: what an epoch tells of itself, once it has anything to commit."""
-        assert self.primary is not None
-        return {"op": "begin", "epoch": self.primary.epoch, "id": self.primary.epoch_id}
-
-    def _answer_batch(self) -> None:
-        """R3: all of the batch at once, refusals and replays too: they tell of its writes."""
-        batch, self._batch = self._batch, []
-        self._note("committed")
-        self._stories = []
-        for ticket, outcome in batch:
-            answer = outcome.answer
-            if ticket.story is not None and not isinstance(answer, BazarError):
-                answer = {**answer, "told": ticket.story.told()}
-            ticket.resolve(answer)
-
-    def _note(self, what: str) -> None:
-        for story in self._stories:
-            story.note(what, self.clock())
-
     # --- the primary's feeds ---------------------------------------------------------------------
 
     def open_feed(self, connection: Connection) -> int:
@@ -507,12 +384,13 @@ class Replica:
             return
         if self.primary is not None:
             known = self.primary.feeds.get(feed)
-            if known and isinstance(message, Ack) and message.mark == self.primary.tail:
-                self._note(f"ack {known.hello.node}")
+            acked = isinstance(message, Ack) and message.mark == self.primary.tail
+            if known and acked and self._batches is not None:
+                self._batches.note(f"ack {known.hello.node}")
             self._perform(self.primary.receive(feed, message, self.clock()))
         elif isinstance(message, Hello):
             hint = self.leader.name if self.leader else None
-            answer = NotPrimary(self.subscriber.epoch, hint, self._home)
+            answer = NotPrimary(self.subscriber.epoch, hint, self._knocking.home)
             self._perform([Send(feed, answer), Close(feed, "not primary")])
 
     def feed_closed(self, feed: int) -> None:
@@ -615,8 +493,8 @@ class Replica:
             self._client.perform(self.subscriber.stored(effect, self.clock()))
         elif not isinstance(effect, Install):
             effects = self.primary.stored(effect, self.clock())
-            if isinstance(effect, Apply):
-                self._answer_batch()
+            if isinstance(effect, Apply) and self._batches is not None:
+                self._batches.answer()
             self._perform(effects)
         if not isinstance(effect, Persist):
             committed, self._committed = self._committed, asyncio.Event()
@@ -658,36 +536,15 @@ class Replica:
 
     def status(self) -> dict[str, Any]:
         """What an operator wants to know, as JSON."""
-        now = self.clock()
-        core = self.core
         shown: dict[str, Any] = {
             "node": self.me.name,
             "group": self.me.role,
             "store": self.store.store_id,
             "primary": self.leader.name if self.leader else None,
-            "epoch": core.epoch,
-            "epoch_id": core.epoch_id,
-            "committed": core.committed.seq,
-            "digest": core.committed.digest,
-            "pending": len(core.pending),
+            **telling.standing(self.core, self.clock()),
         }
-        if self.primary is None:
-            shown["lease_s"] = round(max(self.subscriber.lease_until - now, 0.0), 3)
-            if self.leader is None:
-                shown["waits_for"] = self._waits_for()
-            return shown
-        shown["waits_s"] = round(max(self.primary.not_before - now, 0.0), 3)  # T2
-        shown["members"] = sorted(member.node for member in self.primary.membership.members)
-        shown["queue"] = len(self._queue)
-        shown["feeds"] = [
-            {
-                "node": feed.hello.node,
-                "kind": feed.hello.kind,
-                "joined": feed.joined,
-                "acked": feed.position.seq,
-                "lag": max(core.committed.seq - feed.position.seq, 0),
-                "lease_s": round(max(self.primary.leases.get(feed.hello.run, now) - now, 0.0), 3),
-            }
-            for feed in self.primary.feeds.values()
-        ]
+        if self.primary is not None:
+            shown["queue"] = len(self._queue)
+        elif self.leader is None:
+            shown["waits_for"] = self._waits_for()
         return shown

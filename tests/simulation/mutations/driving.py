@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bazar import durable
+from bazar.replication.batches import Batches
 from bazar.replication.feed import FeedClient
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.node import Replica
@@ -12,7 +13,7 @@ from handlers.calls import CallsHandler
 from handlers.replicated import ReplicatedService
 from tests.simulation.mutations.mutation import mutation
 
-IN_THE_SET = "Member(self.me.name, self.store.store_id) in membership.members"
+IN_THE_SET = "self._member in membership.members"
 
 LEADING = (
     mutation(
@@ -244,10 +245,10 @@ BATCHING = (
         "replays are answered before the commit",
         "R3",
         (
-            Replica,
-            "_write_batch",
-            'self._note("executed")',
-            'self._note("executed")\n'
+            Batches,
+            "_write",
+            'self.note("executed")',
+            'self.note("executed")\n'
             "    for ticket, outcome in self._batch:\n"
             "        if outcome.change is None:\n"
             "            ticket.resolve(outcome.answer)",
@@ -258,20 +259,19 @@ BATCHING = (
         "a batch is answered when it is prepared",
         "R3",
         (
-            Replica,
-            "_write_batch",
+            Batches,
+            "_write",
             "self._perform(self.primary.propose(entries, self.clock()))",
-            "self._perform(self.primary.propose(entries, self.clock()))\n"
-            "        self._answer_batch()",
+            "self._perform(self.primary.propose(entries, self.clock()))\n        self.answer()",
         ),
     ),
     mutation(
         "a batch that cannot be written goes on",
         "R4",
-        (Replica, "_write_batch", "        return\n    self._begun =", "    self._begun ="),
+        (Batches, "_write", "        return\n    self._begun =", "    self._begun ="),
         (
-            Replica,
-            "_write_batch",
+            Batches,
+            "_write",
             "    except Fatal:",
             "        outcomes, entries = [], ()\n    except Fatal:",
         ),
@@ -281,8 +281,8 @@ BATCHING = (
         "a failed batch keeps its boundary shut",
         "R4",
         (
-            Replica,
-            "_write_batch",
+            Batches,
+            "_write",
             "self._perform(self.primary.abort(self.clock()))\n        for",
             "for",
         ),
@@ -299,7 +299,7 @@ BATCHING = (
             "                await self.store.apply(mark)\n"
             "            except OSError:\n"
             "                self._queue.refuse_all('the disk is full')\n"
-            "                for ticket, _ in self._batch:\n"
+            "                for ticket, _ in self._batches._batch:\n"
             "                    ticket.resolve(Unavailable('the disk is full'))\n"
             "                return",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bazar.replication.batches import Batches
 from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
 from handlers.order import OrderService
@@ -45,13 +46,13 @@ HISTORIES = (
     restored(
         "an epoch tells nothing of itself",
         "H1",
-        (Replica, "_write_batch", "[] if self._begun else [self._begin()]", "[]"),
+        (Batches, "_write", "[] if self._begun else [self._begin()]", "[]"),
     ),
     restored(
         "an epoch tells of itself behind its first batch",
         "H1",
-        (Replica, "_write_batch", "[*begin, *operations]", "[*operations, *begin]"),
-        (Replica, "_write_batch", "outcomes[len(begin) :]", "outcomes[: len(operations)]"),
+        (Batches, "_write", "[*begin, *operations]", "[*operations, *begin]"),
+        (Batches, "_write", "outcomes[len(begin) :]", "outcomes[: len(operations)]"),
     ),
     restored(
         "epochs have no id of their own",

@@ -28,7 +28,7 @@ MEETING = (
         (
             Replica,
             "_live",
-            "await self._must_be_alone()",
+            "await self._knocking.must_be_alone(founding=self._membership() is None)",
             "pass",
         ),
         focus="strays",
@@ -39,7 +39,7 @@ MEETING = (
         (
             Replica,
             "_look_for_others",
-            "peer for peer in self._peers if peer.name not in here",
+            "[peer for peer in self._knocking.peers if peer.name not in here]",
             "()",
         ),
         focus="strays",

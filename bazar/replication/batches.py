@@ -1,0 +1,114 @@
+"""A primary's batches: what waits is executed, written, proposed, and answered once it is
+committed (R1-R4)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from bazar.errors import BazarError, Fatal, Unavailable
+from bazar.replication.disk import within
+from bazar.replication.effects import Effect
+from bazar.replication.primary import Primary
+from bazar.replication.queue import Ticket, WriteQueue
+from bazar.replication.store import Operation, Outcome, Store
+from bazar.replication.story import Story
+
+log = logging.getLogger(__name__)
+
+
+class Batches:
+    """The batches of one primaryship; only one is under way at a time.
+
+    `perform` carries out what the core answers, `check` raises Fatal once another primary leads,
+    and `needed` says from which entry on somebody will ask for the log.
+    """
+
+    def __init__(
+        self,
+        primary: Primary,
+        store: Store,
+        queue: WriteQueue,
+        batch_rows: int,
+        clock: Callable[[], float],
+        *,
+        perform: Callable[[Iterable[Effect]], None],
+        check: Callable[[int], None],
+        needed: Callable[[], int | None],
+    ) -> None:
+        self.primary = primary
+        self.store = store
+        self.clock = clock
+        self._queue = queue
+        self._batch_rows = batch_rows
+        self._perform = perform
+        self._check = check
+        self._needed = needed
+        self._begun = False  # the epoch has told of itself (H1)
+        self._batch: list[tuple[Ticket, Outcome]] = []
+        self._stories: list[Story] = []  # of the batch under way
+
+    async def run(self) -> None:
+        """R1: one batch at a time, everything that waits."""
+        while True:
+            await self._queue.wake.wait()
+            self._queue.wake.clear()
+            while self._queue and self.primary.begin(self.clock()):
+                await self._write(self._queue.take(self._batch_rows))
+
+    async def _write(self, tickets: list[Ticket]) -> None:
+        self._stories = [ticket.story for ticket in tickets if ticket.story is not None]
+        self.note("taken")
+        try:
+            async with within():
+                operations = [ticket.operation for ticket in tickets]
+                begin = [] if self._begun else [self._begin()]
+                self.store.keep_from = self._needed()
+                outcomes = await self.store.execute([*begin, *operations], self.primary.epoch)
+                changes = [one.change for one in outcomes if one.change is not None]
+                if len(changes) == len(begin):
+                    changes = []  # H1: nothing but replays and refusals begins no epoch
+                entries = self.primary.extend(changes)
+                if entries:
+                    await self.store.append(entries)
+                else:
+                    await self.store.rollback()
+        except Fatal:
+            raise
+        except Exception as error:
+            # R4: nobody has heard of it yet, so only the batch's operations fail.
+            log.exception("a batch of %d operations failed", len(tickets))
+            await self.store.rollback()
+            self._perform(self.primary.abort(self.clock()))
+            for ticket in tickets:
+                ticket.resolve(Unavailable(f"{self.primary.me.node} cannot write: {error}"))
+            return
+        self._begun = self._begun or bool(entries)
+        self._batch = list(zip(tickets, outcomes[len(begin) :], strict=True))
+        self.note("executed")
+        if entries:
+            self._perform(self.primary.propose(entries, self.clock()))
+        else:
+            self._check(self.primary.epoch)
+            self.answer()
+            self._perform(self.primary.abort(self.clock()))
+
+    def _begin(self) -> Operation:
+        """H1: what an epoch tells of itself, once it has anything to commit."""
+        return {"op": "begin", "epoch": self.primary.epoch, "id": self.primary.epoch_id}
+
+    def answer(self) -> None:
+        """R3: all of the batch at once, refusals and replays too: they tell of its writes."""
+        batch, self._batch = self._batch, []
+        self.note("committed")
+        self._stories = []
+        for ticket, outcome in batch:
+            answer = outcome.answer
+            if ticket.story is not None and not isinstance(answer, BazarError):
+                answer = {**answer, "told": ticket.story.told()}
+            ticket.resolve(answer)
+
+    def note(self, what: str) -> None:
+        """Put into the stories of the batch under way what has just happened to it."""
+        for story in self._stories:
+            story.note(what, self.clock())

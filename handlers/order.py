@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from lru import LRU
+
 from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.client import Batcher
 from bazar.config import NodeConfig
@@ -44,6 +46,7 @@ FOREIGN_RETRY_S = 0.5
 LOOKUP_S = 10.0
 MAX_LISTED = 500
 MAX_LOST_SHOWN = 20
+MAX_MADE = 4096
 MAX_STORIES = 64
 STORY_S = 1.0
 
@@ -66,6 +69,7 @@ class OrderService(ReplicatedService[OrderReader]):
         self._cursor = Position()  # every sale up to here has its order, as this node has seen
         self._seen_seq = -1  # of our own log, when it was seen
         self._seen = asyncio.Event()  # replaced whenever it has been looked at
+        self._made: LRU[str, int] = LRU(MAX_MADE)  # the orders that came last, as seen with it
         self._lookups = Batcher(self._look_up)
         self._foreign: str | None = None  # why no sale becomes an order (S2)
         self._tasks = Tasks(context.on_fatal)
@@ -182,18 +186,21 @@ class OrderService(ReplicatedService[OrderReader]):
         try:
             async with asyncio.timeout(max(timeout_s, 0)):
                 # The order itself has to be there: a number may come twice (S5).
-                while True:
+                while sale["order_id"] not in self._made:
                     seen, passed = self._seen, self._cursor.number >= sale["seq"]
                     if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):
-                        return
+                        return  # a replay, of a sale of long ago
                     await seen.wait()
         except TimeoutError:
             raise Unknown(f"sold, but its order is not committed in {timeout_s:.1f} s") from None
 
     async def _watch_cursor(self) -> None:
+        highest = 0
         while True:
             seen = self.replica.core.committed.seq
-            self._cursor = await self.reader.cursor()
+            self._cursor, made = await self.reader.news(highest, MAX_MADE)
+            self._made.update(made)
+            highest = max(highest, *made.values(), 0)
             self._seen_seq = seen
             self._seen.set()
             self._seen = asyncio.Event()

@@ -131,6 +131,10 @@ class OrderReader(Protocol):
     async def cursor(self) -> Position:
         """The catalog entry up to which every sale has its order."""
 
+    async def news(self, after_seq: int, most: int) -> tuple[Position, dict[str, int]]:
+        """The cursor, and the newest orders behind `after_seq` by their ids, with their numbers:
+        so many at the most, and all of it at one moment."""
+
     async def order(self, order_id: str) -> dict[str, Any] | None:
         """The order of this id, if there is one."""
 

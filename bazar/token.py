@@ -31,11 +31,11 @@ def cluster_token(config: Config) -> str:
             f"nodes.{remote[0]}: is reached from other machines: set {TOKEN_VARIABLE}"
         )
     path = config.data_dir / "token"
-    try:
-        if not _is_made(path):
+    if not _is_made(path):
+        try:
             _make(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be made: {error}") from error
     return _read(path)
 
 
@@ -64,11 +64,13 @@ def durable_token(config: Config) -> str:
 
 def _is_made(path: Path) -> bool:
     """False of a file that a power cut has left empty, or full of zeros, too: before it was whole
-    nobody was given what was to stand there."""
+    nobody was given what was to stand there. Raises ConfigError."""
     try:
         return path.read_bytes().strip(b"\0") != b""
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
 def _checked(token: str, place: str) -> str:

@@ -79,6 +79,12 @@ class TokenTest(FilesTestCase):
         with self.assertRaisesRegex(ConfigError, "token: cannot be read"):
             cluster_token(self.config())
 
+    def test_one_that_is_another_users_is_refused_with_its_path(self) -> None:
+        (self.directory / "token").mkdir()  # which not even root can read
+        for read in (cluster_token, operators_token, durable_token):
+            with self.assertRaisesRegex(ConfigError, "token: cannot be read"):
+                read(self.config())
+
     def test_what_is_no_token_is_refused(self) -> None:
         for content in (b"\n", b"short\n", b"\0short"):
             (self.directory / "token").write_bytes(content)

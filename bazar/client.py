@@ -244,6 +244,8 @@ class _Body:
         self._file = io.BytesIO(content)
 
     def install(self, curl: pycurl.Curl) -> None:
+        """Have libcurl send it, and to the node itself, not to a proxy of the environment."""
+        curl.setopt(pycurl.NOPROXY, "*")
         curl.setopt(pycurl.READFUNCTION, self._read)
         curl.setopt(pycurl.SEEKFUNCTION, self._seek)
 
@@ -321,7 +323,7 @@ class Client:
             method="GET" if body is None else "POST",
             headers=self._headers | ({"Idempotency-Key": key} if key else {}),
             body=content,
-            prepare_curl_callback=None if content is None else sending.install,
+            prepare_curl_callback=sending.install,
             connect_timeout=timeout_s,
             request_timeout=timeout_s,
             follow_redirects=False,
@@ -332,7 +334,10 @@ class Client:
             self._http = CurlAsyncHTTPClient(max_clients=MAX_CONNECTIONS, force_instance=True)
         self._under_way += 1
         try:
-            response = await self._http.fetch(request, raise_error=False)
+            fetching = self._http.fetch(request, raise_error=False)
+            fetching.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.wait([fetching])
+            response = fetching.result()
         except CurlError as error:
             # When a reused connection dies, libcurl sends the request again by itself on a new one:
             # that this one was refused says nothing of the first.

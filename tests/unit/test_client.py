@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import sqlite3
 import unittest
@@ -258,6 +259,31 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(answer, {"Authorization": "Bearer the-token", "Idempotency-Key": None})
         answer = await self.client.call(self.node, "/echo", {}, PATIENCE_S, key="k")
         self.assertEqual(answer["Idempotency-Key"], "k")
+
+    async def test_it_asks_no_proxy(self) -> None:
+        """Which would be told the token."""
+        with socket.socket() as proxy, mock.patch.dict(os.environ):
+            proxy.bind(("127.0.0.1", 0))  # it does not listen
+            for name in ("http_proxy", "all_proxy", "ALL_PROXY"):
+                os.environ[name] = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+            os.environ.pop("no_proxy", None)
+            os.environ.pop("NO_PROXY", None)
+            bodies: tuple[Any, ...] = (None, {})
+            for body in bodies:
+                answer = await self.client.call(self.node, "/echo", body, PATIENCE_S)
+                self.assertEqual(answer["Authorization"], "Bearer the-token")
+
+    async def test_one_that_is_broken_off_is_not_complained_of(self) -> None:
+        call = asyncio.create_task(self.client.call(self.node, "/hangs", None, PATIENCE_S))
+        await until(lambda: self.server._connections, "it has connected")
+        call.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await call
+        http = self.client._http
+        assert http is not None
+        with self.assertNoLogs():
+            await self.server.close_all_connections()
+            await until(lambda: len(http._free_list) == len(http._curls), "its transfer ends")
 
     async def test_items_travel_together_and_come_back_one_by_one(self) -> None:
         answers = await asyncio.gather(

@@ -105,7 +105,7 @@ class Supervisor:
         self._reload = reload
         self._opened = opened
         self._say = say
-        self._again = asyncio.Event()  # replaced whenever it is set
+        self._looks = 0  # how often it was told to look again
         self._stuck: set[str] = set()  # the processes that no restart can help
         self._children: dict[str, list[Child]] = {}  # by node
         self._keepers: set[asyncio.Task[None]] = set()
@@ -142,8 +142,7 @@ class Supervisor:
     def look_again(self) -> None:
         """Start the nodes that `cluster.json` has got since, and those that wait for something to
         be put right; the others learn of the new ones when they restart."""
-        again, self._again = self._again, asyncio.Event()
-        again.set()
+        self._looks += 1
         try:
             config = self._reload()
             for node in config.nodes.values():
@@ -180,7 +179,7 @@ class Supervisor:
         """Start the process again whenever it ends."""
         name = child.door.name
         while not self._stopping.is_set():
-            started_at = clock.now()
+            started_at, known = clock.now(), self._known()
             try:
                 child.process = await self._start(child)
                 code = await child.process.wait()
@@ -190,7 +189,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if code == self._never_again:
-                await self._put_right(child)
+                await self._put_right(child, known)
                 continue
             if code == 0:
                 log.info("%s restarts", name)
@@ -204,10 +203,12 @@ class Supervisor:
                     await stack.enter_async_context(refusing(child.sockets, why))
                 await self._stops_within(pause_s)
 
-    async def _put_right(self, child: Child) -> None:
-        """Wait for another cluster.json, or for LOOK_AGAIN. A cluster that begins, and of which no
-        node can, stops."""
+    async def _put_right(self, child: Child, known: object) -> None:
+        """Wait until something is put right, by what was `known` before it started. A cluster that
+        begins, and of which no node can, stops."""
         name = child.door.name
+        if self._known() != known:
+            return
         self._stuck.add(name)
         if not self._open and len(self._stuck) == len(self._processes()):
             log.error("no node can start; the cluster stops")
@@ -219,19 +220,18 @@ class Supervisor:
             " `python -m bazar join`",
             *(name, self._config.path),
         )
-        before, again = self._stamp(), self._again
         async with refusing(child.sockets, f"{name} waits for its operator: see the log"):
-            while not (again.is_set() or self._stopping.is_set()) and self._stamp() == before:
+            while self._known() == known and not self._stopping.is_set():
                 await self._stops_within(LOOK_S)
         self._stuck.discard(name)
 
-    def _stamp(self) -> tuple[int, int] | None:
-        """What tells one version of cluster.json from another."""
+    def _known(self) -> tuple[int, int, int]:
+        """What changes when something is put right: cluster.json, or how often LOOK_AGAIN came."""
         try:
             status = (self._config.path or Path()).stat()
         except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
+            return self._looks, 0, 0
+        return self._looks, status.st_ino, status.st_mtime_ns
 
     async def _stops_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -265,7 +265,7 @@ class Supervisor:
         while not self._stopping.is_set():
             if child.process is not watched:
                 watched, missed, allowed = child.process, 0, int(START_S / probe_s)
-            if await self._answers(child.door, probe_s):
+            if await self._answers(child, probe_s):
                 missed, allowed = 0, PROBES_PER_HANG
             elif watched is not None and watched.returncode is None:
                 missed += 1
@@ -275,9 +275,9 @@ class Supervisor:
                         watched.kill()
                     missed = 0
 
-    async def _answers(self, node: NodeConfig, probe_s: float) -> bool:
-        """Whether the node answers a probe; takes `probe_s` in any case."""
-        began = clock.now()
+    async def _answers(self, child: Child, probe_s: float) -> bool:
+        """Whether a probe is answered; takes `probe_s` in any case."""
+        began, process, node = clock.now(), child.process, child.door
         answered = False
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(probe_s):
@@ -287,7 +287,8 @@ class Supervisor:
                     answered = bool(await reader.readline())
                 finally:
                     writer.close()
-        self._open = self._open or answered
+        if answered and process is not None and process.returncode is None:
+            self._open = True  # else it was us who refused it, in the node's place
         await asyncio.sleep(max(began + probe_s - clock.now(), 0))
         return answered
 

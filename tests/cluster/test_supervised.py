@@ -16,6 +16,7 @@ from bazar.config import parse
 from bazar.outlet import Outlet
 from bazar.supervisor import Supervisor
 from handlers import ROLES
+from tests.cluster import ports
 from tests.cluster.cluster import ROOT, Cluster, until
 from tests.cluster.load import Load
 from tests.cluster.test_failures import STOCK, nothing_lost
@@ -107,12 +108,17 @@ async def test_a_replica_that_no_restart_helps_waits_for_its_operator(tmp_path: 
 
 
 class Starts:
-    """A supervisor whose only node is a script that says so each time it is started, and fails."""
+    """A supervisor whose nodes are a script that says so each time it is started, and fails."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, *ports: int) -> None:
         self.said, self.script = directory / "said", directory / "script"
-        plain = {"nodes": {"catalog-1": {"role": "catalog", "port": port}}}
-        config = parse(plain, directory, ROLES)
+        nodes = {
+            f"catalog-{number}": {"role": "catalog", "port": port}
+            for number, port in enumerate(ports, start=1)
+        }
+        self.config_path = directory / "cluster.json"
+        self.config_path.write_text("{}")
+        config = parse({"nodes": nodes}, directory, ROLES, self.config_path)
         config.data_dir.mkdir(parents=True)
         command = [str(self.script)]
         self.supervisor = Supervisor(
@@ -128,8 +134,9 @@ class Starts:
     async def opened(self) -> str:
         return "open"
 
-    def install(self) -> None:
-        self.script.write_text(f"#!/bin/sh\necho started >> {self.said}\nexit 3\n")
+    def install(self, then: str = "exit 3") -> None:
+        """Its arguments are --role, the role, --port, the port."""
+        self.script.write_text(f"#!/bin/sh\necho started >> {self.said}\n{then}\n")
         self.script.chmod(0o755)
 
     def count(self) -> int:
@@ -160,6 +167,48 @@ async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path,
         assert b"catalog-1 has failed, and is started again within 5.0 s" in answer
         starts.install()
         await until(lambda: starts.count() > 1, "it is started again, and again")
+    finally:
+        stop.set()
+        await running
+
+
+async def test_a_cluster_of_which_no_node_can_start_stops_however_long_it_takes(
+    tmp_path: Path, port: int
+) -> None:
+    [held] = ports.hold(1)
+    with held:
+        starts, stop, go = (
+            Starts(tmp_path, port, ports.number(held)),
+            asyncio.Event(),
+            tmp_path / "go",
+        )
+        starts.install(f"[ $4 = {port} ] || until [ -e {go} ]; do sleep 0.05; done\nexit 78")
+        running = asyncio.create_task(starts.supervisor.run(stop))
+        try:
+            await until(lambda: starts.count() == 2, "both are started")
+            assert b"catalog-1 waits for its operator" in await one_answer(port)
+            [child] = starts.supervisor._children["catalog-1"]
+            await until(
+                lambda: starts.supervisor._answers(child, 0.5), "a probe is answered, by ourselves"
+            )
+            go.touch()
+            await until(running.done, "it stops")
+        finally:
+            go.touch()
+            stop.set()
+            assert await running == os.EX_CONFIG
+
+
+async def test_what_is_put_right_while_a_node_starts_is_not_missed(
+    tmp_path: Path, port: int
+) -> None:
+    starts, stop = Starts(tmp_path, port), asyncio.Event()
+    twice = f"[ $(wc -l < {starts.said}) -lt 2 ] || exec sleep 600"
+    starts.install(f"{twice}\ntouch {starts.config_path}\nexit 78")
+    running = asyncio.create_task(starts.supervisor.run(stop))
+    try:
+        await until(lambda: starts.count() == 2 or running.done(), "it is started again")
+        assert not running.done()
     finally:
         stop.set()
         await running

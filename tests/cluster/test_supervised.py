@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sqlite3
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from handlers import ROLES
 from tests.cluster import ports
 from tests.cluster.cluster import ROOT, Cluster, until
 from tests.cluster.load import Load
+from tests.cluster.test_damage import command
 from tests.cluster.test_failures import STOCK, nothing_lost
 
 
@@ -212,6 +215,26 @@ async def test_what_is_put_right_while_a_node_starts_is_not_missed(
     finally:
         stop.set()
         await running
+
+
+REFUSED = re.compile(r" 4[0-9][0-9] [0-9.]+ ms")
+
+
+async def test_a_supervised_shop_refuses_no_request_of_its_own(tmp_path: Path) -> None:
+    options: dict[str, dict[str, Any]] = {
+        "frontend-1": {"processes": 2},
+        "catalog-2": {"host": "localhost"},
+    }
+    async with Cluster(tmp_path, options=options) as shop:
+        supervisor = await shop.start_supervised()
+        await until(lambda: "The shop is open" in shop.log("cluster"), "it has opened")
+        assert command(shop, "status").returncode == 0
+        # Each node was probed before it was asked anything else, and tells all when it stops.
+        supervisor.terminate()
+        await shop.ended(supervisor.pid)
+        lines = shop.log("cluster").splitlines()
+        assert [line for line in lines if " 200 " in line], "what is answered is in the log"
+        assert [line for line in lines if REFUSED.search(line)] == []
 
 
 async def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:

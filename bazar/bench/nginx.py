@@ -26,7 +26,7 @@ http {{
   scgi_temp_path {directory}/scgi;
   proxy_ignore_headers Cache-Control;
   proxy_cache books; proxy_cache_valid 200 300s; proxy_cache_key $request_uri;
-  proxy_http_version 1.1; proxy_set_header Connection "";
+  proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
   open_file_cache max=1000 inactive=300s; open_file_cache_valid 300s;
   sendfile on; tcp_nopush on; tcp_nodelay on;
   keepalive_requests 1000000000; keepalive_timeout 60s;

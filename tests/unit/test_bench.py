@@ -22,6 +22,7 @@ from bazar.bench import (
     books,
     comparison,
     latency,
+    nginx,
     plots,
     popularity,
     processor,
@@ -39,6 +40,7 @@ from bazar.bench.latency import FRACTIONS, PRECISION, Histogram, quantile_ms
 from bazar.bench.report import Section
 from bazar.bench.workload import ANSWERS, MICROSECONDS
 from bazar.errors import BadRequest, ConfigError
+from tests.unit.files import FilesTestCase
 
 
 class ExamplesTest(unittest.TestCase):
@@ -130,6 +132,13 @@ class WrkTest(unittest.TestCase):
         text = wrk.script(['/search?topic="a\\'], {"Cookie": 'a="b"'})
         self.assertIn(r'local paths = {"/search?topic=\"a\\"}', text)
         self.assertIn(r'["Cookie"] = "a=\"b\""', text)
+
+
+class NginxTest(FilesTestCase):
+    def test_it_asks_for_the_host_that_it_was_asked_for(self) -> None:
+        """By itself it would ask for its upstream, which is no name of the shop's."""
+        text = nginx.prepare(self.directory / "nginx", 1, 2, 3).read_text()
+        self.assertIn("proxy_set_header Host $host;", text)
 
 
 class ReportTest(unittest.TestCase):

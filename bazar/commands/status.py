@@ -28,17 +28,18 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Exit code 1 if a node does not answer or is not in sync, or the shop can't sell."""
     nodes = list(shop.config.nodes.values())
     statuses = await ask_all(shop)
+    told = [status for status in statuses.values() if status is not None]
     if flags.json:
         print(json.dumps(statuses, indent=1))
     else:
         print(table([HEADER, *(row for node in nodes for row in rows(node, statuses))]))
-        for status in filter(None, statuses.values()):
+        for status in told:
             if "waits_for" in status:
                 print(f"{status['node']} seeks a primary: {status['waits_for']}")
-    foreign = [status for status in statuses.values() if status and "foreign" in status]
-    for status in foreign if not flags.json else ():
-        print(f"{status['node']}: no sale is made: {status['foreign']}")
-    return 0 if all(is_well(node, statuses) for node in nodes) and not foreign else 1
+            if "foreign" in status:
+                print(f"{status['node']}: no sale is made: {status['foreign']}")
+    sells = not any("foreign" in status for status in told)
+    return 0 if sells and all(is_well(node, statuses) for node in nodes) else 1
 
 
 async def ask_all(shop: Shop) -> Statuses:

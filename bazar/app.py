@@ -22,7 +22,7 @@ from bazar.arrival import Arrivals
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.edge import Edge, Limits
-from bazar.errors import ConfigError, Fatal, Misdirected
+from bazar.errors import Busy, ConfigError, Fatal, Misdirected
 from bazar.meter import Meter
 from bazar.modes import narrow
 from bazar.port import Port
@@ -245,14 +245,15 @@ class Server:
 
 def listen(node: NodeConfig) -> list[socket.socket]:
     """The node's sockets: those that its supervisor holds for it, so that a restart refuses no
-    connection, or else newly bound. Raises ConfigError if the port is taken."""
+    connection, or else newly bound. Raises ConfigError, and Busy if the port is taken."""
     inherited = os.environ.pop(LISTEN_VARIABLE, None)
     if inherited is not None:
         return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
     try:
         return bind_sockets(node.port, node.bind, reuse_port=node.processes > 1)
     except OSError as error:
-        raise ConfigError(
+        kind = Busy if error.errno == errno.EADDRINUSE else ConfigError
+        raise kind(
             f"{node.name}: cannot listen on {node.bind}:{node.port}: {error.strerror or error}"
         ) from error
 

@@ -164,7 +164,7 @@ class CachingService(Protocol):
         """The cached answer to a GET of this target, if it may be served."""
 
 
-def application(service: Service, fallback: type[RequestHandler]) -> Application:
+def application(service: Service, fallback: type[RequestHandler]) -> _Application:
     """The service's Application; `fallback` answers what has no route, or is for another host."""
     rules = [
         (
@@ -199,11 +199,12 @@ class Server:
     ) -> None:
         self.service = service
         self.http: Edge | Port
+        made = application(service, fallback)
         if edge and isinstance(service, CachingService):
             self.http = Edge(
-                application(service, fallback),
+                made,
                 service.find,
-                arrivals=service.context.config.arrivals(service.context.node),
+                arrivals=made.arrivals,
                 node=service.context.node.name,
                 headers=HEADERS,
                 max_body_bytes=MAX_BODY_BYTES,
@@ -220,7 +221,7 @@ class Server:
         # Tornado's defaults (no limit on a slow body, 100 MiB, an hour for headers) are not for a
         # public port.
         self.http = Port(
-            application(service, fallback),
+            made,
             min(connections, MAX_CONNECTIONS),
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=service.max_body_bytes,

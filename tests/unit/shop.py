@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
@@ -289,8 +290,15 @@ class ShopTestCase(AsyncHTTPTestCase):
             self.assertRegex(body["code"], "^[a-z_]+$")
         return body
 
-    def raw(self, request: bytes, node: str = "frontend-1") -> bytes:
-        """All that a node answers to these bytes until it closes the connection."""
+    def raw(self, request: bytes, node: str = "frontend-1", *, one: bool = False) -> bytes:
+        """All that a node answers to these bytes until it closes the connection; or `one` answer,
+        where it keeps it."""
+
+        async def first(reader: asyncio.StreamReader) -> bytes:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
+            assert length is not None
+            return head + await reader.readexactly(int(length[1]))
 
         async def talk() -> bytes:
             port = self.shop.node(node).port
@@ -298,7 +306,7 @@ class ShopTestCase(AsyncHTTPTestCase):
             try:
                 writer.write(request)
                 async with asyncio.timeout(PATIENCE_S):
-                    return await reader.read()
+                    return await (first(reader) if one else reader.read())
             except ConnectionError:
                 return b""
             finally:

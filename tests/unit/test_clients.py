@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from tests.unit.shop import ShopTestCase
 from tests.unit.test_frontend import book
 
-H2C = ("Connection: Upgrade, HTTP2-Settings, close", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
-WEBSOCKET = ("Connection: upgrade, close", "upgrade: websocket", "Sec-WebSocket-Version: 13")
+H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+WEBSOCKET = ("Connection: upgrade", "upgrade: websocket", "Sec-WebSocket-Version: 13")
 
 
 class ClientsTestCase(ShopTestCase):
@@ -27,11 +27,12 @@ class ClientsTestCase(ShopTestCase):
         head = [f"{line} HTTP/1.1", *lines]
         if host is not None:
             head.append(f"Host: {host}")
-        if not any(one.lower().startswith("connection:") for one in lines):
+        keeps = any(one.lower().startswith("connection:") for one in lines)
+        if not keeps:
             head.append("Connection: close")
         if body:
             head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        answer = self.raw("\r\n".join([*head, "", ""]).encode() + body, node)
+        answer = self.raw("\r\n".join([*head, "", ""]).encode() + body, node, one=keeps)
         answered, _, content = answer.partition(b"\r\n\r\n")
         plain = b"application/json" in answered
         return int(answered[9:12]), json.loads(content) if plain else content

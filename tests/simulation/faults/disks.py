@@ -1,0 +1,132 @@
+"""What happens to a node's disk: it is slow, full, hangs, or has lost what was fsynced."""
+
+from __future__ import annotations
+
+from tests.simulation.faults.network import NetworkFaults
+from tests.simulation.shopworld import Node
+
+JUDGED_S = 0.5  # for what a start takes
+SLOW_STEP_S = 0.01
+
+
+class DiskFaults(NetworkFaults):
+    """Faults of disks."""
+
+    def slow_disk(self, node: Node) -> None:
+        if node.disk is not None:
+            self.world.say(node.name, "its disk is slow")
+            node.disk.slow = True
+            self.world.after(2.0 * self.random(), None, self._heal_disk, node)
+            if self.tape.chance(0.5):
+                self.world.after(0.3 * self.random(), None, self._reconnect, node)
+
+    def full_disk(self, node: Node) -> None:
+        if node.disk is not None:
+            self.world.say(node.name, "its disk is full")
+            node.disk.full = True
+            self.world.after(1.5 * self.random(), None, self._heal_disk, node)
+
+    def _heal_disk(self, node: Node) -> None:
+        if node.disk is not None:
+            node.disk.slow = node.disk.full = False
+
+    def _hang(self) -> None:
+        """One follower's disk never answers again: the others must go on without it."""
+        group = self.world.groups[0]
+        followers = [
+            node
+            for node in group.replicas
+            if node.process is not None
+            and group.holder not in (node.process, None)
+            and self._others_are_whole(node)  # or it may hold the only copy
+        ]
+        if followers:
+            node = followers[self.tape.below(len(followers))]
+            assert node.disk is not None
+            if self.tape.chance(0.5):  # while it joins
+                self.crash(node, 0.05)
+                self.world.after(0.15 + 0.4 * self.random(), None, self._hang_disk, node)
+                return
+            self._hang_disk(node)
+            if self.tape.chance(0.5):
+                self.crash(node)
+
+    def _hang_disk(self, node: Node) -> None:
+        self.world.say(node.name, "its disk hangs")
+        assert node.disk is not None
+        node.disk.hangs = True
+
+    def damage(self, node: Node) -> None:
+        """A crash, and the WAL loses its last transactions while the node is down (J5). A power
+        cut does so to several at once."""
+        self._damage(node)
+        for other in node.group.replicas:
+            if other is not node and self.tape.chance(0.5):
+                self._damage(other)
+
+    def _damage(self, node: Node, down_s: float | None = None) -> None:
+        if node.process is None or node.disk is None or not self._others_are_whole(node):
+            return
+        node.process.die("killed")
+        if node.disk.damage(self.tape.choice(self.world.profile.lost_transactions)):
+            self.world.say(node.name, f"its WAL is back at {node.disk.image.committed}")
+            node.group.truth.check_member(node.disk, node.name)
+        self._start_again(node, down_s)
+
+    def power_cut(self, node: Node) -> None:
+        """Everybody dies; all but one may have lost what was fsynced last, or everything."""
+        others = [other for other in node.group.replicas if other is not node]
+        for other in others:
+            lost = self.random()
+            if lost < 0.6:
+                self._damage(other)
+            elif lost < 0.85:
+                self.wipe(other)
+        for other in node.group.replicas:
+            self.crash(other)
+
+    def blackout(self, node: Node) -> None:
+        """Everybody dies, and the followers' last commits are undone, though their logs are whole;
+        the primary returns last."""
+        holder = node.group.holder
+        if holder is None:
+            return
+        if not node.group.settled:
+            self.world.after(0.002, None, self._hit, "blackout", node)
+            return
+        for other in node.group.replicas:
+            if other is not holder.node and other.disk is not None:
+                down_s = 0.1 * self.random()
+                if other.disk.applied_last:
+                    self._damage(other, down_s)
+                else:
+                    self.crash(other, down_s)
+        holder.die("killed")
+        self.world.after(1.0 + self.random(), None, self._start, holder.node)
+
+    def wipe(self, node: Node) -> None:
+        """A crash, and the node returns with an empty disk; or its file is deleted below it."""
+        if node.process is None or node.disk is None or not self._others_are_whole(node):
+            return
+        if self._below.chance(0.5):
+            self._delete(node)
+            return
+        node.process.die("killed")
+        self.world.say(node.name, "its disk is empty")
+        node.disk.wipe()
+        self._start_again(node)
+
+    def _delete(self, node: Node) -> None:
+        """R8: the node leaves by itself, in a third of a lease and what its last step takes."""
+        process, disk = node.process, node.disk
+        assert process is not None and disk is not None
+        self.world.say(node.name, "its file is deleted")
+        disk.deleted = True
+        pauses = process.pauses
+
+        def judge() -> None:
+            stood = process.paused or process.pauses != pauses or disk.slow or disk.hangs
+            if process.alive and not stood and process.ready and not process.step_s > SLOW_STEP_S:
+                self.world.violate(f"R8: {process.name} stays, and its file is deleted")
+
+        self.world.after(node.timing.lease_s + JUDGED_S, None, judge)

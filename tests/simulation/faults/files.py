@@ -1,0 +1,107 @@
+"""What happens to the files of a group: some are deleted, not synced, or put back."""
+
+from __future__ import annotations
+
+from bazar.replication.file_arbiter import parse_membership
+from bazar.replication.messages import Member
+from tests.simulation.backups import Backup
+from tests.simulation.clients import Clients
+from tests.simulation.faults.processes import ProcessFaults
+from tests.simulation.shopworld import Node, ShopWorld
+
+MOST_BACKUPS = 3
+
+
+class FileFaults(ProcessFaults):
+    """Faults of files."""
+
+    def __init__(self, world: ShopWorld, clients: Clients) -> None:
+        super().__init__(world, clients)
+        self.backups: list[list[Backup]] = []  # each of all groups, at one moment
+        self._taken: set[str] = set()
+
+    def outage(self, node: Node) -> None:
+        """The machine loses power: every process dies, and what was not synced may be lost."""
+        self.world.say(node.name, "and all others: no power")
+        for one in self.world.nodes:
+            if one.process is not None:
+                one.process.die("no power")
+                self._start_again(one)
+        self.world.files.power_cut()
+
+    def forget(self, node: Node) -> None:
+        """Somebody takes the membership's file away, and puts it back later. A primary that lives
+        makes it anew; while nobody runs, nobody may lead until it is back (T0)."""
+        group, files, path = node.group, self.world.files, f"/data/{node.group.name}.members"
+        whole = all(one.disk is not None and one.disk.image.last_seq for one in group.replicas)
+        if path not in files.names or not group.settled or path in self._taken or not whole:
+            return
+        self._taken.add(path)
+        if getattr(group.holder, "primary", None) is not None and self._below.chance(0.5):
+            self.world.say(group.name, "its membership's file is deleted")
+        else:
+            self.world.say(group.name, "nobody runs, and its membership's file is gone")
+            for one in group.replicas:
+                self.crash(one, 0.3)
+        file = files.names.pop(path)
+
+        def put_back() -> None:
+            self._taken.discard(path)
+            files.names.setdefault(path, file)
+
+        self.world.after(0.5 + self.random(), None, put_back)
+
+    def steal(self, node: Node) -> None:
+        """Somebody deletes the lock's file: whoever tries next makes another, and locks that."""
+        group = node.group
+        if group.holder is not None:
+            self.world.say(group.holder.name, "its lock's file is deleted")
+            group.truth.lock_lost = True
+            del self.world.files.names[f"/data/{group.name}.lock"]
+
+    def put_back(self, node: Node) -> None:
+        """Files of an earlier moment are put back while nobody of their group runs; the first time
+        they are only kept."""
+        if not self.backups or self.tape.chance(0.3):
+            self._back_up()
+            return
+        found = self.backups[self.tape.below(len(self.backups))]
+        chosen = [one for one in found if self.tape.chance(0.6)]
+        for backup in chosen or found[:1]:
+            group = backup.group
+            # What was recorded since may count on disks that are no more: then it goes, too.
+            same = (
+                group.membership is not None and self._members(backup) == group.membership.members
+            )
+            with_membership = not same or not group.settled or self.tape.chance(0.7)
+            for one in group.replicas:
+                if one.process is not None:
+                    one.process.die("killed")
+                    self._start_again(one)
+            self.world.say(group.name, f"its files are put back to {backup.moment.epoch}")
+            self.world.guard(backup.put_back, self.clients, with_membership)
+
+    def _members(self, backup: Backup) -> frozenset[Member]:
+        return parse_membership(backup.membership).members
+
+    def _back_up(self) -> None:
+        taken = [Backup.of(group, self.clients) for group in self.world.groups]
+        whole = [one for one in taken if one is not None]
+        if len(whole) == len(taken) and len(self.backups) < MOST_BACKUPS:
+            self.world.say("operator", "keeps the files as they are")
+            self.backups.append(whole)
+
+    def rewind(self, node: Node) -> None:
+        """The file of one node is put back, while the others of its group go on."""
+        self._back_up()
+        if node.process is None or node.disk is None or not self._others_are_whole(node):
+            return
+        found = self.backups[self.tape.below(len(self.backups))] if self.backups else []
+        for backup in found:
+            store, image = backup.images.get(node.name, ("", None))
+            if image is not None and store == node.disk.store:
+                node.process.die("killed")
+                node.disk.rewind(image)
+                self.world.say(node.name, f"its file is put back to {image.committed}")
+                node.group.truth.check_member(node.disk, node.name)
+                self._start_again(node)

@@ -1,0 +1,123 @@
+"""What happens to those who lead, may lead, or lead elsewhere."""
+
+from __future__ import annotations
+
+from tests.simulation.clients import Clients
+from tests.simulation.faults.disks import DiskFaults
+from tests.simulation.faults.files import FileFaults
+from tests.simulation.shopworld import Group, Node, ShopWorld
+from tests.simulation.strays import Stray
+
+AIM_S = 0.05
+
+
+class LeadingFaults(DiskFaults, FileFaults):
+    """Faults of who leads."""
+
+    def __init__(self, world: ShopWorld, clients: Clients) -> None:
+        super().__init__(world, clients)
+        self._stray: Stray | None = None
+
+    def crash_twice(self, node: Node) -> None:
+        """The primary, and its successor before it has begun to commit."""
+        self._crash_primary(node.group)
+        self.world.after(0.1 + 0.9 * self.random(), None, self._second, node.group)
+
+    def _crash_primary(self, group: Group) -> None:
+        holder = group.holder
+        if holder is not None:
+            self.crash(holder.node)
+
+    def _second(self, group: Group) -> None:
+        holder = group.holder
+        if holder is None or self.over:
+            return
+        if self.tape.chance(0.3):
+            self._stop(holder)
+        else:
+            self.crash(holder.node)
+
+    def forsake(self, node: Node) -> None:
+        """The primary leaves in order, or dies and its successor leaves at once, while a subscriber
+        is out of reach: his lease runs on."""
+        group, holder = node.group, node.group.holder
+        others = [other for other in group.nodes if other.process not in (holder, None)]
+        if holder is None or len(others) < 2:
+            return
+        self.isolate(others[self.tape.below(len(others))])
+        if self.tape.chance(0.5):
+            self._stop(holder)
+        else:
+            self.crash(holder.node)
+            self.world.after(0.3 * self.random(), None, self._leave, group)
+
+    def _leave(self, group: Group) -> None:
+        if not self.over and group.holder is not None:
+            self._stop(group.holder)
+
+    def betray(self, node: Node) -> None:
+        """A follower's disk has lost commits, or is new, and the primary hands over to it."""
+        holder = node.group.holder
+        if holder is not None and holder.node is not node:
+            (self._damage if self.tape.chance(0.5) else self.wipe)(node)
+            self._stop(holder)
+
+    def bury(self, node: Node) -> None:
+        """A batch reaches one follower only, who dies with the primary; that one returns with an
+        empty disk, and both come back while the other follower takes over."""
+        holder = node.group.holder
+        followers = [other for other in node.group.replicas if other.process is not holder]
+        if holder is None or len(followers) < 2:
+            return
+        keeper, heir = sorted(followers, key=lambda _: self.random())[:2]
+        self._cut(holder, heir)
+        self.world.after(AIM_S, None, self._hit, "wipe", holder.node)
+        self.world.after(AIM_S, None, self._hit, "crash", keeper)
+
+    def scatter(self, node: Node) -> None:
+        """A batch of the primary that dies reaches one follower only, who is then away until the
+        other has taken over."""
+        holder = node.group.holder
+        followers = [other for other in node.group.replicas if other.process is not holder]
+        if holder is None or len(followers) < 2:
+            return
+        keeper, heir = sorted(followers, key=lambda _: self.random())[:2]
+        self._cut(holder, heir)
+        self.world.after(AIM_S, None, self.crash, holder.node)
+        self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
+
+    def usurp(self, node: Node) -> None:
+        """The lock's file is deleted, another replica begins anew and finds it free, and the
+        primary is stopped until that one leads."""
+        holder = node.group.holder
+        if holder is not None and self._may_lead_instead(node):
+            holder.pause(self._depose(node))
+
+    def seize(self, node: Node) -> None:
+        """The same, but the primary is stopped in the middle of a step, and goes on with it: no
+        timer of its own is overdue then."""
+        holder = node.group.holder
+        if holder is not None and holder is self.world.current and self._may_lead_instead(node):
+            holder.elsewhere(self._depose(node))
+
+    def _may_lead_instead(self, node: Node) -> list[Node]:
+        group = node.group
+        return [other for other in group.replicas if other.process is not group.holder]
+
+    def _depose(self, node: Node) -> float:
+        """Let another one get the lock, and return how long it takes until that one commits."""
+        others = self._may_lead_instead(node)
+        self.steal(node)
+        self.crash(others[self.tape.below(len(others))], 0.02)
+        longest_s = max(other.timing.lease_s for other in node.group.replicas)
+        return longest_s * (1.1 + self.random())
+
+    def stray(self, node: Node) -> None:
+        """A node is started over another directory, new or a copy, and meets the others later."""
+        if self.world.strays or node.process is None or not self._others_are_whole(node):
+            return
+        node.process.die("killed")
+        self._stray = stray = Stray(self.world, node, copied=self.tape.chance(0.5))
+        met_s = self.tape.choice((0.0, 1.5)) * self.random()
+        self.world.after(met_s, None, stray.meet)
+        self.world.after(met_s + 2.0 + self.random(), None, stray.put_right)

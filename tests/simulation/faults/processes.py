@@ -1,0 +1,80 @@
+"""What happens to one process: it dies, stands still, is told to leave, and is started again."""
+
+from __future__ import annotations
+
+from tests.simulation.clients import Clients
+from tests.simulation.node import NodeProcess
+from tests.simulation.shopworld import Group, Node, ShopWorld
+
+
+class ProcessFaults:
+    """Faults of processes, and what all others are made of."""
+
+    def __init__(self, world: ShopWorld, clients: Clients) -> None:
+        self.world = world
+        self.clients = clients
+        self.tape = world.tape("faults")
+        self.random = self.tape.random
+        self._below = world.tape("deletions")  # whether it is deleted below who has it open
+        self.over = False
+
+    def _hit(self, kind: str, node: Node) -> None:
+        if not self.over:
+            getattr(self, kind)(node)
+
+    def crash(self, node: Node, down_s: float | None = None) -> None:
+        if node.process is not None:
+            node.process.die("killed")
+            self._start_again(node, down_s)
+
+    def pause(self, node: Node) -> None:
+        if node.process is not None and not node.process.paused:
+            longest_s = self.tape.choice((0.05, 0.5, 2.5))
+            node.process.pause(longest_s * self.random())
+
+    def terminate(self, node: Node) -> None:
+        holder = node.group.holder
+        if holder is not None and self.tape.chance(0.4):
+            node = holder.node
+        if node.process is not None:
+            self._stop(node.process)
+
+    def slow_process(self, node: Node) -> None:
+        """Each step takes long, as where many processes share few processors."""
+        if node.process is not None:
+            self.world.say(node.name, "gets little of the processor")
+            node.process.step_s = 0.05
+            self.world.after(1.5 * self.random(), None, self._heal_process, node.process)
+
+    def _heal_process(self, process: NodeProcess) -> None:
+        process.step_s = self.world.profile.step_s
+
+    def _stop(self, process: NodeProcess) -> None:
+        if not process.paused:
+            process.terminate()
+            self._start_again(process.node)
+
+    def _start_again(self, node: Node, down_s: float | None = None) -> None:
+        if down_s is None:
+            down_s = self.tape.choice(self.world.profile.down_s) * self.random()
+        self.world.after(0.1 + down_s, None, self._start, node)
+
+    def _start(self, node: Node) -> None:
+        if node.process is None and not (self.over and node.disk is not None and node.disk.full):
+            self.world.start(node)
+
+    def _others_are_whole(self, node: Node) -> bool:
+        """Whether another member's process runs on an undamaged disk: then nothing is lost."""
+        group: Group = node.group
+        membership = group.membership
+        if membership is None or not group.settled:
+            return False
+        stores = {member.store for member in membership.members}
+        return any(
+            other is not node
+            and other.process is not None
+            and other.disk is not None
+            and not (other.disk.damaged or other.disk.deleted)
+            and other.disk.store in stores
+            for other in group.replicas
+        )

@@ -11,7 +11,7 @@ from bazar.replication.primary import Primary
 from bazar.replication.queue import WriteQueue
 from handlers.calls import CallsHandler
 from handlers.replicated import ReplicatedService
-from tests.simulation.mutations.mutation import mutation
+from tests.simulation.mutations.mutation import mutation, shop
 
 IN_THE_SET = "self._member in membership.members"
 
@@ -329,11 +329,10 @@ BATCHING = (
         (WriteQueue, "answer", "raise Unknown(", "raise Unavailable("),
         focus="laggards",
     ),
-    mutation(
+    shop(
         "a commit wakes nobody",
         "L2",
         (Replica, "_report", "committed.set()", "pass"),
-        shop=True,
     ),
     mutation(
         "the read barrier times out and lets pass",

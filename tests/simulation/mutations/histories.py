@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bazar.replication.batches import Batches
 from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
@@ -9,13 +11,9 @@ from handlers.order import OrderService
 from storage import history, orders
 from storage.catalog import Catalog
 from storage.orders import Orders
-from tests.simulation.mutations.mutation import Edit, Mutation, mutation
+from tests.simulation.mutations.mutation import shop
 
-
-def restored(name: str, rule: str, *edits: Edit, focus: str = "restoring") -> Mutation:
-    """A mutation that shows when files are put back."""
-    return mutation(name, rule, *edits, focus=focus, shop=True)
-
+restored = partial(shop, focus="restoring")
 
 HISTORIES = (
     restored(

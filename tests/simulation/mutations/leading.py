@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import ReplicaSubscriber
-from tests.simulation.mutations.mutation import mutation
+from tests.simulation.mutations.mutation import mutation, shop
 
 TAKING_OVER = (
     mutation(
@@ -12,7 +12,7 @@ TAKING_OVER = (
         "T2",
         (Primary, "take_over", "timing.surely_over_s(membership.lease_s)", "0.0"),
     ),
-    mutation(
+    shop(
         "the wait is of the successor's own lease_s",
         "T2",
         (
@@ -22,9 +22,8 @@ TAKING_OVER = (
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
-        shop=True,
     ),
-    mutation(
+    shop(
         "the longest lease granted is forgotten",
         "T2",
         (
@@ -35,7 +34,6 @@ TAKING_OVER = (
         ),
         (Primary, "_record", "if now < self.not_before:", "if False:"),
         focus="succession",
-        shop=True,
     ),
     mutation(
         "pending entries are dropped",
@@ -98,7 +96,7 @@ TAKING_OVER = (
         (Primary, "_welcome_message", "self._taking_over and now < self.not_before", "False"),
         focus="power",
     ),
-    mutation(
+    shop(
         "the hand-over does not wait for the leases",
         "T5",
         (
@@ -108,14 +106,12 @@ TAKING_OVER = (
             "now < self.not_before",
         ),
         focus="forsaking",
-        shop=True,
     ),
-    mutation(
+    shop(
         "the hand-over does not wait for its own T2",
         "T5",
         (Primary, "_try_retire", "now < self.not_before or ", ""),
         focus="forsaking",
-        shop=True,
     ),
     mutation(
         "a clean end is never cleared",

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import Subscriber
 from tests.simulation.mutations.mutation import mutation
 
+astray = partial(mutation, focus="strays")
+
 MEETING = (
-    mutation(
+    astray(
         "an arbiter's id is its machine's",
         "A1",
         (FileArbiter, "id", "{machine} {where.st_dev} {where.st_ino}", "{machine}"),
-        focus="strays",
     ),
-    mutation(
+    astray(
         "who is under another arbiter is taken",
         "A2",
         (Primary, "_hello", "if hello.arbiter not in (None, self.arbiter):", "if False:"),
         (Subscriber, "receive", "if self.arbiter not in (None, message.arbiter):", "if False:"),
-        focus="strays",
     ),
-    mutation(
+    astray(
         "a node leads without having asked",
         "A3",
         (
@@ -31,9 +33,8 @@ MEETING = (
             "await self._knocking.must_be_alone(founding=self._membership() is None)",
             "pass",
         ),
-        focus="strays",
     ),
-    mutation(
+    astray(
         "a primary looks for nobody",
         "A3",
         (
@@ -42,9 +43,8 @@ MEETING = (
             "[peer for peer in self._knocking.peers if peer.name not in here]",
             "()",
         ),
-        focus="strays",
     ),
-    mutation(
+    astray(
         "of two primaries both go on",
         "A3",
         (
@@ -53,6 +53,5 @@ MEETING = (
             "if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):",
             "if True:",
         ),
-        focus="strays",
     ),
 )

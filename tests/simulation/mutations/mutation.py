@@ -55,5 +55,10 @@ class Mutation:
             yield
 
 
-def mutation(name: str, rule: str, *edits: Edit, focus: str = "", shop: bool = False) -> Mutation:
-    return Mutation(name, rule, edits, focus, shop)
+def mutation(name: str, rule: str, *edits: Edit, focus: str = "") -> Mutation:
+    return Mutation(name, rule, edits, focus)
+
+
+def shop(name: str, rule: str, *edits: Edit, focus: str = "") -> Mutation:
+    """A mutation that it takes a whole shop to meet."""
+    return Mutation(name, rule, edits, focus, shop=True)

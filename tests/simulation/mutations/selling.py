@@ -12,13 +12,7 @@ from handlers.source import Source
 from storage import orders
 from storage.catalog import Catalog
 from storage.orders import Orders
-from tests.simulation.mutations.mutation import Edit, Mutation, mutation
-
-
-def shop(name: str, rule: str, *edits: Edit, focus: str = "") -> Mutation:
-    """A mutation that it takes a whole shop to meet."""
-    return mutation(name, rule, *edits, focus=focus, shop=True)
-
+from tests.simulation.mutations.mutation import mutation, shop
 
 KEYS = (
     mutation(

@@ -7,7 +7,7 @@ from bazar.replication import timing
 from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import CacheSubscriber, ReplicaSubscriber, Subscriber
-from tests.simulation.mutations.mutation import mutation
+from tests.simulation.mutations.mutation import mutation, shop
 
 WRITING = (
     mutation(
@@ -182,55 +182,48 @@ READING = (
 )
 
 CACHING = (
-    mutation(
+    shop(
         "fills of dirty keys are kept",
         "C3",
         (Cache, "board", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
-        shop=True,
     ),
-    mutation(
+    shop(
         "an invalidation detaches no flight",
         "C2",
         (Cache, "drop", "self._detach(flight)", "pass"),
-        shop=True,
     ),
-    mutation(
+    shop(
         "an invalidation drops nothing",
         "C2",
         (Cache, "drop", "dropped += shelf.remove(key)", "pass"),
-        shop=True,
     ),
-    mutation(
+    shop(
         "an entry detaches only the searches that it changes",
         "C5",
         (Cache, "drop", "if flight.tags is None or not", "if flight.tags is not None and not"),
         focus="fetching",
-        shop=True,
     ),
-    mutation(
+    shop(
         "searches are stored while something is pending",
         "C5",
         (CacheSubscriber, "touched", "(self.pending, tags)", "(self.pending, tags or frozenset())"),
         focus="fetching",
-        shop=True,
     ),
-    mutation(
+    shop(
         "what is cached is served without a lease",
         "C1",
         (Cache, "find", "if not self.guard.lease_valid(now):", "if False:"),
         focus="laggards",
-        shop=True,
     ),
-    mutation(
+    shop(
         "a cache keeps its content when it lost its lease and joins anew",
         "C4",
         (CacheSubscriber, "_granted", "return [Reset()] if lapsed else []", "return []"),
         (CacheSubscriber, "_joining", "return [Reset()]", "return []"),
         focus="caching",
-        shop=True,
     ),
-    mutation(
+    shop(
         "an old lease's flights go on",
         "C2",
         (
@@ -240,9 +233,8 @@ CACHING = (
             "for flight in list(self._flights.values())[:0]:",
         ),
         focus="lapsing",
-        shop=True,
     ),
-    mutation(
+    shop(
         "passes are joined",
         "C3",
         (
@@ -253,9 +245,8 @@ CACHING = (
             "        return self._flights.setdefault(key, detached)\n",
         ),
         focus="caching",
-        shop=True,
     ),
-    mutation(
+    shop(
         "a cache that joins is not told what is pending",
         "J6",
         (Primary, "_join_cache", "if self.pending:", "if False:"),
@@ -265,6 +256,5 @@ CACHING = (
             "feed.acked, feed.asked_at = self.committed, now",
             "feed.acked = self.tail",
         ),
-        shop=True,
     ),
 )

@@ -20,8 +20,8 @@ from bazar.arrival import Arrivals, Hosts, Proxies
 from bazar.edge import Edge, Limits
 from bazar.edge_connection import Connection
 from bazar.rendered import Rendered
+from tests.unit.patience import PATIENCE_S, until
 
-PATIENCE_S = 60.0
 CACHED = b'{"from": "the cache"}\n'
 PAGE_HEADERS = {**HEADERS, "X-Cache": "hit", "X-Replica": "catalog-1"}
 START_WALL = 1_000_000_000.25  # Sun, 09 Sep 2001 01:46:40 GMT
@@ -264,16 +264,6 @@ class Door:
         answer = await client.rest()
         await client.close()
         return answer
-
-
-async def until(holds: Any, what: str) -> None:
-    """As soon as `holds()`, at most PATIENCE_S."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():  # noqa: ASYNC110 - any condition, not only those with an event
-                await asyncio.sleep(0.001)
-    except TimeoutError:
-        raise AssertionError(f"waited {PATIENCE_S} s until {what}") from None
 
 
 def get(target: str = "/cached", *lines: str, version: str = "1.1") -> bytes:

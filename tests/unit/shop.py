@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,9 +27,9 @@ from handlers.catalog import CatalogService
 from handlers.frontend import FrontEndService
 from handlers.order import OrderService
 from handlers.replicated import ReplicatedService
+from tests.unit.patience import PATIENCE_S, until
 
 TOKEN = "the-token-of-this-shop"
-PATIENCE_S = 60.0
 PATIENT = {  # how fast the machine is must not show: leases don't lapse, no call is given up
     "replication": {"lease_s": 30.0, "ack_timeout_s": 10.0},
     "pool": {
@@ -45,16 +45,6 @@ NODES = {
     "order-1": "order",
     "order-2": "order",
 }
-
-
-async def until(holds: Callable[[], object], what: str) -> None:
-    """Return as soon as `holds`; fail after PATIENCE_S."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not holds():  # noqa: ASYNC110 - any condition, not only those with an event
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise AssertionError(f"waited {PATIENCE_S} s until {what}") from None
 
 
 class Shop:

@@ -11,7 +11,8 @@ from unittest import mock
 from bazar.client import CALLS_PATH
 from bazar.frames import Connection, dial
 from handlers import calls
-from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
+from tests.unit.patience import PATIENCE_S, until
+from tests.unit.shop import TOKEN, ShopTestCase
 
 
 class CallsTest(ShopTestCase):

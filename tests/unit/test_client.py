@@ -29,7 +29,7 @@ from bazar.errors import (
     Unknown,
 )
 from bazar.frames import Connection, accept
-from tests.unit.shop import PATIENCE_S, until
+from tests.unit.patience import PATIENCE_S, until
 
 
 class Calls:

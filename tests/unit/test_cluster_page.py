@@ -15,7 +15,8 @@ from bazar.replication.file_arbiter import holder
 from handlers import order
 from handlers.pages import watch
 from handlers.source import Source
-from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
+from tests.unit.patience import PATIENCE_S, until
+from tests.unit.shop import TOKEN, ShopTestCase
 
 EVENTS = b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -5,14 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from bazar.edge_connection import UNSENT_BYTES, WAITING_BYTES
-from tests.unit.door import (
-    CACHED,
-    PATIENCE_S,
-    EdgeTestCase,
-    get,
-    request,
-    until,
-)
+from tests.unit.door import CACHED, EdgeTestCase, get, request
+from tests.unit.patience import PATIENCE_S, until
 
 
 class HitTest(EdgeTestCase):

@@ -24,7 +24,8 @@ from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 
 from bazar.edge import Limits
-from tests.unit.door import PATIENCE_S, Client, Door
+from tests.unit.door import Client, Door
+from tests.unit.patience import PATIENCE_S
 
 HEAD_BYTES = 600
 BODY_BYTES = 40

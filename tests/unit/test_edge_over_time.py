@@ -10,17 +10,8 @@ from bazar.access import AccessLog, LineByLine
 from bazar.edge import Limits
 from bazar.edge_connection import WAITING_BYTES
 from bazar.rendered import Rendered
-from tests.unit.door import (
-    CACHED,
-    PAGE_HEADERS,
-    PATIENCE_S,
-    Client,
-    Door,
-    EdgeTestCase,
-    get,
-    request,
-    until,
-)
+from tests.unit.door import CACHED, PAGE_HEADERS, Client, Door, EdgeTestCase, get, request
+from tests.unit.patience import PATIENCE_S, until
 
 
 class TimeTest(EdgeTestCase):

@@ -15,7 +15,8 @@ from tornado.testing import gen_test
 
 from bazar.replication.store import Answer
 from storage.catalog import info_key
-from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
+from tests.unit.patience import PATIENCE_S, until
+from tests.unit.shop import TOKEN, ShopTestCase
 
 
 class FaultsTest(ShopTestCase):

@@ -13,7 +13,7 @@ from unittest import mock
 from bazar import frames
 from bazar.config import NodeConfig
 from bazar.frames import Connection, accept, dial
-from tests.unit.shop import PATIENCE_S, until
+from tests.unit.patience import PATIENCE_S, until
 
 
 class FramesTest(unittest.IsolatedAsyncioTestCase):

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from tornado.testing import gen_test
 
-from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase
+from tests.unit.patience import PATIENCE_S
+from tests.unit.shop import TOKEN, ShopTestCase
 
 STARTING_STOCK = [
     (1, "How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 1, 4000, 19),

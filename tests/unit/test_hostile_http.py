@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from bazar import app
 from bazar.app import MAX_BODY_BYTES, MAX_HEADER_BYTES
-from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase
+from tests.unit.patience import PATIENCE_S
+from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import book
 
 SERVICES = (("frontend-1", "/info"), ("catalog-1", "/info"), ("catalog-2", "/catalog2/info"))

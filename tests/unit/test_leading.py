@@ -14,7 +14,7 @@ from storage.catalog import Catalog
 from storage.log import ReplicatedStore
 from storage.sqlite.catalog import CatalogRows
 from tests.unit.files import FilesTestCase
-from tests.unit.shop import until
+from tests.unit.patience import until
 
 LEASE_S = 5.0  # a disk that works may take two of them
 SHORT_LEASE_S = 0.2

@@ -12,7 +12,8 @@ from storage import engine
 from storage.compare import damage
 from storage.history import Position
 from storage.log import Model
-from tests.unit.shop import PATIENCE_S, TOKEN, ShopTestCase, until
+from tests.unit.patience import PATIENCE_S, until
+from tests.unit.shop import TOKEN, ShopTestCase
 
 
 class OrderTest(ShopTestCase):

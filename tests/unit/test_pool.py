@@ -10,7 +10,7 @@ from bazar import pool as pool_module
 from bazar.config import NodeConfig, PoolConfig
 from bazar.errors import BazarError, Leaving, OutOfStock, Unavailable, Unknown
 from bazar.pool import Health, ReplicaPool, choose
-from tests.unit.shop import PATIENCE_S
+from tests.unit.patience import PATIENCE_S
 
 
 def node(number: int) -> NodeConfig:

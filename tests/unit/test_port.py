@@ -14,7 +14,8 @@ from tornado.web import Application, RequestHandler
 from bazar import descriptors
 from bazar.errors import ConfigError
 from bazar.port import Port
-from tests.unit.door import Client, get, until
+from tests.unit.door import Client, get
+from tests.unit.patience import until
 
 MOST = 3
 
@@ -62,11 +63,11 @@ class PortTest(IsolatedAsyncioTestCase):
         """As many clients at work as there can be; accepting is paused behind the last."""
         self.go.clear()
         self.entered.clear()
-        clients = []
-        for number in range(1, MOST + 2):
+        clients: list[Client] = []
+        for _ in range(MOST + 1):
             clients.append(await self.client())
             clients[-1].send(get("/slow"))
-            await until(lambda number=number: len(self.entered) == number, "it is at work")
+            await until(lambda: len(self.entered) == len(clients), "it is at work")
         await until(lambda: self.port._acceptor.paused, "there is no room")
         return clients
 

@@ -65,26 +65,28 @@ class LeadingFaults(DiskFaults, FileFaults):
     def bury(self, node: Node) -> None:
         """A batch reaches one follower only, who dies with the primary; that one returns with an
         empty disk, and both come back while the other follower takes over."""
-        holder = node.group.holder
-        followers = [other for other in node.group.replicas if other.process is not holder]
-        if holder is None or len(followers) < 2:
-            return
-        keeper, heir = sorted(followers, key=lambda _: self.random())[:2]
-        self._cut(holder, heir)
-        self.world.after(AIM_S, None, self._hit, "wipe", holder.node)
-        self.world.after(AIM_S, None, self._hit, "crash", keeper)
+        holder, keeper = node.group.holder, self._cut_heir_off(node.group)
+        if holder is not None and keeper is not None:
+            self.world.after(AIM_S, None, self._hit, "wipe", holder.node)
+            self.world.after(AIM_S, None, self._hit, "crash", keeper)
 
     def scatter(self, node: Node) -> None:
         """A batch of the primary that dies reaches one follower only, who is then away until the
         other has taken over."""
-        holder = node.group.holder
-        followers = [other for other in node.group.replicas if other.process is not holder]
+        holder, keeper = node.group.holder, self._cut_heir_off(node.group)
+        if holder is not None and keeper is not None:
+            self.world.after(AIM_S, None, self.crash, holder.node)
+            self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
+
+    def _cut_heir_off(self, group: Group) -> Node | None:
+        """Let one follower hear nothing of the primary any more, and return another, who does."""
+        holder = group.holder
+        followers = [other for other in group.replicas if other.process is not holder]
         if holder is None or len(followers) < 2:
-            return
+            return None
         keeper, heir = sorted(followers, key=lambda _: self.random())[:2]
         self._cut(holder, heir)
-        self.world.after(AIM_S, None, self.crash, holder.node)
-        self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
+        return keeper
 
     def usurp(self, node: Node) -> None:
         """The lock's file is deleted, another replica begins anew and finds it free, and the

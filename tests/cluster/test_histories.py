@@ -74,6 +74,14 @@ def ids(orders: Sequence[dict[str, Any]]) -> list[str]:
     return [order["order_id"] for order in orders]
 
 
+async def agree(shop: Cluster) -> None:
+    """All replicas have the same rows, and `verify` finds nothing."""
+    for role in ("catalog", "order"):
+        await shop.same_rows(role)
+    shown = verify(shop)
+    assert shown.returncode == 0, shown.stdout
+
+
 async def refused_until_adopted(shop: Cluster, lost: list[str], rounds: int = 1) -> None:
     """Nothing is sold, everybody is told why, and what a person is told to do works."""
     count = await left(shop)
@@ -112,10 +120,7 @@ async def refused_until_adopted(shop: Cluster, lost: list[str], rounds: int = 1)
     assert ids(await listed(shop, before[-1]["seq"])) == more
     for order_id in lost:
         assert (await shop.get("frontend-1", f"/orders/{order_id}")).status == 200
-    for role in ("catalog", "order"):
-        await shop.same_rows(role)
-    shown = verify(shop)
-    assert shown.returncode == 0, shown.stdout
+    await agree(shop)
     said = sum(shop.log(name).count("no sale becomes an order") for name in shop.group("order"))
     assert said == rounds
 
@@ -163,9 +168,7 @@ async def test_only_the_orders_are_put_back(tmp_path: Path) -> None:
         last = await buy(shop)
         assert ids(await listed(shop)) == [*before, *after, last]
         assert await left(shop) == 0
-        for role in ("catalog", "order"):
-            await shop.same_rows(role)
-        assert verify(shop).returncode == 0
+        await agree(shop)
         assert command(shop, "status").returncode == 0
 
 
@@ -180,9 +183,7 @@ async def test_only_one_replica_is_put_back(tmp_path: Path, name: str) -> None:
         last = await buy(shop)
         assert ids(await listed(shop)) == [*before, *after, last]
         assert await left(shop) == 0
-        for role in ("catalog", "order"):
-            await shop.same_rows(role)
-        assert verify(shop).returncode == 0
+        await agree(shop)
 
 
 async def test_all_is_put_back(tmp_path: Path) -> None:
@@ -193,9 +194,7 @@ async def test_all_is_put_back(tmp_path: Path) -> None:
         assert await left(shop) == 6
         more = [await buy(shop) for _ in range(6)]
         assert ids(await listed(shop)) == [*before, *more]
-        for role in ("catalog", "order"):
-            await shop.same_rows(role)
-        assert verify(shop).returncode == 0
+        await agree(shop)
 
 
 async def test_a_front_end_that_runs_on_forgets_what_it_knew(tmp_path: Path) -> None:

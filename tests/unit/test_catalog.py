@@ -57,7 +57,7 @@ class DecidingTest(unittest.TestCase):
         return set(outcome.change.keys)
 
     def book(self, number: int) -> dict[str, Any]:
-        return self.catalog.tables["books"][number]
+        return dict(self.catalog.state["books", number])
 
     def topics(self) -> dict[str, int]:
         return {row["name"]: row["id"] for row in self.catalog.rows("topics")}
@@ -231,7 +231,7 @@ class ChangingTest(DecidingTest):
         self.catalog.now_ms += 1
         self.catalog.one(update("another", 4, count=2))
         self.catalog.one(update("one more", 4, count=2))
-        self.assertNotIn("k", self.catalog.tables["answers"])
+        self.assertNotIn(("answers", "k"), self.catalog.state)
         self.assertNotIn("replayed", self.catalog.one(update("k", 4, count=1)))
 
     def test_the_starting_stock_is_there_once(self) -> None:
@@ -322,7 +322,7 @@ class ConditionsTest(DecidingTest):
     def test_r1_a_book_made_in_the_same_batch_has_the_tag_that_readers_will_see(self) -> None:
         alone = PlainCatalog()
         alone.one(create("c", ("t", "a", "c")))
-        shown = show_book({**alone.tables["books"][8], "topic": "c"})
+        shown = show_book({**alone.state["books", 8], "topic": "c"})
         _, changed = self.catalog.batch(
             create("c", ("t", "a", "c")),
             {**update("u", 8, count=1), "if_match": [entity_tag(render(shown))]},

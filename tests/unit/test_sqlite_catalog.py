@@ -96,7 +96,7 @@ class LoadingTest(CatalogTest):
                     seen["forgotten"] += len(one.change.effects.get("delete", ()))
             self.now_ms += chance.choice((1, KEYS_KEPT_MS // 20))
             plain.now_ms = self.now_ms
-        for table in plain.tables:
+        for table in plain.decider.tables:
             rows = await self.store.database.read(f"SELECT * FROM {table} ORDER BY 1")
             self.assertEqual([dict(row) for row in rows], plain.rows(table))
         for kind in ("dict", "OutOfStock", "NotFound", "KeyReused", "replayed", "forgotten"):

@@ -293,6 +293,7 @@ class ReplicatedStore:
 
     async def read_log(self, after_seq: int) -> LogPage:
         """The entries behind `after_seq`, up to a page."""
+        begun = self.committed != GENESIS  # it may be by the end
         sums = "SUM(length(effects)) OVER (ORDER BY seq)"
         page = "SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?"
         rows = await self.database.read(
@@ -308,7 +309,7 @@ class ReplicatedStore:
         )
         entries = tuple(entry_of(row) for row in rows)
         base = None if found["digest"] is None else Mark(after_seq, found["digest"])
-        if after_seq == 0 and (entries or self.committed == GENESIS):
+        if after_seq == 0 and (entries or not begun):
             base = GENESIS  # else all of it has been compacted, or came as a snapshot
         if entries and entries[0].seq != after_seq + 1:
             return LogPage(None, (), end=False)  # compacted

@@ -251,6 +251,21 @@ class PagesTest(LogTest):
             self.assertEqual(page.base, everything[after - 1].mark if after else GENESIS)
             self.assertTrue(page.end)
 
+    async def test_what_comes_during_a_look_at_an_empty_log_is_on_the_next_page(self) -> None:
+        """Or it would seem compacted, and a new replica be sent a snapshot."""
+        store = await self.open()
+        read = store.database.read
+
+        async def read_and_write(*args: Any) -> Any:
+            rows = await read(*args)
+            if store.committed == GENESIS:
+                await self.write(store, {"name": "a", "by": 1})
+            return rows
+
+        with mock.patch.object(store.database, "read", read_and_write):
+            page = await store.read_log(0)
+        self.assertEqual((page.base, page.entries, page.end), (GENESIS, (), False))
+
     async def test_read_log_beyond_the_end(self) -> None:
         store = await self.open()
         await self.write(store, {"name": "a", "by": 1})

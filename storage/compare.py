@@ -14,7 +14,6 @@ from bazar.errors import NotFound
 from bazar.replication.messages import GENESIS, Mark
 from storage import words
 from storage.damage import CHECKSUM, Damaged, Reached, checksum, seal, told_apart
-from storage.database import lacks_wal
 from storage.log import Model, entry_of
 
 RETRY_S = 0.01
@@ -50,7 +49,7 @@ class ReplicaFile:
         self._checksum: str | None = None
         self._reached = 0
         self._connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5
         )
         self._connection.row_factory = sqlite3.Row
 
@@ -87,8 +86,6 @@ class ReplicaFile:
     def faults(self, tables: Iterable[str]) -> Iterator[str]:
         """What is wrong with the file by itself: damaged pages, a log that does not chain or has
         lost its end, rows that are not those that were written."""
-        if lacks_wal(self.path):
-            yield f"{self.node}: the file is a copy without its WAL"
         for (found,) in self._connection.execute("PRAGMA integrity_check(10)"):
             if found != "ok":
                 yield f"{self.node}: {found}"

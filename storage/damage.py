@@ -92,10 +92,13 @@ class Reached:
     """
 
     def __init__(self, database: Path) -> None:
-        self._path = _beside(database)
+        self._path = beside(database, "-reached")
         self._seq = self.read(database)
         with _failing(self._path):
+            is_new = not self._path.exists()
             self._fd: int | None = os.open(self._path, os.O_WRONLY | os.O_CREAT, modes.FILE)
+            if is_new:
+                sync_path(self._path.parent)
 
     def note(self, seq: int) -> None:
         """Raises Fatal while the disk fails."""
@@ -115,13 +118,13 @@ class Reached:
     @staticmethod
     def is_kept(database: Path) -> bool:
         """Whether a node has had this database open, where it is."""
-        return _beside(database).exists()
+        return beside(database, "-reached").exists()
 
     @staticmethod
     def read(database: Path) -> int:
         """What was noted for this database; 0 if nothing readable was."""
         try:
-            content = _beside(database).read_bytes()
+            content = beside(database, "-reached").read_bytes()
             seq = int(content[:20])
         except (FileNotFoundError, ValueError):
             return 0
@@ -133,10 +136,10 @@ def _line(seq: int) -> bytes:
     return digits + b" " + hashlib.blake2b(digits, digest_size=4).hexdigest().encode() + b"\n"
 
 
-def _beside(database: Path) -> Path:
-    """Where the database really is, as SQLite has it for its WAL."""
+def beside(database: Path, suffix: str) -> Path:
+    """A file that belongs to it: where it really is, as SQLite has it for its WAL."""
     real = database.resolve()
-    return real.with_name(real.name + "-reached")
+    return real.with_name(real.name + suffix)
 
 
 # --- putting a file away -------------------------------------------------------------------------

@@ -15,18 +15,18 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
 from bazar.errors import ConfigError, Fatal, Unavailable
-from storage.damage import Damaged, Reached, told_apart
+from storage.damage import Damaged, Reached, beside, told_apart
 
 READERS = 2  # one for what takes long, so that quick reads never wait behind it
 MAX_SLOW_READS = 64
 IN_USE = int.from_bytes(b"bzWL", "big")  # the mark: an application id, in the file's header
-HEADER_BYTES, MARK_AT = 100, 68
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -58,7 +58,8 @@ class Database:
                 database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
                 await database.writer.execute("PRAGMA synchronous=FULL")
                 await database.write(teach)
-                await database._mark(IN_USE)
+                if not _is_marked(path):
+                    await database._mark(IN_USE)
                 await database._migrate(migrations)
                 for _ in range(READERS):
                     database._readers.append(await database.connect_reader())
@@ -78,9 +79,7 @@ class Database:
         """Put it into the database itself, fsynced. The WAL is there by then, under its name: after
         any crash. Raises Fatal if somebody reads the file for long."""
         await self.writer.execute(f"PRAGMA application_id = {mark}")
-        [[busy, *_]] = await self.writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-        if busy:
-            raise Fatal(f"{self.path}: somebody reads it, and it can't be marked")
+        await self.write(partial(_empty_wal, self.path))
 
     async def _migrate(self, migrations: Sequence[str]) -> None:
         [[version]] = await self.writer.execute_fetchall("PRAGMA user_version")
@@ -135,7 +134,7 @@ class Database:
         await asyncio.gather(*(reader.close() for reader in self._readers))
         # The mark goes when all else is where it belongs. A file that keeps it is as good to us.
         with contextlib.suppress(sqlite3.Error, Fatal, ValueError):  # that last: it is closed
-            await self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self.write(partial(_empty_wal, self.path))
             await self._mark(0)
         await self.writer.close()
 
@@ -149,16 +148,25 @@ def lacks_wal(path: Path) -> bool:
     """Whether this was copied from a database in use, and without its WAL. Where a node has had it
     open there is a note of how far it has reached, too, and that tells whether anything is missing.
     """
-    try:
-        with path.open("rb") as file:
-            header = file.read(HEADER_BYTES)
-    except OSError:
-        return False
-    marked = header[MARK_AT : MARK_AT + 4] == IN_USE.to_bytes(4, "big")
-    wal = path.with_name(path.name + "-wal")
+    wal = beside(path, "-wal")
     # Whoever looks into a copy leaves an empty one.
     has_wal = wal.exists() and wal.stat().st_size > 0
-    return marked and not has_wal and not Reached.is_kept(path)
+    return _is_marked(path) and not has_wal and not Reached.is_kept(path)
+
+
+def _is_marked(path: Path) -> bool:
+    """Whether the file itself is, whatever its WAL says. SQLite looks: whoever else opens a file
+    that this process has open, and closes it, takes SQLite's locks away (POSIX)."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as connection:
+            # Or it would refuse one that only its WAL completes.
+            connection.execute("PRAGMA writable_schema = ON")
+            [(mark,)] = connection.execute("PRAGMA application_id")
+    except sqlite3.Error:
+        return False
+    return bool(mark == IN_USE)
 
 
 def refuse_copy(path: Path) -> None:
@@ -179,14 +187,16 @@ def take_as_whole(path: Path) -> None:
 
 
 def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
-    """Move what stands in the WAL into the database, fsynced, before anybody has opened it.
+    """Move what stands in the WAL into the database, and mark that, fsynced, before anybody has
+    opened it: the check of a large file reads it for so long that no mark would get in.
 
     After an fsync that failed, what the kernel shows of a WAL need not be on the disk, and no later
     fsync would tell (Rebello et al., 2020). Raises Fatal while the disk fails, or somebody reads
     the file for longer than `patience_s`; damage is left for others to find.
     """
-    if not path.exists():
+    if is_new(path):
         return
+    Reached(path).close()  # a node has it open, from here on: without its WAL it is no copy
     with (
         contextlib.suppress(Damaged, sqlite3.Error),
         told_apart(path),
@@ -194,13 +204,18 @@ def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
             sqlite3.connect(path, timeout=patience_s, isolation_level=None)
         ) as connection,
     ):
-        [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        if busy:
-            raise Fatal(f"{path}: somebody reads it, and its WAL can't be moved into it")
-        # All of it is in the file, whose WAL goes when this connection does.
-        [(mark,)] = connection.execute("PRAGMA application_id")
-        if mark == IN_USE:
-            connection.execute("PRAGMA application_id = 0")
+        _empty_wal(path, connection)
+        if not _is_marked(path):
+            connection.execute(f"PRAGMA application_id = {IN_USE}")
+            _empty_wal(path, connection)
+
+
+def _empty_wal(path: Path, connection: sqlite3.Connection) -> None:
+    """Have all that stands in the WAL in the database, fsynced. Raises Fatal if somebody reads the
+    file for long."""
+    [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if busy:
+        raise Fatal(f"{path}: somebody reads it, and its WAL can't be moved into it")
 
 
 async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from bazar.errors import Fatal
+from storage.damage import beside
 
 
 class Place:
     """The database and its WAL (with what its readers share) as they are named now."""
 
     def __init__(self, database: Path) -> None:
-        real = database.resolve()
-        beside = (real.with_name(real.name + suffix) for suffix in ("-wal", "-shm"))
-        self._files = {path: _identity(path) for path in (database, *beside)}
+        others = (beside(database, suffix) for suffix in ("-wal", "-shm"))
+        self._files = {path: _identity(path) for path in (database, *others)}
 
     def check(self) -> None:
         """Raises Fatal unless each is the same file."""

@@ -92,7 +92,6 @@ def _look(shop: Shop, role: str) -> Iterator[Held]:
             print(f"{node.name}'s file holds nothing that can be read ({error}).")
             continue
         if lacks_wal(path):
-            del faults[0]
             print(f"{node.name}'s file is a copy without its WAL: what was in that is lost.")
         print(f"{node.name}'s log ends with entry {last.seq}, of epoch {epoch or 'unknown'}.")
         for fault in faults[:1]:

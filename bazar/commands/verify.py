@@ -13,6 +13,7 @@ from bazar.commands import Shop
 from bazar.commands.status import table
 from handlers import REPLICATED
 from storage.compare import Difference, ReplicaFile, closing, differences, same_moment
+from storage.database import lacks_wal
 from storage.standing import standing
 
 SHOWN = 20
@@ -46,7 +47,8 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
             return False
         together = same_moment(files, SAME_MOMENT_S)
         print(f"{role}: " + ", ".join(f"{file.node} at {file.committed}" for file in files))
-        faults = [fault for file in files for fault in file.faults(tables)]
+        faults = [f"{f.node}: is a copy without its WAL" for f in files if lacks_wal(f.path)]
+        faults += [fault for file in files for fault in file.faults(tables)]
         for fault in faults:
             print(f"  {fault}")
         if not together:

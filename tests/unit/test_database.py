@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.errors import ConfigError, Fatal
 from storage.damage import Damaged
-from storage.database import Database, lacks_wal, refuse_copy, rewrite_wal, take_as_whole
+from storage.database import (
+    IN_USE,
+    Database,
+    lacks_wal,
+    refuse_copy,
+    rewrite_wal,
+    take_as_whole,
+)
 from tests.unit.files import FilesTestCase
 
 FIRST = "CREATE TABLE a (id INTEGER PRIMARY KEY)"
@@ -141,6 +150,55 @@ class DatabaseTest(FilesTestCase):
         self.assertTrue(lacks_wal(self.copy("")))
         await database.close()
         self.assertFalse(lacks_wal(self.copy("")))
+
+    async def test_it_is_marked_although_it_is_checked_for_long(self) -> None:
+        for closed in (True, False):
+            first = await self.open(FIRST)
+            path = self.copy("", "-wal") if not closed else self.directory / "one.db"
+            await first.close()
+            rewrite_wal(path)
+            self.assertFalse(lacks_wal(path))  # should it end here
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as check:
+                check.execute("BEGIN")
+                check.execute("SELECT * FROM a").fetchall()
+                database = await Database.open(path, (FIRST,))
+                (self.directory / "taken.db").write_bytes(path.read_bytes())
+                self.assertTrue(lacks_wal(self.directory / "taken.db"))
+            await database.close()
+
+    async def test_one_that_is_read_when_it_is_closed_keeps_its_mark(self) -> None:
+        database = await self.open(FIRST)
+        path = self.directory / "one.db"
+        await database.writer.execute("PRAGMA busy_timeout = 1")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM a").fetchall()
+            await database.writer.execute("INSERT INTO a VALUES (1)")
+            await database.close()
+            self.assertTrue(lacks_wal(self.copy("")))
+            reader.execute("ROLLBACK")
+            [(mark,)] = reader.execute("PRAGMA application_id")
+            self.assertEqual(mark, IN_USE)
+
+    async def test_to_look_for_a_mark_leaves_the_locks(self) -> None:
+        """Without them the next to close the file would take its WAL away."""
+        database = await self.open(FIRST)
+        await database.writer.execute("INSERT INTO a VALUES (1)")
+        self.assertFalse(lacks_wal(self.directory / "one.db"))
+        look = (
+            "import sqlite3, sys; one = sqlite3.connect(sys.argv[1]);"
+            " one.execute('SELECT * FROM a').fetchall(); one.close()"
+        )
+        command = (sys.executable, "-c", look, str(self.directory / "one.db"))
+        process = await asyncio.create_subprocess_exec(*command)
+        self.assertEqual(await process.wait(), 0)
+        self.assertTrue((self.directory / "one.db-wal").exists())
+
+    async def test_the_wal_of_a_linked_file_is_where_that_is(self) -> None:
+        await self.open(FIRST)
+        elsewhere = self.directory / "elsewhere.db"
+        elsewhere.symlink_to(self.copy("", "-wal"))
+        refuse_copy(elsewhere)
 
     async def test_readers_cannot_write_nor_checkpoint(self) -> None:
         database = await self.open(FIRST)

@@ -54,6 +54,7 @@ class CellsTest(unittest.TestCase):
             *(
                 ("free", "is not a number"),
                 ("12 pages", "is not a number"),
+                ("12 ol", "is not a number"),  # a part of the names of currencies
                 ("", "is not a number"),
             ),
             *(("12.99 - 15.99", "is not a number"), ("12,99/13", "is not a number")),

@@ -7,6 +7,7 @@ import unittest
 from unittest import mock
 
 from bazar.commands.importing import report
+from bazar.commands.importing.text import check_encoding
 from bazar.errors import BadRequest
 from handlers import inputs
 from tests.unit.lists import books, columns, read, said
@@ -157,7 +158,9 @@ class FormsTest(unittest.TestCase):
                 understood, _ = read(content.encode(encoding))
                 self.assertEqual(understood.encoding.name, found)
                 self.assertEqual(tuple(books(content.encode(encoding))), self.FOG)
-        self.assertEqual(tuple(books(content.encode("mac_roman"), encoding="mac_roman")), self.FOG)
+        for told in ("mac_roman", "utf-16-be", "utf-32-le"):
+            encoding = check_encoding(told)
+            self.assertEqual(tuple(books(content.encode(told), encoding=encoding)), self.FOG)
 
     def test_a_mark_decides_over_what_is_told(self) -> None:
         content = ("\ufeff" + OURS + "Nebel über,T,,1,1\n").encode()

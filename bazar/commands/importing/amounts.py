@@ -101,7 +101,7 @@ def _is_currency(text: str) -> bool:
     parts = re.split(
         r"[ .]+", "".join(" " if _is_sign(char) else char for char in text).strip(" .")
     )
-    return all(not part or part.casefold() in _CODES for part in parts)
+    return all(not part or part.casefold() in _CURRENCIES for part in parts)
 
 
 def _is_sign(char: str) -> bool:

@@ -64,7 +64,7 @@ class Encoding:
 def check_encoding(name: str) -> str:
     """A name that Python knows for text. Raises BadRequest."""
     try:
-        b"title".decode(name)
+        "title".encode(name).decode(name)
     except (LookupError, ValueError):
         raise BadRequest(
             f"--encoding: {name[:40]!r} is no encoding of text that is known"

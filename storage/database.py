@@ -176,7 +176,7 @@ def refuse_copy(path: Path) -> None:
             f"{path}: is a copy of a database in use, without its WAL, in which the newest entries"
             f" lie. Copy all of {path.name}*, best while its node is stopped. Or move it away: a"
             " node without a file is filled by its primary. Or go on with what is in it: python -m"
-            " bazar rebuild says what that is"
+            " bazar rebuild says what that is (or promote, where the group has its membership)"
         )
 
 

@@ -9,7 +9,8 @@ from bazar.commands import Shop
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
-from storage.compare import ReplicaFile, closing
+from storage.compare import ReplicaFile, closing, reading
+from storage.database import lacks_wal, take_as_whole
 from storage.founding import histories
 
 
@@ -35,9 +36,8 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
                     f" bazar rebuild {role}"
                 )
             raise Conflict(f"the {role} group has never had a primary: just start {flags.node}")
-        file = _file(shop, flags.node)
-        with closing([file]):
-            ours = file.look()
+        with reading(flags.node, shop.config.data_dir / f"{flags.node}.db") as file:
+            ours = file.committed
             me = Member(flags.node, file.store)
             if role == "catalog" and file.tail()[1] == GENESIS:  # orders come again by themselves
                 raise Conflict(
@@ -47,10 +47,14 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         if me in membership.members:
             print(f"{flags.node} is in sync: it becomes primary by itself when it is started")
             return 1
+        if is_copy := lacks_wal(file.path):
+            print(f"{flags.node}'s file is a copy without its WAL: what was in that is lost.")
         _tell(shop, membership, flags.node, ours)
         if not flags.force:
             print("Nothing is changed. With --force it is.")
             return 1
+        if is_copy:
+            take_as_whole(file.path)
         # A new epoch, so that what a lost member may still hold beyond ours is told apart; not
         # clean, so that leases which may be running are waited for.
         forced = dataclasses.replace(

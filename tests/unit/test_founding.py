@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import dataclasses
+import io
 
+from bazar.commands import Shop, promote
 from bazar.config import Config, NodeConfig
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Member, Membership, chain
 from storage.catalog import Catalog
+from storage.database import lacks_wal, refuse_copy
 from storage.founding import is_own, why_not_begin
 from storage.log import ReplicatedStore
 from storage.sqlite.catalog import CatalogRows
@@ -38,6 +43,34 @@ class FoundingTest(FilesTestCase):
             await store.apply(entries[-1].mark)
         await store.close()
 
+    async def test_a_copy_without_its_wal_may_be_promoted(self) -> None:
+        """Nobody else could say so: rebuild is for a group whose membership is lost."""
+        await self.store("catalog-1", begun=True)
+        store = await ReplicatedStore.open(
+            self.directory / "catalog-1.db", CatalogRows(Catalog()), 1000
+        )
+        copy = self.directory / "catalog-2.db"
+        copy.write_bytes((self.directory / "catalog-1.db").read_bytes())
+        await store.close()
+        for file in self.directory.glob("catalog-1.db*"):
+            file.unlink()
+        arbiter = FileArbiter(self.directory, "catalog")
+        self.addCleanup(arbiter.release)
+        await self.record(arbiter, Membership(3, frozenset({Member("catalog-1", "lost")}), 1.0))
+        for force in (False, True):
+            self.assertTrue(lacks_wal(copy))
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                flags = argparse.Namespace(node="catalog-2", force=force)
+                self.assertEqual(await promote.run(Shop(self.config), flags), 0 if force else 1)
+            self.assertIn("a copy without its WAL", said.getvalue())
+        refuse_copy(copy)
+
+    async def record(self, arbiter: FileArbiter, membership: Membership) -> None:
+        arbiter.try_acquire()
+        await arbiter.record(membership)
+        arbiter.release()
+
     async def test_where_there_is_nothing_it_may(self) -> None:
         self.assertEqual(self.why_not(), "")
         await self.store("catalog-2", begun=False)
@@ -61,8 +94,7 @@ class FoundingTest(FilesTestCase):
     async def test_not_beside_a_membership_whose_databases_are_gone(self) -> None:
         arbiter = FileArbiter(self.directory, "order")
         self.addCleanup(arbiter.release)
-        arbiter.try_acquire()
-        await arbiter.record(Membership(3, frozenset({Member("order-1", "store")}), 1.0))
+        await self.record(arbiter, Membership(3, frozenset({Member("order-1", "store")}), 1.0))
         self.assertRegex(self.why_not(), "names order-1, which has no database here")
         await self.store("order-1", begun=False)
         self.assertEqual(self.why_not(), "")

@@ -69,9 +69,15 @@ class ReplicaFile:
         return self.committed
 
     def tail(self) -> tuple[int | None, Mark]:
-        """The epoch of the log's last entry, None if it holds none, and where the log ends."""
+        """The epoch of the log's last entry, and where the log ends. A file from before histories
+        whose log holds nothing tells no epoch."""
         row = self._connection.execute("SELECT * FROM log ORDER BY seq DESC LIMIT 1").fetchone()
-        return (None, self.committed) if row is None else (row["epoch"], entry_of(row).mark)
+        if row is not None:
+            return row["epoch"], entry_of(row).mark
+        if self.lacks(("history",)):
+            return None, self.committed
+        [(epoch,)] = self.query("SELECT max(epoch) FROM history")
+        return epoch, self.committed
 
     def highest_number(self, tables: Iterable[str]) -> int:
         """The highest number that a primary has given to a row of these tables."""
@@ -106,11 +112,12 @@ class ReplicaFile:
             yield f"{self.node}: the log ends at {last}, but had reached entry {self._reached}"
         if (found := words.fault(self._connection)) is not None:
             yield f"{self.node}: {found}"
-        total = 0
-        for table in tables:
-            total ^= checksum(table, self._connection.execute(f"SELECT * FROM {table}"))
-        if self._checksum not in (None, seal(total, self.store, self.committed)):
-            yield f"{self.node}: the rows are not those that were written"
+        if self._checksum is not None:  # else it is of an older program, and lacks tables, too
+            total = 0
+            for table in tables:
+                total ^= checksum(table, self._connection.execute(f"SELECT * FROM {table}"))
+            if self._checksum != seal(total, self.store, self.committed):
+                yield f"{self.node}: the rows are not those that were written"
 
     def schema(self) -> int:
         """Which version of the schema it has; 0 before there is any."""

@@ -55,6 +55,24 @@ class FaultsTest(LogTest):
         self.change_file("DELETE FROM log WHERE seq < 3")
         self.assertEqual(self.faults(), [])
 
+    def tail(self) -> tuple[int | None, int]:
+        with closing([file := ReplicaFile("one", self.path("one"))]):
+            file.look()
+            epoch, last = file.tail()
+            return epoch, last.seq
+
+    def test_the_epoch_of_a_log_that_came_as_a_snapshot_is_in_its_history(self) -> None:
+        self.change_file("INSERT INTO history VALUES (1, 'a', 0), (4, 'b', 2)")
+        self.assertEqual(self.tail(), (1, 6))
+        self.change_file("DELETE FROM log")
+        self.assertEqual(self.tail(), (4, 5))
+
+    def test_a_file_from_before_histories_is_no_damaged_one(self) -> None:
+        self.change_file("DROP TABLE history; DELETE FROM log; DELETE FROM meta WHERE name='rows'")
+        (self.directory / "one.db-reached").unlink()
+        self.assertEqual(self.faults(), [])
+        self.assertEqual(self.tail(), (None, 5))
+
     def test_the_committed_entry_is_the_one_that_is_logged(self) -> None:
         self.change_file("UPDATE meta SET value = 'other' WHERE name = 'committed_digest'")
         self.assertIn("one: log entry 5 is not what 5", self.faults()[0])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from storage import engine
-from storage.compare import damage
+from storage.compare import damage, reading
 from storage.history import Position
 from storage.log import Model
 from tests.unit.patience import PATIENCE_S, until
@@ -112,7 +112,8 @@ class OrderTest(ShopTestCase):
         checked = threading.Event()
 
         def large(path: Path, model: Model) -> str | None:
-            checked.wait(PATIENCE_S)
+            with reading("catalog-2", path):  # as the check does, all the time
+                checked.wait(PATIENCE_S)
             return damage(path, model)
 
         async def restart() -> None:

@@ -11,8 +11,7 @@ from typing import Any
 
 from bazar.commands import Shop
 from bazar.commands.status import ask_all, primary_of
-from bazar.config import NodeConfig
-from bazar.errors import Unavailable, Unknown, from_answer
+from bazar.errors import Unavailable
 from handlers.order import ADOPT_PATH, STANDING_PATH
 from storage.history import Position
 
@@ -29,7 +28,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     if primary is None:
         raise Unavailable("no order replica is primary: is the shop running?")
     node = shop.config.nodes[primary["node"]]
-    standing = await _ask(shop, node, STANDING_PATH, {})
+    standing = await shop.client.submit(node, STANDING_PATH, {}, TIMEOUT_S)
     if standing["follows"]:
         print("The orders follow the catalog's history: there is nothing to adopt.")
         return 0
@@ -38,7 +37,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         print("Nothing is changed. With --force the orders follow the catalog from there.")
         return 1
     chosen = {name: standing[name] for name in ("cursor", "common", "behind")}
-    await _ask(shop, node, ADOPT_PATH, chosen)
+    await shop.client.submit(node, ADOPT_PATH, chosen, TIMEOUT_S)
     print("The orders follow the catalog from there.")
     return 0
 
@@ -60,15 +59,3 @@ def _tell(standing: dict[str, Any]) -> None:
         print(f"  {order['order_id']}  {order['sold_at']}  {lines}")
     if lost > len(shown):
         print(f"  … and {lost - len(shown)} more: GET /orders?after={shown[-1]['seq']}")
-
-
-async def _ask(shop: Shop, node: NodeConfig, path: str, item: dict[str, Any]) -> Any:
-    answer = await shop.client.call(node, path, {"items": [item]}, TIMEOUT_S)
-    try:
-        [result] = answer["results"]
-        if "answer" in result:
-            return result["answer"]
-        error = result["error"]
-        raise from_answer(error["status"], error["code"], error["message"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise Unknown(f"{node.name}: an answer that can't be read") from error

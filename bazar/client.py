@@ -2,7 +2,7 @@
 
 A call carries a list of items and answers a list, item by item, so that many travel as one. An
 error answers with the very exception that was raised at the other end. Nodes call each other over
-one connection of frames each; single requests, as the commands make them, are plain HTTP.
+one connection of frames each; single requests, as most commands make them, are plain HTTP.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ async def _import(
         for line in (*tally.examples, *tally.faults(flags.file)):
             print(line, file=sys.stderr)
         print(tally.summary(flags.dry_run))
-        if batch:
+        if batch and not flags.dry_run:
             print(
                 f"Stopped: of line {batch[0].line} and those below it nothing is certain. Import"
                 " the list again when the shop answers: what is in it already stays as it is.",

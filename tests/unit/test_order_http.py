@@ -133,9 +133,9 @@ class OrderTest(ShopTestCase):
         self.assertEqual(len(result["answer"]["sales"]), 1)
 
     def test_s3_an_order_is_waited_for_in_the_state_as_it_is(self) -> None:
-        # As if a snapshot had taken back what this replica had before (a promotion by force).
+        # As if a snapshot had just taken back what this replica had before (a promotion by force).
         service = self.shop.order(2)
-        service._cursor = Position(1 << 60)
+        service._cursor, service._seen_seq = Position(1 << 60), -1
         for _ in range(2):
             self.buy(4)
         self.io_loop.run_sync(lambda: until(lambda: service._cursor.epoch == 1, "it is taken back"))

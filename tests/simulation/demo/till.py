@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,9 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from bazar import durable
 from bazar.replication.effects import Apply
 from bazar.replication.messages import ArbiterId, Member
 from bazar.replication.primary import Primary
@@ -65,11 +68,15 @@ def oversell() -> Performance:
 
 @contextmanager
 def till(stage: Stage) -> Iterator[tuple[Node, Path]]:
-    """A catalog primary at work; its SQLite file."""
+    """A catalog primary at work; its SQLite file, which is a real one on a stage that is not."""
     node = Node(stage, "catalog-1", "catalog", 1, None)
     numbers = count(1)
     model = CatalogRows(Catalog(lambda: f"order-{next(numbers)}"), lambda: int(stage.ms))
-    with tempfile.TemporaryDirectory() as directory, asyncio.Runner() as runner:
+    with (
+        mock.patch.object(durable, "os", os),
+        tempfile.TemporaryDirectory() as directory,
+        asyncio.Runner() as runner,
+    ):
         path = Path(directory) / "catalog-1.db"
         store = runner.run(ReplicatedStore.open(path, model, LOG_ENTRIES))
         try:

@@ -107,6 +107,7 @@ class Clients:
         self.unknown = list(dict.fromkeys([*self.unknown, *pending]))
         for write in dict.fromkeys([*self.unknown, *self.open]):
             if write.key not in group.truth.keys:
+                write.before = None  # that answer was of a history that is no more
                 write.note_unknown()
 
     def must_be_linearizable(self) -> None:

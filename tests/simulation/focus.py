@@ -236,6 +236,18 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
     # Files are deleted below those who write to them, or away while they are down.
     "deleting": {"faults": ({"wipe": 1.0},), "fault_every_s": (0.8,), "catalogs": (2, 3)},
+    # The same, where hardly anybody writes: the node must look by itself.
+    "idling": {
+        "faults": ({"wipe": 1.0},),
+        "fault_every_s": (0.8,),
+        "catalogs": (2, 3),
+        "caches": (0,),
+        "orders": (0,),
+        "leases_s": ((0.3,),),
+        "down_s": ((0.05,),),
+        "hangs": (False,),
+        "think_s": (3.0,),
+    },
     # The membership's file is deleted, below a primary or while nobody runs.
     "forgetting": {"faults": ({"forget": 1.0},), "fault_every_s": (0.8,), "catalogs": (2, 3)},
     # A subscriber's connections carry nothing any more, and nobody is told.
@@ -278,6 +290,21 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "readers": (6,),
         "books": (1,),
         "stock": (30,),
+    },
+    # The same, while it writes that somebody, who was away, is not in sync any more.
+    "overtaking": {
+        "faults": ({"pause": 1.0},),
+        "fault_every_s": (0.4,),
+        "aims": ({"Shrink": ("overtake", 1.0)},),
+        "catalogs": (2, 3),
+        "caches": (0,),
+        "orders": (0,),
+        "leases_s": ((0.3,),),
+        "late_s": (3.0,),
+        "network_s": (0.004,),
+        "disk_s": (0.004,),
+        "hangs": (False,),
+        "think_s": (0.05,),
     },
     # One node runs over a directory of its own: a second cluster by mistake.
     "strays": {
@@ -340,6 +367,19 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "read_s": (0.1,),
         "hear_s": (0.0, 0.02),
         "think_s": (0.02, 0.05),
+    },
+    # The same, and whoever leads the catalog next has yet to commit what the orders have read.
+    "following": {
+        "faults": ({"outlive": 1.0},),
+        "aims": ({"Commit": ("outlive", 0.05)},),
+        "catalogs": (2, 3),
+        "orders": (2,),
+        "caches": (0,),
+        "stock": (100,),
+        "network_s": (0.004,),
+        "disk_s": (0.004,),
+        "hangs": (False,),
+        "think_s": (0.15,),
     },
     # Files of one group, or of all, are put back to an earlier moment.
     "restoring": {

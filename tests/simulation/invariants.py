@@ -106,7 +106,10 @@ class Truth:
         self.unsettled = True
         self.digests, self.state = list(moment.digests), dict(moment.state)
         self.epoch, self.acked, self.keys = moment.epoch, moment.acked, dict(moment.keys)
-        self._owner, self._sold = dict(moment.owner), dict(moment.sold)
+        self._sold = dict(moment.sold)
+        # The number of an epoch that nothing here knows any more is given again: its id tells (H1).
+        known = self.group.known_epoch()
+        self._owner = {epoch: run for epoch, run in moment.owner.items() if epoch <= known}
         numbers = (row["seq"] for row in shop.rows(self.state, "orders"))
         self._highest = max(numbers, default=0)
         for key, item in self._items.items():

@@ -81,6 +81,11 @@ class Group:
             self._read, self._membership = file.content, parse_membership(file.content)
         return self._membership
 
+    def known_epoch(self) -> int:
+        """The newest epoch that a file of this group knows of: the next one has a higher number."""
+        logs = [node.disk.image.newest.number for node in self.replicas if node.disk is not None]
+        return max(logs + ([] if self.membership is None else [self.membership.epoch]))
+
     @property
     def holder(self) -> NodeProcess | None:
         """Who holds the lock."""

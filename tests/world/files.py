@@ -87,6 +87,8 @@ class Files:
         self.directories: dict[str, File] = {}
         self.replaced: Callable[[str], None] = lambda path: None
         """Is told of each file that another has been put in the place of."""
+        self.created: Callable[[str], None] = lambda path: None
+        """Is told of each file that is new."""
         self.delay: Callable[[], float] = lambda: 0.001
         """How long a system call takes in a thread, where others wait for it."""
         self.short_chance = 0.0
@@ -112,6 +114,7 @@ class Files:
         self._made += 1
         file = File(self._made)
         self._name({path: file})
+        self.created(path)
         return file
 
     def unlink(self, path: str) -> None:

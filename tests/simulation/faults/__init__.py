@@ -7,6 +7,8 @@ from tests.simulation.clients import Clients
 from tests.simulation.faults.leading import AIM_S, LeadingFaults
 from tests.simulation.shopworld import Node, ShopWorld
 
+IN_THE_STEP = ("outlive", "seize", "overtake")  # which the effect is a part of
+
 
 class Faults(LeadingFaults):
     """Picks a fault and a victim every now and then, until it is told to stop."""
@@ -44,8 +46,8 @@ class Faults(LeadingFaults):
         kind, probability = self.world.profile.aims.get(moment, ("", 0.0))
         if self.over or not self.tape.chance(probability):
             return
-        if kind == "seize":  # in the midst of this step
-            self.seize(node)
+        if kind in IN_THE_STEP:
+            self._hit(kind, node)
         else:
             behind_s = 0.0 if kind == "blackout" else AIM_S * self.random()
             self.world.after(behind_s, None, self._hit, kind, node)

@@ -7,6 +7,7 @@ from tests.simulation.faults.disks import DiskFaults
 from tests.simulation.faults.files import FileFaults
 from tests.simulation.shopworld import Group, Node, ShopWorld
 from tests.simulation.strays import Stray
+from tests.world.world import Process
 
 AIM_S = 0.05
 
@@ -78,6 +79,16 @@ class LeadingFaults(DiskFaults, FileFaults):
             self.world.after(AIM_S, None, self.crash, holder.node)
             self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
 
+    def outlive(self, node: Node) -> None:
+        """The primary dies before a follower hears that its last batch is committed, and others
+        have read it."""
+        group, holder = node.group, node.group.holder
+        if holder is not None and len(group.replicas) > 1:
+            for other in group.replicas:
+                if other.process is not holder:
+                    self._cut(holder, other)
+            self.world.after(0.1 + 0.2 * self.random(), None, self.crash, holder.node)
+
     def _cut_heir_off(self, group: Group) -> Node | None:
         """Let one follower hear nothing of the primary any more, and return another, who does."""
         holder = group.holder
@@ -101,6 +112,28 @@ class LeadingFaults(DiskFaults, FileFaults):
         holder = node.group.holder
         if holder is not None and holder is self.world.current and self._may_lead_instead(node):
             holder.elsewhere(self._depose(node))
+
+    def overtake(self, node: Node) -> None:
+        """The same, between the look at a membership's file and the write of another: the primary
+        has just made what is to take its place."""
+        files, holder, group = self.world.files, node.group.holder, node.group
+        passed, prefix = files.created, f"{group.members_path}."
+
+        def created(path: str) -> None:
+            if self.world.current is holder and holder is not None and path.startswith(prefix):
+                files.created = passed
+                if holder is group.holder and not self.over and self._may_lead_instead(node):
+                    self._stop_whole(holder, self._depose(node))
+
+        files.created = created
+
+    def _stop_whole(self, process: Process, for_s: float) -> None:
+        """Stop it in a system call, all of its threads at once."""
+        beside, process.in_thread = process.in_thread, False
+        try:
+            process.elsewhere(for_s)
+        finally:
+            process.in_thread = beside
 
     def _may_lead_instead(self, node: Node) -> list[Node]:
         group = node.group

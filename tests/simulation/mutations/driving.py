@@ -79,7 +79,7 @@ LEADING = (
         "a primary stays whose file is deleted",
         "R8",
         (Replica, "_keep_time", "self.store.check()", "pass"),
-        focus="deleting",
+        focus="idling",
     ),
     mutation(
         "what the feed has left is not on disk when one leads",
@@ -212,7 +212,7 @@ ARBITRATING = (
         "a membership is looked at, and another written over meanwhile",
         "T2",
         (FileArbiter, "_alone", "fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
-        focus="stealing",
+        focus="overtaking",
     ),
     mutation(
         "the membership's file is not synced",

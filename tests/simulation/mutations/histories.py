@@ -66,7 +66,7 @@ HISTORIES = (
             "if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):",
             "if False:",
         ),
-        focus="ordering",
+        focus="following",
     ),
     restored(
         "a clean end that was put back is believed",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -247,14 +247,11 @@ _TYPES: dict[str, type[Any]] = {
 }
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
 def encode(message: Message) -> bytes:
     """One message as one JSON text."""
-    plain = {"type": type(message).__name__.lower(), **_plain(message)}
-    return orjson.dumps(plain)
+    kind = type(message)
+    parts = {name: getattr(message, name) for name in kind.__dataclass_fields__}
+    return orjson.dumps({"type": kind.__name__.lower(), **parts})
 
 
 def decode(text: str | bytes) -> Message:

@@ -181,14 +181,14 @@ class OrderHandler(FrontEndHandler):
 
 class PurchaseHandler(FrontEndHandler):
     async def put(self, book: str) -> None:
-        self.answer(purchased(await self.buy(purchase_item(self, book))))
+        self.answer(purchased(self, await self.buy(purchase_item(self, book))))
 
 
 class BasketHandler(FrontEndHandler):
     """Several books as one order: all of them, or none."""
 
     async def post(self) -> None:
-        self.answer(bought(await self.buy(basket_item(self))))
+        self.answer(bought(self, await self.buy(basket_item(self))))
 
 
 class InvalidateHandler(FrontEndHandler):

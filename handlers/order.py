@@ -315,7 +315,7 @@ class OrderService(ReplicatedService[OrderReader]):
         raise BadRequest(f"cursor, common, behind: are not in {str(item)[:100]}")
 
 
-def purchased(answer: Answer) -> Answer:
+def purchased(handler: Handler, answer: Answer) -> Answer:
     """What the buyer of one book is told."""
     [line] = answer["lines"]
     return {
@@ -325,8 +325,14 @@ def purchased(answer: Answer) -> Answer:
         "quantity": line["quantity"],
         "cost": answer["cost"],
         "key": answer["key"],
-        "replayed": answer["replayed"],
+        "replayed": _replayed(handler, answer),
     }
+
+
+def _replayed(handler: Handler, answer: Answer) -> bool:
+    """Whether the buyer may have had this answer before: what has a key that was made here was sent
+    again by nobody but us."""
+    return bool(answer["replayed"]) and handler.key_is_given
 
 
 def _purchase_key(handler: Handler) -> str:
@@ -347,12 +353,13 @@ def basket_item(handler: Handler) -> dict[str, Any]:
     return {"key": key, "lines": inputs.lines(handler.json_body())}
 
 
-def bought(answer: Answer) -> Answer:
+def bought(handler: Handler, answer: Answer) -> Answer:
     """What the buyer of several books is told."""
-    lines, shown = answer["lines"], ("order_id", "lines", "cost", "key", "replayed")
+    lines, shown = answer["lines"], ("order_id", "lines", "cost", "key")
     copies = sum(line["quantity"] for line in lines)
     what = "1 book" if copies == 1 else f"{copies} books"
-    return {"message": f"Purchased {what}", **{name: answer[name] for name in shown}}
+    told = {"message": f"Purchased {what}", **{name: answer[name] for name in shown}}
+    return {**told, "replayed": _replayed(handler, answer)}
 
 
 class OrderServiceHandler(Handler):
@@ -364,7 +371,7 @@ class PurchaseHandler(OrderServiceHandler):
     async def put(self, book: str) -> None:
         item = purchase_item(self, book)
         answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
-        self.answer(purchased(answer))
+        self.answer(purchased(self, answer))
 
 
 class BasketHandler(OrderServiceHandler):
@@ -373,7 +380,7 @@ class BasketHandler(OrderServiceHandler):
     async def post(self) -> None:
         item = basket_item(self)
         answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
-        self.answer(bought(answer))
+        self.answer(bought(self, answer))
 
 
 class OrderHandler(OrderServiceHandler):

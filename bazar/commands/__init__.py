@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +13,14 @@ from bazar.config import Config
 from bazar.token import operators_token
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "cluster.json"
+
+
+def this_program() -> list[str]:
+    """The words by which a shell runs these commands in this very environment."""
+    python = Path(sys.executable)
+    with contextlib.suppress(ValueError):
+        python = python.relative_to(Path.cwd())
+    return [str(python), "-m", "bazar"]
 
 
 class Shop:

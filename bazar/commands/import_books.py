@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from bazar import clock
-from bazar.commands import DEFAULT_CONFIG, Shop
+from bazar.commands import DEFAULT_CONFIG, Shop, this_program
 from bazar.commands.importing import report
 from bazar.commands.importing.amounts import DECIMALS
 from bazar.commands.importing.columns import COLUMNS
@@ -35,8 +35,9 @@ from bazar.commands.importing.rejects import Rejects, default_path
 from bazar.commands.importing.report import Tally
 from bazar.commands.importing.rows import Problem, Row
 from bazar.commands.importing.text import check_encoding
+from bazar.commands.status import ask_all
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest
+from bazar.errors import BadRequest, Unavailable
 from bazar.pool import ReplicaPool
 from handlers import inputs
 
@@ -168,6 +169,8 @@ def _rejects(flags: argparse.Namespace, layout: Layout) -> Iterator[Rejects | No
 async def _import(
     shop: Shop, flags: argparse.Namespace, books: BookList, rejects: Rejects | None
 ) -> int:
+    if not flags.dry_run:
+        await _find_shop(shop)
     tally = Tally()
     doing = "checking" if flags.dry_run else "importing"
     pool = ReplicaPool(shop.config.group("catalog"), shop.config.pool, clock.now)
@@ -197,6 +200,15 @@ async def _import(
         )
         print(f"  {_again(flags, books, rejects.path)}")
     return 1 if tally.rejected else 0
+
+
+async def _find_shop(shop: Shop) -> None:
+    """Raises Unavailable where no catalog answers at all: then the list needs no reading."""
+    statuses = await ask_all(shop)
+    catalogs = shop.config.group("catalog")
+    if not any(statuses[node.name] for node in catalogs):
+        ports = ", ".join(str(node.port) for node in catalogs)
+        raise Unavailable(f"no catalog answers on port {ports}: start the shop. Nothing was sent")
 
 
 def _good(rows: Iterable[Row], tally: Tally, rejects: Rejects | None) -> Iterator[Row]:
@@ -245,7 +257,7 @@ def _again(flags: argparse.Namespace, books: BookList, path: Path) -> str:
     """The command by which the mended rows are read as the list was."""
     options = [f"--{name}={value}" for name, value in _given(flags)]
     words = report.again(books, options)
-    return shlex.join(["python", "-m", "bazar", "import", str(path), *words])
+    return shlex.join([*this_program(), "import", str(path), *words])
 
 
 def _given(flags: argparse.Namespace) -> Iterator[tuple[str, Any]]:

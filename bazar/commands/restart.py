@@ -71,7 +71,7 @@ def _elsewhere(shop: Shop, node: NodeConfig) -> str:
 def _started(shop: Shop) -> Iterator[tuple[str, str]]:
     """The role and port of each node that the supervisor has started (Linux)."""
     with contextlib.suppress(OSError, Unavailable):
-        supervisor = holder(shop.config.data_dir / "supervisor.pid")
+        supervisor = holder(_supervisor(shop))
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
         for pid in children.split():
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -90,4 +90,16 @@ async def _back(shop: Shop, node: NodeConfig, before: Status) -> None:
             if before["run"] not in runs:
                 return
         await asyncio.sleep(POLL_S)
-    raise Unavailable(f"{node.name} is not in sync after {NODE_S:.0f} s: is the shop supervised?")
+    raise Unavailable(f"{node.name} is not in sync after {NODE_S:.0f} s: {_why(shop)}")
+
+
+def _why(shop: Shop) -> str:
+    try:
+        holder(_supervisor(shop))
+    except Unavailable:
+        return "nobody starts it again, for it was started with --role"
+    return "the machine may be busy; its log says what it waits for"
+
+
+def _supervisor(shop: Shop) -> Path:
+    return shop.config.data_dir / "supervisor.pid"

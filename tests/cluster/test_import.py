@@ -49,6 +49,16 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+async def test_a_shop_that_is_closed_is_said_at_once(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, settings=SETTLED) as shop:
+        (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
+        refused = load(shop, "list.csv")
+    assert refused.returncode == 2
+    assert "no catalog answers on port" in refused.stderr
+    assert "certain" not in refused.stderr
+    assert "list.rejects.csv" not in names(tmp_path)
+
+
 async def test_a_list_its_rejects_mended_and_both_again(tmp_path: Path) -> None:
     async with Cluster(tmp_path, settings=SETTLED) as shop:
         await shop.start()

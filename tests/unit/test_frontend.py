@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from typing import Any, ClassVar
+from unittest import mock
 from urllib.parse import quote
 
 from tornado.testing import gen_test
@@ -447,6 +448,22 @@ class KeysTest(ShopTestCase):
         key = json.loads(response.body)["key"]
         self.assertEqual(response.headers["Idempotency-Key"], key)
         self.assertTrue(self.buy(4, Idempotency_Key=key)["replayed"])
+
+    def test_what_only_the_shop_has_sent_twice_is_no_replay(self) -> None:
+        """As when the first answer of a replica is lost."""
+        source = self.shop.frontend.orders
+        ask = source.ask
+
+        async def twice(*args: Any) -> Any:
+            await ask(*args)
+            return await ask(*args)
+
+        with mock.patch.object(source, "ask", twice):
+            lines = {"lines": [{"book": 5, "quantity": 1}]}
+            self.assertFalse(self.buy(4)["replayed"])
+            self.assertFalse(json.loads(self.ask("/purchase", "POST", lines).body)["replayed"])
+            self.assertTrue(self.buy(4, Idempotency_Key="k")["replayed"])
+        self.assertEqual([self.get(f"/info/{book}")["count"] for book in (4, 5)], [5, 9])
 
     def test_a_made_key_is_told_in_errors_too(self) -> None:
         response = self.ask("/purchase/99", "PUT")

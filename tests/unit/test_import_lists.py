@@ -162,6 +162,21 @@ class FormsTest(unittest.TestCase):
             encoding = check_encoding(told)
             self.assertEqual(tuple(books(content.encode(told), encoding=encoding)), self.FOG)
 
+    def test_whole_words_beyond_ascii_are_not_taken_for_western_ones(self) -> None:
+        for word, encoding in (
+            *(("Война", "cp1251"), ("Война", "koi8-r"), ("Λόγος", "cp1253")),
+            *(("שלום", "cp1255"), ("红楼梦", "gb18030"), ("紅樓夢", "big5")),
+            *(("ほんのむし", "shift_jis"), ("한국어", "cp949")),
+        ):
+            with self.subTest(encoding):
+                content = f"{OURS}{word},Tales,{word},1299,3\n".encode(encoding)
+                with self.assertRaisesRegex(BadRequest, "--encoding cp1251"):
+                    read(content)
+                found = books(content, encoding=encoding)
+                self.assertEqual(found, [(word, word, "Tales", 1299, 3)])
+        western = f"{OURS}Þýðing,Ævintýri,«À Ésope…»,1299,3\n".encode("cp1252")
+        self.assertEqual(books(western)[0][:2], ("Þýðing", "«À Ésope…»"))
+
     def test_a_mark_decides_over_what_is_told(self) -> None:
         content = ("\ufeff" + OURS + "Nebel über,T,,1,1\n").encode()
         self.assertEqual(books(content, encoding="cp1252")[0][0], "Nebel über")
@@ -240,7 +255,7 @@ class FormsTest(unittest.TestCase):
             with self.assertRaisesRegex(BadRequest, "this is "):
                 read(content)
         for content in (bytes(range(256)) * 20, b"\0" * 9000, b'"' * 5000, b"[{}]", b"<p>\n</p>\n"):
-            with self.assertRaisesRegex(BadRequest, "names no column|quote|empty"):
+            with self.assertRaisesRegex(BadRequest, "names no column|quote|empty|beyond ASCII"):
                 read(content)
 
     def test_empty_lists(self) -> None:

@@ -30,8 +30,9 @@ def _may_be(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """The same with letters of Latin-1 alone, of which no two are one in UTF-8."""
-    return re.sub("[^ -~À-ÿ]", "é", text)
+    """The same with letters of Latin-1 alone, of which no two are one in UTF-8, and no more stand
+    side by side than they do in words."""
+    return re.sub("([À-ÿ]{3})[À-ÿ]+", r"\1e", re.sub("[^ -~À-ÿ]", "é", text))
 
 
 TEXTS = (

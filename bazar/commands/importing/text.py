@@ -3,7 +3,9 @@
 UTF-8 is recognized with near certainty, by the whole file, so that the first umlaut may stand in
 its last line. What is neither is taken for cp1252, a superset of Latin-1: so write spreadsheets and
 shop systems of Western Europe and America. A detector of more encodings would guess, and guess
-wrong, where names are few; here the keeper sees the first rows, and has `--encoding`.
+wrong, where names are few; here the keeper sees the first rows, and has `--encoding`. But where
+whole words are beyond ASCII, as in Cyrillic, Greek or Chinese, cp1252 is none of the guesses: it
+would fill the shop with titles that nobody can read.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
+_BYTES_BEYOND = re.compile(rb"[\x80-\xff]+")
+LONGEST_WESTERN = 3  # letters beyond ASCII side by side, as in the Icelandic Þýðing
 
 
 # What people have, and take for a list; by its first bytes.
@@ -88,15 +92,25 @@ def find_encoding(chunks: Iterable[bytes], wanted: str | None = None) -> Encodin
         return Encoding(wanted, "as told")
     if (wide := _by_nuls(first)) is not None:
         return Encoding(wide, "by its zero bytes")
-    good = bad = 0
+    good = bad = alone = crowded = 0
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     for chunk in itertools.chain((first,), rest):
         text = decoder.decode(chunk)
         if not text.isascii():
-            bad += len(LOST.findall(text))
+            bad += len(lost := LOST.findall(text))
             good += len(_BEYOND_ASCII.findall(text))
+            for run in _BYTES_BEYOND.findall(chunk) if lost else ():
+                if len(run) > LONGEST_WESTERN:
+                    crowded += len(run)
+                else:
+                    alone += len(run)
     bad += len(decoder.decode(b"", final=True))
     if bad > good:
+        if crowded > alone:
+            raise BadRequest(
+                "this is not UTF-8, and has whole words beyond ASCII: say in which encoding they"
+                " are, as in --encoding cp1251 (or koi8-r, cp1253, gb18030, big5, shift_jis)"
+            )
         return Encoding("cp1252", "assumed, for it is not UTF-8")
     if bad:
         return Encoding("utf-8", f"but for bytes that are not ({bad})")

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 METHODS = ("get", "put", "post", "delete")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 CONDITIONS = ("If-Match", "If-None-Match")
+UNHEEDED = ("If-Unmodified-Since", "Content-Range")
+"""A book has no date, and no parts: a write that has one of these must not become one without."""
 SINGLE = ("Idempotency-Key", "Content-Type", "Authorization")
 CHARSET = re.compile(r'charset="?([^\s";]*)', re.IGNORECASE)
 KEY = re.compile(r"([?&]key=)[^&#]*", re.IGNORECASE)
@@ -109,8 +111,8 @@ class Handler(RequestHandler):
                     raise BadRequest(f"{name[:40]!r}: is unknown in a query here; known: {known}")
                 self.query(name)
         reads = request.method in ("GET", "HEAD")
-        if not reads and not self.is_conditional:
-            for name in CONDITIONS:
+        if not reads:
+            for name in UNHEEDED if self.is_conditional else (*CONDITIONS, *UNHEEDED):
                 if name in headers:
                     raise BadRequest(f"{name}: is not heeded by {request.method} of this path")
         if not request.body:

@@ -9,6 +9,8 @@ from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import book
 
 BUYING = ("frontend-1", "order-1", "order-2")
+SINCE = "If-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT"
+PART = "Content-Range: bytes 0-1/20"
 
 
 class UnreadTest(ShopTestCase):
@@ -120,6 +122,14 @@ class UnreadTest(ShopTestCase):
         for node in BUYING:
             for name in ("If-Match", "If-None-Match"):
                 self.assert_refused(node, self.head("PUT", "/purchase/3", f"{name}: *"), 400, name)
+            for line in (SINCE, PART):
+                request = self.head("PUT", "/purchase/3", line)
+                self.assert_refused(node, request, 400, line.partition(":")[0])
+        for line in (SINCE, PART):
+            kind = "Content-Type: application/json"
+            request = self.head("PUT", "/update/3", kind, line, "If-Match: *", body=b'{"count": 1}')
+            self.assert_refused("catalog-1", request, 400, line.partition(":")[0])
+        self.assertEqual(self.raw(self.head("GET", "/info/3", SINCE))[9:12], b"200")  # RFC 9110
         request = self.head(
             "POST", "/create", "If-None-Match: *", "Content-Type: application/json", body=b"{}"
         )

@@ -29,6 +29,7 @@ from bazar.errors import ConfigError
 from bazar.outlet import Outlet
 from bazar.processes import environment, private
 from bazar.replication.file_arbiter import hold_alone
+from bazar.starvation import starved_s
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ BACKOFF_S = 0.2
 BACKOFF_MAX_S = 5.0
 STEADY_S = 10.0  # a child that lived so long starts again as if it had never failed
 START_S = 15.0  # until it must answer for the first time
+LEAST_MISSED = 0.1  # of a probe: who waits for a processor gets ten times as long at the most
 STOP_S = 15.0
 PATIENCE_S = 0.5  # who comes while a node is away for longer is told so at once
 LOOK_S = 0.5  # how often the configuration is looked at, while somebody has to put something right
@@ -257,23 +259,28 @@ class Supervisor:
     async def _watch(self, child: Child) -> None:
         """Kill the node's process if it is there but answers nothing for `hang_s`.
 
-        Probes are counted, not seconds: when the whole machine has slept, nobody is to blame.
+        Probes are counted, not seconds: when the whole machine has slept, nobody is to blame. And
+        while it waits for a processor most of the time, others are: killed, it would only have to
+        start, too.
         """
         probe_s = self._config.supervisor.hang_s / PROBES_PER_HANG
-        watched, missed = child.process, 0
+        watched, missed = child.process, 0.0
         allowed = int(START_S / probe_s)
         while not self._stopping.is_set():
             if child.process is not watched:
-                watched, missed, allowed = child.process, 0, int(START_S / probe_s)
+                watched, missed, allowed = child.process, 0.0, int(START_S / probe_s)
+            pid = 0 if watched is None else watched.pid
+            starved, began = starved_s(pid), clock.now()
             if await self._answers(child, probe_s):
-                missed, allowed = 0, PROBES_PER_HANG
+                missed, allowed = 0.0, PROBES_PER_HANG
             elif watched is not None and watched.returncode is None:
-                missed += 1
+                waited = max(starved_s(pid) - starved, 0.0) / (clock.now() - began)
+                missed += max(1.0 - waited, LEAST_MISSED)
                 if missed >= allowed and child.process is watched:
                     log.error("%s answers nothing; it is killed", child.door.name)
                     with contextlib.suppress(ProcessLookupError):
                         watched.kill()
-                    missed = 0
+                    missed = 0.0
 
     async def _answers(self, child: Child, probe_s: float) -> bool:
         """Whether a probe is answered; takes `probe_s` in any case."""

@@ -9,11 +9,13 @@ import re
 import sqlite3
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bazar import clock, supervisor
 from bazar.config import parse
 from bazar.outlet import Outlet
 from bazar.supervisor import Supervisor
@@ -170,6 +172,36 @@ async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path,
         assert b"catalog-1 has failed, and is started again within 5.0 s" in answer
         starts.install()
         await until(lambda: starts.count() > 1, "it is started again, and again")
+    finally:
+        stop.set()
+        await running
+
+
+async def test_a_node_that_waits_for_a_processor_has_longer_to_answer(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "START_S", 3.0)  # six probes, as many as may be missed later
+    starts, stop = Starts(tmp_path, port), asyncio.Event()
+    starts.install("exec sleep 600")  # it never answers
+    probes: Counter[int] = Counter()
+    answers = starts.supervisor._answers
+
+    async def counted(child: supervisor.Child, probe_s: float) -> bool:
+        if child.process is not None and child.process.returncode is None:
+            probes[child.process.pid] += 1
+        return await answers(child, probe_s / 20)
+
+    def starved_s(pid: int) -> float:
+        return clock.now() if len(probes) < 2 else 0.0  # the first process, all of its time
+
+    monkeypatch.setattr(starts.supervisor, "_answers", counted)
+    monkeypatch.setattr(supervisor, "starved_s", starved_s)
+    running = asyncio.create_task(starts.supervisor.run(stop))
+    try:
+        await until(lambda: len(probes) == 3, "it is killed and started twice")
+        starved, other, _ = probes.values()
+        assert starved >= 60
+        assert 6 <= other < 60
     finally:
         stop.set()
         await running

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bazar.starvation import starved_s
 from tests.mutants.mutant import Mutant
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.md", "data")
@@ -41,15 +42,6 @@ def ended(child: subprocess.Popen[bytes], timeout_s: float) -> int | None:
             return child.wait(left_s)
         left_s = timeout_s - (time.monotonic() - began - starved_s(child.pid))
     return None
-
-
-def starved_s(pid: int) -> float:
-    """How long the process was ready to run and others ran, as Linux counts it; 0 elsewhere."""
-    try:
-        waited_ns = Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[1]
-    except (OSError, IndexError):
-        return 0.0
-    return int(waited_ns) / 1e9
 
 
 class Tree:

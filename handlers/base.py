@@ -40,7 +40,7 @@ UNHEEDED = ("If-Unmodified-Since", "Content-Range")
 """A book has no date, and no parts: a write that has one of these must not become one without."""
 SINGLE = ("Idempotency-Key", "Content-Type", "Authorization")
 CHARSET = re.compile(r'charset="?([^\s";]*)', re.IGNORECASE)
-KEY = re.compile(r"([?&]key=)[^&#]*", re.IGNORECASE)
+KEY = re.compile(r"([?&](?:k|%6b)(?:e|%65)(?:y|%79)=)[^&#]*", re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 

@@ -16,6 +16,7 @@ from bazar.rendered import Rendered
 from bazar.replication.store import Answer
 from bazar.tasks import Tasks
 from handlers import inputs, pages, status
+from handlers.base import KEY
 from handlers.catalog import SEARCH_NAMES, search_key, search_query
 from handlers.order import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
 from handlers.pages.watch import Watch
@@ -83,7 +84,7 @@ class FrontEndService:
         page, verdict = await question.answered(note)
         place = question.place
         page.rendered(place)
-        if b"key=" not in target.lower():
+        if not KEY.search(target.decode("latin-1")):
             self._places[target] = place
         return page, verdict
 

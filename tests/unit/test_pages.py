@@ -302,6 +302,7 @@ class BuyingTest(PagesTestCase):
         with self.assertLogs("bazar.access", logging.INFO) as logs:
             for path in ("/confirm?book=4&quantity=1&cost=20&key=evilkey", "/books/4?key=evilkey",
                          "/books/4?key=evilkey", "/info/4?KEY=evilkey", "/nothing?a=b&key=evilkey",
+                         "/books/4?%6bEy=evilkey", "/books/4?%6bEy=evilkey",
                          "/books/4?x=1&Key=evilkey", "/books/4?x=1&Key=evilkey"):  # fmt: skip
                 self.send(path)
             self.shop.write_logs()

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bazar.errors import NotFound
+from bazar.errors import ConfigError, NotFound
 from bazar.replication.messages import GENESIS, Mark
 from storage import words
-from storage.damage import CHECKSUM, Damaged, Reached, checksum, seal, told_apart
+from storage.damage import CHECKSUM, Damaged, Reached, beside, checksum, seal, told_apart
+from storage.database import is_marked, is_new, without_wal
 from storage.log import Model, entry_of
 
 RETRY_S = 0.01
@@ -201,3 +202,29 @@ def damage(path: Path, model: Model) -> str | None:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
             return None  # it can't be opened: whoever opens it to write says so
         return str(error)  # "no such table", for one
+
+
+def refuse_foreign_wal(path: Path) -> None:
+    """Raises ConfigError for a file that was put back beside the WAL of a later one: SQLite would
+    read them as one, which is the later state again, or none at all.
+
+    Who closes a file in order leaves it without the mark, and nothing in its WAL; who opens it sets
+    the mark before it writes anything. So where the mark is missing, the WAL adds nothing.
+    """
+    wal = beside(path, "-wal")
+    if is_new(path) or not wal.exists() or wal.stat().st_size == 0 or is_marked(path):
+        return
+    # Without a history it is older than marks are.
+    by_itself = "SELECT value FROM meta, (SELECT MAX(epoch) FROM history) WHERE name = ?"
+    # What can't be read is damaged, or is to be migrated: who does so says it.
+    with contextlib.suppress(sqlite3.Error, Damaged, NotFound):
+        with contextlib.closing(without_wal(path)) as connection:
+            [(digest,)] = connection.execute(by_itself, ("committed_digest",))
+        with reading(path.stem, path) as file:
+            if file.committed.digest == digest:
+                return
+        raise ConfigError(
+            f"{path}: was closed in order, and {wal.name} beside it goes on from another state: the"
+            f" database was put back, and that was left. Move {wal.name} away, to go on from what"
+            " was put back"
+        )

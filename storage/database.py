@@ -58,7 +58,7 @@ class Database:
                 database = cls(path, await _connect(path, "PRAGMA journal_mode=WAL"))
                 await database.writer.execute("PRAGMA synchronous=FULL")
                 await database.write(teach)
-                if not _is_marked(path):
+                if not is_marked(path):
                     await database._mark(IN_USE)
                 await database._migrate(migrations)
                 for _ in range(READERS):
@@ -151,22 +151,25 @@ def lacks_wal(path: Path) -> bool:
     wal = beside(path, "-wal")
     # Whoever looks into a copy leaves an empty one.
     has_wal = wal.exists() and wal.stat().st_size > 0
-    return _is_marked(path) and not has_wal and not Reached.is_kept(path)
+    return is_marked(path) and not has_wal and not Reached.is_kept(path)
 
 
-def _is_marked(path: Path) -> bool:
-    """Whether the file itself is, whatever its WAL says. SQLite looks: whoever else opens a file
-    that this process has open, and closes it, takes SQLite's locks away (POSIX)."""
+def is_marked(path: Path) -> bool:
+    """Whether the file itself has the mark, whatever its WAL says. SQLite looks: whoever else opens
+    a file that this process has open, and closes it, takes SQLite's locks away (POSIX)."""
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        ) as connection:
+        with contextlib.closing(without_wal(path)) as connection:
             # Or it would refuse one that only its WAL completes.
             connection.execute("PRAGMA writable_schema = ON")
             [(mark,)] = connection.execute("PRAGMA application_id")
     except sqlite3.Error:
         return False
     return bool(mark == IN_USE)
+
+
+def without_wal(path: Path) -> sqlite3.Connection:
+    """Open the file as it is by itself, only to read it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def refuse_copy(path: Path) -> None:
@@ -205,7 +208,7 @@ def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
         ) as connection,
     ):
         _empty_wal(path, connection)
-        if not _is_marked(path):
+        if not is_marked(path):
             connection.execute(f"PRAGMA application_id = {IN_USE}")
             _empty_wal(path, connection)
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.file_arbiter import FileArbiter, hold_alone
-from storage.compare import damage
+from storage.compare import damage, refuse_foreign_wal
 from storage.damage import Damaged, set_aside
 from storage.database import Database, refuse_copy, rewrite_wal
 from storage.founding import why_not_begin
@@ -56,6 +56,7 @@ class SQLiteEngine(Generic[R]):
         ConfigError, Damaged or Fatal."""
         self._alone = hold_alone(self._lock_path)
         refuse_copy(self._path)
+        refuse_foreign_wal(self._path)
         await asyncio.to_thread(rewrite_wal, self._path)
         self._checking = asyncio.create_task(asyncio.to_thread(damage, self._path, self._model))
         await asyncio.wait([self._checking], timeout=CHECK_S)

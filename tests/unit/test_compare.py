@@ -9,11 +9,70 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bazar.errors import NotFound
+from bazar.errors import ConfigError, NotFound
 from bazar.replication.messages import Mark
-from storage.compare import Difference, ReplicaFile, closing, damage, differences, same_moment
+from storage.compare import (
+    Difference,
+    ReplicaFile,
+    closing,
+    damage,
+    differences,
+    refuse_foreign_wal,
+    same_moment,
+)
 from tests.unit.files import FilesTestCase
 from tests.unit.test_log import LogTest, Shelf, change, entries
+
+
+class PutBackTest(LogTest):
+    """A file that was put back, and what lies beside it."""
+
+    async def test_one_beside_the_wal_of_a_later_state_is_refused(self) -> None:
+        store = await self.open()
+        await self.write(store, {"name": "a", "by": 1})
+        await store.close()
+        kept = self.path("one").read_bytes()
+        refuse_foreign_wal(self.path("one"))
+
+        store = await self.open()
+        for _ in range(2):
+            await self.write(store, {"name": "a", "by": 1})
+        wal = self.directory / "one.db-wal"
+        after_crash = self.path("one").read_bytes(), wal.read_bytes()
+        await store.close()
+        for database, refused in ((after_crash[0], False), (kept, True)):
+            self.path("one").write_bytes(database)
+            wal.write_bytes(after_crash[1])
+            with self.subTest(refused=refused):
+                if refused:
+                    with self.assertRaisesRegex(ConfigError, "one.db-wal beside it goes on from"):
+                        refuse_foreign_wal(self.path("one"))
+                    self.assertEqual(wal.read_bytes(), after_crash[1])  # as it was: look, not touch
+                    wal.unlink()
+                refuse_foreign_wal(self.path("one"))
+
+        self.assertEqual(await self.numbers(await self.open()), {"a": 1})
+
+    async def test_one_that_is_cut_short_when_it_is_opened_or_closed_is_not(self) -> None:
+        """The mark alone is in the WAL, or has gone from the file already."""
+        store = await self.open()
+        await self.write(store, {"name": "a", "by": 1})
+        await store.database.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await store.database.writer.execute("PRAGMA application_id = 0")
+        await store.database.writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        copy = self.path("copy")
+        for suffix in ("", "-wal"):
+            content = (self.directory / f"one.db{suffix}").read_bytes()
+            copy.with_name(copy.name + suffix).write_bytes(content)
+        self.assertGreater((self.directory / "copy.db-wal").stat().st_size, 0)
+        refuse_foreign_wal(copy)
+
+    def test_what_is_no_database_or_an_older_one_is_left_to_others(self) -> None:
+        path = self.path("one")
+        refuse_foreign_wal(path)
+        path.write_bytes(b"no database" * 1000)
+        (self.directory / "one.db-wal").write_bytes(b"no WAL")
+        refuse_foreign_wal(path)
 
 
 class FaultsTest(LogTest):

@@ -80,6 +80,20 @@ class ReplicaFile:
         [(epoch,)] = self.query("SELECT max(epoch) FROM history")
         return epoch, self.committed
 
+    def begun(self) -> int | None:
+        """The newest epoch that has committed anything of its own (H1); None of a file from before
+        histories."""
+        if self.lacks(("history",)):
+            return None
+        [(epoch,)] = self.query("SELECT max(epoch) FROM history")
+        return int(epoch or 0)
+
+    def pending(self) -> frozenset[Mark]:
+        """The entries of the log behind what is committed."""
+        behind = "SELECT * FROM log WHERE seq > (SELECT value FROM meta WHERE name = ?)"
+        rows = self._connection.execute(behind, ("committed_seq",))
+        return frozenset(entry_of(row).mark for row in rows)
+
     def highest_number(self, tables: Iterable[str]) -> int:
         """The highest number that a primary has given to a row of these tables."""
         highest = 0

@@ -31,6 +31,9 @@ class Held:
     member: Member
     epoch: int | None  # of the log's last entry
     last: Mark
+    begun: int | None  # the newest epoch that has committed anything of its own
+    committed: Mark
+    pending: frozenset[Mark]
     faults: Sequence[str]
 
 
@@ -85,6 +88,7 @@ def _look(shop: Shop, role: str) -> Iterator[Held]:
             with reading(node.name, path) as file:
                 epoch, last = file.tail()
                 faults = list(file.faults(REPLICATED[role].tables))
+                begun, committed, pending = file.begun(), file.committed, file.pending()
         except NotFound:
             print(f"{node.name} has no file here: what it alone had is lost.")
             continue
@@ -96,26 +100,40 @@ def _look(shop: Shop, role: str) -> Iterator[Held]:
         print(f"{node.name}'s log ends with entry {last.seq}, of epoch {epoch or 'unknown'}.")
         for fault in faults[:1]:
             print(f"It is damaged, and does not count: {fault}")
-        yield Held(Member(node.name, file.store), epoch, last, faults)
+        member = Member(node.name, file.store)
+        yield Held(member, epoch, last, begun, committed, pending, faults)
 
 
 def _best(role: str, held: Sequence[Held]) -> list[Held]:
-    """Those whose log is the most up to date: of the latest epoch, and then the longest, as in Raft
-    (section 5.4.1). Raises Conflict where that is none, or not one history."""
+    """Those that have all that anybody has committed, and of them whose log is the most up to date:
+    of the latest epoch, and then the longest, as in Raft (section 5.4.1). That alone would not do:
+    a primary commits what older epochs have left with nothing of its own behind it (T3), and what
+    a later epoch has prepared in its place, in vain, may be on another disk. Raises Conflict where
+    that is none, or not one history."""
     whole = [one for one in held if not one.faults and one.last != GENESIS]
     if not whole:
         raise Conflict(f"no database of the {role} group holds anything that could be gone on with")
-    comparable = all(one.epoch is not None for one in whole)
-
-    def rank(one: Held) -> tuple[int, int]:
-        return (one.epoch or 0) if comparable else 0, one.last.seq
-
-    highest = max(map(rank, whole))
-    best = [one for one in whole if rank(one) == highest]
-    if len({one.last for one in best}) > 1:
-        nodes = " and ".join(one.member.node for one in best)
-        raise Conflict(f"{nodes} have different logs of the same length: move one's file away")
+    furthest = _highest(whole, [(one.begun, one.committed.seq) for one in whole])
+    committed = _only(furthest, [one.committed for one in furthest])
+    have_it = [one for one in whole if committed in one.pending or committed == one.committed]
+    best = _highest(have_it, [(one.epoch, one.last.seq) for one in have_it])
+    _only(best, [one.last for one in best])
     return best
+
+
+def _highest(held: Sequence[Held], places: Sequence[tuple[int | None, int]]) -> list[Held]:
+    """Those with the highest place: its epoch, if each has one, and its entry."""
+    comparable = all(epoch is not None for epoch, _ in places)
+    ranks = [(epoch or 0 if comparable else 0, seq) for epoch, seq in places]
+    return [one for one, rank in zip(held, ranks, strict=True) if rank == max(ranks)]
+
+
+def _only(held: Sequence[Held], marks: Sequence[Mark]) -> Mark:
+    """The mark that is the same for all of them. Raises Conflict."""
+    if len(set(marks)) > 1:
+        nodes = " and ".join(one.member.node for one in held)
+        raise Conflict(f"{nodes} have different logs of the same length: move one's file away")
+    return marks[0]
 
 
 def _highest_epoch(shop: Shop, role: str) -> int:
@@ -141,4 +159,4 @@ def _tell(role: str, held: Sequence[Held], best: Sequence[Held], epoch: int) -> 
     for one in held:
         if one not in best and one.last.seq > last.seq:
             lost = f"{last.seq + 1} to {one.last.seq}"
-            print(f"{one.member.node}'s entries {lost} are of an older epoch, and would be lost.")
+            print(f"{one.member.node}'s entries {lost} are not on that log, and would be lost.")

@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import shutil
 
-from bazar.commands import Shop, promote
+from bazar.commands import Shop, promote, rebuild
 from bazar.config import Config, NodeConfig
 from bazar.replication.file_arbiter import FileArbiter
-from bazar.replication.messages import Member, Membership, chain
+from bazar.replication.messages import Change, Member, Membership, chain
 from storage.catalog import Catalog
 from storage.database import lacks_wal, refuse_copy
 from storage.founding import is_own, why_not_begin
@@ -65,6 +66,25 @@ class FoundingTest(FilesTestCase):
                 self.assertEqual(await promote.run(Shop(self.config), flags), 0 if force else 1)
             self.assertIn("a copy without its WAL", said.getvalue())
         refuse_copy(copy)
+
+    async def test_what_anybody_has_committed_is_not_given_up_for_a_later_epoch(self) -> None:
+        """catalog-1 has committed, in epoch 4, an entry that epoch 2 had left; nothing was written
+        then. catalog-2 has in its place one that epoch 3 prepared, and never committed."""
+        await self.store("catalog-1", begun=True)
+        shutil.copy(self.directory / "catalog-1.db", self.directory / "catalog-2.db")
+        for node, epoch, commits in (("catalog-1", 2, True), ("catalog-2", 3, False)):
+            path = self.directory / f"{node}.db"
+            store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
+            entry = chain(store.last, epoch, Change((), {"put": {}}))
+            await store.persist(store.last, (entry,))
+            if commits:
+                await store.apply(entry.mark)
+            await store.close()
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            flags = argparse.Namespace(role="catalog", force=True)
+            self.assertEqual(await rebuild.run(Shop(self.config), flags), 0)
+        self.assertIn("In sync would be catalog-1, in epoch 4", said.getvalue())
 
     async def record(self, arbiter: FileArbiter, membership: Membership) -> None:
         arbiter.try_acquire()

@@ -112,13 +112,14 @@ class FileArbiter:
             await asyncio.sleep(BUSY_S)
 
     def _exchange(self, membership: Membership) -> bool:
-        """Replace the file, if it is still the one that is known here, or gone; False while another
-        process is about to. Raises Fatal."""
+        """Replace the file, if it is still the one that is known here, or was deleted or put back
+        since; False while another process is about to. Raises Fatal."""
         with self._alone() as alone:
             if not alone:
                 return False
             found = self._read()
-            if found is not None:
+            put_back = self._epoch == membership.epoch and self._is_older(found)
+            if found is not None and not put_back:
                 recorded = self._parsed(found)
                 if recorded.epoch > membership.epoch:
                     raise Fatal(
@@ -171,23 +172,37 @@ class FileArbiter:
             found = self._read()
             if found == self._known:
                 return  # as almost always: it needs no parsing
-            if found is None:
+            if self._is_older(found):
                 self._restore()
                 return
         recorded = self.read()
         if recorded is None or recorded.epoch != epoch:
             raise Fatal(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
 
+    def _is_older(self, found: bytes | None) -> bool:
+        """Whether this is not what somebody has recorded who leads after this primary: then it was
+        deleted, damaged, or put back."""
+        if found is None:
+            return True
+        try:
+            return parse_membership(found).epoch <= self._epoch
+        except (ValueError, KeyError, TypeError):
+            return True
+
     def _restore(self) -> None:
-        """Make the file that has been deleted anew, as this primary has recorded it last (T0)."""
+        """Make the file that is not this primary's anew, as that has recorded it last (T0)."""
         try:
             with self._alone() as alone:
-                if alone and self._known is not None and self._read() is None:
-                    durable.replace_durably(self._members_path, self._known)
-                    log.warning("%s: was deleted; it is made anew", self._members_path)
+                if not alone:
+                    return  # it is being recorded right now
+                found, known = self._read(), self._known
+                if known is not None and found != known and self._is_older(found):
+                    durable.replace_durably(self._members_path, known)
+                    what = "deleted" if found is None else "replaced by another"
+                    log.warning("%s: was %s; it is made anew", self._members_path, what)
         except OSError as error:
             raise Fatal(
-                f"{self._members_path}: is gone, and cannot be made anew: {error}"
+                f"{self._members_path}: is not what was recorded, and cannot be made anew: {error}"
             ) from error
 
     def _check_lock(self) -> None:

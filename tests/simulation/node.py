@@ -289,7 +289,7 @@ class ReplicaProcess(NodeProcess):
 
     def exit(self, why: str) -> None:
         group = self.node.group
-        gone = group.membership is None and group.holder is self
+        gone = not group.is_recorded and group.holder is self
         if gone and self.primary is not None and ".members" in why:
             self.world.violate(f"T0: {self.name} leads, and leaves its group unrecorded")
         super().exit(why)

@@ -12,7 +12,7 @@ from bazar.replication.file_arbiter import parse_membership
 from bazar.replication.messages import Member, Membership
 from tests.simulation.profile import Profile
 from tests.simulation.wire import Said, Wire
-from tests.world.files import Files
+from tests.world.files import File, Files
 from tests.world.network import Host, Network, Stream
 from tests.world.system import SYSTEM
 from tests.world.tape import Tape
@@ -66,6 +66,8 @@ class Group:
         self.caches: list[Node] = []
         self._read = b""
         self._membership: Membership | None = None
+        self.misplaced: File | None = None
+        """An older membership's file, put back below a primary: what was recorded counts on."""
 
     @property
     def nodes(self) -> list[Node]:
@@ -77,9 +79,15 @@ class Group:
         file = self.world.files.names.get(self.members_path)
         if file is None:
             return None
-        if file.content is not self._read:
+        if file is not self.misplaced and file.content is not self._read:
             self._read, self._membership = file.content, parse_membership(file.content)
         return self._membership
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the file is there, and the one that was recorded last."""
+        file = self.world.files.names.get(self.members_path)
+        return file is not None and file is not self.misplaced
 
     def known_epoch(self) -> int:
         """The newest epoch that a file of this group knows of: the next one has a higher number."""

@@ -113,6 +113,28 @@ class ArbiterTest(FilesTestCase):
             arbiter.check(1)
         self.assertFalse(members.exists())
 
+    async def test_a_membership_that_is_put_back_is_made_anew_by_who_holds_the_lock(self) -> None:
+        arbiter, members = self.arbiter(), self.directory / "catalog.members"
+        arbiter.try_acquire()
+        await arbiter.record(membership(1, "b"))
+        before = members.read_bytes()
+        await arbiter.record(membership(2, "a", "b"))
+        grown = members.read_bytes()
+        await arbiter.record(membership(2, "a"))
+        for older in (before, grown, b"damaged", b""):
+            with self.subTest(older):
+                members.write_bytes(older)
+                arbiter.check(2)
+                self.assertEqual(arbiter.read(), membership(2, "a"))
+                members.write_bytes(older)
+                await arbiter.record(membership(2, "a"))
+                self.assertEqual(self.arbiter().read(), membership(2, "a"))
+                # Who begins an epoch takes nothing for put back that it has not recorded.
+                members.write_bytes(older)
+                with self.assertRaises(Fatal):
+                    await arbiter.record(membership(3, "a"))
+                arbiter.check(2)
+
     async def test_a_lock_file_made_anew_has_one_owner(self) -> None:
         old, new = self.arbiter(), self.arbiter()
         self.assertTrue(old.try_acquire())

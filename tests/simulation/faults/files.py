@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 from bazar.replication.file_arbiter import parse_membership
 from bazar.replication.messages import Member
 from tests.simulation.backups import Backup
 from tests.simulation.clients import Clients
 from tests.simulation.faults.processes import ProcessFaults
-from tests.simulation.shopworld import Node, ShopWorld
+from tests.simulation.shopworld import Group, Node, ShopWorld, describe
 
 MOST_BACKUPS = 3
+JUDGED_S = 0.5  # beyond a lease: until a step has looked
+SLOW_STEP_S = 0.01
 
 
 class FileFaults(ProcessFaults):
@@ -30,14 +34,18 @@ class FileFaults(ProcessFaults):
         self.world.files.power_cut()
 
     def forget(self, node: Node) -> None:
-        """Somebody takes the membership's file away, and puts it back later. A primary that lives
-        makes it anew; while nobody runs, nobody may lead until it is back (T0)."""
+        """Somebody takes the membership's file away, and puts it back later, or puts an older one
+        in its place. A primary that lives makes it anew; while nobody runs, nobody may lead until
+        it is back (T0)."""
         group, files, path = node.group, self.world.files, f"/data/{node.group.name}.members"
         whole = all(one.disk is not None and one.disk.image.last_seq for one in group.replicas)
-        if path not in files.names or not group.settled or path in self._taken or not whole:
+        if not group.is_recorded or not group.settled or path in self._taken or not whole:
+            return
+        below = getattr(group.holder, "primary", None) is not None and self._below.chance(0.5)
+        if below and self._below.chance(0.5) and self._misplace(group):
             return
         self._taken.add(path)
-        if getattr(group.holder, "primary", None) is not None and self._below.chance(0.5):
+        if below:
             self.world.say(group.name, "its membership's file is deleted")
         else:
             self.world.say(group.name, "nobody runs, and its membership's file is gone")
@@ -50,6 +58,33 @@ class FileFaults(ProcessFaults):
             files.names.setdefault(path, file)
 
         self.world.after(0.5 + self.random(), None, put_back)
+
+    def _misplace(self, group: Group) -> bool:
+        """Put back a membership of before somebody joined, below a primary. Should that die before
+        it looks, others may go on from it."""
+        holder, now = group.holder, group.membership
+        if holder is None or now is None or len(now.members) < 2 or now.clean:
+            return False
+        if set(self.world.profile.faults) != {"forget"}:
+            return False  # others might follow upon it
+        plain = json.loads(self.world.files.look(group.members_path).content)
+        plain["members"].pop(self._below.below(len(now.members)))
+        older = json.dumps(plain).encode()
+        was = parse_membership(older)
+        self.world.say(group.name, f"its membership is put back to {describe(was)}")
+        group.misplaced = file = self.world.files.create(group.members_path)
+        file.write(0, older)
+        file.sync()
+        self.world.files.sync_directory("/data")
+        pauses = holder.pauses
+
+        def judge() -> None:
+            stood = holder.paused or holder.pauses != pauses or holder.step_s > SLOW_STEP_S
+            if holder is group.holder and not stood and not group.is_recorded:
+                self.world.violate(f"T0: {holder.name} leaves an older membership on record")
+
+        self.world.after(holder.node.timing.lease_s + JUDGED_S, None, judge)
+        return True
 
     def steal(self, node: Node) -> None:
         """Somebody deletes the lock's file: whoever tries next makes another, and locks that."""

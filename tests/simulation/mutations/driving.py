@@ -60,7 +60,13 @@ LEADING = (
     mutation(
         "a membership that is deleted is not made anew",
         "T0",
-        (FileArbiter, "check", "if found is None:", "if False:"),
+        (FileArbiter, "check", "if self._is_older(found):", "if False:"),
+        focus="forgetting",
+    ),
+    mutation(
+        "a membership that is put back is not made anew",
+        "T0",
+        (FileArbiter, "_is_older", "parse_membership(found).epoch <= self._epoch", "False"),
         focus="forgetting",
     ),
     mutation(

@@ -157,9 +157,11 @@ class Peer:
         self._unheard_since: float | None = None
         """When the first of the calls was sent that this connection has said nothing since."""
 
-    async def call(self, path: str, items: list[Any], timeout_s: float) -> dict[str, Any]:
-        """What the other end answers. Raises what it refuses with, Unavailable if nothing was
-        sent, and Unknown."""
+    async def call(
+        self, path: str, items: list[Any], timeout_s: float, arbiter: str | None = None
+    ) -> dict[str, Any]:
+        """What the other end answers, if it is under this arbiter (A2). Raises what it refuses
+        with, Unavailable if nothing was sent, and Unknown."""
         node, loop = self._node.name, asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         try:
@@ -181,7 +183,7 @@ class Peer:
         if connection.closed:
             raise Unavailable(f"{node}: the connection broke")
         number = next(self._numbers)
-        frame = orjson.dumps({"id": number, "path": path, "items": items})
+        frame = orjson.dumps({"id": number, "path": path, "items": items, "arbiter": arbiter})
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._answers[number] = connection, answer
@@ -270,6 +272,8 @@ class Client:
             "Expect": "",
         }
         self.primaries: dict[str, str | None] = {}  # of each role, as a node of it said last
+        self.arbiters: dict[str, Callable[[], str | None]] = {}
+        """Of each role that this node follows: under which arbiter it does, where it knows."""
         self._token = token
         self._peers: dict[str, Peer] = {}
         self._batchers: dict[tuple[str, str], Batcher] = {}
@@ -288,8 +292,9 @@ class Client:
             peer = self._peers[node.name]
 
             async def call(items: list[Any], timeout_s: float) -> list[Any]:
+                arbiter = self.arbiters.get(node.role)
                 try:
-                    answer = await peer.call(path, items, timeout_s)
+                    answer = await peer.call(path, items, timeout_s, arbiter and arbiter())
                 except (Unavailable, Unknown):
                     if self.primaries.get(node.role) == node.name:
                         del self.primaries[node.role]

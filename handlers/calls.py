@@ -77,8 +77,9 @@ class BatchHandler(Handler):
 
 
 class CallsHandler(UpgradeHandler):
-    """A connection of many calls, as frames: `{"id", "path", "items"}` is answered, in any order,
-    by `{"id", "results", "primary"}` or `{"id", "error"}`."""
+    """A connection of many calls, as frames: `{"id", "path", "items", "arbiter"}` is answered, in
+    any order, by `{"id", "results", "primary"}` or `{"id", "error"}`. `arbiter` is the one under
+    which the caller follows this group, if it does (A2)."""
 
     service: CallingService
 
@@ -114,6 +115,7 @@ class CallsHandler(UpgradeHandler):
                     raise Leaving(f"{node} is about to stop")
                 if call is None:
                     raise NotFound(f"no such call: {str(path)[:100]}")
+                service.replica.refuse_other(plain.get("arbiter"))
                 answer = await answer_all(service, call, items)
             except BazarError as error:
                 answer = {"error": error_body(error)}

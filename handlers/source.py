@@ -33,6 +33,7 @@ class Source:
         self.pool = ReplicaPool(config.group(role), config.pool, context.clock)
         timing = config.replication.timing
         self.subscriber = CacheSubscriber(context.node.name, context.run, timing)
+        client.arbiters[role] = self._arbiter
         self.cache = Cache(self.subscriber, context.clock)
         self.feed = FeedClient(
             self.subscriber, config.group(role), context.token, context.clock, self._carry_out
@@ -44,6 +45,10 @@ class Source:
                 self.cache.drop(keys)
             case Reset():
                 self.cache.reset()
+
+    def _arbiter(self) -> str | None:
+        arbiter = self.subscriber.arbiter
+        return None if arbiter is None else arbiter.digest
 
     async def ask(
         self, path: str, item: dict[str, Any], attempt_s: float, deadline_s: float, note: Note

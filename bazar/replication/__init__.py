@@ -98,7 +98,8 @@ A1  An arbiter's id is computed and kept nowhere: of the machine as it runs, and
     under which it is sent, and every answer to one.
 A2  Nobody takes anything from a group under another arbiter. A replica that meets it stops; a
     primary refuses the feed, and says so. A cache has no arbiter of its own: it stays with the one
-    that granted it leases until it has had none for ten of them.
+    that granted it leases until it has had none for ten of them. What it asks for, or buys, it asks
+    under that one: a replica under another refuses.
 A3  Whoever gets the lock, and has not followed in this run, asks all its peers under which arbiter
     they are, and stops if it is another one. A primary asks those that hold no feed, every three
     leases. Of two primaries that meet the one whose log is shorter stops. A peer that does not know

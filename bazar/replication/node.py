@@ -280,6 +280,11 @@ class Replica:
 
     # --- other arbiters (A3) ---------------------------------------------------------------------
 
+    def refuse_other(self, arbiter: str | None) -> None:
+        """Raises Unavailable for whoever follows this group under another arbiter (A2)."""
+        if arbiter not in (None, self._knocking.home.digest):
+            raise Unavailable(f"{self.me.name}: belongs to another cluster than its caller")
+
     def knocked(self, plain: Answer) -> Answer:
         """Somebody asks under which arbiter this node is. Raises BadRequest."""
         try:

@@ -207,7 +207,8 @@ class Read:
         orders = clients.orders if item["op"] == "order" else None
         self.truth = (orders or clients.catalog).truth
         self.start, self.since = world.now, self.truth.seq
-        self.life, self.lost = self.truth.lives, self.truth.unsettled
+        self.life = self.truth.lives
+        self.lost = self.truth.unsettled or not getattr(target.process, "is_at_home", True)
         world.ask(target, "read", (item,), self._answered)
         if not patient:
             world.after(ATTEMPT_S, None, self._answered, Unavailable("no answer in time"))
@@ -229,7 +230,7 @@ class Read:
         world, truth, who = self.clients.world, self.truth, self.target.name
         world.say("client", f"<- {who}: {dict(self.item)} is {found}")
         if self.lost or self.life != truth.lives:
-            return  # a cache may still show what was before the files were put back
+            return  # a cache may still show what was before the files were put back, or elsewhere
         if found is None and self.must:
             world.violate(f"S3: {who} does not find {dict(self.item)}, which was acknowledged")
         world.guard(truth.check_answer, self.item, found, self.since, who)

@@ -311,7 +311,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "faults": ({"stray": 1.0}, {"stray": 2.0, "crash": 1.0}),
         "fault_every_s": (0.4,),
         "catalogs": (2, 3),
-        "caches": (0,),
+        "caches": (0, 1),
         "orders": (0,),
         "leases_s": ((0.3,),),
         "down_s": ((0.05,),),

@@ -239,7 +239,8 @@ class Watched(Replica):
         process, effects = self.process, list(effects)
         world = process.world
         if self.primary is not None:
-            runs = [feed.hello.run for feed in self.primary.feeds.values()]
+            hellos = [feed.hello for feed in self.primary.feeds.values()]
+            runs = [hello.run for hello in hellos if hello.arbiter is not None]
             world.guard(check_feeds, world, process.node.group, runs)
             if process.disk.lost_seq and process.time() >= self._excused_at:
                 group = process.node.group
@@ -347,6 +348,13 @@ class FrontEndProcess(NodeProcess):
     @property
     def subscribers(self) -> list[Subscriber]:
         return [source.subscriber for source in self.service.sources]
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether it follows no other cluster's catalog. While there is one, a front end that has
+        just begun is bound to neither (A2)."""
+        arbiter = self.service.catalog.subscriber.arbiter
+        return arbiter.place.startswith("/data ") if arbiter is not None else not self.world.strays
 
     def _question(self, item: dict[str, Any]) -> Question:
         match item:

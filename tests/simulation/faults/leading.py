@@ -149,7 +149,9 @@ class LeadingFaults(DiskFaults, FileFaults):
 
     def stray(self, node: Node) -> None:
         """A node is started over another directory, new or a copy, and meets the others later."""
-        if self.world.strays or node.process is None or not self._others_are_whole(node):
+        if node.disk is None or node.process is None or not self._others_are_whole(node):
+            return
+        if self.world.strays:
             return
         node.process.die("killed")
         self._stray = stray = Stray(self.world, node, copied=self.tape.chance(0.5))

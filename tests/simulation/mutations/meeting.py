@@ -8,7 +8,8 @@ from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import Subscriber
-from tests.simulation.mutations.mutation import mutation
+from handlers.source import Source
+from tests.simulation.mutations.mutation import mutation, shop
 
 astray = partial(mutation, focus="strays")
 
@@ -23,6 +24,18 @@ MEETING = (
         "A2",
         (Primary, "_hello", "if hello.arbiter not in (None, self.arbiter):", "if False:"),
         (Subscriber, "receive", "if self.arbiter not in (None, message.arbiter):", "if False:"),
+    ),
+    shop(
+        "a front end does not say whom it follows",
+        "A2",
+        (Source, "_arbiter", "return None if arbiter is None else arbiter.digest", "return None"),
+        focus="strays",
+    ),
+    shop(
+        "a replica answers who follows another cluster",
+        "A2",
+        (Replica, "refuse_other", "if arbiter not in (None, self._knocking.home.digest):", "if 0:"),
+        focus="strays",
     ),
     astray(
         "a node leads without having asked",

@@ -4,9 +4,11 @@
 
 One shop after the other, each with settings of its own and its nodes below a supervisor or not.
 While customers buy, change and read at every door, its nodes are killed, paused and asked to leave,
-disks fill up and fail, files are damaged. Every half a minute the customers rest, and then: each
-book's history is linearizable, no acknowledged sale is missing or there twice, each has one order,
-sold and left are what was stocked, and all replicas hold the same digests and rows.
+terminals are closed, disks fill up and fail, descriptors run out, files are damaged, deleted, and
+put back to an earlier moment. Every half a minute the customers rest, and then: each book's history
+is linearizable, no acknowledged sale is missing or there twice, each has one order, sold and left
+are what was stocked, and all replicas hold the same digests and rows. Where files were put back
+what was acknowledged before that moment is there, and the shop has named what is lost.
 
 The seed decides every choice, but not how long the machine takes: a run can't be repeated exactly.
 A violation ends it with exit code 1; the shop's files and the history stay where it says.
@@ -32,15 +34,16 @@ from pathlib import Path
 from typing import Any
 
 from bazar.ending import ended
-from tests.cluster.cluster import ROOT, Cluster
-from tests.cluster.customers import Customers, Violation, write_history
+from tests.cluster.cluster import Cluster
+from tests.cluster.customers import Customers
 from tests.cluster.disks import small_disk
-from tests.cluster.faults import FAULTS, Deck, Shop, cause, impossible
+from tests.cluster.faults import FAULTS, Deck, cause, impossible
+from tests.cluster.faults.shop import Shop
+from tests.cluster.memory import Memory, Violation, write_history
 
 STOCK = {1: 40, 2: 10**6, 3: 10**6, 4: 10**6, 5: 200, 6: 10**6, 7: 10**6}
 SHOP_S = 150.0
 CHECK_EVERY_S = 30.0
-VERIFY_S = 120.0
 LIVE_S = 0.5
 TINY = {"local": {"entries": 3}, "default": {"entries": 2}}
 # What a failing disk makes a node say before it gives up is no surprise.
@@ -148,7 +151,8 @@ class OneShop:
         }
         roles = {"frontend": 2, "catalog": self.rng.choice((2, 2, 3)), "order": 2}
         self.cluster = Cluster(place, roles, settings)
-        self.customers = Customers(self.cluster, f"{report.seed}-{report.shops}", STOCK)
+        self.memory = Memory(self.cluster, STOCK)
+        self.customers = Customers(self.cluster, f"{report.seed}-{report.shops}", self.memory)
         self.events: list[tuple[float, str]] = []
         self._live = live
         how = "supervised" if self.supervised else "each on its own"
@@ -162,7 +166,7 @@ class OneShop:
 
     def _show(self) -> None:
         passed = int(time.monotonic() - self.report.began)
-        counts = self.customers.counts
+        counts = self.memory.counts
         self._live(
             f"[{passed // 60}:{passed % 60:02}] {counts['purchases']} bought, "
             f"{counts['reads']} read, {counts['checks']} checks, "
@@ -179,7 +183,9 @@ class OneShop:
         with contextlib.ExitStack() as stack:
             disks = self._disks(stack)
             down = set(self.cluster.roles)
-            shop = Shop(self.cluster, self.rng, self.supervised, disks, self._tell, down)
+            shop = Shop(
+                self.cluster, self.rng, self.supervised, disks, self.memory, self._tell, down
+            )
             watch = [asyncio.create_task(shop.keep()), asyncio.create_task(self._live_line())]
             work = asyncio.create_task(self._live_through(shop, deadline))
             try:
@@ -196,7 +202,7 @@ class OneShop:
                 await asyncio.gather(work, *watch, return_exceptions=True)
                 await self.customers.leave()
                 await self.cluster.close()
-                self.report.counts += self.customers.counts
+                self.report.counts += self.memory.counts
                 self.report.noticed += shop.noticed
         self._check_logs()
 
@@ -220,6 +226,7 @@ class OneShop:
         await shop.start()
         for book, count in STOCK.items():
             await self.cluster.update(book, count=count)
+        self.memory.start()
         self.customers.start()
         possible = [fault for fault in FAULTS if fault.name not in self.report.impossible]
         deck = Deck(self.rng, possible)
@@ -232,36 +239,27 @@ class OneShop:
             await self.customers.rest()
             self._measure(came_at)
             self._tell("check")
-            await self.customers.check()
+            await self.memory.check()
             if found := shop.set_aside():
                 raise Violation(f"{found} were set aside, but nobody had damaged them")
-        await self._verify()
+        await self._verify(shop)
 
     def _measure(self, came_at: float) -> None:
         """The worst gap since the customers came, and what had happened in it or just before."""
-        times = [came_at, *(at for at in self.customers.known_at if at >= came_at)]
+        times = [came_at, *(at for at in self.memory.known_at if at >= came_at)]
         for before, after in itertools.pairwise(times):
             if after - before > self.report.worst_gap_s:
                 self.report.worst_gap_s = after - before
                 lease_s = self.cluster.lease_s
                 amid = [what for at, what in self.events if before - lease_s <= at <= after]
                 self.report.worst_gap_amid = "; ".join(amid) or "nothing"
-        self.customers.known_at.clear()
+        self.memory.known_at.clear()
 
-    async def _verify(self) -> None:
+    async def _verify(self, shop: Shop) -> None:
         """The operator's own command says the same."""
-        command = (sys.executable, "-m", "bazar", "verify", "--config")
-        process = await asyncio.create_subprocess_exec(
-            *command, str(self.cluster.config_path), cwd=ROOT, stdout=-1, stderr=-2
-        )
-        try:
-            async with asyncio.timeout(VERIFY_S):
-                said, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        if process.returncode != 0:
-            raise Violation(f"python -m bazar verify: {said.decode()}")
+        code, said = await shop.command("verify")
+        if code != 0:
+            raise Violation(f"python -m bazar verify: {said}")
 
     def _check_logs(self) -> None:
         """Nothing was unexpected to the nodes either."""

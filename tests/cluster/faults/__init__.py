@@ -1,0 +1,102 @@
+"""What can happen to the processes and files of a shop. Every choice comes from one seed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from tests.cluster.faults import damage, disks, processes
+from tests.cluster.faults.shop import Shop
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`act` does it and returns to whom, or None if it could not be done now. One that happens
+    `alone` waits until everything else is over."""
+
+    name: str
+    act: Callable[[Shop], Awaitable[str | None]]
+    alone: bool = False
+
+
+FAULTS = (
+    Fault("kill -9", processes.kill),
+    Fault("pause, shorter than a lease", processes.pause_briefly),
+    Fault("pause, longer than a lease", processes.pause_long),
+    Fault("SIGTERM", processes.terminate),
+    Fault("SIGHUP", processes.hang_up),
+    Fault("kill -9 of a group", processes.kill_group, alone=True),
+    Fault("kill -9 of everything", processes.kill_all, alone=True),
+    Fault("terminal closed", processes.close_terminal, alone=True),
+    Fault("disk full", disks.fill_disk),
+    Fault("fsync fails", disks.fsync_fails),
+    Fault("fsync is slow", disks.fsync_is_slow),
+    Fault("WAL loses its tail", damage.lose_wal_tail, alone=True),
+    Fault("byte flipped in a WAL", damage.flip_in_wal, alone=True),
+    Fault("byte flipped in a file", damage.flip_in_file, alone=True),
+    Fault("letter flipped in a row", damage.flip_in_row, alone=True),
+)
+
+
+def impossible() -> dict[str, str]:
+    """The faults that can't be made on this machine, and why."""
+    why: dict[str, str] = {}
+    if os.geteuid() != 0:
+        why["disk full"] = "only root may mount"
+    if shutil.which("strace") is None:
+        why["fsync fails"] = why["fsync is slow"] = "strace is not installed"
+    return why
+
+
+class Deck:
+    """Every fault as often as every other, in an order that the seed decides."""
+
+    def __init__(self, rng: random.Random, faults: Iterable[Fault]) -> None:
+        self._rng = rng
+        self._faults = list(faults)
+        self._left: list[Fault] = []
+
+    def draw(self) -> Fault:
+        if not self._left:
+            self._left = list(self._faults)
+            self._rng.shuffle(self._left)
+        return self._left.pop()
+
+
+async def cause(
+    shop: Shop, deck: Deck, deadline: float, done: Counter[str], skipped: Counter[str]
+) -> None:
+    """One fault after the other, up to two at once, until `deadline`; then wait for the last."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def one(fault: Fault) -> None:
+        victim = await fault.act(shop)
+        (skipped if victim is None else done)[fault.name] += 1
+
+    async def at_most(count: int) -> None:
+        while len(running) > count:
+            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            running.difference_update(ended)
+            for task in ended:
+                task.result()
+
+    try:
+        while time.monotonic() < deadline:
+            fault = deck.draw()
+            await at_most(0 if fault.alone else 1)
+            task = asyncio.create_task(one(fault))
+            running.add(task)
+            if fault.alone:
+                await at_most(0)
+            await asyncio.sleep(shop.rng.uniform(0, 1.0))
+        await at_most(0)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

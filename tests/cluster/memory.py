@@ -1,0 +1,296 @@
+"""What customers were told, and whether it can be true.
+
+    memory = Memory(shop, stock)
+    memory.saw(shown, began)       # and so on, for each answer
+    await memory.check()           # raises Violation; nothing may be under way
+
+Each check starts from what the last one found. Where the catalog's files were put back, what was
+told before is checked for itself, and the history begins anew with what those files hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from storage.compare import ReplicaFile, closing, differences, same_moment
+from tests.cluster.client import Answer
+from tests.cluster.cluster import Cluster, until
+from tests.cluster.moments import Moment, Sold, books_in, orders_in, sales_in, unsold_in
+from tests.simulation.history import Book, Operation, linearizable
+
+KEYS = {
+    "catalog": {
+        **{"topics": "id", "books": "id", "sales": "order_id", "answers": "key"},
+        "history": "epoch",
+    },
+    "order": {"orders": "order_id", "cursors": "name", "adoptions": "upto", "history": "epoch"},
+}
+ASKED_AGAIN = 3  # keys, at each check
+PASSING = (503, 504)
+
+
+class Violation(AssertionError):
+    """Something that must never be so. `history` is what shows it."""
+
+    def __init__(self, what: str, history: Sequence[Any] = ()) -> None:
+        super().__init__(what)
+        self.history = history
+
+
+@dataclass(eq=False, slots=True)
+class Write:
+    """A purchase or an update that somebody insists on."""
+
+    key: str
+    book: int
+    kind: str  # as in an Operation
+    argument: Any
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def perhaps(self) -> Operation:
+        """It may have happened, or not: nobody was told."""
+        return Operation(self.kind, self.argument, self.began, inf, None)
+
+
+class Memory:
+    """Of all customers of one shop. `stock` is how many of each book are there at first."""
+
+    def __init__(self, shop: Cluster, stock: Mapping[int, int]) -> None:
+        self.shop = shop
+        self.stock = dict(stock)
+        self.sold: dict[str, Sold] = {}  # by key: all that must be there
+        self.open: dict[str, Write] = {}  # nobody was told yet
+        self.orders: deque[str] = deque(maxlen=100)  # acknowledged: everybody sees them
+        self.counts: Counter[str] = Counter()
+        self.known_at: list[float] = []  # of acknowledged purchases
+        self.catalog_since = 0.0  # when its files were put back
+        self.orders_since = 0.0
+        self._readable_since = 0.0  # who has asked before may have seen what is lost
+        self._refused: set[str] = set()
+        self._perhaps: dict[str, Write] = {}  # may be on disks that were put back
+        self._kept: frozenset[str] = frozenset()  # the keys of what had happened by then
+        self._replaced: set[str] = set()  # orders of sales that were in files that are no more
+        self._histories: dict[int, list[Operation]] = {book: [] for book in stock}
+        self._shown: dict[int, Book] = {}  # at the last check
+
+    def start(self) -> None:
+        """Begin with the books as they are, with `stock` of each."""
+        self._shown = {
+            book: (title, topic, self.stock[book])
+            for book, (title, topic, _) in books_in(self._file("catalog")).items()
+        }
+
+    # --- what they are told ----------------------------------------------------------------------
+
+    def acknowledge(self, write: Write, sold: Sold) -> None:
+        self.sold[write.key] = sold
+        self.known_at.append(time.monotonic())
+        self.counts["purchases"] += 1
+        self._settle(write, sold.new_count)
+
+    def ordered(self, write: Write, sold: Sold) -> None:
+        """The buyer was told of an order, too."""
+        if write.began >= self.orders_since:
+            self.orders.append(sold.order_id)
+
+    def refuse(self, write: Write) -> None:
+        self._refused.add(write.key)
+        self.counts["sold out"] += 1
+        self._settle(write, None)
+
+    def update(self, write: Write) -> None:
+        self.counts["updates"] += 1
+        self._settle(write, ())
+
+    def _settle(self, write: Write, result: Any) -> None:
+        del self.open[write.key]
+        if write.key not in self._kept:
+            self._remember(write.book, write.kind, write.argument, write.began, result)
+
+    def saw(self, shown: Mapping[str, Any], began: float) -> None:
+        if began >= self._readable_since:
+            result = (shown["title"], shown["topic"], shown["count"])
+            self._remember(shown["id"], "read", None, began, result)
+
+    def _remember(self, book: int, kind: str, argument: Any, began: float, result: Any) -> None:
+        operation = Operation(kind, argument, began, time.monotonic(), result)
+        self._histories[book].append(operation)
+
+    # --- files that are put back -----------------------------------------------------------------
+
+    def check_kept(self, kept: Moment) -> None:
+        """What was acknowledged is in files that are kept now. Raises Violation."""
+        for key, sold in self.sold.items():
+            if kept.sold.get(key) != sold:
+                raise Violation(f"{key} was acknowledged as {sold}; kept is {kept.sold.get(key)}")
+
+    def end_history(self) -> None:
+        """The files of the catalog, of which nothing runs, are about to be replaced: what was told
+        so far must be explained by what they hold. Raises Violation."""
+        for write in self.open.values():
+            self._histories[write.book].append(write.perhaps)
+        self._must_be_linearizable()
+        for path in self._paths("catalog"):
+            self._replaced.update(sale.order_id for sale in sales_in(path).values())
+
+    def begin_history(self, kept: Moment, were_open: Iterable[Write]) -> None:
+        """They are those of that moment now, when some writes were open: those may happen yet. What
+        is under way is asked again, for its answer may be of the history that is lost."""
+        self.catalog_since = time.monotonic()
+        self._readable_since = inf
+        self.sold = dict(kept.sold)
+        self._shown = dict(kept.books)
+        self._kept = kept.updated.union(kept.sold)
+        for write in self.open.values():
+            write.began = self.catalog_since
+        for write in were_open:
+            if write.key not in self._kept | self.open.keys():
+                perhaps = replace(write, began=self.catalog_since)
+                self._perhaps[write.key] = perhaps
+                self._histories[write.book].append(perhaps.perhaps)
+
+    def readable(self) -> None:
+        """A read of the new history was answered: from now on nobody sees one of the lost."""
+        self._readable_since = time.monotonic()
+
+    def put_back_orders(self) -> None:
+        """The orders have earlier files: those that are missing are yet to be made again."""
+        self.orders_since = time.monotonic()
+        self.orders.clear()
+
+    # --- whether it can be true ------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """While everybody rests and all nodes are well. Raises Violation."""
+        began = time.monotonic()
+        for role in ("catalog", "order"):
+            await self._same_everywhere(role)
+        self._check_sales()
+        await self._check_orders()
+        books = books_in(self._file("catalog"))
+        for book in self._histories:
+            for name in self.shop.group("catalog"):
+                async with self.shop.client(name) as client:
+                    self.saw((await client.get(f"/info/{book}")).json, began)
+            self._remember(book, "read", None, began, books[book])
+        self._must_be_linearizable()
+        self._shown = books
+        self._perhaps.clear()
+        await self._ask_again()
+        self.counts["checks"] += 1
+
+    def _must_be_linearizable(self) -> None:
+        for book, history in self._histories.items():
+            if not linearizable(history, self._shown[book]):
+                ordered = sorted(history, key=lambda operation: operation.start)
+                raise Violation(
+                    f"no order of these {len(history)} operations on book {book}, which was "
+                    f"{self._shown[book]}, explains their results",
+                    [operation._asdict() for operation in ordered],
+                )
+            self.counts["operations checked"] += len(history)
+            history.clear()
+
+    def _paths(self, role: str) -> list[Path]:
+        return [self.shop.data_dir / f"{name}.db" for name in self.shop.group(role)]
+
+    def _file(self, role: str) -> Path:
+        return self._paths(role)[0]
+
+    async def _same_everywhere(self, role: str) -> None:
+        files = [ReplicaFile(path.stem, path) for path in self._paths(role)]
+        with closing(files):
+
+            def equal() -> bool:
+                return same_moment(files, 0) and len({file.committed for file in files}) == 1
+
+            try:
+                await until(equal, f"the {role} replicas are at the same entry")
+            except AssertionError as error:
+                marks = {file.node: file.committed for file in files}
+                raise Violation(f"{error}: {marks}") from error
+            faults = [fault for file in files for fault in file.faults(KEYS[role])]
+            if faults:
+                raise Violation(f"damaged: {faults}")
+            found = list(itertools.islice(differences(files, KEYS[role]), 5))
+            if found:
+                raise Violation(f"the {role} replicas differ: {found}")
+
+    def _check_sales(self) -> None:
+        in_file = sales_in(self._file("catalog"))
+        for key, write in self._perhaps.items():
+            if key in in_file and (in_file[key].book, in_file[key].quantity) == (
+                write.book,
+                write.argument,
+            ):
+                self.sold[key] = in_file[key]
+        for key, sold in self.sold.items():
+            if key not in in_file:
+                raise Violation(f"the acknowledged sale {key} ({sold}) is missing")
+            if in_file[key] != sold:
+                raise Violation(f"the sale {key} was acknowledged as {sold}, but is {in_file[key]}")
+        for key in in_file:
+            if key not in self.sold:
+                raise Violation(f"the sale {key} is known to nobody (refused: {self._refused})")
+        if len({sold.order_id for sold in in_file.values()}) != len(in_file):
+            raise Violation("an order is sold twice")
+        gone: Counter[int] = Counter()
+        for sold in self.sold.values():
+            gone[sold.book] += sold.quantity
+        for book, (_, _, count) in books_in(self._file("catalog")).items():
+            if count + gone[book] != self.stock[book]:
+                raise Violation(
+                    f"book {book}: {gone[book]} sold and {count} left of {self.stock[book]}"
+                )
+
+    async def _check_orders(self) -> None:
+        """Each sale has one; others have lost theirs, with files that were replaced."""
+        file, wanted = self._file("order"), {sold.order_id for sold in self.sold.values()}
+        try:
+            await until(lambda: wanted <= orders_in(file), "every sale has its order")
+        except AssertionError as error:
+            raise Violation(str(error)) from error
+        if strangers := orders_in(file) - wanted - self._replaced:
+            raise Violation(f"there are orders that were never sold: {sorted(strangers)}")
+        if unsold := unsold_in(file, self._file("catalog")):
+            raise Violation(f"orders have lost their sale, and nobody has said so: {unsold}")
+        await self._same_everywhere("order")
+
+    async def _ask_again(self) -> None:
+        """A key that is used again gets its first answer."""
+        keys = list(self.sold)
+        for key in keys[:: max(len(keys) // ASKED_AGAIN, 1)]:
+            sold = self.sold[key]
+            path, body = f"/purchase/{sold.book}", {"quantity": sold.quantity}
+
+            async def replay() -> Answer | None:
+                answer = await self.shop.put(self._door, path, body, key=key)  # noqa: B023
+                return answer if answer.status not in PASSING else None
+
+            answer = await until(replay, f"{key} is answered again")
+            told = answer.json if answer.status == 200 else {}
+            if (told.get("order_id"), told.get("new_count"), told.get("replayed")) != (
+                sold.order_id,
+                sold.new_count,
+                True,
+            ):
+                raise Violation(f"asked again, the sale {key} ({sold}) was answered {answer}")
+
+    @property
+    def _door(self) -> str:
+        return self.shop.group("frontend")[0]
+
+
+def write_history(path: Path, violation: Violation) -> None:
+    """What shows the violation, one JSON value a line."""
+    lines = [json.dumps(one, default=str, ensure_ascii=False) for one in violation.history]
+    path.write_text("\n".join([str(violation), *lines, ""]), "utf-8")

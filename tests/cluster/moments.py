@@ -1,0 +1,83 @@
+"""What files hold, read as they are: what was sold, what is left, what was ordered."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.simulation.history import Book
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """A sale, as its buyer is told of it."""
+
+    book: int
+    quantity: int
+    order_id: str
+    new_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a catalog had committed: its books, its sales by key, and the keys of its updates."""
+
+    books: Mapping[int, Book]
+    sold: Mapping[str, Sold]
+    updated: frozenset[str]
+
+    @classmethod
+    def of(cls, replicas: Iterable[Path]) -> Moment:
+        """As the replica has it that has come furthest."""
+        file = max(replicas, key=_committed)
+        updated = frozenset(key for (key,) in query(file, "SELECT key FROM answers"))
+        return cls(books_in(file), sales_in(file), updated)
+
+
+def query(file: Path, sql: str) -> list[Row]:
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
+        return list(connection.execute(sql))
+
+
+def _committed(file: Path) -> int:
+    [(seq,)] = query(file, "SELECT value FROM meta WHERE name = 'committed_seq'")
+    return int(seq)
+
+
+def books_in(file: Path) -> dict[int, Book]:
+    rows = query(
+        file,
+        "SELECT b.id, b.title, t.name, b.count FROM books b JOIN topics t ON t.id = catalog_id",
+    )
+    return {book: (title, topic, count) for book, title, topic, count in rows}
+
+
+def sales_in(file: Path) -> dict[str, Sold]:
+    """By key. Our customers buy one book at a time."""
+    found: dict[str, Sold] = {}
+    for key, order_id, lines in query(file, "SELECT key, order_id, lines FROM sales"):
+        [line] = json.loads(lines)
+        found[key] = Sold(line["book"], line["quantity"], order_id, line["new_count"])
+    return found
+
+
+def orders_in(file: Path) -> set[str]:
+    return {order_id for (order_id,) in query(file, "SELECT order_id FROM orders")}
+
+
+def unsold_in(orders: Path, catalog: Path) -> set[str]:
+    """Orders whose sale is not there, and of which nobody has said that it is lost (S5)."""
+    chosen = [range(behind + 1, upto + 1) for upto, behind in query(orders, ADOPTIONS)]
+    rows = query(orders, "SELECT order_id, seq FROM orders")  # before the sales: each has its own
+    sold = {sale.order_id for sale in sales_in(catalog).values()}
+    return {order for order, seq in rows if order not in sold and not any(seq in c for c in chosen)}
+
+
+ADOPTIONS = "SELECT upto, behind FROM adoptions"

@@ -38,6 +38,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.customers import Customers
 from tests.cluster.disks import small_disk
 from tests.cluster.faults import FAULTS, Deck, cause, impossible
+from tests.cluster.faults.exhaustion import FILES
 from tests.cluster.faults.shop import Shop
 from tests.cluster.memory import Memory, Violation, write_history
 
@@ -150,12 +151,14 @@ class OneShop:
             **settings,
         }
         roles = {"frontend": 2, "catalog": self.rng.choice((2, 2, 3)), "order": 2}
-        self.cluster = Cluster(place, roles, settings)
+        files = self.rng.choice((None, FILES))
+        self.cluster = Cluster(place, roles, settings, files=files)
         self.memory = Memory(self.cluster, STOCK)
         self.customers = Customers(self.cluster, f"{report.seed}-{report.shops}", self.memory)
         self.events: list[tuple[float, str]] = []
         self._live = live
         how = "supervised" if self.supervised else "each on its own"
+        how += "" if files is None else f", with {files} descriptors"
         self._tell(f"shop {report.shops}: {roles['catalog']} catalogs, nodes {how}, {settings}")
 
     def _tell(self, event: str) -> None:
@@ -265,6 +268,8 @@ class OneShop:
         """Nothing was unexpected to the nodes either."""
         for path in sorted(self.place.glob("*.log")):
             text = path.read_text("utf-8", errors="replace")
+            if "Too many open files" in text:
+                raise Violation(f"{path.name}: too many open files")
             for block in text.split("Traceback (most recent call last):")[1:]:
                 lines = block.splitlines()
                 ends = (line for line in lines[1:] if not line.startswith((" ", "\t")))

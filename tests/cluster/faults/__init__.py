@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from tests.cluster.faults import damage, disks, processes
+from tests.cluster.faults import damage, deletion, disks, exhaustion, processes
 from tests.cluster.faults.shop import Shop
 
 
@@ -37,10 +37,16 @@ FAULTS = (
     Fault("disk full", disks.fill_disk),
     Fault("fsync fails", disks.fsync_fails),
     Fault("fsync is slow", disks.fsync_is_slow),
+    Fault("idle connections", exhaustion.hold_idle),
+    Fault("reader of a log goes", exhaustion.lose_reader, alone=True),
+    Fault("reader of a log stalls", exhaustion.stall_reader, alone=True),
     Fault("WAL loses its tail", damage.lose_wal_tail, alone=True),
     Fault("byte flipped in a WAL", damage.flip_in_wal, alone=True),
     Fault("byte flipped in a file", damage.flip_in_file, alone=True),
     Fault("letter flipped in a row", damage.flip_in_row, alone=True),
+    Fault("database deleted", deletion.delete_database, alone=True),
+    Fault("membership deleted", deletion.delete_membership, alone=True),
+    Fault("lock deleted", deletion.delete_lock, alone=True),
 )
 
 

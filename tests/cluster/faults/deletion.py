@@ -1,0 +1,46 @@
+"""Files that are deleted below running nodes (R8, T0, L5)."""
+
+from __future__ import annotations
+
+from tests.cluster.faults.shop import Shop
+
+
+async def delete_database(shop: Shop) -> str | None:
+    """Its node leaves, and comes back as one that is empty; the others of its set are whole."""
+    name = shop.rng.choice([*shop.cluster.group("catalog"), *shop.cluster.group("order")])
+    suffixes = shop.rng.choice((("",), ("-wal",), ("", "-wal", "-shm")))
+    database = shop.database(name)
+    files = [database.with_name(database.name + suffix) for suffix in suffixes]
+    with shop.occupied(*shop.cluster.roles):
+        await shop.settle()
+        pid = shop.cluster.running()[name]
+        shop.tell(f"deleted below {name}: {', '.join(file.name for file in files)}")
+        for file in files:
+            file.unlink()
+        await shop.wait(lambda: pid not in shop.cluster.all_processes(), f"{name} leaves")
+        await shop.settle()
+        shop.collect(name)
+    return name
+
+
+async def delete_membership(shop: Shop) -> str | None:
+    """The primary makes it anew."""
+    role = shop.rng.choice(("catalog", "order"))
+    with shop.occupied(*shop.cluster.roles):
+        await shop.settle()
+        shop.tell(f"{role}.members is deleted")
+        (shop.cluster.data_dir / f"{role}.members").unlink()
+        await shop.settle()
+    return role
+
+
+async def delete_lock(shop: Shop) -> str | None:
+    """Whoever tries next makes another, and leads in the primary's stead."""
+    role = shop.rng.choice(("catalog", "order"))
+    with shop.occupied(*shop.cluster.roles):
+        await shop.settle()
+        shop.tell(f"{role}.lock is deleted")
+        (shop.cluster.data_dir / f"{role}.lock").unlink()
+        await shop.wait(lambda: shop.primary(role), f"somebody holds another lock of {role}")
+        await shop.settle()
+    return role

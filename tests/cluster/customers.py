@@ -149,10 +149,12 @@ class Customers:
             try:
                 answer = await ask(client, rng.choice(TIMEOUTS_S))
             except OSError:
-                pass
+                write.unheard_at = time.monotonic()
             else:
                 if answer.status not in SETTLED + PASSING:
                     raise Violation(f"a write was answered {answer}")
+                if answer.status == 504:
+                    write.unheard_at = time.monotonic()
                 if answer.status in SETTLED and asked_at >= self.memory.catalog_since:
                     return answer
             self.counts["asked again"] += 1

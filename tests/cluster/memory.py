@@ -34,6 +34,7 @@ KEYS = {
     "order": {"orders": "order_id", "cursors": "name", "adoptions": "upto", "history": "epoch"},
 }
 ASKED_AGAIN = 3  # keys, at each check
+LATE_S = 20.0  # more than an attempt that nobody waits for can take: see `pool` in cluster.json
 PASSING = (503, 504)
 
 
@@ -54,6 +55,7 @@ class Write:
     kind: str  # as in an Operation
     argument: Any
     began: float = field(default_factory=time.monotonic)
+    unheard_at: float = 0.0  # when an attempt was last given up, which may go on without us
 
     @property
     def perhaps(self) -> Operation:
@@ -76,7 +78,8 @@ class Memory:
         self.orders_since = 0.0
         self._readable_since = 0.0  # who has asked before may have seen what is lost
         self._refused: set[str] = set()
-        self._perhaps: dict[str, Write] = {}  # may be on disks that were put back
+        self._late: deque[Write] = deque(maxlen=10_000)  # settled, and an attempt may go on
+        self._perhaps: dict[str, Write] = {}  # may happen though nobody asks: files were put back
         self._kept: frozenset[str] = frozenset()  # the keys of what had happened by then
         self._replaced: set[str] = set()  # orders of sales that were in files that are no more
         self._histories: dict[int, list[Operation]] = {book: [] for book in stock}
@@ -113,6 +116,8 @@ class Memory:
 
     def _settle(self, write: Write, result: Any) -> None:
         del self.open[write.key]
+        if write.unheard_at:
+            self._late.append(write)
         if write.key not in self._kept:
             self._remember(write.book, write.kind, write.argument, write.began, result)
 
@@ -143,8 +148,9 @@ class Memory:
             self._replaced.update(sale.order_id for sale in sales_in(path).values())
 
     def begin_history(self, kept: Moment, were_open: Iterable[Write]) -> None:
-        """They are those of that moment now, when some writes were open: those may happen yet. What
-        is under way is asked again, for its answer may be of the history that is lost."""
+        """They are those of that moment now, when some writes were open. Those may happen yet, and
+        so may others, of which a door that runs on has not heard. What is under way is asked again,
+        for its answer may be of the history that is lost."""
         self.catalog_since = time.monotonic()
         self._readable_since = inf
         self.sold = dict(kept.sold)
@@ -152,11 +158,15 @@ class Memory:
         self._kept = kept.updated.union(kept.sold)
         for write in self.open.values():
             write.began = self.catalog_since
-        for write in were_open:
-            if write.key not in self._kept | self.open.keys():
-                perhaps = replace(write, began=self.catalog_since)
-                self._perhaps[write.key] = perhaps
-                self._histories[write.book].append(perhaps.perhaps)
+        late = (one for one in self._late if one.unheard_at + LATE_S > self.catalog_since)
+        known = self._kept | self.open.keys()
+        self._perhaps = {
+            write.key: replace(write, began=self.catalog_since)
+            for write in (*self._perhaps.values(), *were_open, *late)
+            if write.key not in known
+        }
+        for write in self._perhaps.values():
+            self._histories[write.book].append(write.perhaps)
 
     def readable(self) -> None:
         """A read of the new history was answered: from now on nobody sees one of the lost."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from tests.cluster.faults import damage, deletion, disks, exhaustion, processes
+from tests.cluster.faults import damage, deletion, disks, exhaustion, processes, restores
 from tests.cluster.faults.shop import Shop
 
 
@@ -47,6 +47,11 @@ FAULTS = (
     Fault("database deleted", deletion.delete_database, alone=True),
     Fault("membership deleted", deletion.delete_membership, alone=True),
     Fault("lock deleted", deletion.delete_lock, alone=True),
+    Fault("backup", restores.keep, alone=True),
+    Fault("node put back", restores.put_back_node, alone=True),
+    Fault("catalog put back", restores.put_back_catalog, alone=True),
+    Fault("orders put back", restores.put_back_orders, alone=True),
+    Fault("both put back", restores.put_back_both, alone=True),
 )
 
 

@@ -22,10 +22,13 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.cluster.cluster import ROOT, Cluster, until
 from tests.cluster.memory import Memory, Violation
+
+if TYPE_CHECKING:
+    from tests.cluster.faults.restores import Backup
 
 BACK_S = 120.0  # until a node must be ready again
 COMMAND_S = 120.0
@@ -47,6 +50,8 @@ class Shop:
     tell: Callable[[str], None]
     held: set[str]  # nodes that are to stay down
     busy: set[str] = field(default_factory=set)  # nodes that something happens to
+    backups: list[Backup] = field(default_factory=list)
+    lines: dict[str, list[Backup]] = field(default_factory=dict)  # by group: of its history
     stderr: dict[str, int] = field(default_factory=dict)  # where logs are written to, if elsewhere
     noticed: int = 0
 

@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 5.0
 STEADY_S = 10.0  # a child that lived so long starts again as if it had never failed
-START_S = 15.0  # until it must answer for the first time
+START_S = 15.0  # until it must answer for the first time; twice as long after each try in vain
+START_MAX_S = 240.0
 LEAST_MISSED = 0.1  # of a probe: who waits for a processor gets ten times as long at the most
 STOP_S = 15.0
 PATIENCE_S = 0.5  # who comes while a node is away for longer is told so at once
@@ -60,8 +61,8 @@ def die_with_parent() -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One process of a node: its sockets, where it alone answers, and how often it has failed in a
-    row."""
+    """One process of a node: its sockets, where it alone answers, how often it has failed in a
+    row, and how often it was killed in a row before its first answer."""
 
     node: NodeConfig
     door: NodeConfig
@@ -69,6 +70,7 @@ class Child:
     environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
+    unheard: int = 0
 
 
 def _children(node: NodeConfig) -> list[Child]:
@@ -259,25 +261,29 @@ class Supervisor:
     async def _watch(self, child: Child) -> None:
         """Kill the node's process if it is there but answers nothing for `hang_s`.
 
-        Probes are counted, not seconds: when the whole machine has slept, nobody is to blame. And
-        while it waits for a processor most of the time, others are: killed, it would only have to
-        start, too.
+        Probes are counted, not seconds: when the whole machine has slept, nobody is to blame. Nor
+        is who waits for a processor most of the time: killed, it would only have to start, too. And
+        a machine so busy that no process starts in time is not made idle by starting all anew.
         """
         probe_s = self._config.supervisor.hang_s / PROBES_PER_HANG
-        watched, missed = child.process, 0.0
-        allowed = int(START_S / probe_s)
+        watched, missed, heard = child.process, 0.0, False
         while not self._stopping.is_set():
             if child.process is not watched:
-                watched, missed, allowed = child.process, 0.0, int(START_S / probe_s)
+                watched, missed, heard = child.process, 0.0, False
+            start_s = min(START_S * 2 ** min(child.unheard, 20), START_MAX_S)
+            allowed = PROBES_PER_HANG if heard else int(start_s / probe_s)
             pid = 0 if watched is None else watched.pid
             starved, began = starved_s(pid), clock.now()
             if await self._answers(child, probe_s):
-                missed, allowed = 0.0, PROBES_PER_HANG
+                missed = 0.0
+                if watched is not None and watched.returncode is None:  # else we have answered
+                    heard, child.unheard = True, 0
             elif watched is not None and watched.returncode is None:
                 waited = max(starved_s(pid) - starved, 0.0) / (clock.now() - began)
                 missed += max(1.0 - waited, LEAST_MISSED)
                 if missed >= allowed and child.process is watched:
                     log.error("%s answers nothing; it is killed", child.door.name)
+                    child.unheard += not heard
                     with contextlib.suppress(ProcessLookupError):
                         watched.kill()
                     missed = 0.0

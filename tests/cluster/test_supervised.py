@@ -115,7 +115,7 @@ async def test_a_replica_that_no_restart_helps_waits_for_its_operator(tmp_path: 
 class Starts:
     """A supervisor whose nodes are a script that says so each time it is started, and fails."""
 
-    def __init__(self, directory: Path, *ports: int) -> None:
+    def __init__(self, directory: Path, *ports: int, hang_s: float = 3.0) -> None:
         self.said, self.script = directory / "said", directory / "script"
         nodes = {
             f"catalog-{number}": {"role": "catalog", "port": port}
@@ -123,7 +123,8 @@ class Starts:
         }
         self.config_path = directory / "cluster.json"
         self.config_path.write_text("{}")
-        config = parse({"nodes": nodes}, directory, ROLES, self.config_path)
+        plain = {"nodes": nodes, "supervisor": {"hang_s": hang_s}}
+        config = parse(plain, directory, ROLES, self.config_path)
         config.data_dir.mkdir(parents=True)
         command = [str(self.script)]
         self.supervisor = Supervisor(
@@ -146,6 +147,45 @@ class Starts:
 
     def count(self) -> int:
         return len(self.said.read_text().splitlines()) if self.said.exists() else 0
+
+
+# Answers the sixth request of which somebody still waits for the answer.
+SLOW = """
+import os, select, socket
+waiting = socket.socket(fileno=int(os.environ["BAZAR_LISTEN"].split(",")[0]))
+asked = 0
+while True:
+    select.select([waiting], [], [])
+    connection, _ = waiting.accept()
+    try:
+        connection.recv(4096)
+        connection.setblocking(False)
+        connection.recv(4096)  # its end: nobody waits
+    except BlockingIOError:
+        asked += 1
+        if asked >= 6:
+            connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+    except ConnectionError:
+        pass
+    connection.close()
+"""
+
+
+async def test_a_node_that_starts_slowly_is_given_more_time(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the machine is, it answers at last."""
+    monkeypatch.setattr("bazar.supervisor.START_S", 0.3)  # three probes
+    starts, stop = Starts(tmp_path, port, hang_s=0.6), asyncio.Event()
+    (tmp_path / "slow.py").write_text(SLOW)
+    starts.install(f"exec {sys.executable} {tmp_path / 'slow.py'}")
+    running = asyncio.create_task(starts.supervisor.run(stop))
+    try:
+        await until(lambda: starts.supervisor._open, "it answers")
+        assert starts.count() > 1
+    finally:
+        stop.set()
+        assert await running == 0
 
 
 async def one_answer(port: int) -> bytes:

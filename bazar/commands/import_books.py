@@ -169,8 +169,6 @@ def _rejects(flags: argparse.Namespace, layout: Layout) -> Iterator[Rejects | No
 async def _import(
     shop: Shop, flags: argparse.Namespace, books: BookList, rejects: Rejects | None
 ) -> int:
-    if not flags.dry_run:
-        await _find_shop(shop)
     tally = Tally()
     doing = "checking" if flags.dry_run else "importing"
     pool = ReplicaPool(shop.config.group("catalog"), shop.config.pool, clock.now)
@@ -180,6 +178,8 @@ async def _import(
             _progress(books.file, doing) as progress,
             contextlib.closing(books.rows(progress)) as rows,
         ):
+            if not flags.dry_run:
+                await _find_shop(shop)
             for batch in _batches(_good(rows, tally, rejects)):
                 if not flags.dry_run:
                     await _send(shop, pool, batch, tally, rejects)

@@ -295,7 +295,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "overtaking": {
         "faults": ({"pause": 1.0},),
         "fault_every_s": (0.4,),
-        "aims": ({"Shrink": ("overtake", 1.0)},),
+        "aims": ({"Shrink": ("overtake", 1.0)}, {"Shrink": ("seize", 1.0)}),
         "catalogs": (2, 3),
         "caches": (0,),
         "orders": (0,),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bazar.errors import Unavailable
+from bazar.errors import Conflict, Unavailable
 from bazar.replication.effects import (
     Effect,
     LogPage,
@@ -38,6 +38,8 @@ from bazar.replication.messages import (
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import Timing
+from storage.history import Position
+from storage.orders import Orders, Projected
 
 HERE = ArbiterId("here", "/data")
 TIMING = Timing()
@@ -151,3 +153,19 @@ def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
         # While that is on its way to disk, what we could show is old.
         with pytest.raises(Unavailable):
             primary.read(None, over_at + 0.03)
+
+
+def test_sales_that_come_when_their_history_was_left_are_no_orders_any_more() -> None:
+    """S2, S5: they were read before the catalog's files were put back, and whoever read them was
+    stopped until the orders had adopted the present history."""
+    present, left = Position(5, "e"), Position(9, "e")
+    sale = {"order_id": "o10", "seq": 10, "sold_at": 0, "lines": []}
+    adopt = {"op": "adopt", "after": left.plain, "to": present.plain, "behind": 4}
+    late = {"op": "project", "after": left.plain, "sales": [sale], "id": "e"}
+    work = Projected(left, set(), 4, 1)
+
+    adopted, refused = Orders().decide(work, [adopt, late])
+
+    assert adopted.answer == {"cursor": present.plain}
+    assert isinstance(refused.answer, Conflict)
+    assert work.cursor == present

@@ -212,7 +212,7 @@ ARBITRATING = (
         (FileArbiter, "_exchange", "if self._known != found:", "if False:"),
         (FileArbiter, "_exchange", "recorded.epoch > membership.epoch", "False"),
         (FileArbiter, "_alone", "self._check_lock()", "pass"),
-        focus="stealing",
+        focus="overtaking",
     ),
     mutation(
         "a membership is looked at, and another written over meanwhile",

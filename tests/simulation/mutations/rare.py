@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import ReplicaSubscriber
+from storage.orders import Orders
 from tests.simulation.mutations.mutation import mutation
 
 RARE = (
@@ -21,5 +22,10 @@ RARE = (
             "(now >= self.not_before and not unheard)",
             "now >= self.not_before",
         ),
+    ),
+    mutation(
+        "the cursor is not looked at",
+        "S2",
+        (Orders, "_decide", 'if Position.of(operation["after"]) != work.cursor:', "if False:"),
     ),
 )

@@ -11,7 +11,6 @@ from handlers.order import OrderService
 from handlers.source import Source
 from storage import orders
 from storage.catalog import Catalog
-from storage.orders import Orders
 from tests.simulation.mutations.mutation import mutation, shop
 
 KEYS = (
@@ -99,12 +98,6 @@ ORDERING = (
         "S2",
         (CatalogService, "sales", "await self.replica.caught_up(position.seq)", "pass"),
         focus="ordering",
-    ),
-    shop(
-        "the cursor is not looked at",
-        "S2",
-        (Orders, "_decide", 'if Position.of(operation["after"]) != work.cursor:', "if False:"),
-        focus="restoring",
     ),
     shop(
         "the cursor is not kept",

@@ -68,6 +68,12 @@ def sales_in(file: Path) -> dict[str, Sold]:
     return found
 
 
+def times_in(file: Path) -> dict[str, int]:
+    """When each key's write was executed, in ms on its primary's clock."""
+    rows = query(file, "SELECT key, sold_at FROM sales UNION ALL SELECT key, at FROM answers")
+    return {key: int(at) for key, at in rows}
+
+
 def orders_in(file: Path) -> set[str]:
     return {order_id for (order_id,) in query(file, "SELECT order_id FROM orders")}
 

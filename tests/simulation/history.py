@@ -32,6 +32,10 @@ class Operation(NamedTuple):
     result: Any
     key: str = ""
 
+    @property
+    def is_unheard_purchase(self) -> bool:
+        return self.kind == "buy" and self.end == inf
+
 
 def step(book: Book, operation: Operation) -> Book | None:
     """The book after the operation, None where its result can't have been this."""
@@ -70,14 +74,25 @@ def linearizable(
             return True
         after: list[tuple[int, int, Book]] = []
         fitting = 0
-        for i in _candidates(ordered, everything & ~done):
+        candidates = _candidates(ordered, everything & ~done)
+        unheard: dict[int, int] = {}  # the first place of purchases of so many
+        for i in candidates:
+            if ordered[i].is_unheard_purchase:
+                place = places.get(ordered[i].key, LAST)
+                unheard[ordered[i].argument] = min(place, unheard.get(ordered[i].argument, LAST))
+        for i in candidates:
+            place = places.get(ordered[i].key, LAST)
+            if ordered[i].is_unheard_purchase:
+                if ordered[i].argument not in unheard:
+                    continue  # one that began before is as good here, and better later
+                place = unheard.pop(ordered[i].argument)
             book_after = step(book, ordered[i])
             if book_after is None:
                 continue
             if ordered[i].kind != "update" and book_after == book and ordered[i].end < inf:
                 fitting |= 1 << i
             elif not fitting:
-                after.append((places.get(ordered[i].key, LAST), done | 1 << i, book_after))
+                after.append((place, done | 1 << i, book_after))
         if fitting:
             # Reads and refusals that fit now change nothing: no need to try them later.
             after = [(0, done | fitting, book)]

@@ -147,10 +147,17 @@ class _Visitor(ast.NodeVisitor):
             self._replace("branch", test, "False")
 
     def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test).startswith("__name__ =="):
+        if ast.unparse(node.test).startswith("__name__ ==") or self._only_logs(node):
             return
         self._constant_branch(node.test)
         self.generic_visit(node)
+
+    def _only_logs(self, node: ast.If) -> bool:
+        """Whether it decides no more than what the log says."""
+        return not node.orelse and all(
+            isinstance(one, ast.Expr) and isinstance(one.value, ast.Call) and self._logs(one.value)
+            for one in node.body
+        )
 
     def visit_While(self, node: ast.While) -> None:
         self._constant_branch(node.test)

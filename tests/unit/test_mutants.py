@@ -94,6 +94,7 @@ class OperatorsTest(unittest.TestCase):
             "class A:\n    x: int = 1",
             "def f(a: Literal[1]) -> Literal[2]:\n    assert a > 1, 1 + a",
             "def f():\n    log.info(a + b)\n    self.note(min(a, b))\n    handler.note(1)",
+            "def f():\n    if a > 1:\n        log.info(a)\n        self.note(b)",
             "def f():\n    return f'{a + 1}' + b",
             "class A:\n    def __repr__(self):\n        return a + b",
             "@dataclass(frozen=True)\nclass A: ...",
@@ -105,6 +106,9 @@ class OperatorsTest(unittest.TestCase):
 
     def test_what_only_looks_like_a_log_is_drawn(self) -> None:
         self.assertEqual(changes("def f():\n    self._reached.note(a)"), {"pass"})
+        for more in ("\n        b", "\n    else:\n        b"):
+            source = f"def f():\n    if a:\n        log.info(a){more}"
+            self.assertEqual(changes(source), {"if True:", "if False:"})
 
     def test_the_rest_of_the_file_stays_as_it_is(self) -> None:
         source = "# ä\nx('ü' if a else 'ö', \tb)  # é\n".encode()

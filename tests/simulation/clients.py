@@ -50,6 +50,7 @@ class Clients:
         self.done: list[Write] = []
         self.open: dict[Write, None] = {}  # nobody knows yet what will become of them
         self.unknown: list[Write] = []  # nobody will ever be told
+        self.tried: list[Write] = []  # answered, and an earlier attempt may go on
         self.tape = world.client_tape
         self._keys = 0
         self._items = items(self.books)
@@ -105,7 +106,7 @@ class Clients:
         self.done = [write for write in self.done if write.key in group.truth.keys]
         # Once on a disk it may be in the next backup, too, whatever was answered since.
         self.unknown = list(dict.fromkeys([*self.unknown, *pending]))
-        for write in dict.fromkeys([*self.unknown, *self.open]):
+        for write in dict.fromkeys([*self.unknown, *self.tried, *self.open]):
             if write.key not in group.truth.keys:
                 write.before = None  # that answer was of a history that is no more
                 write.note_unknown()
@@ -330,6 +331,8 @@ class Write:
             return
         self.settled = True
         del self.clients.open[self]
+        if self.attempt > 1:
+            self.clients.tried.append(self)
         self.clients.world.say("client", f"<- {self.operation['op']} {self.key[-9:]}: {found!r}")
         self._judge(found, who)
         self._go_on()

@@ -61,8 +61,8 @@ def die_with_parent() -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One process of a node: its sockets, where it alone answers, how often it has failed in a
-    row, and how often it was killed in a row before its first answer."""
+    """One process of a node: its sockets, where it alone answers, and how often it has failed in a
+    row."""
 
     node: NodeConfig
     door: NodeConfig
@@ -70,7 +70,6 @@ class Child:
     environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
-    unheard: int = 0
 
 
 def _children(node: NodeConfig) -> list[Child]:
@@ -267,26 +266,27 @@ class Supervisor:
         """
         probe_s = self._config.supervisor.hang_s / PROBES_PER_HANG
         watched, missed, heard = child.process, 0.0, False
+        start_s = START_S
         while not self._stopping.is_set():
             if child.process is not watched:
                 watched, missed, heard = child.process, 0.0, False
-            start_s = min(START_S * 2 ** min(child.unheard, 20), START_MAX_S)
             allowed = PROBES_PER_HANG if heard else int(start_s / probe_s)
             pid = 0 if watched is None else watched.pid
             starved, began = starved_s(pid), clock.now()
             if await self._answers(child, probe_s):
                 missed = 0.0
                 if watched is not None and watched.returncode is None:  # else we have answered
-                    heard, child.unheard = True, 0
+                    heard, start_s = True, START_S
             elif watched is not None and watched.returncode is None:
                 waited = max(starved_s(pid) - starved, 0.0) / (clock.now() - began)
                 missed += max(1.0 - waited, LEAST_MISSED)
                 if missed >= allowed and child.process is watched:
                     log.error("%s answers nothing; it is killed", child.door.name)
-                    child.unheard += not heard
                     with contextlib.suppress(ProcessLookupError):
                         watched.kill()
                     missed = 0.0
+                    if not heard:
+                        start_s = min(2 * start_s, START_MAX_S)
 
     async def _answers(self, child: Child, probe_s: float) -> bool:
         """Whether a probe is answered; takes `probe_s` in any case."""

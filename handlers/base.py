@@ -65,7 +65,6 @@ class Handler(RequestHandler):
     """Whether its requests are of customers, and how long they take matters."""
     request_id = ""
     key: str | None = None
-    key_is_given = False
 
     def initialize(self, service: Service, access: str) -> None:
         self.service = service
@@ -186,7 +185,6 @@ class Handler(RequestHandler):
                 "Idempotency-Key: is missing; this shop sells nothing without one, so that what is"
                 " sent again is not bought again"
             )
-        self.key_is_given = given is not None
         self.key = secrets.token_hex(16) if given is None else inputs.idempotency_key(given)
         self.set_header("Idempotency-Key", self.key)
         return self.key

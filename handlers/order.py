@@ -332,7 +332,7 @@ def purchased(handler: Handler, answer: Answer) -> Answer:
 def _replayed(handler: Handler, answer: Answer) -> bool:
     """Whether the buyer may have had this answer before: what has a key that was made here was sent
     again by nobody but us."""
-    return bool(answer["replayed"]) and handler.key_is_given
+    return bool(answer["replayed"]) and "Idempotency-Key" in handler.request.headers
 
 
 def _purchase_key(handler: Handler) -> str:

@@ -75,10 +75,7 @@ class ReplicaFile:
         row = self._connection.execute("SELECT * FROM log ORDER BY seq DESC LIMIT 1").fetchone()
         if row is not None:
             return row["epoch"], entry_of(row).mark
-        if self.lacks(("history",)):
-            return None, self.committed
-        [(epoch,)] = self.query("SELECT max(epoch) FROM history")
-        return epoch, self.committed
+        return self.begun(), self.committed
 
     def begun(self) -> int | None:
         """The newest epoch that has committed anything of its own (H1); None of a file from before

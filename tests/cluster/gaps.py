@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bazar.ending import ended
-from tests.cluster.cluster import ROOT, Cluster
+from tests.cluster.cluster import Cluster
+from tests.cluster.commands import command
 from tests.cluster.load import Load
 
 ROLES = {"frontend": 2, "catalog": 2, "order": 2}
@@ -75,11 +76,8 @@ async def hang(shop: Cluster, name: str) -> None:
 async def roll(shop: Cluster, name: str) -> None:
     """Restart every node, one at a time."""
     before = shop.running()
-    command = ("-m", "bazar", "restart", "--config", str(shop.config_path))
-    restart = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
-    )
-    assert await restart.wait() == 0
+    restarted = await command(shop, "restart")
+    assert restarted.returncode == 0, restarted.stderr
     assert not set(before.values()) & set(shop.running().values())
 
 

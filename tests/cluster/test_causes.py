@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster, until
-from tests.cluster.test_damage import command
+from tests.cluster.commands import command
 
 
 def says(shop: Cluster, name: str, words: str) -> bool:
@@ -27,7 +27,7 @@ async def test_members_that_are_not_in_the_configuration(tmp_path: Path) -> None
         for name in shop.roles:
             await until(partial(says, shop, name, cause), f"{name} says so")
             await until(partial(shop.status, name), f"{name} answers")
-        shown = command(shop, "status")
+        shown = await command(shop, "status")
         assert shown.returncode == 1
         assert f"catalog-10 seeks a primary: {cause}" in shown.stdout
 
@@ -40,9 +40,9 @@ async def test_a_lock_that_somebody_else_holds(tmp_path: Path) -> None:
             await shop.start(wait=False)
             cause = f"process {os.getpid()} holds the lock of catalog, and no peer says it leads"
             await until(lambda: cause in shop.log("catalog-1"), "it says who holds the lock")
-            assert f"catalog-1 seeks a primary: {cause}" in command(shop, "status").stdout
+            assert f"catalog-1 seeks a primary: {cause}" in (await command(shop, "status")).stdout
         await shop.ready()
-        assert "seeks" not in command(shop, "status").stdout
+        assert "seeks" not in (await command(shop, "status")).stdout
 
 
 async def test_a_token_that_a_peer_does_not_know(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_a_port_that_was_changed_below_a_running_shop(tmp_path: Path, port
         await shop.start_supervised()
         before, shop.ports["frontend-1"] = shop.ports["frontend-1"], port
         shop.write_config()
-        restart = command(shop, "restart", "frontend-1")
+        restart = await command(shop, "restart", "frontend-1")
         assert restart.returncode == 2
         assert f"frontend-1 does not answer on port {port}, where" in restart.stderr
         assert f"a frontend runs on port {before}" in restart.stderr

@@ -4,13 +4,12 @@ and never served (J3, J5)."""
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import LONG_LEASES, READY_S, ROOT, Cluster, until
+from tests.cluster.cluster import LONG_LEASES, Cluster, until
+from tests.cluster.commands import command
 
 TITLE = b"RPCs for Noobs"
 
@@ -20,16 +19,6 @@ def flip_letter(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(TITLE) + 3] ^= 1
     path.write_bytes(content)
-
-
-def command(shop: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
-    """`python -m bazar WORDS` for this shop."""
-    whole = [sys.executable, "-m", "bazar", *words, "--config", str(shop.config_path)]
-    return subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, timeout=READY_S)
-
-
-def verify(shop: Cluster) -> subprocess.CompletedProcess[str]:
-    return command(shop, "verify")
 
 
 @pytest.mark.parametrize("role", ["catalog", "order"])
@@ -45,14 +34,14 @@ async def test_a_damaged_replica_is_filled_again(tmp_path: Path, role: str) -> N
         path = shop.data_dir / f"{name}.db"
         wal = path.with_name(path.name + "-wal")
         os.truncate(wal, wal.stat().st_size // 2)
-        assert verify(shop).returncode == 1
+        assert (await command(shop, "verify")).returncode == 1
         await shop.start(name)
         assert "is damaged: " in shop.log(name)
         assert path.with_name(path.name + ".damaged-1").exists()
         assert await shop.same_rows(role) == before
         [[anew]] = shop.query(name, "SELECT value FROM meta WHERE name = 'store_id'")
         assert anew != store
-        assert verify(shop).returncode == 0
+        assert (await command(shop, "verify")).returncode == 0
 
 
 async def test_a_supervised_shop_repairs_a_flipped_letter(tmp_path: Path) -> None:
@@ -62,13 +51,13 @@ async def test_a_supervised_shop_repairs_a_flipped_letter(tmp_path: Path) -> Non
         before = await shop.same_rows("catalog")
         assert set((await shop.terminate_all()).values()) == {0}
         flip_letter(shop.data_dir / "catalog-1.db")
-        shown = verify(shop)
+        shown = await command(shop, "verify")
         assert shown.returncode == 1
         assert "catalog-1: " in shown.stdout
         await shop.start_supervised()
         assert "catalog-1.db: is damaged: " in shop.log("cluster")
         assert await shop.same_rows("catalog") == before
-        assert verify(shop).returncode == 0
+        assert (await command(shop, "verify")).returncode == 0
 
 
 async def test_a_primary_that_has_lost_commits_steps_down(tmp_path: Path) -> None:
@@ -116,7 +105,7 @@ async def test_it_is_said_when_the_only_file_in_sync_is_damaged(tmp_path: Path) 
         await until(lambda: words in shop.log(primary), "it says so")
         # What the operator is told to do works, and says what is lost.
         await shop.kill(primary, follower)
-        assert command(shop, "promote", follower, "--force").returncode == 0
+        assert (await command(shop, "promote", follower, "--force")).returncode == 0
         await shop.start()
         await until(
             lambda: shop.query(primary, "SELECT count FROM books WHERE id = 4") == [(100,)],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster, until
-from tests.cluster.test_damage import command, verify
+from tests.cluster.commands import command
 
 BOOK = 4  # 7 of it in stock
 
@@ -78,7 +78,7 @@ async def agree(shop: Cluster) -> None:
     """All replicas have the same rows, and `verify` finds nothing."""
     for role in ("catalog", "order"):
         await shop.same_rows(role)
-    shown = verify(shop)
+    shown = await command(shop, "verify")
     assert shown.returncode == 0, shown.stdout
 
 
@@ -92,21 +92,21 @@ async def refused_until_adopted(shop: Cluster, lost: list[str], rounds: int = 1)
     assert await left(shop) == count
     primary = await shop.primary("order")
     await until(lambda: "no sale becomes an order" in shop.log(primary), "the log says so")
-    shown = command(shop, "status")
+    shown = await command(shop, "status")
     assert shown.returncode == 1
     assert "no sale is made" in shown.stdout
-    shown = verify(shop)
+    shown = await command(shop, "verify")
     assert shown.returncode == 1
     assert "is not on the catalog's history" in shown.stdout
 
     before = await listed(shop)
-    shown = command(shop, "adopt")
+    shown = await command(shop, "adopt")
     assert shown.returncode == 1
     assert all(order_id in shown.stdout for order_id in lost), shown.stdout
     assert (await shop.put("order-1", f"/purchase/{BOOK}")).status == 503
-    shown = command(shop, "adopt", "--force")
+    shown = await command(shop, "adopt", "--force")
     assert shown.returncode == 0, shown
-    assert command(shop, "adopt").returncode == 0
+    assert (await command(shop, "adopt")).returncode == 0
 
     async def sells() -> Any:
         answer = await shop.put("frontend-1", f"/purchase/{BOOK}")
@@ -152,7 +152,8 @@ async def test_the_catalog_begins_anew(tmp_path: Path) -> None:
     async with Cluster(tmp_path) as shop:
         aside, before, after = await sold_since(shop)
         put_back(shop, aside / "nothing", "catalog*")
-        assert command(shop, "found", "catalog").returncode == 0  # or it would not, beside orders
+        founded = await command(shop, "found", "catalog")  # or it would not, beside orders
+        assert founded.returncode == 0
         await shop.start()
         assert await left(shop) == 7
         await refused_until_adopted(shop, [*before, *after])
@@ -169,7 +170,7 @@ async def test_only_the_orders_are_put_back(tmp_path: Path) -> None:
         assert ids(await listed(shop)) == [*before, *after, last]
         assert await left(shop) == 0
         await agree(shop)
-        assert command(shop, "status").returncode == 0
+        assert (await command(shop, "status")).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["catalog-1", "catalog-2", "order-1", "order-2"])
@@ -229,6 +230,6 @@ async def test_a_promotion_by_force_that_loses_sales_is_noticed(tmp_path: Path) 
         await shop.kill(primary)
         for file in shop.data_dir.glob(f"{primary}.db*"):
             file.unlink()
-        assert command(shop, "promote", follower, "--force").returncode == 0
+        assert (await command(shop, "promote", follower, "--force")).returncode == 0
         await shop.start(follower, primary)
         await refused_until_adopted(shop, lost)

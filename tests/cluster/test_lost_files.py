@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.test_damage import command
+from tests.cluster.commands import command
 
 
 async def start_in_vain(shop: Cluster, name: str) -> str:
@@ -34,7 +34,7 @@ async def test_copies_without_a_wal_are_no_shop(tmp_path: Path) -> None:
             assert f"{name}.db: is a copy of a database in use, without its WAL" in (
                 await start_in_vain(shop, name)
             )
-        shown = command(shop, "rebuild", "catalog", "--force")
+        shown = await command(shop, "rebuild", "catalog", "--force")
         assert shown.returncode == 2
         assert "no database of the catalog group holds anything that could be" in shown.stderr
 
@@ -54,9 +54,9 @@ async def test_a_membership_that_is_lost_is_made_anew(tmp_path: Path) -> None:
         await shop.same_rows("catalog")
         await shop.kill(follower)
         await shop.update(4, through=primary, count=6)
-        assert "has a primary" in command(shop, "rebuild", "catalog").stderr
+        assert "has a primary" in (await command(shop, "rebuild", "catalog")).stderr
         await shop.kill(primary)
-        assert "has its membership" in command(shop, "rebuild", "catalog").stderr
+        assert "has its membership" in (await command(shop, "rebuild", "catalog")).stderr
         members = shop.data_dir / "catalog.members"
         members.unlink()
 
@@ -67,14 +67,14 @@ async def test_a_membership_that_is_lost_is_made_anew(tmp_path: Path) -> None:
         assert "python -m bazar rebuild catalog" in await start_in_vain(shop, follower)
         for path in shop.directory.glob(f"{follower}.db*"):
             path.rename(shop.data_dir / path.name)
-        told = command(shop, "promote", follower, "--force").stderr
+        told = (await command(shop, "promote", follower, "--force")).stderr
         assert "python -m bazar rebuild catalog" in told
         assert not members.exists()
 
-        shown = command(shop, "rebuild", "catalog")
+        shown = await command(shop, "rebuild", "catalog")
         assert (shown.returncode, members.exists()) == (1, False)
         assert f"In sync would be {primary}, in epoch " in shown.stdout
-        assert command(shop, "rebuild", "catalog", "--force").returncode == 0
+        assert (await command(shop, "rebuild", "catalog", "--force")).returncode == 0
         await shop.start()
         assert await shop.primary("catalog") == primary
         await shop.same_rows("catalog")
@@ -91,7 +91,7 @@ async def test_a_catalog_does_not_begin_beside_orders(tmp_path: Path) -> None:
         assert "order-1.db has a log, and the catalog databases" in (
             await start_in_vain(shop, "catalog-1")
         )
-        assert command(shop, "found", "catalog").returncode == 0
+        assert (await command(shop, "found", "catalog")).returncode == 0
         await shop.start("catalog-1")
         assert len(shop.rows("catalog-1", "books")) == 7
-        assert "has a primary" in command(shop, "found", "catalog").stderr
+        assert "has a primary" in (await command(shop, "found", "catalog")).stderr

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.cluster import LONG_LEASES, ROOT, Cluster, until
+from tests.cluster.cluster import LONG_LEASES, Cluster, until
+from tests.cluster.commands import command
 
 PROCESSES = 3
 
@@ -70,10 +69,6 @@ async def test_processes_share_a_port_and_each_is_coherent(tmp_path: Path) -> No
 
         await until(is_back, "the killed process is back")
         await shop.ready()
-        command = ("-m", "bazar", "status", "--config", str(shop.config_path))
-        status = await asyncio.create_subprocess_exec(
-            sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-        )
-        shown, _ = await status.communicate()
+        status = await command(shop, "status")
         assert status.returncode == 0
-        assert all(name in shown.decode() for name in names)
+        assert all(name in status.stdout for name in names)

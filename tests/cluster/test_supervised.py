@@ -21,9 +21,9 @@ from bazar.outlet import Outlet
 from bazar.supervisor import Supervisor
 from handlers import ROLES
 from tests.cluster import ports
-from tests.cluster.cluster import ROOT, Cluster, until
+from tests.cluster.cluster import Cluster, until
+from tests.cluster.commands import command
 from tests.cluster.load import Load
-from tests.cluster.test_damage import command
 from tests.cluster.test_failures import STOCK, nothing_lost
 
 
@@ -106,9 +106,7 @@ async def test_a_replica_that_no_restart_helps_waits_for_its_operator(tmp_path: 
         assert (await shop.put("frontend-1", "/purchase/4")).status == 200
         assert shop.pid("catalog-2") is None
         set_schema(shop, "catalog-2", before)
-        command = ("-m", "bazar", "join", "--config", str(shop.config_path))
-        join = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
-        assert await join.wait() == 0
+        assert (await command(shop, "join")).returncode == 0
         await shop.ready("catalog-2")
 
 
@@ -300,7 +298,7 @@ async def test_a_supervised_shop_refuses_no_request_of_its_own(tmp_path: Path) -
     async with Cluster(tmp_path, options=options) as shop:
         supervisor = await shop.start_supervised()
         await until(lambda: "The shop is open" in shop.log("cluster"), "it has opened")
-        assert command(shop, "status").returncode == 0
+        assert (await command(shop, "status")).returncode == 0
         # Each node was probed before it was asked anything else, and tells all when it stops.
         supervisor.terminate()
         await shop.ended(supervisor.pid)
@@ -319,9 +317,8 @@ async def test_a_rolling_restart_fails_no_request(tmp_path: Path) -> None:
             load.read("frontend-1", ["/info/1", "/info/4", "/search?topic=under"])
             await load.flowing(0)
             began = time.monotonic()
-            command = ("-m", "bazar", "restart", "--config", str(shop.config_path))
-            restart = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT)
-            assert await restart.wait() == 0
+            restarted = await command(shop, "restart")
+            assert restarted.returncode == 0, restarted.stderr
             await load.flowing(time.monotonic())
             gap_s = load.gap_s(began, time.monotonic())
             print(f"all nodes restarted: {gap_s:.2f} s without an acknowledged purchase at worst")

@@ -25,22 +25,20 @@ async def delete_database(shop: Shop) -> str | None:
 
 async def delete_membership(shop: Shop) -> str | None:
     """The primary makes it anew."""
-    role = shop.rng.choice(("catalog", "order"))
-    with shop.occupied(*shop.cluster.roles):
-        await shop.settle()
-        shop.tell(f"{role}.members is deleted")
-        (shop.cluster.data_dir / f"{role}.members").unlink()
-        await shop.settle()
-    return role
+    return await _delete(shop, "members")
 
 
 async def delete_lock(shop: Shop) -> str | None:
     """Whoever tries next makes another, and leads in the primary's stead."""
+    return await _delete(shop, "lock")
+
+
+async def _delete(shop: Shop, kind: str) -> str:
     role = shop.rng.choice(("catalog", "order"))
     with shop.occupied(*shop.cluster.roles):
         await shop.settle()
-        shop.tell(f"{role}.lock is deleted")
-        (shop.cluster.data_dir / f"{role}.lock").unlink()
-        await shop.wait(lambda: shop.primary(role), f"somebody holds another lock of {role}")
+        shop.tell(f"{role}.{kind} is deleted")
+        (shop.cluster.data_dir / f"{role}.{kind}").unlink()
+        await shop.wait(lambda: shop.primary(role), f"somebody holds the lock of {role}")
         await shop.settle()
     return role

@@ -108,8 +108,7 @@ async def _put_back(shop: Shop, groups: Sequence[str]) -> str | None:
                 if "catalog" in groups:
                     reading = asyncio.create_task(_read(shop))
             if reading is not None:
-                await shop.wait(reading.done, "a catalog replica answers a read")
-                reading.result()
+                await reading
         finally:
             if reading is not None:
                 reading.cancel()
@@ -174,14 +173,17 @@ async def _rebuild(shop: Shop, group: str) -> None:
 
 async def _read(shop: Shop) -> None:
     """Be the first to read the new history."""
-    while True:
+
+    async def answered() -> bool:
         for name in shop.cluster.group("catalog"):
             with contextlib.suppress(OSError):
                 async with shop.cluster.client(name) as client:
                     if (await client.get("/info/1", timeout_s=READ_S)).status == 200:
-                        shop.memory.readable()
-                        return
-        await asyncio.sleep(0.01)
+                        return True
+        return False
+
+    await shop.wait(answered, "a catalog replica answers a read")
+    shop.memory.readable()
 
 
 async def put_back_node(shop: Shop) -> str | None:

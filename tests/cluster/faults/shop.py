@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import sys
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -24,14 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.cluster import ROOT, Cluster, until
+from tests.cluster.cluster import Cluster, until
+from tests.cluster.commands import command
 from tests.cluster.memory import Memory, Violation
 
 if TYPE_CHECKING:
     from tests.cluster.faults.restores import Backup
 
 BACK_S = 120.0  # until a node must be ready again
-COMMAND_S = 120.0
 KEEPER_S = 0.05
 SUPERVISOR = "cluster"  # as its log is named
 IN_ORDER = {0, 3}  # by hand-over, and giving up
@@ -236,20 +235,8 @@ class Shop:
 
     async def command(self, *words: str) -> tuple[int, str]:
         """`python -m bazar WORDS`: its exit code, and what it says."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bazar", *words, "--config", str(self.cluster.config_path)),
-            cwd=ROOT,
-            stdout=-1,
-            stderr=-2,
-        )
-        try:
-            async with asyncio.timeout(COMMAND_S):
-                said, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        assert process.returncode is not None
-        return process.returncode, said.decode()
+        done = await command(self.cluster, *words)
+        return done.returncode, done.stdout + done.stderr
 
     # --- files -----------------------------------------------------------------------------------
 

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from tests.cluster.cluster import SHORT_LEASES, until
+from tests.cluster.commands import command
 from tests.cluster.power.disk import Names, State
 from tests.cluster.power.recording import Event, Kind
-from tests.cluster.power.stage import PATIENCE_S, SETTINGS, Recording, Stage, Window, command
+from tests.cluster.power.stage import PATIENCE_S, SETTINGS, Recording, Stage, Window
 
 MANY = 60  # purchases of each buyer, where there are to be many
 CHECKPOINTED = 100  # and where SQLite is to have moved its log into the database meanwhile
@@ -118,8 +119,8 @@ async def promoted(directory: Path, shim: Path) -> Recording:
         async with stage.load() as load:
             await load.flowing(time.monotonic(), MANY // 2)
         await shop.kill(ahead)
-        code, said = await command(shop, "promote", behind, "--force")
-        assert code == 0, said
+        promoted = await command(shop, "promote", behind, "--force")
+        assert promoted.returncode == 0, promoted.stderr
         await shop.start(behind)
         count = "SELECT count(*) FROM orders"
         await until(

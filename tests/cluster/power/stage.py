@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.cluster.cluster import ROOT, SHORT_LEASES, Cluster, until
+from tests.cluster.cluster import SHORT_LEASES, Cluster, until
 from tests.cluster.load import Bought, Load
 from tests.cluster.power.disk import Disk, Lying, State, Sync, look
 from tests.cluster.power.recording import Event, read_logs, recorded
@@ -29,7 +29,7 @@ BOOKS = (4, 5, 6)  # that are bought, each by one buyer
 FIRST_STOCK = {4: 7, 5: 10, 6: 10}
 STOCK = 1_000_000
 DOOR = "frontend-1"
-PATIENCE_S = 60.0  # until a node is ready, or a command done: how fast that goes is no matter here
+PATIENCE_S = 60.0  # until a node is ready: how fast that goes is no matter here
 SETTINGS = {"replication": SHORT_LEASES}
 
 Window = tuple[int, int]
@@ -180,24 +180,6 @@ class Stage:
         )
         recording.check()
         return recording
-
-
-async def command(shop: Cluster, *words: str) -> tuple[int | None, str]:
-    """`python -m bazar WORDS` for this shop: its exit code, and what it says."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bazar", *words, "--config", str(shop.config_path)),
-        cwd=ROOT,
-        env={**os.environ, **shop.environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return process.returncode, said.decode()
 
 
 def write_state(root: Path, state: State) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.cluster.client import Client
 from tests.cluster.cluster import Cluster, until
+from tests.cluster.commands import command
 from tests.cluster.load import Bought, purchase
 from tests.cluster.power.disk import State
 from tests.cluster.power.stage import (
@@ -20,7 +21,6 @@ from tests.cluster.power.stage import (
     PATIENCE_S,
     STOCK,
     Recording,
-    command,
     write_state,
 )
 
@@ -118,5 +118,7 @@ async def adds_up(
     for book, stock in stocks.items():
         if counts[book] + sold[book] not in stock:
             found.append(f"of book {book} {counts[book]} are left, {sold[book]} sold: not {stock}")
-    code, said = await command(shop, "verify")
-    return found if code == 0 else [*found, f"python -m bazar verify: {said}"]
+    verified = await command(shop, "verify")
+    if verified.returncode != 0:
+        found.append(f"python -m bazar verify: {verified.stdout}{verified.stderr}")
+    return found

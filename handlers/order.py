@@ -23,6 +23,7 @@ from bazar.errors import (
     Unknown,
 )
 from bazar.pool import ReplicaPool
+from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Engine
 from bazar.tasks import Tasks
 from handlers import inputs
@@ -31,7 +32,7 @@ from handlers.calls import Call
 from handlers.replicated import NEWEST_PATH, SALES_PATH, WRITE_PATH, ReplicatedService
 from storage.engine import SQLiteEngine
 from storage.history import Position
-from storage.orders import OrderReader, Orders, order_cost, order_key
+from storage.orders import OrderReader, Orders, order_cost, order_key, projected_by
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
 log = logging.getLogger(__name__)
@@ -66,10 +67,9 @@ class OrderService(ReplicatedService[OrderReader]):
         super().__init__(context, engine)
         self.settings = context.config.pool
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
-        self._cursor = Position()  # every sale up to here has its order, as this node has seen
-        self._seen_seq = -1  # of our own log, when it was seen
-        self._seen = asyncio.Event()  # replaced whenever it has been looked at
-        self._made: LRU[str, int] = LRU(MAX_MADE)  # the orders that came last, as seen with it
+        self._cursor = Position()  # every sale up to here has its order, in what is committed here
+        self._made: LRU[str, None] = LRU(MAX_MADE)  # the orders that came last
+        self._projected = asyncio.Event()  # replaced whenever any have come
         self._lookups = Batcher(self._look_up)
         self._foreign: str | None = None  # why no sale becomes an order (S2)
         self._tasks = Tasks(context.on_fatal)
@@ -91,12 +91,27 @@ class OrderService(ReplicatedService[OrderReader]):
 
     async def start(self) -> None:
         await super().start()
-        self._tasks.spawn(self._watch_cursor())
         self._tasks.spawn(self._project())
 
     async def stop(self) -> None:
         await self._tasks.close()
         await super().stop()
+
+    async def installed(self) -> None:
+        self._cursor = await self.reader.cursor()
+        self._made.clear()
+        self._wake()
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            order_ids, cursor = projected_by(entry)
+            self._made.update(dict.fromkeys(order_ids))
+            self._cursor = cursor or self._cursor
+        self._wake()
+
+    def _wake(self) -> None:
+        projected, self._projected = self._projected, asyncio.Event()
+        projected.set()
 
     def status(self) -> dict[str, Any]:
         return {**super().status(), **({"foreign": self._foreign} if self._foreign else {})}
@@ -129,7 +144,6 @@ class OrderService(ReplicatedService[OrderReader]):
         deadline = began + deadline_s
         # A replica out of sync could not tell when the order is there: it refuses at once.
         await self.replica.reading(frozenset())
-        await self._look(deadline - clock())
         asked, sale = await self._sell(item, deadline)
         sold = clock()
         await self._ordered(sale, deadline - clock())
@@ -170,48 +184,25 @@ class OrderService(ReplicatedService[OrderReader]):
         saves the detour."""
         return self.client.primaries.get("catalog")
 
-    async def _look(self, timeout_s: float) -> None:
-        """Wait until the cursor is known as it is in what is committed here now. Raises
-        Unavailable."""
-        seq = self.replica.core.committed.seq
-        try:
-            async with asyncio.timeout(max(timeout_s, 0)):
-                while self._seen_seq < seq:
-                    await self._seen.wait()
-        except TimeoutError:
-            raise Unavailable(f"{self.context.node.name} does not know its cursor yet") from None
-
     async def _ordered(self, sale: Answer, timeout_s: float) -> None:
         """Wait until the sale has its order here. Raises Unknown."""
         try:
             async with asyncio.timeout(max(timeout_s, 0)):
                 # The order itself has to be there: a number may come twice (S5).
                 while sale["order_id"] not in self._made:
-                    seen, passed = self._seen, self._cursor.number >= sale["seq"]
+                    projected, passed = self._projected, self._cursor.number >= sale["seq"]
                     if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):
                         return  # a replay, of a sale of long ago
-                    await seen.wait()
+                    await projected.wait()
         except TimeoutError:
             raise Unknown(f"sold, but its order is not committed in {timeout_s:.1f} s") from None
-
-    async def _watch_cursor(self) -> None:
-        highest = 0
-        while True:
-            seen = self.replica.core.committed.seq
-            self._cursor, made = await self.reader.news(highest, MAX_MADE)
-            self._made.update(made)
-            highest = max(highest, *made.values(), 0)
-            self._seen_seq = seen
-            self._seen.set()
-            self._seen = asyncio.Event()
-            await self.replica.applied(seen + 1, SALES_WAIT_MS / 1000)
 
     async def _project(self) -> None:
         """S2: the one path on which sales become orders, recovery included."""
         await self.replica.leading.wait()
         while True:
             try:
-                cursor = await self.reader.cursor()
+                cursor = self._cursor
                 behind = await self._sales_behind(cursor, SALES_WAIT_MS)
                 if self._foreign is not None:
                     log.warning("%s follows the catalog's sales again", self.context.node.name)
@@ -275,7 +266,7 @@ class OrderService(ReplicatedService[OrderReader]):
         """How the orders stand to the catalog's history: their cursor; whether it is on that; the
         last sale that both have; and the orders behind it, whose sales are lost."""
         await self.replica.reading(None)
-        cursor = await self.reader.cursor()
+        cursor = self._cursor
         try:
             await self._sales_behind(cursor, 0)
         except ForeignHistory:

@@ -12,6 +12,7 @@ from bazar.config import NodeConfig
 from bazar.errors import Leaving, Unavailable
 from bazar.frames import Connection
 from bazar.replication.feed import FEED_PATH
+from bazar.replication.messages import Entry
 from bazar.replication.node import Replica
 from bazar.replication.store import Answer, Engine, Operation
 from bazar.tasks import Tasks
@@ -83,19 +84,31 @@ class ReplicatedService(Generic[R]):
             forward=self._forward,
             knock=self._knock,
             founding=self.engine.founding,
+            on_commit=self.committed,
+            on_install=self.installed,
             on_fatal=self.context.on_fatal,
         )
         if (why := self.replica.hopeless()) is not None:
             log.critical("%s: %s", node.name, why)
         if is_whole:
-            self.replica.start()
+            await self._join()
         else:
-            self._joining.spawn(self._join())
+            self._joining.spawn(self._check())
 
-    async def _join(self) -> None:
+    async def _check(self) -> None:
         """Take part once the log is known to be whole; until then this node answers no read."""
         await self.engine.check()
+        await self._join()
+
+    async def _join(self) -> None:
+        await self.installed()
         self.replica.start()
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """These entries, behind all that came before, are committed here now."""
+
+    async def installed(self) -> None:
+        """The committed state is another one: a snapshot's, or what the log was opened with."""
 
     @property
     def reader(self) -> R:

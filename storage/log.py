@@ -169,10 +169,10 @@ class ReplicatedStore:
                 self.derived = await self.database.write(work)
 
     def _know(self, entry: Entry) -> None:
-        if entry.epoch > self.epoch:
-            self.epoch, self.epoch_id = entry.epoch, ""
-        for row in entry.effects.get("put", {}).get("history", ()):
-            self.epoch, self.epoch_id = row["epoch"], row["id"]
+        begun = entry.effects.get("put", {}).get("history", ())
+        known = [(self.epoch, self.epoch_id), *((row["epoch"], row["id"]) for row in begun)]
+        # An epoch from before ids were kept has none: the entry alone tells of it.
+        self.epoch, self.epoch_id = max((entry.epoch, ""), *known)
 
     @property
     def last(self) -> Mark:

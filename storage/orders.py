@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bazar.errors import BazarError, Conflict
-from bazar.replication.messages import Change
+from bazar.replication.messages import Change, Entry
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
 from storage.history import Position
@@ -104,6 +104,14 @@ def _cursor_row(cursor: Position) -> dict[str, Any]:
     return {"name": "sales", "seq": cursor.number, "id": cursor.id}
 
 
+def projected_by(entry: Entry) -> tuple[list[str], Position | None]:
+    """The ids of the orders that an entry makes, and where it moves the cursor to, if anywhere."""
+    put = entry.effects.get("put", {})
+    order_ids = [row["order_id"] for row in put.get("orders", ())]
+    moved = [Position(row["seq"], row.get("id")) for row in put.get("cursors", ())]
+    return order_ids, moved[-1] if moved else None
+
+
 def _answer(cursor: Position) -> Answer:
     return {"cursor": cursor.plain}
 
@@ -130,10 +138,6 @@ class OrderReader(Protocol):
 
     async def cursor(self) -> Position:
         """The catalog entry up to which every sale has its order."""
-
-    async def news(self, after_seq: int, most: int) -> tuple[Position, dict[str, int]]:
-        """The cursor, and the newest orders behind `after_seq` by their ids, with their numbers:
-        so many at the most, and all of it at one moment."""
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
         """The order of this id, if there is one."""

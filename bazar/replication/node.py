@@ -46,6 +46,7 @@ from bazar.replication.knocking import Ask, Knocking
 from bazar.replication.messages import (
     GENESIS,
     Ack,
+    Entry,
     Hello,
     Member,
     Membership,
@@ -75,7 +76,10 @@ LOOK_LEASES = 3  # how often a primary looks for others
 class Replica:
     """One node's part in its group. `forward` sends an operation to another node of the group
     (R7), `knock` asks one what `knocked` answers (A3), both within a bound. `founding` raises where
-    no group may begin (T0); `on_fatal` must end the process, or whatever stands for it."""
+    no group may begin (T0); `on_fatal` must end the process, or whatever stands for it.
+
+    `on_commit` hears of what has been committed here, in order, in the same step in which others
+    can learn of it; `on_install` that a snapshot has replaced the whole state."""
 
     def __init__(
         self,
@@ -91,6 +95,8 @@ class Replica:
         forward: Callable[[NodeConfig, Operation], Awaitable[Answer]],
         knock: Ask,
         founding: Callable[[], Awaitable[None]],
+        on_commit: Callable[[Sequence[Entry]], None],
+        on_install: Callable[[], Awaitable[None]],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self.me = me
@@ -115,6 +121,8 @@ class Replica:
         self._seeded = bool(store.seed())
         self._forward = forward
         self._founding = founding
+        self._on_commit = on_commit
+        self._on_install = on_install
         self._client = FeedClient(
             self.subscriber, peers, token, clock, self._carry_out, self._disk_settling
         )
@@ -481,8 +489,11 @@ class Replica:
                 if self.primary is not None:
                     self._arbiter.check(self.primary.epoch)
                 await self.store.apply(mark)
+                self._on_commit(self.core.pending[: mark.seq - self.core.committed.seq])
             case Install(chunk):
                 await self.store.install(chunk)
+                if chunk.final:
+                    await self._on_install()
             case Record(membership):
                 self.store.check()  # or the last member may be one without a file
                 await self._arbiter.record(membership)

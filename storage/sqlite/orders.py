@@ -27,11 +27,6 @@ CREATE TABLE adoptions (upto INTEGER PRIMARY KEY, behind INTEGER NOT NULL)
 
 CURSOR = "SELECT seq, id FROM cursors WHERE name = 'sales'"
 NUMBERS = "SELECT order_id, seq FROM orders WHERE order_id IN (SELECT value FROM json_each(?))"
-NEWS = """
-SELECT seq AS number, id, NULL AS order_id, 0 AS seq FROM cursors WHERE name = 'sales'
-UNION ALL SELECT * FROM (
-    SELECT NULL, NULL, order_id, seq FROM orders WHERE seq > ? ORDER BY seq DESC LIMIT ?)
-"""
 HIGHEST = "SELECT COALESCE(MAX(seq), 0) FROM orders"
 
 
@@ -78,12 +73,6 @@ class SQLiteOrderReader:
     async def cursor(self) -> Position:
         """The catalog entry up to which every sale has its order."""
         return cursor_of(await self._database.read(CURSOR))
-
-    async def news(self, after_seq: int, most: int) -> tuple[Position, dict[str, int]]:
-        """The cursor, and the newest orders behind `after_seq`, `most` at the most."""
-        rows = await self._database.read(NEWS, (after_seq, most))
-        made = {row["order_id"]: row["seq"] for row in rows if row["order_id"] is not None}
-        return cursor_of(row[:2] for row in rows if row["order_id"] is None), made
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
         rows = await self._database.read("SELECT * FROM orders WHERE order_id = ?", (order_id,))

@@ -260,11 +260,6 @@ class SimulatedReader:
     async def cursor(self) -> Position:
         return shop.cursor(await self._state())
 
-    async def news(self, after_seq: int, most: int) -> tuple[Position, dict[str, int]]:
-        state = await self._state()
-        made = sorted((row["seq"], row["order_id"]) for row in shop.rows(state, "orders"))
-        return shop.cursor(state), {name: seq for seq, name in made[-most:] if seq > after_seq}
-
     async def order(self, order_id: str) -> dict[str, Any] | None:
         found = shop.look(await self._state(), {"op": "order", "order_id": order_id})
         return None if found is None else found["order"]

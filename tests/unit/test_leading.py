@@ -41,6 +41,8 @@ class LeadingTest(FilesTestCase):
             forward=lambda node, operation: self.fail("nobody to pass it on to"),
             knock=lambda node, knock: self.fail("nobody to ask"),
             founding=self.founding,
+            on_commit=lambda entries: None,
+            on_install=lambda: self.fail("nobody sends a snapshot"),
             on_fatal=lambda error: self.fatal.append(str(error)),
         )
         replica.start()

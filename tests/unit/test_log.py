@@ -172,6 +172,21 @@ class FollowerTest(LogTest):
         after = await self.reopen()
         self.assertEqual((after.committed, after.pending), (GENESIS, list(made)))
 
+    async def test_h1_the_newest_epoch_is_known_from_what_is_pending_too(self) -> None:
+        store = await self.open()
+        begin = history.beginning(history.Epoch(2, "two", 1))
+        first = entries(GENESIS, change("a", 1))
+        made = first + entries(first[0].mark, begin, change("b", 2), change("c", 3), epoch=2)
+        made += entries(made[-1].mark, change("d", 4), epoch=3)  # as before there were ids
+        for end, known in ((1, (1, "")), (2, (2, "two")), (4, (2, "two")), (5, (3, ""))):
+            await store.persist(store.last, made[store.last.seq : end])
+            after = await self.reopen()
+            self.assertEqual((after.epoch, after.epoch_id), known)
+        await store.persist(made[3].mark, ())
+        await store.apply(made[2].mark)
+        after = await self.reopen()
+        self.assertEqual((len(after.pending), after.epoch, after.epoch_id), (1, 2, "two"))
+
     async def test_apply_shows_the_prefix_and_survives(self) -> None:
         store = await self.open()
         made = entries(GENESIS, change("a", 1), change("b", 2), change("a", 3))

@@ -134,11 +134,15 @@ class OrderTest(ShopTestCase):
 
     def test_s3_an_order_is_waited_for_in_the_state_as_it_is(self) -> None:
         # As if a snapshot had just taken back what this replica had before (a promotion by force).
+        self.buy(4)
         service = self.shop.order(2)
-        service._cursor, service._seen_seq = Position(1 << 60), -1
-        for _ in range(2):
-            self.buy(4)
-        self.io_loop.run_sync(lambda: until(lambda: service._cursor.epoch == 1, "it is taken back"))
+        self.io_loop.run_sync(lambda: until(lambda: len(service._made) == 1, "its order is there"))
+        known = service._cursor
+        service._cursor = Position(1 << 60)
+        self.io_loop.run_sync(service.installed)
+        self.assertEqual((service._cursor, len(service._made)), (known, 0))
+        self.buy(4, node="order-2")
+        self.assertGreater(service._cursor.number, known.number)
 
 
 class KeyRequiredTest(ShopTestCase):

@@ -87,10 +87,22 @@ ORDERING = (
         "S3",
         (
             OrderService,
-            "_watch_cursor",
-            "await self.replica.applied(seen + 1, SALES_WAIT_MS / 1000)",
-            "await self.replica.applied(self.replica.core.committed.seq + 1, SALES_WAIT_MS / 1000)",
+            "committed",
+            "self._cursor = cursor or self._cursor",
+            "pass",
         ),
+        focus="ordering",
+    ),
+    shop(
+        "who waits for an order is not woken",
+        "S3",
+        (OrderService, "committed", "self._wake()", "pass"),
+        focus="ordering",
+    ),
+    shop(
+        "a snapshot leaves the cursor where it was",
+        "S3",
+        (OrderService, "installed", "self._cursor = await self.reader.cursor()", "pass"),
         focus="ordering",
     ),
     shop(

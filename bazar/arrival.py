@@ -57,8 +57,10 @@ class Hosts:
     def own(self, host: str) -> bool:
         """Whether this value of Host names us, on whatever port: proxies have ports of their
         own."""
-        name = _bare(_PORT.sub("", host))
-        return name in self._names or (self._any_address and _address(name) is not None)
+        name = _PORT.sub("", host).lower()
+        if name in self._names:  # nearly always: an address is parsed for no less than a read costs
+            return True
+        return _bare(name) in self._names or (self._any_address and _address(name) is not None)
 
 
 def _bare(name: str) -> str:

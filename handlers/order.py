@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -212,6 +213,7 @@ class OrderService(ReplicatedService[OrderReader]):
                     done = await self.write(project)
                     up_to = Position.of(done["cursor"]).number
                     self._stories.append((cursor.number, up_to, done["told"]))
+                    self._wake()
             except Conflict:
                 pass  # this very batch came in on an earlier try
             except ForeignHistory as error:
@@ -229,9 +231,15 @@ class OrderService(ReplicatedService[OrderReader]):
     async def story_item(self, item: dict[str, Any]) -> Answer:
         """How the sale of entry `seq` became an order, as far as this node has led that. Raises
         NotFound."""
-        for behind, up_to, told in self._stories:
-            if behind < item["seq"] <= up_to:
-                return told
+        newest = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORY_S):
+                while newest < item["seq"]:
+                    for behind, up_to, told in self._stories:
+                        if behind < item["seq"] <= up_to:
+                            return told
+                        newest = up_to
+                    await self._projected.wait()  # it is committed, and its primary not yet told
         raise NotFound(f"{self.context.node.name} did not lead the order of sale {item['seq']}")
 
     async def _story(self, seq: int, timeout_s: float) -> Answer:

@@ -337,6 +337,7 @@ class Replica:
         known = self.primary.tail if self.primary else self.subscriber.last
         if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):
             raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
+        self.readable(frozenset())  # meanwhile it may have been welcomed to another history (H4)
 
     async def applied(self, seq: int, timeout_s: float) -> bool:
         """Wait until the state shows entry `seq`; False if it does not in time."""

@@ -13,7 +13,10 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.tree import Tree
 
 UNIT = "tests/unit"
-PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", "--assert=plain", "--tb=line")
+PYTEST = (
+    *("-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.mutants.leave"),
+    *("--rootdir=.", "--assert=plain", "--tb=line"),
+)
 FILE_S = 1800  # for the tests of one file, unmutated
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 SOME_FAILED, NONE_THERE = 1, 5  # of pytest's exit codes

@@ -188,12 +188,16 @@ TOY = {
         """,
     "tests/__init__.py": "",
     "tests/unit/test_stock.py": """
+        import threading
         import unittest
         from bazar.pool import left
 
         class StockTest(unittest.TestCase):
             def test_left(self):
+                over = threading.Event()
+                threading.Thread(target=over.wait).start()  # lives on where this fails
                 self.assertEqual(left(3, 1), 2)
+                over.set()
 
             def test_refused(self):
                 self.assertRaises(ValueError, left, 1, 2)

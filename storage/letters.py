@@ -7,11 +7,14 @@ accents, points, and the forms that letters have only for print (NFKD, then Unic
   accents, Hebrew points, Arabic harakat. Where a mark is a letter of its own it stays: vowel signs
   and viramas of the scripts of India and Southeast Asia, tones of Thai, the voicing of kana.
   Unicode tells them apart by the combining class: the latter have 0, or one of their script's own.
+* A nasal before a consonant of its own row is written as that letter or as a dot (हिन्दी, हिंदी), in
+  Hindi as in Gujarati, Telugu and Kannada: it becomes the dot.
 * Scripts that put no spaces between words have no words that a program could find. Their runs
   become pairs of neighbours, and the last character by itself; whatever stands inside of a run is
   then found as pairs that follow each other. Korean is among them: its particles stick to words.
-* `C++`, `C#` and `.NET` are names of their own. They are kept beside the plain words, behind them,
-  so that words that follow each other still do.
+* `C++`, `C#` and `.NET` are names of their own, and so are words with an apostrophe, without it:
+  `O'Reilly` is `o reilly` and `oreilly`, as some type it. They are kept beside the plain words,
+  behind them, so that words that follow each other still do.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 # What this module makes of a text may differ from what another version of it, or of Unicode, does.
-VERSION = f"1, Unicode {unicodedata.unidata_version}"
+VERSION = f"2, Unicode {unicodedata.unidata_version}"
 
 # These have no accent that could be taken off, but are written, or typed, as others are.
 _SAME = {
@@ -31,11 +34,14 @@ _SAME = {
     "ı": "i",
     **{"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا"},  # Arabic and Persian keyboards
     "♯": "#",
+    **dict.fromkeys("’‘ʼ＇", "'"),
 }
 # What is inside of words without being part of them: dots between the parts of a foreign name in
-# Chinese and Japanese, the Arabic stretch, letters that stand for apostrophes, the nukta of Hindi.
-_NOTHING = frozenset("·・ـ\u093c\u034f" + "".join(map(chr, range(0x2B9, 0x2C0))))
-_SYMBOLS = "+#."
+# Chinese and Japanese, the Arabic stretch, what stands for a letter of Arabic or Hebrew in Latin,
+# the nukta of Hindi.
+_NOTHING = frozenset("·・ـ\u093c\u034fʹʺʻʽʾʿ")
+_SYMBOLS = "+#.'"
+MOST_JOINED = 3  # of one word: d'O'Reilly is found by both
 
 _ACCENTS = (range(10, 37), range(200, 241))  # combining classes
 _VARIANTS = (range(0xFE00, 0xFE10), range(0x180B, 0x1810), range(0xE0100, 0xE01F0))
@@ -58,7 +64,24 @@ _ASCII = re.compile("[0-9a-z]+")  # the same where a text is ASCII, several time
 _ENDS = rf"{_SPACED}+(?:\+\++|#|\+(?!{_SPACED}))"
 _BEGINS = rf"\.(?![0-9]){_SPACED}+"
 _NAME = re.compile(f"{_ENDS}|{_BEGINS}")
+_JOINED = re.compile(f"{_SPACED}+(?:'{_SPACED}+)+")
 _TYPED_NAME = re.compile(f"{_ENDS}|(?<![^ ]){_BEGINS}")  # who types "node.js" means both words
+
+
+def _nasals(block: int) -> str:
+    """What becomes the dot (anusvara) in one of the blocks of Unicode that are laid out alike: of
+    each row of five consonants the last, without its vowel, before one of the others."""
+    rows = (0x15, 0x1A, 0x1F, 0x24, 0x2A)
+    parts = ((block + row + 4, block + 0x4D, block + row, block + row + 3) for row in rows)
+    return "|".join("{:c}{:c}(?=[{:c}-{:c}])".format(*part) for part in parts)
+
+
+_DOTTED = (0x900, 0xA80, 0xC00, 0xC80)  # Devanagari, Gujarati, Telugu, Kannada
+_NASAL = re.compile("|".join(f"({_nasals(block)}|{chr(block + 1)})" for block in _DOTTED))
+
+
+def _dot(match: re.Match[str]) -> str:
+    return chr(_DOTTED[(match.lastindex or 1) - 1] + 2)
 
 
 class _Letters(dict[int, str]):
@@ -93,7 +116,7 @@ def plain(text: str) -> str:
     >>> plain("Ὁ λόγος, or: THE Ⅻth Straße (C++)")
     'ο λογοσ  or  the xiith strasse  c++ '
     """
-    letters = unicodedata.normalize("NFKD", text).translate(_LETTERS)
+    letters = _NASAL.sub(_dot, unicodedata.normalize("NFKD", text).translate(_LETTERS))
     # Composed again: a syllable of Korean is one character, and so is a voiced kana.
     return unicodedata.normalize("NFC", letters)
 
@@ -119,7 +142,11 @@ def tokens(text: str) -> list[str]:
         letters = plain(text)
         found = [piece for run in _RUN.finditer(letters) for piece in _pieces(run)]
     if any(symbol in letters for symbol in _SYMBOLS):
-        found += dict.fromkeys(_NAME.findall(plain(text)))
+        letters = plain(text)
+        found += dict.fromkeys(_NAME.findall(letters))
+        for word in _JOINED.findall(letters):
+            parts = word.split("'")
+            found += ("".join(parts[at:]) for at in range(len(parts) - 1)[:MOST_JOINED])
     return found
 
 

@@ -76,6 +76,13 @@ class LettersTest(unittest.TestCase):
         )
         self.assert_same(("फ़िल्म", "फिल्म"), ("हिन्दी", "हिन्\u200dदी"), ("ｶﾞ", "ガ"), ("각", "각"))
 
+    def test_a_nasal_is_a_letter_or_a_dot(self) -> None:
+        self.assert_same(
+            *(("हिन्दी", "हिंदी"), ("हँसी", "हंसी"), ("अम्बा", "अंबा"), ("पञ्च", "पंच"), ("घण्टा", "घंटा")),
+            *(("अङ्क", "अंक"), ("હિન્દી", "હિંદી"), ("హిన్దీ", "హిందీ"), ("ಹಿನ್ದಿ", "ಹಿಂದಿ")),
+        )
+        self.assert_different(("जन्म", "जंम"), ("उन्नति", "उंनति"), ("अमब", "अंब"), ("हिन", "हिं"))
+
     def test_digits(self) -> None:
         self.assert_same(("١٩٨٤", "1984"), ("१९८४", "1984"), ("๑๙๘๔", "1984"), ("１９８４", "1984"))
 
@@ -110,6 +117,10 @@ class LettersTest(unittest.TestCase):
             ("asp.net", ["ASP.NET Core", "Asp Net"]),
             ("J.R.R. Tolkien", ["J.R.R. Tolkien", "J R R Tolkien"]),
             ("1+1", ["1+1 = 2", "1 1"]),
+            ("oreilly", ["Tim O'Reilly", "O’REILLY", "Oʼreilly’s", "d'O'Reilly C++"]),
+            ("o'reilly", ["Tim O'Reilly", "O Reilly", "Oʼreilly’s"]),
+            ("п'ять", ["Пʼять казок", "П’ять"]),
+            ("c++", ["l'art d'C++"]),
         ):
             for title in titles:
                 self.assertTrue(found(typed, title), (typed, title))
@@ -118,6 +129,7 @@ class LettersTest(unittest.TestCase):
             ("C#", ["C", "C++", "C #1"]),
             (".NET", ["The Net", "Nets", "net."]),
             ("F#", ["F", "F++"]),
+            ("oreilly", ["o reilly", "O' Reilly", "o-reilly"]),
         ):
             for title in titles:
                 self.assertFalse(found(typed, title), (typed, title))

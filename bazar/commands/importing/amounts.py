@@ -32,12 +32,14 @@ _GROUPED = {
                      rf"{re.escape(sign)}\d{{3}}")
     for sign in (".", ",", "'", " ")
 }  # fmt: skip
+_DIGIT = re.compile(r"\d")
+_SPELLED = str.maketrans({"\u2212": "-", "’": "'", "\u066b": ".", "\u066c": ","})  # Arabic signs
 _DASH = re.compile(r"[.,:] ?[-–—]{1,2}")  # 12,- and 129:-
 _CODES = """
-    usd eur gbp chf cad aud nzd jpy cny rmb inr sek nok dkk pln czk huf ron rub uah try brl mxn ars
-    clp cop zar krw hkd sgd ils thb isk bgn php idr myr aed sar us kr krona kroner zł zl kč kc ft rs
-    r руб р грн лв lei din tl fr sfr euro euros dollar dollars pound pounds 円 元 원 a c nz hk au ca
-    mx s nt
+    usd eur gbp chf cad aud nzd jpy cny rmb inr sek nok dkk pln czk huf ron rub uah try brl mxn
+    ars clp cop zar krw hkd sgd ils thb isk bgn php idr myr aed sar us kr krona kroner zł zl kč
+    kc ft rs r руб р грн лв lei din tl fr sfr euro euros dollar dollars pound pounds 円 元 원 ریال
+    ريال درهم دينار جنيه a c nz hk au ca mx s nt
 """
 _CURRENCIES = frozenset(unicodedata.normalize("NFKC", _CODES).split())
 
@@ -81,7 +83,8 @@ class Evidence:
 @functools.lru_cache(1 << 12)  # lists repeat their prices
 def bare(cell: str) -> tuple[str, str]:
     """A number without its currency, and that. Raises NotAnAmount."""
-    text = unicodedata.normalize("NFKC", cell).replace("\u2212", "-").replace("’", "'").strip()
+    text = unicodedata.normalize("NFKC", cell).translate(_SPELLED).strip()
+    text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)  # of any script
     match = _NUMBER.fullmatch(text)
     if match is None or len(text) > 60:
         raise NotAnAmount("is not a number")

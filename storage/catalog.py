@@ -34,6 +34,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import orjson
+
 from bazar.errors import (
     BazarError,
     Conflict,
@@ -396,7 +398,7 @@ def sale_answer(sale: Row) -> Answer:
         "order_id": sale["order_id"],
         "seq": sale["seq"],
         "sold_at": sale["sold_at"],
-        "lines": json.loads(sale["lines"]),
+        "lines": orjson.loads(sale["lines"]),
     }
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
@@ -45,14 +46,13 @@ HIGHEST = (
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book,"
     " (SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
 )
-# History and sales, of one moment.
-SALE = ("order_id", "seq", "sold_at", "lines")
+# Of one moment: the epochs (0), the end of the log (1) and the sales (2).
 SALES = (
-    "SELECT (SELECT json_group_array(json_array(epoch, id, behind)) FROM"
-    f" ({history.SINCE})) AS epochs,"
-    " (SELECT value FROM meta WHERE name = 'committed_seq') AS last,"
-    " (SELECT json_group_array(json_array(order_id, seq, sold_at, lines)) FROM"
-    " (SELECT * FROM sales WHERE seq > ? ORDER BY seq LIMIT ?)) AS sales"
+    f"SELECT 0 AS kind, epoch AS seq, id AS order_id, behind AS sold_at, NULL AS lines FROM"
+    f" ({history.SINCE})"
+    " UNION ALL SELECT 1, value, NULL, NULL, NULL FROM meta WHERE name = 'committed_seq'"
+    " UNION ALL SELECT 2, * FROM"
+    " (SELECT seq, order_id, sold_at, lines FROM sales WHERE seq > ? ORDER BY seq LIMIT ?)"
 )
 
 
@@ -171,13 +171,13 @@ class SQLiteCatalogReader:
     async def sales(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Committed sales behind a position, in the order they were committed, and the id of the
         last one's epoch. Raises ForeignHistory."""
-        [found] = await self._database.read(SALES, (after.epoch, after.number, limit))
-        known = sorted(Epoch(*row) for row in json.loads(found["epochs"]))
-        history.check(known, after, found["last"])
-        sales = [dict(zip(SALE, row, strict=True)) for row in json.loads(found["sales"])]
-        sales.sort(key=lambda sale: int(sale["seq"]))
+        rows = await self._database.read(SALES, (after.epoch, after.number, limit))
+        epochs, [end], sold = ([row for row in rows if row["kind"] == kind] for kind in range(3))
+        known = sorted(Epoch(*row[1:4]) for row in epochs)
+        history.check(known, after, end["seq"])
+        sales = sorted((sale_answer(dict(row)) for row in sold), key=itemgetter("seq"))
         last_id = history.id_of(known, sales[-1]["seq"]) if sales else None
-        return [sale_answer(sale) for sale in sales], last_id
+        return sales, last_id
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
         """Sales before this number, newest first: `order_id`, `seq`, and the epoch's `id`."""

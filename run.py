@@ -17,11 +17,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bazar import descriptors
-from bazar.access import LineByLine
 from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
 from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair
+from bazar.http import descriptors
+from bazar.http.access_log import LineByLine
 from bazar.modes import make_private
 from bazar.opening import opened
 from bazar.outlet import Outlet, OutletHandler

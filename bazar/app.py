@@ -18,15 +18,15 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from bazar import clock
-from bazar.arrival import Arrivals
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
-from bazar.edge import Edge, Limits
 from bazar.errors import Busy, ConfigError, Fatal, Misdirected
+from bazar.http.forwarded import Arrivals
+from bazar.http.response import Rendered
+from bazar.http.server import Edge, Limits
+from bazar.http.tornado_port import Port
 from bazar.meter import Meter
 from bazar.modes import narrow
-from bazar.port import Port
-from bazar.rendered import Rendered
 
 log = logging.getLogger(__name__)
 

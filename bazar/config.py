@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
-from bazar.arrival import Arrivals, Hosts, Network, Proxies
 from bazar.errors import ConfigError
+from bazar.http.forwarded import Arrivals, Hosts, Network, Proxies
 from bazar.replication.timing import Timing
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

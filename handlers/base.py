@@ -27,7 +27,7 @@ from bazar.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from bazar.rendered import entity_tag, render
+from bazar.http.response import entity_tag, render
 from handlers import inputs
 
 access_log = logging.getLogger("bazar.access")

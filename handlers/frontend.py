@@ -12,7 +12,7 @@ from bazar.app import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.cache import Shelf
 from bazar.client import Client
 from bazar.errors import Unavailable
-from bazar.rendered import Rendered
+from bazar.http.response import Rendered
 from bazar.replication.store import Answer
 from bazar.tasks import Tasks
 from handlers import inputs, pages, status

@@ -45,7 +45,7 @@ from bazar.errors import (
     PreconditionFailed,
     PriceChanged,
 )
-from bazar.rendered import entity_tag, render
+from bazar.http.response import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history

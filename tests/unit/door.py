@@ -16,10 +16,10 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from bazar.app import HEADERS
-from bazar.arrival import Arrivals, Hosts, Proxies
-from bazar.edge import Edge, Limits
-from bazar.edge_connection import Connection
-from bazar.rendered import Rendered
+from bazar.http.connection import Connection
+from bazar.http.forwarded import Arrivals, Hosts, Proxies
+from bazar.http.response import Rendered
+from bazar.http.server import Edge, Limits
 from tests.unit.patience import PATIENCE_S, until
 
 CACHED = b'{"from": "the cache"}\n'

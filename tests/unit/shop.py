@@ -20,7 +20,7 @@ from tornado.web import Application
 from bazar import clock
 from bazar.app import Context, Server, application
 from bazar.config import Config, NodeConfig, parse
-from bazar.edge import Edge
+from bazar.http.server import Edge
 from handlers import ROLES
 from handlers.base import NoRoute
 from handlers.catalog import CatalogService

@@ -14,7 +14,7 @@ from bazar.errors import (
     OutOfStock,
     PreconditionFailed,
 )
-from bazar.rendered import entity_tag, render
+from bazar.http.response import entity_tag, render
 from storage.catalog import (
     KEYS_KEPT_MS,
     MAX_AMOUNT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bazar.edge_connection import UNSENT_BYTES, WAITING_BYTES
+from bazar.http.connection import UNSENT_BYTES, WAITING_BYTES
 from tests.unit.door import CACHED, EdgeTestCase, get, request
 from tests.unit.patience import PATIENCE_S, until
 

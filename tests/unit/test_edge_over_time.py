@@ -6,10 +6,10 @@ import asyncio
 import logging
 import socket
 
-from bazar.access import AccessLog, LineByLine
-from bazar.edge import Limits
-from bazar.edge_connection import WAITING_BYTES
-from bazar.rendered import Rendered
+from bazar.http.access_log import AccessLog, LineByLine
+from bazar.http.connection import WAITING_BYTES
+from bazar.http.response import Rendered
+from bazar.http.server import Limits
 from tests.unit.door import CACHED, PAGE_HEADERS, Client, Door, EdgeTestCase, get, request
 from tests.unit.patience import PATIENCE_S, until
 

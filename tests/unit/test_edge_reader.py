@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bazar.edge_reader import Progress, Reader, Request, Stage
 from bazar.errors import BazarError
+from bazar.http.parser import Progress, Reader, Request, Stage
 
 HEAD_BYTES = 300
 BODY_BYTES = 60

@@ -11,9 +11,9 @@ from unittest import IsolatedAsyncioTestCase, mock
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from bazar import descriptors
 from bazar.errors import ConfigError
-from bazar.port import Port
+from bazar.http import descriptors
+from bazar.http.tornado_port import Port
 from tests.unit.door import Client, get
 from tests.unit.patience import until
 
@@ -73,7 +73,7 @@ class PortTest(IsolatedAsyncioTestCase):
 
     async def test_where_all_are_at_work_the_next_waits(self) -> None:
         for logs in (self.assertLogs, self.assertNoLogs):  # it is said once
-            with logs("bazar.acceptor", "WARNING"):
+            with logs("bazar.http.acceptor", "WARNING"):
                 clients = await self.fill()
             late = [await self.client() for _ in range(MOST)]
             for client in late:
@@ -106,7 +106,7 @@ class PortTest(IsolatedAsyncioTestCase):
         lowest_free.close()
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (few, limits[1]))
-            with self.assertLogs("bazar.acceptor", "WARNING") as logs:
+            with self.assertLogs("bazar.http.acceptor", "WARNING") as logs:
                 await asyncio.get_running_loop().sock_connect(client, self.address)
                 await until(lambda: self.port._acceptor.paused, "no descriptor is left")
             self.assertIn("cannot accept connections: Too many open files", logs.output[0])

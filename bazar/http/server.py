@@ -27,12 +27,12 @@ from typing import Any
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from bazar.acceptor import Acceptor
-from bazar.access import AccessLog
-from bazar.arrival import Arrivals
-from bazar.edge_connection import Connection
+from bazar.http.acceptor import Acceptor
+from bazar.http.access_log import AccessLog
+from bazar.http.connection import Connection
+from bazar.http.forwarded import Arrivals
+from bazar.http.response import Rendered, header_lines
 from bazar.meter import Meter
-from bazar.rendered import Rendered, header_lines
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
 SAMPLE = 64  # that are looked at to find one that may be closed

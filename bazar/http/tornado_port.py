@@ -18,7 +18,7 @@ from tornado.httputil import (
 from tornado.iostream import IOStream
 from tornado.web import Application
 
-from bazar.acceptor import Acceptor
+from bazar.http.acceptor import Acceptor
 
 
 class Port(HTTPServer):

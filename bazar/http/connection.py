@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, cast
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 
-from bazar.access import printable
-from bazar.edge_exchange import Exchange, Peer, closed
-from bazar.edge_reader import Progress, Reader, Request, Stage
 from bazar.errors import BazarError, RequestTimeout, Unavailable
+from bazar.http.access_log import printable
+from bazar.http.exchange import Exchange, Peer, closed
+from bazar.http.parser import Progress, Reader, Request, Stage
 
 if TYPE_CHECKING:
-    from bazar.arrival import Arrivals
-    from bazar.edge import Edge
-    from bazar.rendered import Rendered
+    from bazar.http.forwarded import Arrivals
+    from bazar.http.response import Rendered
+    from bazar.http.server import Edge
 
 TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
 WAITING_BYTES = 64 << 10  # of requests behind the one that is being answered: then we stop reading

@@ -21,8 +21,8 @@ from tornado.httputil import (
 )
 from tornado.iostream import StreamClosedError
 
-from bazar.edge_reader import Request
 from bazar.errors import BadRequest, BazarError
+from bazar.http.parser import Request
 
 log = logging.getLogger(__name__)
 

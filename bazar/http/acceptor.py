@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bazar import descriptors
+from bazar.http import descriptors
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from bazar.client import Client
 from bazar.config import Config, NodeConfig
 from bazar.errors import BazarError
+from bazar.rpc.client import Client
 
 ASK_S = 1.0
 POLL_S = 0.05

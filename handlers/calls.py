@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from bazar.client import error_body
 from bazar.errors import BadRequest, BazarError, Leaving, NotFound, Unavailable, Unknown
-from bazar.frames import Connection
 from bazar.replication.store import Answer
+from bazar.rpc.client import error_body
+from bazar.rpc.frames import Connection
 from handlers import inputs
 from handlers.base import Handler, access_log
 from handlers.feed import Replicated, UpgradeHandler

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bazar.app import INTERNAL, PUBLIC, Context, Route
-from bazar.client import Batcher
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
 from bazar.replication.store import Answer, Engine
+from bazar.rpc.client import Batcher
 from handlers import inputs
 from handlers.base import Handler, next_page
 from handlers.calls import Call

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Protocol
 
-from bazar import frames
 from bazar.app import Service
 from bazar.errors import BadRequest
 from bazar.replication.node import Replica
+from bazar.rpc import frames
 from handlers.base import Handler
 
 

@@ -10,10 +10,10 @@ from lru import LRU
 
 from bazar.app import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.cache import Shelf
-from bazar.client import Client
 from bazar.errors import Unavailable
 from bazar.http.response import Rendered
 from bazar.replication.store import Answer
+from bazar.rpc.client import Client
 from bazar.tasks import Tasks
 from handlers import inputs, pages, status
 from handlers.base import KEY

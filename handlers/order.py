@@ -12,7 +12,6 @@ from typing import Any
 from lru import LRU
 
 from bazar.app import INTERNAL, PUBLIC, Context, Route
-from bazar.client import Batcher
 from bazar.config import NodeConfig
 from bazar.errors import (
     BadRequest,
@@ -23,9 +22,10 @@ from bazar.errors import (
     Unavailable,
     Unknown,
 )
-from bazar.pool import ReplicaPool
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Engine
+from bazar.rpc.client import Batcher
+from bazar.rpc.pool import ReplicaPool
 from bazar.tasks import Tasks
 from handlers import inputs
 from handlers.base import Handler, next_page

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
-from bazar.client import CALLS_PATH, Client
 from bazar.config import NodeConfig
 from bazar.errors import Leaving, Unavailable
-from bazar.frames import Connection
 from bazar.replication.feed import FEED_PATH
 from bazar.replication.messages import Entry
 from bazar.replication.node import Replica
 from bazar.replication.store import Answer, Engine, Operation
+from bazar.rpc.client import CALLS_PATH, Client
+from bazar.rpc.frames import Connection
 from bazar.tasks import Tasks
 from handlers import status
 from handlers.calls import BatchHandler, Call, CallsHandler

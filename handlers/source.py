@@ -7,14 +7,14 @@ from typing import Any
 
 from bazar.app import Context
 from bazar.cache import Cache
-from bazar.client import Client
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable, Unknown
-from bazar.pool import ReplicaPool
 from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed import FeedClient
 from bazar.replication.store import Answer
 from bazar.replication.subscriber import CacheSubscriber
+from bazar.rpc.client import Client
+from bazar.rpc.pool import ReplicaPool
 from handlers.replicated import READ_PATH
 
 Note = Callable[[str], None]

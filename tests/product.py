@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # The protocol, what drives it, what it stores, and the handlers that read or sell.
 PATTERNS = (
     "bazar/replication/*.py",
-    "bazar/{cache,pool,client,frames}.py",
+    "bazar/cache.py",
+    "bazar/rpc/*.py",
     "storage/{log,catalog,orders,compare}.py",
     "storage/sqlite/*.py",
     "handlers/{catalog,order,frontend,replicated,source,calls,feed,showing}.py",

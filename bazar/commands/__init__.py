@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from bazar.client import Client
 from bazar.config import Config
+from bazar.rpc.client import Client
 from bazar.token import operators_token
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "cluster.json"

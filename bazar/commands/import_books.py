@@ -38,7 +38,7 @@ from bazar.commands.importing.text import check_encoding
 from bazar.commands.status import ask_all
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest, Unavailable
-from bazar.pool import ReplicaPool
+from bazar.rpc.pool import ReplicaPool
 from handlers import inputs
 
 PLACE = re.compile(r"^books\[\d+\][.:] ?")

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from bazar.config import NodeConfig
 from bazar.errors import ProtocolError
-from bazar.frames import Connection, dial
 from bazar.replication.effects import Close, Effect, Send
 from bazar.replication.messages import Message, decode, encode
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE
+from bazar.rpc.frames import Connection, dial
 
 log = logging.getLogger(__name__)
 

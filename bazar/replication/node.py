@@ -22,7 +22,6 @@ from bazar.errors import (
     ProtocolError,
     Unavailable,
 )
-from bazar.frames import Connection
 from bazar.replication import telling
 from bazar.replication.arbiter import Arbiter, Knock
 from bazar.replication.batches import Batches
@@ -60,6 +59,7 @@ from bazar.replication.store import Answer, Operation, Store
 from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE
+from bazar.rpc.frames import Connection
 from bazar.tasks import Tasks
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from collections import deque
 from typing import Any
 
 from bazar.app import Context
-from bazar.client import Client
 from bazar.commands.status import Status
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
+from bazar.rpc.client import Client
 from handlers.pages.view import counts, happenings, rates, view
 
 POLL_S = 0.2

@@ -20,9 +20,8 @@ from unittest.mock import patch
 import orjson
 
 import handlers.replicated
-from bazar import durable, frames
+from bazar import durable
 from bazar.app import DRAIN_S, STOP_S, Context
-from bazar.client import CALLS_PATH
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
 from bazar.errors import BazarError, Leaving, NotFound, Unavailable
 from bazar.replication import file_arbiter
@@ -33,6 +32,8 @@ from bazar.replication.node import Replica
 from bazar.replication.primary import Phase, Primary
 from bazar.replication.store import Answer, Operation
 from bazar.replication.subscriber import Subscriber
+from bazar.rpc import frames
+from bazar.rpc.client import CALLS_PATH
 from handlers.calls import CallsHandler
 from handlers.catalog import CatalogService
 from handlers.feed import FeedHandler

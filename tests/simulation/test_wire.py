@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bazar.client import CALLS_PATH
-from bazar.frames import SWITCHING
 from bazar.replication.messages import Ack, Mark, Message, Renew, encode
+from bazar.rpc.client import CALLS_PATH
+from bazar.rpc.frames import SWITCHING
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 from tests.simulation.wire import Answers, Calls, Said, Wire

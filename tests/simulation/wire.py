@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from bazar.frames import Connection
 from bazar.replication.messages import Message, decode
+from bazar.rpc.frames import Connection
 from tests.world.network import Stream
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bazar.app import INTERNAL, PUBLIC, Route
-from bazar.client import CALLS_PATH
+from bazar.rpc.client import CALLS_PATH
 from tests.unit.shop import NODES, TOKEN, ShopTestCase
 
 PUBLIC_PATHS = {

@@ -8,8 +8,8 @@ import socket
 from typing import Any
 from unittest import mock
 
-from bazar.client import CALLS_PATH
-from bazar.frames import Connection, dial
+from bazar.rpc.client import CALLS_PATH
+from bazar.rpc.frames import Connection, dial
 from handlers import calls
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase

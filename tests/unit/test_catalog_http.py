@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bazar.client import CALLS_PATH
+from bazar.rpc.client import CALLS_PATH
 from storage.history import Position
 from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import STARTING_STOCK, book

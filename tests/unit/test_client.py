@@ -16,8 +16,6 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from bazar import client
-from bazar.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, Client, error_body
 from bazar.config import NodeConfig
 from bazar.errors import (
     BazarError,
@@ -28,7 +26,9 @@ from bazar.errors import (
     Unavailable,
     Unknown,
 )
-from bazar.frames import Connection, accept
+from bazar.rpc import client
+from bazar.rpc.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, Client, error_body
+from bazar.rpc.frames import Connection, accept
 from tests.unit.patience import PATIENCE_S, until
 
 

@@ -10,9 +10,9 @@ import socket
 import unittest
 from unittest import mock
 
-from bazar import frames
 from bazar.config import NodeConfig
-from bazar.frames import Connection, accept, dial
+from bazar.rpc import frames
+from bazar.rpc.frames import Connection, accept, dial
 from tests.unit.patience import PATIENCE_S, until
 
 

@@ -129,7 +129,7 @@ class OperatorsTest(unittest.TestCase):
 
 class SampleTest(unittest.TestCase):
     def setUp(self) -> None:
-        self.every = candidates(product.ROOT, ["bazar/cache.py", "bazar/pool.py"])
+        self.every = candidates(product.ROOT, ["bazar/cache.py", "bazar/rpc/pool.py"])
 
     def test_a_larger_sample_goes_on_from_a_smaller(self) -> None:
         large = draw(self.every, 60, 7)

@@ -6,10 +6,10 @@ import asyncio
 import unittest
 from unittest import mock
 
-from bazar import pool as pool_module
 from bazar.config import NodeConfig, PoolConfig
 from bazar.errors import BazarError, Leaving, OutOfStock, Unavailable, Unknown
-from bazar.pool import Health, ReplicaPool, choose
+from bazar.rpc import pool as pool_module
+from bazar.rpc.pool import Health, ReplicaPool, choose
 from tests.unit.patience import PATIENCE_S
 
 

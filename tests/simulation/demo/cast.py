@@ -11,11 +11,11 @@ from unittest.mock import patch
 import handlers.replicated
 import handlers.source
 from bazar.cache import Cache, Flight, Shelf, Tags
-from bazar.pool import Health, ReplicaPool
 from bazar.replication.effects import Apply, Effect, Install, Persist, Record
 from bazar.replication.messages import Grant
 from bazar.replication.primary import Phase
 from bazar.replication.subscriber import CacheSubscriber
+from bazar.rpc.pool import Health, ReplicaPool
 from tests.simulation.demo.words import listed
 from tests.simulation.node import Watched, production
 from tests.world.world import World

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from bazar.cache import Cache
-from bazar.pool import ReplicaPool
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.primary import Primary
+from bazar.rpc.pool import ReplicaPool
 from handlers.base import Handler
 from storage.catalog import Catalog, WorkingSet
 from tests.simulation.mutations import ALL, Mutation

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bazar.cache import Cache
-from bazar.client import Batcher, Peer
-from bazar.pool import ReplicaPool
+from bazar.rpc.client import Batcher, Peer
+from bazar.rpc.pool import ReplicaPool
 from handlers import showing
 from handlers.catalog import CatalogService
 from handlers.order import OrderService

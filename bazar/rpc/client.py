@@ -23,7 +23,7 @@ from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
 from bazar.errors import BazarError, OtherToken, Unavailable, Unknown, from_answer
-from bazar.frames import Connection, dial
+from bazar.rpc.frames import Connection, dial
 
 CALLS_PATH = "/calls/2"  # with its version: nodes of another find nobody there
 MAX_BATCH_ITEMS = 128

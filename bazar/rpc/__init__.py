@@ -1,0 +1,1 @@
+"""Calls between nodes: connections of frames, batches, and pools of replicas."""

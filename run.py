@@ -17,18 +17,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bazar.app import Context, Server, prepare_data_dir, serve
 from bazar.config import Config, NodeConfig, load
 from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair
 from bazar.http import descriptors
 from bazar.http.access_log import LineByLine
 from bazar.modes import make_private
-from bazar.opening import opened
-from bazar.outlet import Outlet, OutletHandler
-from bazar.processes import placed
+from bazar.node.log_writer import Outlet, OutletHandler
+from bazar.node.opening import opened
+from bazar.node.server import Context, Server, prepare_data_dir, serve
+from bazar.node.supervisor import LOOK_AGAIN, Supervisor, die_with_parent
+from bazar.node.token import durable_token
+from bazar.node.workers import placed
 from bazar.replication.file_arbiter import refuse_network_file_system
-from bazar.supervisor import LOOK_AGAIN, Supervisor, die_with_parent
-from bazar.token import durable_token
 from handlers import ROLES
 from handlers.base import NoRoute
 

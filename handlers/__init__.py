@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bazar.app import Context, Service
+from bazar.node.server import Context, Service
 from handlers.catalog import CatalogService
 from handlers.frontend import FrontEndService
 from handlers.order import OrderService

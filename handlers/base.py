@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, MissingArgumentError, RequestHandler
 
-from bazar.app import HEADERS, INTERNAL, MAX_BODY_BYTES, PUBLIC, Service
 from bazar.errors import (
     BadRequest,
     BazarError,
@@ -28,6 +27,7 @@ from bazar.errors import (
     UnsupportedMediaType,
 )
 from bazar.http.response import entity_tag, render
+from bazar.node.server import HEADERS, INTERNAL, MAX_BODY_BYTES, PUBLIC, Service
 from handlers import inputs
 
 access_log = logging.getLogger("bazar.access")

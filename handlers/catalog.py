@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
+from bazar.node.server import INTERNAL, PUBLIC, Context, Route
 from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher
 from handlers import inputs

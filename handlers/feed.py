@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Protocol
 
-from bazar.app import Service
 from bazar.errors import BadRequest
+from bazar.node.server import Service
 from bazar.replication.node import Replica
 from bazar.rpc import frames
 from handlers.base import Handler

@@ -8,10 +8,10 @@ from typing import Any
 
 from lru import LRU
 
-from bazar.app import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.cache import Shelf
 from bazar.errors import Unavailable
 from bazar.http.response import Rendered
+from bazar.node.server import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import Client
 from bazar.tasks import Tasks

@@ -11,7 +11,6 @@ from typing import Any
 
 from lru import LRU
 
-from bazar.app import INTERNAL, PUBLIC, Context, Route
 from bazar.config import NodeConfig
 from bazar.errors import (
     BadRequest,
@@ -22,6 +21,7 @@ from bazar.errors import (
     Unavailable,
     Unknown,
 )
+from bazar.node.server import INTERNAL, PUBLIC, Context, Route
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from bazar.app import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.config import NodeConfig
 from bazar.errors import Leaving, Unavailable
+from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.replication.feed import FEED_PATH
 from bazar.replication.messages import Entry
 from bazar.replication.node import Replica

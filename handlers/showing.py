@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bazar.app import HEADERS
 from bazar.cache import HIT, Cache, Shelf, Tags
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable, Unknown
 from bazar.http.response import Rendered, render
+from bazar.node.server import HEADERS
 from bazar.replication.store import Answer
 from handlers.base import Handler, next_page
 from handlers.source import Note, Source

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bazar.app import Context
 from bazar.cache import Cache
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable, Unknown
+from bazar.node.server import Context
 from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed import FeedClient
 from bazar.replication.store import Answer

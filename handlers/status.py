@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable
 from typing import Any
 
-from bazar.app import INTERNAL, PUBLIC, Route
+from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers.base import Handler
 
 

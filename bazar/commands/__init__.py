@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bazar.config import Config
+from bazar.node.token import operators_token
 from bazar.rpc.client import Client
-from bazar.token import operators_token
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "cluster.json"
 

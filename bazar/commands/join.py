@@ -10,8 +10,8 @@ from bazar import clock
 from bazar.commands import Shop, restart
 from bazar.commands.status import ask_all, is_well
 from bazar.errors import Unavailable
+from bazar.node.supervisor import LOOK_AGAIN
 from bazar.replication.file_arbiter import holder
-from bazar.supervisor import LOOK_AGAIN
 
 POLL_S = 0.1
 JOIN_S = 120.0

@@ -7,7 +7,7 @@ everybody. What is a visitor's own - the basket - is in a cookie and on pages th
 
 from __future__ import annotations
 
-from bazar.app import INTERNAL, PUBLIC, Route
+from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers.pages.assets import AssetHandler
 from handlers.pages.basket import BasketBuyHandler, BasketPage
 from handlers.pages.buying import BuyHandler, ConfirmPage, ReceiptPage

@@ -7,7 +7,7 @@ from typing import Any
 
 from bazar.cache import HIT, MISS
 from bazar.errors import BadRequest
-from bazar.processes import whose
+from bazar.node.workers import whose
 from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.pages.page import new_key

@@ -8,7 +8,7 @@ from typing import Any
 from bazar.commands.status import Status, primary_of
 from bazar.config import NodeConfig
 from bazar.meter import percentile
-from bazar.processes import whose
+from bazar.node.workers import whose
 
 View = dict[str, Any]
 

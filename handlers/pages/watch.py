@@ -8,10 +8,10 @@ import time
 from collections import deque
 from typing import Any
 
-from bazar.app import Context
 from bazar.commands.status import Status
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
+from bazar.node.server import Context
 from bazar.rpc.client import Client
 from handlers.pages.view import counts, happenings, rates, view
 

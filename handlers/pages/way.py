@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from bazar.processes import whose
+from bazar.node.workers import whose
 from bazar.replication.store import Answer
 
 Step = dict[str, Any]

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from bazar import clock, supervisor
+from bazar import clock
 from bazar.config import parse
-from bazar.outlet import Outlet
-from bazar.supervisor import Supervisor
+from bazar.node import supervisor
+from bazar.node.log_writer import Outlet
+from bazar.node.supervisor import Supervisor
 from handlers import ROLES
 from tests.cluster import ports
 from tests.cluster.cluster import Cluster, until
@@ -173,7 +174,7 @@ async def test_a_node_that_starts_slowly_is_given_more_time(
     tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However slow the machine is, it answers at last."""
-    monkeypatch.setattr("bazar.supervisor.START_S", 0.3)  # three probes
+    monkeypatch.setattr("bazar.node.supervisor.START_S", 0.3)  # three probes
     starts, stop = Starts(tmp_path, port, hang_s=0.6), asyncio.Event()
     (tmp_path / "slow.py").write_text(SLOW)
     starts.install(f"exec {sys.executable} {tmp_path / 'slow.py'}")

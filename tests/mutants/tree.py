@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bazar.starvation import starved_s
+from bazar.node.starvation import starved_s
 from tests.mutants.mutant import Mutant
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.md", "data")

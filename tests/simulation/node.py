@@ -21,9 +21,9 @@ import orjson
 
 import handlers.replicated
 from bazar import durable
-from bazar.app import DRAIN_S, STOP_S, Context
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
 from bazar.errors import BazarError, Leaving, NotFound, Unavailable
+from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
 from bazar.replication.effects import Effect
 from bazar.replication.feed import FEED_PATH
@@ -132,7 +132,7 @@ class NodeProcess(Process):
             self.loop.spawn(self._stop)
 
     async def _stop(self) -> None:
-        """What `bazar.app.Server.stop` does; then the process ends, a little later."""
+        """What `bazar.node.server.Server.stop` does; then the process ends, a little later."""
         self.world.network.close(self.node.config.port)
         if self.ready:
             await self.service.context.activity.drain(DRAIN_S)

@@ -15,11 +15,11 @@ from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from bazar.app import HEADERS
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
 from bazar.http.response import Rendered
 from bazar.http.server import Edge, Limits
+from bazar.node.server import HEADERS
 from tests.unit.patience import PATIENCE_S, until
 
 CACHED = b'{"from": "the cache"}\n'

@@ -18,9 +18,9 @@ from tornado.testing import AsyncHTTPTestCase
 from tornado.web import Application
 
 from bazar import clock
-from bazar.app import Context, Server, application
 from bazar.config import Config, NodeConfig, parse
 from bazar.http.server import Edge
+from bazar.node.server import Context, Server, application
 from handlers import ROLES
 from handlers.base import NoRoute
 from handlers.catalog import CatalogService

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bazar.app import INTERNAL, PUBLIC, Route
+from bazar.node.server import INTERNAL, PUBLIC, Route
 from bazar.rpc.client import CALLS_PATH
 from tests.unit.shop import NODES, TOKEN, ShopTestCase
 

@@ -7,8 +7,8 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
-from bazar.app import INTERNAL, PUBLIC, Context
 from bazar.config import load
+from bazar.node.server import INTERNAL, PUBLIC, Context
 from handlers import ROLES
 
 HERE = Path(__file__).resolve().parents[2]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from bazar.app import prepare_data_dir
 from bazar.config import parse
 from bazar.durable import make_directory, replace_durably
+from bazar.node.server import prepare_data_dir
 from handlers import ROLES
 from tests.unit.files import FilesTestCase, syncs
 

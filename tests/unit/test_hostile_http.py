@@ -8,8 +8,8 @@ from typing import Any
 from unittest import mock
 from urllib.parse import quote
 
-from bazar import app
-from bazar.app import MAX_BODY_BYTES, MAX_HEADER_BYTES
+from bazar.node import server as app
+from bazar.node.server import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from tests.unit.patience import PATIENCE_S
 from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import book

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bazar.app import prepare_data_dir
 from bazar.config import parse
 from bazar.durable import make_directory, replace_durably
 from bazar.modes import narrow
+from bazar.node.server import prepare_data_dir
 from bazar.replication.file_arbiter import FileArbiter, hold_alone
 from handlers import ROLES
 from tests.unit.files import FilesTestCase

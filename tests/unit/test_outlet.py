@@ -8,8 +8,8 @@ import os
 import threading
 from unittest import mock
 
-import bazar.outlet
-from bazar.outlet import MAX_BYTES, Outlet, OutletHandler
+import bazar.node.log_writer
+from bazar.node.log_writer import MAX_BYTES, Outlet, OutletHandler
 from tests.unit.files import FilesTestCase
 
 MOST = 1 << 17
@@ -62,7 +62,7 @@ class OutletTest(FilesTestCase):
         self._nobody_reads(self.outlet(self.writing, MOST))
 
     def test_nobody_waits_where_a_thread_has_to_write_all(self) -> None:
-        with mock.patch.object(bazar.outlet, "OPENED", "/nowhere"):
+        with mock.patch.object(bazar.node.log_writer, "OPENED", "/nowhere"):
             self._nobody_reads(self.outlet(self.writing, MOST))
 
     def test_what_can_be_written_is_written_at_once(self) -> None:

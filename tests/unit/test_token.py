@@ -14,7 +14,7 @@ from unittest import mock
 from bazar.config import Config, parse
 from bazar.durable import replace_durably
 from bazar.errors import ConfigError
-from bazar.token import TOKEN_VARIABLE, cluster_token, durable_token, operators_token
+from bazar.node.token import TOKEN_VARIABLE, cluster_token, durable_token, operators_token
 from handlers import ROLES
 from tests.unit.files import FilesTestCase, syncs
 
@@ -128,7 +128,7 @@ class TokenTest(FilesTestCase):
 
     def test_a_process_that_never_ends_making_it_is_not_waited_for(self) -> None:
         path = self.directory / "token"
-        with path.open("w") as file, mock.patch("bazar.token.MAKING_S", 0):
+        with path.open("w") as file, mock.patch("bazar.node.token.MAKING_S", 0):
             fcntl.flock(file, fcntl.LOCK_EX)
             with self.assertRaisesRegex(ConfigError, "another process"):
                 cluster_token(self.config())

@@ -22,14 +22,14 @@ from typing import Any
 from tornado.netutil import bind_sockets
 
 from bazar import clock
-from bazar.app import LISTEN_VARIABLE, listen
-from bazar.closed import refusing
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
-from bazar.outlet import Outlet
-from bazar.processes import environment, private
+from bazar.node.closed_port import refusing
+from bazar.node.log_writer import Outlet
+from bazar.node.server import LISTEN_VARIABLE, listen
+from bazar.node.starvation import starved_s
+from bazar.node.workers import environment, private
 from bazar.replication.file_arbiter import hold_alone
-from bazar.starvation import starved_s
 
 log = logging.getLogger(__name__)
 

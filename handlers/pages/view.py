@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bazar.commands.status import Status, primary_of
+from bazar.cli.status import Status, primary_of
 from bazar.config import NodeConfig
 from bazar.meter import percentile
 from bazar.node.workers import whose

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from typing import Any
 
-from bazar.commands.status import Status
+from bazar.cli.status import Status
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
 from bazar.node.server import Context

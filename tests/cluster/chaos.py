@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bazar.ending import ended
+from bazar.cli.ending import ended
 from tests.cluster.cluster import Cluster
 from tests.cluster.customers import Customers
 from tests.cluster.disks import small_disk

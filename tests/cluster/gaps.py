@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bazar.ending import ended
+from bazar.cli.ending import ended
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import command
 from tests.cluster.load import Load

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bazar.ending import INTERRUPTED, ended
+from bazar.cli.ending import INTERRUPTED, ended
 from tests import product
 from tests.mutants import equivalent
 from tests.mutants.equivalent import Equivalent

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from bazar.ending import ended
+from bazar.cli.ending import ended
 from tests.simulation.focus import FOCUSES
 from tests.simulation.scenario import Result, run
 from tests.simulation.shrink import RUNS, Shrinking, promise

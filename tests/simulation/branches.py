@@ -17,7 +17,7 @@ from typing import Any
 
 import coverage
 
-from bazar.ending import ended
+from bazar.cli.ending import ended
 from tests import product
 from tests.simulation.workers import workers
 

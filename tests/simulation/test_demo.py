@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from bazar.commands.program import main
+from bazar.cli.program import main
 from tests.simulation import demo
 from tests.simulation.demo import rules
 from tests.simulation.demo.play import Play

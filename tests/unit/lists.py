@@ -6,9 +6,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bazar.commands.importing.layout import Wanted
-from bazar.commands.importing.reading import BookList, understand
-from bazar.commands.importing.rows import Row
+from bazar.cli.importing.layout import Wanted
+from bazar.cli.importing.reading import BookList, understand
+from bazar.cli.importing.rows import Row
 
 NONE: Mapping[str, Any] = {}
 

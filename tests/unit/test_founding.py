@@ -8,7 +8,7 @@ import dataclasses
 import io
 import shutil
 
-from bazar.commands import Shop, promote, rebuild
+from bazar.cli import Shop, promote, rebuild
 from bazar.config import Config, NodeConfig
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Change, Member, Membership, chain

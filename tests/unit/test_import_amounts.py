@@ -8,14 +8,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bazar.commands.importing.amounts import (
-    Evidence,
-    NotAnAmount,
-    Reading,
-    decide,
-    price,
-    whole_number,
-)
+from bazar.cli.importing.amounts import Evidence, NotAnAmount, Reading, decide, price, whole_number
 from bazar.errors import BadRequest
 
 SELF = Reading(None)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import unittest
 from unittest import mock
 
-from bazar.commands.importing import report
-from bazar.commands.importing.text import check_encoding
+from bazar.cli.importing import report
+from bazar.cli.importing.text import check_encoding
 from bazar.errors import BadRequest
 from handlers import inputs
 from tests.unit.lists import books, columns, read, said

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bazar.commands.importing import report
-from bazar.commands.importing.rejects import Rejects, default_path
-from bazar.commands.importing.report import Tally
+from bazar.cli.importing import report
+from bazar.cli.importing.rejects import Rejects, default_path
+from bazar.cli.importing.report import Tally
 from bazar.errors import BadRequest
 from tests.unit.files import FilesTestCase
 from tests.unit.lists import read, said

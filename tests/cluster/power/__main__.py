@@ -20,8 +20,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bazar.commands.status import table
-from bazar.ending import ended
+from bazar.cli.ending import ended
+from bazar.cli.status import table
 from tests.cluster.power import alone
 from tests.cluster.power.disk import Sync
 from tests.cluster.power.examine import HEADER, Outcome, examine

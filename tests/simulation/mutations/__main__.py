@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bazar.ending import ended
+from bazar.cli.ending import ended
 from tests.simulation.mutations import ALL
 from tests.simulation.mutations.hunt import hunt
 from tests.simulation.workers import workers

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bazar.commands import Shop
+from bazar.cli import Shop
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter, hold_alone
 from bazar.replication.messages import GENESIS, Mark, Member, Membership

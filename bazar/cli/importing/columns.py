@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from bazar.commands.importing import names
+from bazar.cli.importing import names
 from bazar.errors import BadRequest
 from handlers import inputs
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bazar.commands.importing.amounts import EITHER, WHOLE, price
-from bazar.commands.importing.columns import COLUMNS
-from bazar.commands.importing.layout import NAMES, Layout
-from bazar.commands.importing.reading import BookList
-from bazar.commands.importing.rows import EMPTY, Row
+from bazar.cli.importing.amounts import EITHER, WHOLE, price
+from bazar.cli.importing.columns import COLUMNS
+from bazar.cli.importing.layout import NAMES, Layout
+from bazar.cli.importing.reading import BookList
+from bazar.cli.importing.rows import EMPTY, Row
 from handlers import inputs
 
 MAX_SHOWN = 20

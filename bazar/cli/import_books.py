@@ -25,17 +25,17 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from bazar import clock
-from bazar.commands import DEFAULT_CONFIG, Shop, this_program
-from bazar.commands.importing import report
-from bazar.commands.importing.amounts import DECIMALS
-from bazar.commands.importing.columns import COLUMNS
-from bazar.commands.importing.layout import Layout, Wanted, read_delimiter
-from bazar.commands.importing.reading import BookList, Progress, understand
-from bazar.commands.importing.rejects import Rejects, default_path
-from bazar.commands.importing.report import Tally
-from bazar.commands.importing.rows import Problem, Row
-from bazar.commands.importing.text import check_encoding
-from bazar.commands.status import ask_all
+from bazar.cli import DEFAULT_CONFIG, Shop, this_program
+from bazar.cli.importing import report
+from bazar.cli.importing.amounts import DECIMALS
+from bazar.cli.importing.columns import COLUMNS
+from bazar.cli.importing.layout import Layout, Wanted, read_delimiter
+from bazar.cli.importing.reading import BookList, Progress, understand
+from bazar.cli.importing.rejects import Rejects, default_path
+from bazar.cli.importing.report import Tally
+from bazar.cli.importing.rows import Problem, Row
+from bazar.cli.importing.text import check_encoding
+from bazar.cli.status import ask_all
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest, Unavailable
 from bazar.rpc.pool import ReplicaPool

@@ -7,8 +7,8 @@ import asyncio
 import os
 
 from bazar import clock
-from bazar.commands import Shop, restart
-from bazar.commands.status import ask_all, is_well
+from bazar.cli import Shop, restart
+from bazar.cli.status import ask_all, is_well
 from bazar.errors import Unavailable
 from bazar.node.supervisor import LOOK_AGAIN
 from bazar.replication.file_arbiter import holder

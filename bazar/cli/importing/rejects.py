@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from bazar.commands.importing.layout import REASON, Layout
+from bazar.cli.importing.layout import REASON, Layout
 from bazar.errors import BadRequest
 
 MAX_NUMBER = 10_000

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bazar.commands import (
+from bazar.cli import (
     DEFAULT_CONFIG,
     Command,
     Shop,
@@ -26,8 +26,8 @@ from bazar.commands import (
     status,
     verify,
 )
+from bazar.cli.ending import INTERRUPTED
 from bazar.config import load
-from bazar.ending import INTERRUPTED
 from bazar.errors import BazarError
 from handlers import ROLES
 

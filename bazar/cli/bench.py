@@ -40,9 +40,9 @@ from bazar.bench.sections import (
     throughput,
     timings,
 )
-from bazar.commands import Shop, verify
+from bazar.cli import Shop, verify
+from bazar.cli.ending import INTERRUPTED
 from bazar.config import load
-from bazar.ending import INTERRUPTED
 from bazar.errors import BadRequest
 from handlers import ROLES
 from storage.compare import ReplicaFile, closing

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from bazar.commands.importing import columns
-from bazar.commands.importing.columns import COLUMNS, TEXT, Chosen
-from bazar.commands.importing.records import Lines, Record, Shape, clean, split_records
+from bazar.cli.importing import columns
+from bazar.cli.importing.columns import COLUMNS, TEXT, Chosen
+from bazar.cli.importing.records import Lines, Record, Shape, clean, split_records
 from bazar.errors import BadRequest
 
 SAMPLE_CHARS = 1 << 18

@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from bazar.commands.importing import amounts, text
-from bazar.commands.importing.amounts import Evidence, Reading
-from bazar.commands.importing.columns import in_cents
-from bazar.commands.importing.layout import SAMPLE_CHARS, Layout, Wanted, sniff
-from bazar.commands.importing.records import Record, clean
-from bazar.commands.importing.rows import Row, Rows
+from bazar.cli.importing import amounts, text
+from bazar.cli.importing.amounts import Evidence, Reading
+from bazar.cli.importing.columns import in_cents
+from bazar.cli.importing.layout import SAMPLE_CHARS, Layout, Wanted, sniff
+from bazar.cli.importing.records import Record, clean
+from bazar.cli.importing.rows import Row, Rows
 
 PROGRESS_RECORDS = 1000
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bazar.commands import Shop
-from bazar.commands.status import ask_all, primary_of
+from bazar.cli import Shop
+from bazar.cli.status import ask_all, primary_of
 from bazar.errors import Unavailable
 from handlers.order import ADOPT_PATH, STANDING_PATH
 from storage.history import Position

@@ -3,5 +3,5 @@
 `text` finds the encoding, `records` splits into rows, `columns` knows what people call our columns
 (`names`), `amounts` reads numbers, `layout` puts together what a sample shows, `rows` makes books
 of rows: all of these are pure. `reading` has them read a file, `rejects` keeps rows that are
-refused, `report` says it all. The command is `bazar/commands/import_books.py`.
+refused, `report` says it all. The command is `bazar/cli/import_books.py`.
 """

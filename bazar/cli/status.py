@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bazar.commands import Shop
+from bazar.cli import Shop
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bazar.commands import Shop
+from bazar.cli import Shop
 from bazar.errors import Conflict
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Membership

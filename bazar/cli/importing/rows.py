@@ -7,12 +7,12 @@ from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bazar.commands.importing import amounts, columns
-from bazar.commands.importing.amounts import NotAnAmount, Reading
-from bazar.commands.importing.columns import COLUMNS, MONEY, TEXT
-from bazar.commands.importing.layout import Layout
-from bazar.commands.importing.records import Record, clean
-from bazar.commands.importing.text import LOST
+from bazar.cli.importing import amounts, columns
+from bazar.cli.importing.amounts import NotAnAmount, Reading
+from bazar.cli.importing.columns import COLUMNS, MONEY, TEXT
+from bazar.cli.importing.layout import Layout
+from bazar.cli.importing.records import Record, clean
+from bazar.cli.importing.text import LOST
 from bazar.errors import BadRequest
 from handlers import inputs
 

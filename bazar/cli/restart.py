@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bazar import clock
-from bazar.commands import Shop
-from bazar.commands.status import Status, ask_all, is_well, primary_of, processes
+from bazar.cli import Shop
+from bazar.cli.status import Status, ask_all, is_well, primary_of, processes
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable
 from bazar.replication.file_arbiter import holder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from bazar.commands import Shop
+from bazar.cli import Shop
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS, Mark, Member, Membership

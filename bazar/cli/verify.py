@@ -9,8 +9,8 @@ import argparse
 import itertools
 from collections.abc import Mapping
 
-from bazar.commands import Shop
-from bazar.commands.status import table
+from bazar.cli import Shop
+from bazar.cli.status import table
 from handlers import REPLICATED
 from storage.compare import Difference, ReplicaFile, closing, differences, same_moment
 from storage.database import lacks_wal

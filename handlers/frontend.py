@@ -8,13 +8,13 @@ from typing import Any
 
 from lru import LRU
 
+from bazar.background_tasks import Tasks
 from bazar.cache import Shelf
 from bazar.errors import Unavailable
 from bazar.http.response import Rendered
 from bazar.node.server import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import Client
-from bazar.tasks import Tasks
 from handlers import inputs, pages, status
 from handlers.base import KEY
 from handlers.catalog import SEARCH_NAMES, search_key, search_query

@@ -11,6 +11,7 @@ from typing import Any
 
 from lru import LRU
 
+from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import (
     BadRequest,
@@ -26,7 +27,6 @@ from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher
 from bazar.rpc.pool import ReplicaPool
-from bazar.tasks import Tasks
 from handlers import inputs
 from handlers.base import Handler, next_page
 from handlers.calls import Call

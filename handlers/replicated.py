@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import Leaving, Unavailable
 from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
@@ -15,7 +16,6 @@ from bazar.replication.node import Replica
 from bazar.replication.store import Answer, Engine, Operation
 from bazar.rpc.client import CALLS_PATH, Client
 from bazar.rpc.frames import Connection
-from bazar.tasks import Tasks
 from handlers import status
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler

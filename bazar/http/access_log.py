@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 
-from bazar.meter import Meter
+from bazar.latency_histogram import Meter
 
 access_log = logging.getLogger("bazar.access")
 

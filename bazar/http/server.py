@@ -32,7 +32,7 @@ from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import Rendered, header_lines
-from bazar.meter import Meter
+from bazar.latency_histogram import Meter
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
 SAMPLE = 64  # that are looked at to find one that may be closed

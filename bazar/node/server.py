@@ -25,7 +25,7 @@ from bazar.http.forwarded import Arrivals
 from bazar.http.response import Rendered
 from bazar.http.server import Edge, Limits
 from bazar.http.tornado_port import Port
-from bazar.meter import Meter
+from bazar.latency_histogram import Meter
 from bazar.modes import narrow
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import inf
 from typing import Any
 
+from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import (
     BadRequest,
@@ -60,7 +61,6 @@ from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE
 from bazar.rpc.frames import Connection
-from bazar.tasks import Tasks
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bazar.cli.status import Status, primary_of
 from bazar.config import NodeConfig
-from bazar.meter import percentile
+from bazar.latency_histogram import percentile
 from bazar.node.workers import whose
 
 View = dict[str, Any]

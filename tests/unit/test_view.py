@@ -6,7 +6,7 @@ import unittest
 from typing import Any
 
 from bazar.config import NodeConfig
-from bazar.meter import BOUNDS_MS, Meter, percentile
+from bazar.latency_histogram import BOUNDS_MS, Meter, percentile
 from handlers.pages.view import counts, happenings, rates, view
 
 NODES = {

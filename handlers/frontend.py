@@ -15,11 +15,11 @@ from bazar.http.response import Rendered
 from bazar.node.server import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import Client
-from handlers import inputs, pages, status
+from handlers import inputs, status, storefront
 from handlers.base import KEY
 from handlers.catalog import SEARCH_NAMES, search_key, search_query
+from handlers.dashboard.poller import Watch
 from handlers.order import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
-from handlers.pages.watch import Watch
 from handlers.showing import SIBLINGS_NAMES, FrontEndHandler, Page, Place, Question
 from handlers.source import Note, Source
 from storage.catalog import TOPICS, info_key
@@ -109,9 +109,9 @@ class FrontEndService:
             Route("/orders/([^/]+)", OrderHandler, PUBLIC),
             Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
             Route("/status", StatusHandler, INTERNAL),
-            *pages.ROUTES,
+            *storefront.ROUTES,
             *status.PROBES,
-            pages.LOST,
+            storefront.LOST,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.pages.basket import Basket
+from handlers.storefront.basket import Basket
 from tests.unit.test_pages import Fields, PagesTestCase
 
 

@@ -13,7 +13,7 @@ from unittest import mock
 from bazar.errors import Unavailable
 from bazar.replication.file_arbiter import holder
 from handlers import order
-from handlers.pages import watch
+from handlers.dashboard import poller
 from handlers.source import Source
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
@@ -24,7 +24,7 @@ EVENTS = b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n"
 class StreamTest(ShopTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.enterContext(mock.patch.object(watch, "ASK_S", PATIENCE_S))  # none is slow
+        self.enterContext(mock.patch.object(poller, "ASK_S", PATIENCE_S))  # none is slow
 
     async def connect(self, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         port = self.shop.node("frontend-1").port
@@ -70,7 +70,7 @@ class StreamTest(ShopTestCase):
         async def crowd() -> None:
             reader, writer = await self.connect(EVENTS)
             await reader.readuntil(b"data: ")
-            with mock.patch.object(watch, "MAX_WATCHERS", 1):
+            with mock.patch.object(poller, "MAX_WATCHERS", 1):
                 self.assertEqual(len(await self.stream(3)), 3)
             async with asyncio.timeout(PATIENCE_S):
                 await reader.readuntil(b"\r\n0\r\n\r\n")

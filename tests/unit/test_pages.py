@@ -11,13 +11,13 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from tornado.httpclient import HTTPResponse
 
-from handlers.pages import looks
-from handlers.pages.assets import ASSETS
-from handlers.pages.basket import Basket
+from handlers.assets import ASSETS
+from handlers.storefront import rendering
+from handlers.storefront.basket import Basket
 from tests.unit.shop import TOKEN, ShopTestCase
 
 Fields = list[tuple[str, str]]
-PAGES = Path(looks.__file__).parent
+PAGES = Path(rendering.__file__).parent
 
 
 class Reading(HTMLParser):
@@ -77,7 +77,7 @@ class PagesTestCase(ShopTestCase):
     def reading(self, response: HTTPResponse, status: int = 200) -> Reading:
         self.assertEqual(response.code, status, response.body)
         self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
-        self.assertEqual(response.headers["Content-Security-Policy"], looks.CONTENT_POLICY)
+        self.assertEqual(response.headers["Content-Security-Policy"], rendering.CONTENT_POLICY)
         return Reading(response.body.decode())
 
     def goes(self, response: HTTPResponse) -> str:
@@ -433,19 +433,19 @@ class AssetsTest(PagesTestCase):
         self.assertEqual(self.send("/static/..%2Fpage.py").code, 404)
 
     def test_nothing_on_a_page_is_inline_or_from_elsewhere(self) -> None:
-        self.assertNotIn("unsafe", looks.CONTENT_POLICY)
+        self.assertNotIn("unsafe", rendering.CONTENT_POLICY)
         for path in (PAGES / "templates").iterdir():
             text = path.read_text("utf-8")
             self.assertNotRegex(text, r"<style|<script(?! src=)|\sstyle=|\son\w+=|javascript:")
             self.assertNotRegex(text, r"https?://")
-        for path in (PAGES / "static").iterdir():
+        for path in PAGES.parent.glob("*/static/*"):
             text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
             self.assertNotRegex(text, r"https?://|eval\(|innerHTML")
 
 
 class LooksTest(PagesTestCase):
     def test_addresses(self) -> None:
-        link = looks.link("/books", q="a&b ü", topic=None, offset=0)
+        link = rendering.link("/books", q="a&b ü", topic=None, offset=0)
         self.assertEqual(parse_qs(urlsplit(link).query), {"q": ["a&b ü"], "offset": ["0"]})
-        self.assertEqual(looks.link("/books", q=None), "/books")
+        self.assertEqual(rendering.link("/books", q=None), "/books")
         self.assertTrue(re.fullmatch(r"/books\?q=a%26b\+%C3%BC&offset=0", link), quote(link))

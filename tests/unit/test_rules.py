@@ -6,7 +6,7 @@ import re
 import unittest
 from pathlib import Path
 
-from handlers.pages.rules import RULES, read
+from handlers.dashboard.rules import RULES, read
 
 PAGES = Path(__file__).parents[2] / "handlers" / "pages"
 

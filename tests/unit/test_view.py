@@ -7,7 +7,7 @@ from typing import Any
 
 from bazar.config import NodeConfig
 from bazar.latency_histogram import BOUNDS_MS, Meter, percentile
-from handlers.pages.view import counts, happenings, rates, view
+from handlers.dashboard.snapshot import counts, happenings, rates, view
 
 NODES = {
     name: NodeConfig(name, name.rpartition("-")[0])

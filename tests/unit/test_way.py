@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
-from handlers.pages.way import Way
+from handlers.dashboard.trace import Way
 
 MOMENTS = {"taken": 1.0, "executed": 2.0, "ack frontend-1.2": 3.0, "ack b": 5.0, "committed": 6.0}
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from bazar.errors import OutOfStock, PriceChanged
 from bazar.replication.store import Answer
 from handlers import inputs
-from handlers.pages import looks
-from handlers.pages.page import PageHandler, ShelfPage, line, new_key
+from handlers.storefront import rendering
+from handlers.storefront.base import PageHandler, ShelfPage, line, new_key
 
 
 class BuyHandler(PageHandler):
@@ -21,7 +21,7 @@ class BuyHandler(PageHandler):
         key = self.form("key")
         if not key:
             self.know_visitor()
-            self.go(looks.link("/confirm", **wanted, key=new_key()))
+            self.go(rendering.link("/confirm", **wanted, key=new_key()))
             return
         inputs.idempotency_key(key)
         self.retry = "/buy", [*given.items(), ("key", key)]
@@ -29,7 +29,7 @@ class BuyHandler(PageHandler):
         try:
             answer = await self.buy({"key": own_key, "lines": [wanted]})
         except (OutOfStock, PriceChanged):
-            self.go(looks.link("/confirm", **wanted, key=key))  # which says how it is now
+            self.go(rendering.link("/confirm", **wanted, key=key))  # which says how it is now
             return
         self.go(f"/receipt/{answer['order_id']}")
 
@@ -60,4 +60,4 @@ class ReceiptPage(ShelfPage):
 
     def body(self, answer: Answer) -> bytes:
         order = answer["order"]
-        return looks.paint("receipt.html", title="Your order", order=order)
+        return rendering.paint("receipt.html", title="Your order", order=order)

@@ -12,10 +12,10 @@ from tornado.iostream import StreamClosedError
 from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
 from bazar.replication.file_arbiter import holder
 from handlers import inputs
-from handlers.pages.page import PageHandler
-from handlers.pages.rules import RULES
-from handlers.pages.watch import Views, send_away
+from handlers.dashboard.poller import Views, send_away
+from handlers.dashboard.rules import RULES
 from handlers.showing import FrontEndHandler
+from handlers.storefront.base import PageHandler
 
 SIGNALS = {"pause": signal.SIGSTOP, "return": signal.SIGCONT, "kill": signal.SIGKILL}
 QUIET_S = 15.0

@@ -8,13 +8,13 @@ everybody. What is a visitor's own - the basket - is in a cookie and on pages th
 from __future__ import annotations
 
 from bazar.node.server import INTERNAL, PUBLIC, Route
-from handlers.pages.assets import AssetHandler
-from handlers.pages.basket import BasketBuyHandler, BasketPage
-from handlers.pages.buying import BuyHandler, ConfirmPage, ReceiptPage
-from handlers.pages.cluster import ClusterPage, DisturbHandler, WatchHandler
-from handlers.pages.lesson import TryHandler
-from handlers.pages.page import LostPage
-from handlers.pages.shelves import BookPage, HomePage, ResultsPage
+from handlers.assets import AssetHandler
+from handlers.dashboard.handlers import ClusterPage, DisturbHandler, WatchHandler
+from handlers.dashboard.trace_handlers import TryHandler
+from handlers.storefront.base import LostPage
+from handlers.storefront.basket import BasketBuyHandler, BasketPage
+from handlers.storefront.books import BookPage, HomePage, ResultsPage
+from handlers.storefront.checkout import BuyHandler, ConfirmPage, ReceiptPage
 
 ROUTES = (
     Route("/", HomePage, PUBLIC),

@@ -9,8 +9,8 @@ from typing import Any
 from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.catalog import where_to_begin
-from handlers.pages import looks
-from handlers.pages.page import ShelfPage
+from handlers.storefront import rendering
+from handlers.storefront.base import ShelfPage
 from storage.catalog import MAX_TOPICS
 from storage.letters import phrases, tokens
 
@@ -28,7 +28,7 @@ class HomePage(ShelfPage):
 
     def body(self, answer: Answer) -> bytes:
         topics = answer["topics"][:TOPICS_SHOWN]
-        return looks.paint(
+        return rendering.paint(
             "home.html", title="Bazar, a bookstore", books=answer["books"], topics=topics
         )
 
@@ -65,10 +65,10 @@ class ResultsPage(ShelfPage):
             heading = f"Books about {topic}" if topic else "All books"
         wanted = {"q": q, "topic": topic or None}
         before, after = (
-            looks.link("/books", **wanted, **{name: answer[name]}) if answer[name] else None
+            rendering.link("/books", **wanted, **{name: answer[name]}) if answer[name] else None
             for name in ("before", "after")
         )
-        return looks.paint(
+        return rendering.paint(
             "results.html",
             title=heading if self.first else f"{heading}, continued",
             heading=heading,
@@ -76,7 +76,7 @@ class ResultsPage(ShelfPage):
             topics=topics_like(q, answer["topics"]) if q and "topics" in answer else [],
             q=q or "",
             first=self.first,
-            start=looks.link("/books", **wanted),
+            start=rendering.link("/books", **wanted),
             count=answer["count"],
             before=before,
             after=after,
@@ -107,4 +107,4 @@ class BookPage(ShelfPage):
     def body(self, answer: Answer) -> bytes:
         book = answer["book"]
         most = min(book["count"], inputs.MAX_QUANTITY)
-        return looks.paint("book.html", title=book["title"], book=book, most=most)
+        return rendering.paint("book.html", title=book["title"], book=book, most=most)

@@ -14,8 +14,8 @@ from bazar.errors import BadRequest, NoCookie
 from bazar.replication.store import Answer
 from handlers import inputs
 from handlers.base import Handler, NoRoute, as_error
-from handlers.pages import looks
 from handlers.showing import FrontEndHandler, Page, Question
+from handlers.storefront import rendering
 from storage.catalog import MAX_AMOUNT
 
 VISITOR = "visitor"
@@ -33,7 +33,7 @@ class PageHandler(FrontEndHandler):
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        for name, value in looks.HEADERS.items():
+        for name, value in rendering.HEADERS.items():
             self.set_header(name, value)
 
     @property
@@ -83,7 +83,7 @@ class PageHandler(FrontEndHandler):
     def paint(self, template: str, **values: Any) -> None:
         """Answer with a page that is this visitor's own."""
         self.set_header("Cache-Control", "private, no-cache")
-        self.finish(looks.paint(template, **values))
+        self.finish(rendering.paint(template, **values))
 
     def go(self, path: str) -> None:
         """Answer a form: with GET to where its result is, so that a reload sends nothing again."""
@@ -105,9 +105,9 @@ def apologize(
     error = as_error(status, failure.get("exc_info", (None, None, None))[1], handler)
     handler.set_status(error.status)
     handler.set_error_headers(error)
-    heading, text = looks.apology(error)
+    heading, text = rendering.apology(error)
     handler.finish(
-        looks.paint(
+        rendering.paint(
             "error.html",
             title=heading,
             text=text,
@@ -126,7 +126,7 @@ class LostPage(NoRoute):
         if "text/html" not in self.request.headers.get("Accept", ""):
             super().write_error(status_code, **kwargs)
             return
-        for name, value in looks.HEADERS.items():
+        for name, value in rendering.HEADERS.items():
             self.set_header(name, value)
         apologize(self, status_code, kwargs)
 
@@ -148,7 +148,7 @@ class ShelfPage(PageHandler, ABC):
         )
 
     def page(self, answer: Answer, replica: str) -> Page:
-        return Page(self.body(answer), replica, own=looks.HEADERS)
+        return Page(self.body(answer), replica, own=rendering.HEADERS)
 
     @abstractmethod
     def body(self, answer: Answer) -> bytes:

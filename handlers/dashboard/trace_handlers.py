@@ -10,9 +10,9 @@ from bazar.errors import BadRequest
 from bazar.node.workers import whose
 from bazar.replication.store import Answer
 from handlers import inputs
-from handlers.pages.page import new_key
-from handlers.pages.way import Way
+from handlers.dashboard.trace import Way
 from handlers.showing import FrontEndHandler, Page
+from handlers.storefront.base import new_key
 
 
 class TryHandler(FrontEndHandler):

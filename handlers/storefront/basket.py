@@ -14,7 +14,7 @@ from typing import Any
 
 from bazar.errors import BadRequest, OutOfStock, PriceChanged
 from handlers import inputs
-from handlers.pages.page import PageHandler, line, new_key
+from handlers.storefront.base import PageHandler, line, new_key
 
 COOKIE = "basket"
 KEPT_S = 30 * 86_400

@@ -12,7 +12,7 @@ from tornado.template import Loader
 
 from bazar.errors import BazarError
 from handlers import inputs
-from handlers.pages.assets import ASSETS
+from handlers.assets import ASSETS
 from storage.paging import RANKED
 
 HUES = 12  # colours of covers in shop.css

@@ -9,7 +9,7 @@ from pathlib import Path
 from bazar.errors import NotFound
 from handlers.base import Handler
 
-HERE = Path(__file__).parent / "static"
+HERE = Path(__file__).parent
 KINDS = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -29,7 +29,7 @@ class Asset:
 
 def _load() -> dict[str, Asset]:
     assets = {}
-    for path in sorted(HERE.iterdir()):
+    for path in sorted(HERE.glob("*/static/*")):
         content = path.read_bytes()
         mark = hashlib.blake2b(content, digest_size=6).hexdigest()
         assets[path.name] = Asset(content, KINDS[path.suffix], f"/static/{path.name}?v={mark}")

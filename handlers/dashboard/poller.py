@@ -13,7 +13,7 @@ from bazar.config import NodeConfig
 from bazar.errors import BazarError
 from bazar.node.server import Context
 from bazar.rpc.client import Client
-from handlers.pages.view import counts, happenings, rates, view
+from handlers.dashboard.snapshot import counts, happenings, rates, view
 
 POLL_S = 0.2
 ASK_S = 0.25  # one that needs longer is shown as one that does not answer

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bazar.node.server import Context, Service
-from handlers.catalog import CatalogService
-from handlers.frontend import FrontEndService
-from handlers.order import OrderService
+from handlers.catalog.service import CatalogService
+from handlers.frontend.service import FrontEndService
+from handlers.orders.service import OrderService
 from handlers.replicated import ReplicatedService
 
 REPLICATED: Mapping[str, type[ReplicatedService[Any]]] = {

@@ -28,7 +28,7 @@ from bazar.errors import (
 )
 from bazar.http.response import entity_tag, render
 from bazar.node.server import HEADERS, INTERNAL, MAX_BODY_BYTES, PUBLIC, Service
-from handlers import inputs
+from handlers import validation
 
 access_log = logging.getLogger("bazar.access")
 log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ class Handler(RequestHandler):
     # --- in --------------------------------------------------------------------------------------
 
     def json_body(self) -> dict[str, Any]:
-        return inputs.json_object(self.request.body)
+        return validation.json_object(self.request.body)
 
     def query(self, name: str) -> str | None:
         """A query argument that may be given once."""
@@ -165,13 +165,13 @@ class Handler(RequestHandler):
 
     def query_number(self, name: str, default: int, low: int, high: int) -> int:
         value = self.query(name)
-        return default if value is None else inputs.number(value, name, low, high)
+        return default if value is None else validation.number(value, name, low, high)
 
     def conditions(self) -> dict[str, list[str]]:
         """If-Match and If-None-Match, as an operation carries them."""
         headers = self.request.headers
         return {
-            name.lower().replace("-", "_"): inputs.entity_tags(headers[name], name)
+            name.lower().replace("-", "_"): validation.entity_tags(headers[name], name)
             for name in CONDITIONS
             if name in headers
         }
@@ -185,7 +185,7 @@ class Handler(RequestHandler):
                 "Idempotency-Key: is missing; this shop sells nothing without one, so that what is"
                 " sent again is not bought again"
             )
-        self.key = secrets.token_hex(16) if given is None else inputs.idempotency_key(given)
+        self.key = secrets.token_hex(16) if given is None else validation.idempotency_key(given)
         self.set_header("Idempotency-Key", self.key)
         return self.key
 

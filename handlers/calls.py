@@ -14,7 +14,7 @@ from bazar.errors import BadRequest, BazarError, Leaving, NotFound, Unavailable,
 from bazar.replication.store import Answer
 from bazar.rpc.client import error_body
 from bazar.rpc.frames import Connection
-from handlers import inputs
+from handlers import validation
 from handlers.base import Handler, access_log
 from handlers.feed import Replicated, UpgradeHandler
 
@@ -69,7 +69,7 @@ class BatchHandler(Handler):
 
     async def post(self) -> None:
         body = self.json_body()
-        inputs.only(body, {"items"}, "body")
+        validation.only(body, {"items"}, "body")
         items = body.get("items")
         if isinstance(items, list):
             self.note(f"{len(items)} items")

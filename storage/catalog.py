@@ -5,7 +5,7 @@ on it, and writes the images (`storage/sqlite/catalog.py`).
 
 A book's row is `(id, title, author, isbn, catalog_id, cost, count)`; money is integer cents, an
 ISBN has 13 digits. Operations are JSON objects, validated where they come in
-(`handlers/inputs.py`):
+(`handlers/validation.py`):
 
     {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}], "cursor"?}
     {"op": "update", "key", "book",

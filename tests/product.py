@@ -15,7 +15,8 @@ PATTERNS = (
     "bazar/rpc/*.py",
     "storage/{log,catalog,orders,compare}.py",
     "storage/sqlite/*.py",
-    "handlers/{catalog,order,frontend,replicated,source,calls,feed,showing}.py",
+    "handlers/{catalog,orders,frontend}/*.py",
+    "handlers/{replicated,calls,feed}.py",
 )
 
 

@@ -39,7 +39,7 @@ from bazar.cli.status import ask_all
 from bazar.config import NodeConfig
 from bazar.errors import BadRequest, Unavailable
 from bazar.rpc.pool import ReplicaPool
-from handlers import inputs
+from handlers import validation
 
 PLACE = re.compile(r"^books\[\d+\][.:] ?")
 IMPORT_PATH = "/import"
@@ -117,7 +117,7 @@ def _progress(file: BinaryIO, doing: str) -> Iterator[Progress]:
 def _defaults(flags: argparse.Namespace) -> dict[str, Any]:
     given = {"topic": flags.topic, "cost": flags.cost, "count": flags.count}
     return {
-        ours: inputs.BOOK_FIELDS[ours](value, COLUMNS[ours].default or ours)
+        ours: validation.BOOK_FIELDS[ours](value, COLUMNS[ours].default or ours)
         for ours, value in given.items()
         if value is not None
     }

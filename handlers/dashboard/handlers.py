@@ -11,10 +11,10 @@ from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
 from bazar.replication.file_arbiter import holder
-from handlers import inputs
+from handlers import validation
 from handlers.dashboard.poller import Views, send_away
 from handlers.dashboard.rules import RULES
-from handlers.showing import FrontEndHandler
+from handlers.frontend.showing import FrontEndHandler
 from handlers.storefront.base import PageHandler
 
 SIGNALS = {"pause": signal.SIGSTOP, "return": signal.SIGCONT, "kill": signal.SIGKILL}
@@ -105,7 +105,7 @@ class DisturbHandler(FrontEndHandler):
         if not all(node.is_local for node in config.nodes.values()):
             raise Forbidden("only a cluster on the loopback interface can be disturbed from here")
         body = self.json_body()
-        inputs.only(body, {"do"}, "body")
+        validation.only(body, {"do"}, "body")
         act = body.get("do")
         if not isinstance(act, str) or act not in SIGNALS:
             raise BadRequest(f"do: must be one of {', '.join(SIGNALS)}")

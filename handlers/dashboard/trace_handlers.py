@@ -9,9 +9,9 @@ from bazar.cache import HIT, MISS
 from bazar.errors import BadRequest
 from bazar.node.workers import whose
 from bazar.replication.store import Answer
-from handlers import inputs
+from handlers import validation
 from handlers.dashboard.trace import Way
-from handlers.showing import FrontEndHandler, Page
+from handlers.frontend.showing import FrontEndHandler, Page
 from handlers.storefront.base import new_key
 
 
@@ -20,8 +20,8 @@ class TryHandler(FrontEndHandler):
 
     async def post(self) -> None:
         body = self.json_body()
-        inputs.only(body, {"do", "book"}, "body")
-        book = inputs.integer(body.get("book"), "book", 0, inputs.MAX_ID)
+        validation.only(body, {"do", "book"}, "body")
+        book = validation.integer(body.get("book"), "book", 0, validation.MAX_ID)
         act = {"read": self._read, "buy": self._buy}.get(str(body.get("do")))
         if act is None:
             raise BadRequest("do: must be read or buy")

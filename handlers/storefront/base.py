@@ -12,9 +12,9 @@ from typing import Any
 
 from bazar.errors import BadRequest, NoCookie
 from bazar.replication.store import Answer
-from handlers import inputs
+from handlers import validation
 from handlers.base import Handler, NoRoute, as_error
-from handlers.showing import FrontEndHandler, Page, Question
+from handlers.frontend.showing import FrontEndHandler, Page, Question
 from handlers.storefront import rendering
 from storage.catalog import MAX_AMOUNT
 
@@ -162,7 +162,7 @@ def new_key() -> str:
 def line(book: str, quantity: str, cost: str) -> dict[str, int]:
     """One book as a form or an address has it. Raises BadRequest."""
     return {
-        "book": inputs.book_id(book, "book"),
-        "quantity": inputs.number(quantity.strip(), "quantity", 1, inputs.MAX_QUANTITY),
-        "cost": inputs.number(cost, "cost", 0, MAX_AMOUNT),
+        "book": validation.book_id(book, "book"),
+        "quantity": validation.number(quantity.strip(), "quantity", 1, validation.MAX_QUANTITY),
+        "cost": validation.number(cost, "cost", 0, MAX_AMOUNT),
     }

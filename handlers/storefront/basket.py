@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bazar.errors import BadRequest, OutOfStock, PriceChanged
-from handlers import inputs
+from handlers import validation
 from handlers.storefront.base import PageHandler, line, new_key
 
 COOKIE = "basket"
@@ -45,8 +45,8 @@ class Basket:
 
     def put(self, book: int, quantity: int, cost: int) -> None:
         """Raises BadRequest if it is full."""
-        if book not in self.lines and len(self.lines) >= inputs.MAX_LINES:
-            raise BadRequest(f"basket: holds {inputs.MAX_LINES} different books already")
+        if book not in self.lines and len(self.lines) >= validation.MAX_LINES:
+            raise BadRequest(f"basket: holds {validation.MAX_LINES} different books already")
         self.lines[book] = quantity, cost
 
     def text(self) -> str:
@@ -92,7 +92,7 @@ class BasketPage(BasketHandler):
             key=basket.key,
             total=total,
             for_sale=len(for_sale),
-            most=inputs.MAX_QUANTITY,
+            most=validation.MAX_QUANTITY,
         )
 
     async def _books(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
@@ -108,14 +108,14 @@ class BasketPage(BasketHandler):
             case "add":
                 added = line(*(self.form(name) for name in ("book", "quantity", "cost")))
                 before, _ = basket.lines.get(added["book"], (0, 0))
-                added["quantity"] = min(before + added["quantity"], inputs.MAX_QUANTITY)
+                added["quantity"] = min(before + added["quantity"], validation.MAX_QUANTITY)
                 basket.put(**added)
             case "update":
                 self._update(basket, None)
             case "new":
                 basket.key = new_key()
             case remove if remove.startswith("remove-"):
-                self._update(basket, inputs.book_id(remove.removeprefix("remove-"), "do"))
+                self._update(basket, validation.book_id(remove.removeprefix("remove-"), "do"))
             case _:
                 raise BadRequest("do: must be add, update, new or remove-<book>")
         self.keep(basket)
@@ -124,7 +124,7 @@ class BasketPage(BasketHandler):
     def _update(self, basket: Basket, without: int | None) -> None:
         typed = {one["book"]: one for one in self.typed() if one["book"] != without}
         for text in self.fields("line"):
-            book = inputs.book_id(text.partition(".")[0], "line")
+            book = validation.book_id(text.partition(".")[0], "line")
             if book not in typed:
                 basket.lines.pop(book, None)
         if without is not None:
@@ -137,12 +137,12 @@ class BasketBuyHandler(BasketHandler):
     """What the form shows is what is bought: not what the cookie holds by then."""
 
     async def post(self) -> None:
-        key = inputs.idempotency_key(self.form("key"))
+        key = validation.idempotency_key(self.form("key"))
         typed = self.typed()
         if not typed:
             self.go("/basket")
             return
-        lines = inputs.lines({"lines": typed})
+        lines = validation.lines({"lines": typed})
         self.retry = (
             "/basket/buy",
             [(name, value) for name in self.request.body_arguments for value in self.fields(name)],

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from bazar.replication.store import Answer
-from handlers import inputs
-from handlers.catalog import where_to_begin
+from handlers import validation
+from handlers.catalog.service import where_to_begin
 from handlers.storefront import rendering
 from handlers.storefront.base import ShelfPage
 from storage.catalog import MAX_TOPICS
@@ -36,7 +36,7 @@ class HomePage(ShelfPage):
 class ResultsPage(ShelfPage):
     async def get(self) -> None:
         q = self.query("q")
-        if q is not None and q.strip() and (trouble := inputs.trouble(q)):
+        if q is not None and q.strip() and (trouble := validation.trouble(q)):
             self.set_status(400)
             self.paint("unsearched.html", title="That can’t be looked for", trouble=trouble, q=q)
             return
@@ -49,12 +49,12 @@ class ResultsPage(ShelfPage):
     def _search(self, q: str | None) -> dict[str, Any]:
         """By words or by topic; all books without either, as an empty search box asks."""
         topic = self.query("topic")
-        before = inputs.place_in_list(self.query("before"), "before")
+        before = validation.place_in_list(self.query("before"), "before")
         part = {"limit": ON_PAGE, **where_to_begin(self), "before": before}
         if q is not None and q.strip():
-            return {"op": "find", "q": inputs.words(q, "q"), **part}
+            return {"op": "find", "q": validation.words(q, "q"), **part}
         if topic:
-            topic = inputs.text(topic, "topic", inputs.MAX_QUERY)
+            topic = validation.text(topic, "topic", validation.MAX_QUERY)
         return {"op": "search", "topic": topic or "", **part}
 
     def body(self, answer: Answer) -> bytes:
@@ -102,9 +102,9 @@ def _words(topic: str) -> str:
 
 class BookPage(ShelfPage):
     async def get(self, book: str) -> None:
-        await self.show_page(self.service.info(inputs.book_id(book)))
+        await self.show_page(self.service.info(validation.book_id(book)))
 
     def body(self, answer: Answer) -> bytes:
         book = answer["book"]
-        most = min(book["count"], inputs.MAX_QUANTITY)
+        most = min(book["count"], validation.MAX_QUANTITY)
         return rendering.paint("book.html", title=book["title"], book=book, most=most)

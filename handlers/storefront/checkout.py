@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bazar.errors import OutOfStock, PriceChanged
 from bazar.replication.store import Answer
-from handlers import inputs
+from handlers import validation
 from handlers.storefront import rendering
 from handlers.storefront.base import PageHandler, ShelfPage, line, new_key
 
@@ -23,7 +23,7 @@ class BuyHandler(PageHandler):
             self.know_visitor()
             self.go(rendering.link("/confirm", **wanted, key=new_key()))
             return
-        inputs.idempotency_key(key)
+        validation.idempotency_key(key)
         self.retry = "/buy", [*given.items(), ("key", key)]
         own_key = self.own_key(key)
         try:
@@ -41,7 +41,7 @@ class ConfirmPage(PageHandler):
     async def get(self) -> None:
         given = {name: self.query(name) or "" for name in ("book", "quantity", "cost")}
         wanted = line(**given)
-        key = inputs.idempotency_key(self.query("key") or "")
+        key = validation.idempotency_key(self.query("key") or "")
         self.know_visitor()
         found, _ = await self.service.catalog.read(
             {"op": "info", "book": wanted["book"]}, self.note
@@ -56,7 +56,7 @@ class ConfirmPage(PageHandler):
 
 class ReceiptPage(ShelfPage):
     async def get(self, order: str) -> None:
-        await self.show_page(self.service.order(inputs.order_id(order)))
+        await self.show_page(self.service.order(validation.order_id(order)))
 
     def body(self, answer: Answer) -> bytes:
         order = answer["order"]

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from tornado.template import Loader
 
 from bazar.errors import BazarError
-from handlers import inputs
+from handlers import validation
 from handlers.assets import ASSETS
 from storage.paging import RANKED
 
@@ -76,8 +76,8 @@ def link(path: str, **query: Any) -> str:
 
 def by_author(author: str) -> str | None:
     """To the books of an author; None if there is nothing in the name to look for."""
-    names = [name for name in author[: inputs.MAX_QUERY].split() if any(map(str.isalnum, name))]
-    return link("/books", q=" ".join(names[: inputs.MAX_WORDS])) if names else None
+    names = [name for name in author[: validation.MAX_QUERY].split() if any(map(str.isalnum, name))]
+    return link("/books", q=" ".join(names[: validation.MAX_WORDS])) if names else None
 
 
 def hue(book: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bazar.errors import BazarError
-from handlers.order import OrderService
+from handlers.orders.service import OrderService
 from tests.simulation.disk import Image
 from tests.simulation.invariants import Moment
 from tests.simulation.shopworld import Group, ShopWorld

@@ -35,12 +35,12 @@ from bazar.replication.subscriber import Subscriber
 from bazar.rpc import frames
 from bazar.rpc.client import CALLS_PATH
 from handlers.calls import CallsHandler
-from handlers.catalog import CatalogService
+from handlers.catalog.service import CatalogService
 from handlers.feed import FeedHandler
-from handlers.frontend import FrontEndService
-from handlers.order import OrderService
+from handlers.frontend.service import FrontEndService
+from handlers.frontend.showing import Question
+from handlers.orders.service import OrderService
 from handlers.replicated import ReplicatedService
-from handlers.showing import Question
 from tests.simulation.invariants import (
     check_boundary,
     check_excuse,

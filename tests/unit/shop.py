@@ -23,9 +23,9 @@ from bazar.http.server import Edge
 from bazar.node.server import Context, Server, application
 from handlers import ROLES
 from handlers.base import NoRoute
-from handlers.catalog import CatalogService
-from handlers.frontend import FrontEndService
-from handlers.order import OrderService
+from handlers.catalog.service import CatalogService
+from handlers.frontend.service import FrontEndService
+from handlers.orders.service import OrderService
 from handlers.replicated import ReplicatedService
 from tests.unit.patience import PATIENCE_S, until
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazar.errors import BadRequest
-from handlers import inputs
+from handlers import validation
 from tests.unit.shop import TOKEN, ShopTestCase
 
 INVISIBLE = (
@@ -55,7 +55,7 @@ TITLES = (
 class CharactersTest(unittest.TestCase):
     def refusal(self, text: str) -> str:
         with self.assertRaises(BadRequest) as caught:
-            inputs.text(text, "title")
+            validation.text(text, "title")
         return str(caught.exception)
 
     def test_each_that_is_not_seen_is_named(self) -> None:
@@ -77,7 +77,9 @@ class CharactersTest(unittest.TestCase):
     def test_words_of_all_scripts_stay_as_they_are(self) -> None:
         for title in TITLES:
             with self.subTest(title=title):
-                self.assertEqual(inputs.text(title, "title"), unicodedata.normalize("NFC", title))
+                self.assertEqual(
+                    validation.text(title, "title"), unicodedata.normalize("NFC", title)
+                )
 
     def test_joiners_stay_inside_of_such_words_only(self) -> None:
         for text in (
@@ -104,7 +106,7 @@ class CharactersTest(unittest.TestCase):
     @given(st.text(min_size=1, max_size=20))
     def test_what_is_taken_can_be_seen(self, text: str) -> None:
         try:
-            taken = inputs.text(text, "title")
+            taken = validation.text(text, "title")
         except BadRequest:
             return
         kinds = {unicodedata.category(char) for char in taken}
@@ -114,7 +116,7 @@ class CharactersTest(unittest.TestCase):
     @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "Mn", "Mc"]), max_size=20))
     def test_what_is_refused_is_refused_for_a_reason_that_names_it(self, text: str) -> None:
         try:
-            inputs.text(f"a{text}", "title")
+            validation.text(f"a{text}", "title")
         except BadRequest as error:
             self.assertRegex(str(error), r"title: holds U\+[0-9A-F]{4,} \(.+\), which")
 

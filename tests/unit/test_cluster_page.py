@@ -12,9 +12,9 @@ from unittest import mock
 
 from bazar.errors import Unavailable
 from bazar.replication.file_arbiter import holder
-from handlers import order
 from handlers.dashboard import poller
-from handlers.source import Source
+from handlers.frontend.upstream import Source
+from handlers.orders import service as order
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
 

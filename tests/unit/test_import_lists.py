@@ -9,7 +9,7 @@ from unittest import mock
 from bazar.cli.importing import report
 from bazar.cli.importing.text import check_encoding
 from bazar.errors import BadRequest
-from handlers import inputs
+from handlers import validation
 from tests.unit.lists import books, columns, read, said
 
 OURS = "title,topic,author,cost,count\n"
@@ -123,7 +123,7 @@ class HeadersTest(unittest.TestCase):
 
     def test_a_field_that_books_get_is_filled_by_its_column(self) -> None:
         content = "ISBN,Barcode,Title\n9780000000002 (pbk.) | 12,123,The Fog\n,,The Sea\n"
-        with mock.patch.dict(inputs.BOOK_FIELDS, {"isbn": inputs.text}):
+        with mock.patch.dict(validation.BOOK_FIELDS, {"isbn": validation.text}):
             _, rows = read(content, DEFAULTS)
         found = [(row.book or {}).get("isbn") for row in rows]
         self.assertEqual(found, ["9780000000002", None])

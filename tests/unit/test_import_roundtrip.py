@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazar.errors import BadRequest
-from handlers import inputs
+from handlers import validation
 from tests.unit.lists import books
 
 
@@ -23,7 +23,7 @@ def _word(text: str) -> str:
 def _may_be(text: str) -> bool:
     """Whether a book may have it."""
     try:
-        inputs.text(text, "")
+        validation.text(text, "")
     except BadRequest:
         return False
     return True
@@ -76,6 +76,6 @@ class RoundTripTest(unittest.TestCase):
             money = f"{cents // 100}{decimal}{cents % 100:02}"
             writer.writerow([number, title, author, topic, money, count, note])
         expected = [
-            (*(inputs.text(part, "") for part in book[:3]), *book[3:]) for book in shelf
+            (*(validation.text(part, "") for part in book[:3]), *book[3:]) for book in shelf
         ]  # in NFC
         self.assertEqual(books(text.getvalue().encode(encoding)), expected)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazar.errors import BadRequest
-from handlers import inputs
+from handlers import validation
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -26,15 +26,15 @@ OBJECTS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSO
 class IdsTest(unittest.TestCase):
     @given(st.integers(0, 10**18 - 1))
     def test_every_id_has_one_spelling(self, number: int) -> None:
-        self.assertEqual(inputs.book_id(str(number)), number)
+        self.assertEqual(validation.book_id(str(number)), number)
         for other in (f"0{number}", f"+{number}", f" {number}", f"{number}\n", f"{number}.0"):
             with self.assertRaises(BadRequest):
-                inputs.book_id(other)
+                validation.book_id(other)
 
     @given(st.text())
     def test_whatever_is_taken_is_its_own_spelling(self, text: str) -> None:
         try:
-            number = inputs.book_id(text)
+            number = validation.book_id(text)
         except BadRequest as error:
             self.assertIn("id", str(error))
         else:
@@ -43,34 +43,34 @@ class IdsTest(unittest.TestCase):
     def test_a_number_too_long_is_refused(self) -> None:
         for text in ("1" * 19, "9" * 5000, str(2**63)):
             with self.assertRaises(BadRequest):
-                inputs.book_id(text)
+                validation.book_id(text)
 
     @given(st.text())
     def test_keys_are_visible_ascii(self, text: str) -> None:
         visible = all("!" <= char <= "~" for char in text)
         if 1 <= len(text) <= 200 and visible:
-            self.assertEqual(inputs.idempotency_key(text), text)
+            self.assertEqual(validation.idempotency_key(text), text)
         else:
             with self.assertRaises(BadRequest):
-                inputs.idempotency_key(text)
+                validation.idempotency_key(text)
 
     def test_order_ids(self) -> None:
-        self.assertEqual(inputs.order_id("0123456789abcdef" * 2), "0123456789abcdef" * 2)
+        self.assertEqual(validation.order_id("0123456789abcdef" * 2), "0123456789abcdef" * 2)
         for bad in ("", "0" * 31, "0" * 33, "A" * 32, "g" * 32, "0" * 32 + "\n"):
             with self.assertRaises(BadRequest):
-                inputs.order_id(bad)
+                validation.order_id(bad)
 
 
 class JsonTest(unittest.TestCase):
     @given(OBJECTS)
     def test_any_object_is_read_as_it_was_written(self, plain: dict[str, Any]) -> None:
         for body in (json.dumps(plain), json.dumps(plain, ensure_ascii=False)):
-            self.assertEqual(inputs.json_object(body.encode()), plain)
+            self.assertEqual(validation.json_object(body.encode()), plain)
 
     @given(st.binary())
     def test_bytes_are_an_object_or_a_bad_request(self, body: bytes) -> None:
         try:
-            plain = inputs.json_object(body)
+            plain = validation.json_object(body)
         except BadRequest as error:
             self.assertTrue(str(error).startswith("body: "))
         else:
@@ -82,22 +82,24 @@ class JsonTest(unittest.TestCase):
         text = ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in pairs)
         for body in ("{" + text + "}", '{"outer":[{' + text + "}]}"):
             with self.assertRaisesRegex(BadRequest, "given twice"):
-                inputs.json_object(body.encode())
+                validation.json_object(body.encode())
 
     def test_what_parsers_read_differently(self) -> None:
         for value in ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", '"\\ud800"',
                       '["\\udfff"]', '{"\\ud800":1}', "[" * 10_000, "1" * 5000,
                       '"\x00"'):  # fmt: skip
             with self.assertRaises(BadRequest):
-                inputs.json_object(('{"a":' + value + "}").encode())
-        self.assertEqual(inputs.json_object(b'{"a":"\\ud83d\\ude00"}'), {"a": "\N{GRINNING FACE}"})
+                validation.json_object(('{"a":' + value + "}").encode())
+        self.assertEqual(
+            validation.json_object(b'{"a":"\\ud83d\\ude00"}'), {"a": "\N{GRINNING FACE}"}
+        )
 
     def test_nesting_of_any_depth(self) -> None:
         for depth in (10, 100, 900, 990, 1000, 5_000, 10_000, 30_000):
             for start, end in (("[", "]"), ('{"a":', "}")):
                 body = '{"a":' + start * depth + "1" + end * depth + "}"
                 try:
-                    inputs.json_object(body.encode())
+                    validation.json_object(body.encode())
                 except BadRequest as error:
                     self.assertIn("nested too deeply", str(error))
 
@@ -107,15 +109,15 @@ class FieldsTest(unittest.TestCase):
     def test_integers_are_integers(self, value: Any) -> None:
         fits = type(value) is int and 0 <= value <= 5
         if fits:
-            self.assertEqual(inputs.integer(value, "field", 0, 5), value)
+            self.assertEqual(validation.integer(value, "field", 0, 5), value)
         else:
             with self.assertRaisesRegex(BadRequest, "field"):
-                inputs.integer(value, "field", 0, 5)
+                validation.integer(value, "field", 0, 5)
 
     @given(st.text())
     def test_a_text_that_is_taken_is_clean(self, value: str) -> None:
         try:
-            text = inputs.text(value, "title")
+            text = validation.text(value, "title")
         except BadRequest as error:
             self.assertIn("title", str(error))
         else:
@@ -126,17 +128,22 @@ class FieldsTest(unittest.TestCase):
 
     @given(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=100))
     def test_ordinary_texts_are_taken(self, value: str) -> None:
-        self.assertEqual(inputs.text(value, "title", 500), unicodedata.normalize("NFC", value))
+        self.assertEqual(validation.text(value, "title", 500), unicodedata.normalize("NFC", value))
 
     @given(JSON)
     def test_anything_else_is_no_text(self, value: Any) -> None:
         if not isinstance(value, str):
             with self.assertRaises(BadRequest):
-                inputs.text(value, "title")
+                validation.text(value, "title")
 
     @given(OBJECTS)
     def test_bodies_are_a_book_or_a_bad_request(self, plain: dict[str, Any]) -> None:
-        for read in (inputs.book_changes, inputs.new_book, inputs.purchase, inputs.lines):
+        for read in (
+            validation.book_changes,
+            validation.new_book,
+            validation.purchase,
+            validation.lines,
+        ):
             try:
                 read(plain)
             except BadRequest as error:
@@ -144,28 +151,28 @@ class FieldsTest(unittest.TestCase):
 
     def test_new_book_wants_all_but_the_author_and_the_isbn(self) -> None:
         book = {"title": "t", "topic": "c", "cost": 1, "count": 2}
-        self.assertEqual(inputs.new_book(book), {**book, "author": None})
-        isbn = inputs.new_book({**book, "isbn": "0306406152"})["isbn"]
+        self.assertEqual(validation.new_book(book), {**book, "author": None})
+        isbn = validation.new_book({**book, "isbn": "0306406152"})["isbn"]
         self.assertEqual(isbn, "9780306406157")
-        self.assertEqual(inputs.new_book({**book, "isbn": None}), {**book, "author": None})
+        self.assertEqual(validation.new_book({**book, "isbn": None}), {**book, "author": None})
         for name in book:
             with self.assertRaisesRegex(BadRequest, f"{name} is missing"):
-                inputs.new_book({key: value for key, value in book.items() if key != name})
+                validation.new_book({key: value for key, value in book.items() if key != name})
 
     @given(st.text(max_size=210))
     def test_what_can_be_searched_for_has_no_trouble(self, typed: str) -> None:
         try:
-            inputs.words(typed, "q")
+            validation.words(typed, "q")
         except BadRequest as error:
             controls = "control character" in str(error)
-            self.assertTrue(inputs.trouble(typed) or controls, typed)
+            self.assertTrue(validation.trouble(typed) or controls, typed)
         else:
-            self.assertIsNone(inputs.trouble(typed))
+            self.assertIsNone(validation.trouble(typed))
 
     def test_quantity(self) -> None:
-        self.assertEqual(inputs.purchase({}), {"quantity": 1})
-        self.assertEqual(inputs.purchase({"quantity": 1000}), {"quantity": 1000})
-        self.assertEqual(inputs.purchase({"cost": 0}), {"quantity": 1, "cost": 0})
+        self.assertEqual(validation.purchase({}), {"quantity": 1})
+        self.assertEqual(validation.purchase({"quantity": 1000}), {"quantity": 1000})
+        self.assertEqual(validation.purchase({"cost": 0}), {"quantity": 1, "cost": 0})
         for bad in (0, 1001, True, 1.0, "1", None):
             with self.assertRaises(BadRequest):
-                inputs.purchase({"quantity": bad})
+                validation.purchase({"quantity": bad})

@@ -148,7 +148,7 @@ class SampleTest(unittest.TestCase):
     def test_every_pattern_names_files(self) -> None:
         found = product.files()
         self.assertIn("bazar/replication/primary.py", found)
-        self.assertIn("handlers/source.py", found)
+        self.assertIn("handlers/frontend/upstream.py", found)
         self.assertNotIn("bazar/config.py", found)
 
 

@@ -1,7 +1,7 @@
 """What a book is made of, and what other programs call it.
 
 A further field of books needs its line in `COLUMNS` alone: it is filled as soon as the shop's books
-have it (`BOOK_FIELDS` in `handlers/inputs.py`), and until then said to be left out.
+have it (`BOOK_FIELDS` in `handlers/validation.py`), and until then said to be left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 from bazar.cli.importing import names
 from bazar.errors import BadRequest
-from handlers import inputs
+from handlers import validation
 
 TEXT, MONEY, NUMBER = "text", "money", "number"
 LESS = 1000  # more than there are names of one column
@@ -222,4 +222,4 @@ def read_map(header: Sequence[str], given: Sequence[str]) -> tuple[dict[str, int
 
 def fields() -> list[str]:
     """Those of our columns that the shop's books have."""
-    return [ours for ours in COLUMNS if ours in inputs.BOOK_FIELDS]
+    return [ours for ours in COLUMNS if ours in validation.BOOK_FIELDS]

@@ -11,7 +11,7 @@ from bazar.cli.importing.columns import COLUMNS
 from bazar.cli.importing.layout import NAMES, Layout
 from bazar.cli.importing.reading import BookList
 from bazar.cli.importing.rows import EMPTY, Row
-from handlers import inputs
+from handlers import validation
 
 MAX_SHOWN = 20
 MAX_KINDS = 30
@@ -99,7 +99,7 @@ def describe(books: BookList) -> Iterator[str]:
     yield _line("header", f"line {layout.line}{above}")
     for ours in COLUMNS:
         place = layout.chosen.places.get(ours)
-        if ours not in inputs.BOOK_FIELDS:
+        if ours not in validation.BOOK_FIELDS:
             continue
         origin = "none" if place is None else layout.name(place)
         if defaults.get(ours) is not None:
@@ -153,7 +153,7 @@ def _manner(ours: str, place: int | None, books: BookList) -> str:
 
 def _left(layout: Layout) -> Iterator[str]:
     chosen = layout.chosen
-    used = {place for ours, place in chosen.places.items() if ours in inputs.BOOK_FIELDS}
+    used = {place for ours, place in chosen.places.items() if ours in validation.BOOK_FIELDS}
     used |= {*(chosen.options or chosen.formats[:1])}
     by_place = {place: ours for ours, place in chosen.places.items()}
     for place in range(layout.width):

@@ -14,7 +14,7 @@ from bazar.cli.importing.layout import Layout
 from bazar.cli.importing.records import Record, clean
 from bazar.cli.importing.text import LOST
 from bazar.errors import BadRequest
-from handlers import inputs
+from handlers import validation
 
 # What stands below a list, in the first cell that is not empty: of rows that lack what a book has,
 # or even of those that lack nothing.
@@ -181,7 +181,7 @@ class Rows:
             try:
                 value = self._value(ours, "" if place is None else row.cells[place])
                 if value is not None:
-                    book[ours] = inputs.BOOK_FIELDS[ours](value, ours)
+                    book[ours] = validation.BOOK_FIELDS[ours](value, ours)
             except BadRequest as error:
                 row.problems.append(Problem(str(error), str(error)))
             except NotAnAmount as error:

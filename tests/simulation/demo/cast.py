@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
+import handlers.frontend.upstream
 import handlers.replicated
-import handlers.source
 from bazar.cache import Cache, Flight, Shelf, Tags
 from bazar.replication.effects import Apply, Effect, Install, Persist, Record
 from bazar.replication.messages import Grant
@@ -29,9 +29,11 @@ def cast(world: World) -> Iterator[None]:
     with (
         production(),
         patch.object(handlers.replicated, "Replica", ShownReplica),
-        patch.object(handlers.source, "CacheSubscriber", partial(ShownSubscriber, world)),
-        patch.object(handlers.source, "Cache", partial(ShownCache, world)),
-        patch.object(handlers.source, "ReplicaPool", partial(ShownPool, world)),
+        patch.object(
+            handlers.frontend.upstream, "CacheSubscriber", partial(ShownSubscriber, world)
+        ),
+        patch.object(handlers.frontend.upstream, "Cache", partial(ShownCache, world)),
+        patch.object(handlers.frontend.upstream, "ReplicaPool", partial(ShownPool, world)),
     ):
         yield
 

@@ -7,7 +7,7 @@ from functools import partial
 from bazar.replication.batches import Batches
 from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
-from handlers.order import OrderService
+from handlers.orders.service import OrderService
 from storage import history, orders
 from storage.catalog import Catalog
 from storage.orders import Orders

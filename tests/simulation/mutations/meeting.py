@@ -8,7 +8,7 @@ from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
 from bazar.replication.subscriber import Subscriber
-from handlers.source import Source
+from handlers.frontend.upstream import Source
 from tests.simulation.mutations.mutation import mutation, shop
 
 astray = partial(mutation, focus="strays")

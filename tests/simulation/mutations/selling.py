@@ -5,10 +5,10 @@ from __future__ import annotations
 from bazar.cache import Cache
 from bazar.rpc.client import Batcher, Peer
 from bazar.rpc.pool import ReplicaPool
-from handlers import showing
-from handlers.catalog import CatalogService
-from handlers.order import OrderService
-from handlers.source import Source
+from handlers.catalog.service import CatalogService
+from handlers.frontend import showing
+from handlers.frontend.upstream import Source
+from handlers.orders.service import OrderService
 from storage import orders
 from storage.catalog import Catalog
 from tests.simulation.mutations.mutation import mutation, shop

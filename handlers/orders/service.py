@@ -27,7 +27,7 @@ from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher
 from bazar.rpc.pool import ReplicaPool
-from handlers import inputs
+from handlers import validation
 from handlers.base import Handler, next_page
 from handlers.calls import Call
 from handlers.replicated import NEWEST_PATH, SALES_PATH, WRITE_PATH, ReplicatedService
@@ -342,14 +342,14 @@ def _purchase_key(handler: Handler) -> str:
 def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
     """The purchase that a request asks for."""
     key = _purchase_key(handler)
-    copies = inputs.purchase(handler.json_body())
-    return {"key": key, "lines": [{"book": inputs.book_id(book), **copies}]}
+    copies = validation.purchase(handler.json_body())
+    return {"key": key, "lines": [{"book": validation.book_id(book), **copies}]}
 
 
 def basket_item(handler: Handler) -> dict[str, Any]:
     """The purchase of several books that a request asks for."""
     key = _purchase_key(handler)
-    return {"key": key, "lines": inputs.lines(handler.json_body())}
+    return {"key": key, "lines": validation.lines(handler.json_body())}
 
 
 def bought(handler: Handler, answer: Answer) -> Answer:
@@ -384,7 +384,7 @@ class BasketHandler(OrderServiceHandler):
 
 class OrderHandler(OrderServiceHandler):
     async def get(self, order: str) -> None:
-        found = await self.service.read({"op": "order", "order_id": inputs.order_id(order)})
+        found = await self.service.read({"op": "order", "order_id": validation.order_id(order)})
         self.answer(found["order"])
 
 
@@ -394,7 +394,7 @@ class OrdersHandler(OrderServiceHandler):
     query_names = frozenset({"after", "limit"})
 
     async def get(self) -> None:
-        after = self.query_number("after", 0, 0, inputs.MAX_ID)
+        after = self.query_number("after", 0, 0, validation.MAX_ID)
         limit = self.query_number("limit", 100, 1, MAX_LISTED)
         await self.service.replica.reading(None)
         orders = await self.service.reader.orders(after, limit + 1)

@@ -10,7 +10,7 @@ from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable
 from bazar.node.server import INTERNAL, PUBLIC, Context, Route
 from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher
-from handlers import inputs
+from handlers import validation
 from handlers.base import Handler, next_page
 from handlers.calls import Call
 from handlers.replicated import NEWEST_PATH, SALES_PATH, ReplicatedService
@@ -125,7 +125,7 @@ class CatalogHandler(Handler):
 
 class InfoHandler(CatalogHandler):
     async def get(self, book: str) -> None:
-        found = await self.service.read({"op": "info", "book": inputs.book_id(book)})
+        found = await self.service.read({"op": "info", "book": validation.book_id(book)})
         self.answer(found["book"])
 
 
@@ -148,20 +148,20 @@ def search_query(handler: Handler) -> dict[str, Any]:
     topic, q = handler.query("topic"), handler.query("q")
     if topic is not None and q is not None:
         raise BadRequest("topic, q: one of them, not both")
-    limit = handler.query_number("limit", inputs.MAX_PAGE, 1, inputs.MAX_PAGE)
+    limit = handler.query_number("limit", validation.MAX_PAGE, 1, validation.MAX_PAGE)
     part = {"limit": limit, **where_to_begin(handler)}
     if q is not None:
-        return {"op": "find", "q": inputs.words(q, "q"), **part}
+        return {"op": "find", "q": validation.words(q, "q"), **part}
     if topic is None:
         raise BadRequest("topic: is missing (or q, for words of title or author)")
-    return {"op": "search", "topic": inputs.text(topic, "topic", inputs.MAX_QUERY), **part}
+    return {"op": "search", "topic": validation.text(topic, "topic", validation.MAX_QUERY), **part}
 
 
 def where_to_begin(handler: Handler) -> dict[str, Any]:
     """What a request says of the part of a list that it wants, besides how much."""
     return {
-        "skip": handler.query_number("offset", 0, 0, inputs.MAX_OFFSET),
-        "after": inputs.place_in_list(handler.query("after"), "after"),
+        "skip": handler.query_number("offset", 0, 0, validation.MAX_OFFSET),
+        "after": validation.place_in_list(handler.query("after"), "after"),
     }
 
 
@@ -182,8 +182,8 @@ class UpdateHandler(CatalogHandler):
         operation = {
             "op": "update",
             "key": self.idempotency_key(),
-            "book": inputs.book_id(book),
-            "fields": inputs.book_changes(self.json_body()),
+            "book": validation.book_id(book),
+            "fields": validation.book_changes(self.json_body()),
             **self.conditions(),
         }
         written = await self.service.write(operation)
@@ -192,7 +192,7 @@ class UpdateHandler(CatalogHandler):
 
 class CreateHandler(CatalogHandler):
     async def post(self) -> None:
-        book = inputs.new_book(self.json_body())
+        book = validation.new_book(self.json_body())
         operation = {"op": "create", "key": self.idempotency_key(), "books": [book]}
         [made] = (await self.service.write(operation))["books"]
         if not made["created"]:
@@ -212,7 +212,7 @@ class ImportHandler(CatalogHandler):
 
     async def post(self) -> None:
         body = self.json_body()
-        inputs.only(body, {"books"}, "body")
+        validation.only(body, {"books"}, "body")
         rows = body.get("books")
         if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_IMPORT_BOOKS:
             raise BadRequest(f"books: must be a list of 1 to {MAX_IMPORT_BOOKS}")
@@ -220,7 +220,7 @@ class ImportHandler(CatalogHandler):
         books = []
         for place, row in enumerate(rows):
             try:
-                books.append(inputs.new_book(row, f"books[{place}]"))
+                books.append(validation.new_book(row, f"books[{place}]"))
                 results.append({})
             except BazarError as error:
                 results.append({"error": str(error)})

@@ -15,13 +15,13 @@ from bazar.http.response import Rendered
 from bazar.node.server import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import Client
-from handlers import inputs, status, storefront
+from handlers import status, storefront, validation
 from handlers.base import KEY
-from handlers.catalog import SEARCH_NAMES, search_key, search_query
+from handlers.catalog.service import SEARCH_NAMES, search_key, search_query
 from handlers.dashboard.poller import Watch
-from handlers.order import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
-from handlers.showing import SIBLINGS_NAMES, FrontEndHandler, Page, Place, Question
-from handlers.source import Note, Source
+from handlers.frontend.showing import SIBLINGS_NAMES, FrontEndHandler, Page, Place, Question
+from handlers.frontend.upstream import Note, Source
+from handlers.orders.service import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
 from storage.catalog import TOPICS, info_key
 from storage.orders import order_key
 
@@ -159,7 +159,7 @@ class FrontEndService:
 
 class InfoHandler(FrontEndHandler):
     async def get(self, book: str) -> None:
-        await self.show(self.service.info(inputs.book_id(book)))
+        await self.show(self.service.info(validation.book_id(book)))
 
 
 class SearchHandler(FrontEndHandler):
@@ -177,7 +177,7 @@ class TopicsHandler(FrontEndHandler):
 
 class OrderHandler(FrontEndHandler):
     async def get(self, order: str) -> None:
-        await self.show(self.service.order(inputs.order_id(order)))
+        await self.show(self.service.order(validation.order_id(order)))
 
 
 class PurchaseHandler(FrontEndHandler):
@@ -198,7 +198,7 @@ class InvalidateHandler(FrontEndHandler):
     query_names = SIBLINGS_NAMES
 
     async def get(self, book: str) -> None:
-        key = info_key(inputs.book_id(book))
+        key = info_key(validation.book_id(book))
         own = {"dropped": self.service.local.remove(key)}
         answers = [own, *await self.from_siblings(f"/invalidateCache/{book}")]
         if any(answer is None for answer in answers):

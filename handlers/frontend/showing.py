@@ -14,11 +14,11 @@ from bazar.http.response import Rendered, render
 from bazar.node.server import HEADERS
 from bazar.replication.store import Answer
 from handlers.base import Handler, next_page
-from handlers.source import Note, Source
+from handlers.frontend.upstream import Note, Source
 from storage.catalog import SEARCHES, TOPICS, info_key
 
 if TYPE_CHECKING:
-    from handlers.frontend import FrontEndService
+    from handlers.frontend.service import FrontEndService
 
 SIBLING_S = 1.0
 SIBLINGS_NAMES = frozenset({"alone"})  # in the query of what is asked of siblings, too

@@ -26,8 +26,9 @@ from bazar.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from bazar.http.response import entity_tag, render
-from bazar.node.server import HEADERS, INTERNAL, MAX_BODY_BYTES, PUBLIC, Service
+from bazar.http.access_log import without_keys
+from bazar.http.response import HEADERS, entity_tag, render
+from bazar.node.server import INTERNAL, MAX_BODY_BYTES, PUBLIC, Service
 from handlers import validation
 
 access_log = logging.getLogger("bazar.access")
@@ -40,7 +41,6 @@ UNHEEDED = ("If-Unmodified-Since", "Content-Range")
 """A book has no date, and no parts: a write that has one of these must not become one without."""
 SINGLE = ("Idempotency-Key", "Content-Type", "Authorization")
 CHARSET = re.compile(r'charset="?([^\s";]*)', re.IGNORECASE)
-KEY = re.compile(r"([?&](?:k|%6b)(?:e|%65)(?:y|%79)=)[^&#]*", re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -280,14 +280,9 @@ class NoRoute(Handler):
         raise self._refusal or NotFound(f"no such path: {path}")
 
 
-def next_page(link: str, place: object) -> str:
-    """The Link to the next page (RFC 8288), which begins behind `place`."""
-    return f'<{link}{place}>; rel="next"'
-
-
 def _shown(request: HTTPServerRequest) -> str:
-    """The target as the log shows it: no key, which is all it takes to see what it has bought."""
-    uri = KEY.sub(r"\1…", request.uri or "")
+    """The target as the log shows it."""
+    uri = without_keys(request.uri or "")
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", uri)
 
 

@@ -19,15 +19,10 @@ from bazar.rpc.frames import Connection
 from handlers import status
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
+from handlers.paths import FORWARDED_PATH, KNOCK_PATH, READ_PATH, WRITE_PATH
 
 log = logging.getLogger(__name__)
 
-READ_PATH = "/read"
-WRITE_PATH = "/write"
-SALES_PATH = "/sales"
-NEWEST_PATH = "/sales/newest"
-FORWARDED_PATH = "/write/forwarded"
-KNOCK_PATH = "/knock"
 KNOCK_S = 1.0
 
 R = TypeVar("R")
@@ -44,9 +39,11 @@ class ReplicatedService(Generic[R]):
     max_body_bytes = MAX_INTERNAL_BODY_BYTES
     replica: Replica
 
-    def __init__(self, context: Context, engine: Engine[R]) -> None:
+    def __init__(self, context: Context, engine: Engine[R], routes: Sequence[Route]) -> None:
+        """`routes` are the role's own paths, before those of every replica."""
         self.context = context
         self.engine = engine
+        self._routes = routes
         self.client = Client(context.token)
         self._joining = Tasks(context.on_fatal)
         self.callers: dict[Connection, None] = {}
@@ -59,6 +56,7 @@ class ReplicatedService(Generic[R]):
 
     def routes(self) -> Sequence[Route]:
         return (
+            *self._routes,
             *status.ROUTES,
             Route(FEED_PATH, FeedHandler, INTERNAL),
             Route(CALLS_PATH, CallsHandler, INTERNAL),

@@ -12,7 +12,7 @@ from typing import Any
 from bazar.cli import Shop
 from bazar.cli.status import ask_all, primary_of
 from bazar.errors import Unavailable
-from handlers.orders.service import ADOPT_PATH, STANDING_PATH
+from handlers.paths import ADOPT_PATH, STANDING_PATH
 from storage.history import Position
 
 TIMEOUT_S = 30.0

@@ -16,6 +16,19 @@ _CONTROLS = bytes((*range(0x20), *range(0x7F, 0xA0)))
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
 
 
+_KEY = re.compile(r"([?&](?:k|%6b)(?:e|%65)(?:y|%79)=)[^&#]*", re.IGNORECASE)
+
+
+def names_a_key(target: str) -> bool:
+    """Whether a target has a key in it, which is all it takes to see what that has bought."""
+    return _KEY.search(target) is not None
+
+
+def without_keys(target: str) -> str:
+    """A target as logs show it."""
+    return _KEY.sub(r"\1…", target)
+
+
 class LineByLine(logging.Formatter):
     """Begins every line of a message as if it were a message of its own."""
 

@@ -11,6 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# What every answer says. Caches in front must ask each time: ours is the only one that knows of
+# every write.
+HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
 _ETAGS = re.compile(rb'\*|(?:W/)?"[^"]*"')
 
 
@@ -23,6 +31,11 @@ def entity_tag(body: bytes) -> str:
     """The tag of an answer with this body, the same whoever gives it: a writer that has read at one
     node may name it at another (RFC 9110 section 8.8.3)."""
     return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
+
+
+def next_page(link: str, place: object) -> str:
+    """The Link to the next page (RFC 8288), which begins behind `place`."""
+    return f'<{link}{place}>; rel="next"'
 
 
 @dataclass(frozen=True, slots=True)

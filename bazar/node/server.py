@@ -22,7 +22,8 @@ from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.errors import Busy, ConfigError, Fatal, Misdirected
 from bazar.http.forwarded import Arrivals
-from bazar.http.response import Rendered
+from bazar.http.response import HEADERS
+from bazar.http.response_cache import ResponseCache
 from bazar.http.server import Edge, Limits
 from bazar.http.tornado_port import Port
 from bazar.latency_histogram import Meter
@@ -32,14 +33,6 @@ log = logging.getLogger(__name__)
 
 PUBLIC = "public"
 INTERNAL = "internal"
-
-# What every answer says. Caches in front must ask each time: ours is the only one that knows of
-# every write.
-HEADERS = {
-    "Content-Type": "application/json; charset=utf-8",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
 
 MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
@@ -160,8 +153,7 @@ class _Application(Application):
 class CachingService(Protocol):
     """A service that can answer some requests at once."""
 
-    def find(self, target: bytes, now: float) -> Rendered | None:
-        """The cached answer to a GET of this target, if it may be served."""
+    responses: ResponseCache
 
 
 def application(service: Service, fallback: type[RequestHandler]) -> _Application:
@@ -203,7 +195,7 @@ class Server:
         if edge and isinstance(service, CachingService):
             self.http = Edge(
                 made,
-                service.find,
+                service.responses.find,
                 arrivals=made.arrivals,
                 node=service.context.node.name,
                 headers=HEADERS,

@@ -1,27 +1,24 @@
-"""The catalog's paths: books to read from any replica, and to change."""
+"""The catalog as a service: one replica of the books, and of the sales."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from bazar.errors import BadRequest, BazarError, Conflict, NotFound, Unavailable, Unknown
-from bazar.node.server import INTERNAL, PUBLIC, Context, Route
+from bazar.errors import BadRequest, NotFound
+from bazar.node.server import Context, Route
 from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher
-from handlers import validation
-from handlers.base import Handler, next_page
 from handlers.calls import Call
-from handlers.replicated import NEWEST_PATH, SALES_PATH, ReplicatedService
+from handlers.paths import NEWEST_PATH, SALES_PATH
+from handlers.replicated import ReplicatedService
 from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
 from storage.engine import SQLiteEngine
 from storage.history import Position
 from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 
-MAX_IMPORT_BOOKS = 1000
-MAX_IMPORT_BYTES = 4 << 20
 MAX_SALES = 500
 MAX_WAIT_MS = 1000
 LOOKUP_S = 10.0
@@ -33,27 +30,22 @@ class CatalogService(ReplicatedService[CatalogReader]):
     prefix = "(?:/catalog2?)?"
     tables = Catalog.tables
 
-    def __init__(self, context: Context, engine: Engine[CatalogReader] | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        routes: Sequence[Route] = (),
+        engine: Engine[CatalogReader] | None = None,
+    ) -> None:
         if engine is None:
             model = CatalogRows(Catalog())
             engine = SQLiteEngine(
                 context.config, context.node, model, SQLiteCatalogReader, derived="order"
             )
-        super().__init__(context, engine)
+        super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)
         # An idle order service asks for sales all the time.
         self.calls[SALES_PATH] = Call(self.sales, logging.DEBUG)
         self.calls[NEWEST_PATH] = Call(self.newest_sales)
-
-    def routes(self) -> Sequence[Route]:
-        return (
-            Route("/info/([^/]+)", InfoHandler, PUBLIC),
-            Route("/search", SearchHandler, PUBLIC),
-            Route("/update/([^/]+)", UpdateHandler, INTERNAL),
-            Route("/create", CreateHandler, INTERNAL),
-            Route("/import", ImportHandler, INTERNAL),
-            *super().routes(),
-        )
 
     async def _look_up(self, books: list[int], timeout_s: float) -> list[Any]:
         found = await self.reader.info(books)
@@ -116,116 +108,3 @@ def _position(plain: dict[str, Any]) -> Position:
         return Position.of(plain)
     except ValueError as error:
         raise BadRequest(f"after: {error}") from error
-
-
-class CatalogHandler(Handler):
-    service: CatalogService
-    shows_replica = True
-
-
-class InfoHandler(CatalogHandler):
-    async def get(self, book: str) -> None:
-        found = await self.service.read({"op": "info", "book": validation.book_id(book)})
-        self.answer(found["book"])
-
-
-SEARCH_NAMES = frozenset({"topic", "q", "limit", "offset", "after"})
-
-
-class SearchHandler(CatalogHandler):
-    query_names = SEARCH_NAMES
-
-    async def get(self) -> None:
-        search = search_query(self)
-        found = await self.service.read(search)
-        if found["after"] is not None:
-            self.set_header("Link", next_page(self.link_behind(search), found["after"]))
-        self.answer(found["books"])
-
-
-def search_query(handler: Handler) -> dict[str, Any]:
-    """The search that a request asks for, as an item to read: by topic, or by words."""
-    topic, q = handler.query("topic"), handler.query("q")
-    if topic is not None and q is not None:
-        raise BadRequest("topic, q: one of them, not both")
-    limit = handler.query_number("limit", validation.MAX_PAGE, 1, validation.MAX_PAGE)
-    part = {"limit": limit, **where_to_begin(handler)}
-    if q is not None:
-        return {"op": "find", "q": validation.words(q, "q"), **part}
-    if topic is None:
-        raise BadRequest("topic: is missing (or q, for words of title or author)")
-    return {"op": "search", "topic": validation.text(topic, "topic", validation.MAX_QUERY), **part}
-
-
-def where_to_begin(handler: Handler) -> dict[str, Any]:
-    """What a request says of the part of a list that it wants, besides how much."""
-    return {
-        "skip": handler.query_number("offset", 0, 0, validation.MAX_OFFSET),
-        "after": validation.place_in_list(handler.query("after"), "after"),
-    }
-
-
-def search_key(search: Mapping[str, Any]) -> str:
-    """The cache key of a search's answer."""
-    wanted = search["topic"] if search["op"] == "search" else search["q"]
-    part = [search.get(name) for name in ("limit", "skip", "after", "before")]
-    return f"{search['op']}_{'_'.join(map(str, part))}_{wanted}"
-
-
-class UpdateHandler(CatalogHandler):
-    """Its answer has no tag: that names what was read, and not what was sent (RFC 9110 section
-    9.3.4)."""
-
-    is_conditional = True
-
-    async def put(self, book: str) -> None:
-        operation = {
-            "op": "update",
-            "key": self.idempotency_key(),
-            "book": validation.book_id(book),
-            "fields": validation.book_changes(self.json_body()),
-            **self.conditions(),
-        }
-        written = await self.service.write(operation)
-        self.answer(written["book"])
-
-
-class CreateHandler(CatalogHandler):
-    async def post(self) -> None:
-        book = validation.new_book(self.json_body())
-        operation = {"op": "create", "key": self.idempotency_key(), "books": [book]}
-        [made] = (await self.service.write(operation))["books"]
-        if not made["created"]:
-            raise Conflict(f"book {made['id']} has this title, author and topic already")
-        try:
-            found = await self.service.read({"op": "info", "book": made["id"]})
-        except Unavailable as error:
-            raise Unknown(f"book {made['id']} is made, but not to be shown now: {error}") from error
-        self.set_header("Location", f"/info/{made['id']}")
-        self.answer(found["book"], status=201)
-
-
-class ImportHandler(CatalogHandler):
-    """Many books at once: `{"books": [...]}` -> `{"results": [{"id", "created"} | {"error"}]}`."""
-
-    max_body_bytes = MAX_IMPORT_BYTES
-
-    async def post(self) -> None:
-        body = self.json_body()
-        validation.only(body, {"books"}, "body")
-        rows = body.get("books")
-        if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_IMPORT_BOOKS:
-            raise BadRequest(f"books: must be a list of 1 to {MAX_IMPORT_BOOKS}")
-        results: list[dict[str, Any]] = []
-        books = []
-        for place, row in enumerate(rows):
-            try:
-                books.append(validation.new_book(row, f"books[{place}]"))
-                results.append({})
-            except BazarError as error:
-                results.append({"error": str(error)})
-        if books:
-            operation = {"op": "create", "key": self.idempotency_key(), "books": books}
-            made = iter((await self.service.write(operation))["books"])
-            results = [result or next(made) for result in results]
-        self.answer({"results": results})

@@ -1,1 +1,22 @@
 """The page that shows the cluster at work: who leads, who follows, what requests wait for."""
+
+from __future__ import annotations
+
+from bazar.node.server import INTERNAL, PUBLIC, Route
+from handlers.dashboard.handlers import ClusterPage, DisturbHandler, WatchHandler
+from handlers.dashboard.poller import Watch
+from handlers.dashboard.trace_handlers import TryHandler
+from handlers.frontend.service import FrontEndService, Room
+
+
+def dashboard(service: FrontEndService) -> Room:
+    """The paths of a front end's dashboard, with the poller that all who look at it share."""
+    watch = Watch(service.context, service.client)
+    shared = {"watch": watch}
+    routes = (
+        Route("/cluster", ClusterPage, PUBLIC),
+        Route("/cluster/events", WatchHandler, PUBLIC, shared),
+        Route("/cluster/try", TryHandler, PUBLIC),
+        Route("/cluster/nodes/([^/]+)", DisturbHandler, INTERNAL, shared),
+    )
+    return Room(routes, watch.close)

@@ -6,15 +6,16 @@ import asyncio
 import json
 import os
 import signal
+from typing import Any
 
 from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
 from bazar.replication.file_arbiter import holder
 from handlers import validation
-from handlers.dashboard.poller import Views, send_away
+from handlers.dashboard.poller import Views, Watch, send_away
 from handlers.dashboard.rules import RULES
-from handlers.frontend.showing import FrontEndHandler
+from handlers.frontend.handlers import FrontEndHandler
 from handlers.storefront.base import PageHandler
 
 SIGNALS = {"pause": signal.SIGSTOP, "return": signal.SIGCONT, "kill": signal.SIGKILL}
@@ -40,7 +41,15 @@ class ClusterPage(PageHandler):
         )
 
 
-class WatchHandler(FrontEndHandler):
+class Watching(FrontEndHandler):
+    """Base of those that have to do with the poller."""
+
+    def initialize(self, service: Any, access: str, watch: Any = None) -> None:
+        super().initialize(service, access)
+        self.watch: Watch = watch
+
+
+class WatchHandler(Watching):
     """Server-sent events: a view of the cluster, several times a second."""
 
     query_names = None
@@ -51,7 +60,7 @@ class WatchHandler(FrontEndHandler):
     async def get(self) -> None:
         if self._gone:
             return
-        watch = self.service.watch
+        watch = self.watch
         views = self._views = watch.join()
         self._begin()
         try:
@@ -95,7 +104,7 @@ class WatchHandler(FrontEndHandler):
             send_away(self._views)
 
 
-class DisturbHandler(FrontEndHandler):
+class DisturbHandler(Watching):
     """`{"do": "pause" | "kill" | "return"}` for a replica on this machine; wants the token."""
 
     counts = False
@@ -117,5 +126,5 @@ class DisturbHandler(FrontEndHandler):
             os.kill(pid, SIGNALS[act])
         except OSError as error:
             raise Unavailable(f"{name}: {error.strerror}") from error
-        self.service.watch.note(f"{name} gets {SIGNALS[act].name} from this page", kind="drop")
+        self.watch.note(f"{name} gets {SIGNALS[act].name} from this page", kind="drop")
         self.answer({"node": name, "did": act})

@@ -7,11 +7,12 @@ from typing import Any
 
 from bazar.cache import HIT, MISS
 from bazar.errors import BadRequest
+from bazar.http.response_cache import CachedResponse
 from bazar.node.workers import whose
 from bazar.replication.store import Answer
 from handlers import validation
 from handlers.dashboard.trace import Way
-from handlers.frontend.showing import FrontEndHandler, Page
+from handlers.frontend.handlers import FrontEndHandler
 from handlers.storefront.base import new_key
 
 
@@ -43,7 +44,7 @@ class TryHandler(FrontEndHandler):
             self.note(words)
             moments.append(self._now())
 
-        def show(answer: Answer, replica: str) -> Page:
+        def show(answer: Answer, replica: str) -> CachedResponse:
             moments.append(self._now())
             return question.show(answer, replica)
 

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
-
-from lru import LRU
 
 from bazar.background_tasks import Tasks
 from bazar.cache import Shelf
 from bazar.errors import Unavailable
-from bazar.http.response import Rendered
-from bazar.node.server import INTERNAL, MAX_READ_BYTES, PUBLIC, Context, Route
+from bazar.http.response_cache import CachedResponse, ResponseCache
+from bazar.node.server import MAX_READ_BYTES, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import Client
-from handlers import status, storefront, validation
-from handlers.base import KEY
-from handlers.catalog.service import SEARCH_NAMES, search_key, search_query
-from handlers.dashboard.poller import Watch
-from handlers.frontend.showing import SIBLINGS_NAMES, FrontEndHandler, Page, Place, Question
+from handlers.api import search_key
+from handlers.frontend.questions import Question
 from handlers.frontend.upstream import Note, Source
-from handlers.orders.service import PURCHASES_PATH, basket_item, bought, purchase_item, purchased
+from handlers.paths import PURCHASES_PATH
 from storage.catalog import TOPICS, info_key
 from storage.orders import order_key
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a front end shows: some paths, and how to end what lives as long as they do."""
+
+    routes: Sequence[Route]
+    close: Callable[[], None] = lambda: None
+
+
 class FrontEndService:
-    """One front end."""
+    """One front end. `rooms` are what it shows, in the order in which their paths are tried."""
 
     prefix = "(?:/FrontEnd_service)?"
     max_body_bytes = MAX_READ_BYTES
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, rooms: Sequence[Callable[[FrontEndService], Room]] = ()
+    ) -> None:
         self.context = context
         self.client = Client(context.token)
         self.local, self.default, self.pages = self.shelves = [
@@ -42,19 +47,10 @@ class FrontEndService:
         self.catalog = Source(context, self.client, "catalog")
         self.orders = Source(context, self.client, "order")
         # As many as there are answers to find: one spelling of its target for each.
-        self._places: LRU[bytes, Place] = LRU(sum(shelf.entries for shelf in self.shelves))
+        self.responses = ResponseCache(sum(shelf.entries for shelf in self.shelves))
         self._tasks = Tasks(context.on_fatal)
         self.purchases = 0
-        self.watch = Watch(context, self.client)
-
-    def find(self, target: bytes, now: float) -> Rendered | None:
-        """Return the cached answer to a GET of the very bytes of a target that was answered before.
-        Nothing else says what a target means."""
-        place = self._places.get(target)
-        if place is None:
-            return None
-        page: Page | None = place.cache.find(place.shelf, place.key, now)
-        return None if page is None else page.rendered(place)
+        self._rooms = [room(self) for room in rooms]
 
     # --- what can be asked -----------------------------------------------------------------------
 
@@ -78,15 +74,14 @@ class FrontEndService:
         item = {"op": "order", "order_id": order_id}
         return Question(self.orders, self.default, key, frozenset({key}), (item,))
 
-    async def answered(self, target: bytes, question: Question, note: Note) -> tuple[Page, str]:
-        """Return the question's page, and HIT, MISS or PASS. Who sends the same target again finds
-        it by `find`, whose log shows targets as they are: not one with a key."""
-        page, verdict = await question.answered(note)
-        place = question.place
-        page.rendered(place)
-        if not KEY.search(target.decode("latin-1")):
-            self._places[target] = place
-        return page, verdict
+    async def answered(
+        self, target: bytes, question: Question, note: Note
+    ) -> tuple[CachedResponse, str]:
+        """Return the question's answer, and HIT, MISS or PASS; who sends the same target again is
+        given it by the response cache."""
+        answer, verdict = await question.answered(note)
+        self.responses.remember(target, question.slot, answer)
+        return answer, verdict
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         """Have the next order replica carry out this purchase. Returns its answer and its name."""
@@ -100,19 +95,7 @@ class FrontEndService:
     # --- its life --------------------------------------------------------------------------------
 
     def routes(self) -> Sequence[Route]:
-        return (
-            Route("/info/([^/]+)", InfoHandler, PUBLIC),
-            Route("/search", SearchHandler, PUBLIC),
-            Route("/topics", TopicsHandler, PUBLIC),
-            Route("/purchase/([^/]+)", PurchaseHandler, PUBLIC),
-            Route("/purchase", BasketHandler, PUBLIC),
-            Route("/orders/([^/]+)", OrderHandler, PUBLIC),
-            Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
-            Route("/status", StatusHandler, INTERNAL),
-            *storefront.ROUTES,
-            *status.PROBES,
-            storefront.LOST,
-        )
+        return [route for room in self._rooms for route in room.routes]
 
     @property
     def sources(self) -> tuple[Source, Source]:
@@ -123,7 +106,8 @@ class FrontEndService:
             self._tasks.spawn(source.feed.run())
 
     async def stop(self) -> None:
-        self.watch.close()
+        for room in self._rooms:
+            room.close()
         for source in self.sources:
             source.feed.release()
         await self._tasks.close()
@@ -155,68 +139,3 @@ class FrontEndService:
                 for source in self.sources
             },
         }
-
-
-class InfoHandler(FrontEndHandler):
-    async def get(self, book: str) -> None:
-        await self.show(self.service.info(validation.book_id(book)))
-
-
-class SearchHandler(FrontEndHandler):
-    query_names = SEARCH_NAMES
-
-    async def get(self) -> None:
-        search = search_query(self)
-        await self.show(self.service.search(search, self.link_behind(search)))
-
-
-class TopicsHandler(FrontEndHandler):
-    async def get(self) -> None:
-        await self.show(self.service.topics())
-
-
-class OrderHandler(FrontEndHandler):
-    async def get(self, order: str) -> None:
-        await self.show(self.service.order(validation.order_id(order)))
-
-
-class PurchaseHandler(FrontEndHandler):
-    async def put(self, book: str) -> None:
-        self.answer(purchased(self, await self.buy(purchase_item(self, book))))
-
-
-class BasketHandler(FrontEndHandler):
-    """Several books as one order: all of them, or none."""
-
-    async def post(self) -> None:
-        self.answer(bought(self, await self.buy(basket_item(self))))
-
-
-class InvalidateHandler(FrontEndHandler):
-    """For operators: the feed has done it already for every write."""
-
-    query_names = SIBLINGS_NAMES
-
-    async def get(self, book: str) -> None:
-        key = info_key(validation.book_id(book))
-        own = {"dropped": self.service.local.remove(key)}
-        answers = [own, *await self.from_siblings(f"/invalidateCache/{book}")]
-        if any(answer is None for answer in answers):
-            raise Unavailable("not every process of this front end answers")
-        dropped = any(answer["dropped"] for answer in answers if answer is not None)
-        found = f"Cache entry for {key} invalidated."
-        message = found if dropped else f"No cache entry found for {key}."
-        self.answer({"message": message, "dropped": dropped})
-
-
-class StatusHandler(status.StatusHandler, FrontEndHandler):
-    """What all processes of this front end tell."""
-
-    query_names = SIBLINGS_NAMES
-
-    async def get(self) -> None:
-        own = self.tell()
-        siblings = await self.from_siblings("/status")
-        if siblings:
-            own["processes"] = [self.tell(), *(one for one in siblings if one is not None)]
-        self.answer(own)

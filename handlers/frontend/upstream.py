@@ -15,7 +15,7 @@ from bazar.replication.store import Answer
 from bazar.replication.subscriber import CacheSubscriber
 from bazar.rpc.client import Client
 from bazar.rpc.pool import ReplicaPool
-from handlers.replicated import READ_PATH
+from handlers.paths import READ_PATH
 
 Note = Callable[[str], None]
 """Takes words for the request's line in the log."""

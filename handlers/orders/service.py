@@ -1,4 +1,4 @@
-"""The order service's paths: buying, and the orders that come of it (S2, S3)."""
+"""The orders as a service: one replica of them, which sells, and follows the sales (S2, S3)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,22 @@ from bazar.errors import (
     Unavailable,
     Unknown,
 )
-from bazar.node.server import INTERNAL, PUBLIC, Context, Route
+from bazar.node.server import Context, Route
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher
 from bazar.rpc.pool import ReplicaPool
-from handlers import validation
-from handlers.base import Handler, next_page
 from handlers.calls import Call
-from handlers.replicated import NEWEST_PATH, SALES_PATH, WRITE_PATH, ReplicatedService
+from handlers.paths import (
+    ADOPT_PATH,
+    NEWEST_PATH,
+    PURCHASES_PATH,
+    SALES_PATH,
+    STANDING_PATH,
+    STORIES_PATH,
+    WRITE_PATH,
+)
+from handlers.replicated import ReplicatedService
 from storage.engine import SQLiteEngine
 from storage.history import Position
 from storage.orders import OrderReader, Orders, order_cost, order_key, projected_by
@@ -38,15 +45,10 @@ from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
 log = logging.getLogger(__name__)
 
-PURCHASES_PATH = "/purchases"
-STORIES_PATH = "/stories"
-STANDING_PATH = "/standing"
-ADOPT_PATH = "/standing/adopt"
 SALES_WAIT_MS = 500
 PROJECT_RETRY_S = 0.05
 FOREIGN_RETRY_S = 0.5
 LOOKUP_S = 10.0
-MAX_LISTED = 500
 MAX_LOST_SHOWN = 20
 MAX_MADE = 4096
 MAX_STORIES = 64
@@ -61,11 +63,16 @@ class OrderService(ReplicatedService[OrderReader]):
     prefix = "(?:/order_service2?)?"
     tables = Orders.tables
 
-    def __init__(self, context: Context, engine: Engine[OrderReader] | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        routes: Sequence[Route] = (),
+        engine: Engine[OrderReader] | None = None,
+    ) -> None:
         if engine is None:
             model = OrderRows(Orders())
             engine = SQLiteEngine(context.config, context.node, model, SQLiteOrderReader)
-        super().__init__(context, engine)
+        super().__init__(context, engine, routes)
         self.settings = context.config.pool
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
         self._cursor = Position()  # every sale up to here has its order, in what is committed here
@@ -80,15 +87,6 @@ class OrderService(ReplicatedService[OrderReader]):
         self.calls[STORIES_PATH] = Call(self.story_item)
         self.calls[STANDING_PATH] = Call(self.standing)
         self.calls[ADOPT_PATH] = Call(self.adopt)
-
-    def routes(self) -> Sequence[Route]:
-        return (
-            Route("/purchase2?/([^/]+)", PurchaseHandler, PUBLIC),
-            Route("/purchase2?", BasketHandler, PUBLIC),
-            Route("/orders/([^/]+)", OrderHandler, PUBLIC),
-            Route("/orders", OrdersHandler, INTERNAL),
-            *super().routes(),
-        )
 
     async def start(self) -> None:
         await super().start()
@@ -312,94 +310,3 @@ class OrderService(ReplicatedService[OrderReader]):
                 adopt = {"op": "adopt", "after": cursor, "to": common, "behind": behind}
                 return await self.write(adopt)
         raise BadRequest(f"cursor, common, behind: are not in {str(item)[:100]}")
-
-
-def purchased(handler: Handler, answer: Answer) -> Answer:
-    """What the buyer of one book is told."""
-    [line] = answer["lines"]
-    return {
-        "message": f"Purchased book {line['book']}",
-        "new_count": line["new_count"],
-        "order_id": answer["order_id"],
-        "quantity": line["quantity"],
-        "cost": answer["cost"],
-        "key": answer["key"],
-        "replayed": _replayed(handler, answer),
-    }
-
-
-def _replayed(handler: Handler, answer: Answer) -> bool:
-    """Whether the buyer may have had this answer before: what has a key that was made here was sent
-    again by nobody but us."""
-    return bool(answer["replayed"]) and "Idempotency-Key" in handler.request.headers
-
-
-def _purchase_key(handler: Handler) -> str:
-    required = handler.service.context.config.purchase.require_key
-    return handler.idempotency_key(required=required)
-
-
-def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
-    """The purchase that a request asks for."""
-    key = _purchase_key(handler)
-    copies = validation.purchase(handler.json_body())
-    return {"key": key, "lines": [{"book": validation.book_id(book), **copies}]}
-
-
-def basket_item(handler: Handler) -> dict[str, Any]:
-    """The purchase of several books that a request asks for."""
-    key = _purchase_key(handler)
-    return {"key": key, "lines": validation.lines(handler.json_body())}
-
-
-def bought(handler: Handler, answer: Answer) -> Answer:
-    """What the buyer of several books is told."""
-    lines, shown = answer["lines"], ("order_id", "lines", "cost", "key")
-    copies = sum(line["quantity"] for line in lines)
-    what = "1 book" if copies == 1 else f"{copies} books"
-    told = {"message": f"Purchased {what}", **{name: answer[name] for name in shown}}
-    return {**told, "replayed": _replayed(handler, answer)}
-
-
-class OrderServiceHandler(Handler):
-    service: OrderService
-    shows_replica = True
-
-
-class PurchaseHandler(OrderServiceHandler):
-    async def put(self, book: str) -> None:
-        item = purchase_item(self, book)
-        answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
-        self.answer(purchased(self, answer))
-
-
-class BasketHandler(OrderServiceHandler):
-    """Several books as one order: all of them, or none."""
-
-    async def post(self) -> None:
-        item = basket_item(self)
-        answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
-        self.answer(bought(self, answer))
-
-
-class OrderHandler(OrderServiceHandler):
-    async def get(self, order: str) -> None:
-        found = await self.service.read({"op": "order", "order_id": validation.order_id(order)})
-        self.answer(found["order"])
-
-
-class OrdersHandler(OrderServiceHandler):
-    """All orders, oldest first, behind the `seq` of the last one seen."""
-
-    query_names = frozenset({"after", "limit"})
-
-    async def get(self) -> None:
-        after = self.query_number("after", 0, 0, validation.MAX_ID)
-        limit = self.query_number("limit", 100, 1, MAX_LISTED)
-        await self.service.replica.reading(None)
-        orders = await self.service.reader.orders(after, limit + 1)
-        shown = orders[:limit]
-        if len(orders) > limit:
-            link = self.link_behind({"limit": limit})
-            self.set_header("Link", next_page(link, shown[-1]["seq"]))
-        self.answer(shown)

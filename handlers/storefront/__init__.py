@@ -7,10 +7,8 @@ everybody. What is a visitor's own - the basket - is in a cookie and on pages th
 
 from __future__ import annotations
 
-from bazar.node.server import INTERNAL, PUBLIC, Route
+from bazar.node.server import PUBLIC, Route
 from handlers.assets import AssetHandler
-from handlers.dashboard.handlers import ClusterPage, DisturbHandler, WatchHandler
-from handlers.dashboard.trace_handlers import TryHandler
 from handlers.storefront.base import LostPage
 from handlers.storefront.basket import BasketBuyHandler, BasketPage
 from handlers.storefront.books import BookPage, HomePage, ResultsPage
@@ -26,9 +24,5 @@ ROUTES = (
     Route("/basket", BasketPage, PUBLIC),
     Route("/basket/buy", BasketBuyHandler, PUBLIC),
     Route("/static/([^/]+)", AssetHandler, PUBLIC),
-    Route("/cluster", ClusterPage, PUBLIC),
-    Route("/cluster/events", WatchHandler, PUBLIC),
-    Route("/cluster/try", TryHandler, PUBLIC),
-    Route("/cluster/nodes/([^/]+)", DisturbHandler, INTERNAL),
+    Route("/(.*)", LostPage, PUBLIC),  # what nobody else has
 )
-LOST = Route("/(.*)", LostPage, PUBLIC)  # to come last

@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from bazar.errors import BadRequest, NoCookie
+from bazar.http.response_cache import CachedResponse
 from bazar.replication.store import Answer
 from handlers import validation
 from handlers.base import Handler, NoRoute, as_error
-from handlers.frontend.showing import FrontEndHandler, Page, Question
+from handlers.frontend.handlers import FrontEndHandler
+from handlers.frontend.questions import Question
 from handlers.storefront import rendering
 from storage.catalog import MAX_AMOUNT
 
@@ -147,8 +149,8 @@ class ShelfPage(PageHandler, ABC):
             )
         )
 
-    def page(self, answer: Answer, replica: str) -> Page:
-        return Page(self.body(answer), replica, own=rendering.HEADERS)
+    def page(self, answer: Answer, replica: str) -> CachedResponse:
+        return CachedResponse(self.body(answer), replica, own=rendering.HEADERS)
 
     @abstractmethod
     def body(self, answer: Answer) -> bytes:

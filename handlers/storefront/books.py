@@ -8,7 +8,7 @@ from typing import Any
 
 from bazar.replication.store import Answer
 from handlers import validation
-from handlers.catalog.service import where_to_begin
+from handlers.api import where_to_begin
 from handlers.storefront import rendering
 from handlers.storefront.base import ShelfPage
 from storage.catalog import MAX_TOPICS

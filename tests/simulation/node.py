@@ -37,8 +37,8 @@ from bazar.rpc.client import CALLS_PATH
 from handlers.calls import CallsHandler
 from handlers.catalog.service import CatalogService
 from handlers.feed import FeedHandler
+from handlers.frontend.questions import Question
 from handlers.frontend.service import FrontEndService
-from handlers.frontend.showing import Question
 from handlers.orders.service import OrderService
 from handlers.replicated import ReplicatedService
 from tests.simulation.invariants import (
@@ -374,7 +374,7 @@ class FrontEndProcess(NodeProcess):
             return answer["books"]
         as_page = self.world.client_tape.chance(0.3)
         target = orjson.dumps([as_page, item])
-        found = self.service.find(target, self.clock())
+        found = self.service.responses.find(target, self.clock())
         if found is not None:
             return orjson.loads(found.entity[found.body_at :])
         question = self._question(item)

@@ -17,9 +17,8 @@ from tornado.web import Application, RequestHandler
 
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
-from bazar.http.response import Rendered
+from bazar.http.response import HEADERS, Rendered
 from bazar.http.server import Edge, Limits
-from bazar.node.server import HEADERS
 from tests.unit.patience import PATIENCE_S, until
 
 CACHED = b'{"from": "the cache"}\n'

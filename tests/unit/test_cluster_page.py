@@ -21,7 +21,16 @@ from tests.unit.shop import TOKEN, ShopTestCase
 EVENTS = b"GET /cluster/events HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-class StreamTest(ShopTestCase):
+class DashboardTestCase(ShopTestCase):
+    @property
+    def watch(self) -> poller.Watch:
+        """The one poller of the front end."""
+        [watch] = {r.options["watch"] for r in self.shop.frontend.routes() if "watch" in r.options}
+        assert isinstance(watch, poller.Watch)
+        return watch
+
+
+class StreamTest(DashboardTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.enterContext(mock.patch.object(poller, "ASK_S", PATIENCE_S))  # none is slow
@@ -63,7 +72,7 @@ class StreamTest(ShopTestCase):
     def test_nobody_watches_for_ever(self) -> None:
         self.io_loop.run_sync(lambda: self.stream(2))
 
-        idle = until(lambda: self.shop.frontend.watch._task is None, "nobody watches")
+        idle = until(lambda: self.watch._task is None, "nobody watches")
         self.io_loop.run_sync(lambda: idle)
 
     def test_watchers_are_bounded(self) -> None:
@@ -84,7 +93,7 @@ class StreamTest(ShopTestCase):
                 _, writer = await self.connect(EVENTS)
                 writer.close()
             self.assertEqual(len(await self.stream(3)), 3)
-            await until(lambda: not self.shop.frontend.watch._watchers, "nobody watches")
+            await until(lambda: not self.watch._watchers, "nobody watches")
 
         with self.assertNoLogs("bazar", "ERROR"):
             self.io_loop.run_sync(leave)
@@ -157,7 +166,7 @@ class LessonTest(ShopTestCase):
             self.assert_error(self.ask("/cluster/try", "POST", body), status)
 
 
-class DisturbTest(ShopTestCase):
+class DisturbTest(DashboardTestCase):
     def disturb(self, name: str, body: Any, token: str | None = TOKEN) -> Any:
         return self.ask(f"/cluster/nodes/{name}", "POST", body, token=token)
 
@@ -166,7 +175,7 @@ class DisturbTest(ShopTestCase):
         with mock.patch("os.kill", lambda *signal: sent.append(signal)):
             for do in ("pause", "return", "kill"):
                 self.assertEqual(self.disturb("catalog-2", {"do": do}).code, 200)
-            told = [event["text"] for event in self.shop.frontend.watch._noted]
+            told = [event["text"] for event in self.watch._noted]
             self.assertIn("catalog-2 gets SIGSTOP from this page", told)
             self.assert_error(self.disturb("catalog-2", {"do": "kill"}, None), 401)
             self.assert_error(self.disturb("catalog-2", {"do": "kill"}, "wrong"), 403)

@@ -17,7 +17,7 @@ from bazar.replication.messages import (
     Renew,
     Welcome,
 )
-from handlers.replicated import FORWARDED_PATH
+from handlers.paths import FORWARDED_PATH
 from tests.simulation.wire import Answers, Calls, Said
 
 Item = Mapping[str, Any]

@@ -6,7 +6,7 @@ from bazar.cache import Cache
 from bazar.rpc.client import Batcher, Peer
 from bazar.rpc.pool import ReplicaPool
 from handlers.catalog.service import CatalogService
-from handlers.frontend import showing
+from handlers.frontend import questions
 from handlers.frontend.upstream import Source
 from handlers.orders.service import OrderService
 from storage import orders
@@ -178,13 +178,13 @@ SHOWING = (
     shop(
         "searches are known by their books alone",
         "C5",
-        (showing, "shown", "{SEARCHES, *topics,", "{*topics,"),
+        (questions, "shown", "{SEARCHES, *topics,", "{*topics,"),
         focus="caching",
     ),
     shop(
         "searches are not known by their books",
         "C5",
-        (showing, "shown", '*(info_key(book["id"]) for book in answer["books"])', ""),
+        (questions, "shown", '*(info_key(book["id"]) for book in answer["books"])', ""),
     ),
     mutation(
         "a book is read as if nothing touched it",

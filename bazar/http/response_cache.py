@@ -1,0 +1,75 @@
+"""Answers to GET that are kept as bytes, found again by the very bytes of the target that asked for
+them: a hit does not leave this room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lru import LRU
+
+from bazar.cache import HIT, Cache, Shelf
+from bazar.http.access_log import names_a_key
+from bazar.http.response import HEADERS, Rendered, next_page
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSlot:
+    """Where the answer to a target is cached, and what is the target's own: where the next page is,
+    but for the place where it begins, and what the log says of a hit."""
+
+    cache: Cache
+    shelf: Shelf
+    key: str
+    link: str | None
+    words: str
+
+
+@dataclass(slots=True)
+class CachedResponse:
+    """An answer as it is cached: its bytes, who filled it, the place behind which another page
+    follows if one does, and the headers by which it is not an answer like the others."""
+
+    body: bytes
+    replica: str
+    after: str | None = None
+    own: Mapping[str, str] | None = None
+    _raw: tuple[str | None, Rendered] | None = field(default=None, repr=False)
+
+    def headers(self, verdict: str, link: str | None) -> dict[str, str]:
+        """Return what an answer with this page says of it."""
+        headers = {"X-Cache": verdict, "X-Replica": self.replica}
+        if self.after is None or link is None:
+            return headers
+        return {**headers, "Link": next_page(link, self.after)}
+
+    def rendered(self, slot: CacheSlot) -> Rendered:
+        """Return a hit's bytes. They are kept for one Link: a page is rarely asked for under two
+        paths."""
+        if self._raw is None or (self.after is not None and self._raw[0] != slot.link):
+            headers = {**HEADERS, **(self.own or {}), **self.headers(HIT, slot.link)}
+            made = Rendered.of(self.body, headers, slot.words)
+            self._raw = slot.link, made
+        return self._raw[1]
+
+
+class ResponseCache:
+    """Where the answers to `entries` targets are. Nothing else says what a target means."""
+
+    def __init__(self, entries: int) -> None:
+        self._slots: LRU[bytes, CacheSlot] = LRU(entries)
+
+    def find(self, target: bytes, now: float) -> Rendered | None:
+        """Return the answer to a target that was answered before, if it may be served now."""
+        slot = self._slots.get(target)
+        if slot is None:
+            return None
+        found: CachedResponse | None = slot.cache.find(slot.shelf, slot.key, now)
+        return None if found is None else found.rendered(slot)
+
+    def remember(self, target: bytes, slot: CacheSlot, found: CachedResponse) -> None:
+        """Find this answer by `target` from now on. Not by one with a key in it: a hit is logged
+        with its target as it is."""
+        found.rendered(slot)
+        if not names_a_key(target.decode("latin-1")):
+            self._slots[target] = slot

@@ -1,0 +1,90 @@
+"""What a request asks for and what its answer shows, where several roles share it: searches and
+purchases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bazar.errors import BadRequest
+from bazar.replication.store import Answer
+from handlers import validation
+from handlers.base import Handler
+
+SEARCH_NAMES = frozenset({"topic", "q", "limit", "offset", "after"})
+
+
+def search_query(handler: Handler) -> dict[str, Any]:
+    """The search that a request asks for, as an item to read: by topic, or by words."""
+    topic, q = handler.query("topic"), handler.query("q")
+    if topic is not None and q is not None:
+        raise BadRequest("topic, q: one of them, not both")
+    limit = handler.query_number("limit", validation.MAX_PAGE, 1, validation.MAX_PAGE)
+    part = {"limit": limit, **where_to_begin(handler)}
+    if q is not None:
+        return {"op": "find", "q": validation.words(q, "q"), **part}
+    if topic is None:
+        raise BadRequest("topic: is missing (or q, for words of title or author)")
+    return {"op": "search", "topic": validation.text(topic, "topic", validation.MAX_QUERY), **part}
+
+
+def where_to_begin(handler: Handler) -> dict[str, Any]:
+    """What a request says of the part of a list that it wants, besides how much."""
+    return {
+        "skip": handler.query_number("offset", 0, 0, validation.MAX_OFFSET),
+        "after": validation.place_in_list(handler.query("after"), "after"),
+    }
+
+
+def search_key(search: Mapping[str, Any]) -> str:
+    """The cache key of a search's answer."""
+    wanted = search["topic"] if search["op"] == "search" else search["q"]
+    part = [search.get(name) for name in ("limit", "skip", "after", "before")]
+    return f"{search['op']}_{'_'.join(map(str, part))}_{wanted}"
+
+
+def purchased(handler: Handler, answer: Answer) -> Answer:
+    """What the buyer of one book is told."""
+    [line] = answer["lines"]
+    return {
+        "message": f"Purchased book {line['book']}",
+        "new_count": line["new_count"],
+        "order_id": answer["order_id"],
+        "quantity": line["quantity"],
+        "cost": answer["cost"],
+        "key": answer["key"],
+        "replayed": _replayed(handler, answer),
+    }
+
+
+def _replayed(handler: Handler, answer: Answer) -> bool:
+    """Whether the buyer may have had this answer before: what has a key that was made here was sent
+    again by nobody but us."""
+    return bool(answer["replayed"]) and "Idempotency-Key" in handler.request.headers
+
+
+def _purchase_key(handler: Handler) -> str:
+    required = handler.service.context.config.purchase.require_key
+    return handler.idempotency_key(required=required)
+
+
+def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
+    """The purchase that a request asks for."""
+    key = _purchase_key(handler)
+    copies = validation.purchase(handler.json_body())
+    return {"key": key, "lines": [{"book": validation.book_id(book), **copies}]}
+
+
+def basket_item(handler: Handler) -> dict[str, Any]:
+    """The purchase of several books that a request asks for."""
+    key = _purchase_key(handler)
+    return {"key": key, "lines": validation.lines(handler.json_body())}
+
+
+def bought(handler: Handler, answer: Answer) -> Answer:
+    """What the buyer of several books is told."""
+    lines, shown = answer["lines"], ("order_id", "lines", "cost", "key")
+    copies = sum(line["quantity"] for line in lines)
+    what = "1 book" if copies == 1 else f"{copies} books"
+    told = {"message": f"Purchased {what}", **{name: answer[name] for name in shown}}
+    return {**told, "replayed": _replayed(handler, answer)}

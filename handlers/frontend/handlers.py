@@ -1,0 +1,143 @@
+"""The front end's verbs: cached reads, and purchases that are passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from bazar.cache import HIT
+from bazar.config import NodeConfig
+from bazar.errors import Unavailable, Unknown
+from bazar.node.server import INTERNAL, PUBLIC, Route
+from bazar.replication.store import Answer
+from handlers import status, validation
+from handlers.api import (
+    SEARCH_NAMES,
+    basket_item,
+    bought,
+    purchase_item,
+    purchased,
+    search_query,
+)
+from handlers.base import Handler
+from handlers.frontend.questions import Question
+from handlers.frontend.service import FrontEndService
+from storage.catalog import info_key
+
+SIBLING_S = 1.0
+SIBLINGS_NAMES = frozenset({"alone"})  # in the query of what is asked of siblings, too
+
+
+class FrontEndHandler(Handler):
+    service: FrontEndService
+
+    async def show(self, question: Question) -> None:
+        """Answer with the question's page."""
+        target = (self.request.uri or "").encode("latin-1")
+        page, verdict = await self.service.answered(target, question, self.note)
+        # What was noted while fetching came first; the verdict leads the line.
+        self.notes.insert(0, question.words if verdict == HIT else "data is not cached")
+        for name, value in page.headers(verdict, question.link).items():
+            self.set_header(name, value)
+        self.finish(page.body)
+
+    async def from_siblings(self, path: str) -> list[dict[str, Any] | None]:
+        """Return what the other processes of this front end answer, None for one that does not.
+        They ask nobody in turn."""
+
+        async def ask(sibling: NodeConfig) -> dict[str, Any] | None:
+            try:
+                answer: dict[str, Any] = await self.service.client.call(
+                    sibling, f"{path}?alone=1", None, SIBLING_S
+                )
+            except (Unavailable, Unknown):
+                return None
+            return answer
+
+        if self.query("alone") is not None:
+            return []
+        return await asyncio.gather(*map(ask, self.service.context.siblings))
+
+    async def buy(self, item: dict[str, Any]) -> Answer:
+        """Have the next order replica carry out this purchase."""
+        answer, replica = await self.service.buy(item, self.note)
+        self.set_header("X-Replica", replica)
+        return answer
+
+
+class InfoHandler(FrontEndHandler):
+    async def get(self, book: str) -> None:
+        await self.show(self.service.info(validation.book_id(book)))
+
+
+class SearchHandler(FrontEndHandler):
+    query_names = SEARCH_NAMES
+
+    async def get(self) -> None:
+        search = search_query(self)
+        await self.show(self.service.search(search, self.link_behind(search)))
+
+
+class TopicsHandler(FrontEndHandler):
+    async def get(self) -> None:
+        await self.show(self.service.topics())
+
+
+class OrderHandler(FrontEndHandler):
+    async def get(self, order: str) -> None:
+        await self.show(self.service.order(validation.order_id(order)))
+
+
+class PurchaseHandler(FrontEndHandler):
+    async def put(self, book: str) -> None:
+        self.answer(purchased(self, await self.buy(purchase_item(self, book))))
+
+
+class BasketHandler(FrontEndHandler):
+    """Several books as one order: all of them, or none."""
+
+    async def post(self) -> None:
+        self.answer(bought(self, await self.buy(basket_item(self))))
+
+
+class InvalidateHandler(FrontEndHandler):
+    """For operators: the feed has done it already for every write."""
+
+    query_names = SIBLINGS_NAMES
+
+    async def get(self, book: str) -> None:
+        key = info_key(validation.book_id(book))
+        own = {"dropped": self.service.local.remove(key)}
+        answers = [own, *await self.from_siblings(f"/invalidateCache/{book}")]
+        if any(answer is None for answer in answers):
+            raise Unavailable("not every process of this front end answers")
+        dropped = any(answer["dropped"] for answer in answers if answer is not None)
+        found = f"Cache entry for {key} invalidated."
+        message = found if dropped else f"No cache entry found for {key}."
+        self.answer({"message": message, "dropped": dropped})
+
+
+class StatusHandler(status.StatusHandler, FrontEndHandler):
+    """What all processes of this front end tell."""
+
+    query_names = SIBLINGS_NAMES
+
+    async def get(self) -> None:
+        own = self.tell()
+        siblings = await self.from_siblings("/status")
+        if siblings:
+            own["processes"] = [self.tell(), *(one for one in siblings if one is not None)]
+        self.answer(own)
+
+
+ROUTES = (
+    Route("/info/([^/]+)", InfoHandler, PUBLIC),
+    Route("/search", SearchHandler, PUBLIC),
+    Route("/topics", TopicsHandler, PUBLIC),
+    Route("/purchase/([^/]+)", PurchaseHandler, PUBLIC),
+    Route("/purchase", BasketHandler, PUBLIC),
+    Route("/orders/([^/]+)", OrderHandler, PUBLIC),
+    Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
+    Route("/status", StatusHandler, INTERNAL),
+    *status.PROBES,
+)

@@ -1,0 +1,64 @@
+"""What a front end can be asked, and how its answer is cached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bazar.cache import Shelf, Tags
+from bazar.http.response import render
+from bazar.http.response_cache import CachedResponse, CacheSlot
+from bazar.replication.store import Answer
+from handlers.frontend.upstream import Note, Source
+from storage.catalog import SEARCHES, TOPICS, info_key
+
+
+def plain(answer: Answer, replica: str) -> CachedResponse:
+    """Show an item's answer as JSON. It has one field, which is what callers see."""
+    [shown, *_] = answer.values()
+    return CachedResponse(render(shown), replica, answer.get("after"))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What can be asked and cached: which items of which service, where the answer is kept, and
+    how it is shown. `tags` are the cache keys that it shows, None where only the answer tells."""
+
+    source: Source
+    shelf: Shelf
+    key: str
+    tags: Tags | None
+    items: tuple[dict[str, Any], ...]
+    show: Callable[[Answer, str], CachedResponse] = plain
+    words: str = "data is cached"
+    link: str | None = None
+
+    @property
+    def slot(self) -> CacheSlot:
+        return CacheSlot(self.source.cache, self.shelf, self.key, self.link, self.words)
+
+    async def answered(self, note: Note) -> tuple[CachedResponse, str]:
+        """Return the page, from the cache or from the next replica, and HIT, MISS or PASS. Raises
+        what the replica refused, or Unavailable."""
+
+        async def fetch() -> tuple[CachedResponse, Tags]:
+            read = self.source.read
+            if len(self.items) == 1:  # the most usual: a task less
+                found = [await read(self.items[0], note)]
+            else:
+                found = await asyncio.gather(*(read(item, note) for item in self.items))
+            answer = {name: value for part, _ in found for name, value in part.items()}
+            tags = shown(answer) if self.tags is None else self.tags
+            return self.show(answer, found[0][1]), tags
+
+        page: CachedResponse
+        page, verdict = await self.source.cache.read(self.shelf, self.key, self.tags, fetch)
+        return page, verdict
+
+
+def shown(answer: Answer) -> Tags:
+    """Return the keys that a search's answer shows (C5)."""
+    topics = {TOPICS} if "topics" in answer else set()
+    return frozenset({SEARCHES, *topics, *(info_key(book["id"]) for book in answer["books"])})

@@ -1,0 +1,64 @@
+"""The orders' verbs: buying, and the orders that come of it."""
+
+from __future__ import annotations
+
+from bazar.http.response import next_page
+from bazar.node.server import INTERNAL, PUBLIC, Route
+from handlers import validation
+from handlers.api import basket_item, bought, purchase_item, purchased
+from handlers.base import Handler
+from handlers.orders.service import OrderService
+
+MAX_LISTED = 500
+
+
+class OrderServiceHandler(Handler):
+    service: OrderService
+    shows_replica = True
+
+
+class PurchaseHandler(OrderServiceHandler):
+    async def put(self, book: str) -> None:
+        item = purchase_item(self, book)
+        answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
+        self.answer(purchased(self, answer))
+
+
+class BasketHandler(OrderServiceHandler):
+    """Several books as one order: all of them, or none."""
+
+    async def post(self) -> None:
+        item = basket_item(self)
+        answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
+        self.answer(bought(self, answer))
+
+
+class OrderHandler(OrderServiceHandler):
+    async def get(self, order: str) -> None:
+        found = await self.service.read({"op": "order", "order_id": validation.order_id(order)})
+        self.answer(found["order"])
+
+
+class OrdersHandler(OrderServiceHandler):
+    """All orders, oldest first, behind the `seq` of the last one seen."""
+
+    query_names = frozenset({"after", "limit"})
+
+    async def get(self) -> None:
+        after = self.query_number("after", 0, 0, validation.MAX_ID)
+        limit = self.query_number("limit", 100, 1, MAX_LISTED)
+        await self.service.replica.reading(None)
+        orders = await self.service.reader.orders(after, limit + 1)
+        shown = orders[:limit]
+        if len(orders) > limit:
+            link = self.link_behind({"limit": limit})
+            self.set_header("Link", next_page(link, shown[-1]["seq"]))
+        self.answer(shown)
+
+
+ROUTES = (
+    Route("/purchase2?/([^/]+)", PurchaseHandler, PUBLIC),
+    Route("/purchase2?", BasketHandler, PUBLIC),
+    Route("/orders/([^/]+)", OrderHandler, PUBLIC),
+    Route("/orders", OrdersHandler, INTERNAL),
+)

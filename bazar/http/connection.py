@@ -1,4 +1,4 @@
-"""One client's connection to the edge: its requests are answered one after the other, each from the
+"""One client's connection: its requests are answered one after the other, each from the
 cache or by the application."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 import socket
 from http.client import responses
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
@@ -18,12 +18,10 @@ from tornado.iostream import StreamClosedError
 from bazar.errors import BazarError, RequestTimeout, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, Peer, closed
+from bazar.http.forwarded import Arrivals
 from bazar.http.parser import Progress, Reader, Request, Stage
-
-if TYPE_CHECKING:
-    from bazar.http.forwarded import Arrivals
-    from bazar.http.response import Rendered
-    from bazar.http.server import Edge
+from bazar.http.response import Rendered
+from bazar.http.state import ServerState
 
 TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
 WAITING_BYTES = 64 << 10  # of requests behind the one that is being answered: then we stop reading
@@ -41,16 +39,26 @@ _CONNECTION = {
 }
 
 
+class Owner(Protocol):
+    """Whoever has accepted a connection."""
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more."""
+
+    def closed(self, connection: Connection) -> None: ...
+
+
 class Connection(asyncio.Protocol):
     """Requests are read strictly one at a time: what a client sends behind a purchase must see the
     purchase. `deadline` is when the client must have done its next step, `write_deadline` when it
     must have read what it was sent."""
 
-    def __init__(self, edge: Edge) -> None:
-        self._edge = edge
-        self._find = edge.find
-        self._clock = edge.clock
-        self._reader = Reader(edge.limits.head_bytes, edge.max_body_bytes)
+    def __init__(self, state: ServerState, owner: Owner) -> None:
+        self._state = state
+        self._owner = owner
+        self._find = state.find
+        self._clock = state.clock
+        self._reader = Reader(state.limits.head_bytes, state.max_body_bytes)
         self._loop = asyncio.get_running_loop()
         self._stage = Stage.HEAD
         self._fields = b""  # of the last hit, and what they ask for
@@ -79,8 +87,8 @@ class Connection(asyncio.Protocol):
         name = self._transport.get_extra_info("peername")
         inet = self._transport.get_extra_info("socket").family != socket.AF_UNIX
         self.peer = Peer(name[0] if name and inet else "0.0.0.0")
-        self.deadline = self._clock() + self._edge.limits.head_s
-        if not self._edge.admit(self):
+        self.deadline = self._clock() + self._state.limits.head_s
+        if not self._owner.admit(self):
             self.refuse(Unavailable("too many connections"))
 
     def data_received(self, data: bytes) -> None:
@@ -98,18 +106,18 @@ class Connection(asyncio.Protocol):
         that has gone is found out by what is written to it, or in the end by time."""
         self._ended = True
         if self._busy and not self._leaving:
-            self.deadline = self._clock() + self._edge.limits.listen_s
+            self.deadline = self._clock() + self._state.limits.listen_s
             return True
         self.close()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost()
-        self._edge.closed(self)
+        self._owner.closed(self)
 
     def pause_writing(self) -> None:
         self._writable = False
-        self.write_deadline = self._clock() + self._edge.limits.write_s
+        self.write_deadline = self._clock() + self._state.limits.write_s
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -187,7 +195,7 @@ class Connection(asyncio.Protocol):
         if stage is self._stage:
             return
         self._stage = stage
-        limits = self._edge.limits
+        limits = self._state.limits
         allowed_s = limits.body_s if stage is Stage.BODY else limits.head_s
         self.deadline = self._clock() + allowed_s
         if self._reader.awaits_continue:
@@ -196,31 +204,31 @@ class Connection(asyncio.Protocol):
     def _idle(self, now: float) -> None:
         self._stage = Stage.IDLE
         if not self._ended:
-            self.deadline = now + self._edge.limits.idle_s
+            self.deadline = now + self._state.limits.idle_s
 
     # --- answering -------------------------------------------------------------------------------
 
     def _hit(self, head: bytes, rendered: Rendered, now: float) -> bool:
         """Answer with the cached bytes. False if anything about the request is unusual: then the
         application shall judge it."""
-        edge = self._edge
+        state = self._state
         method, target, version = self._reader.words
         fields = head[head.find(b"\r\n") :]
         if fields != self._fields:  # most clients send the same with every request
-            self._fields, self._asks = fields, _asks(fields, self.peer.remote_ip, edge.arrivals)
+            self._fields, self._asks = fields, _asks(fields, self.peer.remote_ip, state.arrivals)
         if self._asks is None:
             return False
         request_id, condition, client = self._asks
         if not request_id:
-            request_id = edge.new_id()
-        keep_alive = self._reader.keep_alive and not edge.stopping
-        if now >= edge.date_until:
-            edge.renew_date(now)
-        lines = b"%b%b\r\n%b" % (edge.date, request_id, _CONNECTION[version, keep_alive])
+            request_id = state.new_id()
+        keep_alive = self._reader.keep_alive and not state.stopping
+        if now >= state.date_until:
+            state.renew_date(now)
+        lines = b"%b%b\r\n%b" % (state.date, request_id, _CONNECTION[version, keep_alive])
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
-        edge.log.add(request_id, client, method, target, status, ms, rendered.words)
+        state.log.add(request_id, client, method, target, status, ms, rendered.words)
         if keep_alive:
             self._idle(now)
         else:
@@ -232,7 +240,7 @@ class Connection(asyncio.Protocol):
         if not self._ended:
             self.deadline = math.inf  # it has its own
         exchange = self._exchange = Exchange(self, request)
-        delegate = self._edge.request_callback.start_request(self, exchange)
+        delegate = self._state.application.start_request(self, exchange)
         self._task = self._loop.create_task(exchange.run(delegate))
 
     def write(self, data: bytes) -> asyncio.Future[None]:
@@ -247,7 +255,7 @@ class Connection(asyncio.Protocol):
         return future
 
     def stays(self) -> bool:
-        return self._reader.keep_alive and not self._edge.stopping
+        return self._reader.keep_alive and not self._state.stopping
 
     def answered(self, keep_alive: bool) -> None:
         self._exchange = None
@@ -263,25 +271,25 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if self._gone or self._leaving:
             return
-        edge = self._edge
+        state = self._state
         given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
-        request_id = given if _REQUEST_ID.fullmatch(given) else edge.new_id()
+        request_id = given if _REQUEST_ID.fullmatch(given) else state.new_id()
         message = {"error": str(error), "code": error.code, "request_id": request_id.decode()}
         body = json.dumps(message, ensure_ascii=False).encode() + b"\n"
-        edge.renew_date(self._clock())
+        state.renew_date(self._clock())
         own = b"Connection: close\r\nContent-Length: %d\r\n" % len(body)
         if error.retry_after_s is not None:
             own += b"Retry-After: %d\r\n" % error.retry_after_s
         self._transport.write(
             b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
-            + b"%b%b\r\n%b%b\r\n" % (edge.date, request_id, own, edge.refusal_headers)
+            + b"%b%b\r\n%b%b\r\n" % (state.date, request_id, own, state.refusal_headers)
             + (b"" if self._reader.words[:1] == [b"HEAD"] else body)
         )
         reason = printable(str(error).encode("latin-1", "replace"))
         client = self.peer.remote_ip
         if headers is not None:
-            client = edge.arrivals.proxies.visitor(client, headers).address
-        edge.log.add(request_id, client.encode(), b"-", b"-", error.status, 0.0, reason)
+            client = state.arrivals.proxies.visitor(client, headers).address
+        state.log.add(request_id, client.encode(), b"-", b"-", error.status, 0.0, reason)
         self.leave()
 
     # --- ending ----------------------------------------------------------------------------------
@@ -291,7 +299,7 @@ class Connection(asyncio.Protocol):
         """Since when it could be closed without harm: no request is known yet."""
         if self._busy or self._leaving or self._gone or self._stage is Stage.BODY:
             return None
-        limits = self._edge.limits
+        limits = self._state.limits
         return self.deadline - (limits.idle_s if self._stage is Stage.IDLE else limits.head_s)
 
     def leave(self) -> None:
@@ -300,7 +308,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             self.close()
             return
-        limits, now = self._edge.limits, self._clock()
+        limits, now = self._state.limits, self._clock()
         self._leaving = True
         self._reader.clear()
         self.deadline = now + limits.linger_s
@@ -341,7 +349,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close after what has been written, whatever is under way."""
         self._lost()
-        self._flushed_by = self._clock() + self._edge.limits.write_s
+        self._flushed_by = self._clock() + self._state.limits.write_s
         self._transport.close()
 
     def abort(self) -> None:

@@ -3,8 +3,8 @@ hands everything else to a Tornado application.
 
 Tornado spends some 350 µs on a request before a handler sees it, a cached answer is ready in 15.
 So what the service's `find` knows never enters Tornado; for the rest this is one more way into the
-same application. `Edge` listens, keeps time and ends it all; `edge_connection` reads and answers
-one client; `edge_exchange` is one request inside the application.
+same application. `HTTPServer` listens, keeps time and ends it all; a `Connection` reads and answers
+one client; an `Exchange` is one request inside the application.
 
 A client may go wrong in any way it likes. Each has bounds: on its head, its body and the time both
 take, on the requests it sends ahead, on the answers it does not read, on idling. What might be read
@@ -15,83 +15,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import random
-import secrets
 import socket
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from email.utils import formatdate
+from collections.abc import Iterable
 from typing import Any
 
-from tornado.httputil import HTTPServerConnectionDelegate
-
 from bazar.http.acceptor import Acceptor
-from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
-from bazar.http.forwarded import Arrivals
-from bazar.http.response import Rendered, header_lines
-from bazar.latency_histogram import Meter
+from bazar.http.state import ServerState
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
 SAMPLE = 64  # that are looked at to find one that may be closed
 LONGEST_SWEEP_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a client may take."""
+class HTTPServer:
+    """Accepts connections, has room made for them, and ends those whose time is up. Used like
+    Tornado's."""
 
-    head_bytes: int = 16 << 10
-    head_s: float = 10.0
-    body_s: float = 10.0
-    idle_s: float = 60.0
-    """Between two requests: longer than a reader looks at a page, shorter than a proxy keeps an
-    unused connection by default."""
-    write_s: float = 30.0
-    """For its kernel to take 64 KiB of an answer."""
-    linger_s: float = 2.0
-    """For what it still sends after the last answer."""
-    listen_s: float = 10.0
-    """For its answers, when it has said that it sends no more: it may have gone."""
-    goodbye_s: float = 0.5
-    """For its next request to be told to close, when the node leaves."""
-    connections: int = 4096
-
-
-class Edge:
-    """Used like Tornado's HTTPServer. `find` is asked for every GET and HEAD: the bytes for the
-    target exactly as it was sent, if they are cached and may be served at this time, else None.
-    `headers` are what the application's own errors have; `meter` counts what `find` answered."""
-
-    def __init__(
-        self,
-        application: HTTPServerConnectionDelegate,
-        find: Callable[[bytes, float], Rendered | None],
-        *,
-        arrivals: Arrivals,
-        node: str,
-        headers: Mapping[str, str],
-        max_body_bytes: int,
-        clock: Callable[[], float],
-        wall: Callable[[], float] = time.time,
-        limits: Limits | None = None,
-        meter: Meter | None = None,
-    ) -> None:
-        self.request_callback = application
-        self.find = find
-        self.arrivals = arrivals
-        self.max_body_bytes = max_body_bytes
-        self.clock = clock
-        self.limits = limits or Limits()
-        self.log = AccessLog(node, meter)
-        self.stopping = False
-        self.refusal_headers = header_lines(headers)
-        self.date = b""
-        self.date_until = float("-inf")
-        self._wall = wall
-        self._ids = itertools.count(secrets.randbits(62))
+    def __init__(self, state: ServerState) -> None:
+        self.state = state
         self.connections: set[Connection] = set()
         self._none_left = asyncio.Event()
         self._none_left.set()
@@ -110,27 +53,27 @@ class Edge:
         task = self._loop.create_task(self._open(one))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
-        most = self.limits.connections
+        most = self.state.limits.connections
         spare = min(SPARE_CONNECTIONS, 1 + most // 4)
         return len(self.connections) + len(self._opening) < most + spare
 
     async def _open(self, one: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: Connection(self), one)
+            await self._loop.connect_accepted_socket(lambda: Connection(self.state, self), one)
         except OSError:  # it has gone already
             one.close()
             self._acceptor.go_on()
 
     def stop(self) -> None:
         """Accept no more, and close each connection with its next answer."""
-        self.stopping = True
+        self.state.stopping = True
         self._acceptor.close()
 
     async def say_goodbye(self) -> None:
         """A client that keeps its connection must be told before it is closed, or its next request
         might already be on the way. Wait a little for those that are busy."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.goodbye_s):
+            async with asyncio.timeout(self.state.limits.goodbye_s):
                 await self._none_left.wait()
 
     async def close_all_connections(self) -> None:
@@ -140,7 +83,7 @@ class Edge:
         for connection in list(self.connections):
             connection.close()
         try:
-            async with asyncio.timeout(self.limits.linger_s):
+            async with asyncio.timeout(self.state.limits.linger_s):
                 await self._none_left.wait()
         except TimeoutError:
             for connection in list(self.connections):
@@ -148,16 +91,16 @@ class Edge:
             await self._none_left.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        self.log.flush()
+        self.state.log.flush()
 
-    # --- what connections share ------------------------------------------------------------------
+    # --- room for connections --------------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more: who has waited longest makes it."""
         if not self.connections:
             self._none_left.clear()
             self._sweep_later()
-        full = len(self.connections) >= self.limits.connections and not self._make_room()
+        full = len(self.connections) >= self.state.limits.connections and not self._make_room()
         self.connections.add(connection)
         return not full
 
@@ -174,20 +117,10 @@ class Edge:
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
-        self.request_callback.on_close(connection)
+        self.state.application.on_close(connection)
         self._acceptor.go_on()
         if not self.connections:
             self._none_left.set()
-
-    def new_id(self) -> bytes:
-        """A request id. Counted from a random start: unique, and cheaper than a random one."""
-        return b"%016x" % next(self._ids)
-
-    def renew_date(self, now: float) -> None:
-        """Make the lines that every answer begins with anew, good for the rest of this second."""
-        wall = self._wall()
-        self.date = f"Date: {formatdate(wall, usegmt=True)}\r\nX-Request-Id: ".encode()
-        self.date_until = now + 1 - wall % 1
 
     # --- keeping time ----------------------------------------------------------------------------
 
@@ -195,7 +128,7 @@ class Edge:
         """One timer for all: a timer for each would be set anew with each request."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        limits = self.limits
+        limits = self.state.limits
         shortest = min(
             *(limits.head_s, limits.body_s, limits.idle_s),
             *(limits.linger_s, limits.listen_s, limits.write_s),
@@ -204,7 +137,7 @@ class Edge:
 
     def sweep(self) -> None:
         """Deal with all whose time is up."""
-        now = self.clock()
+        now = self.state.clock()
         for connection in list(self.connections):
             if now >= connection.deadline or now >= connection.write_deadline:
                 connection.expire(now)

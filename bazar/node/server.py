@@ -24,7 +24,8 @@ from bazar.errors import Busy, ConfigError, Fatal, Misdirected
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import HEADERS
 from bazar.http.response_cache import ResponseCache
-from bazar.http.server import Edge, Limits
+from bazar.http.server import HTTPServer
+from bazar.http.state import Limits, ServerState
 from bazar.http.tornado_port import Port
 from bazar.latency_histogram import Meter
 from bazar.modes import narrow
@@ -190,10 +191,10 @@ class Server:
         connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.service = service
-        self.http: Edge | Port
+        self.http: HTTPServer | Port
         made = application(service, fallback)
         if edge and isinstance(service, CachingService):
-            self.http = Edge(
+            state = ServerState(
                 made,
                 service.responses.find,
                 arrivals=made.arrivals,
@@ -209,6 +210,7 @@ class Server:
                 ),
                 meter=service.context.meter,
             )
+            self.http = HTTPServer(state)
             return
         # Tornado's defaults (no limit on a slow body, 100 MiB, an hour for headers) are not for a
         # public port.
@@ -229,7 +231,7 @@ class Server:
     async def stop(self) -> None:
         """Leave in order, within a bound."""
         self.http.stop()
-        if isinstance(self.http, Edge):
+        if isinstance(self.http, HTTPServer):
             await self.http.say_goodbye()
         await self.service.context.activity.drain(DRAIN_S)
         await self.service.stop()

@@ -18,7 +18,8 @@ from tornado.web import Application, RequestHandler
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
 from bazar.http.response import HEADERS, Rendered
-from bazar.http.server import Edge, Limits
+from bazar.http.server import HTTPServer
+from bazar.http.state import Limits, ServerState
 from tests.unit.patience import PATIENCE_S, until
 
 CACHED = b'{"from": "the cache"}\n'
@@ -185,14 +186,14 @@ class Client:
 
 
 class Door:
-    """The edge on a free port. Time stands still unless `pass_time` moves it."""
+    """The server on a free port. Time stands still unless `pass_time` moves it."""
 
     def __init__(self, limits: Limits | None = None, max_body_bytes: int = 1000) -> None:
         self.now = 1000.0
         self.application = application()
         self.settings = self.application.settings
         self.rendered: Rendered | None = Rendered.of(CACHED, PAGE_HEADERS, "data is cached")
-        self.edge = Edge(
+        state = ServerState(
             self.application,
             self._find,
             arrivals=Arrivals(Hosts(["shop", "a", "%41"]), Proxies(())),
@@ -203,6 +204,7 @@ class Door:
             wall=lambda: START_WALL + self.now - 1000,
             limits=limits,
         )
+        self.server = HTTPServer(state)
         self._clients: list[Client] = []
 
     def _find(self, target: bytes, now: float) -> Rendered | None:
@@ -212,18 +214,18 @@ class Door:
     async def __aenter__(self) -> Door:
         sockets = bind_sockets(0, "127.0.0.1")
         self.port = sockets[0].getsockname()[1]
-        self.edge.add_sockets(sockets)
+        self.server.add_sockets(sockets)
         return self
 
     async def __aexit__(self, *error: object) -> None:
         for client in self._clients:
             await client.close()
-        self.edge.stop()
-        await self.edge.close_all_connections()
+        self.server.stop()
+        await self.server.close_all_connections()
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        self.edge.sweep()
+        self.server.sweep()
 
     async def client(self, receive_buffer: int | None = None) -> Client:
         """`receive_buffer`: how much its kernel takes before it reads, about."""
@@ -242,8 +244,8 @@ class Door:
 
     async def connection(self) -> Connection:
         """The edge's end of the only client, which may be connected before the edge knows."""
-        await until(lambda: self.edge.connections, "it is connected")
-        [connection] = self.edge.connections
+        await until(lambda: self.server.connections, "it is connected")
+        [connection] = self.server.connections
         return connection
 
     async def ask(self, request: bytes, method: str = "GET") -> Answer:

@@ -19,7 +19,7 @@ from tornado.web import Application
 
 from bazar import clock
 from bazar.config import Config, NodeConfig, parse
-from bazar.http.server import Edge
+from bazar.http.server import HTTPServer
 from bazar.node.server import Context, Server, application
 from handlers import ROLES
 from handlers.base import NoRoute
@@ -103,8 +103,8 @@ class Shop:
     def write_logs(self) -> None:
         """Now, and not when a batch is full."""
         for server in self.servers.values():
-            if isinstance(server.http, Edge):
-                server.http.log.flush()
+            if isinstance(server.http, HTTPServer):
+                server.http.state.log.flush()
 
     def rows(self, name: str, table: str) -> list[tuple[Any, ...]]:
         """The committed rows of one replica's own file, read past all of the product."""

@@ -312,7 +312,7 @@ class BodiesTest(EdgeTestCase):
 
 class RefusalsTest(EdgeTestCase):
     async def test_too_large_a_head(self) -> None:
-        limit = self.door.edge.limits.head_bytes
+        limit = self.door.server.state.limits.head_bytes
         room = limit - len(get("/cached", "A: "))
         self.assertEqual((await self.door.ask(get("/cached", "A: " + "x" * room))).status, 200)
         for asked, status, code in (

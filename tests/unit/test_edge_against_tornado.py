@@ -23,7 +23,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 
-from bazar.http.server import Limits
+from bazar.http.state import Limits
 from tests.unit.door import Client, Door
 from tests.unit.patience import PATIENCE_S
 

@@ -9,7 +9,7 @@ import socket
 from bazar.http.access_log import AccessLog, LineByLine
 from bazar.http.connection import WAITING_BYTES
 from bazar.http.response import Rendered
-from bazar.http.server import Limits
+from bazar.http.state import Limits
 from tests.unit.door import CACHED, PAGE_HEADERS, Client, Door, EdgeTestCase, get, request
 from tests.unit.patience import PATIENCE_S, until
 
@@ -70,7 +70,7 @@ class TimeTest(EdgeTestCase):
 
     async def test_one_that_never_says_a_word_is_closed(self) -> None:
         client = await self.door.client()
-        await until(lambda: self.door.edge.connections, "it is connected")
+        await until(lambda: self.door.server.connections, "it is connected")
         self.door.pass_time(10.1)
         self.assertEqual(await client.rest(), b"")
 
@@ -88,7 +88,7 @@ class TimeTest(EdgeTestCase):
         connection = await self.door.connection()
         await until(lambda: connection.write_deadline < 1e9, "nobody reads")
         self.door.pass_time(29.9)
-        self.assertTrue(self.door.edge.connections)
+        self.assertTrue(self.door.server.connections)
 
         def cut_off() -> bool:
             self.door.pass_time(0.2)  # again: what its kernel still took has begun a new wait
@@ -97,16 +97,16 @@ class TimeTest(EdgeTestCase):
             return over
 
         await until(cut_off, "it is cut off")
-        await until(lambda: not self.door.edge.connections, "it is gone")
+        await until(lambda: not self.door.server.connections, "it is gone")
 
     async def test_the_connection_does_not_linger_for_ever(self) -> None:
         client = await self.door.client()
         client.send(get("/cached", "Connection: close"))
         await client.answer()
         self.assertEqual(await client.rest(), b"")
-        self.assertTrue(self.door.edge.connections)  # the client has not closed
+        self.assertTrue(self.door.server.connections)  # the client has not closed
         self.door.pass_time(2.1)
-        await until(lambda: not self.door.edge.connections, "it is closed")
+        await until(lambda: not self.door.server.connections, "it is closed")
 
 
 class CrowdTest(EdgeTestCase):
@@ -128,9 +128,9 @@ class CrowdTest(EdgeTestCase):
         self.assertEqual(answer.headers["Retry-After"], "1")
         await late.close()
         await clients[0].close()
-        await until(lambda: any(one._ended for one in self.door.edge.connections), "it ended")
+        await until(lambda: any(one._ended for one in self.door.server.connections), "it ended")
         self.door.pass_time(10.1)
-        await until(lambda: len(self.door.edge.connections) == 2, "there is room")
+        await until(lambda: len(self.door.server.connections) == 2, "there is room")
         self.assertEqual((await self.door.ask(get())).status, 200)
 
     async def test_whose_answers_are_on_their_way_stays(self) -> None:
@@ -145,12 +145,12 @@ class CrowdTest(EdgeTestCase):
         await self.busy()
         await self.busy()
         self.assert_refused(await (await self.door.client()).answer(), 503, "unavailable")
-        self.assertIn(connection, self.door.edge.connections)
+        self.assertIn(connection, self.door.server.connections)
 
     async def test_who_has_waited_longest_makes_room(self) -> None:
         busy = await self.busy()
         used, silent = await self.door.client(), await self.door.client()
-        await until(lambda: len(self.door.edge.connections) == 3, "they are connected")
+        await until(lambda: len(self.door.server.connections) == 3, "they are connected")
         self.door.pass_time(5)
         used.send(get())
         await used.answer()
@@ -177,7 +177,7 @@ class HalfClosedTest(EdgeTestCase):
         for targets in (["/cached"], ["/other"], ["/other", "/cached", "/other"]):
             rest = await self.rest(b"".join(map(get, targets)))
             self.assertEqual(rest.count(b"HTTP/1.1 200 OK\r\n"), len(targets), targets)
-        await until(lambda: not self.door.edge.connections, "all are closed")
+        await until(lambda: not self.door.server.connections, "all are closed")
 
     async def test_what_takes_long_too(self) -> None:
         client = await self.door.client()
@@ -223,17 +223,17 @@ class StoppingTest(EdgeTestCase):
             client = await door.client()
             client.send(get(target))
             self.assertNotIn("Connection", (await client.answer()).headers)
-            door.edge.stop()
+            door.server.stop()
             client.send(get(target))
             answer = await client.answer()
             self.assertEqual((answer.status, answer.headers["Connection"]), (200, "close"))
             self.assertEqual(await client.rest(), b"")
             await client.close()
-            await door.edge.say_goodbye()
-            self.assertFalse(door.edge.connections)
+            await door.server.say_goodbye()
+            self.assertFalse(door.server.connections)
 
     async def test_nobody_new_gets_in(self) -> None:
-        self.door.edge.stop()
+        self.door.server.stop()
         with self.assertRaises(OSError):
             await self.door.client()
 
@@ -241,7 +241,7 @@ class StoppingTest(EdgeTestCase):
         client = await self.door.client()
         client.send(get("/waits"))
         await self.door.settings["waiting"].wait()
-        self.door.edge.stop()
+        self.door.server.stop()
         self.door.settings["let"].set()
         answer = await client.answer()
         self.assertEqual((answer.body, answer.headers["Connection"]), (b"let\n", "close"))
@@ -252,9 +252,9 @@ class StoppingTest(EdgeTestCase):
         await idle.answer()
         busy.send(get("/waits"))
         await self.door.settings["waiting"].wait()
-        self.door.edge.stop()
-        await self.door.edge.close_all_connections()
-        self.assertFalse(self.door.edge.connections)
+        self.door.server.stop()
+        await self.door.server.close_all_connections()
+        self.assertFalse(self.door.server.connections)
         self.assertTrue(self.door.settings["left"].is_set())
         for client in (idle, busy):
             self.assertEqual(await client.rest(), b"")
@@ -357,7 +357,7 @@ class LogTest(EdgeTestCase):
             client.send(get("/cached", "If-None-Match: *"))
             for method in ("GET", "HEAD", "GET"):
                 await client.answer(method)
-            self.door.edge.log.flush()
+            self.door.server.state.log.flush()
         [record] = logs.records
         lines = record.getMessage().split("\n")
         self.assertEqual(lines[0], "frontend-1 a 127.0.0.1 GET /cached 200 0.0 ms - data is cached")
@@ -372,7 +372,7 @@ class LogTest(EdgeTestCase):
     async def test_refusals_are_logged_with_the_reason(self) -> None:
         with self.assertLogs("bazar.access", logging.INFO) as logs:
             await self.door.ask(b"GET / HTTP/1.1\r\nHost: \x85\xe4\r\n\r\n")
-            self.door.edge.log.flush()
+            self.door.server.state.log.flush()
         self.assertRegex(logs.output[0], r" 400 0\.0 ms - Invalid Host")
         self.assertTrue(logs.records[0].getMessage().isprintable())
 

@@ -1,0 +1,83 @@
+"""What the connections of one server share."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from tornado.httputil import HTTPServerConnectionDelegate
+
+from bazar.http.access_log import AccessLog
+from bazar.http.forwarded import Arrivals
+from bazar.http.response import Rendered, header_lines
+from bazar.latency_histogram import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take."""
+
+    head_bytes: int = 16 << 10
+    head_s: float = 10.0
+    body_s: float = 10.0
+    idle_s: float = 60.0
+    """Between two requests: longer than a reader looks at a page, shorter than a proxy keeps an
+    unused connection by default."""
+    write_s: float = 30.0
+    """For its kernel to take 64 KiB of an answer."""
+    linger_s: float = 2.0
+    """For what it still sends after the last answer."""
+    listen_s: float = 10.0
+    """For its answers, when it has said that it sends no more: it may have gone."""
+    goodbye_s: float = 0.5
+    """For its next request to be told to close, when the node leaves."""
+    connections: int = 4096
+
+
+class ServerState:
+    """`find` is asked for every GET and HEAD: the bytes for the target exactly as it was sent, if
+    they are cached and may be served at this time, else None; all else is the `application`'s.
+    `headers` are what its own errors have; `meter` counts what `find` answered."""
+
+    def __init__(
+        self,
+        application: HTTPServerConnectionDelegate,
+        find: Callable[[bytes, float], Rendered | None],
+        *,
+        arrivals: Arrivals,
+        node: str,
+        headers: Mapping[str, str],
+        max_body_bytes: int,
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+        limits: Limits | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        self.application = application
+        self.find = find
+        self.arrivals = arrivals
+        self.max_body_bytes = max_body_bytes
+        self.clock = clock
+        self.limits = limits or Limits()
+        self.log = AccessLog(node, meter)
+        self.stopping = False
+        """Whether each connection is to be closed with its next answer."""
+        self.refusal_headers = header_lines(headers)
+        self.date = b""
+        self.date_until = float("-inf")
+        self._wall = wall
+        self._ids = itertools.count(secrets.randbits(62))
+
+    def new_id(self) -> bytes:
+        """A request id. Counted from a random start: unique, and cheaper than a random one."""
+        return b"%016x" % next(self._ids)
+
+    def renew_date(self, now: float) -> None:
+        """Make the lines that every answer begins with anew, good for the rest of this second."""
+        wall = self._wall()
+        self.date = f"Date: {formatdate(wall, usegmt=True)}\r\nX-Request-Id: ".encode()
+        self.date_until = now + 1 - wall % 1

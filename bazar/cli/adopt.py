@@ -10,8 +10,9 @@ import argparse
 from typing import Any
 
 from bazar.cli import Shop
-from bazar.cli.status import ask_all, primary_of
+from bazar.cli.status import ask_all
 from bazar.errors import Unavailable
+from bazar.node.status import primary_of
 from handlers.paths import ADOPT_PATH, STANDING_PATH
 from storage.history import Position
 

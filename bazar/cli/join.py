@@ -8,8 +8,9 @@ import os
 
 from bazar import clock
 from bazar.cli import Shop, restart
-from bazar.cli.status import ask_all, is_well
+from bazar.cli.status import ask_all
 from bazar.errors import Unavailable
+from bazar.node.status import is_well
 from bazar.node.supervisor import LOOK_AGAIN
 from bazar.replication.file_arbiter import holder
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from bazar import clock
 from bazar.cli import Shop
-from bazar.cli.status import Status, ask_all, is_well, primary_of, processes
+from bazar.cli.status import ask_all
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable
+from bazar.node.status import Status, is_well, primary_of, processes
 from bazar.replication.file_arbiter import holder
 
 POLL_S = 0.05

@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bazar.cli import Shop
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
+from bazar.node.status import STATUS_PATH, Status, Statuses, is_well, primary_of, processes
 
-STATUS_PATH = "/status"
 TIMEOUT_S = 2.0
 HEADER = ("node", "role", "state", "epoch", "seq", "in sync", "lease", "lag")
-
-Status = dict[str, Any]
-Statuses = dict[str, Status | None]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -55,31 +51,6 @@ async def _ask(shop: Shop, node: NodeConfig) -> Status | None:
     except BazarError:
         return None
     return status
-
-
-def processes(status: Status) -> list[Status]:
-    """What each process of the node tells, in order of their names."""
-    return sorted(status.get("processes", [status]), key=lambda one: str(one["node"]))
-
-
-def primary_of(role: str, statuses: Mapping[str, Status | None]) -> Status | None:
-    """The status of the group's primary, of the newest epoch if two believe they are."""
-    primaries = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
-    return max(primaries, key=lambda status: status["epoch"], default=None)
-
-
-def is_well(node: NodeConfig, statuses: Statuses) -> bool:
-    """Whether the node answers and is in sync, or for a front end holds all its leases."""
-    status = statuses[node.name]
-    if status is None:
-        return False
-    if "sources" in status:
-        there = processes(status)
-        return len(there) == node.processes and all(
-            source["lease_s"] > 0 for one in there for source in one["sources"].values()
-        )
-    primary = primary_of(node.role, statuses)
-    return primary is not None and node.name in primary["members"]
 
 
 def rows(node: NodeConfig, statuses: Statuses) -> list[tuple[str, ...]]:

@@ -8,10 +8,10 @@ import time
 from collections import deque
 from typing import Any
 
-from bazar.cli.status import Status
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
 from bazar.node.server import Context
+from bazar.node.status import STATUS_PATH, Status
 from bazar.rpc.client import Client
 from handlers.dashboard.snapshot import counts, happenings, rates, view
 
@@ -95,7 +95,7 @@ class Watch:
 
     async def _ask(self, node: NodeConfig) -> Status | None:
         try:
-            status: Status = await self._client.call(node, "/status", None, ASK_S)
+            status: Status = await self._client.call(node, STATUS_PATH, None, ASK_S)
         except BazarError:
             return None
         return status

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bazar.cli.status import Status, primary_of
 from bazar.config import NodeConfig
 from bazar.latency_histogram import percentile
+from bazar.node.status import Status, primary_of
 from bazar.node.workers import whose
 
 View = dict[str, Any]

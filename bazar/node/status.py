@@ -1,0 +1,38 @@
+"""What nodes tell of themselves, as JSON: how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bazar.config import NodeConfig
+
+STATUS_PATH = "/status"
+
+Status = dict[str, Any]
+Statuses = dict[str, Status | None]
+
+
+def processes(status: Status) -> list[Status]:
+    """What each process of the node tells, in order of their names."""
+    return sorted(status.get("processes", [status]), key=lambda one: str(one["node"]))
+
+
+def primary_of(role: str, statuses: Mapping[str, Status | None]) -> Status | None:
+    """The status of the group's primary, of the newest epoch if two believe they are."""
+    primaries = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
+    return max(primaries, key=lambda status: status["epoch"], default=None)
+
+
+def is_well(node: NodeConfig, statuses: Statuses) -> bool:
+    """Whether the node answers and is in sync, or for a front end holds all its leases."""
+    status = statuses[node.name]
+    if status is None:
+        return False
+    if "sources" in status:
+        there = processes(status)
+        return len(there) == node.processes and all(
+            source["lease_s"] > 0 for one in there for source in one["sources"].values()
+        )
+    primary = primary_of(node.role, statuses)
+    return primary is not None and node.name in primary["members"]

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from bazar.errors import ConfigError
 from bazar.http.forwarded import Arrivals, Hosts, Network, Proxies
-from bazar.replication.timing import Timing
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
@@ -66,10 +65,6 @@ class ReplicationConfig:
     batch_rows: int = bounded(256, 1, 10_000)  # that the operations of one commit touch
     queue_ops: int = bounded(4096, 1, 100_000)  # that wait for one
     log_entries: int = bounded(100_000, 100, 10_000_000)  # kept for replicas that return
-
-    @property
-    def timing(self) -> Timing:
-        return Timing(self.lease_s, self.ack_timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

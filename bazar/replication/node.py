@@ -59,7 +59,7 @@ from bazar.replication.queue import WriteQueue
 from bazar.replication.store import Answer, Operation, Store
 from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
-from bazar.replication.timing import RENEWALS_PER_LEASE
+from bazar.replication.timing import RENEWALS_PER_LEASE, Timing
 from bazar.rpc.frames import Connection
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Replica:
             run,
             store.epoch,
             store.epoch_id,
-            settings.timing,
+            Timing(settings.lease_s, settings.ack_timeout_s),
             store.committed,
             store.pending,
             self._knocking.home,
@@ -249,7 +249,7 @@ class Replica:
             self.subscriber.committed,
             self.subscriber.pending,
             self.clock(),
-            self.settings.timing,
+            self.subscriber.timing,
             known=self.subscriber.epoch,
             epoch_id=self._run,  # a process leads once at the most, and draws this when it starts
             restarted=not self.subscriber.followed,

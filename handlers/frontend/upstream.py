@@ -13,6 +13,7 @@ from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed import FeedClient
 from bazar.replication.store import Answer
 from bazar.replication.subscriber import CacheSubscriber
+from bazar.replication.timing import Timing
 from bazar.rpc.client import Client
 from bazar.rpc.pool import ReplicaPool
 from handlers.paths import READ_PATH
@@ -31,7 +32,8 @@ class Source:
         self.client = client
         self.settings = config.pool
         self.pool = ReplicaPool(config.group(role), config.pool, context.clock)
-        timing = config.replication.timing
+        leases = config.replication
+        timing = Timing(leases.lease_s, leases.ack_timeout_s)
         self.subscriber = CacheSubscriber(context.node.name, context.run, timing)
         client.arbiters[role] = self._arbiter
         self.cache = Cache(self.subscriber, context.clock)

@@ -32,6 +32,7 @@ from bazar.replication.node import Replica
 from bazar.replication.primary import Phase, Primary
 from bazar.replication.store import Answer, Operation
 from bazar.replication.subscriber import Subscriber
+from bazar.replication.timing import Timing
 from bazar.rpc import frames
 from bazar.rpc.client import CALLS_PATH
 from handlers.calls import CallsHandler
@@ -222,7 +223,7 @@ class Watched(Replica):
         if membership is not None:
             # A disk that lost fsynced commits leads, and T2's wait for the others is in vain.
             alone = membership.members == {process.me}
-            wait_s = 0.0 if alone else self.settings.timing.surely_over_s(membership.lease_s)
+            wait_s = 0.0 if alone else Timing.surely_over_s(membership.lease_s)
             self._excused_at = process.time() + wait_s
         super()._lead()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import unittest
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from bazar.config import load
@@ -30,6 +31,33 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module or ""
 
 
+def module(path: Path) -> str:
+    parts = path.relative_to(HERE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of ours that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if is_module(name) else str(node.module) for name in whole]
+        yield from (name for name in names if name.partition(".")[0] in MAY_IMPORT)
+
+
+def is_module(name: str) -> bool:
+    path = HERE / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def room_of(name: str) -> str:
+    """The folder that a module is in, or itself where it is in none of bazar's and handlers'."""
+    return ".".join(name.split(".")[:2])
+
+
 class ImportsTest(unittest.TestCase):
     def test_imports_run_one_way(self) -> None:
         seen = 0
@@ -43,6 +71,20 @@ class ImportsTest(unittest.TestCase):
                     self.assertTrue(operators and top != "tests", f"{path}:{line} imports {name}")
                     seen += 1
         self.assertGreater(seen, 0)  # the operator's commands do
+
+    def test_nothing_is_imported_in_a_circle(self) -> None:
+        """Neither files nor the rooms that they are in; what only types need counts, too."""
+        files: dict[str, set[str]] = {}
+        rooms: dict[str, set[str]] = {}
+        for room in MAY_IMPORT:
+            for path in (HERE / room).rglob("*.py"):
+                here = module(path)
+                files[here] = set(imported(path)) - {here}
+                rooms.setdefault(room_of(here), set()).update(map(room_of, files[here]))
+        for room, others in rooms.items():
+            others.discard(room)
+        for graph in (files, rooms):
+            list(TopologicalSorter(graph).static_order())  # raises CycleError
 
     def test_nobody_imports_the_tests(self) -> None:
         for room in (*MAY_IMPORT, "run.py"):

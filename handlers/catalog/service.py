@@ -34,6 +34,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
         self,
         context: Context,
         routes: Sequence[Route] = (),
+        *,
         engine: Engine[CatalogReader] | None = None,
     ) -> None:
         if engine is None:

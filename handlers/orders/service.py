@@ -67,6 +67,7 @@ class OrderService(ReplicatedService[OrderReader]):
         self,
         context: Context,
         routes: Sequence[Route] = (),
+        *,
         engine: Engine[OrderReader] | None = None,
     ) -> None:
         if engine is None:

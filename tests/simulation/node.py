@@ -275,7 +275,7 @@ class ReplicaProcess(NodeProcess):
         self.me = Member(node.name, node.disk.store)
         super().__init__(world, node)
         kind: Any = CatalogService if node.config.role == "catalog" else OrderService
-        self.service = kind(self.context(), SimulatedEngine(self))
+        self.service = kind(self.context(), engine=SimulatedEngine(self))
 
     @property
     def replica(self) -> Replica | None:

@@ -110,6 +110,13 @@ class Reached:
                 os.fdatasync(self._fd)
         self._seq = seq
 
+    def sync(self) -> None:
+        """Note the same number again, synced. Raises Fatal while the disk fails."""
+        if self._fd is not None:
+            with _failing(self._path):
+                os.pwrite(self._fd, _line(self._seq), 0)
+                os.fdatasync(self._fd)
+
     def close(self) -> None:
         fd, self._fd = self._fd, None
         if fd is not None:

@@ -200,6 +200,10 @@ class ReplicatedStore:
 
         await self.database.write(work)
 
+    async def sync(self) -> None:
+        """Return once the disk has taken a write, fsynced; the open transaction stays as it is."""
+        await self.database.write(lambda writer: self._reached.sync())
+
     # --- the primary's batch ---------------------------------------------------------------------
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:

@@ -79,13 +79,15 @@ T0  Without a recorded membership only a node with an empty log may begin: epoch
     was, as long as it holds its lock: nobody else can have led meanwhile.
 T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again. A member first
     shows that its disk takes a write, or leaves its process: a disk that hangs would keep the lock
-    from those that can go on.
+    from those that can go on. So does a primary whose disk hangs: what it reads for others has a
+    bound, too.
 T2  The others record an epoch above the recorded one and any that their log knows, and commit
     nothing before the old epoch's longest lease is surely over.
 T3  Pending entries keep seq, epoch and digest, are prepared to everyone again and commit before
     anything new; their keys are dirty at the new primary too. In T2's wait a member's tail that
     extends the primary's log is adopted: it may have been acknowledged.
-T4  A member that has not joined by then leaves the set with the first commit (R3).
+T4  A member that has not joined by then leaves the set with the first commit (R3). Before a
+    primary records that, its disk takes a write: or the last member might be one whose disk hangs.
 T5  On SIGTERM the primary finishes its batch, takes the leases back, records `clean` and leaves; a
     successor that finds `clean`, and has followed in this run, has no lease to wait for. One that
     is restarted waits: the record may have been put back, with the files, while leases of epochs

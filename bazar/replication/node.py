@@ -497,6 +497,7 @@ class Replica:
                     await self._on_install()
             case Record(membership):
                 self.store.check()  # or the last member may be one without a file
+                await self.store.sync()  # or without a disk (T4)
                 await self._arbiter.record(membership)
                 assert self.primary is not None
                 self._perform(self.primary.recorded(self.clock()))
@@ -518,7 +519,8 @@ class Replica:
             committed.set()
 
     async def _read_log(self, effect: ReadLog) -> None:
-        page = await self.store.read_log(effect.after_seq)
+        async with within():
+            page = await self.store.read_log(effect.after_seq)
         if self.primary is not None:
             self._perform(self.primary.log_read(effect.feed, page, self.clock()))
 
@@ -536,18 +538,19 @@ class Replica:
 
     async def _send_snapshot(self, feed: int) -> None:
         log.info("%s sends a snapshot on feed %d", self.me.name, feed)
-        async for chunk in self.store.snapshot():
-            connection = self._feeds.get(feed)
-            if connection is None:
-                return
-            connection.send(encode(chunk))
-            try:
-                async with asyncio.timeout(SNAPSHOT_S):
-                    if not await connection.drained():
-                        return
-            except TimeoutError:  # it would keep our log from being checkpointed for ever
-                connection.abort()
-                return
+        chunks = self.store.snapshot()
+        with contextlib.suppress(StopAsyncIteration):
+            while (connection := self._feeds.get(feed)) is not None:
+                async with within(SNAPSHOT_S):
+                    chunk = await anext(chunks)
+                connection.send(encode(chunk))
+                try:
+                    async with asyncio.timeout(SNAPSHOT_S):
+                        if not await connection.drained():
+                            return
+                except TimeoutError:  # it would keep our log from being checkpointed for ever
+                    connection.abort()
+                    return
 
     # --- looking at it ---------------------------------------------------------------------------
 

@@ -46,6 +46,9 @@ class Store(Protocol):
     async def probe(self) -> None:
         """Return once the disk has taken a write, fsynced (T1)."""
 
+    async def sync(self) -> None:
+        """Return once the disk has taken a write, fsynced, whatever transaction is open (T4)."""
+
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it, each seeing those before it (R1). The
         first of an epoch is `{"op": "begin", "epoch", "id"}` (H1)."""

@@ -225,6 +225,11 @@ class Watched(Replica):
             alone = membership.members == {process.me}
             wait_s = 0.0 if alone else Timing.surely_over_s(membership.lease_s)
             self._excused_at = process.time() + wait_s
+        group = process.node.group
+        if group.hangs_next is process.node:
+            process.disk.hangs = True
+            world.say(process.name, "its disk hangs")
+        group.hangs_next = None
         super()._lead()
 
     async def write(self, operation: Operation, timeout_s: float, **options: bool) -> Answer:
@@ -272,6 +277,7 @@ class ReplicaProcess(NodeProcess):
     def __init__(self, world: ShopWorld, node: Node) -> None:
         assert node.disk is not None
         self.disk = node.disk
+        self.has_probed = False  # its disk took a write before it led (T1)
         self.me = Member(node.name, node.disk.store)
         super().__init__(world, node)
         kind: Any = CatalogService if node.config.role == "catalog" else OrderService

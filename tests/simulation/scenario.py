@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bazar.errors import Unavailable, Unknown
+from bazar.replication.disk import DISK_S
 from bazar.replication.primary import Primary
 from tests.simulation import shop
 from tests.simulation.backups import Operator
@@ -169,6 +170,8 @@ class Scenario:
         if world.profile.silent:
             longest_s += 2 * longest_s  # whoever is silenced finds out by himself
         deadline = world.now + 2 * longest_s + RESUME_S
+        if self.catalog.hangs_next is not None or self._leads_with_a_hung_disk():
+            deadline += DISK_S  # T1: it had shown that its disk takes a write, just before
         while not write.settled or (world.profile.busy and self._outsiders()):
             if world.now >= deadline:
                 raise Violation(
@@ -178,6 +181,15 @@ class Scenario:
                 )
             world.run(min(world.now + 0.1, deadline))
         return deadline
+
+    def _leads_with_a_hung_disk(self) -> bool:
+        return any(
+            isinstance(node.process, ReplicaProcess)
+            and node.process.primary is not None
+            and node.process.disk.hangs
+            and node.process.has_probed
+            for node in self.catalog.replicas
+        )
 
     def _outsiders(self) -> list[Node]:
         """The replicas that do not take part, though their disk is in order."""

@@ -114,6 +114,10 @@ class SimulatedStore:
 
     async def probe(self) -> None:
         await self._write(lambda: None)
+        self.process.has_probed = True
+
+    async def sync(self) -> None:
+        await self._write(lambda: None, small=True)
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         await self._look()

@@ -54,6 +54,8 @@ def test_no_seed_breaks_a_promise(core: bool, seeds: int) -> None:
         (10004, "", False),
         # Sales told by a replica that waited for an entry, and lost its lease meanwhile (H4).
         (1765845109, "reading", False),
+        # A disk that hangs after it has taken a write: a member's log was read from it for ever.
+        (835682593, "leaving", False),
     ],
 )
 def test_what_was_found_once(seed: int, focus: str, core: bool) -> None:

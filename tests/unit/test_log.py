@@ -14,8 +14,9 @@ from bazar.errors import Conflict, Fatal
 from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chain, tail_mark
 from bazar.replication.store import Operation, Outcome
 from storage import history, log
+from storage.damage import Reached
 from storage.log import ReplicatedStore
-from tests.unit.files import FilesTestCase
+from tests.unit.files import FilesTestCase, syncs
 
 
 class Shelf:
@@ -130,6 +131,19 @@ class BatchTest(LogTest):
         await store.rollback()  # with nothing open it does nothing
         await self.write(store, {"name": "a", "by": 1})
         self.assertEqual(await self.numbers(store), {"a": 2})
+
+    async def test_t4_a_write_to_the_disk_leaves_the_open_transaction_as_it_is(self) -> None:
+        store = await self.open()
+        await self.write(store, {"name": "a", "by": 1})
+        outcomes = await store.execute([{"name": "a", "by": 2}], 0)
+        made = entries(store.committed, *(o.change for o in outcomes if o.change is not None))
+        await store.append(made)
+        with syncs() as names:
+            await store.sync()
+        self.assertEqual(names, ["one.db-reached"])
+        await store.apply(made[-1].mark)
+        self.assertEqual(await self.numbers(store), {"a": 3})
+        self.assertEqual(Reached.read(self.path("one")), 2)
 
     async def test_a_crash_before_the_commit_leaves_nothing(self) -> None:
         store = await self.open()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handlers.dashboard.rules import RULES, read
 
-PAGES = Path(__file__).parents[2] / "handlers" / "pages"
+PAGES = Path(__file__).parents[2] / "handlers" / "dashboard"
 
 
 class RulesTest(unittest.TestCase):

@@ -37,12 +37,18 @@ class DiskFaults(NetworkFaults):
             node
             for node in group.replicas
             if node.process is not None
-            and group.holder not in (node.process, None)
+            and group.holder is not None
+            and group.holder is not node.process
             and self._others_are_whole(node)  # or it may hold the only copy
         ]
         if followers:
             node = followers[self.tape.below(len(followers))]
             assert node.disk is not None
+            if self.tape.chance(0.35):  # once it leads, and has shown that it takes a write (T1)
+                assert group.holder is not None
+                group.hangs_next = node
+                self.crash(group.holder.node)
+                return
             if self.tape.chance(0.5):  # while it joins
                 self.crash(node, 0.05)
                 self.world.after(0.15 + 0.4 * self.random(), None, self._hang_disk, node)

@@ -105,6 +105,18 @@ LEADING = (
         focus="hanging",
     ),
     mutation(
+        "the last member may be one whose disk hangs",
+        "T4",
+        (Replica, "_write_out", "await self.store.sync()", "pass"),
+        focus="hanging",
+    ),
+    mutation(
+        "a disk that hangs may be read for ever",
+        "T1",
+        (Replica, "_read_log", "async with within():", "if True:"),
+        focus="hanging",
+    ),
+    mutation(
         "nobody was restarted",
         "L4",
         (Replica, "_lead", "restarted=not self.subscriber.followed", "restarted=False"),

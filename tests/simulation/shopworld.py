@@ -67,8 +67,9 @@ class Group:
         self._read = b""
         self._membership: Membership | None = None
         self.misplaced: File | None = None
-        self.hangs_next: Node | None = None  # whose disk hangs, if it is the next to lead
         """An older membership's file, put back below a primary: what was recorded counts on."""
+        self.hangs_next: Node | None = None
+        """Whose disk hangs, if it is the next to lead."""
 
     @property
     def nodes(self) -> list[Node]:

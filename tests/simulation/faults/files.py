@@ -80,8 +80,8 @@ class FileFaults(ProcessFaults):
 
         def judge() -> None:
             stood = holder.paused or holder.pauses != pauses or holder.step_s > SLOW_STEP_S
-            latest = group.misplaced is file  # else another one has just been put there
-            if latest and holder is group.holder and not stood and not group.is_recorded:
+            still = self.world.files.names.get(group.members_path) is file
+            if still and holder is group.holder and not stood:
                 self.world.violate(f"T0: {holder.name} leaves an older membership on record")
 
         self.world.after(holder.node.timing.lease_s + JUDGED_S, None, judge)

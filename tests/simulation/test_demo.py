@@ -59,10 +59,10 @@ def test_the_simulation_finds_what_is_switched_off(mutation: Mutation) -> None:
         assert any(run(seed).violation for seed in range(200))
 
 
-def test_the_readme_shows_what_is_played() -> None:
+def test_the_documentation_shows_what_is_played() -> None:
     [play] = [play for play in demo.PLAYS if play.name == "stale-fill"]
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
-    shown = readme.partition("-m bazar demo stale-fill\n")[2].partition("\n```")[0]
+    page = (Path(__file__).resolve().parents[2] / "docs" / "teaching.md").read_text("utf-8")
+    shown = page.partition("-m bazar demo stale-fill\n")[2].partition("\n```")[0]
     assert shown
     assert "\n".join(demo.perform(play)[0]).startswith(shown)
 

@@ -1,8 +1,9 @@
 """Files that are put back to an earlier moment, and the operator who then does what the shop says.
 
-A backup is taken as README tells: all is stopped, `data` copied, all is started. Later the files of
-a group, of both, or of one node take the place of what is there. What was acknowledged before the
-backup is there then; what came after is missing where the files were put back, and is named.
+A backup is taken as docs/operations.md tells: all is stopped, `data` copied, all is started. Later
+the files of a group, of both, or of one node take the place of what is there. What was acknowledged
+before the backup is there then; what came after is missing where the files were put back, and is
+named.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bazar.config import Config, NodeConfig, load
+from bazar.config import Config, NodeConfig, default_config, load
 from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair
 from bazar.http import descriptors
 from bazar.http.access_log import LineByLine
@@ -41,12 +41,26 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 after an orderly stop, 3 if it had to give up, 78 if somebody has to put
     something right first."""
-    flags = _flags(arguments)
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n")[0])
+    add_flags(parser)
+    return serve_by(parser.parse_args(arguments))
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--role", help=f"one or more of {', '.join(ROLES)}, with commas")
+    parser.add_argument("--port", type=int, help="which node of the role (with one role)")
+    parser.add_argument("--config", type=Path, default=default_config(), help="who runs where")
+
+
+def serve_by(flags: argparse.Namespace) -> int:
+    """Serve what these flags say; the exit code."""
     lines = OutletHandler(Outlet(sys.stderr.fileno()))
     lines.setFormatter(LineByLine("%(asctime)s %(levelname).1s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
         make_private()
+        if flags.port is not None and (flags.role is None or "," in flags.role):
+            raise ConfigError("--port goes with a single --role")
         config = load(flags.config, ROLES)
         descriptors.raise_limit()
         refuse_network_file_system(config.data_dir)
@@ -62,17 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):  # its terminal has gone
             print(f"run.py: {error}", file=sys.stderr)
         return _status(error)
-
-
-def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n")[0])
-    parser.add_argument("--role", help=f"one or more of {', '.join(ROLES)}, with commas")
-    parser.add_argument("--port", type=int, help="which node of the role (with one role)")
-    parser.add_argument("--config", type=Path, default=HERE / "cluster.json")
-    flags = parser.parse_args(arguments)
-    if flags.port is not None and (flags.role is None or "," in flags.role):
-        parser.error("--port goes with a single --role")
-    return flags
 
 
 def _nodes(config: Config, roles: str, port: int | None) -> list[NodeConfig]:

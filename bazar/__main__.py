@@ -7,7 +7,12 @@ import sys
 
 from bazar.cli import ending
 
-if __name__ == "__main__":
+
+def main() -> int:
     ending.at_once()  # from here on: what follows takes a while to import
     program = importlib.import_module("bazar.cli.program")
-    sys.exit(ending.ended(program.main))
+    return ending.ended(program.main)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

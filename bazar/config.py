@@ -25,6 +25,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 T = TypeVar("T")
 
+SHIPPED = Path(__file__).resolve().parent / "cluster.json"
+
 
 def bounded(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
@@ -137,8 +139,18 @@ class Config:
         raise ConfigError(f"no node for role {asked} in {self.path}; known: {known}")
 
 
+def default_config() -> Path:
+    """The file that says who runs where, if none is named: this checkout's. Where Bazar is
+    installed that of the current directory, or else the one that comes with it."""
+    for directory in (SHIPPED.parents[1], Path.cwd()):
+        if (directory / SHIPPED.name).exists():
+            return directory / SHIPPED.name
+    return SHIPPED
+
+
 def load(path: Path, roles: Collection[str]) -> Config:
-    """Read `path`. Raises ConfigError that names the file and the place in it."""
+    """Read `path`; what it names relatively lies beside it, or in the current directory if it came
+    with Bazar. Raises ConfigError that names the file and the place in it."""
     try:
         plain = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_duplicates)
     except OSError as error:
@@ -146,7 +158,8 @@ def load(path: Path, roles: Collection[str]) -> Config:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid JSON: {error}") from error
     try:
-        return parse(plain, path.resolve().parent, roles, path)
+        base = Path.cwd() if path == SHIPPED else path.resolve().parent
+        return parse(plain, base, roles, path)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

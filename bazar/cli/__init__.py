@@ -12,8 +12,6 @@ from bazar.config import Config
 from bazar.node.token import operators_token
 from bazar.rpc.client import Client
 
-DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "cluster.json"
-
 
 def this_program() -> list[str]:
     """The words by which a shell runs these commands in this very environment."""

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from bazar import clock
-from bazar.cli import DEFAULT_CONFIG, Shop, this_program
+from bazar.cli import Shop, this_program
 from bazar.cli.importing import report
 from bazar.cli.importing.amounts import DECIMALS
 from bazar.cli.importing.columns import COLUMNS
@@ -36,7 +36,7 @@ from bazar.cli.importing.report import Tally
 from bazar.cli.importing.rows import Problem, Row
 from bazar.cli.importing.text import check_encoding
 from bazar.cli.status import ask_all
-from bazar.config import NodeConfig
+from bazar.config import NodeConfig, default_config
 from bazar.errors import BadRequest, Unavailable
 from bazar.rpc.pool import ReplicaPool
 from handlers import validation
@@ -267,5 +267,5 @@ def _given(flags: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     for name, value in (("topic", flags.topic), ("cost", flags.cost), ("stock", flags.count)):
         if value is not None:
             yield name, value
-    if flags.config != DEFAULT_CONFIG:
+    if flags.config != default_config():
         yield "config", flags.config

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.cli import (
-    DEFAULT_CONFIG,
     Command,
     Shop,
     Standalone,
@@ -23,11 +22,12 @@ from bazar.cli import (
     promote,
     rebuild,
     restart,
+    serve,
     status,
     verify,
 )
 from bazar.cli.ending import INTERRUPTED
-from bazar.config import load
+from bazar.config import default_config, load
 from bazar.errors import BazarError
 from handlers import ROLES
 
@@ -42,7 +42,7 @@ COMMANDS: dict[str, Command] = {
     "found": found,
     "adopt": adopt,
 }
-WITHOUT_A_SHOP: dict[str, Standalone] = {"demo": demo, "bench": bench}
+WITHOUT_A_SHOP: dict[str, Standalone] = {"serve": serve, "demo": demo, "bench": bench}
 SUMS_UP = {"import"}  # when it is broken off, too; the others end at once
 
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bazar", description="Look after a shop.")
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument(
-        "--config", type=Path, default=DEFAULT_CONFIG, help="the shop's cluster.json"
+        "--config", type=Path, default=default_config(), help="the shop's cluster.json"
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():

@@ -203,6 +203,7 @@ class ReplicatedStore:
     async def sync(self) -> None:
         """Return once the disk has taken a write, fsynced; the open transaction stays as it is."""
         await self.database.write(lambda writer: self._reached.sync())
+        self.check()
 
     # --- the primary's batch ---------------------------------------------------------------------
 

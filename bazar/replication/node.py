@@ -496,8 +496,7 @@ class Replica:
                 if chunk.final:
                     await self._on_install()
             case Record(membership):
-                self.store.check()  # or the last member may be one without a file
-                await self.store.sync()  # or without a disk (T4)
+                await self.store.sync()  # or the last member may be one without a file or disk (T4)
                 await self._arbiter.record(membership)
                 assert self.primary is not None
                 self._perform(self.primary.recorded(self.clock()))

@@ -47,7 +47,8 @@ class Store(Protocol):
         """Return once the disk has taken a write, fsynced (T1)."""
 
     async def sync(self) -> None:
-        """Return once the disk has taken a write, fsynced, whatever transaction is open (T4)."""
+        """Return once the disk has taken a write, fsynced, whatever transaction is open (T4).
+        Raises Fatal as `check` does."""
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it, each seeing those before it (R1). The

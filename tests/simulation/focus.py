@@ -247,6 +247,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "down_s": ((0.05,),),
         "hangs": (False,),
         "think_s": (3.0,),
+        "syscalls": (0.0,),  # who is stopped between two can't be asked
     },
     # The membership's file is deleted, below a primary or while nobody runs.
     "forgetting": {"faults": ({"forget": 1.0},), "fault_every_s": (0.8,), "catalogs": (2, 3)},

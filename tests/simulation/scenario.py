@@ -32,6 +32,7 @@ from tests.world.world import Excused, InCircles, Violation
 FAULTY_S = 5.0
 RESUME_S = 1.6  # beyond the leases: restarts, backoff of clients and subscribers
 SETTLE_S = 2.5
+BEGIN_S = 4.0
 ENCORE_S = 4.5
 ASK_S = 1.0
 JOINING_S = 0.6
@@ -127,7 +128,8 @@ class Scenario:
         if world.profile.eager:
             self.clients.start(buyers=1, keepers=0, readers=3)
         world.run(0.6)
-        while not self.catalog.truth.seq and world.now < 4.0:
+        bound_s = BEGIN_S * (2 if world.profile.syscalls else 1)  # others go on between two of them
+        while not self.catalog.truth.seq and world.now < bound_s:
             world.run(world.now + 0.1)
         if not self.catalog.truth.seq:
             raise Violation("I6: nobody has begun")

@@ -157,6 +157,8 @@ class Process:
         """Its ends of connections, as `network.Stream` has them."""
         self.at_death: list[Callable[[], None]] = []
         self.pauses = 0
+        self.absences = 0
+        """How often others have gone on while it was in a system call."""
         self._step = world.tape("steps").random
         self._calls = world.tape("calls")
         self.loop = NodeLoop(self)  # type: ignore[abstract]
@@ -197,6 +199,7 @@ class Process:
             if world.depth or not self._calls.chance(self.syscall_chance):
                 return
             for_s = self._calls.choice(self.syscall_s) * self._calls.random()
+        self.absences += 1
         loop, current, busy = events._get_running_loop(), world.current, self.busy
         beside, self.in_thread = self.in_thread, False  # then its own loop goes on, too
         task = None if loop is None else current_task(loop)

@@ -128,11 +128,12 @@ class DiskFaults(NetworkFaults):
         assert process is not None and disk is not None
         self.world.say(node.name, "its file is deleted")
         disk.deleted = True
-        pauses = process.pauses
+        before = process.pauses, process.absences
 
         def judge() -> None:
-            stood = process.paused or process.pauses != pauses or disk.slow or disk.hangs
-            if process.alive and not stood and process.ready and not process.step_s > SLOW_STEP_S:
+            stood = process.paused or (process.pauses, process.absences) != before
+            stood |= disk.slow or disk.hangs or process.step_s > SLOW_STEP_S
+            if process.alive and process.ready and not stood:
                 self.world.violate(f"R8: {process.name} stays, and its file is deleted")
 
         self.world.after(node.timing.lease_s + JUDGED_S, None, judge)

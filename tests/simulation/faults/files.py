@@ -76,10 +76,11 @@ class FileFaults(ProcessFaults):
         file.write(0, older)
         file.sync()
         self.world.files.sync_directory("/data")
-        pauses = holder.pauses
+        before = holder.pauses, holder.absences
 
         def judge() -> None:
-            stood = holder.paused or holder.pauses != pauses or holder.step_s > SLOW_STEP_S
+            stood = holder.paused or (holder.pauses, holder.absences) != before
+            stood |= holder.step_s > SLOW_STEP_S
             still = self.world.files.names.get(group.members_path) is file
             if still and holder is group.holder and not stood:
                 self.world.violate(f"T0: {holder.name} leaves an older membership on record")

@@ -72,7 +72,7 @@ LEADING = (
     mutation(
         "a primary whose file is deleted records who is in sync",
         "R8",
-        (Replica, "_write_out", "self.store.check()", "pass"),
+        (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="deleting",
     ),
     mutation(

@@ -193,7 +193,7 @@ JOINING = (
             "elif is_member and (page.base is not None or theirs.seq > self.tail.seq):",
             "elif False:",
         ),
-        focus="power",
+        focus="hearing",
     ),
     mutation(
         "a log that was compacted is sent all the same",

@@ -198,8 +198,11 @@ class FileArbiter:
                 found, known = self._read(), self._known
                 if known is not None and found != known and self._is_older(found):
                     durable.replace_durably(self._members_path, known)
-                    what = "deleted" if found is None else "replaced by another"
-                    log.warning("%s: was %s; it is made anew", self._members_path, what)
+                    log.warning(
+                        "%s: was %s; it is made anew",
+                        self._members_path,
+                        "deleted" if found is None else "replaced by another",
+                    )
         except OSError as error:
             raise Fatal(
                 f"{self._members_path}: is not what was recorded, and cannot be made anew: {error}"

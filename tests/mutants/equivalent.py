@@ -26,6 +26,7 @@ class Equivalent:
 
 PRIMARY = "bazar/replication/primary.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
+FINDING = "storage/sqlite/finding.py"
 
 ALL: tuple[Equivalent, ...] = (
     Equivalent(
@@ -62,5 +63,12 @@ ALL: tuple[Equivalent, ...] = (
         "return self._renew(now) if now >= self.renew_at else []",
         "return self._renew(now) if now > self.renew_at else []",
         "a third of the lease is chosen: the next tick renews it",
+    ),
+    Equivalent(
+        FINDING,
+        "find",
+        "wanted = list(islice(found, window.skip, window.skip + window.limit + 1))",
+        "wanted = list(islice(found, window.skip, window.skip + window.limit + 2))",
+        "one more tells that there are more; a second one is read, and shown to nobody",
     ),
 )

@@ -294,6 +294,16 @@ class InternalTest(ShopTestCase):
         self.assertEqual(len(results[3]["answer"]["topics"]), 2)
         self.assertEqual([r["error"]["status"] for r in results[4:]], [400] * 4)
 
+    def test_a_write_is_told_of_wherever_it_is_asked(self) -> None:
+        self.settle()
+        for number, node in enumerate(("catalog-1", "catalog-2")):
+            sell = {"op": "sell", "key": f"k{number}", "lines": [{"book": 4, "quantity": 1}]}
+            for tell in (True, False):
+                item = {**sell, "key": f"{sell['key']}{tell}", "tell": tell}
+                response = self.ask("/write", "POST", {"items": [item]}, node=node, token=TOKEN)
+                [result] = json.loads(response.body)["results"]
+                self.assertEqual("told" in result["answer"], tell, node)
+
     def test_batches_must_be_lists(self) -> None:
         bodies: tuple[Any, ...] = ({}, {"items": None}, {"items": {}}, [], None)
         for body in bodies:

@@ -7,7 +7,7 @@ nodes which agree on a mark agree on the whole prefix (a hash chain: Haber & Sto
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,11 +281,6 @@ def decode(text: str | bytes) -> Message:
 def load_entry(plain: dict[str, Any]) -> Entry:
     """An entry from its JSON object. Raises KeyError or TypeError where it is not one."""
     return Entry(**{**plain, "keys": tuple(plain["keys"])})
-
-
-def digest_at(entries: Iterable[Entry], mark: Mark) -> bool:
-    """Whether `mark` is one of `entries`."""
-    return any(entry.mark == mark for entry in entries)
 
 
 def tail_mark(before: Mark, entries: Sequence[Entry]) -> Mark:

@@ -50,7 +50,7 @@ from bazar.replication.messages import (
     chain,
     tail_mark,
 )
-from bazar.replication.subscription import Feed
+from bazar.replication.subscription import Feed, Stage
 from bazar.replication.timing import Timing, touched_seq
 
 
@@ -161,7 +161,7 @@ class Primary:
             return False
         if now < self.not_before or self._unproven:
             return False
-        near = [feed for feed in self.feeds.values() if feed.near and not feed.joined]
+        near = [feed for feed in self.feeds.values() if feed.near]
         for feed in near:
             # Under constant load a joining replica would stay one batch behind for ever: the
             # boundary is held open for it, for `ack_timeout_s` at the most.
@@ -403,7 +403,7 @@ class Primary:
 
     def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
-        theirs, feed.heard = feed.hello.committed, True
+        theirs, feed.stage = feed.hello.committed, Stage.HEARD
         is_member = self._is_member(feed)
         if page.base == theirs:
             answer = self._send_page(feed, page)
@@ -423,8 +423,9 @@ class Primary:
             # without it (T4): then it is no member, and may be given one.
             return []
         else:
+            feed.stage = Stage.CATCHING_UP
             answer = [SendSnapshot(feed.id)]
-        feed.page, feed.welcomed = None, True
+        feed.page = None
         return [Send(feed.id, self._welcome_message(now)), *answer]
 
     def _welcome_message(self, now: float) -> Welcome:
@@ -434,7 +435,7 @@ class Primary:
         )
 
     def _send_page(self, feed: Feed, page: LogPage) -> list[Effect]:
-        feed.near = page.end
+        feed.stage = Stage.NEAR if page.end else Stage.CATCHING_UP
         # An empty page is sent too: its ack says how far the follower's own log agrees.
         effects: list[Effect] = [Send(feed.id, Prepare(page.entries))]
         done = [entry.mark for entry in page.entries if entry.seq <= self.committed.seq]
@@ -444,7 +445,7 @@ class Primary:
 
     def _join(self, feed: Feed, now: float) -> list[Effect]:
         """J4: durable up to our tail and in the set: from here on its acks count."""
-        feed.joined, feed.near, feed.hold_until = True, False, None
+        feed.stage, feed.hold_until = Stage.JOINED, None
         effects: list[Effect] = []
         if self.committed.seq > feed.hello.committed.seq:
             # What was committed while its acknowledgement was under way, nobody has told it yet.
@@ -453,7 +454,7 @@ class Primary:
 
     def _join_cache(self, feed: Feed, now: float) -> list[Effect]:
         """J6: it starts empty, and is told of all that is pending before its first lease."""
-        feed.welcomed = feed.joined = True
+        feed.stage = Stage.JOINED
         feed.acked, feed.asked_at = self.committed, now
         effects: list[Effect] = [Send(feed.id, self._welcome_message(now))]
         if self.pending:

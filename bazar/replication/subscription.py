@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import CACHE, Hello, Mark, Member
+
+
+class Stage(enum.IntEnum):
+    """How far a subscriber has come, from its hello (J1) to where its acks count (J4, J6).
+
+        GREETED ──▶ HEARD ──▶ CATCHING_UP ◀──▶ NEAR ──▶ JOINED
+
+    A cache has no log to compare: it goes from GREETED to JOINED.
+    """
+
+    GREETED = enum.auto()
+    HEARD = enum.auto()  # its hello has been compared with our log (J5)
+    CATCHING_UP = enum.auto()  # it is welcomed, and is sent what it lacks (J2, J3)
+    NEAR = enum.auto()  # one page from the end: the next batch waits for it
+    JOINED = enum.auto()
 
 
 @dataclass(slots=True)
@@ -15,15 +31,28 @@ class Feed:
     id: int
     hello: Hello
     acked: Mark | None = None
-    welcomed: bool = False
-    joined: bool = False
-    heard: bool = False  # its hello has been compared with our log
+    stage: Stage = Stage.GREETED
     renew: int | None = None  # the newest question not yet granted
     asked_at: float = 0.0  # when it was last sent something to acknowledge
     busy: bool = False  # a page of the log, or a snapshot, is on its way to it
     page: LogPage | None = None  # its first page, kept until the next boundary
-    near: bool = False  # one page from the end: the next batch waits for it
     hold_until: float | None = None
+
+    @property
+    def heard(self) -> bool:
+        return self.stage >= Stage.HEARD
+
+    @property
+    def welcomed(self) -> bool:
+        return self.stage >= Stage.CATCHING_UP
+
+    @property
+    def near(self) -> bool:
+        return self.stage is Stage.NEAR
+
+    @property
+    def joined(self) -> bool:
+        return self.stage is Stage.JOINED
 
     @property
     def is_cache(self) -> bool:

@@ -31,13 +31,6 @@ FINDING = "storage/sqlite/finding.py"
 ALL: tuple[Equivalent, ...] = (
     Equivalent(
         PRIMARY,
-        "Primary.begin",
-        "near = [feed for feed in self.feeds.values() if feed.near and not feed.joined]",
-        "near = [feed for feed in self.feeds.values() if feed.near and True]",
-        "joining clears `near`, and pages are read only for those that have not joined",
-    ),
-    Equivalent(
-        PRIMARY,
         "Primary._prove",
         "if not self._unproven and now >= self.not_before:",
         "if not self._unproven and True:",

@@ -175,7 +175,7 @@ JOINING = (
     mutation(
         "the boundary is held for nobody",
         "J4",
-        (Primary, "begin", "if feed.near and not feed.joined]", "if False]"),
+        (Primary, "begin", "if feed.near]", "if False]"),
         focus="crowding",
     ),
     mutation(

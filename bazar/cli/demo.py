@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 from bazar.errors import BadRequest, ConfigError
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 PLAYS = "tests.simulation.demo"  # the code that is played is this one; the stage is the tests'
 
 
@@ -37,6 +40,8 @@ def run(flags: argparse.Namespace) -> int:
 
 
 def _plays() -> Any:
+    if str(CHECKOUT) not in sys.path:  # the `bazar` command has its own directory there instead
+        sys.path.append(str(CHECKOUT))
     try:
         return importlib.import_module(PLAYS)
     except ModuleNotFoundError as error:

@@ -43,7 +43,8 @@ _CONNECTION = {
 class Phase(enum.Enum):
     """How long a connection goes on.
 
-    OPEN ──▶ LEAVING ──▶ GONE, or OPEN ──▶ GONE
+    OPEN ──▶ LEAVING ──▶ GONE
+    OPEN ──▶ GONE
     """
 
     OPEN = enum.auto()  # requests are read and answered
@@ -81,14 +82,14 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._drained: list[asyncio.Future[None]] = []
         self._ended = False  # nothing more comes
-        self._phase = Phase.OPEN
+        self.phase = Phase.OPEN
         self._flushed_by = -math.inf  # what has been written must have left by then
         self._unread = 0
         self.write_deadline = math.inf
 
     def __repr__(self) -> str:
         doing = "answering" if self._exchange else self._stage.name
-        return f"<Connection from {self.peer.remote_ip}, {self._phase.name}, {doing}>"
+        return f"<Connection from {self.peer.remote_ip}, {self.phase.name}, {doing}>"
 
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ class Connection(asyncio.Protocol):
             self.refuse(Unavailable("too many connections"))
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is not Phase.OPEN:
+        if self.phase is not Phase.OPEN:
             self._unread += len(data)
             if self._unread > LINGER_BYTES:
                 self._transport.abort()
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
         """The client sends no more, but may still listen: what it has asked for is answered. One
         that has gone is found out by what is written to it, or in the end by time."""
         self._ended = True
-        if self._busy and self._phase is not Phase.LEAVING:
+        if self._busy and self.phase is not Phase.LEAVING:
             self.deadline = self._clock() + self._state.limits.listen_s
             return True
         self.close()
@@ -150,7 +151,7 @@ class Connection(asyncio.Protocol):
         """Answer what has arrived, as far as that goes."""
         reader = self._reader
         for _ in range(TURN_REQUESTS):
-            if self._exchange or self._phase is not Phase.OPEN or not self._writable:
+            if self._exchange or self.phase is not Phase.OPEN or not self._writable:
                 break
             if not self._step():
                 break
@@ -171,7 +172,7 @@ class Connection(asyncio.Protocol):
 
     def _next_turn(self) -> None:
         self._turn_over = False
-        if self._phase is not Phase.GONE:
+        if self.phase is not Phase.GONE:
             self._advance()
 
     def _hold_back(self) -> None:
@@ -257,7 +258,7 @@ class Connection(asyncio.Protocol):
         self._task = self._loop.create_task(exchange.run(delegate))
 
     def write(self, data: bytes) -> asyncio.Future[None]:
-        if self._phase is Phase.GONE:
+        if self.phase is Phase.GONE:
             return closed()
         self._transport.write(data)
         future = self._loop.create_future()
@@ -282,7 +283,7 @@ class Connection(asyncio.Protocol):
         """Answer as the application would, and close: where this request ends, or what the client
         meant by it, is not sure."""
         self._exchange = None
-        if self._phase is not Phase.OPEN:
+        if self.phase is not Phase.OPEN:
             return
         state = self._state
         given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
@@ -310,7 +311,7 @@ class Connection(asyncio.Protocol):
     @property
     def waits_since(self) -> float | None:
         """Since when it could be closed without harm: no request is known yet."""
-        if self._busy or self._phase is not Phase.OPEN or self._stage is Stage.BODY:
+        if self._busy or self.phase is not Phase.OPEN or self._stage is Stage.BODY:
             return None
         limits = self._state.limits
         return self.deadline - (limits.idle_s if self._stage is Stage.IDLE else limits.head_s)
@@ -322,7 +323,7 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         limits, now = self._state.limits, self._clock()
-        self._phase = Phase.LEAVING
+        self.phase = Phase.LEAVING
         self._reader.clear()
         self.deadline = now + limits.linger_s
         self._flushed_by = now + limits.write_s
@@ -332,7 +333,7 @@ class Connection(asyncio.Protocol):
                 self._transport.write_eof()
 
     def _lost(self) -> None:
-        self._phase = Phase.GONE
+        self.phase = Phase.GONE
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.lost()
@@ -346,7 +347,7 @@ class Connection(asyncio.Protocol):
         """A deadline has passed."""
         if now >= self.write_deadline:
             self._transport.abort()
-        elif self._phase is not Phase.OPEN:
+        elif self.phase is not Phase.OPEN:
             if self._transport.get_write_buffer_size() and now < self._flushed_by:
                 self.deadline = self._flushed_by
             else:

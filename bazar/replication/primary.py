@@ -55,7 +55,12 @@ from bazar.replication.timing import Timing, touched_seq
 
 
 class Phase(enum.Enum):
-    """Where the one batch (R1) stands. IDLE is a batch boundary."""
+    """Where the one batch (R1) stands. IDLE is a batch boundary.
+
+    IDLE ──▶ EXECUTING ──▶ PREPARED ──▶ COMMITTING ──▶ IDLE
+    EXECUTING ──▶ IDLE   nothing to write, or it failed before anybody heard of it (R4)
+    IDLE ──▶ PREPARED   a tail is adopted (T3); with pending entries a takeover begins there
+    """
 
     IDLE = enum.auto()
     EXECUTING = enum.auto()

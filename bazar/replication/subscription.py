@@ -12,9 +12,10 @@ from bazar.replication.messages import CACHE, Hello, Mark, Member
 class Stage(enum.IntEnum):
     """How far a subscriber has come, from its hello (J1) to where its acks count (J4, J6).
 
-        GREETED ──▶ HEARD ──▶ CATCHING_UP ◀──▶ NEAR ──▶ JOINED
-
-    A cache has no log to compare: it goes from GREETED to JOINED.
+    GREETED ──▶ HEARD ──▶ CATCHING_UP ◀──▶ NEAR ──▶ JOINED
+    HEARD ──▶ NEAR   its first page is the last one
+    CATCHING_UP ──▶ JOINED   a snapshot was all it lacked (J3)
+    GREETED ──▶ JOINED   a cache: it has no log to compare (J6)
     """
 
     GREETED = enum.auto()

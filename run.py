@@ -43,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     something right first."""
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n")[0])
     add_flags(parser)
-    return serve_by(parser.parse_args(arguments))
+    flags = parser.parse_args(arguments)
+    if flags.port is not None and (flags.role is None or "," in flags.role):
+        parser.error("--port goes with a single --role")
+    return serve_by(flags)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +62,6 @@ def serve_by(flags: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
         make_private()
-        if flags.port is not None and (flags.role is None or "," in flags.role):
-            raise ConfigError("--port goes with a single --role")
         config = load(flags.config, ROLES)
         descriptors.raise_limit()
         refuse_network_file_system(config.data_dir)

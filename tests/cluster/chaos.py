@@ -309,6 +309,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\r\x1b[K{line[:width]}", end="", file=sys.stderr, flush=True)
 
     directory = Path(tempfile.mkdtemp(prefix="bazar-chaos-"))
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Below nohup: the nodes would ignore it, too, and their terminals could not be closed.
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
     async def whole() -> Report:
         work = run(directory, flags.seed, flags.minutes, live, flags.supervised, flags.only)

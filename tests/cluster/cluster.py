@@ -173,7 +173,6 @@ class Cluster:
     def _before_exec(self) -> None:
         """In a child, before it becomes run.py: no test run, however it ends, leaves one behind."""
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below nohup it would be ignored there, too
         if self.files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 

@@ -98,7 +98,7 @@ async def test_another_checkout_is_run_as_it_is(tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, other / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("run.py", "cluster.json"):
         shutil.copy(ROOT / name, other)
-    with (other / "bazar" / "app.py").open("a") as app:
+    with (other / "bazar" / "node" / "server.py").open("a") as app:
         app.write(NOTE)
     flags = ("--against", str(other), "--rounds", "1", "--seconds", "0.2", "--json", str(file))
     process = await bench(tmp_path, "hits", "idle", *flags)
@@ -108,7 +108,7 @@ async def test_another_checkout_is_run_as_it_is(tmp_path: Path) -> None:
     assert f"the other: other, in {other}" in output.decode()
 
     # Each of its ten processes of each section imported its modules, not ours.
-    nodes = (other / "bazar" / "nodes").read_text().splitlines()
+    nodes = (other / "bazar" / "node" / "nodes").read_text().splitlines()
     assert [line.split()[0] for line in nodes] == [str(other / "run.py")] * 20
     roles = Counter(line.split("--role ")[1].split()[0] for line in nodes)
     assert roles == {"frontend": 4, "catalog": 8, "order": 8}

@@ -155,6 +155,20 @@ def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
             primary.read(None, over_at + 0.03)
 
 
+def test_a_clean_end_may_have_been_put_back_with_leases_of_later_epochs_running() -> None:
+    end, over_s = log(1)[0].mark, TIMING.surely_over_s(TIMING.lease_s)
+    ended = Membership(1, frozenset({A}), TIMING.lease_s, clean=True)
+    for restarted in (True, False):
+        primary, _ = Primary.take_over(
+            *(A, ended, end, [], 0.0, TIMING), **BEGUN, restarted=restarted, arbiter=HERE
+        )
+        primary.recorded(0.0)
+        assert primary.begin(over_s / 2) is not restarted
+        if restarted:
+            primary.tick(over_s + 0.01)
+            assert primary.begin(over_s + 0.01)
+
+
 def test_sales_that_come_when_their_history_was_left_are_no_orders_any_more() -> None:
     """S2, S5: they were read before the catalog's files were put back, and whoever read them was
     stopped until the orders had adopted the present history."""

@@ -69,17 +69,6 @@ HISTORIES = (
         focus="following",
     ),
     restored(
-        "a clean end that was put back is believed",
-        "T5",
-        (Primary, "take_over", "0.0 if skip else", "0.0 if membership.clean else"),
-        (
-            Primary,
-            "_prove",
-            "if all_joined or",
-            "if True or",
-        ),
-    ),
-    restored(
         "a primary asks for itself before it is on record",
         "J1",
         (Primary, "_hello", "if ask else []", "if stranger else []"),

@@ -28,4 +28,15 @@ RARE = (
         "S2",
         (Orders, "_decide", 'if Position.of(operation["after"]) != work.cursor:', "if False:"),
     ),
+    mutation(
+        "a clean end that was put back is believed",
+        "T5",
+        (Primary, "take_over", "0.0 if skip else", "0.0 if membership.clean else"),
+        (
+            Primary,
+            "_prove",
+            "if all_joined or",
+            "if True or",
+        ),
+    ),
 )

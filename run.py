@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bazar.config import Config, NodeConfig, default_config, load
-from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair
+from bazar.errors import BadRequest, Busy, ConfigError, Fatal, NeedsRepair
 from bazar.http import descriptors
 from bazar.http.access_log import LineByLine
 from bazar.modes import make_private
@@ -44,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n")[0])
     add_flags(parser)
     flags = parser.parse_args(arguments)
-    if flags.port is not None and (flags.role is None or "," in flags.role):
-        parser.error("--port goes with a single --role")
-    return serve_by(flags)
+    try:
+        return serve_by(flags)
+    except BadRequest as error:
+        parser.error(str(error))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def serve_by(flags: argparse.Namespace) -> int:
-    """Serve what these flags say; the exit code."""
+    """Serve what these flags say; the exit code. Raises BadRequest."""
+    if flags.port is not None and (flags.role is None or "," in flags.role):
+        raise BadRequest("--port goes with a single --role")
     lines = OutletHandler(Outlet(sys.stderr.fileno()))
     lines.setFormatter(LineByLine("%(asctime)s %(levelname).1s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -321,7 +321,7 @@ class ReplicatedStore:
         last_seq = entries[-1].seq if entries else after_seq
         return LogPage(base, entries, end=last_seq >= (found["newest"] or 0))
 
-    async def snapshot(self) -> AsyncIterator[Snapshot]:
+    async def snapshot(self) -> AsyncGenerator[Snapshot, None]:
         """The committed state at one moment, in chunks."""
         reader = await self.database.connect_reader()
         try:

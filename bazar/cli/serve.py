@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 import run as program
-from bazar.errors import BadRequest
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +13,4 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(flags: argparse.Namespace) -> int:
     """The exit code: 0 after an orderly stop, 3 or 78 if a node had to give up."""
-    if flags.port is not None and (flags.role is None or "," in flags.role):
-        raise BadRequest("--port goes with a single --role")
     return program.serve_by(flags)

@@ -537,15 +537,14 @@ class Replica:
 
     async def _send_snapshot(self, feed: int) -> None:
         log.info("%s sends a snapshot on feed %d", self.me.name, feed)
-        chunks = self.store.snapshot()
-        with contextlib.suppress(StopAsyncIteration):
+        async with contextlib.aclosing(self.store.snapshot()) as chunks:
             while (connection := self._feeds.get(feed)) is not None:
                 async with within(SNAPSHOT_S):
                     chunk = await anext(chunks)
                 connection.send(encode(chunk))
                 try:
                     async with asyncio.timeout(SNAPSHOT_S):
-                        if not await connection.drained():
+                        if chunk.final or not await connection.drained():
                             return
                 except TimeoutError:  # it would keep our log from being checkpointed for ever
                     connection.abort()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -72,8 +72,8 @@ class Store(Protocol):
     async def read_log(self, after_seq: int) -> LogPage:
         """The entries behind `after_seq`, up to a page."""
 
-    def snapshot(self) -> AsyncIterator[Snapshot]:
-        """The committed state at one moment, in chunks."""
+    def snapshot(self) -> AsyncGenerator[Snapshot, None]:
+        """The committed state at one moment, in chunks. To be closed: it is kept until then."""
 
 
 class Engine(Protocol[R]):

@@ -8,7 +8,7 @@ product's `Catalog` and `Orders`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bazar.errors import Fatal
@@ -202,7 +202,7 @@ class SimulatedStore:
         await self._look()
         return self.disk.image.page(after_seq, self.world.profile.page_size())
 
-    async def snapshot(self) -> AsyncIterator[Snapshot]:
+    async def snapshot(self) -> AsyncGenerator[Snapshot, None]:
         image = self.disk.image  # one moment, whatever is written meanwhile
         chunks = image.chunks(self.world.profile.chunk_size())
         for number, rows in enumerate(chunks):

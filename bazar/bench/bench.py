@@ -12,7 +12,7 @@ from bazar.bench import books
 from bazar.bench.audit import Sold
 from bazar.bench.checkout import Checkout
 from bazar.bench.children import Children, Cores
-from bazar.bench.cluster import Cluster
+from bazar.bench.cluster import MeasuredShop
 from bazar.bench.load import Generator, Load, Result
 
 SMALL_SHOP = 1000
@@ -48,10 +48,10 @@ class Bench:
         front_ends: int = 1,
         roles: tuple[str, ...] = (),
         started: Sequence[str] = (),
-    ) -> Iterator[Cluster]:
+    ) -> Iterator[MeasuredShop]:
         """A shop of its own with so many books; only the nodes `started` run, if there are any. Its
         data go with it."""
-        shop = Cluster(
+        shop = MeasuredShop(
             self.directory / name, self.children, self.checkout, front_ends=front_ends, roles=roles
         )
         self.step(f"{name}: starts, {shop_books:,} books")

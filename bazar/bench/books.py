@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bazar.bench.cluster import Cluster
+from bazar.bench.cluster import MeasuredShop
 
 STARTING_BOOKS = 7
 BATCH_BOOKS = 1000  # what one import may carry
@@ -39,7 +39,10 @@ def batches(have: int, want: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def fill(
-    shop: Cluster, want: int, have: int = STARTING_BOOKS, done: Callable[[int], None] | None = None
+    shop: MeasuredShop,
+    want: int,
+    have: int = STARTING_BOOKS,
+    done: Callable[[int], None] | None = None,
 ) -> None:
     """Import books until there are `want`; their ids are 1 to `want`. `done` hears how many."""
     with shop.caller("catalog-1") as caller:

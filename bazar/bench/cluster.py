@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bazar.bench import processor
-from bazar.bench.caller import HOST, Answer, Caller
 from bazar.bench.checkout import Checkout
 from bazar.bench.children import Children
+from bazar.bench.http_client import HOST, Answer, HTTPClient
 from bazar.errors import BadRequest, Unavailable
 
 READY_S = 30.0
@@ -39,7 +39,7 @@ def free_ports(count: int) -> list[int]:
     raise Unavailable(f"no {count} free ports from {LOWEST_PORT} to {below}")
 
 
-class Cluster:
+class MeasuredShop:
     """One shop in `directory`, its processes among `children`.
 
     Its nodes are those of the checkout's `model`, with the settings there; `front_ends` more of
@@ -152,16 +152,16 @@ class Cluster:
         """Whether it may answer by itself. Raises Unavailable if it has ended."""
         self.pid(name)
         try:
-            with Caller(self.port(name), timeout_s=5.0) as caller:
+            with HTTPClient(self.port(name), timeout_s=5.0) as caller:
                 return caller.ask("GET", "/readyz").status == 200
         except Unavailable:
             return False
 
     # --- asking ----------------------------------------------------------------------------------
 
-    def caller(self, name: str) -> Caller:
+    def caller(self, name: str) -> HTTPClient:
         """A connection to a node that may do everything."""
-        return Caller(self.port(name), self.token)
+        return HTTPClient(self.port(name), self.token)
 
     def update(self, book: int, **fields: Any) -> Answer:
         with self.caller("catalog-1") as caller:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bazar.bench.bench import SMALL_SHOP, Bench
-from bazar.bench.cluster import Cluster
+from bazar.bench.cluster import MeasuredShop
 
 ALL = "all nodes"
 
@@ -39,7 +39,7 @@ class Reading:
         return cls({**values, Quantity(ALL, unit): sum(by_node.values())})
 
 
-Measure = Callable[[Bench, Cluster], Reading]
+Measure = Callable[[Bench, MeasuredShop], Reading]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +51,5 @@ class Experiment:
     shop_books: int = SMALL_SHOP
     roles: tuple[str, ...] = ()
 
-    def shop(self, bench: Bench, name: str) -> AbstractContextManager[Cluster]:
+    def shop(self, bench: Bench, name: str) -> AbstractContextManager[MeasuredShop]:
         return bench.shop(name, shop_books=self.shop_books, roles=self.roles)

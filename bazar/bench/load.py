@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bazar.bench import wrk
-from bazar.bench.caller import BROWSER_HEADERS, request_bytes
 from bazar.bench.children import ROOT, pinned, uninterrupted
-from bazar.bench.client import DRAIN_S
-from bazar.bench.latency import Histogram, Quantiles
+from bazar.bench.http_client import BROWSER_HEADERS, request_bytes
+from bazar.bench.load_client import DRAIN_S
+from bazar.bench.quantiles import FRACTIONS
 from bazar.errors import Unavailable
+from bazar.latency_histogram import FINE, LatencyHistogram, Quantiles
 
 SPARE_S = 20.0
 BUSY = 0.9  # of a core: then it is the load that is measured
@@ -151,7 +152,7 @@ def _by_our_client(load: Load) -> Result:
         with uninterrupted():
             running += [
                 subprocess.Popen(
-                    [sys.executable, "-m", "bazar.bench.client"],
+                    [sys.executable, "-m", "bazar.bench.load_client"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     cwd=ROOT,
@@ -181,9 +182,9 @@ def _by_our_client(load: Load) -> Result:
 
 
 def _merged(told: Sequence[Mapping[str, Any]]) -> Result:
-    histogram, statuses = Histogram(), Counter[int]()
+    histogram, statuses = LatencyHistogram(FINE), Counter[int]()
     for one in told:
-        histogram.add(Histogram({int(k): count for k, count in one["histogram"].items()}))
+        histogram.merge(one["latency"])
         statuses.update({int(status): count for status, count in one["statuses"].items()})
     refused = sum(count for status, count in statuses.items() if status != 200)
     return Result(
@@ -191,7 +192,7 @@ def _merged(told: Sequence[Mapping[str, Any]]) -> Result:
         seconds=max(one["seconds"] for one in told),
         answers=sum(one["answers"] for one in told),
         errors=refused + sum(one["errors"] for one in told),
-        quantiles_ms=histogram.quantiles(),
+        quantiles_ms=histogram.quantiles(FRACTIONS),
         load_cpu=max(one["cpu"] for one in told),
         statuses=statuses,
         unknown=sum(one["unknown"] for one in told),

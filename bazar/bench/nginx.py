@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from bazar.bench.caller import HOST
+from bazar.bench.http_client import HOST
 
 SYSTEM_PATHS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"))
 

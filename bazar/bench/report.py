@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bazar.table import table
+
 
 @dataclass(slots=True)
 class Section:
@@ -28,31 +30,6 @@ class Section:
     def __str__(self) -> str:
         shown = table([self.header, *self.rows])
         return "\n".join([f"{self.name}: {self.title}", "", shown, *self.notes])
-
-
-def table(lines: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; those that hold figures stand to the right.
-
-    >>> print(table([("what", "ms"), ("a hit", "0.05"), ("a miss", "-")]))
-    what      ms
-    a hit   0.05
-    a miss     -
-    """
-    columns = range(len(lines[0]))
-    widths = [max(len(line[column]) for line in lines) for column in columns]
-    to_the_right = [all(_is_figure(line[column]) for line in lines[1:]) for column in columns]
-    shown = (
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, to_the_right, strict=True)
-        )
-        for line in lines
-    )
-    return "\n".join(line.rstrip() for line in shown)
-
-
-def _is_figure(cell: str) -> bool:
-    return cell == "-" or cell.lstrip("≥<±").replace(" ", "")[:1].isdigit()
 
 
 def number(value: float) -> str:

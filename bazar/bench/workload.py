@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bazar.bench import processor
 from bazar.bench.bench import Bench
-from bazar.bench.cluster import Cluster
+from bazar.bench.cluster import MeasuredShop
 from bazar.bench.experiment import Measure, Quantity, Reading
 from bazar.bench.load import Load
 from bazar.errors import Unavailable
@@ -41,7 +41,7 @@ class Workload:
             collect=self.collect,
         )
 
-    def cost(self, bench: Bench, shop: Cluster) -> Reading:
+    def cost(self, bench: Bench, shop: MeasuredShop) -> Reading:
         """What a request costs each node in processor time. The clocks of its processes know of no
         warm-up, so that is a load of its own here. Raises Unavailable if nothing is answered."""
         load = replace(self.load(bench, shop.port(self.node)), warm_s=0.0)

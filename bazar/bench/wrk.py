@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bazar.bench.caller import HOST
-from bazar.bench.latency import FRACTIONS
+from bazar.bench.http_client import HOST
+from bazar.bench.quantiles import FRACTIONS
 
 SPARE_S = 20.0
 MARK = "BAZAR "

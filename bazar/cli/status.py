@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Sequence
 
 from bazar.cli import Shop
 from bazar.config import NodeConfig
 from bazar.errors import BazarError
 from bazar.node.status import STATUS_PATH, Status, Statuses, is_well, primary_of, processes
+from bazar.table import table
 
 TIMEOUT_S = 2.0
 HEADER = ("node", "role", "state", "epoch", "seq", "in sync", "lease", "lag")
@@ -86,10 +86,3 @@ def _following(
     state = f"follows {status['primary']}" if status["primary"] else "seeks a primary"
     lease = f"{status['lease_s']:.2f} s" if status["lease_s"] > 0 else "none"
     return state, str(status["epoch"]), str(status["committed"]), "-", lease, lag
-
-
-def table(lines: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    shown = ("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines)
-    return "\n".join(line.rstrip() for line in shown)

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping
 
 from bazar.cli import Shop
-from bazar.cli.status import table
+from bazar.table import table
 from handlers import REPLICATED
 from storage.compare import Difference, ReplicaFile, closing, differences, same_moment
 from storage.database import lacks_wal

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 
-from bazar.latency_histogram import Meter
+from bazar.latency_histogram import LatencyHistogram
 
 access_log = logging.getLogger("bazar.access")
 
@@ -50,7 +50,7 @@ def printable(text: bytes) -> bytes:
 class AccessLog:
     """Collects lines and hands them to `logging` together."""
 
-    def __init__(self, node: str, meter: Meter | None = None) -> None:
+    def __init__(self, node: str, meter: LatencyHistogram | None = None) -> None:
         self._meter = meter
         self._node = printable(node.encode())
         self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes]] = []

@@ -14,7 +14,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 from bazar.http.access_log import AccessLog
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import Rendered, header_lines
-from bazar.latency_histogram import Meter
+from bazar.latency_histogram import LatencyHistogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ServerState:
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
         limits: Limits | None = None,
-        meter: Meter | None = None,
+        meter: LatencyHistogram | None = None,
     ) -> None:
         self.application = application
         self.find = find

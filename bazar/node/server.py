@@ -27,7 +27,7 @@ from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
 from bazar.http.tornado_port import Port
-from bazar.latency_histogram import Meter
+from bazar.latency_histogram import LatencyHistogram
 from bazar.modes import narrow
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Context:
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)
-    meter: Meter = field(default_factory=Meter)
+    meter: LatencyHistogram = field(default_factory=LatencyHistogram)
 
 
 class Service(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bazar.config import NodeConfig
-from bazar.latency_histogram import percentile
+from bazar.latency_histogram import LatencyHistogram
 from bazar.node.status import Status, primary_of
 from bazar.node.workers import whose
 
@@ -111,11 +111,12 @@ def rates(before: Mapping[str, Any], now: Mapping[str, Any], spent_s: float) -> 
     latency = [b - a for a, b in zip(before["latency"], now["latency"], strict=True)]
     hits, misses, passes = (now[n] - before[n] for n in ("hits", "misses", "passes"))
     looked = hits + misses + passes
+    shown = LatencyHistogram(counts=latency).quantiles((0.5, 0.99))
     return {
         "requests": round(sum(latency) / spent_s, 1),
         "hits": round(hits / looked, 3) if looked else None,
-        "p50": percentile(latency, 0.5),
-        "p99": percentile(latency, 0.99),
+        "p50": shown.get(0.5),
+        "p99": shown.get(0.99),
         "purchases": round((now["purchases"] - before["purchases"]) / spent_s, 2),
     }
 

@@ -16,60 +16,79 @@ from collections import Counter
 from pathlib import Path
 from unittest.mock import patch
 
+from bazar import latency_histogram, table
 from bazar.bench import (
     against,
     audit,
     books,
     comparison,
-    latency,
     nginx,
     plots,
     popularity,
     processor,
+    quantiles,
     report,
     wrk,
 )
 from bazar.bench.audit import Sold
-from bazar.bench.caller import Answer, answer_size, request_bytes
 from bazar.bench.checkout import Checkout
 from bazar.bench.children import Children, Cores, pinned
 from bazar.bench.cluster import free_ports
 from bazar.bench.comparison import AGAIN, OTHER, SIDES, THIS, Round
 from bazar.bench.experiment import Reading
-from bazar.bench.latency import FRACTIONS, PRECISION, Histogram, quantile_ms
+from bazar.bench.http_client import Answer, answer_size, request_bytes
+from bazar.bench.quantiles import FRACTIONS, quantile_ms
 from bazar.bench.report import Section
 from bazar.bench.workload import ANSWERS, MICROSECONDS
 from bazar.errors import BadRequest, ConfigError
+from bazar.latency_histogram import FINE, LatencyHistogram
 from tests.unit.files import FilesTestCase
 
 
 class ExamplesTest(unittest.TestCase):
     def test_the_examples_in_docstrings_hold(self) -> None:
-        for module in (against, comparison, latency, popularity, processor, report):
+        for module in (
+            against,
+            comparison,
+            latency_histogram,
+            popularity,
+            processor,
+            quantiles,
+            report,
+            table,
+        ):
             tried = doctest.testmod(module)
             self.assertEqual((tried.failed, tried.attempted > 0), (0, True), module)
+
+
+def histogram(*latencies_ms: float) -> LatencyHistogram:
+    made = LatencyHistogram(FINE)
+    made.add_all(latencies_ms)
+    return made
 
 
 class HistogramTest(unittest.TestCase):
     def test_quantiles_are_as_precise_as_promised(self) -> None:
         rng = random.Random(1)
         seconds = [rng.lognormvariate(-6, 1) for _ in range(20_000)]
-        found = Histogram.of(seconds).quantiles()
+        found = histogram(*(1000 * one for one in seconds)).quantiles(FRACTIONS)
         self.assertEqual(list(found), list(FRACTIONS))
         for fraction, ms in found.items():
-            self.assertLess(abs(ms / quantile_ms(seconds, fraction) - 1), 1.5 * (PRECISION - 1))
+            self.assertLess(abs(ms / quantile_ms(seconds, fraction) - 1), 1.5 * (FINE.growth - 1))
 
     def test_several_add_up(self) -> None:
-        both = Histogram.of([0.001, 0.002])
-        both.add(Histogram.of([0.002, 0.5]))
-        self.assertEqual(both.buckets, Histogram.of([0.001, 0.002, 0.002, 0.5]).buckets)
+        both = histogram(1.0, 2.0)
+        both.merge(histogram(2.0, 500.0).counts)
+        self.assertEqual(both.counts, histogram(1.0, 2.0, 2.0, 500.0).counts)
         self.assertEqual(both.total, 4)
 
     def test_nothing_measured_has_no_quantiles(self) -> None:
-        self.assertEqual(Histogram().quantiles(), {})
+        self.assertEqual(histogram().quantiles(FRACTIONS), {})
 
-    def test_a_time_below_the_clock_counts(self) -> None:
-        self.assertEqual(Histogram.of([0.0, -1e-9]).total, 2)
+    def test_what_is_below_and_beyond_all_buckets_counts(self) -> None:
+        found = histogram(0.0, -1e-9, 1e12)
+        self.assertEqual((found.total, found.counts[0], found.counts[-1]), (3, 2, 1))
+        self.assertEqual(found.quantiles([1.0]), {1.0: FINE.bounds_ms[-1]})
 
 
 class PopularityTest(unittest.TestCase):

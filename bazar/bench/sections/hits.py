@@ -11,9 +11,9 @@ from dataclasses import replace
 from bazar.bench import nginx
 from bazar.bench.bench import Bench
 from bazar.bench.books import STARTING_BOOKS
-from bazar.bench.caller import BROWSER_HEADERS, Caller
-from bazar.bench.cluster import Cluster, free_ports
+from bazar.bench.cluster import MeasuredShop, free_ports
 from bazar.bench.experiment import Experiment
+from bazar.bench.http_client import BROWSER_HEADERS, HTTPClient
 from bazar.bench.load import Result
 from bazar.bench.report import Section, ms, number, ratio
 from bazar.bench.sections.throughput import bound
@@ -65,7 +65,7 @@ def run(bench: Bench) -> Section:
     return section
 
 
-def _servers(bench: Bench, shop: Cluster) -> dict[str, int]:
+def _servers(bench: Bench, shop: MeasuredShop) -> dict[str, int]:
     """Start them all, on the server's core; their ports."""
     core = bench.cores.server
     shop.start("frontend-1", core=core)
@@ -78,10 +78,10 @@ def _servers(bench: Bench, shop: Cluster) -> dict[str, int]:
         command = [program, "-c", str(path), "-p", str(path.parent)]
         bench.children.start("nginx", command, core=core)
         ports |= {NGINX: logging, SILENT_NGINX: silent}
-    with Caller(ports[BAZAR]) as caller:
+    with HTTPClient(ports[BAZAR]) as caller:
         body = caller.insist("GET", PATH).body
     (bench.directory / "body").write_bytes(body)
-    command = [sys.executable, "-m", "bazar.bench.handler", str(bench.directory / "body")]
+    command = [sys.executable, "-m", "bazar.bench.tornado_baseline", str(bench.directory / "body")]
     bench.children.start("handler", [*command, str(plain)], core=core)
     bench.children.start("bare-handler", [*command, str(bare), "--bare"], core=core)
     return {**ports, HANDLER: plain, BARE_HANDLER: bare}
@@ -94,7 +94,7 @@ def _same_bytes(ports: dict[str, int]) -> None:
     for name, port in ports.items():
         while True:
             try:
-                with Caller(port) as caller:
+                with HTTPClient(port) as caller:
                     caller.insist("GET", PATH, headers=BROWSER_HEADERS)
                     bodies.add(caller.insist("GET", PATH, headers=BROWSER_HEADERS).body)
                 break

@@ -6,7 +6,7 @@ import time
 
 from bazar.bench import processor
 from bazar.bench.bench import Bench
-from bazar.bench.cluster import Cluster
+from bazar.bench.cluster import MeasuredShop
 from bazar.bench.experiment import Experiment, Reading
 from bazar.bench.report import Section, ms
 
@@ -15,7 +15,7 @@ HEADER = ("node", "% of a core")
 UNIT = "% of a core"
 
 
-def rest(bench: Bench, shop: Cluster) -> Reading:
+def rest(bench: Bench, shop: MeasuredShop) -> Reading:
     bench.step("at rest")
     time.sleep(bench.warm_s)
     began, before = time.monotonic(), shop.processor_times()

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from bazar.bench import books
 from bazar.bench.bench import Bench
 from bazar.bench.experiment import Experiment
-from bazar.bench.latency import quantile_ms
+from bazar.bench.quantiles import quantile_ms
 from bazar.bench.report import Section, ms, ratio
 from bazar.bench.workload import Workload, costs
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from bazar.bench import processor
 from bazar.bench.bench import Bench
 from bazar.bench.books import STARTING_BOOKS
-from bazar.bench.cluster import READY_S, Cluster
+from bazar.bench.cluster import READY_S, MeasuredShop
 from bazar.bench.experiment import Experiment, Quantity, Reading
 from bazar.bench.report import Section, ms
 from bazar.errors import Unavailable
@@ -23,20 +23,20 @@ POLL_S = 0.01
 READY, PROCESSOR = "s", "processor s"
 
 
-def anew(bench: Bench, shop: Cluster) -> Reading:
+def anew(bench: Bench, shop: MeasuredShop) -> Reading:
     bench.step("a first start")
     shop.stop()
     shutil.rmtree(shop.data_dir)
     return _start(shop)
 
 
-def again(bench: Bench, shop: Cluster) -> Reading:
+def again(bench: Bench, shop: MeasuredShop) -> Reading:
     bench.step("another start")
     shop.stop()
     return _start(shop)
 
 
-def _start(shop: Cluster) -> Reading:
+def _start(shop: MeasuredShop) -> Reading:
     """Raises Unavailable if a node is not ready in time, or has ended."""
     began = time.monotonic()
     for name in shop.nodes:

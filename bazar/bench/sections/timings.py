@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bazar.bench.bench import SMALL_SHOP, Bench
-from bazar.bench.cluster import Cluster
-from bazar.bench.latency import FRACTIONS, quantile_ms
+from bazar.bench.cluster import MeasuredShop
+from bazar.bench.quantiles import FRACTIONS, quantile_ms
 from bazar.bench.report import Section, ms, ratio
 
 TITLE = "the reference's published table: one request after the other"
@@ -91,7 +91,7 @@ def run(bench: Bench) -> Section:
     return section
 
 
-def _measure(shop: Cluster, row: Row, limit_s: float) -> list[list[float]]:
+def _measure(shop: MeasuredShop, row: Row, limit_s: float) -> list[list[float]]:
     """Seconds, by the replica that served where several do."""
     found: list[list[float]] = [[] for _ in row.replicas]
     costs: Iterator[int] = itertools.count(1000)

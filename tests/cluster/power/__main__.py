@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.cli.ending import ended
-from bazar.cli.status import table
+from bazar.table import table
 from tests.cluster.power import alone
 from tests.cluster.power.disk import Sync
 from tests.cluster.power.examine import HEADER, Outcome, examine

@@ -1,7 +1,7 @@
 """A Tornado `RequestHandler` that answers from a dict: what a cached read costs in Tornado's own
 server, without any lease or replica. Used as
 
-    python -m bazar.bench.handler FILE PORT [--bare]
+    python -m bazar.bench.tornado_baseline FILE PORT [--bare]
 
 where the file holds the body. As Tornado comes it runs on asyncio's loop and logs each request;
 `--bare` is on uvloop, where that is installed, and logs nothing.
@@ -18,7 +18,7 @@ from typing import Any
 
 from tornado.web import Application, RequestHandler
 
-from bazar.bench.caller import HOST
+from bazar.bench.http_client import HOST
 from bazar.node.supervisor import die_with_parent
 
 

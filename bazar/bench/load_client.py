@@ -1,4 +1,4 @@
-"""The own load generator, a process of its own: `python -m bazar.bench.client`.
+"""The own load generator, a process of its own: `python -m bazar.bench.load_client`.
 
 Reads a load as JSON from its standard input and writes what came of it to its standard output. One
 loop over plain sockets: what asyncio adds to a request would be most of what a request costs here.
@@ -15,8 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bazar.bench.caller import HOST, READ_BYTES, answer_size
-from bazar.bench.latency import Histogram
+from bazar.bench.http_client import HOST, READ_BYTES, answer_size
+from bazar.latency_histogram import FINE, LatencyHistogram
 
 CONNECT_S = 5.0
 DRAIN_S = 12.0  # longer than the shop's own deadline of a purchase
@@ -33,7 +33,7 @@ class Connection:
     received: bytearray = field(default_factory=bytearray)
 
 
-class Client:
+class LoadClient:
     """`plain` has port, connections, seconds, warm_s, requests (taken in turn), count (None: any
     number) and collect (the field to keep of each 200's JSON, or "")."""
 
@@ -46,7 +46,7 @@ class Client:
         self._busy: set[Connection] = set()
         self._sending = True
         self._measure_from = self._measure_to = 0.0
-        self.seconds: list[float] = []
+        self.latency = LatencyHistogram(FINE)
         self.statuses: Counter[int] = Counter()
         self.answers = 0
         self.hits = 0
@@ -72,7 +72,7 @@ class Client:
         cpu = (time.process_time() - cpu_s) / (time.perf_counter() - began)
         ended = min(time.perf_counter(), self._measure_to)
         return {
-            "histogram": Histogram.of(self.seconds).buckets,
+            "latency": self.latency.counts,
             "seconds": max(ended - self._measure_from, 1e-9),
             "cpu": cpu,
             "statuses": self.statuses,
@@ -142,7 +142,7 @@ class Client:
             return
         self.statuses[status] += 1
         if status == 200:
-            self.seconds.append(seconds)
+            self.latency.add(1000 * seconds)
             self.hits += b"\r\nX-Cache: hit\r\n" in received
 
     def _broken(self, connection: Connection) -> None:
@@ -159,4 +159,4 @@ class Client:
 
 
 if __name__ == "__main__":
-    json.dump(Client(json.load(sys.stdin)).run(), sys.stdout)
+    json.dump(LoadClient(json.load(sys.stdin)).run(), sys.stdout)

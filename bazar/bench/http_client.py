@@ -81,7 +81,7 @@ class Answer:
         return cls(int(first.split()[1]), headers, body, seconds)
 
 
-class Caller:
+class HTTPClient:
     """A connection to a port of this machine, used in a `with`."""
 
     def __init__(self, port: int, token: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -92,7 +92,7 @@ class Caller:
             raise Unavailable(f"port {port}: {error.strerror or error}") from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def __enter__(self) -> Caller:
+    def __enter__(self) -> HTTPClient:
         return self
 
     def __exit__(self, *_: object) -> None:

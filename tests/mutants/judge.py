@@ -1,7 +1,8 @@
-"""The judges: the unit tests that reach the mutated function, nearest first, then seeds.
+"""The judges: the unit tests nearest to the mutated function, then seeds, then the other tests
+that reach it.
 
-The tests come first, since most mutants that anything kills are killed by the first few of them,
-within the second or two that pytest needs to start.
+Most mutants that anything kills are killed by the first few tests, within the second or two that
+pytest needs to start; and most of the others by a seed, long before all tests are through.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import signal
 import time
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, takewhile
 from typing import Any
 
 from tests.mutants.mutant import Mutant
@@ -19,6 +21,7 @@ from tests.mutants.tree import Ran, Tree
 START_S = 60  # for a judge to start, on a machine that does other things, too
 SLOWER = 4  # than when they were measured, or it hangs
 SEED_S = 1.0
+NEAR_S = 15  # of tests, before the seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,23 @@ class Judges:
     def judge(self, tree: Tree, mutant: Mutant) -> Verdict:
         unsteady: list[str] = []
         began = time.monotonic()
+        near, far = self._near_and_far(mutant)
         with tree.mutated(mutant):
-            found = self._unit(tree, mutant, unsteady) or self._simulation(tree, mutant)
+            found = (
+                self._unit(tree, near, unsteady)
+                or self._simulation(tree, mutant)
+                or self._unit(tree, far, unsteady)
+            )
         seconds = round(time.monotonic() - began, 1)
         return replace(found or Verdict(), unsteady=unsteady, seconds=seconds)
 
-    def _unit(self, tree: Tree, mutant: Mutant, unsteady: list[str]) -> Verdict | None:
+    def _near_and_far(self, mutant: Mutant) -> tuple[list[str], list[str]]:
         tests = self.reach.tests(mutant)
+        spent = accumulate(self.reach.seconds.get(test, 0.0) for test in tests)
+        near = sum(1 for _ in takewhile(lambda seconds: seconds <= NEAR_S, spent))
+        return tests[:near], tests[near:]
+
+    def _unit(self, tree: Tree, tests: list[str], unsteady: list[str]) -> Verdict | None:
         while tests:
             ran = self._pytest(tree, tests)
             if ran.status == 0:

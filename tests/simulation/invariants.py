@@ -220,7 +220,8 @@ class Truth:
         seq, digest = self.seq, self.digests[-1]
         for node in self.group.nodes:
             process = node.process
-            if process is None:
+            # A front end that has just begun may have met another cluster first (A2).
+            if process is None or not getattr(process, "is_at_home", True):
                 continue
             subscriber = next(iter(process.subscribers), None)
             if subscriber is None or not subscriber.lease_valid(process.time()):

@@ -134,7 +134,7 @@ def _by_our_client(load: Load) -> Result:
     cores = 1 if load.core is not None else (os.cpu_count() or 1) - 1
     processes = max(min(cores, load.connections, MOST_PROCESSES), 1)
     if load.count is not None or load.collect:
-        processes = 1  # a count is kept by one process
+        processes = 1  # one process keeps the count and the list
     plain = {
         "port": load.port,
         "seconds": load.seconds,

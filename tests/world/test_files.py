@@ -1,4 +1,4 @@
-"""Files: what system calls do, and what a power cut may leave of it."""
+"""Files: the effects of system calls, and what a power cut may leave of them."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_a_name_that_was_removed_may_come_back() -> None:
 
 
 def test_a_power_cut_without_draws_loses_nothing() -> None:
-    """The least remarkable outcome, for the sake of shrinking."""
+    """The least remarkable outcome, for shrinking."""
     with Lab(silent={"files": set(range(100))}) as lab:
         process = lab.process("one")
         call(process, lambda: write(A, b"12"))

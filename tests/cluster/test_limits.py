@@ -1,4 +1,4 @@
-"""What a machine gives a process runs out: descriptors, and readers of its log."""
+"""Limits that a process reaches: descriptors, and the reader of its log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _enough_files() -> Iterator[None]:
 
 
 def descriptors(shop: Cluster, name: str) -> int:
-    """The highest that this node has open."""
+    """Return the highest descriptor that this node has open."""
     return max(int(one.name) for one in Path(f"/proc/{shop.pid(name)}/fd").iterdir())
 
 

@@ -161,7 +161,7 @@ async def test_a_port_is_taken_with_and_without_an_equals_sign(tmp_path: Path) -
 
 
 def refused(*arguments: str, code: int = os.EX_CONFIG) -> str:
-    """The one line that run.py says when it can't start."""
+    """Return the one line that run.py prints when it can't start."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), *arguments],
         capture_output=True,

@@ -133,7 +133,7 @@ async def _supervise(config: Config, path: Path, token: str) -> int:
 
 
 def _on_signals() -> asyncio.Event:
-    """Return an event that is set when the process shall stop.
+    """Return an event that is set when the process is to stop.
 
     It does not use the loop's own handlers: a parent that dies sends one signal per thread, and a
     second one could find the loop's pipe closed, and leave a traceback.

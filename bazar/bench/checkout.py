@@ -57,7 +57,8 @@ class Checkout:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment in which its own modules are found before those of an installed tree."""
+        """Return the environment in which its own modules are found before those of an installed
+        tree."""
         found = os.environ.get("PYTHONPATH")
         return {"PYTHONPATH": os.pathsep.join([str(self.root), *([found] if found else [])])}
 

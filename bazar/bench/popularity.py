@@ -1,4 +1,4 @@
-"""Which book a reader wants: Zipf's law, and the hit ratio of an LRU cache under it."""
+"""How often readers want each book: Zipf's law, and the hit ratio of an LRU cache under it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The cluster as the dashboard's watchers see it. Every node is asked again and again while there
-is a watcher, and changes are told in words."""
+is a watcher, and changes are described in words."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def plain(answer: Answer, replica: str) -> CachedResponse:
 @dataclass(frozen=True, slots=True)
 class Question:
     """A cacheable question: the items to read of a service, where the answer is stored, and how it
-    is shown. `tags` are the cache keys that it shows, None where only the answer tells them."""
+    is shown. `tags` are the cache keys that it shows; None if only the answer shows them."""
 
     source: Source
     shelf: Shelf

@@ -40,8 +40,8 @@ class PageHandler(FrontEndHandler):
 
     @property
     def cookie_options(self) -> dict[str, Any]:
-        """The options of every cookie: it is sent to this site alone, and over HTTPS alone if the
-        shop is reached by HTTPS."""
+        """Return the options of every cookie: it is sent to this site alone, and only over HTTPS if
+        the shop is reached by HTTPS."""
         secure = self.service.context.config.public_url.startswith("https:")
         return {"samesite": "Lax", "secure": secure}
 

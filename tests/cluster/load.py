@@ -44,7 +44,7 @@ class Load:
     def __init__(self, shop: Cluster) -> None:
         self.shop = shop
         self.bought: list[Bought] = []
-        self.sold_out: list[str] = []  # the keys that were told so
+        self.sold_out: list[str] = []  # the keys of purchases that were refused for that
         self.read_errors: list[str] = []
         self.write_errors: list[str] = []  # why buyers had to ask again
         self.reads = 0

@@ -60,7 +60,7 @@ class Write:
 
     @property
     def perhaps(self) -> Operation:
-        """The write as an operation that may have happened, or not."""
+        """Return the write as an operation that may have happened, or not."""
         return Operation(self.kind, self.argument, self.began, inf, None, self.key)
 
 

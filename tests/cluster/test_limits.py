@@ -46,7 +46,7 @@ async def test_idle_connections_take_no_descriptor_from_those_at_work(tmp_path: 
                 assert descriptors(shop, name) < FILES
             for buyer in ("frontend-1", "order-2"):
                 assert (await shop.put(buyer, "/purchase/4")).status == 200
-            # Whoever starts now dials ports that are full of strangers.
+            # A node that starts now dials ports that are full of strangers.
             await shop.restart("catalog-2")
             await shop.restart("order-2")
             assert (await shop.put("order-2", "/purchase/4")).status == 200

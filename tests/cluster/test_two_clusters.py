@@ -56,7 +56,7 @@ async def test_of_two_primaries_one_ends(tmp_path: Path) -> None:
         share_token(shop)
         shop.launch("catalog-2", *arguments(shop, "catalog-2"), *elsewhere(shop))
         await shop.ready("catalog-2")
-        await shop.pause("catalog-2")  # so that nobody can ask it
+        await shop.pause("catalog-2")  # so that it can't be asked
         await shop.start("catalog-1")
         shop.resume("catalog-2")
         await until(lambda: None in map(shop.pid, shop.roles), "one of them ends")

@@ -1,4 +1,4 @@
-"""Mutants that can't be told from the original, each with the reason.
+"""Mutants that no test can distinguish from the original, each with the reason.
 
 They are named by file, function and text, not by line. If the text is no longer in the code, the
 entry is stale, and makes the command fail.

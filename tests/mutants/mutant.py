@@ -28,7 +28,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """The identity of the mutant in one tree."""
+        """Return the identity of the mutant in one tree."""
         return f"{self.file}:{self.start}-{self.end}:{self.operator}:{self.replacement}"
 
     @property
@@ -37,7 +37,7 @@ class Mutant:
 
     @property
     def name(self) -> tuple[str, str, str, str]:
-        """The mutant's name, which stays the same when its lines move."""
+        """Return the mutant's name, which stays the same when its lines move."""
         return self.file, self.function, self.before, self.after
 
     def copy(self) -> Mutant:

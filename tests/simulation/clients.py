@@ -70,7 +70,7 @@ class Clients:
             Write(self, self.update(), self._hurry, hurried=True)
 
     def again(self, then: Callable[[], None]) -> None:
-        # A silent draw is 0: then nobody hurries.
+        # A silent draw is 0: then there is no hurry.
         pause_s = self.world.profile.think_s * 2.0 * (self.tape.random() or 4.0)
         self.world.after(pause_s, None, then)
 

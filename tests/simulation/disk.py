@@ -33,7 +33,7 @@ class Image(NamedTuple):
 
     @property
     def newest(self) -> Epoch:
-        """The newest epoch that the log knows."""
+        """Return the newest epoch that the log knows."""
         known = [Epoch(0, "", 0), *history(self.state)]
         for entry in self.pending:
             known += epochs(entry.effects.get("put", {}).get("history", ()))

@@ -211,7 +211,7 @@ class Truth:
             raise Violation(f"S5: order {order_id} is number {order['seq']}: {self._highest} was")
         self._highest = order["seq"]
         assert self.sales is not None
-        # The sale of an order may have been told before it was lost.
+        # The sale of an order may have been reported before it was lost.
         sale = self.sales.state.get(("sales", order_id)) or self.sales.lost.get(order_id)
         if sale is None:
             raise Violation(f"I7: order {order_id} is of nothing that was sold")
@@ -361,7 +361,7 @@ def check_excuse(primary: Primary, image: Image, group: Group) -> None:
     """Check J5: a primary whose disk has lost commits has waited, and no member that has them has
     come."""
     if primary.me not in primary.membership.members or primary._recording == "lead":
-        return  # it is leaving, or answers nobody yet
+        return  # it is leaving, or answers no client yet
     # It waits for a member that has said hello, although the member's time is over.
     if primary._unproven:
         goes_on = primary._recording or primary.phase is Phase.COMMITTING

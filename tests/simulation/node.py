@@ -85,7 +85,7 @@ class NodeProcess(Process):
 
     @property
     def subscribers(self) -> list[Subscriber]:
-        """The subscribers that hold this node's leases, while another node leads."""
+        """Return the subscribers that hold this node's leases, while another node leads."""
         raise NotImplementedError
 
     def context(self) -> Context:

@@ -77,7 +77,7 @@ class Group:
 
     @property
     def membership(self) -> Membership | None:
-        """The membership that the arbiter's file holds now."""
+        """Return the membership that the arbiter's file holds now."""
         file = self.world.files.names.get(self.members_path)
         if file is None:
             return None
@@ -99,7 +99,7 @@ class Group:
 
     @property
     def holder(self) -> NodeProcess | None:
-        """The process that holds the lock."""
+        """Return the process that holds the lock."""
         file = self.world.files.names.get(f"{self.directory}/{self.name}.lock")
         if file is None or file.locked_by is None or not file.locked_by.process.alive:
             return None

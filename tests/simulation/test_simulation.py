@@ -51,7 +51,7 @@ def test_no_seed_breaks_a_promise(core: bool, seeds: int) -> None:
         (14, "stealing", True),
         # Calls shorter than a second never gave up a connection that was dead.
         (10004, "", False),
-        # Sales told by a replica that waited for an entry, and lost its lease meanwhile (H4).
+        # Sales reported by a replica that waited for an entry, and lost its lease meanwhile (H4).
         (1765845109, "reading", False),
         # A disk that hangs after it has taken a write: a member's log was read from it for ever.
         (835682593, "leaving", False),

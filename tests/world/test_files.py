@@ -43,7 +43,7 @@ def sync_names() -> None:
 
 
 def test_a_name_is_put_in_the_place_of_another(one: Process) -> None:
-    """Whoever has the old file open goes on with it."""
+    """A process that has the old file open goes on with that."""
 
     def work() -> None:
         write(A, b"old")
@@ -156,7 +156,7 @@ def test_a_write_may_take_a_part_only(one: Process) -> None:
 
 
 def left(work: Callable[[], None], seeds: int = 300) -> list[Outcome]:
-    """Return what power cuts leave behind `work`, each outcome once."""
+    """Return what power cuts leave of `work`, each outcome once."""
     outcomes: list[Outcome] = []
     for seed in range(seeds):
         with Lab(seed) as lab:
@@ -230,7 +230,7 @@ def test_a_rename_may_be_on_the_disk_before_the_data() -> None:
         SYSTEM.replace(B, A)
 
     outcomes = left(work)
-    assert {A: b""} in outcomes  # the old content is gone, and the new has not come
+    assert {A: b""} in outcomes  # the old content is lost, and the new is not there yet
     assert {A: b"old"} in outcomes and {A: b"n"} in outcomes
     assert {A: b"old", B: b"n"} in outcomes
 

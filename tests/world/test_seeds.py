@@ -20,7 +20,7 @@ PRINT = "from tests.world.test_seeds import *; print('\\n'.join(everything(int(s
 
 
 class Talker(asyncio.Protocol):
-    """Answers a little less than it hears, and notes each byte."""
+    """Answers a little less than it receives, and notes each byte."""
 
     def __init__(self, lab: Lab, process: Process, first: bytes = b"") -> None:
         self._lab, self._process, self._first = lab, process, first

@@ -41,7 +41,7 @@ class Transport(asyncio.Transport):
         self._lost = False
         """`connection_lost` is called, or soon will be."""
         self._choked = False  # and the protocol has been told
-        self._reader: Context | None = None  # of the code that asked to be told of input
+        self._reader: Context | None = None  # of the code that asked to be called on input
         self._writer: Context | None = None
         self._reading = self._writing = False  # a callback for it is on its way
         loop.call_soon(protocol.connection_made, self)
@@ -95,7 +95,7 @@ class Transport(asyncio.Transport):
             self.poll()
 
     def poll(self) -> None:
-        """Have the protocol told, in the next turn, if there is something to tell it."""
+        """Have the protocol called in the next turn, if there is input or room to write."""
         if self._reader is not None and not self._reading and self.stream.readable:
             self._reading = True
             self._loop.post(self._read_ready, context=self._reader)

@@ -159,7 +159,7 @@ class Disk:
         if held is None and event.path in self.names:
             self._inodes[event.inode] = event.path  # a directory
             return
-        # Inodes tell files apart when two processes change names at the same time. The inode of a
+        # Inodes distinguish files when two processes change names at the same time. The inode of a
         # file without a name may belong to another file by now.
         known = self._inodes.get(event.inode)
         if not isinstance(known, File) or known not in self.names.values():

@@ -47,14 +47,12 @@ def _tell(standing: dict[str, Any]) -> None:
     """Print what was found, and what is lost."""
     common = Position.of(standing["common"])
     print(
-        f"The orders have come to {Position.of(standing['cursor'])}; the catalog has no such entry."
+        f"The orders follow up to {Position.of(standing['cursor'])}; the catalog has no such entry."
     )
     print(f"The last sale that both have is {common if common.number else 'none'}.")
     lost, shown = standing["lost"], standing["orders"]
-    print(
-        f"Orders behind it, whose sales are lost: {lost}. They stay, and nobody keeps their copies"
-    )
-    print("for them: look after them by hand.")
+    print(f"Orders behind it, whose sales are lost: {lost}. They stay, but their copies are in")
+    print("stock again: look after these orders by hand.")
     for order in shown:
         lines = ", ".join(f"{line['quantity']} × {line['title']}" for line in order["lines"])
         print(f"  {order['order_id']}  {order['sold_at']}  {lines}")

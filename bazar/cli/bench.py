@@ -85,7 +85,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw curves (needs matplotlib)")
     parser.add_argument(
-        "--client", choices=("wrk", "own"), help="who makes the load (default: wrk if installed)"
+        "--client", choices=("wrk", "own"), help="what makes the load (default: wrk if installed)"
     )
     parser.add_argument(
         "--config", type=Path, default=ROOT / "cluster.json", help="whose nodes and settings"

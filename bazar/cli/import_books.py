@@ -63,8 +63,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help=f"which column is ours, as in --map cost=Price; ours are {', '.join(COLUMNS)}. Theirs"
         " is its name, or #3 for the third",
     )
-    add("--ignore", action="append", default=[], metavar="COLUMN", help="have no use for a column")
-    add("--delimiter", metavar="SIGN", help="what parts the cells: one sign, or tab")
+    add("--ignore", action="append", default=[], metavar="COLUMN", help="leave out this column")
+    add("--delimiter", metavar="SIGN", help="what separates the cells: one sign, or tab")
     add("--encoding", metavar="NAME", help="such as cp1252, cp1250, cp1251, mac_roman, shift_jis")
     add(
         "--decimal",
@@ -191,8 +191,9 @@ async def _import(
         print(tally.summary(flags.dry_run))
         if batch and not flags.dry_run:
             print(
-                f"Stopped: of line {batch[0].line} and those below it nothing is certain. Import"
-                " the list again when the shop answers: what is in it already stays as it is.",
+                f"Stopped: it is not known whether line {batch[0].line} and those below it were"
+                " imported. Import the list again when the shop answers: books that it already has"
+                " stay as they are.",
                 file=sys.stderr,
             )
     if rejects is not None and rejects.rows:

@@ -53,7 +53,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             print(f"{flags.node}'s file is a copy without its WAL: what was in that is lost.")
         _tell(shop, membership, flags.node, ours)
         if not flags.force:
-            print("Nothing is changed. With --force it is.")
+            print("Nothing is changed. Repeat the command with --force to change it.")
             return 1
         if is_copy:
             take_as_whole(file.path)

@@ -57,7 +57,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             epoch = _highest_epoch(shop, role) + 1
             _tell(role, held, best, epoch)
             if not flags.force:
-                print("Nothing is changed. With --force it is.")
+                print("Nothing is changed. Repeat the command with --force to change it.")
                 return 1
             for path in (data_dir / f"{one.member.node}.db" for one in held):
                 if lacks_wal(path):
@@ -157,7 +157,7 @@ def _tell(role: str, held: Sequence[Held], best: Sequence[Held], epoch: int) -> 
     [last] = {one.last for one in best}
     names = ", ".join(one.member.node for one in best)
     print(f"In sync would be {names}, in epoch {epoch}, with all up to entry {last.seq}.")
-    print("Who was in sync is not on record: whatever was acknowledged beyond that is lost.")
+    print("It is not on record which were in sync: all that was acknowledged beyond that is lost.")
     for one in held:
         if one not in best and one.last.seq > last.seq:
             lost = f"{last.seq + 1} to {one.last.seq}"

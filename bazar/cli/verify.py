@@ -83,7 +83,7 @@ def _verify_sales(shop: Shop) -> bool:
     for fault in faults:
         print(f"  {fault}")
     if found.adopted.count:
-        print(f"  orders whose sale is lost, as somebody has chosen, {found.adopted}")
+        print(f"  orders whose sale is lost, as an operator has chosen, {found.adopted}")
     if found.waiting:
         print(f"  sales that have no order yet: {found.waiting}")
     print("  NOT the same" if faults else "  each sale has its order")

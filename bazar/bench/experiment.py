@@ -30,7 +30,7 @@ class Reading:
     values: Mapping[Quantity, float]
     errors: int = 0
     load_bound: bool = False
-    """Whether the load generator, and not the shop, may have set the requests a second."""
+    """Whether the load generator, and not the shop, may have limited the requests a second."""
 
     @classmethod
     def of_nodes(cls, unit: str, by_node: Mapping[str, float]) -> Reading:

@@ -56,12 +56,12 @@ class Result:
     done: int
     seconds: float
     answers: int
-    """All that came, of any status; those of our client's warm-up, and late ones, too."""
+    """All answers of any status, also those of our client's warm-up, and late ones."""
     errors: int
     """Answers other than 200, and connections that broke."""
     quantiles_ms: Quantiles
     load_cpu: float
-    """How much of its core the busiest of the load's processes took."""
+    """The share of its core that the busiest of the load's processes took."""
     statuses: Mapping[int, int] = field(default_factory=dict)
     unknown: int = 0
     hits: int = 0

@@ -25,7 +25,7 @@ class Section:
     notes: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     failed: bool = False
-    """Not slow, but wrong."""
+    """Whether a result is wrong, not only slow."""
 
     def __str__(self) -> str:
         shown = table([self.header, *self.rows])

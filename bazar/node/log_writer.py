@@ -81,7 +81,7 @@ class Outlet:
                 data = self._waiting.popleft() if self._waiting else b""
                 dropped = 0 if data else self._dropped  # everything that was kept is written
             if dropped:
-                self._put(f"({dropped} lines were dropped here: nobody read them)\n".encode())
+                self._put(f"({dropped} lines were dropped here: the log was not read)\n".encode())
             self._put(data)
             with self._changed:
                 self._bytes -= len(data)

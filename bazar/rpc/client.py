@@ -276,7 +276,7 @@ class Client:
         }
         self.primaries: dict[str, str | None] = {}  # of each role, as one of its nodes said last
         self.arbiters: dict[str, Callable[[], str | None]] = {}
-        """Of each role that this node follows: under which arbiter it does, where it knows."""
+        """By each role that this node follows: its arbiter, None if that is not known yet."""
         self._token = token
         self._peers: dict[str, Peer] = {}
         self._batchers: dict[tuple[str, str], Batcher] = {}
@@ -306,7 +306,7 @@ class Client:
                     results = [_result(one) for one in answer["results"]]
                     self.primaries[node.role] = answer["primary"]
                 except (KeyError, TypeError) as error:
-                    raise Unknown(f"{node.name}: an answer that can't be read") from error
+                    raise Unknown(f"{node.name}: its answer can't be read") from error
                 if len(results) != len(items):
                     raise Unknown(f"{node.name}: {len(results)} answers to {len(items)} items")
                 return results

@@ -117,7 +117,7 @@ def apology(error: BazarError) -> tuple[str, str]:
         return known
     if error.status < 500:
         return "That did not work", f"Something in the address or in the form is wrong - {error}."
-    return "Something broke", "It is our fault, and written down. Nothing was bought."
+    return "Something broke", "It is our fault, and it is in our log. Nothing was bought."
 
 
 _APOLOGIES = {
@@ -127,19 +127,19 @@ _APOLOGIES = {
     ),
     "out_of_stock": (
         "Not enough of it is left",
-        "Somebody was faster. Nothing was bought, and nothing is charged.",
+        "Another customer was faster. Nothing was bought, and nothing is charged.",
     ),
     "unavailable": (
-        "The shop catches its breath",
+        "The shop needs a moment",
         "The part that answers this is being replaced, which takes a few seconds. Nothing was"
         " bought, and nothing is charged. Please try again in a moment.",
     ),
     "foreign_history": (
         "The shop does not sell just now",
-        "Somebody has to look after its books first. Nothing was bought, and nothing is charged.",
+        "Its operator has to repair something first. Nothing was bought, and nothing is charged.",
     ),
     "leaving": (
-        "The shop catches its breath",
+        "The shop needs a moment",
         "This part of the shop is being restarted. Nothing was bought. Please try again.",
     ),
     "unknown": (

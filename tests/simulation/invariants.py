@@ -62,7 +62,7 @@ class Truth:
         self.digests = [""]
         self.epoch = 0
         self.lock_lost = False
-        """Somebody has deleted the lock's file: then only what is committed counts, and when."""
+        """The lock's file was deleted: then only what is committed counts, and when."""
         self.state: State = {}
         self.lives = 0  # how often all of its files were put back
         self.unsettled = False  # whether nothing has been committed since then

@@ -397,7 +397,7 @@ class FrontEndProcess(NodeProcess):
 
 
 HOPS: ContextVar[int] = ContextVar("HOPS", default=0)
-"""How often the write at hand has been passed on."""
+"""How often the present write has been passed on."""
 
 
 def _ignore(words: str) -> None:

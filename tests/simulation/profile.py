@@ -106,7 +106,7 @@ class Profile:
         self.moves = False
         self.long_keys = draw.chance(0.3)
         self.wall_rate = choice((1.0, 1.0, 5_000.0))
-        """Wall-clock seconds in one of the world: what is kept for a day is met, too."""
+        """Wall-clock seconds per second of the world, so that a limit of a day is met, too."""
 
         self.focus = focus or (choice(tuple(FOCUSES)) if draw.chance(FOCUSED) else "")
         self.busy = self.busy and not self.focus

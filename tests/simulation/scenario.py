@@ -55,9 +55,9 @@ class Result:
     acknowledged: int = 0
     takeovers: int = 0
     draws: Mapping[str, int] = field(default_factory=dict)
-    """How many each tape has made; counted only where some may be silent."""
+    """How many draws each tape has made; counted only where some may be silent."""
     waits: tuple[str, ...] = ()
-    """Who waits for what, in a run that got nowhere."""
+    """What each task waits for, in a run that made no progress."""
 
 
 class Alarm(logging.Handler):

@@ -67,9 +67,9 @@ class Group:
         self._read = b""
         self._membership: Membership | None = None
         self.misplaced: File | None = None
-        """An older membership's file, put back below a primary: what was recorded counts on."""
+        """An older membership's file, put back below a primary; the recorded one stays valid."""
         self.hangs_next: Node | None = None
-        """Whose disk hangs, if it is the next to lead."""
+        """The node whose disk hangs if it is the next to lead."""
 
     @property
     def nodes(self) -> list[Node]:
@@ -162,9 +162,9 @@ class ShopWorld(World):
         self.nodes: list[Node] = []
         self.groups: list[Group] = []
         self.strays: list[Group] = []
-        """Of the same names, over other directories."""
+        """Groups of the same names, over other directories."""
         self.met_at = inf
-        """Since when those reach the others."""
+        """Since when the strays can reach the others."""
         self.group_of: dict[str, Group] = {}  # run -> its group
         self.order_ids = 0
         self.acknowledged = 0

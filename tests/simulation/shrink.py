@@ -57,7 +57,7 @@ class Shrinking:
         # A run that takes far longer to break it is not simpler.
         self._most_events = min(world.MOST_EVENTS, 2 * self.result.events + 1000)
         self.passing: Kept | None = None
-        """One piece less: then no promise is broken."""
+        """The kept draws without one piece, with which no promise is broken."""
 
     @property
     def left(self) -> int:

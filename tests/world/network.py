@@ -169,7 +169,7 @@ class Stream:
         self.transport: Transport | None = None
         self.closed = False
         self.cut = False
-        """Nothing more arrives here."""
+        """Whether nothing more arrives here."""
         self.arrival = 0.0  # when the last bytes sent to here arrive
         self._received = bytearray()
         self._ended = False  # the end follows what is received

@@ -78,7 +78,7 @@ class Scene:
     port: int = PORT
     nobody: int = 81
     travel_s: float = 0.0
-    """What was sent has arrived by then. Over a real loopback it has at once."""
+    """How long sent bytes travel. Over a real loopback they arrive at once."""
     here: End = field(default_factory=End)
     there: End = field(default_factory=End)
     failures: list[str] = field(default_factory=list)

@@ -39,7 +39,7 @@ class Transport(asyncio.Transport):
         self._paused = False
         self._closing = False
         self._lost = False
-        """`connection_lost` is called, or soon will be."""
+        """Whether `connection_lost` is called, or soon will be."""
         self._choked = False  # and the protocol has been told
         self._reader: Context | None = None  # of the code that asked to be called on input
         self._writer: Context | None = None

@@ -50,7 +50,7 @@ class World:
         self.processes = 0
         self.failure: BaseException | None = None
         self.error: str = ""
-        """Exceptions that no code handled, and that are no violations."""
+        """An exception that no code handled, and that is no violation."""
         self.current: Process | None = None
         self.depth = 0
         """How many processes are held in the middle of a step. The last one goes on first:
@@ -151,7 +151,7 @@ class Process:
         self.step_s = 0.0002
         """The longest that a step takes, most take far less."""
         self.syscall_chance = 0.0
-        """How often others go on between two system calls, or two looks at a clock."""
+        """How often other processes run between two system calls, or two reads of a clock."""
         self.syscall_s: tuple[float, ...] = (0.005, 0.1, 1.0)
         self.inbox: list[tuple[Callable[..., None], Any]] = []
         self.files: dict[int, Any] = {}  # descriptor -> what it is open on
@@ -160,7 +160,7 @@ class Process:
         self.at_death: list[Callable[[], None]] = []
         self.pauses = 0
         self.absences = 0
-        """How often others have gone on while it was in a system call."""
+        """How often other processes have run while it was in a system call."""
         self._step = world.tape("steps").random
         self._calls = world.tape("calls")
         self.loop = NodeLoop(self)  # type: ignore[abstract]

@@ -39,8 +39,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 after an orderly stop, 3 if it had to give up, 78 if somebody has to put
-    something right first."""
+    """Serve. Return 0 after an orderly stop, 3 if a node had to give up, 78 if an operator has to
+    put something right first."""
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n")[0])
     add_flags(parser)
     flags = parser.parse_args(arguments)
@@ -57,7 +57,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def serve_by(flags: argparse.Namespace) -> int:
-    """Serve what these flags say; the exit code. Raises BadRequest."""
+    """Serve what these flags say; return the exit code. Raises BadRequest."""
     if flags.port is not None and (flags.role is None or "," in flags.role):
         raise BadRequest("--port goes with a single --role")
     lines = OutletHandler(Outlet(sys.stderr.fileno()))
@@ -77,7 +77,7 @@ def serve_by(flags: argparse.Namespace) -> int:
             return runner.run(_serve(config, nodes, token))
     except (ConfigError, Fatal) as error:
         lines.flush()
-        with contextlib.suppress(OSError):  # its terminal has gone
+        with contextlib.suppress(OSError):  # its terminal is closed
             print(f"run.py: {error}", file=sys.stderr)
         return _status(error)
 
@@ -91,7 +91,7 @@ def _nodes(config: Config, roles: str, port: int | None) -> list[NodeConfig]:
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is installed: what a cached read costs is mostly the loop."""
+    """Return uvloop's loop factory, if installed: the loop is most of a cached read's cost."""
     try:
         import uvloop
     except ImportError:
@@ -133,28 +133,29 @@ async def _supervise(config: Config, path: Path, token: str) -> int:
 
 
 def _on_signals() -> asyncio.Event:
-    """Set when the process shall stop.
+    """Return an event that is set when the process is to stop.
 
-    Not by the loop's own handlers: a second signal - a parent that dies sends one for each of its
-    threads - would find that loop's pipe closed, and leave a traceback.
+    It does not use the loop's own handlers: a parent that dies sends one signal per thread, and a
+    second one could find the loop's pipe closed, and leave a traceback.
     """
     shutdown, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def hear(*_: object) -> None:
-        # More of them change nothing, and would only take time that stopping in order needs.
+        # Ignore further signals: they would only take time from the orderly stop.
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
         if not loop.is_closed():
             loop.call_soon_threadsafe(shutdown.set)
 
     for number in STOPPING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: it lives on without a terminal
+        # nohup has a signal ignored, so that the process survives its terminal: leave it so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, hear)
     return shutdown
 
 
 def _give_up(error: BaseException) -> None:
-    """A node can't go on without breaking a promise: leave at once, letting go of every lock."""
+    """Leave at once and free every lock: the node can't go on without breaking a promise."""
     reason = str(error) or "could not stop in order in time"
     logging.getLogger("bazar").critical("%s", reason)
     logging.shutdown()

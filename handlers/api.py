@@ -15,7 +15,7 @@ SEARCH_NAMES = frozenset({"topic", "q", "limit", "offset", "after"})
 
 
 def search_query(handler: Handler) -> dict[str, Any]:
-    """The search that a request asks for, as an item to read: by topic, or by words."""
+    """Return the search that a request asks for, as an item to read: by topic, or by words."""
     topic, q = handler.query("topic"), handler.query("q")
     if topic is not None and q is not None:
         raise BadRequest("topic, q: one of them, not both")
@@ -29,7 +29,7 @@ def search_query(handler: Handler) -> dict[str, Any]:
 
 
 def where_to_begin(handler: Handler) -> dict[str, Any]:
-    """What a request says of the part of a list that it wants, besides how much."""
+    """Return where the wanted part of a list begins, as the request says."""
     return {
         "skip": handler.query_number("offset", 0, 0, validation.MAX_OFFSET),
         "after": validation.place_in_list(handler.query("after"), "after"),
@@ -37,14 +37,14 @@ def where_to_begin(handler: Handler) -> dict[str, Any]:
 
 
 def search_key(search: Mapping[str, Any]) -> str:
-    """The cache key of a search's answer."""
+    """Return the cache key of a search's answer."""
     wanted = search["topic"] if search["op"] == "search" else search["q"]
     part = [search.get(name) for name in ("limit", "skip", "after", "before")]
     return f"{search['op']}_{'_'.join(map(str, part))}_{wanted}"
 
 
 def purchased(handler: Handler, answer: Answer) -> Answer:
-    """What the buyer of one book is told."""
+    """Return what the buyer of one book is told."""
     [line] = answer["lines"]
     return {
         "message": f"Purchased book {line['book']}",
@@ -58,8 +58,8 @@ def purchased(handler: Handler, answer: Answer) -> Answer:
 
 
 def _replayed(handler: Handler, answer: Answer) -> bool:
-    """Whether the buyer may have had this answer before: what has a key that was made here was sent
-    again by nobody but us."""
+    """Return whether the buyer may have had this answer before. If the key was made here, the buyer
+    has not: only we sent that purchase again."""
     return bool(answer["replayed"]) and "Idempotency-Key" in handler.request.headers
 
 
@@ -69,20 +69,20 @@ def _purchase_key(handler: Handler) -> str:
 
 
 def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
-    """The purchase that a request asks for."""
+    """Return the purchase that a request asks for."""
     key = _purchase_key(handler)
     copies = validation.purchase(handler.json_body())
     return {"key": key, "lines": [{"book": validation.book_id(book), **copies}]}
 
 
 def basket_item(handler: Handler) -> dict[str, Any]:
-    """The purchase of several books that a request asks for."""
+    """Return the purchase of several books that a request asks for."""
     key = _purchase_key(handler)
     return {"key": key, "lines": validation.lines(handler.json_body())}
 
 
 def bought(handler: Handler, answer: Answer) -> Answer:
-    """What the buyer of several books is told."""
+    """Return what the buyer of several books is told."""
     lines, shown = answer["lines"], ("order_id", "lines", "cost", "key")
     copies = sum(line["quantity"] for line in lines)
     what = "1 book" if copies == 1 else f"{copies} books"

@@ -20,7 +20,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is sent. `url` has a mark of its content: it may be kept for ever."""
+    """A file as it is sent. `url` has a hash of its content, so that it may be kept for ever."""
 
     content: bytes
     kind: str

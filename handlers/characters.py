@@ -1,8 +1,8 @@
-"""Which characters a text may have: those that are seen, and stay where they are.
+"""Which characters a text may have: those that are visible, and stay where they are.
 
-What can't be seen makes two titles that look alike; what turns the line around makes one look like
-another; what has no assigned meaning looks different to everybody. Joiners belong to the words of
-many scripts, and to emoji: there they stay.
+Invisible characters make two different titles look alike. Characters that turn the line around make
+one title look like another. Unassigned characters look different everywhere. Joiners belong to
+words of many scripts, and to emoji: there they are allowed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _FILLERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\U0001d159
 _VARIANTS = {*map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))}
 _MONGOLIAN = set("\u180b\u180c\u180d\u180e\u180f")
 _HIDDEN = _FILLERS | _VARIANTS | _MONGOLIAN
-# Signs that stand around or before a number: formats by their category, and seen all the same.
+# Signs that stand around or before a number: of the category "format", but visible.
 _SEEN = {*map(chr, range(0x600, 0x606)), *"\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"}
 _KEYCAP = "\u20e3"
-_VIRAMA = 9  # the combining class of signs that take a consonant's vowel away
+_VIRAMA = 9  # the combining class of signs that remove a consonant's vowel
 _JOINING = {
     *("ARABIC", "SYRIAC", "MANDAIC", "MANICHAEAN", "NKO", "ADLAM", "HANIFI", "MONGOLIAN"),
     *("PHAGS-PA", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU"),
@@ -37,7 +37,7 @@ _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def control(text: str) -> str | None:
-    """The first character that no text has, not even one to search for; None if it has none."""
+    """Return the first character that not even a search may have; None if there is none."""
     for char in text:
         if unicodedata.category(char) in _CONTROLS:
             return f"the control character U+{ord(char):04X}"
@@ -45,7 +45,8 @@ def control(text: str) -> str | None:
 
 
 def wrong(text: str) -> str | None:
-    """What is wrong with the first character that a text may not have; None if it has none."""
+    """Return what is wrong with the first character that a text may not have; None if there is
+    none."""
     for at, char in enumerate(text):
         if char.isascii() and char.isprintable():
             continue
@@ -68,12 +69,12 @@ def wrong(text: str) -> str | None:
 
 
 def is_seen(text: str) -> bool:
-    """Whether there is anything in it but spaces and marks that need a letter."""
+    """Return whether the text has more than spaces and marks that need a letter."""
     return any(unicodedata.category(char)[0] in "LNPS" for char in text)
 
 
 def _belongs(char: str, before: str, after: str) -> bool:
-    """Whether a character that is not seen by itself changes how its neighbours are."""
+    """Return whether an invisible character changes how its neighbours look."""
     if not before:
         return False
     if char in _JOINERS:
@@ -90,6 +91,6 @@ def _belongs(char: str, before: str, after: str) -> bool:
 
 
 def _script(char: str, scripts: Container[str]) -> bool:
-    """Whether a letter or mark is of one of these scripts, by the first word of its name."""
+    """Return whether a letter or mark is of one of these scripts, by the first word of its name."""
     seen = bool(char) and unicodedata.category(char)[0] in "LM"
     return seen and unicodedata.name(char, "").partition(" ")[0] in scripts

@@ -1,4 +1,4 @@
-"""The calls between nodes, each by its path."""
+"""The paths of the calls between nodes."""
 
 from __future__ import annotations
 

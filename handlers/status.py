@@ -1,4 +1,4 @@
-"""How a node is: for load balancers, and for operators."""
+"""The state of a node, for load balancers and for operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handlers.base import Handler
 class HealthHandler(Handler):
     """200 while the process answers at all."""
 
-    log_level = logging.DEBUG  # the supervisor asks all the time
+    log_level = logging.DEBUG  # the supervisor asks very often
     counts = False
 
     def get(self) -> None:
@@ -32,7 +32,7 @@ class ReadyHandler(Handler):
 class StatusHandler(Handler):
     """Everything `python -m bazar status` shows of this node."""
 
-    log_level = logging.DEBUG  # who watches the cluster asks all the time
+    log_level = logging.DEBUG  # an open dashboard asks very often
 
     def tell(self) -> dict[str, Any]:
         process = {"pid": os.getpid(), "run": self.service.context.run}

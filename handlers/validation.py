@@ -1,7 +1,7 @@
-"""What comes in from outside, read strictly. Every refusal names what is wrong and where.
+"""Strict reading of input from outside. Every refusal names what is wrong and where.
 
-Limits are those of the HTTP contract: an id is 1-18 digits without a leading zero, money and
-stock are integers from 0 to 10¹², a text is 1-500 characters in NFC that can be seen.
+Limits are those of the HTTP contract: an id is 1-18 digits without a leading zero, money and stock
+are integers from 0 to 10¹², a text is 1-500 visible characters in NFC.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_TEXT = 500
 MAX_QUERY = 200
 MAX_WORDS = 16
 MAX_PAGE = 100
-MAX_OFFSET = 10_000  # what is left out costs as much as what is shown
+MAX_OFFSET = 10_000  # what is skipped costs as much as what is shown
 MAX_TAGS = 20
 
 _ID = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
@@ -38,7 +38,7 @@ _ORDER_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def book_id(text: str, place: str = "id") -> int:
-    """The id in a path: one spelling each, so that a book has one cache key."""
+    """Return the id in a path. It has one spelling, so that a book has one cache key."""
     if not _ID.fullmatch(text):
         raise BadRequest(
             f"{place}: {text[:40]!r} is not a number of 1 to 18 digits without a leading zero"
@@ -59,7 +59,7 @@ def idempotency_key(text: str) -> str:
 
 
 def entity_tags(text: str, place: str) -> list[str]:
-    """What If-Match and If-None-Match list (RFC 9110 section 13.1), or `["*"]`."""
+    """Return what If-Match or If-None-Match lists (RFC 9110 section 13.1), or `["*"]`."""
     tags = _TAG.findall(text) if _TAGS.fullmatch(text) else []
     if not 1 <= len(tags) <= MAX_TAGS:
         raise BadRequest(f'{place}: must be * or a list of 1 to {MAX_TAGS} tags such as "x"')
@@ -67,8 +67,8 @@ def entity_tags(text: str, place: str) -> list[str]:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object (RFC 8259), `{}` for none. Refuses what parsers read differently:
-    duplicate names, NaN, infinities, lone surrogates."""
+    """Return the body as a JSON object (RFC 8259), `{}` for none. Refuses what parsers read
+    differently: duplicate names, NaN, infinities, lone surrogates."""
     if not body:
         return {}
     try:
@@ -78,7 +78,7 @@ def json_object(body: bytes) -> dict[str, Any]:
             parse_constant=_no_constant,
             parse_float=_finite,
         )
-        json.dumps(plain, ensure_ascii=False).encode("utf-8")  # lone surrogates can't be
+        json.dumps(plain, ensure_ascii=False).encode("utf-8")  # fails for lone surrogates
     except UnicodeEncodeError:
         raise BadRequest("body: holds a lone surrogate") from None
     except UnicodeDecodeError as error:
@@ -120,7 +120,7 @@ def integer(value: Any, place: str, low: int, high: int) -> int:
 
 
 def text(value: Any, place: str, longest: int = MAX_TEXT) -> str:
-    """A text in NFC (Unicode normalization form C), all of whose characters can be seen."""
+    """Return a text in NFC (Unicode normalization form C) whose characters are all visible."""
     normal = _normal(value, place, longest)
     wrong = characters.wrong(normal)
     if wrong is not None:
@@ -140,7 +140,7 @@ def _normal(value: Any, place: str, longest: int) -> str:
 
 
 def trouble(typed: str) -> str | None:
-    """Why what somebody typed can't be searched for, in a sentence; None if it can."""
+    """Return a sentence that says why the typed text can't be searched for; None if it can."""
     length = len(unicodedata.normalize("NFC", typed))
     found = [word for word in typed.split() if phrases(word)]
     if length > MAX_QUERY:
@@ -159,8 +159,8 @@ def trouble(typed: str) -> str | None:
 
 
 def words(value: str, place: str) -> str:
-    """Words to find, with one space between them. What can't be seen does no harm here: it comes
-    along with what people paste."""
+    """Return the words to find, with one space between them. Invisible characters are allowed here:
+    they come along with pasted text."""
     normal = _normal(value, place, MAX_QUERY)
     found = [word for word in normal.split() if phrases(word)]
     if (wrong := characters.control(normal.strip())) is not None:
@@ -173,7 +173,7 @@ def words(value: str, place: str) -> str:
 
 
 def place_in_list(value: str | None, name: str) -> str | None:
-    """The place of a book, as a link to a page names it."""
+    """Return the place of a book in a list, as a link to a page names it."""
     if value is None:
         return None
     try:
@@ -188,7 +188,7 @@ def _author(value: Any, place: str) -> str | None:
 
 
 def _isbn(value: Any, place: str) -> str | None:
-    """An ISBN of 10 or 13 digits, as its 13: one spelling each."""
+    """Return an ISBN of 10 or 13 digits in its form of 13, so that it has one spelling."""
     if value is None:
         return None
     digits = isbn13(text(value, place))
@@ -228,7 +228,7 @@ def only(plain: Mapping[str, Any], known: Mapping[str, Any] | set[str], place: s
 
 
 def book_changes(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an update: at least one."""
+    """Return the fields of an update: at least one."""
     only(plain, BOOK_CHANGES, "body")
     if not plain:
         raise BadRequest(f"body: must name at least one of {', '.join(BOOK_CHANGES)}")
@@ -238,7 +238,7 @@ def book_changes(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def new_book(plain: Any, place: str = "body") -> dict[str, Any]:
-    """A whole book; only `author` and `isbn` may be left out."""
+    """Return a whole book; only `author` and `isbn` may be left out."""
     if not isinstance(plain, dict):
         raise BadRequest(f"{place}: must be a JSON object")
     only(plain, BOOK_FIELDS, place)
@@ -249,12 +249,12 @@ def new_book(plain: Any, place: str = "body") -> dict[str, Any]:
     prefix = "" if place == "body" else f"{place}."
     book = {name: read(given[name], prefix + name) for name, read in BOOK_FIELDS.items()}
     if book["isbn"] is None:
-        del book["isbn"]  # a request from before there were any stays the same request (S1)
+        del book["isbn"]  # a request from before ISBNs stays the same request (S1)
     return book
 
 
 def copies(plain: Mapping[str, Any], prefix: str = "") -> dict[str, int]:
-    """How many of a book are wanted: `quantity`, and `cost` if the buyer says what one cost."""
+    """Return how many copies are wanted: `quantity`, and `cost` if the buyer says what one cost."""
     wanted = integer(plain.get("quantity", 1), f"{prefix}quantity", 1, MAX_QUANTITY)
     if "cost" not in plain:
         return {"quantity": wanted}
@@ -262,13 +262,13 @@ def copies(plain: Mapping[str, Any], prefix: str = "") -> dict[str, int]:
 
 
 def purchase(plain: Mapping[str, Any]) -> dict[str, int]:
-    """The optional body of a purchase of one book."""
+    """Return the optional body of a purchase of one book."""
     only(plain, {"quantity", "cost"}, "body")
     return copies(plain)
 
 
 def lines(plain: Mapping[str, Any]) -> list[dict[str, int]]:
-    """The body of a purchase of several books: each stands in one line."""
+    """Return the lines of a purchase of several books: each book is in one line."""
     only(plain, {"lines"}, "body")
     given = plain.get("lines")
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_LINES:
@@ -288,7 +288,7 @@ def lines(plain: Mapping[str, Any]) -> list[dict[str, int]]:
 
 
 def number(value: str, place: str, low: int, high: int) -> int:
-    """An integer in a query."""
+    """Return an integer from a query."""
     if not _ID.fullmatch(value):
         raise BadRequest(f"{place}: {value[:40]!r} is not a number")
     return integer(int(value), place, low, high)

@@ -1,10 +1,10 @@
 """This checkout and another one, measured in turn in one run; the other one twice.
 
-Each round starts three shops anew: two processes of the same code differ, too, by where things lie
-in memory. All three run at the same time, and each row is measured of one after the other, in an
-order that changes: so the three figures of a row are seconds apart, and a machine that is slower
-for a minute is so for all. The two that wait cost a few per cent of a core, but each shop's
-processor time is its own.
+Each round starts three shops anew: two processes of the same code also differ by where things lie
+in memory. All three run at the same time. Each row is measured of one shop after the other, in a
+changing order. So the three figures of a row are seconds apart, and when the machine is slow for a
+minute, it is slow for all three. The two shops that wait cost a few per cent of a core, but each
+shop's processor time is its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from bazar.bench.report import Section
 
 
 def order(turn: int) -> list[str]:
-    """Each side goes first, second and last equally often, and follows each other equally often.
+    """Return the sides' order in a round. Over the rounds each side is first, second and last
+    equally often, and follows each other side equally often.
 
     >>> [" ".join(order(turn)) for turn in range(3)]
     ['this other again', 'other this again', 'again this other']
@@ -35,7 +36,7 @@ def order(turn: int) -> list[str]:
 def run(
     name: str, experiments: Sequence[Experiment], other: Checkout, rounds: int, bench: Bench
 ) -> Section:
-    """`name` is the section's, whose experiments these are."""
+    """Measure the experiments of the section `name` in both checkouts, and return the section."""
     checkouts = {THIS: bench.checkout, OTHER: other, AGAIN: other}
     rows: dict[str, list[Round]] = {}
     for experiment in experiments:

@@ -1,4 +1,4 @@
-"""Whether what was sold adds up: nothing lost, nothing sold twice, nothing oversold."""
+"""The check that the sales add up: nothing lost, nothing sold twice, nothing oversold."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Sold:
 def faults(
     sold: Sold, acknowledged: Sequence[str], unknown: int, before: Mapping[int, int]
 ) -> Iterator[str]:
-    """What does not add up, in a shop that had sold nothing before and had `before` in stock.
-    `acknowledged` are the order ids that buyers were told; `unknown` purchases were sent, and
-    nobody knows."""
+    """Yield what does not add up in a shop that had sold nothing before and had `before` in stock.
+    `acknowledged` are the order ids that buyers got; `unknown` is how many purchases were sent
+    whose outcome is unknown."""
     yield from sold.faults
     told = frozenset(acknowledged)
     if len(told) < len(acknowledged):

@@ -1,4 +1,4 @@
-"""What every section is given: shops to measure, who makes the load, how long, and who checks."""
+"""What every section is given: shops to measure, a load generator, the duration, and the audit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LONGEST_WARM_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`checkout` is whose nodes run. `seconds` is how long one measurement takes. `sold` reads what
-    the replicas of a shop hold, with the faults that `bazar verify` finds. `step` hears what is
-    done next."""
+    """The surroundings of a measurement. `checkout` is the tree whose nodes run. `seconds` is how
+    long one measurement takes. `sold` reads what the replicas of a shop hold, with the faults that
+    `bazar verify` finds. `step` is called with the name of each step."""
 
     directory: Path
     children: Children
@@ -49,8 +49,8 @@ class Bench:
         roles: tuple[str, ...] = (),
         started: Sequence[str] = (),
     ) -> Iterator[MeasuredShop]:
-        """A shop of its own with so many books; only the nodes `started` run, if there are any. Its
-        data go with it."""
+        """Start a shop of its own with so many books, or only its nodes `started`. Delete its data
+        at the end."""
         shop = MeasuredShop(
             self.directory / name, self.children, self.checkout, front_ends=front_ends, roles=roles
         )

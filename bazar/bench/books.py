@@ -1,4 +1,4 @@
-"""Made-up books for a shop that is to be large."""
+"""Invented books for a large shop."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from bazar.bench.cluster import MeasuredShop
 
 STARTING_BOOKS = 7
-BATCH_BOOKS = 1000  # what one import may carry
+BATCH_BOOKS = 1000  # the most that one import may carry
 COPIES = 1_000_000
 AUTHORS = 997
 
 
 def topics(books: int) -> int:
-    """How many topics a shop of so many books has: 10,000 have 100, a million have 1,000."""
+    """Return how many topics a shop of so many books has: 10,000 have 100, a million have 1,000."""
     return max(math.isqrt(books), 2)
 
 
@@ -44,7 +44,8 @@ def fill(
     have: int = STARTING_BOOKS,
     done: Callable[[int], None] | None = None,
 ) -> None:
-    """Import books until there are `want`; their ids are 1 to `want`. `done` hears how many."""
+    """Import books until there are `want`; their ids are 1 to `want`. `done` is called with the
+    count."""
     with shop.caller("catalog-1") as caller:
         for batch in batches(have, want):
             key = {"Idempotency-Key": secrets.token_hex(16)}

@@ -17,7 +17,7 @@ PACKAGES = ("bazar", "handlers", "storage", "run")
 LIMIT_S = 60.0
 SHOWN = 1000
 
-# Import what a node imports, and say where it was found.
+# Import what a node imports, and print where each module was found.
 WHENCE = """
 import sys, run
 for name, module in [*sys.modules.items()]:
@@ -28,14 +28,15 @@ for name, module in [*sys.modules.items()]:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """`model` is the cluster.json whose nodes and settings its shops have."""
+    """A tree of Bazar. `model` is the cluster.json whose nodes and settings its shops have."""
 
     root: Path
     model: Path
 
     @classmethod
     def at(cls, root: Path) -> Checkout:
-        """With its own cluster.json. Raises BadRequest if there is no Bazar."""
+        """Return the checkout at `root`, with its own cluster.json. Raises BadRequest if it is no
+        Bazar."""
         found = cls(root.resolve(), root.resolve() / "cluster.json")
         if not (found.root / PROGRAM).is_file():
             raise BadRequest(f"{root}: is no checkout of Bazar: it has no {PROGRAM}")
@@ -46,7 +47,7 @@ class Checkout:
         return found
 
     def __str__(self) -> str:
-        """Its commit, where git knows it, or else its directory."""
+        """Return its commit if git knows it, else its directory."""
         command = ["git", "-C", str(self.root), "describe", "--always", "--dirty", "--exclude=*"]
         try:
             told = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
@@ -56,18 +57,19 @@ class Checkout:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Whoever runs in it finds its modules before those of a tree that is installed."""
+        """Return the environment in which its own modules are found before those of an installed
+        tree."""
         found = os.environ.get("PYTHONPATH")
         return {"PYTHONPATH": os.pathsep.join([str(self.root), *([found] if found else [])])}
 
     def command(self, module: str | None = None) -> Sequence[str]:
-        """What takes run.py's flags: run.py, or a module in its place."""
+        """Return the command that takes run.py's flags: run.py, or a module in its place."""
         program = ["-m", module] if module else [str(self.root / PROGRAM)]
         return [sys.executable, *program]
 
     def check(self) -> None:
-        """Raises BadRequest if its nodes can't be imported, or would run the code of another tree.
-        Leaves all of it compiled: whoever starts first is not to pay for that."""
+        """Raise BadRequest if its nodes can't be imported, or would run the code of another tree.
+        Compile all of it, so that the first node that starts does not pay for that."""
         try:
             told = subprocess.run(
                 [sys.executable, "-c", WHENCE, *PACKAGES],

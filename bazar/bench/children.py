@@ -1,4 +1,4 @@
-"""Processes that are started, pinned to a core where that is possible, and surely stopped."""
+"""Child processes: started, pinned to a core where that is possible, and always stopped."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LOG_SHOWN = 2000
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """The core of the server that is measured, and that of its load; None: wherever they like."""
+    """The core of the measured server, and that of its load generator; None: any core."""
 
     server: int | None = None
     load: int | None = None
 
     @classmethod
     def of_this_machine(cls) -> Cores:
-        """One each, where the system lets us choose and there are two."""
+        """Return one core each, if the system lets us choose and has two."""
         if not hasattr(os, "sched_getaffinity"):
             return cls()
         allowed = sorted(os.sched_getaffinity(0))
@@ -44,7 +44,7 @@ class Cores:
 
 @contextlib.contextmanager
 def pinned(core: int | None) -> Iterator[None]:
-    """Children that are started meanwhile run on this core, with all their threads."""
+    """Pin children that are started meanwhile, with all their threads, to this core."""
     if core is None:
         yield
         return
@@ -58,8 +58,8 @@ def pinned(core: int | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until this is done: a process that was just started must be known to
-    whoever stops it. For the main thread."""
+    """Hold back Ctrl-C and SIGTERM until this is done: a process that was just started must be
+    known to the code that stops it. For the main thread."""
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda number, frame: came.append(number))
@@ -97,8 +97,8 @@ class Children:
         environment: Mapping[str, str] | None = None,
         directory: Path = ROOT,
     ) -> int:
-        """Its process id; it runs in `directory`. It ends with us, should we be killed, if it is
-        one of Bazar's nodes."""
+        """Start a process in `directory`, and return its process id. If it is one of Bazar's nodes,
+        it also ends when this process is killed."""
         path = self.directory / f"{name}.log"
         with path.open("ab") as log, uninterrupted(), pinned(core):
             self._running[name] = process = subprocess.Popen(
@@ -108,12 +108,12 @@ class Children:
                 stderr=log,
                 cwd=directory,
                 env={**os.environ, PARENT_VARIABLE: str(os.getpid()), **(environment or {})},
-                start_new_session=True,  # Ctrl-C reaches us, and we stop it
+                start_new_session=True,  # Ctrl-C reaches only us, and we stop it
             )
         return process.pid
 
     def pid(self, name: str) -> int:
-        """Raises Unavailable if it has ended."""
+        """Return the process id. Raises Unavailable if the process has ended."""
         process = self._running[name]
         code = process.poll()
         if code is not None:
@@ -122,7 +122,7 @@ class Children:
         return process.pid
 
     def stop(self, *names: str) -> None:
-        """SIGTERM to these (all) that we have started, and SIGKILL to what does not end in time."""
+        """Send SIGTERM to these (default: all), and SIGKILL to those that do not end in time."""
         known = [name for name in names or self._running if name in self._running]
         ending = [self._running[name] for name in known]
         try:
@@ -133,7 +133,7 @@ class Children:
                 if time.monotonic() > deadline:
                     break
                 time.sleep(POLL_S)
-        finally:  # a second Ctrl-C too
+        finally:  # also after a second Ctrl-C
             with uninterrupted():
                 for process in ending:
                     if process.poll() is None:
@@ -144,7 +144,7 @@ class Children:
 
 
 def rss_mib(pid: int) -> float:
-    """The memory of a process that is in RAM."""
+    """Return how much memory of a process is in RAM, in MiB."""
     if sys.platform == "linux":
         for line in Path(f"/proc/{pid}/status").read_text("ascii", errors="replace").split("\n"):
             if line.startswith("VmRSS:"):

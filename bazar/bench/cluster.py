@@ -26,8 +26,8 @@ LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # Linux: for outgo
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, and that no connection of a load is given meanwhile: a node
-    that restarts must find its own free again."""
+    """Return ports that are free, and outside the range of outgoing connections: a node that
+    restarts must find its port still free."""
     below = int(LOCAL_PORTS.read_text("ascii").split()[0]) if LOCAL_PORTS.exists() else 32_768
     found: list[int] = []
     for port in random.sample(range(LOWEST_PORT, below), 50 * count):
@@ -42,8 +42,8 @@ def free_ports(count: int) -> list[int]:
 class MeasuredShop:
     """One shop in `directory`, its processes among `children`.
 
-    Its nodes are those of the checkout's `model`, with the settings there; `front_ends` more of
-    those are added, and `roles` leaves only nodes of these out of it.
+    Its nodes and settings are those of the checkout's `model`. `front_ends` is how many front ends
+    it has; `roles`, if given, leaves out the nodes of all other roles.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class MeasuredShop:
         self.checkout = checkout
         self.path = directory / "cluster.json"
         self.data_dir = directory / "data"
-        self._prefix = directory.name  # of its processes' names: there may be several shops
+        self._prefix = directory.name  # of its processes' names: several shops may run
         self._plain = json.loads(checkout.model.read_text("utf-8"))
         self._plain["data_dir"] = "data"
         nodes = {
@@ -98,14 +98,14 @@ class MeasuredShop:
         return f"{self._prefix}-{name}"
 
     def processor_times(self) -> processor.Times:
-        """What its nodes, all of which run, have used."""
+        """Return the processor time that its nodes have used. All of them must run."""
         return processor.read({name: self.pid(name) for name in self.nodes})
 
     # --- starting and stopping -------------------------------------------------------------------
 
     def start(self, *names: str, core: int | None = None, module: str | None = None) -> None:
-        """Start these nodes (all), and wait until they are ready. The first of each role is so
-        before the others start: what is measured of it is then always measured of the primary."""
+        """Start these nodes (default: all), and wait until they are ready. The first node of each
+        role is ready before the others start, so that it is always the primary that is measured."""
         wanted = names or tuple(self.nodes)
         firsts = {self.nodes[name]["role"]: name for name in reversed(wanted)}.values()
         for some in (firsts, [name for name in wanted if name not in firsts]):
@@ -127,7 +127,7 @@ class MeasuredShop:
         )
 
     def restart(self, name: str, *, core: int | None = None, entries: int | None = None) -> None:
-        """The same node anew; `entries` is how many its cache of books and searches holds then."""
+        """Restart the node; `entries` is how many books and searches its cache holds then."""
         if entries is not None:
             caches = self._plain.setdefault("caches", {})
             caches["local"] = {**caches.get("local", {}), "entries": entries}
@@ -139,7 +139,7 @@ class MeasuredShop:
         self.children.stop(*(self._child(name) for name in names or self.nodes))
 
     def wait_ready(self, name: str) -> None:
-        """Raises Unavailable if it is not in time, or has ended."""
+        """Wait until the node is ready. Raises Unavailable if it is not in time, or has ended."""
         deadline = time.monotonic() + READY_S
         while True:
             if self.is_ready(name):
@@ -149,7 +149,7 @@ class MeasuredShop:
             time.sleep(POLL_S)
 
     def is_ready(self, name: str) -> bool:
-        """Whether it may answer by itself. Raises Unavailable if it has ended."""
+        """Return whether the node may answer by itself. Raises Unavailable if it has ended."""
         self.pid(name)
         try:
             with HTTPClient(self.port(name), timeout_s=5.0) as caller:
@@ -160,7 +160,7 @@ class MeasuredShop:
     # --- asking ----------------------------------------------------------------------------------
 
     def caller(self, name: str) -> HTTPClient:
-        """A connection to a node that may do everything."""
+        """Return a connection to a node, with the token that permits everything."""
         return HTTPClient(self.port(name), self.token)
 
     def update(self, book: int, **fields: Any) -> Answer:
@@ -168,7 +168,7 @@ class MeasuredShop:
             return caller.insist("PUT", f"/update/{book}", fields)
 
     def counts(self, books: list[int]) -> dict[int, int]:
-        """What is in stock now."""
+        """Return how many copies of each book are in stock now."""
         with self.caller("catalog-1") as caller:
             return {
                 book: int(caller.insist("GET", f"/info/{book}").json["count"]) for book in books

@@ -1,7 +1,7 @@
-"""Two checkouts side by side: of each quantity the medians over all rounds, and their ratio.
+"""Two checkouts side by side: for each quantity the medians over all rounds, and their ratio.
 
-The ratio is taken round by round, and then its median: what else the machine does changes more
-slowly. What it is worth is told by the same ratio of the other checkout to itself.
+The ratio is taken in each round, and of these the median, because the machine's other load changes
+more slowly. How far to trust it is shown by the same ratio of the other checkout to itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Ratio:
 
     @classmethod
     def of(cls, over: Sequence[float], under: Sequence[float]) -> Ratio | None:
-        """Round by round; None if nothing can be divided.
+        """Return the ratio of the rounds; None if a divisor is missing or zero.
 
         >>> Ratio.of([1.0, 3.0, 8.0], [2.0, 2.0, 4.0])
         Ratio(median=1.5, least=0.5, most=2.0)
@@ -82,7 +82,7 @@ class Compared:
 
 
 def compared(rounds: Sequence[Round]) -> dict[Quantity, Compared]:
-    """What all of them have."""
+    """Return the quantities that all rounds have."""
     readings = [reading for one in rounds for reading in one.values()]
     return {
         quantity: Compared({side: [one[side].values[quantity] for one in rounds] for side in SIDES})
@@ -92,7 +92,7 @@ def compared(rounds: Sequence[Round]) -> dict[Quantity, Compared]:
 
 
 def shown(found: Mapping[Quantity, Compared]) -> dict[Quantity, Compared]:
-    """Without the nodes that have next to nothing to do with it."""
+    """Return them without the nodes that have almost no part in the sum."""
 
     def counts(quantity: Quantity) -> bool:
         whole = found.get(Quantity(ALL, quantity.unit))
@@ -105,7 +105,7 @@ def shown(found: Mapping[Quantity, Compared]) -> dict[Quantity, Compared]:
 
 
 def section(name: str, title: str, rows: Mapping[str, Sequence[Round]]) -> Section:
-    """The table, with a note wherever the figures don't mean what they seem to."""
+    """Return the table, with a note wherever the figures do not mean what they seem to."""
     made = Section(name, title, HEADER)
     for row, rounds in rows.items():
         found = compared(rounds)

@@ -14,7 +14,7 @@ ALL = "all nodes"
 
 
 class Quantity(NamedTuple):
-    """What was measured, and of whom: a node, `ALL`, or what the shop is asked by its users."""
+    """What was measured, and of what: one node, `ALL` nodes, or the shop as its users see it."""
 
     who: str
     unit: str
@@ -30,11 +30,11 @@ class Reading:
     values: Mapping[Quantity, float]
     errors: int = 0
     load_bound: bool = False
-    """Whether the load generator, and not the shop, may have set the requests a second."""
+    """Whether the load generator, and not the shop, may have limited the requests a second."""
 
     @classmethod
     def of_nodes(cls, unit: str, by_node: Mapping[str, float]) -> Reading:
-        """Each, and their sum."""
+        """Return the reading of each node, and of their sum."""
         values = {Quantity(node, unit): value for node, value in by_node.items()}
         return cls({**values, Quantity(ALL, unit): sum(by_node.values())})
 

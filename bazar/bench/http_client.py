@@ -1,5 +1,5 @@
-"""One blocking keep-alive connection to 127.0.0.1: for setting up, and for timing one request after
-the other without an event loop in between."""
+"""One blocking keep-alive connection to 127.0.0.1, for setting up, and for timing single requests
+without an event loop in between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 TIMEOUT_S = 30.0
 READ_BYTES = 1 << 16
 
-# What a current browser sends along, cookies included.
+# The headers of a current browser, with cookies.
 BROWSER_HEADERS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/126.0.0.0 Safari/537.36",
@@ -50,8 +50,8 @@ def request_bytes(
 
 
 def answer_size(received: bytes | bytearray) -> int | None:
-    """How many bytes the answer has whose beginning was received; None while that is not known.
-    Raises ValueError for one without a Content-Length, which none of those measured sends."""
+    """Return how many bytes the whole answer has; None until enough of it was received to know.
+    Raises ValueError if it has no Content-Length, which all measured servers send."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -101,7 +101,8 @@ class HTTPClient:
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Raises Unavailable if no answer comes; what it says is up to the caller."""
+        """Send a request and return the answer, whatever its status. Raises Unavailable if none
+        comes."""
         given = {**self._headers, **(headers or {})}
         plain = b""
         if body is not None:
@@ -124,7 +125,7 @@ class HTTPClient:
     def insist(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """The same, but whatever is not a success raises Unavailable."""
+        """Send a request and return the answer. Raises Unavailable if it is not a success."""
         answer = self.ask(method, path, body, headers)
         if answer.status >= 300:
             raise Unavailable(f"{method} {path}: {answer.status} {answer.body[:300]!r}")

@@ -1,4 +1,4 @@
-"""A load, what came of it, and who makes it: `wrk`, or processes of our own client."""
+"""A load, its result, and its generator: `wrk`, or processes of our own client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bazar.errors import Unavailable
 from bazar.latency_histogram import FINE, LatencyHistogram, Quantiles
 
 SPARE_S = 20.0
-BUSY = 0.9  # of a core: then it is the load that is measured
+BUSY = 0.9  # of a core: above it the load generator is the limit
 MOST_PROCESSES = 4
 
 
@@ -50,18 +50,18 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Of the seconds that were measured; `unknown`, `hits` and `collected` only our client tells,
-    `unknown` and `collected` of all that it sent."""
+    """The result of the measured seconds. Only our client reports `unknown`, `hits` and
+    `collected`; it counts `unknown` and `collected` over all that it sent."""
 
     done: int
     seconds: float
     answers: int
-    """All that came, of any status; those of our client's warm-up, and late ones, too."""
+    """All answers of any status, also those of our client's warm-up, and late ones."""
     errors: int
     """Answers other than 200, and connections that broke."""
     quantiles_ms: Quantiles
     load_cpu: float
-    """How much of its core the busiest of the load's processes took."""
+    """The share of its core that the busiest of the load's processes took."""
     statuses: Mapping[int, int] = field(default_factory=dict)
     unknown: int = 0
     hits: int = 0
@@ -93,7 +93,7 @@ class Result:
 
 
 class Generator:
-    """Who makes the load. `program` is wrk, None for our client."""
+    """The load generator. `program` is wrk's path, None for our client."""
 
     def __init__(self, program: str | None) -> None:
         self.program = program
@@ -103,7 +103,7 @@ class Generator:
         return f"wrk; where answers are read, {ours}" if self.program else ours
 
     def run(self, load: Load) -> Result:
-        """Raises Unavailable if it can't be made, or does not end."""
+        """Make this load. Raises Unavailable if that fails, or does not end."""
         try:
             with pinned(load.core):
                 if self.program is None or load.needs_our_client:
@@ -130,11 +130,11 @@ def _by_wrk(program: str, load: Load) -> Result:
 
 
 def _by_our_client(load: Load) -> Result:
-    """In as many processes as there are cores to spare, where one core is not prescribed."""
+    """Run our client in as many processes as cores are spare, unless one core is prescribed."""
     cores = 1 if load.core is not None else (os.cpu_count() or 1) - 1
     processes = max(min(cores, load.connections, MOST_PROCESSES), 1)
     if load.count is not None or load.collect:
-        processes = 1  # one order, one list
+        processes = 1  # one process keeps the count and the list
     plain = {
         "port": load.port,
         "seconds": load.seconds,
@@ -167,7 +167,7 @@ def _by_our_client(load: Load) -> Result:
                 json.dumps({**plain, "connections": share, "first": first}).encode()
             )
             process.stdin.close()
-            process.stdin = None  # `communicate` is not to close it again
+            process.stdin = None  # `communicate` must not close it again
         for process in running:
             output, _ = process.communicate(timeout=limit_s)
             if process.returncode != 0:
@@ -202,6 +202,6 @@ def _merged(told: Sequence[Mapping[str, Any]]) -> Result:
 
 
 def _children_cpu_s() -> float:
-    """Of children that have ended."""
+    """Return the processor time of children that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -1,7 +1,7 @@
-"""The own load generator, a process of its own: `python -m bazar.bench.load_client`.
+"""Our own load generator, a process of its own: `python -m bazar.bench.load_client`.
 
-Reads a load as JSON from its standard input and writes what came of it to its standard output. One
-loop over plain sockets: what asyncio adds to a request would be most of what a request costs here.
+It reads a load as JSON from its standard input, and writes the result to its standard output. It is
+one loop over plain sockets: with asyncio, most of the time of a request would be asyncio's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAUSE_S = 0.01  # after a connection that could not be made
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One client: sends a request, waits for its answer, sends the next."""
+    """One client: it sends a request, waits for its answer, sends the next."""
 
     socket: socket.socket
     sent_at: float = 0.0
@@ -51,7 +51,7 @@ class LoadClient:
         self.answers = 0
         self.hits = 0
         self.errors = 0
-        self.unknown = 0  # sent, and no answer came
+        self.unknown = 0  # sent, but not answered
         self.collected: list[Any] = []
 
     def run(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class LoadClient:
         while self._busy:
             now = time.perf_counter()
             if now >= self._measure_to or self._left == 0:
-                self._sending = False  # and wait for the answers that are due
+                self._sending = False  # but wait for the answers that are due
             if now >= self._measure_to + DRAIN_S:
                 break
             for key, _ in self._selector.select(WAIT_S):
@@ -133,7 +133,7 @@ class LoadClient:
     def _answered(self, received: bytearray, seconds: float, now: float) -> None:
         self.answers += 1
         status = int(received[9:12])
-        if status == 200 and self._plain["collect"]:  # those of the warm-up too
+        if status == 200 and self._plain["collect"]:  # of the warm-up too
             body = bytes(received).partition(b"\r\n\r\n")[2]
             self.collected.append(json.loads(body)[self._plain["collect"]])
         if status == 504:

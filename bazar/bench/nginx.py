@@ -1,4 +1,4 @@
-"""nginx's own cache in front of a shop, as well configured as we know how."""
+"""nginx's own cache in front of a shop, configured as well as we can."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from bazar.bench.http_client import HOST
 
 SYSTEM_PATHS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"))
 
-# `no-cache` is for browsers: proxy_cache would obey it. Two doors to one cache: the one logs as
-# Bazar does, line by line and written in batches, the other not at all.
+# `no-cache` is for browsers, but proxy_cache would obey it. Two servers share one cache: one logs
+# as Bazar does, a line per request, written in batches; the other does not log.
 CONFIG = """
 {user}
 worker_processes 1;
@@ -40,12 +40,12 @@ http {{
 
 
 def installed() -> str | None:
-    """Where it is, if it is; an ordinary user's PATH may lack it."""
+    """Return the path of nginx, or None; an ordinary user's PATH may lack it."""
     return shutil.which("nginx") or shutil.which("nginx", path=SYSTEM_PATHS)
 
 
 def prepare(directory: Path, upstream: int, logging: int, silent: int) -> Path:
-    """Write its configuration for these ports; where."""
+    """Write a configuration for these ports; return its path."""
     directory.mkdir()
     path = directory / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # else the worker can't enter our directory

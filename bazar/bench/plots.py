@@ -17,18 +17,18 @@ Figures = Mapping[str, Any]
 
 
 def check() -> None:
-    """Raises ConfigError if nothing can be drawn."""
+    """Raise ConfigError if matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError("--plot: needs matplotlib: pip install -e '.[plot]'")
 
 
 def draw(sections: Figures, directory: Path) -> list[Path]:
-    """Every curve that these sections have figures for; the files."""
+    """Draw every curve that these sections have figures for; return the files."""
     check()
     import matplotlib
 
     matplotlib.use("agg")  # no display is needed
-    matplotlib.rcParams["svg.hashsalt"] = "bazar"  # the same figures, the same file
+    matplotlib.rcParams["svg.hashsalt"] = "bazar"  # the same figures give the same file
     from matplotlib import pyplot
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def draw(sections: Figures, directory: Path) -> list[Path]:
 
 
 def _curves(axes: Any, found: Iterator[tuple[str, Figures]]) -> bool:
-    """Cumulative distributions of latencies."""
+    """Draw the cumulative distributions of latencies. Return whether there are any."""
     any_drawn = False
     for label, quantiles in found:
         axes.plot(list(quantiles.values()), [float(one) for one in quantiles], label=label)
@@ -65,7 +65,7 @@ def _curves(axes: Any, found: Iterator[tuple[str, Figures]]) -> bool:
 def _sequential(sections: Figures, axes: Any) -> bool:
     axes.set_title("One request after the other")
     rows = sections.get("timings", {})
-    # Replicas are alike: one of each is enough to be told apart.
+    # Replicas are alike: show one of each.
     shown = ((label, row) for label, row in rows.items() if not label.endswith("replica 2"))
     return _curves(axes, ((label, row["quantiles_ms"]) for label, row in shown))
 

@@ -1,4 +1,4 @@
-"""Which book a reader wants: Zipf's law, and what an LRU cache makes of it."""
+"""How often readers want each book: Zipf's law, and the hit ratio of an LRU cache under it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ BISECTIONS = 40
 
 
 def zipf(count: int, s: float) -> list[float]:
-    """How likely each of `count` books is wanted, the most popular first: 1/rank^s, normalized.
+    """Return how likely each of `count` books is wanted, the most popular first: 1/rank^s,
+    normalized.
 
     >>> [round(one, 3) for one in zipf(3, 1.0)]
     [0.545, 0.273, 0.182]
@@ -22,14 +23,15 @@ def zipf(count: int, s: float) -> list[float]:
 
 
 def draw(likely: Sequence[float], times: int, seed: int) -> list[int]:
-    """Places in `likely`, drawn by it; the same for the same seed."""
+    """Return `times` places in `likely`, drawn by its probabilities; the same for the same seed."""
     cumulated = list(itertools.accumulate(likely))
     return random.Random(seed).choices(range(len(likely)), cum_weights=cumulated, k=times)
 
 
 def lru_hit_ratio(likely: Sequence[float], entries: int) -> float:
-    """What to expect of an LRU cache under independent requests (Che, Tung & Wang, 2002): an item
-    is there if it was wanted within the time in which as many different ones were as fit in.
+    """Return the expected hit ratio of an LRU cache under independent requests (Che, Tung & Wang,
+    2002): an item is cached if it was wanted within the time in which as many different items were
+    wanted as the cache holds.
 
     >>> lru_hit_ratio([0.5, 0.5], 2)
     1.0
@@ -50,12 +52,12 @@ def lru_hit_ratio(likely: Sequence[float], entries: int) -> float:
 
 
 def lru_content(wanted: Iterable[int], entries: int) -> list[int]:
-    """What an LRU cache holds after these requests, what was wanted longest ago first.
+    """Return what an LRU cache holds after these requests, the least recently used first.
 
     >>> lru_content([1, 2, 3, 1], 2)
     [3, 1]
     """
-    held: dict[int, None] = {}  # in the order of its last request
+    held: dict[int, None] = {}  # by their last request
     for one in wanted:
         held.pop(one, None)
         held[one] = None

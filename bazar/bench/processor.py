@@ -1,8 +1,8 @@
 """The processor time (user and system) of other processes, as the kernel counts it.
 
-Of each by its own clock, the one that clock_getcpuclockid(3) names: nanoseconds, and threads that
-have ended are in it. /proc/PID/stat counts in hundredths of a second, and /proc/PID/schedstat has
-the main thread only.
+It reads each process's own clock, as clock_getcpuclockid(3) names it: in nanoseconds, with threads
+that have ended. /proc/PID/stat counts in hundredths of a second, and /proc/PID/schedstat has only
+the main thread.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Times = Mapping[str, Mapping[int, int]]
 
 
 def clock_ns(pid: int) -> int:
-    """Raises OSError if there is no such process."""
+    """Return the processor time of a process. Raises OSError if there is no such process."""
     return time.clock_gettime_ns(~pid << 3 | CPUCLOCK_SCHED)
 
 
 def parent(stat: str) -> int:
-    """The parent's id in a /proc/PID/stat; a program may have any name.
+    """Return the parent's id from a /proc/PID/stat; the program's name may hold any character.
 
     >>> parent("17 (a (b) c) S 4 17 17 0")
     4
@@ -36,7 +36,7 @@ def parent(stat: str) -> int:
 
 
 def family(pid: int, parents: Mapping[int, int]) -> set[int]:
-    """The process and all that descend from it.
+    """Return the process and all its descendants.
 
     >>> sorted(family(2, {2: 1, 3: 2, 4: 3, 5: 1}))
     [2, 3, 4]
@@ -49,7 +49,8 @@ def family(pid: int, parents: Mapping[int, int]) -> set[int]:
 
 
 def read(nodes: Mapping[str, int]) -> Times:
-    """What the processes of each node, by its first, have used until now."""
+    """Return what the processes of each node have used until now; a node is given by its first
+    process."""
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended
@@ -64,7 +65,8 @@ def read(nodes: Mapping[str, int]) -> Times:
 
 
 def spent_s(before: Times, after: Times) -> dict[str, float]:
-    """Between two readings, by node. What has ended meanwhile is left out, for nobody has read it.
+    """Return the seconds between two readings, by node. A process that has ended meanwhile is left
+    out, as its second reading is missing.
 
     >>> spent_s({"a": {1: 10, 2: 70}}, {"a": {1: 500_000_010, 3: 1_000_000_000}})
     {'a': 1.5}

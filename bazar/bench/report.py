@@ -1,4 +1,4 @@
-"""What a section found, as a table and as figures, and what it was measured on."""
+"""The result of a section as a table and as figures, and the machine it was measured on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bazar.table import table
 
 @dataclass(slots=True)
 class Section:
-    """One section's findings. `figures` become JSON, and the plots are drawn from them."""
+    """The result of one section. `figures` become JSON, and plots are drawn from them."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Section:
     notes: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     failed: bool = False
-    """Not slow, but wrong."""
+    """Whether a result is wrong, not only slow."""
 
     def __str__(self) -> str:
         shown = table([self.header, *self.rows])
@@ -33,7 +33,7 @@ class Section:
 
 
 def number(value: float) -> str:
-    """With thousands apart.
+    """Return the number with commas between thousands.
 
     >>> number(61234.5)
     '61,234'
@@ -42,7 +42,7 @@ def number(value: float) -> str:
 
 
 def ms(value: float | None) -> str:
-    """Three digits that mean something.
+    """Return milliseconds with three significant digits.
 
     >>> ms(0.0612), ms(1.234), ms(12.3), ms(250.4), ms(None)
     ('0.061', '1.23', '12.3', '250', '-')
@@ -54,7 +54,8 @@ def ms(value: float | None) -> str:
 
 
 def ratio(value: float) -> str:
-    """
+    """Return the ratio with three significant digits.
+
     >>> ratio(0.961), ratio(15.32), ratio(120.7)
     ('0.96', '15.3', '121')
     """
@@ -62,7 +63,7 @@ def ratio(value: float) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures belong to."""
+    """Return the machine that the figures belong to."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
         "processor": _processor(),

@@ -1,10 +1,10 @@
-"""A Tornado `RequestHandler` that answers from a dict: what a cached read costs in Tornado's own
+"""A Tornado `RequestHandler` that answers from a dict: the cost of a cached read in Tornado's own
 server, without any lease or replica. Used as
 
     python -m bazar.bench.tornado_baseline FILE PORT [--bare]
 
-where the file holds the body. As Tornado comes it runs on asyncio's loop and logs each request;
-`--bare` is on uvloop, where that is installed, and logs nothing.
+where the file holds the body. By default it runs on asyncio's loop and logs each request, as
+Tornado does; with `--bare` it runs on uvloop, where that is installed, and logs nothing.
 """
 
 from __future__ import annotations

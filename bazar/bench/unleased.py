@@ -1,5 +1,6 @@
-"""A front end whose cached reads don't look at their lease: what looking costs. It serves old books
-when its lease is lost, so this is a program of the benchmark's, and no setting of the shop's.
+"""A front end whose cached reads do not check their lease, to measure what that check costs. It
+serves old books when its lease is lost, so it is a program of the benchmark, not a setting of the
+shop.
 
     python -m bazar.bench.unleased --config … --role frontend --port …      # run.py's flags
 """
@@ -14,7 +15,7 @@ from bazar.cache import Cache, Shelf
 
 
 def find(self: Cache, shelf: Shelf, key: str, now: float) -> Any | None:
-    """`Cache.find` but for its first question."""
+    """Do what `Cache.find` does, without its check of the lease."""
     item = shelf.get(key, now)
     if item is None:
         return None

@@ -1,4 +1,4 @@
-"""What users ask of a shop, said once: for how fast it is answered, and for what it costs."""
+"""What users ask of a shop, for measurements of throughput and of processor time alike."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ class Workload:
         )
 
     def cost(self, bench: Bench, shop: MeasuredShop) -> Reading:
-        """What a request costs each node in processor time. The clocks of its processes know of no
-        warm-up, so that is a load of its own here. Raises Unavailable if nothing is answered."""
+        """Return what a request costs each node in processor time. A process's clock can't leave
+        out a warm-up, so here the warm-up is a load of its own. Raises Unavailable if nothing is
+        answered."""
         load = replace(self.load(bench, shop.port(self.node)), warm_s=0.0)
         bench.generator.run(replace(load, seconds=bench.warm_s))
         before = shop.processor_times()
@@ -57,5 +58,5 @@ class Workload:
 
 
 def costs(workloads: Iterable[Workload]) -> dict[str, Measure]:
-    """An experiment's rows."""
+    """Return the rows of an experiment."""
     return {str(workload): workload.cost for workload in workloads}

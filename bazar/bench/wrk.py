@@ -1,4 +1,4 @@
-"""Load by `wrk`, where it is installed: one C thread is fast enough for any server here."""
+"""Load by `wrk`, where it is installed: one thread of C is fast enough for any server here."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bazar.bench.quantiles import FRACTIONS
 SPARE_S = 20.0
 MARK = "BAZAR "
 
-# A table of paths is only walked through if there are several: asking for the same again and again
-# costs wrk nothing.
+# The script walks through the paths only if there are several: with one path wrk itself repeats the
+# request, at no cost.
 SCRIPT = """
 wrk.method = "GET"
 wrk.headers = {%(headers)s}
@@ -49,7 +49,7 @@ end
 
 
 def installed() -> str | None:
-    """Where it is, if it is."""
+    """Return the path of wrk, or None."""
     return shutil.which("wrk")
 
 
@@ -75,7 +75,7 @@ def run(
     connections: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """What the script's `done` writes. wrk takes whole seconds only."""
+    """Run wrk, and return what the script's `done` writes. wrk takes whole seconds only."""
     whole_s = max(math.ceil(seconds), 1)
     with tempfile.TemporaryDirectory(prefix="bazar-wrk-") as directory:
         path = Path(directory) / "load.lua"

@@ -14,7 +14,7 @@ from bazar.rpc.client import Client
 
 
 def this_program() -> list[str]:
-    """The words by which a shell runs these commands in this very environment."""
+    """Return the command line that runs these commands from a shell, with this Python."""
     python = Path(sys.executable)
     with contextlib.suppress(ValueError):
         python = python.relative_to(Path.cwd())
@@ -22,8 +22,8 @@ def this_program() -> list[str]:
 
 
 class Shop:
-    """A running cluster, as its operator reaches it: not before it is asked, so that a command that
-    asks nothing runs without. In a `with`, its connections are closed at the end."""
+    """A running cluster, as its operator reaches it. The client is made on first use, so that a
+    command that asks no node needs no token. A `with` closes its connections."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -44,22 +44,22 @@ class Shop:
 
 
 class Command(Protocol):
-    """What a command's module has."""
+    """The interface of a command's module."""
 
     __doc__: str | None
 
     def add_flags(self, parser: argparse.ArgumentParser) -> None: ...
 
     async def run(self, shop: Shop, flags: argparse.Namespace) -> int:
-        """Print what it does; the exit code."""
+        """Print the result; return the exit code."""
 
 
 class Standalone(Protocol):
-    """What the module of a command has that needs no shop."""
+    """The interface of a command's module that needs no shop."""
 
     __doc__: str | None
 
     def add_flags(self, parser: argparse.ArgumentParser) -> None: ...
 
     def run(self, flags: argparse.Namespace) -> int:
-        """Print what it does; the exit code."""
+        """Print the result; return the exit code."""

@@ -1,6 +1,6 @@
-"""Have the orders follow the catalog's history as it is now, where theirs is another.
+"""Have the orders follow the catalog's history as it is now, where the two differ.
 
-That is so when one of the two was put back to an earlier moment, or lost its end (S5). Where the
+They differ when one of the two was put back to an earlier moment, or lost its end (S5). If the
 other can be put back to the same moment, nothing is lost, and there is nothing to adopt.
 """
 
@@ -24,7 +24,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if it is needed, and was not done."""
+    """Print what is lost, and with `--force` adopt. Return 1 if that is needed and was not done."""
     primary = primary_of("order", await ask_all(shop))
     if primary is None:
         raise Unavailable("no order replica is primary: is the shop running?")
@@ -44,17 +44,15 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
 
 
 def _tell(standing: dict[str, Any]) -> None:
-    """Say what was found, and what is lost."""
+    """Print what was found, and what is lost."""
     common = Position.of(standing["common"])
     print(
-        f"The orders have come to {Position.of(standing['cursor'])}; the catalog has no such entry."
+        f"The orders follow up to {Position.of(standing['cursor'])}; the catalog has no such entry."
     )
     print(f"The last sale that both have is {common if common.number else 'none'}.")
     lost, shown = standing["lost"], standing["orders"]
-    print(
-        f"Orders behind it, whose sales are lost: {lost}. They stay, and nobody keeps their copies"
-    )
-    print("for them: look after them by hand.")
+    print(f"Orders behind it, whose sales are lost: {lost}. They stay, but their copies are in")
+    print("stock again: look after these orders by hand.")
     for order in shown:
         lines = ", ".join(f"{line['quantity']} × {line['title']}" for line in order["lines"])
         print(f"  {order['order_id']}  {order['sold_at']}  {lines}")

@@ -1,7 +1,7 @@
 """Measure a shop of its own on this machine, or this checkout against another one.
 
-It runs the nodes of a cluster.json on free ports in a temporary directory, so that a shop that runs
-here is left alone - but shares the processor with it.
+The nodes of a cluster.json run on free ports in a temporary directory. A shop that runs on this
+machine is not touched, but it shares the processor.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw curves (needs matplotlib)")
     parser.add_argument(
-        "--client", choices=("wrk", "own"), help="who makes the load (default: wrk if installed)"
+        "--client", choices=("wrk", "own"), help="what makes the load (default: wrk if installed)"
     )
     parser.add_argument(
         "--config", type=Path, default=ROOT / "cluster.json", help="whose nodes and settings"
@@ -93,7 +93,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """Exit code 1 if purchases did not add up, 130 if it was interrupted."""
+    """Measure and print. Return 1 if purchases did not add up, 130 if it was interrupted."""
     for name in flags.sections:
         if name not in SECTIONS:
             raise BadRequest(f"{name}: is none of {', '.join(SECTIONS)}")
@@ -101,7 +101,7 @@ def run(flags: argparse.Namespace) -> int:
             raise BadRequest(f"{name}: --against is for {', '.join(COMPARED)}")
     if not 0 < flags.seconds <= LONGEST_S:
         raise BadRequest(f"--seconds {flags.seconds}: must be above 0, up to {LONGEST_S:.0f}")
-    load(flags.config, ROLES)  # refuses what the nodes would
+    load(flags.config, ROLES)  # refuses what the nodes would refuse
     if flags.plot is not None:
         plots.check()
     program = None if flags.client == "own" else wrk.installed()
@@ -120,7 +120,7 @@ def run(flags: argparse.Namespace) -> int:
 
 
 def _other(flags: argparse.Namespace, this: Checkout) -> Checkout | None:
-    """What this one is compared with. Raises BadRequest if that can't be."""
+    """Return the checkout to compare with, or None. Raises BadRequest if it can't be compared."""
     if flags.against is None:
         if flags.rounds is not None:
             raise BadRequest("--rounds: goes with --against")
@@ -198,7 +198,7 @@ def _bench(
 
 
 def sold(config_path: Path) -> Sold:
-    """What the files of a running shop hold, and what `verify` finds in them."""
+    """Return what the files of a running shop hold, and the faults that `verify` finds in them."""
     config = load(config_path, ROLES)
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):

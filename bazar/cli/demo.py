@@ -11,7 +11,7 @@ from typing import Any
 from bazar.errors import BadRequest, ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PLAYS = "tests.simulation.demo"  # the code that is played is this one; the stage is the tests'
+PLAYS = "tests.simulation.demo"  # plays the real code; only the stage is part of the tests
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """Exit code 1 if a fault was not seen without its rule, or was seen with it."""
+    """Play the named faults. Return 1 if one was not seen without its rule, or was seen with it."""
     plays = _plays()
     known = {play.name: play for play in plays.PLAYS}
     if flags.name is None:
@@ -40,7 +40,7 @@ def run(flags: argparse.Namespace) -> int:
 
 
 def _plays() -> Any:
-    if str(CHECKOUT) not in sys.path:  # the `bazar` command has its own directory there instead
+    if str(CHECKOUT) not in sys.path:  # the `bazar` command has its own directory first in the path
         sys.path.append(str(CHECKOUT))
     try:
         return importlib.import_module(PLAYS)

@@ -1,4 +1,4 @@
-"""How a command ends when its user breaks it off, or its reader has enough."""
+"""How a command ends when its user interrupts it, or when its output is closed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-INTERRUPTED = 128 + signal.SIGINT  # as a shell shows it
+INTERRUPTED = 128 + signal.SIGINT  # as a shell reports it
 NO_READER = 128 + signal.SIGPIPE
 
 
 def at_once() -> None:
-    """Ctrl-C ends this process, wherever it is: for a command that leaves nothing behind. As an
-    exception it would show a traceback while modules are imported, wait for the next `await`, and
-    get lost in a finalizer."""
+    """Let Ctrl-C end this process at once, for a command that leaves nothing behind. A
+    KeyboardInterrupt would show a traceback during imports, wait for the next `await`, and get lost
+    in a finalizer."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         os._exit(INTERRUPTED)
@@ -24,8 +24,8 @@ def at_once() -> None:
 
 
 def ended(main: Callable[[], int]) -> int:
-    """The exit code of `main`; quietly, too, if it raises KeyboardInterrupt or its output has no
-    reader."""
+    """Return the exit code of `main`. End without a traceback if it raises KeyboardInterrupt or if
+    its output is closed."""
     try:
         code = main()
         sys.stdout.flush()
@@ -35,7 +35,7 @@ def ended(main: Callable[[], int]) -> int:
         code = NO_READER
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # the interpreter's own flush, at its end, shall find nothing
+    except BrokenPipeError:  # the interpreter flushes at its end: let it find nothing
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

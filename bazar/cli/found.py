@@ -1,4 +1,4 @@
-"""Let a group begin, empty, where it would not do so by itself."""
+"""Let a group begin empty where it does not begin by itself."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Load a list of books into the running shop, and say first how it is understood.
 
-Most lists of other programs will do: separator, encoding, columns and the decimal sign are found
-and shown before anything is written. A book that the shop has already (same title, author and
-topic) stays as it is, so that a second run changes nothing. All that is wrong with a row is said
-with its line; the row goes to a file, to be mended and imported, and the rest goes in.
+Most lists of other programs can be read: separator, encoding, columns and the decimal sign are
+detected, and shown before anything is written. A book that the shop already has (same title, author
+and topic) stays as it is, so that a second run changes nothing. Each fault of a row is reported
+with its line. The row is written to a file, to be corrected and imported; all other rows are
+imported.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ BATCH_ROWS = 500
 ATTEMPT_S = 10.0
 DEADLINE_S = 30.0
 ROWS_SHOWN = 3
-PREVIEW_ROWS = 1000  # among so many they are looked for
+PREVIEW_ROWS = 1000  # how many rows are searched for the first books to show
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +63,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help=f"which column is ours, as in --map cost=Price; ours are {', '.join(COLUMNS)}. Theirs"
         " is its name, or #3 for the third",
     )
-    add("--ignore", action="append", default=[], metavar="COLUMN", help="have no use for a column")
-    add("--delimiter", metavar="SIGN", help="what parts the cells: one sign, or tab")
+    add("--ignore", action="append", default=[], metavar="COLUMN", help="leave out this column")
+    add("--delimiter", metavar="SIGN", help="what separates the cells: one sign, or tab")
     add("--encoding", metavar="NAME", help="such as cp1252, cp1250, cp1251, mac_roman, shift_jis")
     add(
         "--decimal",
@@ -79,7 +80,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if a row was rejected."""
+    """Import the list. Return 1 if a row was rejected."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # titles have letters of any script
     try:
@@ -97,7 +98,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The list, which is read more than once; a pipe is kept in a file for that."""
+    """Open the list, which is read more than once. Copy a pipe to a file for that."""
     with path.open("rb") as file:
         if file.seekable():
             yield file
@@ -153,7 +154,7 @@ def _show(books: BookList, flags: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _rejects(flags: argparse.Namespace, layout: Layout) -> Iterator[Rejects | None]:
-    """Where rejected rows go: nowhere in a dry run, unless told."""
+    """Open the file for rejected rows. A dry run has none, unless `--rejects` names one."""
     path: Path | None = flags.rejects
     if path is None and not flags.dry_run:
         path = default_path(flags.file)
@@ -190,20 +191,21 @@ async def _import(
         print(tally.summary(flags.dry_run))
         if batch and not flags.dry_run:
             print(
-                f"Stopped: of line {batch[0].line} and those below it nothing is certain. Import"
-                " the list again when the shop answers: what is in it already stays as it is.",
+                f"Stopped: it is not known whether line {batch[0].line} and those below it were"
+                " imported. Import the list again when the shop answers: books that it already has"
+                " stay as they are.",
                 file=sys.stderr,
             )
     if rejects is not None and rejects.rows:
         print(
-            f"The rejected rows are in {rejects.path}, each with its reason. Mend them there, then"
+            f"The rejected rows are in {rejects.path}, each with its reason. Fix them there, then"
         )
         print(f"  {_again(flags, books, rejects.path)}")
     return 1 if tally.rejected else 0
 
 
 async def _find_shop(shop: Shop) -> None:
-    """Raises Unavailable where no catalog answers at all: then the list needs no reading."""
+    """Raise Unavailable if no catalog node answers: then the list need not be read."""
     statuses = await ask_all(shop)
     catalogs = shop.config.group("catalog")
     if not any(statuses[node.name] for node in catalogs):
@@ -212,7 +214,7 @@ async def _find_shop(shop: Shop) -> None:
 
 
 def _good(rows: Iterable[Row], tally: Tally, rejects: Rejects | None) -> Iterator[Row]:
-    """The rows that are books; the others go to the tally."""
+    """Yield the rows that are books; count the others in the tally."""
     for row in rows:
         if row.left_out is not None:
             tally.leave_out(row)
@@ -246,7 +248,7 @@ async def _send(
     answer = await pool.call(attempt, DEADLINE_S)
     for row, result in zip(batch, answer["results"], strict=True):
         if "error" in result:
-            reason = PLACE.sub("", result["error"])  # the line says it better
+            reason = PLACE.sub("", result["error"])  # the line number is better
             row.problems.append(Problem(reason, reason))
             _reject(row, tally, rejects)
         else:
@@ -254,7 +256,7 @@ async def _send(
 
 
 def _again(flags: argparse.Namespace, books: BookList, path: Path) -> str:
-    """The command by which the mended rows are read as the list was."""
+    """Return the command that reads the corrected rows as this list was read."""
     options = [f"--{name}={value}" for name, value in _given(flags)]
     words = report.again(books, options)
     return shlex.join([*this_program(), "import", str(path), *words])

@@ -39,6 +39,6 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
                 raise Unavailable(f"{node.name} is not in sync after {JOIN_S:.0f} s")
             await asyncio.sleep(POLL_S)
         print(f"{node.name} is in sync", flush=True)
-    # The others read who their peers are when they start.
+    # The others learn who their peers are only when they start.
     known = [name for name, status in statuses.items() if status is not None]
     return await restart.run(shop, argparse.Namespace(nodes=known))

@@ -1,4 +1,4 @@
-"""What `python -m bazar` was told to do, and for which shop."""
+"""The program `python -m bazar`: it finds the command and the shop, and runs it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ COMMANDS: dict[str, Command] = {
     "adopt": adopt,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"serve": serve, "demo": demo, "bench": bench}
-SUMS_UP = {"import"}  # when it is broken off, too; the others end at once
+SUMS_UP = {"import"}  # these print a summary when interrupted; the others end at once
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 done in part, 2 not done."""
+    """Run one command. Return 0 if it did everything, 1 if a part, 2 if nothing."""
     parser = argparse.ArgumentParser(prog="python -m bazar", description="Look after a shop.")
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument(

@@ -1,4 +1,4 @@
-"""Let a replica that is not in sync become primary, when none that is will ever return."""
+"""Let a replica that is not in sync become primary, if no in-sync replica will ever return."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if it was not done."""
+    """Print what may be lost, and with `--force` record the membership. Return 1 if it was not
+    done."""
     if flags.node not in shop.config.nodes:
         raise NotFound(f"{flags.node}: is not in {shop.config.path}")
     role = shop.config.nodes[flags.node].role
@@ -39,7 +40,8 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         with reading(flags.node, shop.config.data_dir / f"{flags.node}.db") as file:
             ours = file.committed
             me = Member(flags.node, file.store)
-            if role == "catalog" and file.tail()[1] == GENESIS:  # orders come again by themselves
+            # orders are made again from the catalog's sales
+            if role == "catalog" and file.tail()[1] == GENESIS:
                 raise Conflict(
                     f"{flags.node} holds nothing, and would begin with the samples. If that is what"
                     f" you want, move {role}.members away, and: python -m bazar found {role}"
@@ -51,12 +53,12 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             print(f"{flags.node}'s file is a copy without its WAL: what was in that is lost.")
         _tell(shop, membership, flags.node, ours)
         if not flags.force:
-            print("Nothing is changed. With --force it is.")
+            print("Nothing is changed. Repeat the command with --force to change it.")
             return 1
         if is_copy:
             take_as_whole(file.path)
-        # A new epoch, so that what a lost member may still hold beyond ours is told apart; not
-        # clean, so that leases which may be running are waited for.
+        # A new epoch, so that entries which only a lost member has are told apart from ours. Not
+        # clean, so that the new primary waits for leases that may still be held.
         forced = dataclasses.replace(
             membership, epoch=membership.epoch + 1, members=frozenset({me}), clean=False
         )
@@ -72,7 +74,7 @@ def _file(shop: Shop, node: str) -> ReplicaFile:
 
 
 def _tell(shop: Shop, membership: Membership, node: str, ours: Mark) -> None:
-    """Say what may be lost."""
+    """Print what may be lost."""
     names = ", ".join(sorted(member.node for member in membership.members))
     print(f"In sync when epoch {membership.epoch} was recorded: {names}. {node} was not.")
     print(f"{node} holds everything up to entry {ours.seq}.")

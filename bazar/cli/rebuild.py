@@ -38,7 +38,8 @@ class Held:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if it was not done."""
+    """Print what may be lost, and with `--force` record the membership. Return 1 if it was not
+    done."""
     data_dir, role = shop.config.data_dir, flags.role
     arbiter = FileArbiter(data_dir, role)
     if not arbiter.try_acquire():
@@ -56,13 +57,13 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             epoch = _highest_epoch(shop, role) + 1
             _tell(role, held, best, epoch)
             if not flags.force:
-                print("Nothing is changed. With --force it is.")
+                print("Nothing is changed. Repeat the command with --force to change it.")
                 return 1
             for path in (data_dir / f"{one.member.node}.db" for one in held):
                 if lacks_wal(path):
                     take_as_whole(path)
-            # Of an epoch that nobody has seen, or what a lost file holds might pass for the same;
-            # not clean, so that leases which may be running are waited for.
+            # A new epoch, so that entries which only a lost file has are told apart from these. Not
+            # clean, so that the new primary waits for leases that may still be held.
             members = frozenset(one.member for one in best)
             await arbiter.record(Membership(epoch, members, shop.config.replication.lease_s))
             print(f"The {role} group goes on when its nodes are started.")
@@ -73,7 +74,8 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _nobody_runs(shop: Shop, role: str) -> Iterator[None]:
-    """Raises ConfigError if a node of the group does: what it holds would change."""
+    """Hold every node's lock meanwhile. Raises ConfigError if a node runs: its database would
+    change."""
     with contextlib.ExitStack() as stack:
         for node in shop.config.group(role):
             stack.callback(os.close, hold_alone(shop.config.data_dir / f"{node.name}.pid"))
@@ -81,7 +83,7 @@ def _nobody_runs(shop: Shop, role: str) -> Iterator[None]:
 
 
 def _look(shop: Shop, role: str) -> Iterator[Held]:
-    """What there is; says of each node what it has."""
+    """Yield what each node's database holds, and print a line about each node."""
     for node in shop.config.group(role):
         path = shop.config.data_dir / f"{node.name}.db"
         try:
@@ -105,14 +107,14 @@ def _look(shop: Shop, role: str) -> Iterator[Held]:
 
 
 def _best(role: str, held: Sequence[Held]) -> list[Held]:
-    """Those that have all that anybody has committed, and of them whose log is the most up to date:
-    of the latest epoch, and then the longest, as in Raft (section 5.4.1). That alone would not do:
-    a primary commits what older epochs have left with nothing of its own behind it (T3), and what
-    a later epoch has prepared in its place, in vain, may be on another disk. Raises Conflict where
-    that is none, or not one history."""
+    """Return the databases that have every committed entry, and of those the ones whose log is the
+    most up to date: of the latest epoch, then the longest, as in Raft (section 5.4.1). That rule
+    alone is not enough. A primary commits entries of older epochs without an entry of its own
+    behind them (T3), and another disk may hold what a later epoch prepared in their place but never
+    committed. Raises Conflict if there is no such database, or if they do not hold one history."""
     whole = [one for one in held if not one.faults and one.last != GENESIS]
     if not whole:
-        raise Conflict(f"no database of the {role} group holds anything that could be gone on with")
+        raise Conflict(f"no database of the {role} group has any entry to go on with")
     furthest = _highest(whole, [(one.begun, one.committed.seq) for one in whole])
     committed = _only(furthest, [one.committed for one in furthest])
     have_it = [one for one in whole if committed in one.pending or committed == one.committed]
@@ -122,14 +124,14 @@ def _best(role: str, held: Sequence[Held]) -> list[Held]:
 
 
 def _highest(held: Sequence[Held], places: Sequence[tuple[int | None, int]]) -> list[Held]:
-    """Those with the highest place: its epoch, if each has one, and its entry."""
+    """Return those with the highest place: epoch, if all have one, then entry."""
     comparable = all(epoch is not None for epoch, _ in places)
     ranks = [(epoch or 0 if comparable else 0, seq) for epoch, seq in places]
     return [one for one, rank in zip(held, ranks, strict=True) if rank == max(ranks)]
 
 
 def _only(held: Sequence[Held], marks: Sequence[Mark]) -> Mark:
-    """The mark that is the same for all of them. Raises Conflict."""
+    """Return the mark that all of them have. Raises Conflict if they differ."""
     if len(set(marks)) > 1:
         nodes = " and ".join(one.member.node for one in held)
         raise Conflict(f"{nodes} have different logs of the same length: move one's file away")
@@ -137,8 +139,8 @@ def _only(held: Sequence[Held], marks: Sequence[Mark]) -> Mark:
 
 
 def _highest_epoch(shop: Shop, role: str) -> int:
-    """The highest epoch that any database knows of: by its log, or by what the catalog's primaries
-    have numbered, which the orders know as well."""
+    """Return the highest epoch that any database knows: from its log, or from the numbers of the
+    catalog's epochs, which the orders hold too."""
     highest = 0
     for other, service in REPLICATED.items():
         for node in shop.config.group(other):
@@ -151,11 +153,11 @@ def _highest_epoch(shop: Shop, role: str) -> int:
 
 
 def _tell(role: str, held: Sequence[Held], best: Sequence[Held], epoch: int) -> None:
-    """Say what may be lost."""
+    """Print what may be lost."""
     [last] = {one.last for one in best}
     names = ", ".join(one.member.node for one in best)
     print(f"In sync would be {names}, in epoch {epoch}, with all up to entry {last.seq}.")
-    print("Who was in sync is not on record: whatever was acknowledged beyond that is lost.")
+    print("It is not on record which were in sync: all that was acknowledged beyond that is lost.")
     for one in held:
         if one not in best and one.last.seq > last.seq:
             lost = f"{last.seq + 1} to {one.last.seq}"

@@ -39,7 +39,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         primary = primary_of(node.role, statuses)
         return primary is not None and primary["node"] == node.name
 
-    # Primaries last: each group then hands over once.
+    # Restart primaries last: then each group changes its primary once.
     for node in sorted(wanted, key=is_primary):
         before = statuses[node.name]
         if before is None:
@@ -56,8 +56,8 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
 
 
 def _elsewhere(shop: Shop, node: NodeConfig) -> str:
-    """On which ports the supervisor has nodes of this role that the configuration does not have:
-    it may be one of them, from before."""
+    """Return a hint for the error if the supervisor runs nodes of this role on ports that the
+    configuration does not have: the port may have been changed since."""
     known = {str(one.port) for one in shop.config.group(node.role)}
     others = sorted(port for role, port in _started(shop) if role == node.role)
     strange = [port for port in others if port not in known]
@@ -70,7 +70,7 @@ def _elsewhere(shop: Shop, node: NodeConfig) -> str:
 
 
 def _started(shop: Shop) -> Iterator[tuple[str, str]]:
-    """The role and port of each node that the supervisor has started (Linux)."""
+    """Yield the role and the port of each node that the supervisor has started (Linux)."""
     with contextlib.suppress(OSError, Unavailable):
         supervisor = holder(_supervisor(shop))
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
@@ -81,7 +81,7 @@ def _started(shop: Shop) -> Iterator[tuple[str, str]]:
 
 
 async def _back(shop: Shop, node: NodeConfig, before: Status) -> None:
-    """Wait for another process in the node's place, in sync."""
+    """Wait until a new process runs in the node's place and is in sync."""
     deadline = clock.now() + NODE_S
     while clock.now() < deadline:
         statuses = await ask_all(shop)
@@ -98,7 +98,7 @@ def _why(shop: Shop) -> str:
     try:
         holder(_supervisor(shop))
     except Unavailable:
-        return "nobody starts it again, for it was started with --role"
+        return "no supervisor runs to start it again, as it was started with --role"
     return "the machine may be busy; its log says what it waits for"
 
 

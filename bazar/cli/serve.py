@@ -12,5 +12,5 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """The exit code: 0 after an orderly stop, 3 or 78 if a node had to give up."""
+    """Serve. Return 0 after an orderly stop, 3 or 78 if a node had to give up."""
     return program.serve_by(flags)

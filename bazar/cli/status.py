@@ -21,7 +21,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if a node does not answer or is not in sync, or the shop can't sell."""
+    """Print every node's state. Return 1 if a node does not answer or is not in sync, or if the
+    shop can't sell."""
     nodes = list(shop.config.nodes.values())
     statuses = await ask_all(shop)
     told = [status for status in statuses.values() if status is not None]
@@ -39,7 +40,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
 
 
 async def ask_all(shop: Shop) -> Statuses:
-    """What each node tells; None for one that does not answer."""
+    """Return the status of each node, None for one that does not answer."""
     nodes = shop.config.nodes
     found = await asyncio.gather(*(_ask(shop, node) for node in nodes.values()))
     return dict(zip(nodes, found, strict=True))
@@ -54,7 +55,7 @@ async def _ask(shop: Shop, node: NodeConfig) -> Status | None:
 
 
 def rows(node: NodeConfig, statuses: Statuses) -> list[tuple[str, ...]]:
-    """A node's rows: one, or for a front end one for each group that it caches."""
+    """Return a node's rows: one, or for a front end one for each group that it caches."""
     status = statuses[node.name]
     if status is None:
         return [(node.name, node.role, "does not answer", "-", "-", "-", "-", "-")]

@@ -1,6 +1,6 @@
 """Compare the files of all replicas: digests, logs and every row, and sales with orders.
 
-What differs is shown.
+Every difference is printed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Exit code 1 if anything is not the same, or can't be compared."""
+    """Print the comparison. Return 1 if anything differs, or can't be compared."""
     equal = True
     for role, service in REPLICATED.items():
         equal &= _verify(shop, role, service.tables)
@@ -67,10 +67,10 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
 
 
 def _verify_sales(shop: Shop) -> bool:
-    """Whether each sale has its order, and each order its sale, at the first replicas."""
+    """Return whether, at the first replicas, each sale has its order and each order its sale."""
     orders, catalog = (_first(shop, role) for role in ("order", "catalog"))
     if orders is None or catalog is None:
-        return True  # one without the other has nothing to compare
+        return True  # there is nothing to compare with
     with closing([orders, catalog]):
         if any(
             file.lacks(REPLICATED[role].tables)
@@ -83,7 +83,7 @@ def _verify_sales(shop: Shop) -> bool:
     for fault in faults:
         print(f"  {fault}")
     if found.adopted.count:
-        print(f"  orders whose sale is lost, as somebody has chosen, {found.adopted}")
+        print(f"  orders whose sale is lost, as an operator has chosen, {found.adopted}")
     if found.waiting:
         print(f"  sales that have no order yet: {found.waiting}")
     print("  NOT the same" if faults else "  each sale has its order")

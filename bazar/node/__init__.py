@@ -1,1 +1,1 @@
-"""One process that serves, and all of them on this machine: start, stop, restart, log."""
+"""One process that serves, and all processes of this machine: start, stop, restart, log."""

@@ -1,4 +1,4 @@
-"""The port of a node that is not started for a while: every request is refused, and at once."""
+"""The port of a node that is not started for a while: every request is refused at once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 
 from bazar.errors import Unavailable
 
-LISTEN_S = 1.0  # to what a client still sends: a close with input unread may lose the answer
+LISTEN_S = 1.0  # to read on after the answer: a close with unread input may lose it
 MOST_BYTES = 1 << 16
 
 
 @contextlib.asynccontextmanager
 async def refusing(sockets: Sequence[socket.socket], why: str) -> AsyncIterator[None]:
-    """Answer 503 on these meanwhile. They stay open: those that come later wait for the node."""
+    """Answer 503 on these sockets. They stay open: later connections wait for the node."""
     error = Unavailable(why)
     body = json.dumps({"error": why, "code": error.code}).encode() + b"\n"
     answer = (

@@ -1,8 +1,8 @@
-"""Output that nobody has to wait for.
+"""A log output that never makes its writer wait.
 
-A pipe whose reader stalls takes some 64 KiB, and then stops whoever writes to it: a whole node, for
-a line of its log. So what can't be written at once is written by a thread, behind a queue with a
-bound; what finds no place there is counted, and that is said when it flows again.
+A pipe whose reader stalls takes some 64 KiB, and then blocks the writer: a whole node, for one line
+of its log. So what can't be written at once is written by a thread, behind a bounded queue. Lines
+that find the queue full are dropped and counted, and the count is written when output goes on.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import threading
 from collections import deque
 
 MAX_BYTES = 4 << 20
-CLOSE_S = 1.0  # at the end, for what is left
+CLOSE_S = 1.0  # at the end, for the rest of the queue
 PIECE_BYTES = 1 << 16
-OPENED = "/proc/self/fd"  # Linux: what is opened below it has flags of its own
+OPENED = "/proc/self/fd"  # Linux: a file opened by this path has flags of its own
 
 
 def never_waits(fd: int) -> int | None:
-    """A descriptor for the same, on which no write waits; None if there is no way to have one. The
-    flag of `fd` itself is everybody's who has it, of other programs, too."""
+    """Return a descriptor for the same file whose writes never wait, or None if there is none. `fd`
+    itself is not changed: its flags are shared with other programs that have it open."""
     try:
         mode = os.fstat(fd).st_mode
         if stat.S_ISREG(mode):
@@ -32,13 +32,13 @@ def never_waits(fd: int) -> int | None:
         if stat.S_ISFIFO(mode) or os.isatty(fd):
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             return os.open(f"{OPENED}/{fd}", flags)
-    except OSError:  # it is another user's, or there is no such place
+    except OSError:  # the file belongs to another user, or there is no /proc
         pass
     return None
 
 
 class Outlet:
-    """Writes to a descriptor. One that is closed at the other end takes everything, unseen."""
+    """A writer to a descriptor. If the other end is closed, everything is taken and dropped."""
 
     def __init__(self, fd: int, most: int = MAX_BYTES) -> None:
         self._fd = fd
@@ -52,7 +52,7 @@ class Outlet:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Return at once; lines end with a line end."""
+        """Write the text, whose lines end with a line end; never wait."""
         data = text.encode("utf-8", "backslashreplace")
         with self._changed:
             if self._at_once is not None and not self._bytes and not self._dropped:
@@ -70,7 +70,7 @@ class Outlet:
             self._changed.notify_all()
 
     def flush(self, timeout_s: float = CLOSE_S) -> None:
-        """Wait until all is written, or nobody reads it."""
+        """Wait until everything is written, or the output is closed."""
         with self._changed:
             self._changed.wait_for(lambda: not self._bytes and not self._dropped, timeout_s)
 
@@ -79,9 +79,9 @@ class Outlet:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._dropped)
                 data = self._waiting.popleft() if self._waiting else b""
-                dropped = 0 if data else self._dropped  # all that was kept is written
+                dropped = 0 if data else self._dropped  # everything that was kept is written
             if dropped:
-                self._put(f"({dropped} lines were dropped here: nobody read them)\n".encode())
+                self._put(f"({dropped} lines were dropped here: the log was not read)\n".encode())
             self._put(data)
             with self._changed:
                 self._bytes -= len(data)
@@ -91,12 +91,13 @@ class Outlet:
     def _put(self, data: bytes) -> None:
         while data:
             rest = self._written(self._fd, data)
-            if len(rest) == len(data):  # somebody else has made it so that it does not wait
+            if len(rest) == len(data):  # another program has made the descriptor non-blocking
                 select.select([], [self._fd], [])
             data = rest
 
     def _written(self, fd: int, data: bytes) -> bytes:
-        """Write what `fd` takes now; what is left. It takes something, unless it never waits."""
+        """Write what `fd` takes now; return the rest. It takes something, unless it is
+        non-blocking."""
         if self._broken:
             return b""
         try:
@@ -104,13 +105,13 @@ class Outlet:
         except BlockingIOError:
             return data
         except OSError as error:
-            # Its reader has gone, or its terminal; a full disk may have room for the next line.
+            # The pipe or terminal is closed. A full disk may have room for the next line.
             self._broken = error.errno != errno.ENOSPC
             return b""
 
 
 class OutletHandler(logging.Handler):
-    """Has an outlet write the log."""
+    """A logging handler that writes through an outlet."""
 
     def __init__(self, outlet: Outlet) -> None:
         super().__init__()
@@ -123,7 +124,7 @@ class OutletHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Called by `logging.shutdown`."""
+        """Flush the outlet. Called by `logging.shutdown`."""
         self._outlet.flush()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802

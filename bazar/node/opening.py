@@ -1,4 +1,4 @@
-"""What is said when a shop has opened: where its door is, and who leads."""
+"""The lines that are printed when a shop has opened: its address, and each group's primary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ POLL_S = 0.05
 
 
 async def opened(config: Config, token: str) -> str:
-    """Wait until each group has a primary and the first front end serves; what to say then."""
+    """Wait until each group has a primary and the first front end serves; return the lines to
+    print."""
     client = Client(token)
     try:
         leads = [await _primary(client, config, role) for role in _roles(config)]

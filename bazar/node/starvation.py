@@ -1,4 +1,4 @@
-"""How long a process has waited for a processor: on a busy machine that is not its fault."""
+"""How long a process has waited for a processor: on a busy machine a late answer is no failure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def starved_s(pid: int) -> float:
-    """How long the process's first thread was ready to run and others ran, as Linux counts it; 0
-    elsewhere."""
+    """Return how long the process's first thread was ready to run while others ran, as Linux counts
+    it; elsewhere 0."""
     try:
         waited_ns = Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[1]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""What nodes tell of themselves, as JSON: how to read it."""
+"""How to read the status of nodes, which is JSON."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ Statuses = dict[str, Status | None]
 
 
 def processes(status: Status) -> list[Status]:
-    """What each process of the node tells, in order of their names."""
+    """Return the status of each process of the node, in order of their names."""
     return sorted(status.get("processes", [status]), key=lambda one: str(one["node"]))
 
 
 def primary_of(role: str, statuses: Mapping[str, Status | None]) -> Status | None:
-    """The status of the group's primary, of the newest epoch if two believe they are."""
+    """Return the status of the group's primary; if two nodes say they are primary, of the newer
+    epoch."""
     primaries = [s for s in statuses.values() if s and s["group"] == role and "members" in s]
     return max(primaries, key=lambda status: status["epoch"], default=None)
 
 
 def is_well(node: NodeConfig, statuses: Statuses) -> bool:
-    """Whether the node answers and is in sync, or for a front end holds all its leases."""
+    """Return whether the node answers and is in sync, or for a front end holds all its leases."""
     status = statuses[node.name]
     if status is None:
         return False

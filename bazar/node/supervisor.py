@@ -1,6 +1,6 @@
-"""The whole cluster as child processes: started, watched, restarted, and stopped in order.
+"""The supervisor: it starts the whole cluster as child processes, watches, restarts and stops them.
 
-The listening sockets are the supervisor's, and its children inherit them: while a node restarts,
+The supervisor opens the listening sockets, and its children inherit them: while a node restarts,
 connections to it wait instead of being refused.
 """
 
@@ -35,14 +35,15 @@ log = logging.getLogger(__name__)
 
 BACKOFF_S = 0.2
 BACKOFF_MAX_S = 5.0
-STEADY_S = 10.0  # a child that lived so long starts again as if it had never failed
-START_S = 15.0  # until it must answer for the first time; twice as long after each try in vain
+STEADY_S = 10.0  # after living so long, a child's earlier failures are forgotten
+START_S = 15.0  # for the first answer; doubled after each start that failed
 START_MAX_S = 240.0
-LEAST_MISSED = 0.1  # of a probe: who waits for a processor gets ten times as long at the most
+# Of a probe: a process that waits for a processor gets at most ten times as long.
+LEAST_MISSED = 0.1
 STOP_S = 15.0
-PATIENCE_S = 0.5  # who comes while a node is away for longer is told so at once
-LOOK_S = 0.5  # how often the configuration is looked at, while somebody has to put something right
-LOOK_AGAIN = signal.SIGURG  # an older supervisor, which does not know it, is not ended by it
+PATIENCE_S = 0.5  # if a node is away for longer, its clients are refused at once
+LOOK_S = 0.5  # how often cluster.json is checked while a node waits for a repair
+LOOK_AGAIN = signal.SIGURG  # a supervisor of an older version ignores this signal
 PROBES_PER_HANG = 6
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PARENT_VARIABLE = "BAZAR_SUPERVISOR"
@@ -50,19 +51,19 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """In a child: be terminated when the supervisor is gone, however it went (Linux)."""
+    """Have this child terminated when the supervisor ends, for whatever reason (Linux)."""
     parent = os.environ.get(PARENT_VARIABLE)
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it went before we asked
+    if os.getppid() != int(parent):  # it ended before the call
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 @dataclass(slots=True)
 class Child:
-    """One process of a node: its sockets, where it alone answers, and how often it has failed in a
-    row."""
+    """One process of a node: its sockets, the address where it alone answers, and how often in a
+    row it has failed."""
 
     node: NodeConfig
     door: NodeConfig
@@ -73,7 +74,7 @@ class Child:
 
 
 def _children(node: NodeConfig) -> list[Child]:
-    """The node's processes, to be started. Raises ConfigError if a port is taken."""
+    """Return the node's processes, not yet started. Raises ConfigError if a port is taken."""
     if node.processes == 1:
         return [Child(node, node, listen(node), {})]
     shared = [listen(node) for _ in range(node.processes)]
@@ -86,9 +87,9 @@ def _children(node: NodeConfig) -> list[Child]:
 
 
 class Supervisor:
-    """`command` plus `--role R --port N` starts a node; exit code `never_again` means that a
-    restart can't help. Roles stop one after the other, in `stop_order`. `reload` reads the
-    configuration anew; `opened` returns what to say when the cluster serves."""
+    """The parent of all nodes. `command` plus `--role R --port N` starts a node; exit code
+    `never_again` means that a restart can't help. Roles stop in `stop_order`, one after the other.
+    `reload` reads the configuration anew; `opened` returns what to print once all serve."""
 
     def __init__(
         self,
@@ -108,17 +109,17 @@ class Supervisor:
         self._reload = reload
         self._opened = opened
         self._say = say
-        self._looks = 0  # how often it was told to look again
+        self._looks = 0  # how often LOOK_AGAIN came
         self._stuck: set[str] = set()  # the processes that no restart can help
         self._children: dict[str, list[Child]] = {}  # by node
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._exit_code = 0
-        self._open = False  # some node has answered once
+        self._open = False  # whether some node has answered
 
     async def run(self, shutdown: asyncio.Event) -> int:
-        """Keep every node running until `shutdown`; the exit code. Raises ConfigError if a port
-        is taken, or another supervisor runs this cluster."""
+        """Keep every node running until `shutdown`; return the exit code. Raises ConfigError if a
+        port is taken, or if another supervisor runs this cluster."""
         alone = hold_alone(self._config.data_dir / "supervisor.pid")
         for node in self._config.nodes.values():
             self._children[node.name] = _children(node)
@@ -143,8 +144,8 @@ class Supervisor:
         return self._exit_code
 
     def look_again(self) -> None:
-        """Start the nodes that `cluster.json` has got since, and those that wait for something to
-        be put right; the others learn of the new ones when they restart."""
+        """Start the nodes that are new in `cluster.json`, and those that wait for a repair. The
+        other nodes learn of the new ones when they restart."""
         self._looks += 1
         try:
             config = self._reload()
@@ -152,9 +153,9 @@ class Supervisor:
                 if node.name not in self._children:
                     self._children[node.name] = _children(node)
                     self._begin(node.name)
-                    log.info("starts %s, which is new in the configuration", node.name)
+                    log.info("starts %s, which is new in cluster.json", node.name)
         except ConfigError as error:
-            log.error("stays as it is: %s", error)
+            log.error("cluster.json is not read again: %s", error)
 
     def _processes(self) -> list[Child]:
         return [child for children in self._children.values() for child in children]
@@ -207,8 +208,8 @@ class Supervisor:
                 await self._stops_within(pause_s)
 
     async def _put_right(self, child: Child, known: object) -> None:
-        """Wait until something is put right, by what was `known` before it started. A cluster that
-        begins, and of which no node can, stops."""
+        """Wait until something changes compared with `known`, as seen before the process started.
+        Stop a cluster that is starting and whose every process is in this state."""
         name = child.door.name
         if self._known() != known:
             return
@@ -229,7 +230,7 @@ class Supervisor:
         self._stuck.discard(name)
 
     def _known(self) -> tuple[int, int, int]:
-        """What changes when something is put right: cluster.json, or how often LOOK_AGAIN came."""
+        """Return a value that changes with cluster.json, and with every LOOK_AGAIN."""
         try:
             status = (self._config.path or Path()).stat()
         except OSError:
@@ -254,15 +255,16 @@ class Supervisor:
             *("--role", child.node.role, "--port", str(child.node.port)),
             env=environment,
             pass_fds=numbers,
-            start_new_session=True,  # Ctrl-C reaches the supervisor, which stops it in order
+            start_new_session=True,  # Ctrl-C reaches the supervisor, which stops the child in order
         )
 
     async def _watch(self, child: Child) -> None:
-        """Kill the node's process if it is there but answers nothing for `hang_s`.
+        """Kill the node's process if it runs but answers nothing for `hang_s`.
 
-        Probes are counted, not seconds: when the whole machine has slept, nobody is to blame. Nor
-        is who waits for a processor most of the time: killed, it would only have to start, too. And
-        a machine so busy that no process starts in time is not made idle by starting all anew.
+        Probes are counted, not seconds, so that a sleep of the whole machine does not count. A
+        probe counts less for a process that mostly waited for a processor: killed, it would need
+        the processor to start, too. A machine so busy that no process starts in time would only get
+        busier by restarts.
         """
         probe_s = self._config.supervisor.hang_s / PROBES_PER_HANG
         watched, missed, heard = child.process, 0.0, False
@@ -275,7 +277,8 @@ class Supervisor:
             starved, began = starved_s(pid), clock.now()
             if await self._answers(child, probe_s):
                 missed = 0.0
-                if watched is not None and watched.returncode is None:  # else we have answered
+                # If the process has ended, the supervisor has answered in its place.
+                if watched is not None and watched.returncode is None:
                     heard, start_s = True, START_S
             elif watched is not None and watched.returncode is None:
                 waited = max(starved_s(pid) - starved, 0.0) / (clock.now() - began)
@@ -289,7 +292,7 @@ class Supervisor:
                         start_s = min(2 * start_s, START_MAX_S)
 
     async def _answers(self, child: Child, probe_s: float) -> bool:
-        """Whether a probe is answered; takes `probe_s` in any case."""
+        """Return whether a probe is answered, after `probe_s` in any case."""
         began, process, node = clock.now(), child.process, child.door
         answered = False
         with contextlib.suppress(TimeoutError, OSError):
@@ -301,7 +304,7 @@ class Supervisor:
                 finally:
                     writer.close()
         if answered and process is not None and process.returncode is None:
-            self._open = True  # else it was us who refused it, in the node's place
+            self._open = True  # else the supervisor refused it in its place
         await asyncio.sleep(max(began + probe_s - clock.now(), 0))
         return answered
 

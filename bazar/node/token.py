@@ -1,4 +1,4 @@
-"""The cluster token: what internal callers show."""
+"""The cluster token, which internal callers send."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ POLL_S = 0.01
 
 
 def cluster_token(config: Config) -> str:
-    """`BAZAR_TOKEN`, or else one made at the first start and kept in the data directory for
-    everything on this machine. Raises ConfigError."""
+    """Return `BAZAR_TOKEN`, or else the token in the data directory, which the first start makes
+    for everything on this machine. Raises ConfigError."""
     given = os.environ.get(TOKEN_VARIABLE)
     if given is not None:
         return _checked(given, TOKEN_VARIABLE)
@@ -47,7 +47,8 @@ def _read(path: Path) -> str:
 
 
 def operators_token(config: Config) -> str:
-    """The same for a command, which takes what was made here even where others reach the shop."""
+    """Return the token for a command: also the one in the data directory of a shop that others
+    reach."""
     path = config.data_dir / "token"
     if TOKEN_VARIABLE not in os.environ and _is_made(path):
         return _read(path)
@@ -55,16 +56,16 @@ def operators_token(config: Config) -> str:
 
 
 def durable_token(config: Config) -> str:
-    """The same for a process that serves: from then on people may rely on it. Another process may
-    have made it just now, and not have synced its name yet."""
+    """Return the token for a process that serves, after syncing the directory: another process may
+    have made the token just now, and not have synced its name yet."""
     token = cluster_token(config)
     sync_path(config.data_dir)
     return token
 
 
 def _is_made(path: Path) -> bool:
-    """False of a file that a power cut has left empty, or full of zeros, too: before it was whole
-    nobody was given what was to stand there. Raises ConfigError."""
+    """Return whether the token's file is whole. A power cut may leave it empty or full of zeros;
+    then it was not yet used by any process. Raises ConfigError."""
     try:
         return path.read_bytes().strip(b"\0") != b""
     except FileNotFoundError:
@@ -81,8 +82,8 @@ def _checked(token: str, place: str) -> str:
 
 
 def _make(path: Path) -> None:
-    """Several nodes may start at once: whoever locks the empty file makes the token, and puts it in
-    that file's place, synced."""
+    """Make the token. Several nodes may start at once: the one that locks the empty file makes the
+    token, and replaces the file by it, synced."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.FILE)
     try:
         _lock(fd, path)
@@ -93,7 +94,7 @@ def _make(path: Path) -> None:
 
 
 def _lock(fd: int, path: Path) -> None:
-    """Raises ConfigError if another process makes the token for too long."""
+    """Lock the file. Raises ConfigError if another process holds it for too long."""
     deadline = time.monotonic() + MAKING_S
     while True:
         with contextlib.suppress(BlockingIOError):

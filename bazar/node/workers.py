@@ -1,7 +1,7 @@
 """Several processes for one front end, each with a cache and a lease of its own.
 
-They share the node's port (SO_REUSEPORT: the kernel deals connections out). Each has a private port
-beside it, on the loopback interface, where the others and the supervisor reach it alone.
+They share the node's port (SO_REUSEPORT: the kernel distributes the connections). Each also has a
+private port on the loopback interface, where its siblings and the supervisor reach it alone.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ VARIABLE = "BAZAR_PROCESS"
 
 
 def private(node: NodeConfig, number: int, port: int) -> NodeConfig:
-    """One process of a node as a node of its own."""
+    """Return one process of a node as a node of its own."""
     name = f"{node.name}.{number}"
     return dataclasses.replace(node, name=name, port=port, host="127.0.0.1", bind="127.0.0.1")
 
 
 def whose(process: str) -> str:
-    """The node that this process, by its name, is one of."""
+    """Return the name of the node that this process belongs to."""
     return process.partition(".")[0]
 
 
 def environment(number: int, ports: Sequence[int]) -> dict[str, str]:
-    """What process `number` (from 1) of those with these private ports has to know."""
+    """Return what process `number` (from 1) of those with these private ports needs to know."""
     return {VARIABLE: f"{number}:{','.join(map(str, ports))}"}
 
 
 def placed(node: NodeConfig) -> tuple[NodeConfig, tuple[NodeConfig, ...]]:
-    """The node as this process is to call itself, and its siblings."""
+    """Return the node under this process's own name, and its siblings."""
     given = os.environ.pop(VARIABLE, None)
     if given is None:
         return node, ()

@@ -1,8 +1,9 @@
 """Calls between nodes: reused connections, a deadline, the token, and batching.
 
-A call carries a list of items and answers a list, item by item, so that many travel as one. An
-error answers with the very exception that was raised at the other end. Nodes call each other over
-one connection of frames each; single requests, as most commands make them, are plain HTTP.
+A call carries a list of items and answers with a list, one result per item, so that many items
+share one call. An error that the other node raised is raised here as the same exception. Nodes call
+each other over one connection of frames each; single requests, as most commands send them, are
+plain HTTP.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from bazar.config import NodeConfig
 from bazar.errors import BazarError, OtherToken, Unavailable, Unknown, from_answer
 from bazar.rpc.frames import Connection, dial
 
-CALLS_PATH = "/calls/2"  # with its version: nodes of another find nobody there
+CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no such path
 MAX_BATCH_ITEMS = 128
 MAX_WAITING_ITEMS = 4096
 MAX_CONNECTIONS = 32
 SLOW_S = 0.05  # most calls take less; one that waits for a lease to end takes a second
 MAX_SLOW_CALLS = 32
 DIAL_S = 0.3
-SILENT_S = 1.0  # less is no sign that the other end is dead
+SILENT_S = 1.0  # a shorter silence does not mean that the other end is dead
 
-# libcurl's word that not a byte of the request has left.
+# The errors by which libcurl says that no byte of the request was sent.
 NEVER_SENT = {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST}
 
 
 def error_body(error: BazarError) -> dict[str, Any]:
-    """An error as one item of an answer."""
+    """Return an error as one item of an answer."""
     plain = {"status": error.status, "code": error.code, "message": str(error)}
     return {**plain, "details": error.details} if error.details else plain
 
@@ -52,11 +53,12 @@ class _Waiting:
 
 
 class Batcher:
-    """While one call is under way, everything that arrives waits and leaves as the next.
+    """A queue of items for one kind of call. While a call is under way, the items that arrive wait,
+    and are sent together as the next call. An item that finds no call under way is sent at once.
 
-    Alone, an item leaves at once. `call` takes (items, timeout in seconds) and returns one result
-    or BazarError an item, or raises for all of them. It takes as long as its slowest item: after
-    `slow_s` nothing waits for it any more.
+    `call` takes (items, timeout in seconds) and returns one result or BazarError per item, or
+    raises for all of them. A call takes as long as its slowest item; after `slow_s` no further item
+    waits for it.
     """
 
     def __init__(
@@ -68,17 +70,17 @@ class Batcher:
         self._slow_s = slow_s
         self._waiting: deque[_Waiting] = deque()
         self._lane: asyncio.Task[None] | None = None
-        """Sends one call after the other."""
+        """The task that sends one call after the other."""
         self._slow = 0
-        """How many calls have become slow, and been left to themselves."""
+        """How many slow calls are still under way beside it."""
 
     async def submit(self, item: Any, timeout_s: float) -> Any:
-        """The item's result. Raises what `call` raised; Unavailable if it never left in time,
-        Unknown if it did and the answer is not here."""
+        """Return the item's result. Raises what `call` raised; Unavailable if the item was not sent
+        in time; Unknown if it was sent and no answer came in time."""
         if len(self._waiting) >= MAX_WAITING_ITEMS:
             raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
         waiting = _Waiting(item, timeout_s, asyncio.get_running_loop().create_future())
-        # Whoever asked may have gone when it fails: then nobody else looks at the error.
+        # The caller may have been cancelled when this fails: then nothing else reads the error.
         waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(waiting)
         self._go_on()
@@ -87,7 +89,7 @@ class Batcher:
             return waiting.done.result()
         if waiting in self._waiting:
             self._waiting.remove(waiting)
-            raise Unavailable(f"the call could not leave in {timeout_s} s")
+            raise Unavailable(f"the call could not be sent in {timeout_s} s")
         raise Unknown(f"no answer in {timeout_s} s")
 
     def _go_on(self) -> None:
@@ -111,11 +113,11 @@ class Batcher:
                 self._lane = None
             else:
                 self._slow -= 1
-            # A call that failed in its own way has ended this task, not what waits.
+            # An unexpected error in a call ends this task; the items that wait go on in a new one.
             self._go_on()
 
     def _leave_behind(self) -> None:
-        """The call under way takes long: what comes now shall not wait for it."""
+        """Let new items go on without the call under way, which takes long."""
         self._lane = None
         self._slow += 1
         self._go_on()
@@ -128,7 +130,7 @@ class Batcher:
         except BazarError as error:
             results = [error] * len(batch)
         except BaseException:
-            results = [Unknown("the call was broken off")] * len(batch)
+            results = [Unknown("the call was interrupted")] * len(batch)
             raise
         finally:
             for one, result in zip(batch, results, strict=True):
@@ -141,7 +143,7 @@ class Batcher:
 
 
 class Peer:
-    """The calls to one node, over one connection: it is made when it is needed."""
+    """The calls to one node, over one connection, which is opened when it is needed."""
 
     def __init__(
         self, node: NodeConfig, token: str, dial_s: float = DIAL_S, silent_s: float = SILENT_S
@@ -155,20 +157,20 @@ class Peer:
         self._answers: dict[int, tuple[Connection, asyncio.Future[dict[str, Any]]]] = {}
         self._numbers = itertools.count(1)
         self._unheard_since: float | None = None
-        """When the first of the calls was sent that this connection has said nothing since."""
+        """Since when calls wait and no frame has come, or None if no call waits."""
 
     async def call(
         self, path: str, items: list[Any], timeout_s: float, arbiter: str | None = None
     ) -> dict[str, Any]:
-        """What the other end answers, if it is under this arbiter (A2). Raises what it refuses
-        with, Unavailable if nothing was sent, and Unknown."""
+        """Return the other node's answer, if it is under this arbiter (A2). Raises the error that
+        it answered, Unavailable if nothing was sent, and Unknown."""
         node, loop = self._node.name, asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         try:
             async with asyncio.timeout_at(deadline), self._dialing:
                 connection = self._connection
                 if connection is None or connection.closed:
-                    # Soon enough to be Unavailable, and for another replica to be asked: while a
+                    # Give up early enough to raise Unavailable, and to try another replica: while a
                     # node restarts, its supervisor lets connections wait.
                     dial_s = min(self._dial_s, timeout_s / 2)
                     connection = await dial(self._node, CALLS_PATH, self._token, dial_s)
@@ -197,8 +199,9 @@ class Peer:
             since = self._unheard_since
             silent = since is not None and loop.time() - since >= self._silent_s
             if silent and connection is self._connection:
-                # It may be dead without a word, as a machine without power is: the next call
-                # goes another way. Those under way may just take longer.
+                # The connection may be dead without having been closed, as when a machine loses
+                # power. The next call opens a new one. The calls under way on this one may only be
+                # slow.
                 self._connection = None
             raise Unknown(f"{node}: no answer in {timeout_s:.1f} s") from None
         finally:
@@ -222,7 +225,7 @@ class Peer:
         self._unheard_since = asyncio.get_running_loop().time() if others else None
 
     def _of(self, connection: Connection) -> list[asyncio.Future[dict[str, Any]]]:
-        """The answers that are to come over this connection."""
+        """Return the futures of the answers that are to come over this connection."""
         return [answer for one, answer in self._answers.values() if one is connection]
 
     def _lost(self, connection: Connection) -> None:
@@ -239,14 +242,14 @@ class Peer:
 
 
 class _Body:
-    """A request's body, and whether any of it has left."""
+    """A request's body, which knows whether any of it was sent."""
 
     def __init__(self, content: bytes) -> None:
         self.begun = False
         self._file = io.BytesIO(content)
 
     def install(self, curl: pycurl.Curl) -> None:
-        """Have libcurl send it, and to the node itself, not to a proxy of the environment."""
+        """Have libcurl send the body, to the node itself and not to a proxy of the environment."""
         curl.setopt(pycurl.NOPROXY, "*")
         curl.setopt(pycurl.READFUNCTION, self._read)
         curl.setopt(pycurl.SEEKFUNCTION, self._seek)
@@ -261,7 +264,7 @@ class _Body:
 
 
 class Client:
-    """HTTP to the nodes of this cluster, and to nobody else."""
+    """HTTP to the nodes of this cluster, and to no other host."""
 
     def __init__(self, token: str, dial_s: float = DIAL_S) -> None:
         self.dial_s = dial_s
@@ -271,9 +274,9 @@ class Client:
             "Content-Type": "application/json",
             "Expect": "",
         }
-        self.primaries: dict[str, str | None] = {}  # of each role, as a node of it said last
+        self.primaries: dict[str, str | None] = {}  # of each role, as one of its nodes said last
         self.arbiters: dict[str, Callable[[], str | None]] = {}
-        """Of each role that this node follows: under which arbiter it does, where it knows."""
+        """By each role that this node follows: its arbiter, None if that is not known yet."""
         self._token = token
         self._peers: dict[str, Peer] = {}
         self._batchers: dict[tuple[str, str], Batcher] = {}
@@ -281,7 +284,7 @@ class Client:
         self._closed = False
 
     async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
-        """One item's result from `path` at `node`; what goes the same way travels together.
+        """Return one item's result from `path` at `node`; items for the same path travel together.
         Raises the item's error, Unavailable or Unknown."""
         if self._closed:
             raise Unavailable(f"{node.name} is not asked: this node stops")
@@ -303,7 +306,7 @@ class Client:
                     results = [_result(one) for one in answer["results"]]
                     self.primaries[node.role] = answer["primary"]
                 except (KeyError, TypeError) as error:
-                    raise Unknown(f"{node.name}: an answer that can't be read") from error
+                    raise Unknown(f"{node.name}: its answer can't be read") from error
                 if len(results) != len(items):
                     raise Unknown(f"{node.name}: {len(results)} answers to {len(items)} items")
                 return results
@@ -319,8 +322,8 @@ class Client:
         timeout_s: float,
         key: str | None = None,
     ) -> Any:
-        """The JSON answer of `path` at `node`: POST with a body, else GET; `key` is the write's
-        Idempotency-Key. Raises the error it answered, Unavailable or Unknown."""
+        """Return the JSON answer of `path` at `node`: POST with a body, else GET; `key` is the
+        write's Idempotency-Key. Raises the error that it answered, Unavailable or Unknown."""
         content = None if body is None else orjson.dumps(body)
         sending = _Body(content or b"")
         request = HTTPRequest(
@@ -344,12 +347,12 @@ class Client:
             await asyncio.wait([fetching])
             response = fetching.result()
         except CurlError as error:
-            # When a reused connection dies, libcurl sends the request again by itself on a new one:
-            # that this one was refused says nothing of the first.
+            # When a reused connection dies, libcurl sends the request again by itself on a new one.
+            # If the new one is refused, that says nothing about the first.
             never_sent = error.errno in NEVER_SENT and not sending.begun
             raise (Unavailable if never_sent else Unknown)(f"{node.name}: {error}") from error
         except asyncio.CancelledError:
-            self._under_way += 1  # the transfer goes on without us
+            self._under_way += 1  # the transfer goes on after the caller was cancelled
             raise
         finally:
             self._under_way -= 1
@@ -364,8 +367,8 @@ class Client:
         return answer
 
     def close(self) -> None:
-        # Tornado's curl client can't be closed under a transfer: its timer fires into what is
-        # gone. One that was left behind ends with the process.
+        # Tornado's curl client can't be closed during a transfer: its timer would use what was
+        # freed. A client that is left open ends with the process.
         self._closed = True
         for peer in self._peers.values():
             peer.close()

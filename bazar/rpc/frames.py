@@ -1,8 +1,8 @@
-"""Messages between two nodes: frames on one TCP connection, which begins as an HTTP request with
-an upgrade (RFC 9110, 7.8), so that it has the port, the token and the refusals of all others.
+"""Messages between two nodes: frames on one TCP connection. It begins as an HTTP request with an
+upgrade (RFC 9110, 7.8), so that port, token and refusals are those of every other request.
 
-A frame is its length, four bytes big-endian, and so many bytes. A WebSocket carries the same, at
-several times the processor time a message, which is what bounds a purchase.
+A frame is its length, four bytes big-endian, then as many bytes. A WebSocket would carry the same,
+but at several times the processor time per message, and that time is what limits purchases.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bazar.config import NodeConfig
 
 UPGRADE = "bazar-frames"
 MAX_FRAME_BYTES = 64 << 20
-MAX_UNSENT_BYTES = 128 << 20  # whoever reads so slowly is cut off
+MAX_UNSENT_BYTES = 128 << 20  # a peer that reads too slowly is disconnected
 MAX_ANSWER_BYTES = 16 << 10
 CLOSE_S = 1.0
 
@@ -26,8 +26,8 @@ SWITCHING = (
 
 
 class Connection(asyncio.Protocol):
-    """One end. `on_frame` gets each frame as it comes, `on_lost` is called once, when it is over;
-    neither after `close`."""
+    """One end of a connection. `on_frame` is called with each frame, `on_lost` once, when the
+    connection is over; neither is called after `close`."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
     # --- out -------------------------------------------------------------------------------------
 
     def send(self, frame: bytes) -> None:
-        """Send a frame; a connection that is over swallows it, as the network might."""
+        """Send a frame. If the connection is over, the frame is lost, as in the network."""
         if self.closed or self._transport is None:
             return
         if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
@@ -55,17 +55,18 @@ class Connection(asyncio.Protocol):
         self._transport.write(len(frame).to_bytes(4, "big") + frame)
 
     async def drained(self) -> bool:
-        """Wait until the other end has read most of what was sent; False if it is over."""
+        """Wait until the other end has read most of what was sent. Return False if the connection
+        is over."""
         await self._writable.wait()
         return not self.closed
 
     def abort(self) -> None:
-        """End it at once; `on_lost` follows."""
+        """End the connection at once; `on_lost` follows."""
         if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
-        """End it, once what was sent is on its way."""
+        """End the connection when everything sent has been passed to the network."""
         if not self.closed and self._transport is not None:
             self._transport.close()
             asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
@@ -75,7 +76,7 @@ class Connection(asyncio.Protocol):
     # --- in --------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Take no frame until `resume`: TCP tells the other end."""
+        """Take no frame until `resume`; TCP makes the other end wait."""
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
@@ -125,12 +126,12 @@ class Connection(asyncio.Protocol):
 
 
 class _Dialing(Connection):
-    """The end that asked for the upgrade, until it is answered."""
+    """The end that asked for the upgrade, until the answer comes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Who dialed may have given up: then nobody else looks at the error.
+        # The caller of `dial` may have given up: then nothing else reads the error.
         self.answered.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def data_received(self, data: bytes) -> None:
@@ -148,21 +149,21 @@ class _Dialing(Connection):
         if status.split(" ")[1:2] != ["101"]:
             self.answered.set_exception(ConnectionRefusedError(f"answered {status[:60]!r}"))
             return
-        # Nothing is to be read before the caller has said who gets it.
+        # Read nothing before the caller has set `on_frame`.
         self._received = bytearray(rest)
         self.pause()
         self.answered.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.answered.done():
-            self.answered.set_exception(ConnectionResetError("hung up"))
+            self.answered.set_exception(ConnectionResetError("the connection was closed"))
         super().connection_lost(error)
 
 
 async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Connection:
-    """A connection to `path` at `node`, paused: set `on_frame` and `on_lost`, then `resume`.
-    Raises OSError: nothing has been sent then. TimeoutError is one, and PermissionError where
-    another token is known."""
+    """Return a connection to `path` at `node`, paused: set `on_frame` and `on_lost`, then `resume`.
+    Raises OSError; nothing has been sent then. That includes TimeoutError, and PermissionError if
+    the other end has another token."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout_s):
         transport, connection = await loop.create_connection(_Dialing, node.host, node.port)
@@ -180,7 +181,7 @@ async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Con
 
 
 async def accept(connection: Connection, sock: socket.socket) -> None:
-    """Go on with `connection` over a socket whose other end has asked for the upgrade."""
+    """Continue `connection` over a socket whose other end has asked for the upgrade."""
     loop = asyncio.get_running_loop()
     try:
         transport, _ = await loop.connect_accepted_socket(lambda: connection, sock)

@@ -1,4 +1,4 @@
-"""Round robin over the replicas of a service: 1, 2, 1, 2, … A failing one is set aside for a
+"""Round robin over the replicas of a service: 1, 2, 1, 2, … A replica that fails is set aside for a
 while that grows with its failures, then tried again."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUND_PAUSE_MAX_S = 0.4
 
 @dataclass(slots=True)
 class Health:
-    """What the pool remembers of one replica. All times on the pool's clock."""
+    """What the pool remembers of one replica. All times are on the pool's clock."""
 
     node: NodeConfig
     failures: int = 0
@@ -34,8 +34,8 @@ class Health:
 
 
 def choose(replicas: Sequence[Health], turn: int, now: float, tried: set[str]) -> Health | None:
-    """The next replica at or after `turn` that has not been tried; one that is set aside only
-    when no other is left, the one due first. None if all have been tried."""
+    """Return the next replica at or after `turn` that has not been tried. If all that are left are
+    set aside, return the one that is due first. Return None if all have been tried."""
     left = [health for health in replicas if health.node.name not in tried]
     for offset in range(len(replicas)):
         health = replicas[(turn + offset) % len(replicas)]
@@ -45,7 +45,7 @@ def choose(replicas: Sequence[Health], turn: int, now: float, tried: set[str]) -
 
 
 class ReplicaPool:
-    """The replicas of one service, as a caller sees them."""
+    """The replicas of one service, for its callers."""
 
     def __init__(
         self, nodes: Sequence[NodeConfig], settings: PoolConfig, clock: Callable[[], float]
@@ -73,7 +73,7 @@ class ReplicaPool:
             log.warning("sets %s aside: %s", health.node.name, error)
         backoff_s = self._settings.backoff_s * 2 ** min(health.failures, 20)
         if isinstance(error, Leaving):
-            # While it restarts, its supervisor lets connections wait: better not to be among them.
+            # While the replica restarts, its supervisor lets connections wait: do not add to them.
             backoff_s = self._settings.backoff_max_s
         health.failures += 1
         health.aside_until = self._clock() + min(backoff_s, self._settings.backoff_max_s)
@@ -89,11 +89,12 @@ class ReplicaPool:
         deadline_s: float,
         prefer: str | None = None,
     ) -> T:
-        """What `attempt` returns at the first replica that answers, round by round until
-        `deadline_s` is over. `attempt` must be safe to repeat (a read, or a write with its key).
-        The replica named by `prefer` is asked first, unless it is set aside.
+        """Return what `attempt` returns at the first replica that answers; try them round by round
+        until `deadline_s` is over. `attempt` must be safe to repeat (a read, or a write with its
+        key). The replica named by `prefer` is asked first, unless it is set aside.
 
-        Raises what a replica refused; Unavailable if nothing can have happened, else Unknown.
+        Raises the error by which a replica refused; Unavailable if surely nothing happened, else
+        Unknown.
         """
         deadline = self._clock() + deadline_s
         last: Unavailable | Unknown = Unavailable("no replica is configured")
@@ -119,7 +120,8 @@ class ReplicaPool:
             except BazarError as refusal:
                 self._answered(health)
                 if unknown is not None:
-                    # An earlier attempt may still come through: a refusal says that it can't (R5).
+                    # An earlier attempt may still succeed: this refusal does not say that it can't
+                    # (R5).
                     raise unknown from refusal
                 raise
             self._answered(health)

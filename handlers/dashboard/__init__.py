@@ -1,4 +1,4 @@
-"""The page that shows the cluster at work: who leads, who follows, what requests wait for."""
+"""The page that shows the cluster at work: who leads, who follows, and what requests wait for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handlers.frontend.service import FrontEndService, Room
 
 
 def dashboard(service: FrontEndService) -> Room:
-    """The paths of a front end's dashboard, with the poller that all who look at it share."""
+    """Return the paths of a front end's dashboard, and the poller that all its watchers share."""
     watch = Watch(service.context, service.client)
     shared = {"watch": watch}
     routes = (

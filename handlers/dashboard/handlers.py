@@ -1,4 +1,5 @@
-"""The page that shows the cluster at work, its stream of events, and the buttons to disturb it."""
+"""The page that shows the cluster at work, its stream of events, and its buttons that disturb
+nodes."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ class ClusterPage(PageHandler):
 
 
 class Watching(FrontEndHandler):
-    """Base of those that have to do with the poller."""
+    """Base of the handlers that use the poller."""
 
     def initialize(self, service: Any, access: str, watch: Any = None) -> None:
         super().initialize(service, access)
@@ -53,7 +54,7 @@ class WatchHandler(Watching):
     """Server-sent events: a view of the cluster, several times a second."""
 
     query_names = None
-    counts = False  # it takes as long as somebody watches
+    counts = False  # it lasts as long as the page is open
     _gone = False
     _views: Views | None = None
 
@@ -79,14 +80,14 @@ class WatchHandler(Watching):
         self._begin()
 
     def _begin(self) -> None:
-        """Have proxies pass on each view as it comes: nginx would collect them, and others might
+        """Have proxies pass on each view at once: nginx would buffer them, and others might
         compress them."""
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache, no-store, no-transform")
         self.set_header("X-Accel-Buffering", "no")
 
     async def _next(self, views: Views) -> bool:
-        """Write the next view; False if there is none, or nobody to see it."""
+        """Write the next view. Return False if there is none, or if the client is gone."""
         try:
             async with asyncio.timeout(QUIET_S):
                 seen = await views.get()
@@ -105,7 +106,8 @@ class WatchHandler(Watching):
 
 
 class DisturbHandler(Watching):
-    """`{"do": "pause" | "kill" | "return"}` for a replica on this machine; wants the token."""
+    """Sends a signal to a replica of this machine: `{"do": "pause" | "kill" | "return"}`, with the
+    token."""
 
     counts = False
 

@@ -1,5 +1,5 @@
-"""The cluster as those see it who watch: every node is asked again and again, as long as somebody
-does, and what has changed since is told in words."""
+"""The cluster as the dashboard's watchers see it. Every node is asked again and again while there
+is a watcher, and changes are described in words."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from bazar.rpc.client import Client
 from handlers.dashboard.snapshot import counts, happenings, rates, view
 
 POLL_S = 0.2
-ASK_S = 0.25  # one that needs longer is shown as one that does not answer
+ASK_S = 0.25  # a slower node is shown as one that does not answer
 MAX_WATCHERS = 32
-MAX_BEHIND = 4  # views that a slow watcher may have before it misses some
+MAX_BEHIND = 4  # views that wait for a slow watcher; it misses further ones
 MAX_EVENTS = 60
 
 Views = asyncio.Queue[dict[str, Any]]
 
 
 def send_away(queue: Views) -> None:
-    """Wake whoever waits for views, and say that there will be no more."""
+    """Wake the watcher that waits for views: an empty view says that it is the last."""
     if queue.full():
         queue.get_nowait()
     queue.put_nowait({})
 
 
 class Watch:
-    """One for all who watch at this front end."""
+    """The poller that all watchers of this front end share."""
 
     def __init__(self, context: Context, client: Client) -> None:
         self._context = context
@@ -43,8 +43,8 @@ class Watch:
         self._noted: deque[dict[str, Any]] = deque(maxlen=MAX_EVENTS)  # not shown yet
 
     def join(self) -> Views:
-        """Where the views will come. If too many watch, who has watched longest is sent away by an
-        empty view, and may come back."""
+        """Return the queue of views for a new watcher. If there are too many, the oldest watcher is
+        sent away by an empty view, and may come back."""
         if len(self._watchers) >= MAX_WATCHERS:
             longest = next(iter(self._watchers))
             self._watchers.pop(longest)
@@ -67,7 +67,7 @@ class Watch:
             task.cancel()
 
     def note(self, text: str, rule: str = "", kind: str = "") -> None:
-        """Tell those who watch, with the next view."""
+        """Send a text to all watchers, with the next view."""
         self._noted.append({"at": time.time(), "text": text, "rule": rule, "kind": kind})
 
     async def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The protocol's rules as a page shows them: what the docstring of `bazar.replication` says."""
+"""The protocol's rules as a page shows them, read from the docstring of `bazar.replication`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _EMPHASIS = re.compile(r"\*(.+?)\*")
 
 @dataclass(slots=True)
 class Section:
-    """What the rules are about, and each rule's name and text, which is HTML."""
+    """A heading of the rules, and each rule's name and text, which is HTML."""
 
     title: str
     rules: dict[str, str] = field(default_factory=dict)
 
 
 def read(text: str) -> list[Section]:
-    """The sections of a text like that docstring."""
+    """Return the sections of a text that is written like that docstring."""
     sections: list[Section] = []
     name = ""
     for line in text.splitlines():

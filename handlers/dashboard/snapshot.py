@@ -1,4 +1,4 @@
-"""What is to be seen of a cluster: pure functions from what its nodes tell of themselves."""
+"""What a page shows of a cluster: pure functions of its nodes' statuses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def view(
     statuses: Mapping[str, Status | None],
     before: View | None = None,
 ) -> View:
-    """All nodes, and the feeds between them. What a node was is known from `before` while it does
-    not answer: as which process it `runs`, and the epoch that it has `led`."""
+    """Return all nodes, and the feeds between them. While a node does not answer, the process that
+    it `runs` and the epoch that it has `led` are taken from `before`."""
     primaries = {
         role: primary_of(role, statuses) for role in {node.role for node in nodes.values()}
     }
@@ -85,7 +85,7 @@ def _node(
 
 
 def counts(statuses: Iterable[Status | None]) -> dict[str, Any]:
-    """What all front ends have counted so far."""
+    """Return the counters of all front ends, summed."""
     processes = [
         process
         for status in statuses
@@ -105,7 +105,7 @@ def counts(statuses: Iterable[Status | None]) -> dict[str, Any]:
 
 
 def rates(before: Mapping[str, Any], now: Mapping[str, Any], spent_s: float) -> View | None:
-    """What happened in between, by the second; None if a front end came or went."""
+    """Return what happened between two counts, per second; None if a front end came or went."""
     if before["runs"] != now["runs"] or spent_s <= 0 or not now["latency"]:
         return None
     latency = [b - a for a, b in zip(before["latency"], now["latency"], strict=True)]
@@ -124,7 +124,7 @@ def rates(before: Mapping[str, Any], now: Mapping[str, Any], spent_s: float) -> 
 def happenings(
     before: View, now: View, counted: Mapping[str, Any], counting: Mapping[str, Any]
 ) -> Sequence[dict[str, str]]:
-    """What has changed, in words, and the rule that it followed."""
+    """Return what has changed, in words, with the rule that it followed."""
     events = []
     for old, new in zip(before["nodes"], now["nodes"], strict=True):
         events += [
@@ -150,7 +150,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[tuple[s
         yield f"is primary now, in epoch {new['epoch']}{waits}", "T1, T2", "lead"
     elif old.get("waits_s") and new.get("primary") and not new["waits_s"]:
         yield "has waited long enough: writes go on", "T3", "good"
-    # While there is no primary nobody says who is in sync: that is no change.
+    # While there is no primary, it is not known who is in sync: that is no change.
     if old.get("in_sync") and new.get("in_sync") is False:
         yield "is out of the in-sync set: it did not acknowledge in time", "R3", "bad"
     if old.get("in_sync") is False and new.get("in_sync"):

@@ -25,7 +25,7 @@ from handlers.frontend.service import FrontEndService
 from storage.catalog import info_key
 
 SIBLING_S = 1.0
-SIBLINGS_NAMES = frozenset({"alone"})  # in the query of what is asked of siblings, too
+SIBLINGS_NAMES = frozenset({"alone"})  # query names of requests that go to siblings, too
 
 
 class FrontEndHandler(Handler):
@@ -35,15 +35,15 @@ class FrontEndHandler(Handler):
         """Answer with the question's page."""
         target = (self.request.uri or "").encode("latin-1")
         page, verdict = await self.service.answered(target, question, self.note)
-        # What was noted while fetching came first; the verdict leads the line.
+        # Notes of the fetch stand first in the list; the verdict leads the log line.
         self.notes.insert(0, question.words if verdict == HIT else "data is not cached")
         for name, value in page.headers(verdict, question.link).items():
             self.set_header(name, value)
         self.finish(page.body)
 
     async def from_siblings(self, path: str) -> list[dict[str, Any] | None]:
-        """Return what the other processes of this front end answer, None for one that does not.
-        They ask nobody in turn."""
+        """Return the answers of this front end's other processes, None for one that does not
+        answer. Each of them answers for itself alone."""
 
         async def ask(sibling: NodeConfig) -> dict[str, Any] | None:
             try:
@@ -101,7 +101,7 @@ class BasketHandler(FrontEndHandler):
 
 
 class InvalidateHandler(FrontEndHandler):
-    """For operators: the feed has done it already for every write."""
+    """Drops a cached book, for operators; the feed has already done so after every write."""
 
     query_names = SIBLINGS_NAMES
 
@@ -118,7 +118,7 @@ class InvalidateHandler(FrontEndHandler):
 
 
 class StatusHandler(status.StatusHandler, FrontEndHandler):
-    """What all processes of this front end tell."""
+    """The status of all processes of this front end."""
 
     query_names = SIBLINGS_NAMES
 

@@ -16,15 +16,15 @@ from storage.catalog import SEARCHES, TOPICS, info_key
 
 
 def plain(answer: Answer, replica: str) -> CachedResponse:
-    """Show an item's answer as JSON. It has one field, which is what callers see."""
+    """Show an item's answer as JSON. Its first field is what callers see."""
     [shown, *_] = answer.values()
     return CachedResponse(render(shown), replica, answer.get("after"))
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What can be asked and cached: which items of which service, where the answer is kept, and
-    how it is shown. `tags` are the cache keys that it shows, None where only the answer tells."""
+    """A cacheable question: the items to read of a service, where the answer is stored, and how it
+    is shown. `tags` are the cache keys that it shows; None if only the answer shows them."""
 
     source: Source
     shelf: Shelf
@@ -41,11 +41,11 @@ class Question:
 
     async def answered(self, note: Note) -> tuple[CachedResponse, str]:
         """Return the page, from the cache or from the next replica, and HIT, MISS or PASS. Raises
-        what the replica refused, or Unavailable."""
+        the error by which the replica refused, or Unavailable."""
 
         async def fetch() -> tuple[CachedResponse, Tags]:
             read = self.source.read
-            if len(self.items) == 1:  # the most usual: a task less
+            if len(self.items) == 1:  # the usual case: it needs no tasks
                 found = [await read(self.items[0], note)]
             else:
                 found = await asyncio.gather(*(read(item, note) for item in self.items))
@@ -59,6 +59,6 @@ class Question:
 
 
 def shown(answer: Answer) -> Tags:
-    """Return the keys that a search's answer shows (C5)."""
+    """Return the cache keys that a search's answer shows (C5)."""
     topics = {TOPICS} if "topics" in answer else set()
     return frozenset({SEARCHES, *topics, *(info_key(book["id"]) for book in answer["books"])})

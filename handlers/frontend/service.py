@@ -1,4 +1,4 @@
-"""The front end: answers reads from its cache, and passes the rest on to the replicas."""
+"""The front end: it answers reads from its cache, and passes all other requests to the replicas."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from storage.orders import order_key
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a front end shows: some paths, and how to end what lives as long as they do."""
+    """A part of what a front end shows: its routes, and how to end what belongs to them."""
 
     routes: Sequence[Route]
     close: Callable[[], None] = lambda: None
 
 
 class FrontEndService:
-    """One front end. `rooms` are what it shows, in the order in which their paths are tried."""
+    """One front end. `rooms` are the parts that it shows; their routes are tried in this order."""
 
     prefix = "(?:/FrontEnd_service)?"
     max_body_bytes = MAX_READ_BYTES
@@ -46,7 +46,7 @@ class FrontEndService:
         ]
         self.catalog = Source(context, self.client, "catalog")
         self.orders = Source(context, self.client, "order")
-        # As many as there are answers to find: one spelling of its target for each.
+        # One target per cached answer: other spellings of a target are not kept.
         self.responses = ResponseCache(sum(shelf.entries for shelf in self.shelves))
         self._tasks = Tasks(context.on_fatal)
         self.purchases = 0
@@ -60,7 +60,8 @@ class FrontEndService:
         return Question(self.catalog, self.local, key, frozenset({key}), (item,))
 
     def search(self, search: dict[str, Any], link: str | None = None) -> Question:
-        """Ask for a search's page; `link` is to the page behind it, but for where that begins."""
+        """Ask for a page of a search; `link` is the address of the page behind it, without its
+        beginning."""
         words = "Data retrieved from cache"
         key = search_key(search)
         return Question(self.catalog, self.local, key, None, (search,), words=words, link=link)
@@ -77,8 +78,8 @@ class FrontEndService:
     async def answered(
         self, target: bytes, question: Question, note: Note
     ) -> tuple[CachedResponse, str]:
-        """Return the question's answer, and HIT, MISS or PASS; who sends the same target again is
-        given it by the response cache."""
+        """Return the question's answer, and HIT, MISS or PASS. The response cache then answers the
+        next request for the same target."""
         answer, verdict = await question.answered(note)
         self.responses.remember(target, question.slot, answer)
         return answer, verdict

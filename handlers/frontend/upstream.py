@@ -19,7 +19,7 @@ from bazar.rpc.pool import ReplicaPool
 from handlers.paths import READ_PATH
 
 Note = Callable[[str], None]
-"""Takes words for the request's line in the log."""
+"""Adds words to the request's log line."""
 
 
 class Source:

@@ -1,8 +1,9 @@
-"""The pages for those who come with a browser: a shop that works with forms and links alone, and
-better with a little script of our own.
+"""The shop's pages for browsers. They work with forms and links alone, and better with a small
+script of our own.
 
-Pages about books are cached like their JSON, and dropped by the same entries: they show the same to
-everybody. What is a visitor's own - the basket - is in a cookie and on pages that are made anew.
+Pages about books are cached like their JSON, and dropped by the same entries: they are the same for
+every visitor. What belongs to one visitor, the basket, is in a cookie and on pages that are never
+cached.
 """
 
 from __future__ import annotations
@@ -24,5 +25,5 @@ ROUTES = (
     Route("/basket", BasketPage, PUBLIC),
     Route("/basket/buy", BasketBuyHandler, PUBLIC),
     Route("/static/([^/]+)", AssetHandler, PUBLIC),
-    Route("/(.*)", LostPage, PUBLIC),  # what nobody else has
+    Route("/(.*)", LostPage, PUBLIC),  # every path that no other route has
 )

@@ -1,4 +1,4 @@
-"""What every page shares: its looks, errors that say what to do, and what a form may send."""
+"""What all pages share: their look, errors that say what to do, and the parsing of forms."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PageHandler(FrontEndHandler):
     body_type = "application/x-www-form-urlencoded"
     query_names = None
     retry: tuple[str, Fields] | None = None
-    """Where and what the visitor may send again, should this go wrong."""
+    """The path and the fields that the visitor may send again if this fails."""
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -40,15 +40,16 @@ class PageHandler(FrontEndHandler):
 
     @property
     def cookie_options(self) -> dict[str, Any]:
-        """What every cookie has: browsers send it to this site alone, and where people come by
-        HTTPS by that alone."""
+        """Return the options of every cookie: it is sent to this site alone, and only over HTTPS if
+        the shop is reached by HTTPS."""
         secure = self.service.context.config.public_url.startswith("https:")
         return {"samesite": "Lax", "secure": secure}
 
     # --- whose it is -----------------------------------------------------------------------------
 
     def know_visitor(self) -> str | None:
-        """The secret of this visitor's cookie. None if there was none, but is now."""
+        """Return the secret of this visitor's cookie. If there was none, set the cookie and return
+        None."""
         secret = self.get_cookie(VISITOR, "")
         if _SECRET.fullmatch(secret or ""):
             return secret
@@ -57,8 +58,9 @@ class PageHandler(FrontEndHandler):
         return None
 
     def own_key(self, name: str) -> str:
-        """The key of this visitor's purchase of that name. A link may bring any name along; nobody
-        else knows which key it is, and could ask for the order by that. Raises NoCookie."""
+        """Return the key of this visitor's purchase of that name. A link may carry any name, but
+        only this visitor's secret makes the key, which gives access to the order.
+        Raises NoCookie."""
         secret = self.know_visitor()
         if secret is None:
             raise NoCookie("the form came without the shop's cookie")
@@ -67,14 +69,14 @@ class PageHandler(FrontEndHandler):
     # --- in --------------------------------------------------------------------------------------
 
     def form(self, name: str) -> str:
-        """A field of the form, which must be there once."""
+        """Return the field of the form that must be there once."""
         value = self._once(self.request.body_arguments, name)
         if value is None:
             raise BadRequest(f"{name}: is missing")
         return value
 
     def fields(self, name: str) -> list[str]:
-        """A field that may be there several times."""
+        """Return the values of a field that may be there several times."""
         try:
             return [one.decode("utf-8") for one in self.request.body_arguments.get(name, [])]
         except UnicodeDecodeError:
@@ -83,12 +85,12 @@ class PageHandler(FrontEndHandler):
     # --- out -------------------------------------------------------------------------------------
 
     def paint(self, template: str, **values: Any) -> None:
-        """Answer with a page that is this visitor's own."""
+        """Answer with a page of this visitor alone."""
         self.set_header("Cache-Control", "private, no-cache")
         self.finish(rendering.paint(template, **values))
 
     def go(self, path: str) -> None:
-        """Answer a form: with GET to where its result is, so that a reload sends nothing again."""
+        """Answer a form by a redirect to its result, so that a reload sends nothing again."""
         self.set_status(303)
         self.set_header("Location", path)
         self.finish()
@@ -122,7 +124,7 @@ def apologize(
 
 
 class LostPage(NoRoute):
-    """Where no route is: a page for a browser, JSON for everything else."""
+    """The answer where no route is: a page for a browser, JSON for every other client."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if "text/html" not in self.request.headers.get("Accept", ""):
@@ -134,7 +136,7 @@ class LostPage(NoRoute):
 
 
 class ShelfPage(PageHandler, ABC):
-    """A page that is the same for everybody, and cached."""
+    """A page that is the same for all visitors, and cached."""
 
     async def show_page(self, question: Question, *more: dict[str, Any]) -> None:
         """Answer with the page of what `question` asks, and of `more` items of the same service."""
@@ -154,7 +156,7 @@ class ShelfPage(PageHandler, ABC):
 
     @abstractmethod
     def body(self, answer: Answer) -> bytes:
-        """The page that shows what was read."""
+        """Return the page that shows what was read."""
 
 
 def new_key() -> str:
@@ -162,7 +164,7 @@ def new_key() -> str:
 
 
 def line(book: str, quantity: str, cost: str) -> dict[str, int]:
-    """One book as a form or an address has it. Raises BadRequest."""
+    """Return one book as a form or an address has it. Raises BadRequest."""
     return {
         "book": validation.book_id(book, "book"),
         "quantity": validation.number(quantity.strip(), "quantity", 1, validation.MAX_QUANTITY),

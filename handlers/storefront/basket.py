@@ -1,8 +1,8 @@
-"""The basket: what a visitor has chosen, bought as one order.
+"""The basket: the books that a visitor has chosen, bought as one order.
 
-It is in a cookie of the visitor's own, with the key of the purchase that it may become. The key
-stays for as long as the basket is not bought: a try whose answer was lost can't be made twice, not
-even from a basket that has changed since.
+It is in the visitor's cookie, with the key of the purchase that it may become. The key stays until
+the basket is bought. So a purchase whose answer was lost is not made twice, not even after the
+basket has changed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _QUANTITY = "quantity-"
 
 @dataclass(slots=True)
 class Basket:
-    """Book -> how many, and what one cost when it was last seen."""
+    """The chosen books: book -> (quantity, what one cost when the visitor saw it last)."""
 
     key: str = field(default_factory=new_key)
     lines: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str | None) -> Basket:
-        """The basket of a cookie; an empty one if it is not one of ours."""
+        """Return the basket of a cookie; an empty one if the cookie is not one of ours."""
         match = _COOKIE.fullmatch(text or "")
         if match is None:
             return cls()
@@ -44,7 +44,7 @@ class Basket:
         return basket
 
     def put(self, book: int, quantity: int, cost: int) -> None:
-        """Raises BadRequest if it is full."""
+        """Add a line. Raises BadRequest if the basket is full."""
         if book not in self.lines and len(self.lines) >= validation.MAX_LINES:
             raise BadRequest(f"basket: holds {validation.MAX_LINES} different books already")
         self.lines[book] = quantity, cost
@@ -58,11 +58,12 @@ class BasketHandler(PageHandler):
         return Basket.read(self.get_cookie(COOKIE))
 
     def keep(self, basket: Basket) -> None:
-        """Have the visitor's browser keep it. It is no secret from scripts: they show its size."""
+        """Store the basket in the visitor's cookie. Scripts may read it: they show its size."""
         self.set_cookie(COOKIE, basket.text(), max_age=KEPT_S, **self.cookie_options)
 
     def typed(self) -> list[dict[str, int]]:
-        """The lines of the form, with the quantities typed into it; those of 0 are left out."""
+        """Return the lines of the form with the quantities typed into it; lines of quantity 0 are
+        left out."""
         lines = []
         for text in self.fields("line"):
             book, _, cost = text.partition(".")
@@ -73,7 +74,7 @@ class BasketHandler(PageHandler):
 
 
 def _row(number: int, wanted: int, seen: int, book: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """A line as it is now: of how many copies it can be, at what price."""
+    """Return a line as it is now: how many copies can be bought, and at what price."""
     quantity = min(wanted, book["count"]) if book else 0
     return {"number": number, "book": book, "wanted": wanted, "quantity": quantity, "seen": seen}
 
@@ -96,7 +97,7 @@ class BasketPage(BasketHandler):
         )
 
     async def _books(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
-        """Those of them that there are, as they are now."""
+        """Return those of the books that exist, as they are now."""
         if not numbers:
             return {}
         found, _ = await self.service.catalog.read({"op": "books", "books": numbers}, self.note)
@@ -134,7 +135,7 @@ class BasketPage(BasketHandler):
 
 
 class BasketBuyHandler(BasketHandler):
-    """What the form shows is what is bought: not what the cookie holds by then."""
+    """Buys what the form shows, not what the cookie holds by then."""
 
     async def post(self) -> None:
         key = validation.idempotency_key(self.form("key"))
@@ -155,7 +156,7 @@ class BasketBuyHandler(BasketHandler):
                 for one in lines:
                     basket.put(**one)
                 self.keep(basket)
-            self.go("/basket")  # which says how it is now
+            self.go("/basket")  # which shows the present stock and prices
             return
         if basket.key == key:
             self.clear_cookie(COOKIE)

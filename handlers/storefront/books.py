@@ -1,4 +1,4 @@
-"""Pages about books: the home page, what a search finds, one book. All of them are cached."""
+"""Pages about books: the home page, the result of a search, one book. All of them are cached."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOPICS_LIKE = 5
 class HomePage(ShelfPage):
     async def get(self) -> None:
         search = {"op": "search", "topic": "", "limit": ON_HOME}
-        # What it shows is not known before: it is stored as a search is (C5).
+        # The tags of what it shows are not known before: store it as a search (C5).
         await self.show_page(self.service.search(search), {"op": "topics"})
 
     def body(self, answer: Answer) -> bytes:
@@ -42,12 +42,13 @@ class ResultsPage(ShelfPage):
             return
         self.search = self._search(q)
         self.first = all(not self.search[name] for name in ("skip", "after", "before"))
-        # By words one may have meant a topic.
+        # The words may be meant as a topic.
         topics = [{"op": "topics"}] if "q" in self.search and self.first else []
         await self.show_page(self.service.search(self.search), *topics)
 
     def _search(self, q: str | None) -> dict[str, Any]:
-        """By words or by topic; all books without either, as an empty search box asks."""
+        """Return the search, by words or by topic; without either, as from an empty search box, of
+        all books."""
         topic = self.query("topic")
         before = validation.place_in_list(self.query("before"), "before")
         part = {"limit": ON_PAGE, **where_to_begin(self), "before": before}
@@ -84,7 +85,8 @@ class ResultsPage(ShelfPage):
 
 
 def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The topics that have, for each word of `q`, one that begins with it; else for some word."""
+    """Return the topics that have for each word of `q` a word beginning with it; if there is none,
+    those that have it for some word."""
     wanted = phrases(q)
     matching: dict[int, list[str]] = {}
     for topic in topics:
@@ -95,7 +97,7 @@ def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
     return matching[best][:TOPICS_LIKE] if best else []
 
 
-@lru_cache(maxsize=MAX_TOPICS)  # all are looked through for each search
+@lru_cache(maxsize=MAX_TOPICS)  # each search goes through all topics
 def _words(topic: str) -> str:
     return " ".join(tokens(topic))
 

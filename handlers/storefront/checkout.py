@@ -1,8 +1,8 @@
-"""Buying one book: a form, a page that asks when there is something to ask, and the order.
+"""Buying one book: a form, a page that asks if there is something to ask, and the order.
 
-Every purchase carries a key, so that it is one purchase however often it is sent (S1). The page of
-a book is cached, and has none: where there is a script it makes one, otherwise the visitor is asked
-once more, on a page that names it. The key itself is made of that name and the visitor's cookie.
+Every purchase carries a key, so that it happens once however often it is sent (S1). A book's page
+is cached, and has no key: a script makes one, or else the visitor is asked once more, on a page
+that names one. The key itself is made of that name and the visitor's cookie.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ class BuyHandler(PageHandler):
         try:
             answer = await self.buy({"key": own_key, "lines": [wanted]})
         except (OutOfStock, PriceChanged):
-            self.go(rendering.link("/confirm", **wanted, key=key))  # which says how it is now
+            # That page shows the present stock and price.
+            self.go(rendering.link("/confirm", **wanted, key=key))
             return
         self.go(f"/receipt/{answer['order_id']}")
 
 
 class ConfirmPage(PageHandler):
-    """What is about to be bought, as it is now. The key's name is in the address, so that a reload
-    and the back button come to the same purchase."""
+    """The page that shows what is about to be bought, as it is now. The key's name is in the
+    address, so that a reload and the back button lead to the same purchase."""
 
     async def get(self) -> None:
         given = {name: self.query(name) or "" for name in ("book", "quantity", "cost")}

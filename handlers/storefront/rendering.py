@@ -1,4 +1,4 @@
-"""How things look on a page: templates, money, dates, the words for what went wrong."""
+"""What pages are made of: templates, money, dates, and the texts of errors."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ CONTENT_POLICY = (
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": CONTENT_POLICY,
-    "Referrer-Policy": "same-origin",  # an order's number is all it takes to see the order
+    "Referrer-Policy": "same-origin",  # an order's address is all that is needed to see the order
 }
 
 
 def money(cents: int) -> str:
-    """
+    """Return the cents as dollars.
+
     >>> money(123456)
     '$1,234.56'
     """
@@ -38,7 +39,8 @@ def money(cents: int) -> str:
 
 
 def when(moment: str) -> str:
-    """
+    """Return the moment as people write it.
+
     >>> when("2026-11-02T19:25:55.831Z")
     '2 November 2026, 19:25 UTC'
     """
@@ -53,7 +55,7 @@ def stock(count: int) -> str:
 
 
 def extent(is_first: bool, shown: int, count: int | None, more: bool) -> str:
-    """How many books a page of a list shows, and of how many as far as is known.
+    """Return how many books a page of a list shows, and of how many as far as is known.
 
     >>> extent(True, 24, 1000, True), extent(False, 24, 317, True), extent(True, 1, 1, False)
     ('24 of 1,000+ books', '24 more of 317 books', 'One book')
@@ -69,13 +71,13 @@ def extent(is_first: bool, shown: int, count: int | None, more: bool) -> str:
 
 
 def link(path: str, **query: Any) -> str:
-    """A path with those of `query` that are given."""
+    """Return a path with those fields of `query` that are not None."""
     given = {name: value for name, value in query.items() if value is not None}
     return f"{path}?{urlencode(given)}" if given else path
 
 
 def by_author(author: str) -> str | None:
-    """To the books of an author; None if there is nothing in the name to look for."""
+    """Return a link to the books of an author; None if the name has no word to search for."""
     names = [name for name in author[: validation.MAX_QUERY].split() if any(map(str.isalnum, name))]
     return link("/books", q=" ".join(names[: validation.MAX_WORDS])) if names else None
 
@@ -103,19 +105,19 @@ _loader = Loader(
 
 
 def paint(template: str, **values: Any) -> bytes:
-    """A page. `title` is what its tab says."""
+    """Return a page. `title` is what its tab shows."""
     painted: bytes = _loader.load(template).generate(**{"q": "", "retry": None, **values})
     return painted
 
 
 def apology(error: BazarError) -> tuple[str, str]:
-    """A heading, and what it means for the visitor."""
+    """Return a heading, and what the error means for the visitor."""
     known = _APOLOGIES.get(error.code)
     if known is not None:
         return known
     if error.status < 500:
         return "That did not work", f"Something in the address or in the form is wrong - {error}."
-    return "Something broke", "It is our fault, and written down. Nothing was bought."
+    return "Something broke", "It is our fault, and it is in our log. Nothing was bought."
 
 
 _APOLOGIES = {
@@ -125,19 +127,19 @@ _APOLOGIES = {
     ),
     "out_of_stock": (
         "Not enough of it is left",
-        "Somebody was faster. Nothing was bought, and nothing is charged.",
+        "Another customer was faster. Nothing was bought, and nothing is charged.",
     ),
     "unavailable": (
-        "The shop catches its breath",
+        "The shop needs a moment",
         "The part that answers this is being replaced, which takes a few seconds. Nothing was"
         " bought, and nothing is charged. Please try again in a moment.",
     ),
     "foreign_history": (
         "The shop does not sell just now",
-        "Somebody has to look after its books first. Nothing was bought, and nothing is charged.",
+        "Its operator has to repair something first. Nothing was bought, and nothing is charged.",
     ),
     "leaving": (
-        "The shop catches its breath",
+        "The shop needs a moment",
         "This part of the shop is being restarted. Nothing was bought. Please try again.",
     ),
     "unknown": (

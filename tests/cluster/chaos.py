@@ -1,17 +1,18 @@
-"""A shop amid faults: real processes, files and signals, and customers who remember everything.
+"""A shop amid faults: real processes, files and signals, and customers who remember every answer.
 
     python -m tests.cluster.chaos --minutes 30 --seed 7
 
-One shop after the other, each with settings of its own and its nodes below a supervisor or not.
-While customers buy, change and read at every door, its nodes are killed, paused and asked to leave,
-terminals are closed, disks fill up and fail, descriptors run out, files are damaged, deleted, and
-put back to an earlier moment. Every half a minute the customers rest, and then: each book's history
+One shop runs after the other, each with settings of its own, below a supervisor or not. While
+customers buy, change and read at every port, nodes are killed, paused and asked to leave, terminals
+are closed, disks fill up and fail, descriptors run out, files are damaged, deleted, and put back to
+an earlier moment. Every half minute the customers rest, and these are checked: each book's history
 is linearizable, no acknowledged sale is missing or there twice, each has one order, sold and left
-are what was stocked, and all replicas hold the same digests and rows. Where files were put back
+are what was stocked, and all replicas hold the same digests and rows. Where files were put back,
 what was acknowledged before that moment is there, and the shop has named what is lost.
 
-The seed decides every choice, but not how long the machine takes: a run can't be repeated exactly.
-A violation ends it with exit code 1; the shop's files and the history stay where it says.
+The seed decides every choice, but not how long the machine takes, so a run can't be repeated
+exactly. A violation ends it with exit code 1; the message says where the shop's files and the
+history are kept.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ SHOP_S = 150.0
 CHECK_EVERY_S = 30.0
 LIVE_S = 0.5
 TINY = {"local": {"entries": 3}, "default": {"entries": 2}}
-# What a failing disk makes a node say before it gives up is no surprise.
+# The errors that a failing disk makes a node log before it gives up are expected.
 EXPECTED = re.compile(
     r"sqlite3\.\w+: (disk I/O error|database or disk is full)|OSError: \[Errno 5\]"
 )
@@ -97,8 +98,8 @@ async def run(
     only: Sequence[str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Shops until the time is over, or something is wrong; their files are below `directory`, and
-    `settings` go on top of those that are drawn."""
+    """Run shops until the time is over or something is wrong. Their files are below `directory`;
+    `settings` replace those that are drawn."""
     rng = random.Random(seed)
     report = Report(seed)
     report.impossible = impossible()
@@ -182,7 +183,7 @@ class OneShop:
             await asyncio.sleep(LIVE_S)
 
     async def run(self, deadline: float) -> None:
-        """Raises Violation."""
+        """Run the shop until the deadline. Raises Violation."""
         with contextlib.ExitStack() as stack:
             disks = self._disks(stack)
             down = set(self.cluster.roles)
@@ -192,7 +193,7 @@ class OneShop:
             watch = [asyncio.create_task(shop.keep()), asyncio.create_task(self._live_line())]
             work = asyncio.create_task(self._live_through(shop, deadline))
             try:
-                # Whatever goes wrong at a customer's or a keeper's ends the rest.
+                # An error of a customer or of `keep` ends the rest, too.
                 while not work.done():
                     await asyncio.wait([work, *watch], timeout=LIVE_S)
                     for error in (self.customers.failure(), _failure(watch)):
@@ -210,7 +211,7 @@ class OneShop:
         self._check_logs()
 
     def _disks(self, stack: contextlib.ExitStack) -> dict[str, Path]:
-        """One replica of each group has a small disk of its own."""
+        """Give one replica of each group a small disk of its own."""
         if "disk full" in self.report.impossible:
             return {}
         disks: dict[str, Path] = {}
@@ -248,7 +249,8 @@ class OneShop:
         await self._verify(shop)
 
     def _measure(self, came_at: float) -> None:
-        """The worst gap since the customers came, and what had happened in it or just before."""
+        """Measure the longest gap since the customers came, and name the faults in it or just
+        before."""
         times = [came_at, *(at for at in self.memory.known_at if at >= came_at)]
         for before, after in itertools.pairwise(times):
             if after - before > self.report.worst_gap_s:
@@ -259,13 +261,13 @@ class OneShop:
         self.memory.known_at.clear()
 
     async def _verify(self, shop: Shop) -> None:
-        """The operator's own command says the same."""
+        """Check with the operator's own command."""
         code, said = await shop.command("verify")
         if code != 0:
             raise Violation(f"python -m bazar verify: {said}")
 
     def _check_logs(self) -> None:
-        """Nothing was unexpected to the nodes either."""
+        """Check that the nodes have logged nothing unexpected."""
         for path in sorted(self.place.glob("*.log")):
             text = path.read_text("utf-8", errors="replace")
             if "Too many open files" in text:
@@ -286,7 +288,7 @@ def _failure(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
 
 
 async def _until_signal(work: asyncio.Task[Report]) -> Report:
-    """SIGTERM ends it as Ctrl-C does: with everything cleaned up."""
+    """Let SIGTERM end the run as Ctrl-C does: everything is cleaned up."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     return await work
 
@@ -310,7 +312,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     directory = Path(tempfile.mkdtemp(prefix="bazar-chaos-"))
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        # Below nohup: the nodes would ignore it, too, and their terminals could not be closed.
+        # Below nohup the nodes would ignore SIGHUP, too, and closing their terminals would have no
+        # effect.
         signal.signal(signal.SIGHUP, lambda *_: None)
 
     async def whole() -> Report:

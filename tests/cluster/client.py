@@ -1,5 +1,5 @@
-"""A small HTTP/1.1 client on asyncio: one keep-alive connection, nothing sent twice behind one's
-back (as libcurl and browsers do), so that a test knows what it has asked for."""
+"""A small HTTP/1.1 client on asyncio: one keep-alive connection. It never sends a request twice by
+itself, as libcurl and browsers do, so that a test knows what was sent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Answer:
 
 class StaleConnection(ConnectionResetError):
     """A connection that had answered before was closed without a byte of this answer, as a server
-    may do at any time: whoever may ask again should (RFC 9112, section 9.3.1)."""
+    may do at any time: a client that may ask again should do so (RFC 9112, section 9.3.1)."""
 
 
 class Client:
@@ -65,7 +65,7 @@ class Client:
             self._streams = None
 
     async def connect(self) -> None:
-        """Be connected; a request does it by itself."""
+        """Open the connection; a request also does so by itself."""
         if self._streams is None:
             self._reused = False
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
@@ -90,7 +90,7 @@ class Client:
         key: str | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Answer:
-        """Raises OSError if there is no answer (TimeoutError is one)."""
+        """Return the answer to a request. Raises OSError if there is none (TimeoutError is one)."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
         content = b""
         if body is not None:
@@ -112,7 +112,7 @@ class Client:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             begun = isinstance(error, asyncio.IncompleteReadError) and error.partial
             kind = StaleConnection if self._reused and not begun else ConnectionResetError
-            raise kind(f"{method} {path}: the connection broke off: {error!r}") from error
+            raise kind(f"{method} {path}: the connection broke: {error!r}") from error
         finally:
             if not whole:
                 self.close()

@@ -5,7 +5,7 @@
         answer = await shop.get("frontend-1", "/info/1")
         await shop.kill("catalog-1")        # -9
 
-Leaving the `async with` kills whatever still runs, and fails if a log has a traceback.
+Leaving the `async with` kills every process that still runs, and fails if a log has a traceback.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ TABLES = {
     "catalog": ("topics", "books", "sales", "answers", "history"),
     "order": ("orders", "cursors", "adoptions", "history"),
 }
-SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where one must end
-LONG_LEASES = {"lease_s": 30.0, "ack_timeout_s": 10.0}  # where none must
-# How fast the machine is must not show: who is asked may take its time, and nobody hangs.
+SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where a lease must end
+LONG_LEASES = {"lease_s": 30.0, "ack_timeout_s": 10.0}  # where no lease must end
+# The speed of the machine must not show: calls have plenty of time, and no node counts as hanging.
 PATIENT = {
     "pool": {
         **{"read_attempt_s": 10.0, "read_deadline_s": 60.0},
@@ -60,7 +60,8 @@ Row = tuple[Any, ...]
 async def until(
     condition: Callable[[], Any | Awaitable[Any]], what: str, deadline_s: float = READY_S
 ) -> Any:
-    """The first true value of `condition`, asked again and again; AssertionError in the end."""
+    """Return the first true value of `condition`, which is called repeatedly. Raises AssertionError
+    if there is none in time."""
     deadline = time.monotonic() + deadline_s
     while True:
         value = condition()
@@ -76,10 +77,10 @@ async def until(
 class Cluster:
     """One cluster in `directory`: its cluster.json, data, logs and processes.
 
-    `roles` says how many nodes of each role; they are named `frontend-1`, `catalog-2`, ….
-    `settings` goes into cluster.json as it is (`replication`, `caches`, `pool`), over short leases
-    and PATIENT ones, and `options` into its node's part. `environment` is what its processes have
-    beside ours, and `files` how many each may have open.
+    `roles` says how many nodes each role has; they are named `frontend-1`, `catalog-2`, ….
+    `settings` are put into cluster.json (`replication`, `caches`, `pool`), over short leases and
+    PATIENT, and `options` into each node's part. `environment` is added to ours for its processes,
+    and `files` is how many files each of them may have open.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Cluster:
             assert "Traceback" not in text, text[max(text.index("Traceback") - 500, 0) :][:4000]
 
     def group(self, role: str) -> list[str]:
-        """The names of a role's nodes."""
+        """Return the names of a role's nodes."""
         return [name for name, its in self.roles.items() if its == role]
 
     @property
@@ -153,8 +154,8 @@ class Cluster:
     def launch(
         self, name: str, *arguments: str, stderr: int | None = None
     ) -> subprocess.Popen[bytes]:
-        """`run.py --config … ARGUMENTS`, its output appended to `<name>.log`, or its log written
-        where else `stderr` says."""
+        """Start `run.py --config … ARGUMENTS`, with its output appended to `<name>.log`, or its log
+        written to `stderr`."""
         command = [sys.executable, str(ROOT / "run.py"), "--config", str(self.config_path)]
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -171,13 +172,13 @@ class Cluster:
         return process
 
     def _before_exec(self) -> None:
-        """In a child, before it becomes run.py: no test run, however it ends, leaves one behind."""
+        """Prepare a child before it becomes run.py: it ends with the test run in any case."""
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if self.files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.files))
 
     async def start(self, *names: str, wait: bool = True) -> None:
-        """Start these nodes (all of them), one process each; then wait until they are ready."""
+        """Start these nodes (default: all), one process each, and wait until they are ready."""
         for name in names or self.roles:
             assert self.pid(name) is None, f"{name} runs already"
             self.launch(name, "--role", self.roles[name], "--port", str(self.ports[name]))
@@ -185,14 +186,14 @@ class Cluster:
             await self.ready(*names)
 
     async def start_supervised(self, wait: bool = True) -> subprocess.Popen[bytes]:
-        """Start all nodes below one supervisor; then wait until they are ready."""
+        """Start all nodes below one supervisor, and wait until they are ready."""
         supervisor = self.launch("cluster")
         if wait:
             await self.ready()
         return supervisor
 
     def running(self) -> dict[str, int]:
-        """The process ids of all nodes that run, supervised or not."""
+        """Return the process ids of all nodes that run, supervised or not."""
         by_port = {str(port): name for name, port in self.ports.items()}
         found: dict[str, int] = {}
         for pid, arguments in self.all_processes().items():
@@ -203,7 +204,7 @@ class Cluster:
         return found
 
     def all_processes(self) -> dict[int, list[str]]:
-        """Every process of this cluster that has not ended, with its command line."""
+        """Return every process of this cluster that has not ended, with its command line."""
         for process in self._processes.values():
             process.poll()
         found: dict[int, list[str]] = {}
@@ -215,26 +216,27 @@ class Cluster:
         return found
 
     def pid(self, name: str) -> int | None:
-        """The process id of a node; None if it does not run."""
+        """Return the process id of a node; None if it does not run."""
         process = self._processes.get(name)
         if process is not None:
             return process.pid if process.poll() is None else None
         return self.running().get(name)
 
     def exit_code(self, name: str) -> int | None:
-        """How the process that we last started under this name ended; None if it has not."""
+        """Return the exit code of the process last started under this name; None if it has not
+        ended."""
         process = self._processes.get(name)
         return None if process is None else process.poll()
 
     def signal(self, name: str, number: int) -> int:
-        """Send a signal to a node; its process id."""
+        """Send a signal to a node; return its process id."""
         pid = self.pid(name)
         assert pid is not None, f"{name} does not run"
         os.kill(pid, number)
         return pid
 
     async def ended(self, pid: int, deadline_s: float = STOP_S) -> None:
-        """Wait until a process is no more."""
+        """Wait until a process has ended."""
         await until(lambda: not self._alive(pid), f"process {pid} ends", deadline_s)
 
     def _alive(self, pid: int) -> bool:
@@ -244,18 +246,18 @@ class Cluster:
         return _state(pid) not in ("", "Z")
 
     async def kill(self, *names: str) -> None:
-        """kill -9, all at once, and wait for their ends."""
+        """Kill all of these at once (kill -9), and wait for their ends."""
         for pid in [self.signal(name, signal.SIGKILL) for name in names]:
             await self.ended(pid)
 
     async def terminate(self, name: str) -> int | None:
-        """SIGTERM, and wait for the end; the exit code of a process that we started."""
+        """Send SIGTERM, and wait for the end; return the exit code of a process that we started."""
         await self.ended(self.signal(name, signal.SIGTERM))
         process = self._processes.get(name)
         return None if process is None else process.returncode
 
     async def terminate_all(self) -> dict[str, int | None]:
-        """SIGTERM to each process that we started, all at once; the exit codes."""
+        """Send SIGTERM to each process that we started, all at once; return the exit codes."""
         running = {n: p for n, p in self._processes.items() if p.poll() is None}
         for process in running.values():
             process.terminate()
@@ -264,27 +266,27 @@ class Cluster:
         return {name: process.returncode for name, process in running.items()}
 
     async def pause(self, name: str) -> None:
-        """SIGSTOP, in force on return."""
+        """Send SIGSTOP; return when the node is stopped."""
         pid = self.signal(name, signal.SIGSTOP)
         await until(lambda: _state(pid) == "T", f"{name} stops")
 
     def resume(self, name: str) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self.signal(name, signal.SIGCONT)
 
     async def restart(self, name: str) -> None:
-        """SIGTERM, start, ready."""
+        """Send SIGTERM, start the node again, and wait until it is ready."""
         await self.terminate(name)
         await self.start(name)
 
     async def close(self) -> None:
-        """Nothing of this cluster runs afterwards, and its ports are anybody's."""
+        """End everything of this cluster, and free its ports."""
         await self.kill_all()
         for one in self._held:
             one.close()
 
     async def kill_all(self) -> None:
-        """Kill whatever of this cluster runs, supervisors first."""
+        """Kill every process of this cluster, supervisors first."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.kill()
@@ -302,7 +304,7 @@ class Cluster:
     # --- asking ----------------------------------------------------------------------------------
 
     def client(self, name: str, *, with_token: bool = False) -> Client:
-        """A connection to a node, for as many requests as one likes."""
+        """Return a connection to a node, for any number of requests."""
         return Client(self.ports[name], self.token if with_token else None)
 
     async def get(self, name: str, path: str, *, with_token: bool = False) -> Answer:
@@ -323,12 +325,12 @@ class Cluster:
             return await client.put(path, body, key=key, timeout_s=timeout_s)
 
     async def post(self, name: str, path: str, body: Any) -> Answer:
-        """With the cluster token."""
+        """Post with the cluster token."""
         async with self.client(name, with_token=True) as client:
             return await client.post(path, body)
 
     async def update(self, book: int, through: str = "catalog-1", **fields: Any) -> dict[str, Any]:
-        """Change a book, and insist."""
+        """Change a book; repeat it until it is done."""
         path, key = f"/catalog/update/{book}", secrets.token_hex(8)
 
         async def done() -> Answer | None:
@@ -341,7 +343,8 @@ class Cluster:
         return changed
 
     async def is_ready(self, name: str) -> bool:
-        """Raises AssertionError if the process that we started for it has ended."""
+        """Return whether a node is ready. Raises AssertionError if the process that we started for
+        it has ended."""
         process = self._processes.get(name)
         code = None if process is None else process.poll()
         assert code is None, f"{name} ended with {code}: {self.log(name)[-1000:]}"
@@ -352,12 +355,12 @@ class Cluster:
             return False
 
     async def ready(self, *names: str, deadline_s: float = READY_S) -> None:
-        """Wait until these nodes (all of them) say so themselves."""
+        """Wait until these nodes (default: all) say that they are ready."""
         for name in names or self.roles:
             await until(partial(self.is_ready, name), f"{name} is ready", deadline_s)
 
     async def status(self, name: str) -> dict[str, Any] | None:
-        """What a node tells of itself; None if it does not answer."""
+        """Return a node's status; None if it does not answer."""
         try:
             async with self.client(name, with_token=True) as client:
                 answer = await client.get("/status", timeout_s=2.0)
@@ -367,7 +370,7 @@ class Cluster:
         return shown
 
     async def primary(self, role: str) -> str:
-        """Wait until one node of the group is primary; its name."""
+        """Wait until one node of the group is primary; return its name."""
 
         async def found() -> str | None:
             statuses = [await self.status(name) for name in self.group(role)]
@@ -379,35 +382,35 @@ class Cluster:
         return name
 
     async def follower(self, role: str) -> str:
-        """A node of the group that is not primary, now that one is."""
+        """Wait for a primary; return a node of the group that is not primary."""
         primary = await self.primary(role)
         return next(name for name in self.group(role) if name != primary)
 
     # --- files -----------------------------------------------------------------------------------
 
     def log(self, name: str) -> str:
-        """All that a process (`cluster`: the supervised ones) has written."""
+        """Return everything that a process (`cluster`: the supervised ones) has written."""
         return (self.directory / f"{name}.log").read_text("utf-8", errors="replace")
 
     def query(self, name: str, sql: str, *values: Any) -> list[Row]:
-        """Rows from a node's own file, which is only read."""
+        """Return rows of a node's own file, which is opened for reading only."""
         uri = f"{(self.data_dir / f'{name}.db').as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
             return list(connection.execute(sql, values))
 
     def rows(self, name: str, table: str) -> list[Row]:
-        """A whole table of a node, in the order of its primary key."""
+        """Return a whole table of a node, in the order of its primary key."""
         return self.query(name, f"SELECT * FROM {table} ORDER BY 1")
 
     def state(self, name: str) -> dict[str, list[Row]]:
-        """All that a node has committed: its tables and the mark (seq, digest) of the log."""
+        """Return all that a node has committed: its tables and the log's mark (seq, digest)."""
         tables = {table: self.rows(name, table) for table in TABLES[self.roles[name]]}
         mark = "SELECT * FROM meta WHERE name LIKE 'committed%' ORDER BY 1"
         return {**tables, "meta": self.query(name, mark)}
 
     async def same_rows(self, role: str) -> dict[str, list[Row]]:
-        """Wait until all files of the group hold the same (a follower commits a moment after the
-        client has its answer); what they hold."""
+        """Wait until all files of the group hold the same rows (a follower commits a moment after
+        the client's answer); return them."""
         names = self.group(role)
 
         def same() -> dict[str, list[Row]] | None:
@@ -419,7 +422,7 @@ class Cluster:
 
 
 def _state(pid: int) -> str:
-    """R, S, D, T, Z, …; empty if there is no such process."""
+    """Return R, S, D, T, Z, …; "" if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

@@ -13,7 +13,7 @@ COMMAND_S = 120.0
 
 
 async def command(shop: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
-    """Have `python -m bazar WORDS` come to its end, while all else goes on. Raises TimeoutError."""
+    """Run `python -m bazar WORDS` to its end, while all else goes on. Raises TimeoutError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bazar", *words, "--config", str(shop.config_path)),
         cwd=ROOT,

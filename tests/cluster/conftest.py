@@ -37,7 +37,7 @@ def _processes_can_be_seen() -> None:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port that nobody else is given."""
+    """Yield a port that no other process gets."""
     [held] = ports.hold(1)
     with held:
         yield ports.number(held)

@@ -1,11 +1,11 @@
-"""Buyers, updaters and readers who remember everything they were told.
+"""Buyers, updaters and readers who remember every answer.
 
     customers = Customers(shop, "seed", memory)
     customers.come()          # until rest(): nothing is under way then, and everything is known
     await customers.rest()
 
-Whoever writes asks again with the same key, at another door if one fails, until it is known. While
-they rest the history has no loose ends, and can be checked.
+A writer asks again with the same key, at another port if one fails, until the outcome is known.
+While they rest the history has no open ends, and can be checked.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tests.cluster.memory import PASSING, Memory, Violation, Write
 from tests.cluster.moments import Sold
 
 TOPICS = ("Distributed Systems", "Undergraduate School", "Operating Systems", "Tests")
-EVERYTHING = "s"  # is in each of them
-PACE_S = 0.02  # between what one customer asks for: the machine is to fail, not to be full
-KNOWN_S = 60.0  # until a write must be known, once nothing is broken any more
+EVERYTHING = "s"  # every title of the stock has it
+PACE_S = 0.02  # between the requests of one customer: the machine is to fail, not to be overloaded
+KNOWN_S = 60.0  # until the outcome of a write must be known, once all faults are over
 TIMEOUTS_S = (0.3, 1.0, 3.0, 15.0)
 SETTLED = (200, 409)
 
 
 class Customers:
-    """All that ask something of one shop; `memory` keeps what they are told."""
+    """All customers of one shop; `memory` keeps their answers."""
 
     def __init__(self, shop: Cluster, seed: str, memory: Memory) -> None:
         self.shop = shop
@@ -47,7 +47,7 @@ class Customers:
     # --- coming and going ------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Let everybody in; they wait for `come`."""
+        """Start all customers; they wait for `come`."""
         doors, catalogs, orders = (
             self.shop.group(role) for role in ("frontend", "catalog", "order")
         )
@@ -107,7 +107,7 @@ class Customers:
                 task.result()
 
     async def rest(self) -> None:
-        """Let everybody learn what has come of their last request."""
+        """Wait until every customer knows the outcome of the last request."""
         self._open.clear()
 
         def known() -> bool:
@@ -127,7 +127,7 @@ class Customers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def failure(self) -> BaseException | None:
-        """What one of them has met that must not be."""
+        """Return the error that a customer has met, if any."""
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 return task.exception()
@@ -142,7 +142,7 @@ class Customers:
         write: Write,
         ask: Callable[[Client, float], Awaitable[Answer]],
     ) -> Answer:
-        """The answer, once it is one: of the history that there is then."""
+        """Return the answer as soon as there is one, of the history of that time."""
         self.memory.open[write.key] = write
         for client in itertools.cycle(clients):
             asked_at = time.monotonic()
@@ -185,7 +185,7 @@ class Customers:
             self.memory.ordered(write, sold)
 
     async def _sell(self, rng: random.Random, clients: Sequence[Client]) -> None:
-        """As an order replica does, straight at the catalog."""
+        """Sell at the catalog directly, as an order replica does."""
         write = self._purchase(rng)
         lines = [{"book": write.book, "quantity": write.argument}]
         items = [{"op": "sell", "key": write.key, "lines": lines}]
@@ -225,7 +225,7 @@ class Customers:
     # --- reading ---------------------------------------------------------------------------------
 
     async def _get(self, rng: random.Random, client: Client, path: str) -> Any:
-        """The JSON of a 200; None if it could not be had."""
+        """Return the JSON of a 200; None if there was no such answer."""
         began = time.monotonic()
         try:
             answer = await client.get(path, timeout_s=rng.choice(TIMEOUTS_S))
@@ -238,7 +238,7 @@ class Customers:
             self.counts["reads that failed"] += 1
             return None
         if answer.status == 404 and began < self.memory.orders_since:
-            return None  # an order, which is yet to be made again
+            return None  # an order that is yet to be made again
         if answer.status != 200:
             raise Violation(f"{path} at port {client.port} was answered {answer}")
         self.counts["reads"] += 1

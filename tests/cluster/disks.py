@@ -1,4 +1,4 @@
-"""Disks of one's own: small, and failing on demand."""
+"""Disks for one shop: small, and failing on demand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 DISK_MIB = 48
 ATTACH_S = 60.0
 
-# So that nothing stays mounted however we end.
+# So that nothing stays mounted, however this process ends.
 MOUNTED_UNTIL_INPUT_ENDS = """
 mount -t tmpfs -o "$1" bazar-chaos "$2" && echo mounted && { cat; umount --lazy "$2"; }
 """
@@ -19,7 +19,7 @@ mount -t tmpfs -o "$1" bazar-chaos "$2" && echo mounted && { cat; umount --lazy 
 
 @contextlib.contextmanager
 def small_disk(path: Path) -> Iterator[bool]:
-    """A small file system at `path`, as long as the block lasts; False if it can't be mounted."""
+    """Mount a small file system at `path` for the block; yield False if it can't be mounted."""
     path.mkdir()
     helper = subprocess.Popen(
         ["sh", "-c", MOUNTED_UNTIL_INPUT_ENDS, "sh", f"size={DISK_MIB}m", str(path)],
@@ -43,7 +43,7 @@ def fill(path: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def injecting(pid: int, fault: str) -> AsyncIterator[None]:
-    """strace makes these system calls of the process fail, or late, as long as the block lasts."""
+    """Have strace make these system calls of the process fail, or late, during the block."""
     strace = await asyncio.create_subprocess_exec(
         *("strace", "-f", "-p", str(pid), "-o", "/dev/null"),
         *("-e", "trace=fsync,fdatasync", "-e", f"inject={fault}"),
@@ -54,12 +54,12 @@ async def injecting(pid: int, fault: str) -> AsyncIterator[None]:
     assert strace.stderr is not None
     try:
         async with asyncio.timeout(ATTACH_S):
-            await strace.stderr.readline()  # "Process N attached", or why not
+            await strace.stderr.readline()  # "Process N attached", or the reason why not
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
             strace.terminate()
-        # It lets go in order; only one that hangs is killed, and the kernel lets go for it.
+        # strace detaches in order. Only one that hangs is killed; then the kernel detaches it.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5.0):
                 await strace.communicate()

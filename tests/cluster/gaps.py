@@ -3,11 +3,11 @@
     python -m tests.cluster.gaps --times 20                 # nodes on their own
     python -m tests.cluster.gaps --times 20 --supervised    # as `python run.py` runs them
 
-Buyers keep buying through a front end that stays, each with its key until it knows; a node is
-killed or asked to leave, and started again (by the supervisor, at once, if there is one; then a
-paused primary is killed by it too). A gap is the longest time without an acknowledgement from the
-fault until purchases flow again; a second one is measured over the node's return. Every
-acknowledged purchase must be there in the end, once.
+Buyers keep buying through a front end that stays, each with its key until the outcome is known. A
+node is killed or asked to leave, and started again (at once by the supervisor, if there is one,
+which also kills a paused primary). A gap is the longest time without an acknowledgement from the
+fault until purchases flow again; a second gap is measured over the node's return. In the end every
+acknowledged purchase must be there, once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ async def terminate(shop: Cluster, name: str) -> None:
 
 
 async def hang(shop: Cluster, name: str) -> None:
-    """Until the supervisor has had enough of it."""
+    """Pause the node until the supervisor kills it."""
     pid = shop.pid(name)
     assert pid is not None
     await shop.pause(name)
@@ -113,7 +113,7 @@ async def measure(
     supervised: bool,
     progress: Callable[[str], None],
 ) -> list[Measured]:
-    """All faults in turn, `times` rounds of them, in one cluster under one load."""
+    """Cause all faults in turn, `times` rounds of them, in one cluster under one load."""
     plan = [(Measured(f"{fault}, {v}"), FAULTS[fault], v) for fault in FAULTS for v in VICTIMS]
     if supervised:
         plan += [(Measured(f"SIGSTOP, {victim}"), hang, victim) for victim in HANGS]
@@ -162,7 +162,7 @@ async def measure(
 
 
 def show(lines: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, numbers to the right."""
+    """Return columns as wide as their widest cell, numbers to the right."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(

@@ -1,4 +1,4 @@
-"""Buyers, updaters and readers that go on while things break, and remember what they were told.
+"""Buyers, updaters and readers that go on during faults, and remember their answers.
 
 async with Load(shop) as load:
     load.buy("frontend-1", book=4, buyers=4)
@@ -21,7 +21,7 @@ from typing import Any
 from tests.cluster.client import Answer, Client, StaleConnection
 from tests.cluster.cluster import READY_S, Cluster, until
 
-RETRY_S = 0.01  # a buyer's pace between two tries; Retry-After is for the more patient
+RETRY_S = 0.01  # a buyer's pause between two tries; shorter than Retry-After
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,15 @@ class Bought:
 
 
 class Load:
-    """Stops on leaving the `async with`, after what is under way is known."""
+    """A load. It stops on leaving the `async with`, after the outcome of all that is under way is
+    known."""
 
     def __init__(self, shop: Cluster) -> None:
         self.shop = shop
         self.bought: list[Bought] = []
-        self.sold_out: list[str] = []  # the keys that were told so
+        self.sold_out: list[str] = []  # the keys of purchases that were refused for that
         self.read_errors: list[str] = []
-        self.write_errors: list[str] = []  # what made a buyer ask again
+        self.write_errors: list[str] = []  # why buyers had to ask again
         self.reads = 0
         self._buyers = 0
         self._stop = asyncio.Event()
@@ -80,7 +81,7 @@ class Load:
     # --- buying ----------------------------------------------------------------------------------
 
     def buy(self, through: str, book: int, buyers: int = 4) -> None:
-        """Buy one copy after the other, each until it is known whether it was sold."""
+        """Buy one copy after the other, each repeated until it is known whether it was sold."""
         for _ in range(buyers):
             self._buyers += 1
             self.spawn(self._buy(through, book, self._buyers))
@@ -108,7 +109,8 @@ class Load:
                 )
 
     async def flowing(self, since: float, each: int = 3) -> None:
-        """Wait until every buyer has had `each` purchases, sent after `since`, acknowledged."""
+        """Wait until every buyer has had `each` purchases acknowledged that were sent after
+        `since`."""
 
         def done() -> bool:
             counts = dict.fromkeys(range(1, self._buyers + 1), 0)
@@ -120,7 +122,7 @@ class Load:
         await until(done, "purchases flow")
 
     def gap_s(self, begin: float, end: float) -> float:
-        """The longest time without an acknowledged purchase that overlaps [begin, end]."""
+        """Return the longest time without an acknowledged purchase that overlaps [begin, end]."""
         times = sorted(one.acked_at for one in self.bought)
         pairs = itertools.pairwise(times)
         return max((b - a for a, b in pairs if b >= begin and a <= end), default=0.0)
@@ -128,7 +130,7 @@ class Load:
     # --- reading ---------------------------------------------------------------------------------
 
     def read(self, through: str, paths: Sequence[str], readers: int = 2) -> None:
-        """Read these paths in turn; whatever is not a 200 is an error."""
+        """Read these paths in turn; every answer that is not a 200 is an error."""
         for number in range(readers):
             self.spawn(self._read(through, [*paths[number:], *paths[:number]]))
 
@@ -161,7 +163,7 @@ async def purchase(
     errors: list[str] | None = None,
     deadline_s: float = READY_S,
 ) -> Answer:
-    """Ask with the same key until it is known: a 200 or a 409 (R5, S1)."""
+    """Ask with the same key until the outcome is known: a 200 or a 409 (R5, S1)."""
     deadline = time.monotonic() + deadline_s
     while True:
         try:

@@ -4,8 +4,8 @@
     memory.saw(shown, began)       # and so on, for each answer
     await memory.check()           # raises Violation; nothing may be under way
 
-Each check starts from what the last one found. Where the catalog's files were put back, what was
-told before is checked for itself, and the history begins anew with what those files hold.
+Each check starts from the result of the last one. Where the catalog's files were put back, what was
+told before is checked by itself, and the history begins anew with what those files hold.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ KEYS = {
     "order": {"orders": "order_id", "cursors": "name", "adoptions": "upto", "history": "epoch"},
 }
 ASKED_AGAIN = 3  # keys, at each check
-LATE_S = 20.0  # more than an attempt that nobody waits for can take: see `pool` in cluster.json
+# Longer than an attempt can take whose client has given up: see `pool` in cluster.json.
+LATE_S = 20.0
 PASSING = (503, 504)
 
 
 class Violation(AssertionError):
-    """Something that must never be so. `history` is what shows it."""
+    """Something that must never be so. `history` shows it."""
 
     def __init__(self, what: str, history: Sequence[Any] = ()) -> None:
         super().__init__(what)
@@ -48,40 +49,41 @@ class Violation(AssertionError):
 
 @dataclass(eq=False, slots=True)
 class Write:
-    """A purchase or an update that somebody insists on."""
+    """A purchase or an update that a customer repeats until it is known."""
 
     key: str
     book: int
     kind: str  # as in an Operation
     argument: Any
     began: float = field(default_factory=time.monotonic)
-    unheard_at: float = 0.0  # when an attempt was last given up, which may go on without us
+    unheard_at: float = 0.0  # when an attempt was last given up, which may still go on
 
     @property
     def perhaps(self) -> Operation:
-        """It may have happened, or not: nobody was told."""
+        """Return the write as an operation that may have happened, or not."""
         return Operation(self.kind, self.argument, self.began, inf, None, self.key)
 
 
 class Memory:
-    """Of all customers of one shop. `stock` is how many of each book are there at first."""
+    """The memory of all customers of one shop. `stock` is how many copies of each book there are at
+    first."""
 
     def __init__(self, shop: Cluster, stock: Mapping[int, int]) -> None:
         self.shop = shop
         self.stock = dict(stock)
         self.sold: dict[str, Sold] = {}  # by key: all that must be there
-        self.open: dict[str, Write] = {}  # nobody was told yet
-        self.orders: deque[str] = deque(maxlen=100)  # acknowledged: everybody sees them
+        self.open: dict[str, Write] = {}  # not answered yet
+        self.orders: deque[str] = deque(maxlen=100)  # acknowledged: every customer sees them
         self.counts: Counter[str] = Counter()
         self.known_at: list[float] = []  # of acknowledged purchases
         self.catalog_since = 0.0  # when its files were put back
         self.orders_since = 0.0
-        self._readable_since = 0.0  # who has asked before may have seen what is lost
+        self._readable_since = 0.0  # an earlier read may have seen what is lost
         self._refused: set[str] = set()
-        self._late: deque[Write] = deque(maxlen=10_000)  # settled, and an attempt may go on
-        self._perhaps: dict[str, Write] = {}  # may happen though nobody asks: files were put back
+        self._late: deque[Write] = deque(maxlen=10_000)  # settled, but an attempt may still go on
+        self._perhaps: dict[str, Write] = {}  # may happen unasked: files were put back
         self._kept: frozenset[str] = frozenset()  # the keys of what had happened by then
-        self._replaced: set[str] = set()  # orders of sales that were in files that are no more
+        self._replaced: set[str] = set()  # orders of sales in files that were replaced
         self._histories: dict[int, list[Operation]] = {book: [] for book in stock}
         self._shown: dict[int, Book] = {}  # at the last check
 
@@ -101,7 +103,7 @@ class Memory:
         self._settle(write, sold.new_count)
 
     def ordered(self, write: Write, sold: Sold) -> None:
-        """The buyer was told of an order, too."""
+        """Note that the buyer was told of an order, too."""
         if write.began >= self.orders_since:
             self.orders.append(sold.order_id)
 
@@ -133,14 +135,14 @@ class Memory:
     # --- files that are put back -----------------------------------------------------------------
 
     def check_kept(self, kept: Moment) -> None:
-        """What was acknowledged is in files that are kept now. Raises Violation."""
+        """Check that what was acknowledged is in the files that are kept now. Raises Violation."""
         for key, sold in self.sold.items():
             if kept.sold.get(key) != sold:
                 raise Violation(f"{key} was acknowledged as {sold}; kept is {kept.sold.get(key)}")
 
     def end_history(self) -> None:
-        """The files of the catalog, of which nothing runs, are about to be replaced: what was told
-        so far must be explained by what they hold. Raises Violation."""
+        """Check what was told so far against the files of the catalog, of which no node runs,
+        before they are replaced. Raises Violation."""
         for write in self.open.values():
             self._histories[write.book].append(write.perhaps)
         self._must_be_linearizable()
@@ -148,9 +150,9 @@ class Memory:
             self._replaced.update(sale.order_id for sale in sales_in(path).values())
 
     def begin_history(self, kept: Moment, were_open: Iterable[Write]) -> None:
-        """They are those of that moment now, when some writes were open. Those may happen yet, and
-        so may others, of which a door that runs on has not heard. What is under way is asked again,
-        for its answer may be of the history that is lost."""
+        """Begin with the files of that moment, at which some writes were open. Those may still
+        happen, and so may others of which a front end that runs on has not learned. What is under
+        way is asked again, because its answer may be of the lost history."""
         self.catalog_since = time.monotonic()
         self._readable_since = inf
         self.sold = dict(kept.sold)
@@ -169,18 +171,19 @@ class Memory:
             self._histories[write.book].append(write.perhaps)
 
     def readable(self) -> None:
-        """A read of the new history was answered: from now on nobody sees one of the lost."""
+        """Note that a read of the new history was answered: from now on no customer sees the lost
+        one."""
         self._readable_since = time.monotonic()
 
     def put_back_orders(self) -> None:
-        """The orders have earlier files: those that are missing are yet to be made again."""
+        """Note that the orders have earlier files: the missing ones are yet to be made again."""
         self.orders_since = time.monotonic()
         self.orders.clear()
 
     # --- whether it can be true ------------------------------------------------------------------
 
     async def check(self) -> None:
-        """While everybody rests and all nodes are well. Raises Violation."""
+        """Check everything, while all customers rest and all nodes are well. Raises Violation."""
         began = time.monotonic()
         for role in ("catalog", "order"):
             await self._same_everywhere(role)
@@ -270,7 +273,8 @@ class Memory:
                 )
 
     async def _check_orders(self) -> None:
-        """Each sale has one; others have lost theirs, with files that were replaced."""
+        """Check that each sale has one order, and that the other orders lost theirs with files that
+        were replaced."""
         file, wanted = self._file("order"), {sold.order_id for sold in self.sold.values()}
         try:
             await until(lambda: wanted <= orders_in(file), "every sale has its order")
@@ -283,7 +287,7 @@ class Memory:
         await self._same_everywhere("order")
 
     async def _ask_again(self) -> None:
-        """A key that is used again gets its first answer."""
+        """Check that a key that is used again gets its first answer."""
         keys = list(self.sold)
         for key in keys[:: max(len(keys) // ASKED_AGAIN, 1)]:
             sold = self.sold[key]
@@ -308,6 +312,6 @@ class Memory:
 
 
 def write_history(path: Path, violation: Violation) -> None:
-    """What shows the violation, one JSON value a line."""
+    """Write what shows the violation, one JSON value per line."""
     lines = [json.dumps(one, default=str, ensure_ascii=False) for one in violation.history]
     path.write_text("\n".join([str(violation), *lines, ""]), "utf-8")

@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """A sale, as its buyer is told of it."""
+    """A sale as its buyer is told of it."""
 
     book: int
     quantity: int
@@ -35,7 +35,7 @@ class Moment:
 
     @classmethod
     def of(cls, replicas: Iterable[Path]) -> Moment:
-        """As the replica has it that has come furthest."""
+        """Return what the replica holds that has come furthest."""
         file = max(replicas, key=_committed)
         updated = frozenset(key for (key,) in query(file, "SELECT key FROM answers"))
         return cls(books_in(file), sales_in(file), updated)
@@ -60,7 +60,7 @@ def books_in(file: Path) -> dict[int, Book]:
 
 
 def sales_in(file: Path) -> dict[str, Sold]:
-    """By key. Our customers buy one book at a time."""
+    """Return the sales by key. Our customers buy one book at a time."""
     found: dict[str, Sold] = {}
     for key, order_id, lines in query(file, "SELECT key, order_id, lines FROM sales"):
         [line] = json.loads(lines)
@@ -69,7 +69,7 @@ def sales_in(file: Path) -> dict[str, Sold]:
 
 
 def times_in(file: Path) -> dict[str, int]:
-    """When each key's write was executed, in ms on its primary's clock."""
+    """Return when each key's write was executed, in ms on its primary's clock."""
     rows = query(file, "SELECT key, sold_at FROM sales UNION ALL SELECT key, at FROM answers")
     return {key: int(at) for key, at in rows}
 
@@ -79,9 +79,10 @@ def orders_in(file: Path) -> set[str]:
 
 
 def unsold_in(orders: Path, catalog: Path) -> set[str]:
-    """Orders whose sale is not there, and of which nobody has said that it is lost (S5)."""
+    """Return the orders whose sale is not there and has not been named as lost (S5)."""
     chosen = [range(behind + 1, upto + 1) for upto, behind in query(orders, ADOPTIONS)]
-    rows = query(orders, "SELECT order_id, seq FROM orders")  # before the sales: each has its own
+    # Read before the sales, so that each order has its sale.
+    rows = query(orders, "SELECT order_id, seq FROM orders")
     sold = {sale.order_id for sale in sales_in(catalog).values()}
     return {order for order, seq in rows if order not in sold and not any(seq in c for c in chosen)}
 

@@ -1,4 +1,4 @@
-"""Ports that stay a test's own, from when they are chosen until it ends."""
+"""Ports that stay a test's own, from their choice until the test ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ HOST = "127.0.0.1"
 
 
 def hold(count: int) -> list[socket.socket]:
-    """Sockets bound to free ports, on which only a node may listen.
+    """Return sockets bound to free ports, on which only a node may listen.
 
-    Who may share an address is asked of both sides: ours says so only once it is bound, a listener
-    always does, and others who look for a free port do not.
+    Sharing an address needs the consent of both sides: our sockets give it only once they are
+    bound, a listener always does, and other processes that look for a free port do not.
     """
     held: list[socket.socket] = []
     while len(held) < count:
@@ -21,7 +21,7 @@ def hold(count: int) -> list[socket.socket]:
         one = socket.socket()
         try:
             one.bind((HOST, port))
-        except OSError:  # somebody was quicker
+        except OSError:  # another process was quicker
             one.close()
             continue
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -31,7 +31,7 @@ async def bench(tmp_path: Path, *arguments: str) -> asyncio.subprocess.Process:
 
 
 def processes(tmp_path: Path) -> list[str]:
-    """What still runs of it: whatever has a file there on its command line."""
+    """Return what still runs: each process with a file of the directory in its command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Who waits for what cannot come says what it is."""
+"""A node or command that waits for what can't come says what that is."""
 
 from __future__ import annotations
 

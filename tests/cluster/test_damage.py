@@ -15,7 +15,7 @@ TITLE = b"RPCs for Noobs"
 
 
 def flip_letter(path: Path) -> None:
-    """In a book's title: SQLite's own checks do not see it in the row."""
+    """Flip a letter in a book's title: SQLite's own checks do not notice it in the row."""
     content = bytearray(path.read_bytes())
     content[content.index(TITLE) + 3] ^= 1
     path.write_bytes(content)

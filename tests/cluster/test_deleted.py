@@ -19,7 +19,7 @@ def delete(shop: Cluster, name: str, *suffixes: str) -> None:
 
 
 async def buy(shop: Cluster) -> str:
-    """Insist on a purchase; its order."""
+    """Repeat a purchase until it is done; return its order."""
 
     async def bought() -> Any:
         answer = await shop.put("frontend-1", "/purchase/4", key=key)

@@ -1,4 +1,4 @@
-"""Commands that are broken off: by Ctrl-C, or by a reader that has enough."""
+"""Commands that are interrupted by Ctrl-C, or whose output is closed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDS_S = 60.0
 
 
 async def start(*words: str, stdout: int = PIPE) -> asyncio.subprocess.Process:
-    """In a process group of its own, as a shell starts it."""
+    """Start a command in a process group of its own, as a shell does."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-u", "-m", *words),
         cwd=ROOT,
@@ -30,7 +30,7 @@ async def start(*words: str, stdout: int = PIPE) -> asyncio.subprocess.Process:
 
 
 async def broken_off(process: asyncio.subprocess.Process) -> str:
-    """What it has written to its stderr, when Ctrl-C has ended it."""
+    """Interrupt the process by Ctrl-C; return what it has written to its stderr."""
     process.send_signal(signal.SIGINT)
     _, said = await asyncio.wait_for(process.communicate(), ENDS_S)
     assert process.returncode == INTERRUPTED, said
@@ -40,7 +40,7 @@ async def broken_off(process: asyncio.subprocess.Process) -> str:
 
 
 def _catches(pid: int) -> bool:
-    """Whether Python handles Ctrl-C: before it does, a process just dies of it."""
+    """Return whether Python handles Ctrl-C: before it does, Ctrl-C just kills the process."""
     status = Path(f"/proc/{pid}/status").read_text()
     return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGINT - 1) & 1)
 
@@ -65,7 +65,7 @@ async def test_ctrl_c_while_it_waits_for_nodes_that_hang(tmp_path: Path) -> None
 
 
 def _asks(pid: int) -> bool:
-    """Whether it has a connection, beside the two sockets by which its loop wakes itself."""
+    """Return whether it has a connection, besides the two sockets that wake its loop."""
     fds = Path(f"/proc/{pid}/fd").iterdir()
     return sum("socket:" in str(fd.readlink()) for fd in fds if fd.is_symlink()) > 2
 

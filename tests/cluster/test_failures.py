@@ -1,4 +1,4 @@
-"""Real signals: what the shop still does, and what it must never forget (R3, T1-T5, S1, S2)."""
+"""Real signals: what the shop still does, and what it must never lose (R3, T1-T5, S1, S2)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DEFAULT_LEASES = {"replication": {"lease_s": 1.0, "ack_timeout_s": 0.3}}
 
 
 async def nothing_lost(shop: Cluster, load: Load) -> None:
-    """Every acknowledged purchase is one sale and one order on every replica; a key that is used
-    again gets the first answer again; sold and left are what was stocked."""
+    """Check that every acknowledged purchase is one sale and one order on every replica, that a key
+    used again gets its first answer, and that sold and left are what was stocked."""
     catalog = await shop.same_rows("catalog")
     sales = {sale[1]: sale[0] for sale in catalog["sales"]}
     assert len(sales) == len(catalog["sales"])
@@ -47,7 +47,7 @@ async def nothing_lost(shop: Cluster, load: Load) -> None:
 
 
 async def used_again(shop: Cluster, name: str, paths: list[str]) -> None:
-    """Wait until the front end's round robin comes to this replica."""
+    """Wait until the front end's round robin comes to this replica again."""
 
     async def met() -> bool:
         return name in [(await shop.get("frontend-1", path)).replica for path in paths]

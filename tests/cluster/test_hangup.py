@@ -1,4 +1,4 @@
-"""The terminal is closed: SIGHUP, and nobody to write to."""
+"""The terminal is closed: SIGHUP, and writes to it fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cluster.cluster import Cluster
 
 @contextmanager
 def nohup() -> Iterator[None]:
-    """Who is started meanwhile ignores SIGHUP, as below `nohup`."""
+    """Have processes that are started meanwhile ignore SIGHUP, as below `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield

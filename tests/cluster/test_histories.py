@@ -1,5 +1,5 @@
-"""Files that are put back to an earlier moment: of one group, of one node, of all. Whoever followed
-what is lost then notices, and nothing is sold of which no order would come (H1-H4, S2, S4, S5)."""
+"""Files that are put back to an earlier moment: of one group, of one node, of all. A node that
+followed what is lost notices, and nothing is sold that would get no order (H1-H4, S2, S4, S5)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from tests.cluster.cluster import Cluster, until
 from tests.cluster.commands import command
 
-BOOK = 4  # 7 of it in stock
+BOOK = 4  # 7 copies of it are in stock
 
 
 async def buy(shop: Cluster) -> str:
-    """Buy one copy; the order's id."""
+    """Buy one copy; return the order's id."""
     bought = await shop.put("frontend-1", f"/purchase/{BOOK}")
     assert bought.status == 200, bought
     order_id: str = bought.json["order_id"]
@@ -26,7 +26,7 @@ async def buy(shop: Cluster) -> str:
 
 
 async def left(shop: Cluster) -> int:
-    """How many copies are left, as every node has it."""
+    """Return how many copies are left, as every node has it."""
     counts = set()
     for name in ("frontend-1", *shop.group("catalog")):
         counts.add((await shop.get(name, f"/info/{BOOK}")).json["count"])
@@ -42,7 +42,7 @@ def keep(shop: Cluster) -> Path:
 
 
 def put_back(shop: Cluster, aside: Path, *patterns: str) -> None:
-    """Put the copies in the place of the files that these patterns name."""
+    """Replace the files that these patterns name by the copies."""
     for pattern in patterns:
         for file in shop.data_dir.glob(pattern):
             file.unlink()
@@ -51,7 +51,7 @@ def put_back(shop: Cluster, aside: Path, *patterns: str) -> None:
 
 
 async def sold_since(shop: Cluster) -> tuple[Path, list[str], list[str]]:
-    """A backup after one sale, and the five after that; the shop is stopped."""
+    """Return a backup, the order before it, and the five after it; the shop is stopped."""
     await shop.start()
     before = [await buy(shop)]
     assert set((await shop.terminate_all()).values()) == {0}
@@ -75,7 +75,7 @@ def ids(orders: Sequence[dict[str, Any]]) -> list[str]:
 
 
 async def agree(shop: Cluster) -> None:
-    """All replicas have the same rows, and `verify` finds nothing."""
+    """Check that all replicas have the same rows, and that `verify` finds nothing."""
     for role in ("catalog", "order"):
         await shop.same_rows(role)
     shown = await command(shop, "verify")
@@ -83,7 +83,7 @@ async def agree(shop: Cluster) -> None:
 
 
 async def refused_until_adopted(shop: Cluster, lost: list[str], rounds: int = 1) -> None:
-    """Nothing is sold, everybody is told why, and what a person is told to do works."""
+    """Check that nothing is sold, that clients are told why, and that `adopt` works."""
     count = await left(shop)
     for name in ("frontend-1", *shop.group("order")):
         refused = await shop.put(name, f"/purchase/{BOOK}")

@@ -1,4 +1,4 @@
-"""Lists into a shop that runs, by the command as its keeper types it."""
+"""Lists that are imported into a running shop, by the command as its keeper types it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIST = (
 def load(
     shop: Cluster, *words: str, given: bytes = b"", **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m bazar import WORDS`, typed in the shop's directory, with `more` environment."""
+    """Run `python -m bazar import WORDS` in the shop's directory, with `more` environment."""
     whole = [sys.executable, "-m", "bazar", "import", *words, "--config", str(shop.config_path)]
     done = subprocess.run(
         whole, cwd=shop.directory, env={**os.environ, "PYTHONPATH": str(ROOT), **more}, input=given,
@@ -38,7 +38,7 @@ def load(
 
 
 def shelf(shop: Cluster) -> list[tuple[object, ...]]:
-    """What has been imported."""
+    """Return what has been imported."""
     sql = (
         "SELECT title, author, t.name, cost, count FROM books b JOIN topics t ON t.id = catalog_id"
     )

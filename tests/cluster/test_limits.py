@@ -1,4 +1,4 @@
-"""What a machine gives a process runs out: descriptors, and readers of its log."""
+"""Limits that a process reaches: descriptors, and the reader of its log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _enough_files() -> Iterator[None]:
 
 
 def descriptors(shop: Cluster, name: str) -> int:
-    """The highest that this node has open."""
+    """Return the highest descriptor that this node has open."""
     return max(int(one.name) for one in Path(f"/proc/{shop.pid(name)}/fd").iterdir())
 
 
@@ -46,7 +46,7 @@ async def test_idle_connections_take_no_descriptor_from_those_at_work(tmp_path: 
                 assert descriptors(shop, name) < FILES
             for buyer in ("frontend-1", "order-2"):
                 assert (await shop.put(buyer, "/purchase/4")).status == 200
-            # Whoever starts now dials ports that are full of strangers.
+            # A node that starts now dials ports that are full of strangers.
             await shop.restart("catalog-2")
             await shop.restart("order-2")
             assert (await shop.put("order-2", "/purchase/4")).status == 200

@@ -1,4 +1,4 @@
-"""Files that are lost, or copied in part: noticed, told with what to do, and never begun anew."""
+"""Files that are lost, or copied in part: a node notices, and says what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.cluster.commands import command
 
 
 async def start_in_vain(shop: Cluster, name: str) -> str:
-    """What a node says that can't start."""
+    """Start a node that can't start; return what it says."""
     process = shop.launch(name, "--role", shop.roles[name], "--port", str(shop.ports[name]))
     await shop.ended(process.pid)
     assert process.returncode == os.EX_CONFIG
@@ -36,7 +36,7 @@ async def test_copies_without_a_wal_are_no_shop(tmp_path: Path) -> None:
             )
         shown = await command(shop, "rebuild", "catalog", "--force")
         assert shown.returncode == 2
-        assert "no database of the catalog group holds anything that could be" in shown.stderr
+        assert "no database of the catalog group has any entry to go on with" in shown.stderr
 
         # What a crash leaves is no copy.
         shutil.rmtree(shop.data_dir)

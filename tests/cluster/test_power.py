@@ -43,7 +43,7 @@ async def test_nothing_acknowledged_is_lost(
 
 
 def _noticed(recording: Recording, without: Sync, place: Path) -> Iterator[list[str]]:
-    """What is found in each state of a disk on which these syncs were not made."""
+    """Yield what is found in each state of a disk on which these syncs were not made."""
     for cut in cuts(recording, TRIES, "1", without):
         yield faults(cut.state, recording, cut.at, place / "held")
 

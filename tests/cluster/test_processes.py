@@ -15,7 +15,7 @@ PROCESSES = 3
 
 
 async def tell(shop: Cluster) -> list[dict[str, Any]]:
-    """What each process of the front end says of itself."""
+    """Return the status of each process of the front end."""
     answer = await shop.get("frontend-1", "/status", with_token=True)
     found: list[dict[str, Any]] = answer.json["processes"]
     return found
@@ -26,7 +26,7 @@ def hits(processes: list[dict[str, Any]]) -> dict[str, int]:
 
 
 async def read_everywhere(shop: Cluster, path: str) -> set[bytes]:
-    """Read until every process has answered from its cache; all the bodies there were."""
+    """Read until every process has answered from its cache; return all the bodies."""
     bodies = set()
     before = hits(await tell(shop))
 

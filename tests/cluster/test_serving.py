@@ -83,7 +83,7 @@ async def test_signals_that_come_while_it_stops_are_too_many_and_not_heard(tmp_p
 
 
 async def test_no_book_is_missing_while_a_new_shop_is_stocked(tmp_path: Path) -> None:
-    """T0: whoever reads before the first entry is committed is told to come back, not 404."""
+    """T0: a client that reads before the first entry is committed is told to come back, not 404."""
     async with Cluster(tmp_path) as shop:
         await shop.start(wait=False)
         seen: dict[str, set[int]] = {"catalog-1": set(), "catalog-2": set(), "frontend-1": set()}
@@ -161,7 +161,7 @@ async def test_a_port_is_taken_with_and_without_an_equals_sign(tmp_path: Path) -
 
 
 def refused(*arguments: str, code: int = os.EX_CONFIG) -> str:
-    """The one line that run.py says when it can't start."""
+    """Return the one line that run.py prints when it can't start."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), *arguments],
         capture_output=True,
@@ -188,7 +188,7 @@ async def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
             shop.write_config()
             config = ("--config", str(shop.config_path))
             for arguments in ((), one_node(shop, "catalog-2")):
-                # Whoever has it may end: it is worth another start.
+                # The process that has the port may end: another start is worth it.
                 line = await asyncio.to_thread(partial(refused, *config, *arguments, code=3))
                 assert f"catalog-2: cannot listen on 127.0.0.1:{shop.ports['catalog-2']}" in line
         assert shop.all_processes() == {}

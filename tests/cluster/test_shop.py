@@ -96,7 +96,7 @@ async def test_200_buyers_of_50_copies(tmp_path: Path) -> None:
 
 
 class Writer:
-    """Writes one book over and over, and knows what every read must show from then on."""
+    """A writer of one book, which knows what every read must show from then on."""
 
     def __init__(self, shop: Cluster, book: int) -> None:
         self.shop = shop

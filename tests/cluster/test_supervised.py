@@ -1,4 +1,4 @@
-"""Faults below a supervisor: nobody starts a node again but it."""
+"""Faults below a supervisor: nothing else starts a node again."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def test_a_crash_while_the_settings_are_edited_closes_no_shop(tmp_path: Pa
 
 
 def set_schema(shop: Cluster, name: str, version: int) -> int:
-    """Mark a database as written by another version; what it was before."""
+    """Mark a database as written by another version; return the version before."""
     with contextlib.closing(sqlite3.connect(shop.data_dir / f"{name}.db")) as connection:
         [[before]] = connection.execute("PRAGMA user_version")
         connection.execute(f"PRAGMA user_version = {version}")
@@ -112,7 +112,7 @@ async def test_a_replica_that_no_restart_helps_waits_for_its_operator(tmp_path: 
 
 
 class Starts:
-    """A supervisor whose nodes are a script that says so each time it is started, and fails."""
+    """A supervisor whose nodes are a script that records each start, and fails."""
 
     def __init__(self, directory: Path, *ports: int, hang_s: float = 3.0) -> None:
         self.said, self.script = directory / "said", directory / "script"
@@ -188,7 +188,7 @@ async def test_a_node_that_starts_slowly_is_given_more_time(
 
 
 async def one_answer(port: int) -> bytes:
-    """What a request is answered while the node is away."""
+    """Return the answer to a request while the node is away."""
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")

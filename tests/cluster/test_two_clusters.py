@@ -13,7 +13,7 @@ TOKEN = "the-token-of-both-clusters"
 
 
 def elsewhere(shop: Cluster) -> tuple[str, str]:
-    """What starts a node of the same configuration over another data directory."""
+    """Return the flags that start a node of the same configuration over another directory."""
     plain = json.loads(shop.config_path.read_text("utf-8"))
     path = shop.directory / "elsewhere.json"
     path.write_text(json.dumps({**plain, "data_dir": "elsewhere"}), "utf-8")
@@ -21,7 +21,7 @@ def elsewhere(shop: Cluster) -> tuple[str, str]:
 
 
 def share_token(shop: Cluster) -> None:
-    """As where a data directory is copied, or BAZAR_TOKEN is set."""
+    """Give both the same token, as when a data directory is copied, or BAZAR_TOKEN is set."""
     for name in ("data", "elsewhere"):
         (shop.directory / name).mkdir()
         (shop.directory / name / "token").write_text(TOKEN)
@@ -56,7 +56,7 @@ async def test_of_two_primaries_one_ends(tmp_path: Path) -> None:
         share_token(shop)
         shop.launch("catalog-2", *arguments(shop, "catalog-2"), *elsewhere(shop))
         await shop.ready("catalog-2")
-        await shop.pause("catalog-2")  # so that nobody can ask it
+        await shop.pause("catalog-2")  # so that it can't be asked
         await shop.start("catalog-1")
         shop.resume("catalog-2")
         await until(lambda: None in map(shop.pid, shop.roles), "one of them ends")

@@ -1,4 +1,5 @@
-"""`python -m tests.mutants --count N --seed S`: draw mutants of the product; which survive?"""
+"""`python -m tests.mutants --count N --seed S`: draw mutants of the product, and print which
+survive."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from tests.mutants.work import Bench
 
 
 def seed(text: str) -> int:
-    """A number, or HEAD: the last commit's hash, so that each commit draws others."""
+    """Return the number, or for HEAD the last commit's hash, so that each commit draws other
+    mutants."""
     if text != "HEAD":
         return int(text)
     git = ["git", "rev-parse", "HEAD"]
@@ -32,7 +34,7 @@ def seed(text: str) -> int:
 
 
 def survivors(file: Path, every: Iterable[Mutant]) -> list[Mutant]:
-    """Those of an earlier run's `--json` file that are still mutants of the tree."""
+    """Return those of an earlier run's `--json` file that are still mutants of the tree."""
     names = {
         (one["file"], one["function"], one["before"], one["after"])
         for one in json.loads(file.read_text("utf-8"))["mutants"]

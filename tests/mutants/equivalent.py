@@ -1,7 +1,7 @@
-"""Mutants that can't be told from the original, each with the reason.
+"""Mutants that no test can distinguish from the original, each with the reason.
 
-They are named by file, function and text, not by line; one whose text is no longer in the code is
-stale, and makes the command fail.
+They are named by file, function and text, not by line. If the text is no longer in the code, the
+entry is stale, and makes the command fail.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Equivalent:
-    """`before` and `after` are the lines that change, as the command prints them."""
+    """An equivalent mutant. `before` and `after` are the lines that change, as the command prints
+    them."""
 
     file: str
     function: str

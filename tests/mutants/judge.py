@@ -1,8 +1,8 @@
 """The judges: the unit tests nearest to the mutated function, then seeds, then the other tests
 that reach it.
 
-Most mutants that anything kills are killed by the first few tests, within the second or two that
-pytest needs to start; and most of the others by a seed, long before all tests are through.
+Most mutants that are killed at all are killed by the first few tests, within a second or two after
+pytest starts; most of the others by a seed, long before all tests are through.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.reached import FAILED, PYTEST, SOME_FAILED, UNSTEADY, Reach
 from tests.mutants.tree import Ran, Tree
 
-START_S = 60  # for a judge to start, on a machine that does other things, too
-SLOWER = 4  # than when they were measured, or it hangs
+START_S = 60  # for a judge to start, on a busy machine
+SLOWER = 4  # this many times slower than when measured counts as a hang
 SEED_S = 1.0
 NEAR_S = 15  # of tests, before the seeds
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a mutant. `kind` is "" for a survivor, else invariant, test, error or hang."""
+    """A mutant's outcome. `kind` is "" for a survivor, else invariant, test, error or hang."""
 
     kind: str = ""
     judge: str = ""
     detail: str = ""
-    unsteady: list[str] = field(default_factory=list)  # tests that failed once, and not twice
+    unsteady: list[str] = field(default_factory=list)  # tests that failed once, but not again
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Judges:
     reach: Reach
-    base: str  # what seeds are drawn from
+    base: str  # the base from which seeds are drawn
     seeds: int
 
     def judge(self, tree: Tree, mutant: Mutant) -> Verdict:
@@ -70,7 +70,8 @@ class Judges:
             match = FAILED.search(ran.output)
             if match is None or ran.status != SOME_FAILED or len(unsteady) == UNSTEADY:
                 return Verdict("error", "unit", " ".join(ran.output[-300:].split()))
-            # A test that fails now and then would kill what nobody noticed.
+            # Run it again: a test that fails now and then would kill mutants that it does not
+            # notice.
             again = self._pytest(tree, [match[1]])
             if again.status != 0:
                 return Verdict("hang" if again.status is None else "test", "unit", match[1])

@@ -1,7 +1,7 @@
 """A pytest plugin that ends the process with its tests: `-p tests.mutants.leave`.
 
-A test that has failed leaves tasks, threads and nodes behind. Without this the process would wait
-for them until its time is over, and each mutant that is killed would take minutes.
+A test that has failed leaves tasks, threads and nodes behind. Without this plugin the process would
+wait for them until its time limit, and each killed mutant would take minutes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One mutant: a place in a file, and what is put there."""
+"""One mutant: a place in a file, and its replacement."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """What tells it from all others of the same tree."""
+        """Return the identity of the mutant in one tree."""
         return f"{self.file}:{self.start}-{self.end}:{self.operator}:{self.replacement}"
 
     @property
@@ -37,11 +37,11 @@ class Mutant:
 
     @property
     def name(self) -> tuple[str, str, str, str]:
-        """What it is called wherever its lines move to."""
+        """Return the mutant's name, which stays the same when its lines move."""
         return self.file, self.function, self.before, self.after
 
     def copy(self) -> Mutant:
-        """The unchanged copy at the same place."""
+        """Return the unchanged copy at the same place."""
         return replace(self, operator=UNCHANGED, replacement="", after=self.before)
 
     def applied(self, source: bytes) -> bytes:

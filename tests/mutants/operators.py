@@ -1,8 +1,8 @@
 """The mutants of one file: positions from its syntax tree, edits on its text.
 
-Not mutated is what no behaviour rests on: log calls, texts, annotations, imports, assertions,
-declarations. Nor are the numbers of module and class level: they are chosen, and a test that pins
-them says nothing.
+Code that no behaviour depends on is not mutated: log calls, texts, annotations, imports,
+assertions, declarations. Nor are numbers at module and class level: they were chosen freely, and a
+test that fixes them would say nothing.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ SUMS: dict[type[ast.operator], tuple[str, str]] = {ast.Add: (r"\+", "-"), ast.Su
 EXTREMES = {"min": "max", "max": "min"}
 
 LOGS = {"log", "access_log", "logging"}
-NOTERS = {"self", "handler"}  # whose `note` writes into the log's line
+NOTERS = {"self", "handler"}  # whose `note` adds to the log line
 TEXTS = {"__repr__", "__str__", "status"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def mutants(file: str, source: bytes) -> list[Mutant]:
-    """All mutants of a file, in the order of their places."""
+    """Return all mutants of a file, in the order of their places."""
     visitor = _Visitor(file, source)
     visitor.visit(ast.parse(source, file))
     found = {mutant.key: mutant for mutant in visitor.found}
@@ -44,7 +44,7 @@ def mutants(file: str, source: bytes) -> list[Mutant]:
 
 
 def functions(source: bytes) -> dict[int, str]:
-    """For each line inside a function's body the innermost function, by its dotted name."""
+    """Return for each line inside a function's body the innermost function, by its dotted name."""
     names: dict[int, str] = {}
 
     def walk(node: ast.AST, path: tuple[str, ...]) -> None:
@@ -62,7 +62,7 @@ def functions(source: bytes) -> dict[int, str]:
 
 
 class _Visitor(ast.NodeVisitor):
-    """Walks through a file and collects its mutants."""
+    """The walk through a file that collects its mutants."""
 
     def __init__(self, file: str, source: bytes) -> None:
         self.file = file
@@ -99,7 +99,7 @@ class _Visitor(ast.NodeVisitor):
     def _between(
         self, operator: str, left: ast.expr, right: ast.expr, pattern: str, replacement: str
     ) -> None:
-        """Replace the operator's token, which stands between its operands."""
+        """Replace the operator's token, which is between its operands."""
         start, end = self._span(left)[1], self._span(right)[0]
         gap = self.source[start:end].decode()
         for match in re.finditer(rf"#.*|({pattern})", gap):
@@ -153,7 +153,7 @@ class _Visitor(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _only_logs(self, node: ast.If) -> bool:
-        """Whether it decides no more than what the log says."""
+        """Return whether the branch decides only what the log says."""
         return not node.orelse and all(
             isinstance(one, ast.Expr) and isinstance(one.value, ast.Call) and self._logs(one.value)
             for one in node.body
@@ -209,7 +209,8 @@ class _Visitor(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _is_state(self, target: ast.expr) -> bool:
-        """Whether it outlives the function: a plain name, left out, is only a NameError."""
+        """Return whether the target outlives the function: without a plain name there is only a
+        NameError."""
         if isinstance(target, ast.Tuple):
             return all(map(self._is_state, target.elts))
         return isinstance(target, ast.Attribute | ast.Subscript)

@@ -1,7 +1,7 @@
-"""A pytest plugin that tells which tests reach which functions: `-p tests.mutants.reach --reach
+"""A pytest plugin that records which tests reach which functions: `-p tests.mutants.reach --reach
 FILE` (below the root that pytest runs in).
 
-A change of a function is noticed by a test only if the test executes it; so a mutant is judged in
+A test can notice a change of a function only if it executes the function. So a mutant is judged in
 seconds, not in the minutes that all tests take.
 """
 
@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Reach:
-    """What each test took, and the functions that it executed."""
+    """The time that each test took, and the functions that it executed."""
 
     def __init__(self, root: Path, file: Path) -> None:
         self.root = root
@@ -38,7 +38,7 @@ class Reach:
             config_file=False,
             include=[str(root / file) for file in product.files(root)],
         )
-        # Tests of another part of the product reach nothing here.
+        # Tests of another part of the product execute none of these files.
         self.coverage.set_option("run:disable_warnings", ["no-data-collected"])
 
     def pytest_sessionstart(self) -> None:

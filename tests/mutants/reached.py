@@ -1,4 +1,4 @@
-"""Which unit tests reach which functions: measured once, without a mutant, and then asked."""
+"""Which unit tests reach which functions: measured once, without a mutant, then looked up."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PYTEST = (
     *("-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.mutants.leave"),
     *("--rootdir=.", "--assert=plain", "--tb=line"),
 )
-FILE_S = 1800  # for the tests of one file, unmutated
+FILE_S = 1800  # for the tests of one file without a mutant
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 SOME_FAILED, NONE_THERE = 1, 5  # of pytest's exit codes
-UNSTEADY = 3  # tests that fail for no mutant's sake: more, and no verdict is worth anything
+UNSTEADY = 3  # tests that fail without a mutant: with more of them no verdict can be trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Reach:
 
     seconds: Mapping[str, float]
     functions: Mapping[str, Mapping[str, Sequence[str]]]
-    failing: Sequence[str] = ()  # as they are: they judge nothing
+    failing: Sequence[str] = ()  # without a mutant: they judge nothing
 
     @classmethod
     def read(cls, path: Path) -> Reach:
@@ -37,7 +37,7 @@ class Reach:
 
     @classmethod
     def joined(cls, parts: Iterable[Reach]) -> Reach:
-        """What several runs have found, of different tests."""
+        """Join the results of several runs over different tests."""
         seconds: dict[str, float] = {}
         functions: dict[str, dict[str, list[str]]] = {}
         failing: list[str] = []
@@ -52,8 +52,9 @@ class Reach:
         return cls(seconds, functions, failing)
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Those that may notice: of the file's own name first, then the fastest files. What stands
-        outside of all functions, or in a file that was not measured, any test may notice."""
+        """Return the tests that may notice the mutant: first those of the file's own name, then the
+        fastest files. If the mutant is outside all functions, or in a file that was not measured,
+        that is every test."""
         near = re.compile(rf"{UNIT}/(?:.*/)?test_{PurePath(mutant.file).stem}(?:_\w+)?\.py::")
         chosen = set(self.seconds)
         if mutant.function and (measured := self.functions.get(mutant.file)) is not None:
@@ -70,18 +71,18 @@ class Reach:
 
 
 def test_files(tree: Tree) -> list[Path]:
-    """The files of unit tests, relative to the tree."""
+    """Return the files of unit tests, relative to the tree."""
     return [path.relative_to(tree.path) for path in sorted((tree.path / UNIT).rglob("test_*.py"))]
 
 
 def sound(file: Path) -> bool:
-    """Whether this was measured, and nothing failed: else it is measured again."""
+    """Return whether this was measured without a failure: else it is measured again."""
     return file.exists() and not Reach.read(file).failing
 
 
 def measure(tree: Tree, tests: Path, file: Path) -> None:
-    """Run the tests of one file, and write what they reach. One that fails, by itself, too, is
-    noted. Raises OSError if they can't be run."""
+    """Run the tests of one file, and write what they reach. A test that fails when run alone, too,
+    is noted. Raises OSError if the tests can't be run."""
     plugin = ("-p", "tests.mutants.reach", "--reach", str(file))
     ran = tree.python(*PYTEST, *plugin, str(tests), timeout_s=FILE_S)
     failing = FAILED.findall(ran.output)

@@ -1,4 +1,4 @@
-"""What a sample has shown, for people and as JSON."""
+"""The result of a sample, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.mutants.mutant import Mutant
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The verdicts, and the reasons of those that needed none, since they are equivalent."""
+    """The verdicts, and the reasons of the mutants that are equivalent and were not judged."""
 
     verdicts: Mapping[Mutant, Verdict]
     equivalents: Mapping[Mutant, Equivalent]
@@ -82,7 +82,7 @@ class Report:
         yield f"unchanged {summary['unchanged']}, of which survived {summary['unchanged_survived']}"
 
     def plain(self) -> dict[str, Any]:
-        """For `--json`, and for `--again`."""
+        """Return the report as plain values, for `--json` and for `--again`."""
         judged = [
             {**asdict(mutant), **asdict(verdict)} for mutant, verdict in self.verdicts.items()
         ]

@@ -1,4 +1,4 @@
-"""Drawing: which mutants of a tree are judged."""
+"""The drawing of the mutants that are judged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ UNCHANGED_EVERY = 20
 
 
 def candidates(root: Path, files: Iterable[str]) -> list[Mutant]:
-    """All mutants of these files."""
+    """Return all mutants of these files."""
     return [mutant for file in files for mutant in mutants(file, (root / file).read_bytes())]
 
 
 def draw(every: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
-    """A random sample; the larger of two with the same seed begins with the smaller. The first of
-    each twenty is an unchanged copy."""
+    """Return a random sample; of two with the same seed the larger begins with the smaller. The
+    first of every twenty is an unchanged copy."""
     shuffled = list(every)
     random.Random(seed).shuffle(shuffled)
     return [
@@ -30,6 +30,6 @@ def draw(every: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
 
 
 def stale(every: Iterable[Mutant], equivalents: Iterable[Equivalent]) -> list[Equivalent]:
-    """The equivalents that are no mutants any more."""
+    """Return the equivalents that are no longer mutants."""
     names = {mutant.name for mutant in every}
     return [one for one in equivalents if one.name not in names]

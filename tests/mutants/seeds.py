@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-SEED_CPU_S = 20  # of one seed, which takes 0.1: then the process is ended
+SEED_CPU_S = 20  # of one seed, which usually takes 0.1: then the process is ended
 NAMED = re.compile(r"[A-Z]\d+: ")
 
 
 def drawn(base: str, count: int, focuses: list[str]) -> Iterator[tuple[int, str]]:
-    """So many seeds, spread over all focuses."""
+    """Yield so many seeds, spread over all focuses."""
     rng = random.Random(base)
     for number in range(count):
         if number % len(focuses) == 0:
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--base", required=True, help="what the seeds are drawn from")
     parser.add_argument("--file", type=Path, required=True, help="none if it isn't executed")
     options = parser.parse_args()
-    # Imported late, for the product may be broken: what follows is then no verdict, but an error.
+    # Import late: if the mutant breaks the import, the result is an error, not a verdict.
     from tests.simulation.focus import FOCUSES
     from tests.simulation.scenario import run
     from tests.simulation.workers import rarely_collect

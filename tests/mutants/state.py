@@ -1,4 +1,4 @@
-"""What is known already, so that hours of judging can be stopped and gone on with."""
+"""Verdicts on disk, so that hours of judging can be stopped and continued."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Verdicts:
         self.known: dict[str, Verdict] = {}
         if path.exists():
             whole, newline, _ = path.read_text("utf-8").rpartition("\n")
-            path.write_text(whole + newline, "utf-8")  # without a line that is half written
+            path.write_text(whole + newline, "utf-8")  # without a half-written last line
             for line in whole.splitlines():
                 plain = json.loads(line)
                 key = plain.pop("key")

@@ -18,23 +18,23 @@ from bazar.node.starvation import starved_s
 from tests.mutants.mutant import Mutant
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.md", "data")
-# Bytecode is compiled once, and holds as long as its source's hash does: neither a file's time nor
-# its size can mislead.
+# Bytecode is compiled once, and is valid as long as its source's hash is: a file's time or size
+# can't mislead.
 COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "checked-hash", ".")
 COMPILE_S = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a command ended; `status` is None for one that was stopped at its bound."""
+    """How a command ended; `status` is None if it was stopped at its time limit."""
 
     status: int | None
     output: str
 
 
 def ended(child: subprocess.Popen[bytes], timeout_s: float) -> int | None:
-    """The status of a process, or None once it has had `timeout_s`: what it has waited for a
-    processor is not held against it, or a busy machine would find hangs everywhere."""
+    """Return the status of a process, or None once it has used `timeout_s`. Time in which it waited
+    for a processor does not count: else a busy machine would find hangs everywhere."""
     began = time.monotonic()
     left_s = timeout_s
     while left_s > 0:
@@ -45,7 +45,7 @@ def ended(child: subprocess.Popen[bytes], timeout_s: float) -> int | None:
 
 
 class Tree:
-    """One copy, for one thread. What is started in it is a process group, and ends with it."""
+    """One copy, for one thread. What is started in it is a process group, which ends with it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,7 +66,7 @@ class Tree:
         return Tree(path)
 
     def digest(self) -> str:
-        """A name for what the tree holds."""
+        """Return a name for the content of the tree."""
         digest = hashlib.sha256()
         for path in sorted(self.path.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
@@ -85,8 +85,8 @@ class Tree:
             path.write_bytes(source)
 
     def python(self, *arguments: str, timeout_s: float) -> Ran:
-        """Run Python in the tree, for `timeout_s` at the most, not counted while others have the
-        processors. Raises InterruptedError once the tree is closed."""
+        """Run Python in the tree, for `timeout_s` at most, without the time in which others have
+        the processors. Raises InterruptedError once the tree is closed."""
         temporary = self.path.with_name(f"{self.path.name}.tmp")
         temporary.mkdir()
         output = self.path.with_name(f"{self.path.name}.out")
@@ -94,7 +94,8 @@ class Tree:
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
         status: int | None = None
         try:
-            # Into a file: a pipe would be open as long as anything that a test has left behind.
+            # Into a file: a pipe would stay open as long as any process that a test has left
+            # behind.
             with output.open("wb") as out:
                 self._child = child = subprocess.Popen(
                     [sys.executable, *arguments],
@@ -122,7 +123,7 @@ class Tree:
             os.killpg(child.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """End what runs here, from another thread."""
+        """End what runs here. Called from another thread."""
         self._closed = True
         if self._child is not None and self._child.returncode is None:
             self._kill(self._child)

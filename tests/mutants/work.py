@@ -1,4 +1,4 @@
-"""Judging a sample: a copy of the tree for each thread, and verdicts as they come."""
+"""The judging of a sample: a copy of the tree for each thread, and verdicts as they come."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class Bench:
-    """So many copies of a tree. Use as a context manager: it removes them."""
+    """So many copies of a tree. As a context manager it removes them at the end."""
 
     def __init__(self, root: Path, state: Path, jobs: int, say: Callable[[str], None]) -> None:
         self.say = say
@@ -49,7 +49,7 @@ class Bench:
         shutil.rmtree(self.place, ignore_errors=True)
 
     def reach(self) -> Reach:
-        """Which tests reach what in this tree: measured once, file by file."""
+        """Return which tests reach what in this tree: measured once, file by file."""
         place = self.state / "reach"
         place.mkdir(exist_ok=True)
         files = [
@@ -73,7 +73,7 @@ class Bench:
     def judged(
         self, mutants: Sequence[Mutant], base: str, seeds: int
     ) -> Iterator[tuple[Mutant, Verdict]]:
-        """Each mutant's verdict: those known from an earlier run first."""
+        """Yield each mutant's verdict: first those known from an earlier run."""
         verdicts = Verdicts(self.state / f"{base}-{seeds}.jsonl")
         todo: list[Mutant] = []
         for mutant in mutants:

@@ -1,5 +1,5 @@
-"""`python -m tests.simulation --seeds N --from S`: run seeds, show what a failing one did, and what
-of that it takes to fail."""
+"""`python -m tests.simulation --seeds N --from S`: run seeds, and show what a failing one did, and
+which of its draws it needs to fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.workers import rarely_collect, workers
 
 CHUNK = 25
-LAST = 60  # lines of a failing run
+LAST = 60  # of a failing run
 
 
 def results(
@@ -36,7 +36,7 @@ def results(
 
 
 def show(seed: int, last: int | None, focus: str, core: bool) -> None:
-    """Draw one seed's run, and who waits for what where it gets nowhere."""
+    """Draw one seed's run, and what its tasks wait for if it makes no progress."""
     trace = Trace()
     try:
         result = run(seed, trace, focus, core=core)
@@ -47,7 +47,7 @@ def show(seed: int, last: int | None, focus: str, core: bool) -> None:
 
 
 def shrink(seed: int, last: int, focus: str, core: bool, runs: int) -> int:
-    """Draw what of a failing seed's run it takes to fail."""
+    """Draw the run of a failing seed with only the draws that it needs to fail."""
     shrinking = Shrinking(seed, focus, core=core)
     if not promise(shrinking.result):
         print(f"seed {seed}: no violation")
@@ -58,7 +58,7 @@ def shrink(seed: int, last: int, focus: str, core: bool, runs: int) -> int:
 
 
 def processor_s() -> float:
-    """Return what this process and its children, once they have ended, have used."""
+    """Return what this process and its ended children have used."""
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
 

@@ -1,4 +1,4 @@
-"""Files that are put back to an earlier moment, and the person who then says how to go on.
+"""Files that are put back to an earlier moment, and the operator who then says how to go on.
 
 A backup is of one instant: of a group that is stopped, or of disks below a running one. What was
 acknowledged between it and its return may be missing afterwards, and nothing else.
@@ -30,11 +30,11 @@ class Backup:
     moment: Moment
     images: dict[str, tuple[str, Image]]  # by node: its store and its file
     membership: bytes
-    open: tuple[Write, ...]  # may be on a disk, and not committed
+    open: tuple[Write, ...]  # may be on a disk without being committed
 
     @classmethod
     def of(cls, group: Group, clients: Clients) -> Backup | None:
-        """Take one, if the files are in order."""
+        """Take a backup if the files are in order, else return None."""
         file = group.world.files.names.get(group.members_path)
         disks = [node.disk for node in group.replicas if node.disk is not None]
         if file is None or not group.settled or any(disk.damaged or disk.hangs for disk in disks):
@@ -43,8 +43,8 @@ class Backup:
         return cls(group, group.truth.moment(), images, file.content, tuple(clients.open))
 
     def put_back(self, clients: Clients, with_membership: bool) -> None:
-        """Let these be the group's files; nobody of it runs. Without the membership's the one that
-        is there stays: its members are to be the same."""
+        """Make these the group's files while none of its nodes runs. Without the backup's
+        membership the present file stays, whose members must be the same."""
         group = self.group
         assert not any(node.process for node in group.replicas)
         clients.before_put_back(group)
@@ -63,7 +63,7 @@ class Backup:
 
 
 class Operator:
-    """Has the orders adopt the catalog's history as soon as they say that it is another."""
+    """Has the orders adopt the catalog's history as soon as they report that it is another one."""
 
     def __init__(self, world: ShopWorld, orders: Group) -> None:
         self.world = world

@@ -1,6 +1,6 @@
 """`python -m tests.simulation.branches --seeds N`: the product's branches that no seed takes.
 
-What no seed executes, no seed can prove: reach it, delete it, or explain it.
+A branch that no seed executes is proved by none: reach it, delete it, or explain it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bazar.cli.ending import ended
 from tests import product
 from tests.simulation.workers import workers
 
-SLICES = 8  # for each process: who is done early takes another
+SLICES = 8  # for each process: one that is done early takes another
 
 
 def paths() -> list[str]:
@@ -29,7 +29,7 @@ def paths() -> list[str]:
 
 
 def measured(place: str) -> coverage.Coverage:
-    """A measurement of the product's files, whose data lies in `place`."""
+    """Return a measurement of the product's files, whose data are in `place`."""
     return coverage.Coverage(
         data_file=f"{place}/branches",
         data_suffix=True,
@@ -40,12 +40,12 @@ def measured(place: str) -> coverage.Coverage:
 
 
 def watch(task: tuple[str, range]) -> int:
-    """Run some seeds; how many found a violation."""
+    """Run some seeds; return how many found a violation."""
     place, seeds = task
     coverage_ = measured(place)
     coverage_.start()
     try:
-        # Imported here, for a module's own lines run once, when it is.
+        # Import here: a module's own lines run only once, at its import.
         from tests.simulation.scenario import run
 
         results = map(run, seeds)
@@ -56,7 +56,7 @@ def watch(task: tuple[str, range]) -> int:
 
 
 def gather(first: int, count: int, jobs: int) -> tuple[dict[str, Any], int]:
-    """What coverage says of each file after so many seeds, and how many found a violation."""
+    """Return coverage's result for each file after these seeds, and how many found a violation."""
     with tempfile.TemporaryDirectory() as place:
         end, step = first + count, jobs * SLICES
         tasks = [(place, range(first + part, end, step)) for part in range(min(step, count))]
@@ -64,7 +64,7 @@ def gather(first: int, count: int, jobs: int) -> tuple[dict[str, Any], int]:
             violations = sum(pool.imap_unordered(watch, tasks))
         combined = measured(place)
         combined.combine()
-        combined.get_data().touch_files(paths())  # those that nothing imports, too
+        combined.get_data().touch_files(paths())  # also those that nothing imports
         report = Path(place) / "report.json"
         combined.json_report(outfile=str(report))
         files: dict[str, Any] = json.loads(report.read_text("utf-8"))["files"]
@@ -73,7 +73,7 @@ def gather(first: int, count: int, jobs: int) -> tuple[dict[str, Any], int]:
 
 
 class Ways:
-    """What the two ways of a branch are called."""
+    """The names of the two ways of a branch."""
 
     def __init__(self, source: str) -> None:
         self.lines = source.splitlines()
@@ -95,7 +95,7 @@ class Ways:
         return taken if to == body else passed
 
     def missing(self, found: dict[str, Any]) -> Iterator[str]:
-        """Each branch that is not taken: line, what is missing, source."""
+        """Yield each branch that is not taken: line, what is missing, source."""
         ways: dict[int, list[int]] = {}
         for line, to in found["missing_branches"]:
             ways.setdefault(line, []).append(to)

@@ -1,4 +1,4 @@
-"""Who uses the shop: buyers and keepers who send again with their key, and readers.
+"""The users of the shop: buyers and keepers, who send again with their key, and readers.
 
 Every answer is checked at once against the truth, and kept for the history of its book.
 """
@@ -31,14 +31,14 @@ KEY_LENGTH = 200
 
 
 class Clients:
-    """All clients of one shop, and what they were told."""
+    """All clients of one shop, and their answers."""
 
     def __init__(self, world: ShopWorld, catalog: Group, orders: Group | None) -> None:
         self.world = world
         self.catalog = catalog
         self.orders = orders
         self.books = world.profile.books
-        self.first = {  # what each book's history begins with
+        self.first = {  # how each book's history begins
             book: (f"first {book}", TOPICS[book % 2], world.profile.stock)
             for book in range(1, self.books + 1)
         }
@@ -46,11 +46,11 @@ class Clients:
         self.history: dict[int, list[Operation]] = {book: [] for book in range(1, self.books + 1)}
         self.refused: set[str] = set()  # keys of writes that surely never happened
         self.denied: set[str] = set()  # keys of purchases that were answered by a refusal
-        self.bought: dict[str, Any] = {}  # key -> what its buyer was answered
+        self.bought: dict[str, Any] = {}  # key -> the answer to its buyer
         self.done: list[Write] = []
-        self.open: dict[Write, None] = {}  # nobody knows yet what will become of them
-        self.unknown: list[Write] = []  # nobody will ever be told
-        self.tried: list[Write] = []  # answered, and an earlier attempt may go on
+        self.open: dict[Write, None] = {}  # writes whose outcome is not known yet
+        self.unknown: list[Write] = []  # writes whose outcome no client will learn
+        self.tried: list[Write] = []  # answered, but an earlier attempt may still go on
         self.tape = world.client_tape
         self._keys = 0
         self._items = items(self.books)
@@ -61,7 +61,7 @@ class Clients:
                 self.again(begin)
 
     def crowd(self, size: int) -> None:
-        """Keepers who never pause: a batch waits whenever one is done."""
+        """Start keepers that never pause: a batch waits whenever one is done."""
         for _ in range(size):
             self._hurry()
 
@@ -70,7 +70,7 @@ class Clients:
             Write(self, self.update(), self._hurry, hurried=True)
 
     def again(self, then: Callable[[], None]) -> None:
-        # 0 is drawn where a draw is silent: then there is no hurry.
+        # A silent draw is 0: then there is no hurry.
         pause_s = self.world.profile.think_s * 2.0 * (self.tape.random() or 4.0)
         self.world.after(pause_s, None, then)
 
@@ -78,7 +78,7 @@ class Clients:
         return 1 + self.tape.below(self.books)
 
     def key(self) -> str:
-        """Make a key. Some differ from others only in their last letter, or in its case."""
+        """Return a new key. Some differ from others only in their last letter, or in its case."""
         self._keys += 1
         number, variant = divmod(self._keys, 3)
         if not self.world.profile.long_keys:
@@ -89,12 +89,12 @@ class Clients:
     # --- files that are put back -----------------------------------------------------------------
 
     def before_put_back(self, group: Group) -> None:
-        """What they were told so far is told of a history that ends here."""
+        """End the histories: what clients were told so far belongs to the old files."""
         if group is self.catalog:
             self.must_be_linearizable()
 
     def put_back(self, group: Group, pending: Iterable[Write]) -> None:
-        """What is told from here on is told of another, in which any of `pending` may happen."""
+        """Begin new histories, in which any of `pending` may happen."""
         if group is not self.catalog:
             return
         state = group.truth.state
@@ -104,11 +104,12 @@ class Clients:
             self.first[book] = (row["title"], names[row["catalog_id"]], row["count"])
             self.history[book].clear()
         self.done = [write for write in self.done if write.key in group.truth.keys]
-        # Once on a disk it may be in the next backup, too, whatever was answered since.
+        # A write that was once on a disk may be in the next backup, too, whatever was answered
+        # since.
         self.unknown = list(dict.fromkeys([*self.unknown, *pending]))
         for write in dict.fromkeys([*self.unknown, *self.tried, *self.open]):
             if write.key not in group.truth.keys:
-                write.before = None  # that answer was of a history that is no more
+                write.before = None  # that answer belongs to an old history
                 write.note_unknown()
 
     def must_be_linearizable(self) -> None:
@@ -136,7 +137,7 @@ class Clients:
                 Write(self, self.sale(), self._buy)
 
     def _repeat(self, before: Write) -> None:
-        """Send the key of an answered write once more: for the same, or for something else."""
+        """Send the key of an answered write again, with the same request or another one."""
         operation = dict(before.operation)
         if self.tape.chance(0.3):
             if "lines" in operation:
@@ -201,7 +202,7 @@ class Read:
         self.target = target
         self.item = item
         self.then = then
-        self.must = must  # it is there: that it is not is no answer
+        self.must = must  # the item exists: an answer that it does not is wrong
         self.open = True
         self.answer: Any = None
         world = clients.world
@@ -231,7 +232,8 @@ class Read:
         world, truth, who = self.clients.world, self.truth, self.target.name
         world.say("client", f"<- {who}: {dict(self.item)} is {found}")
         if self.lost or self.life != truth.lives:
-            return  # a cache may still show what was before the files were put back, or elsewhere
+            # A cache may still show what was before the files were put back, or of another cluster.
+            return
         if found is None and self.must:
             world.violate(f"S3: {who} does not find {dict(self.item)}, which was acknowledged")
         world.guard(truth.check_answer, self.item, found, self.since, who)
@@ -247,7 +249,7 @@ class Read:
 
 
 class Write:
-    """One purchase or update: sent again, with its key, until its fate is known."""
+    """One purchase or update: sent again, with its key, until its outcome is known."""
 
     def __init__(
         self,
@@ -263,11 +265,11 @@ class Write:
         self.operation = operation
         self.key: str = operation["key"]
         self.then = then
-        self.before = before  # who has used this key, and was answered
+        self.before = before  # the write that used this key before, and was answered
         self.hurried = hurried
         self.answer: Any = None
         self.settled = False
-        self.unsure = False  # some attempt may have happened
+        self.unsure = False  # whether some attempt may have happened
         self.attempt = 0
         self.over = 0  # attempts that are over
         world = clients.world
@@ -284,7 +286,7 @@ class Write:
         return bool(self.operation["op"] == "sell")
 
     def _target(self) -> tuple[Node, str]:
-        """Choose whom to ask: a purchase goes to a front end or to the orders, if there are any."""
+        """Return the node to ask: for a purchase a front end or an order node, if there are any."""
         clients = self.clients
         tape, catalog, orders = clients.tape, clients.catalog, clients.orders
         if not self.sells or orders is None:
@@ -303,7 +305,7 @@ class Write:
         if method == "purchase":
             asked = {"key": self.key, "lines": self.operation["lines"]}
         world.ask(target, method, (asked,), lambda found: self._heard(attempt, found, target.name))
-        # Who is patient asks again soon: it is the service that is measured, not a lost request.
+        # Patient clients ask again soon, so that the service is measured, and not a lost request.
         timeout_s = ATTEMPT_S * (0.3 if self.patient else 0.3 + clients.tape.random())
         world.after(timeout_s, None, self._missed, attempt)
 
@@ -341,8 +343,8 @@ class Write:
         clients, before = self.clients, self.before
         world = clients.world
         if self.life != clients.catalog.truth.lives:
-            return  # it was asked of a history that is no more, or of both
-        if before is not None:  # somebody was answered under this key before
+            return  # it belongs to an old history, or to two
+        if before is not None:  # a client was answered under this key before
             if self.operation == before.operation:
                 if isinstance(found, BazarError) or not same(found, before.answer):
                     world.violate(f"S1: {self.key} is answered {found!r}, after {before.answer}")
@@ -369,7 +371,7 @@ class Write:
             self._note(self.operation["book"], world.now, "done")
 
     def _refused(self, found: OutOfStock) -> None:
-        if self.unsure:  # an earlier attempt may still come through
+        if self.unsure:  # an earlier attempt may still succeed
             self.note_unknown()
             return
         wanted = {line["book"]: line["quantity"] for line in self.operation["lines"]}
@@ -416,7 +418,7 @@ class Write:
             self.then() if self.hurried else self.clients.again(self.then)
 
     def note_unknown(self) -> None:
-        """It may have happened, or still happen."""
+        """Note that it may have happened, or may still happen."""
         if self.before is not None:
             return
         for line in self.operation.get("lines", [self.operation]):
@@ -434,6 +436,6 @@ class Write:
 
 
 def same(found: Any, before: Any) -> bool:
-    """Whether an answer is the first one again: it may say that it is."""
+    """Return whether an answer is the first one again; it may say so."""
     again: dict[str, Any] = {**found, "replayed": True}
     return again == {**before, "replayed": True}

@@ -1,8 +1,8 @@
-"""A replica's disk: one database file of which only whole, fsynced transactions survive.
+"""A replica's disk: one database file, of which only whole, fsynced transactions survive.
 
 The content is an immutable `Image`; a transaction replaces it by another. So a crash keeps the
-image, a reader holds on to the one it began with, and a WAL that loses its last transactions goes
-back to an earlier one.
+image, a reader keeps the one with which it began, and a WAL that loses its last transactions
+returns to an earlier one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERSIONS_KEPT = 5
 
 
 class Image(NamedTuple):
-    """One state of the file: a log that goes on from `base`, and rows as of `committed`."""
+    """One state of the file: a log that begins after `base`, and rows as of `committed`."""
 
     base: Mark
     log: tuple[Entry, ...]
@@ -33,7 +33,7 @@ class Image(NamedTuple):
 
     @property
     def newest(self) -> Epoch:
-        """The newest epoch that the log knows."""
+        """Return the newest epoch that the log knows."""
         known = [Epoch(0, "", 0), *history(self.state)]
         for entry in self.pending:
             known += epochs(entry.effects.get("put", {}).get("history", ()))
@@ -50,7 +50,7 @@ class Image(NamedTuple):
         return self.log[index - 1].mark if 0 < index <= len(self.log) else None
 
     def page(self, after_seq: int, limit: int) -> LogPage:
-        """What `ReadLog` asks for."""
+        """Return what `ReadLog` asks for."""
         base = self.mark_at(after_seq)
         if base is None:
             return LogPage(None, (), False)
@@ -59,7 +59,7 @@ class Image(NamedTuple):
         return LogPage(base, entries, first + len(entries) == len(self.log))
 
     def chunks(self, size: int) -> list[dict[str, list[Any]]]:
-        """The rows as a snapshot carries them, so many at a time."""
+        """Return the rows in chunks of this size, as a snapshot carries them."""
         chunks: list[dict[str, list[Any]]] = []
         held = list(self.state.items())
         for first in range(0, len(held), size):
@@ -70,14 +70,15 @@ class Image(NamedTuple):
         return chunks or [{}]
 
     def persisted(self, after: Mark, entries: tuple[Entry, ...]) -> Image:
-        """The log ends at `after` and goes on with the new entries."""
+        """Return the image whose log ends at `after` and continues with the new entries."""
         if after.seq < self.committed.seq or self.mark_at(after.seq) != after:
             raise Violation(f"J2: {after} +{entries} is not of a log committed to {self.committed}")
         log = self.log[: after.seq - self.base.seq] + entries
         return self._replace(log=log)
 
     def applied(self, mark: Mark, keep: int, tables: Mapping[str, str]) -> Image:
-        """Pending entries up to `mark` become the committed state; then the log is compacted."""
+        """Return the image in which pending entries up to `mark` are committed, and the log is
+        compacted."""
         if self.mark_at(mark.seq) != mark or mark.seq < self.committed.seq:
             raise Violation(f"R6: {mark} is applied, and not on a log up to {self.committed}")
         first, last = self.committed.seq - self.base.seq, mark.seq - self.base.seq
@@ -92,7 +93,7 @@ EMPTY = Image(GENESIS, (), GENESIS, {})
 
 
 class Disk:
-    """The file, and what may be wrong with the device under it."""
+    """The file, and the faults of the device below it."""
 
     def __init__(self, name: str, keep: int) -> None:
         self.name = name
@@ -100,16 +101,17 @@ class Disk:
         self.image = EMPTY
         self.slow = False
         self.full = False
-        self.hangs = False  # it takes orders, and never carries them out
-        self.deleted = False  # only those that have it open know of it
-        self.lost_seq = 0  # it has lost what was fsynced, up to this entry, and not yet got it back
+        self.hangs = False  # it takes requests, and never completes them
+        self.deleted = False  # the processes that have it open do not notice
+        # It has lost what was fsynced, up to this entry, and has not got it back yet.
+        self.lost_seq = 0
         self._made = 0
         self._versions: list[Image] = []
         self.store = ""
         self.wipe()
 
     def wipe(self) -> None:
-        """A new, empty file: somebody else's, as far as anybody's membership goes."""
+        """Begin a new, empty file: another store, which no membership knows."""
         self._made += 1
         self.store = f"{self.name}/{self._made}"
         self.image = EMPTY
@@ -118,13 +120,13 @@ class Disk:
         self._versions.clear()
 
     def put_back(self, store: str, image: Image) -> None:
-        """The file as it was once."""
+        """Put back the file as it was once."""
         self.store, self.image = store, image
         self.lost_seq = 0
         self._versions.clear()
 
     def rewind(self, image: Image) -> None:
-        """The same, below a node of a group that goes on."""
+        """Put back the file below a node of a group that goes on."""
         lost_seq = max(self.lost_seq, self.image.last_seq)
         self.put_back(self.store, image)
         self.lost_seq = lost_seq
@@ -136,7 +138,7 @@ class Disk:
         self.image = image
 
     def damage(self, transactions: int) -> bool:
-        """The last `transactions` vanish from the WAL. Whether there were any."""
+        """Remove the last `transactions` from the WAL. Return whether there were any."""
         lost = self._versions[-transactions:]
         if not lost:
             return False
@@ -147,7 +149,7 @@ class Disk:
 
     @property
     def applied_last(self) -> bool:
-        """Whether the last transaction was a commit of entries that the log had already."""
+        """Whether the last transaction was a commit of entries that were in the log already."""
         return bool(self._versions) and self._versions[-1].last_seq == self.image.last_seq
 
     @property

@@ -1,7 +1,7 @@
-"""Worlds drawn for one kind of trouble, where ordinary ones meet it too seldom.
+"""Worlds drawn for one kind of trouble, which ordinary worlds meet too seldom.
 
-A focus overrides some of a profile's draws; where several values are given, one is drawn. Ordinary
-seeds take one of these now and then, and the hunt for a mutation that needs one takes it always.
+A focus overrides some of a profile's draws; of several values one is drawn. Ordinary seeds take a
+focus now and then; the hunt for a mutation that needs one takes it always.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
-    # Two clocks at the far ends of what is promised: the longer the lease, the more they differ,
-    # and the primary must look at the very moment when it thinks a lease over.
+    # Two clocks whose rates differ as much as is allowed. The longer the lease, the more they
+    # differ, and the primary must check at the moment when it takes a lease to be over.
     "clocks": {
         "faults": ({"lose": 1.0, "stall": 2.0, "isolate": 1.0}, {"crash": 1.0, "lose": 1.0}),
         "fault_every_s": (0.8,),
@@ -36,7 +36,8 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "lost_transactions": ((1, 2), (1, 2, 3)),
         "think_s": (0.05, 0.15, 0.6),
     },
-    # Disks that lost commits lead, and are slow to read their log for those who come to say so.
+    # Nodes whose disks lost commits lead, and read their log slowly for the members that could tell
+    # them.
     "hearing": {
         "faults": ({"power_cut": 1.0, "slow_disk": 3.0},),
         "fault_every_s": (0.3,),
@@ -88,7 +89,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "network_s": (0.1,),
         "think_s": (0.02, 0.05),
     },
-    # A primary leaves in order, or its successor does at once, and somebody is not told.
+    # A primary leaves in order, or its successor does at once, and a subscriber is not told.
     "forsaking": {
         "faults": ({"forsake": 1.0},),
         "fault_every_s": (0.8,),
@@ -112,7 +113,8 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "most_tries": (1,),
         "think_s": (0.02, 0.05),
     },
-    # Who joins needs more than the log holds, and the primary dies as soon as it has joined.
+    # A joining replica needs more than the log holds, and the primary dies as soon as it has
+    # joined.
     "joining": {
         "faults": ({"crash": 2.0, "lose": 3.0, "crash_twice": 1.0},),
         "fault_every_s": (0.2, 0.4),
@@ -126,7 +128,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "network_s": (0.05,),
         "think_s": (0.02, 0.05),
     },
-    # A member that dies before it has applied comes back to a log that is compacted; few write, so
+    # A member that dies before it has applied comes back to a compacted log. Few clients write, so
     # that it is sent a snapshot, and the primary dies before that is whole.
     "refilling": {
         "faults": ({},),
@@ -143,7 +145,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "chunk_rows": (2,),
         "think_s": (0.6,),
     },
-    # A batch reaches only some, who come back when another has taken over without it.
+    # A batch reaches only some replicas, which come back when another has taken over without it.
     "tails": {
         "faults": ({"crash": 1.0, "isolate": 1.0, "scatter": 2.0},),
         "fault_every_s": (0.8,),
@@ -158,7 +160,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "scattered": (0.8,),
         "think_s": (0.02, 0.05),
     },
-    # The same, and the dead primary comes back with an empty disk, to join that other.
+    # The same, and the dead primary comes back with an empty disk, to join the one that took over.
     "burying": {
         "faults": ({"bury": 1.0},),
         "fault_every_s": (0.8,),
@@ -187,7 +189,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "late_s": (0.1,),
         "think_s": (0.02, 0.05),
     },
-    # Somebody never acknowledges in time, so that commits wait for his lease.
+    # A subscriber never acknowledges in time, so that commits wait for its lease.
     "laggards": {
         "faults": ({"stall": 2.0, "pause": 1.0, "lose": 1.0, "slow_disk": 1.0},),
         "fault_every_s": (0.2, 0.4),
@@ -223,7 +225,8 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "batch_rows": (1, 3),
         "think_s": (0.02, 0.05),
     },
-    # Others go on between two system calls of a step, and whoever gets the lock dies soon.
+    # Other processes run between two system calls of a step, and a node that gets the lock dies
+    # soon.
     "calls": {
         "faults": ({"crash": 2.0, "crash_twice": 2.0, "lose": 2.0, "slow_disk": 1.0},),
         "fault_every_s": (0.2, 0.4),
@@ -234,9 +237,9 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "most_tries": (1,),
         "think_s": (0.02, 0.05),
     },
-    # Files are deleted below those who write to them, or away while they are down.
+    # Files are deleted while a node has them open, or while it is down.
     "deleting": {"faults": ({"wipe": 1.0},), "fault_every_s": (0.8,), "catalogs": (2, 3)},
-    # The same, where hardly anybody writes: the node must look by itself.
+    # The same, with hardly any writes: the node must notice by itself.
     "idling": {
         "faults": ({"wipe": 1.0},),
         "fault_every_s": (0.8,),
@@ -247,11 +250,11 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "down_s": ((0.05,),),
         "hangs": (False,),
         "think_s": (3.0,),
-        "syscalls": (0.0,),  # who is stopped between two can't be asked
+        "syscalls": (0.0,),  # a node that is stopped between two can't be asked
     },
-    # The membership's file is deleted, below a primary or while nobody runs.
+    # The membership's file is deleted, while a primary leads or while no node runs.
     "forgetting": {"faults": ({"forget": 1.0},), "fault_every_s": (0.8,), "catalogs": (2, 3)},
-    # A subscriber's connections carry nothing any more, and nobody is told.
+    # A subscriber's connections carry nothing any more, and no end notices.
     "silence": {
         "silent": (True,),
         "catalogs": (2, 3),
@@ -259,7 +262,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "network_s": (0.02, 0.05),
         "think_s": (0.02,),
     },
-    # Somebody deletes the lock's file, and the primary reads, grants and is paused meanwhile.
+    # The lock's file is deleted, and the primary reads, grants and is paused meanwhile.
     "stealing": {
         "faults": ({"usurp": 1.0},),
         "fault_every_s": (0.8,),
@@ -292,7 +295,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "books": (1,),
         "stock": (30,),
     },
-    # The same, while it writes that somebody, who was away, is not in sync any more.
+    # The same, while it records that a member, which was away, is no longer in sync.
     "overtaking": {
         "faults": ({"pause": 1.0},),
         "fault_every_s": (0.4,),
@@ -321,7 +324,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "spikes": (0.0,),
         "loss": (0.0,),
         "step_s": (0.0002, 0.002),
-        "syscalls": (0.0,),  # who is stopped between two can't be asked
+        "syscalls": (0.0,),  # a node that is stopped between two can't be asked
         "hangs": (False,),
         "silent": (False,),
         "logs_differ": (False,),
@@ -337,7 +340,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "down_s": ((0.05, 0.8),),
         "think_s": (0.02, 0.05),
     },
-    # Keys are sent again, for the same and for something else, while commits are slow.
+    # Keys are sent again, with the same request or another one, while commits are slow.
     "repeating": {
         "faults": ({"slow_disk": 1.0, "lose": 1.0, "crash": 1.0},),
         "repeats": (0.4,),
@@ -346,7 +349,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "disk_s": (0.02, 0.08),
         "think_s": (0.02,),
     },
-    # Nodes begin while clients ask already.
+    # Nodes start while clients already send requests.
     "starting": {"late_start": (True,), "eager": (True,), "think_s": (0.02,), "read_s": (0.002,)},
     # Keys that are nearly the same, and old ones.
     "keys": {
@@ -369,7 +372,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "hear_s": (0.0, 0.02),
         "think_s": (0.02, 0.05),
     },
-    # The same, and whoever leads the catalog next has yet to commit what the orders have read.
+    # The same, and the next primary of the catalog has yet to commit what the orders have read.
     "following": {
         "faults": ({"outlive": 1.0},),
         "aims": ({"Commit": ("outlive", 0.05)},),
@@ -396,7 +399,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "encore": (False, True),
         "think_s": (0.02, 0.05),
     },
-    # Purchases whose answers are lost, of stock that is nearly gone.
+    # Purchases whose answers are lost, of stock that is nearly sold out.
     "pool": {
         "faults": (
             {"detain": 1.0},
@@ -413,7 +416,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "loss": (0.0,),
         "think_s": (0.02, 0.05),
     },
-    # Replicas that are slow to apply what is committed, and readers who ask for everything.
+    # Replicas that are slow to apply what is committed, and readers that ask for everything.
     "reading": {
         "faults": ({"slow_disk": 3.0, "stall": 1.0},),
         "fault_every_s": (0.2,),
@@ -425,7 +428,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "all_items": (True,),
         "moves": (True,),
     },
-    # Disks so slow that readers give up before what they wait for is applied.
+    # Disks so slow that readers give up before the entry that they wait for is applied.
     "barrier": {
         "faults": ({"slow_disk": 1.0},),
         "fault_every_s": (0.2,),
@@ -436,7 +439,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "stock": (30,),
         "think_s": (0.02,),
     },
-    # The primary dies as soon as it has had somebody removed from the set.
+    # The primary dies as soon as it has had a member removed from the in-sync set.
     "shrinking": {
         "faults": ({"pause": 2.0, "stall": 2.0, "lose": 1.0},),
         "fault_every_s": (0.4,),
@@ -447,7 +450,7 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "down_s": ((0.3, 1.5),),
         "think_s": (0.02, 0.05),
     },
-    # Answers of replicas that are long on their way to caches whose feeds are not.
+    # Answers of replicas that are long on their way to caches, whose feeds are fast.
     "fetching": {
         "faults": ({"stall": 1.0},),
         "fault_every_s": (0.2, 0.4),
@@ -467,7 +470,8 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "think_s": (0.02,),
         "all_items": (True,),
     },
-    # Caches that lose their lease while answers are long on their way, and have it again before.
+    # Caches that lose their lease while answers are long on their way, and get it back before they
+    # arrive.
     "lapsing": {
         "faults": ({"lapse": 1.0},),
         "fault_every_s": (0.4, 0.2),

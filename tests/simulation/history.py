@@ -1,8 +1,8 @@
 """Whether a history of concurrent operations on one book is linearizable.
 
 The search of Wing & Gong (1993) with Lowe's memory of configurations seen (2017): pick any
-operation that nobody else's return precedes, try it on the model, go on, and step back where it
-does not fit. It knows nothing of logs or leases: only what clients sent, got, and when.
+operation that began before every return of the others, try it on the model, go on, and step back
+where it does not fit. It knows nothing of logs or leases, only what clients sent and got, and when.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Book = tuple[Any, Any, int]  # title, topic, count
 
 
 class Operation(NamedTuple):
-    """What one client did. `end` is infinite and `result` None where it never heard an answer."""
+    """What one client did. `end` is infinite and `result` None if it never got an answer."""
 
     kind: str  # "read", "buy" or "update"
     argument: Any
@@ -38,7 +38,7 @@ class Operation(NamedTuple):
 
 
 def step(book: Book, operation: Operation) -> Book | None:
-    """The book after the operation, None where its result can't have been this."""
+    """Return the book after the operation, None if the result is not possible."""
     title, topic, count = book
     kind, argument, _, end, result, _ = operation
     if kind == "read":
@@ -57,10 +57,10 @@ def step(book: Book, operation: Operation) -> Book | None:
 def linearizable(
     operations: Sequence[Operation], initial: Book, places: Mapping[str, int] | None = None
 ) -> bool:
-    """Whether some order of the operations explains all results and respects real time.
+    """Return whether some order of the operations explains all results and respects real time.
 
     `places` may say, by key, in which order writes are to be tried first. It changes how long the
-    search takes, never what it finds. Raises Undecided where it would take too long.
+    search takes, never its result. Raises Undecided if the search would take too long.
     """
     places = places or {}
     ordered = sorted(operations, key=lambda operation: operation.start)
@@ -75,7 +75,7 @@ def linearizable(
         after: list[tuple[int, int, Book]] = []
         fitting = 0
         candidates = _candidates(ordered, everything & ~done)
-        unheard: dict[int, int] = {}  # the first place of purchases of so many
+        unheard: dict[int, int] = {}  # quantity -> the first place of such an unanswered purchase
         for i in candidates:
             if ordered[i].is_unheard_purchase:
                 place = places.get(ordered[i].key, LAST)
@@ -84,7 +84,7 @@ def linearizable(
             place = places.get(ordered[i].key, LAST)
             if ordered[i].is_unheard_purchase:
                 if ordered[i].argument not in unheard:
-                    continue  # one that began before is as good here, and better later
+                    continue  # one that began earlier is as good here, and better later
                 place = unheard.pop(ordered[i].argument)
             book_after = step(book, ordered[i])
             if book_after is None:
@@ -94,7 +94,7 @@ def linearizable(
             elif not fitting:
                 after.append((place, done | 1 << i, book_after))
         if fitting:
-            # Reads and refusals that fit now change nothing: no need to try them later.
+            # Reads and refusals that fit now change nothing: they need not be tried later.
             after = [(0, done | fitting, book)]
         after.sort(key=lambda configuration: -configuration[0])
         for _, done_after, book_after in after:
@@ -108,7 +108,7 @@ def linearizable(
 
 
 def _candidates(ordered: Sequence[Operation], left: int) -> list[int]:
-    """Those of the operations left (a bit each) that began before any of them had returned."""
+    """Return those of the operations left (a bit each) that began before any of them returned."""
     horizon, found = inf, []
     while left:
         lowest = left & -left

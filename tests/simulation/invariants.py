@@ -1,9 +1,9 @@
 """What must never be false, checked where the state changes.
 
-`Truth` is what an all-knowing observer writes down about one group: the log as it was committed,
-entry by entry, and what each question was answered then. A commit at a primary is the linearization
-point, so a read may show nothing older than what was committed when it began - which is stricter
-than linearizability asks.
+`Truth` is the record of an all-knowing observer of one group: the log as it was committed, entry by
+entry, and the right answer to each question at each entry. A commit at a primary is the
+linearization point, so a read may show nothing older than what was committed when it began. That is
+stricter than linearizability requires.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def question(item: Item) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What was true of a group once."""
+    """What was true of a group at one moment."""
 
     digests: list[str]
     epoch: int
@@ -62,14 +62,15 @@ class Truth:
         self.digests = [""]
         self.epoch = 0
         self.lock_lost = False
-        """Somebody has deleted the lock's file: then only what is committed counts, and when."""
+        """The lock's file was deleted: then only what is committed counts, and when."""
         self.state: State = {}
         self.lives = 0  # how often all of its files were put back
-        self.unsettled = False  # and nothing has been committed since
-        self.lost: dict[str, Any] = {}  # sales, or orders, that are not in what was put back
-        self.acked = 0  # the newest entry that a client's answer depends on
+        self.unsettled = False  # whether nothing has been committed since then
+        # Sales, or orders, that are not in the files that were put back.
+        self.lost: dict[str, Any] = {}
+        self.acked = 0  # the newest entry on which a client's answer depends
         self.tables = Catalog.tables if sales is None else Orders.tables
-        self.keys: dict[str, str] = {}  # of every write that was committed -> its request
+        self.keys: dict[str, str] = {}  # of every committed write -> its request
         self._highest = 0  # number of an order
         self._owner: dict[int, str] = {}  # epoch -> the run that commits in it
         self._sold: dict[int, int] = {}
@@ -97,7 +98,7 @@ class Truth:
         )
 
     def put_back(self, moment: Moment) -> None:
-        """The group's files are those of that moment."""
+        """Go on from that moment, whose files the group has now."""
         table = "sales" if self.sales is None else "orders"
         for (name, key), row in self.state.items():
             if name == table and (name, key) not in moment.state:
@@ -107,7 +108,8 @@ class Truth:
         self.digests, self.state = list(moment.digests), dict(moment.state)
         self.epoch, self.acked, self.keys = moment.epoch, moment.acked, dict(moment.keys)
         self._sold = dict(moment.sold)
-        # The number of an epoch that nothing here knows any more is given again: its id tells (H1).
+        # The number of an epoch that no file knows any more is given again; its id tells them apart
+        # (H1).
         known = self.group.known_epoch()
         self._owner = {epoch: run for epoch, run in moment.owner.items() if epoch <= known}
         numbers = (row["seq"] for row in shop.rows(self.state, "orders"))
@@ -124,7 +126,7 @@ class Truth:
         return Mark(self.seq, self.digests[-1])
 
     def fork(self, group: Group) -> None:
-        """From here on this is what is true in another cluster, however it came to be."""
+        """Go on as the truth of another cluster, however that came to be."""
         self.group = group
         self.digests, self.state = [*self.digests], {**self.state}
         self.keys, self._owner, self._sold = {**self.keys}, {**self._owner}, {**self._sold}
@@ -134,7 +136,7 @@ class Truth:
     # --- commits ---------------------------------------------------------------------------------
 
     def committed(self, primary: Primary, run: str, image: Image, entries: Iterable[Entry]) -> None:
-        """A primary's commit has become durable."""
+        """Check and record a primary's commit that has become durable."""
         if self._owner.setdefault(primary.epoch, run) != run:
             raise Violation(f"I1: {run} commits in the epoch of {self._owner[primary.epoch]}")
         if not self.lock_lost:
@@ -156,7 +158,8 @@ class Truth:
             self._learn(entry)
             self.unsettled, news = False, True
         self.on_log(image, run)
-        self.acknowledged(self.seq)  # R3: durable at every member before it counts as committed
+        # R3: an entry is durable at every member before it counts as committed.
+        self.acknowledged(self.seq)
         if news:
             self._no_lease_is_ignorant(primary)
 
@@ -193,7 +196,8 @@ class Truth:
             self._sold[book] = self._sold.get(book, 0) + line["quantity"]
 
     def _restock(self, request: Item) -> None:
-        """An update may say how many are left: that many are stocked, and what was sold before."""
+        """Note an update that says how many copies are left: so many are stocked, and what was sold
+        before."""
         left = request.get("fields", {}).get("count")
         if left is not None:
             book = request["book"]
@@ -207,7 +211,7 @@ class Truth:
             raise Violation(f"S5: order {order_id} is number {order['seq']}: {self._highest} was")
         self._highest = order["seq"]
         assert self.sales is not None
-        # Of one that is lost by now its sale may have been told before.
+        # The sale of an order may have been reported before it was lost.
         sale = self.sales.state.get(("sales", order_id)) or self.sales.lost.get(order_id)
         if sale is None:
             raise Violation(f"I7: order {order_id} is of nothing that was sold")
@@ -215,8 +219,8 @@ class Truth:
             raise Violation(f"I7: order {order_id} is not what was sold")
 
     def _no_lease_is_ignorant(self, primary: Primary) -> None:
-        """I5, and R3: whoever holds a lease when something commits knows of it and is of this
-        epoch. All later reads follow from that."""
+        """Check I5 and R3: each lease holder of the moment knows of the commit and is of its epoch.
+        All later reads follow from that."""
         seq, digest = self.seq, self.digests[-1]
         for node in self.group.nodes:
             process = node.process
@@ -241,13 +245,13 @@ class Truth:
     # --- logs ------------------------------------------------------------------------------------
 
     def on_log(self, image: Image, who: str) -> None:
-        """I2: what any replica holds as committed is a prefix of the truth."""
+        """Check I2: what any replica holds as committed is a prefix of the truth."""
         seq, digest = image.committed.seq, image.committed.digest
         if seq > self.seq or self.digests[seq] != digest:
             raise Violation(f"I2: {who} has committed {image.committed}, the log is {self.mark}")
 
     def acknowledged(self, seq: int) -> None:
-        """An answer that depends on entry `seq` goes out to a client."""
+        """Note that an answer that depends on entry `seq` goes out to a client."""
         if seq > self.seq:
             raise Violation(f"R3: an answer depends on entry {seq}, which is not committed")
         if seq > self.acked:
@@ -255,13 +259,13 @@ class Truth:
             self.check_members()
 
     def check_members(self) -> None:
-        """I3, for all: an acknowledgement, or another membership."""
+        """Check I3 for all members: after an acknowledgement, or a change of the membership."""
         for node in self.group.replicas:
             if node.disk is not None:
                 self.check_member(node.disk, node.name)
 
     def check_member(self, disk: Disk, name: str) -> None:
-        """I3: a member's log holds every acknowledged entry."""
+        """Check I3: a member's log holds every acknowledged entry."""
         whole = self.holds(disk.image, self.acked)
         if disk.damaged:
             if whole and disk.image.last_seq >= disk.lost_seq:
@@ -270,7 +274,7 @@ class Truth:
             raise Violation(f"I3: member {name} does not hold the acknowledged {self.acked}")
 
     def check_leader(self, me: Member) -> None:
-        """T1: who begins to lead is in the in-sync set."""
+        """Check T1: a node that begins to lead is in the in-sync set."""
         membership = self.group.membership
         if membership is not None and me not in membership.members:
             raise Violation(f"T1: {me} begins to lead, and is not in {membership}")
@@ -293,7 +297,7 @@ class Truth:
         return key
 
     def check_answer(self, item: Item, shown: Any, since: int, who: str) -> None:
-        """I4: `shown` was what this question was answered at some time since entry `since`."""
+        """Check I4: `shown` was the right answer to this question at some time since `since`."""
         if self.sales is None and not self.seq:
             raise Violation(f"T0: {who} answers {dict(item)} before there is anything")
         versions = self._answers[self._watch(item)]
@@ -308,13 +312,13 @@ class Truth:
         )
 
     def check_order(self, order_id: str, who: str) -> None:
-        """S3: an acknowledged purchase has its order."""
+        """Check S3: an acknowledged purchase has its order."""
         if ("orders", order_id) not in self.state:
             raise Violation(f"S3: {who} answers a purchase whose order is not committed")
 
     def check_sold(self, operation: Item, outcome: Outcome, state: State) -> None:
-        """S4: nothing is sold for orders of another history, and all is for those of this: the
-        very sale at which their cursor stands is here."""
+        """Check S4: nothing is sold for orders of another history, and everything for those of this
+        one: exactly the sale at which their cursor stands is here."""
         if "cursor" not in operation:
             return
         number, name = operation["cursor"]["number"], operation["cursor"]["id"]
@@ -349,16 +353,18 @@ def items(books: int) -> list[Item]:
 
 
 def check_memory(follower: ReplicaSubscriber, image: Image) -> None:
-    """J1, T1: a follower whose disk is quiet knows what is on it, and may lead from there."""
+    """Check J1, T1: a follower whose disk is idle knows what is on it, and may lead from there."""
     if (image.committed, image.pending) != (follower.committed, tuple(follower.pending)):
         raise Violation(f"J1: {follower} is not what its disk says, {image.committed}")
 
 
 def check_excuse(primary: Primary, image: Image, group: Group) -> None:
-    """J5: a primary whose disk has lost commits has waited, and nobody who has them has come."""
+    """Check J5: a primary whose disk has lost commits has waited, and no member that has them has
+    come."""
     if primary.me not in primary.membership.members or primary._recording == "lead":
-        return  # it leaves already, or answers nobody yet
-    if primary._unproven:  # it waits for somebody who has said hello, though his time is over
+        return  # it is leaving, or answers no client yet
+    # It waits for a member that has said hello, although the member's time is over.
+    if primary._unproven:
         goes_on = primary._recording or primary.phase is Phase.COMMITTING
         for feed in primary.feeds.values() if goes_on else ():
             if group.is_member(feed.member) and feed.hello.committed.seq > image.last_seq:
@@ -372,8 +378,8 @@ def check_excuse(primary: Primary, image: Image, group: Group) -> None:
 
 
 def check_boundary(primary: Primary, now: float, calm_s: float) -> None:
-    """J4: nobody holds a boundary open for much longer than he may. The primary has surely run for
-    the last `calm_s`; before that it may have been stopped."""
+    """Check J4: no subscriber holds a boundary open for much longer than allowed. The primary has
+    surely run for the last `calm_s`; before that it may have been stopped."""
     for feed in primary.feeds.values():
         since = feed.hold_until
         if since is not None and min(now - since, calm_s) > primary.timing.lease_s:
@@ -381,15 +387,15 @@ def check_boundary(primary: Primary, now: float, calm_s: float) -> None:
 
 
 def check_joining(primary: Primary) -> None:
-    """J4: whose acknowledgements count owes nothing that he was never asked for."""
+    """Check J4: a subscriber whose acks count owes none for which it was never asked."""
     for feed in primary.feeds.values():
         if feed.joined and feed.acked != primary.tail and not feed.asked_at:
             raise Violation(f"J4: {feed.hello.node} joins at {feed.acked}, not at {primary.tail}")
 
 
 def check_hand_over(primary: Primary, effects: Iterable[Effect], last_lease: float) -> float:
-    """T5: the last batch is done before any lease is taken back, and then leases only end. Returns
-    when the last one does."""
+    """Check T5: the last batch is done before any lease is taken back, and from then on leases only
+    end. Returns when the last lease ends."""
     if not primary.retiring:
         return last_lease
     if primary.phase is not Phase.IDLE:

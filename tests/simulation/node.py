@@ -1,8 +1,8 @@
 """One run of a node: the product's own service in a simulated process.
 
-What is left out is HTTP: requests of clients come as calls, and nodes meet at a `Door` that reads
-no more of a head than its path. All else - driver, feeds, frames, calls, pool, cache, keys,
-orders - is the code that runs in production. The model looks on from the store, and by `Watched`.
+Only HTTP is left out: requests of clients come as calls, and nodes meet at a `Door` that reads no
+more of a request's head than its path. All else (driver, feeds, frames, calls, pool, cache, keys,
+orders) is production code. The model observes it from the store, and through `Watched`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from tests.world.system import SYSTEM, Path
 from tests.world.transport import Transport
 from tests.world.world import Process
 
-MAX_SPREAD_S = 1000.0  # of the zeros of clocks
+MAX_SPREAD_S = 1000.0  # by which the zeros of clocks may differ
 
 
 class NodeProcess(Process):
@@ -85,11 +85,11 @@ class NodeProcess(Process):
 
     @property
     def subscribers(self) -> list[Subscriber]:
-        """What holds this node's leases, while somebody else leads."""
+        """Return the subscribers that hold this node's leases, while another node leads."""
         raise NotImplementedError
 
     def context(self) -> Context:
-        """Make what the product's services are made of."""
+        """Return the context from which the product's services are made."""
         profile, timing = self.profile, self.node.timing
         config = Config(
             data_dir=cast(Any, PurePosixPath("/data")),
@@ -125,7 +125,7 @@ class NodeProcess(Process):
             super().die(why)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Receive SIGTERM."""
         if not self.terminating:
             self.world.say(self.name, "SIGTERM")
             self.terminating = True
@@ -133,7 +133,7 @@ class NodeProcess(Process):
             self.loop.spawn(self._stop)
 
     async def _stop(self) -> None:
-        """What `bazar.node.server.Server.stop` does; then the process ends, a little later."""
+        """Do what `bazar.node.server.Server.stop` does; end the process a little later."""
         self.world.network.close(self.node.config.port)
         if self.ready:
             await self.service.context.activity.drain(DRAIN_S)
@@ -154,7 +154,7 @@ class NodeProcess(Process):
     async def serve(
         self, method: str, args: tuple[Any, ...], answer: Callable[[Any], None]
     ) -> None:
-        """Answer one request of a client, as `handlers.base.Handler` frames it."""
+        """Answer one request of a client, as `handlers.base.Handler` would."""
         if not self.ready:
             answer(Unavailable("not listening yet"))
             return
@@ -168,12 +168,12 @@ class NodeProcess(Process):
             activity.leave(request)
 
     def upgrade(self, path: str) -> frames.Connection:
-        """Open what `path` leads to. Raises BazarError."""
+        """Open a connection to `path`. Raises BazarError."""
         raise NotFound(f"no such path: {path}")
 
 
 class Door(asyncio.Protocol):
-    """Reads the head of a node's request, and hands its connection over."""
+    """The reader of a node's request head, which then hands the connection over."""
 
     def __init__(self, process: NodeProcess) -> None:
         self._process = process
@@ -201,7 +201,7 @@ class Door(asyncio.Protocol):
 
 
 class Watched(Replica):
-    """The product's driver, and where the model looks at it. It changes nothing."""
+    """The product's driver, observed by the model, which changes nothing."""
 
     _excused_at = 0.0
     _last_lease = inf
@@ -221,7 +221,8 @@ class Watched(Replica):
         world.takeovers += 1
         membership = process.node.group.membership
         if membership is not None:
-            # A disk that lost fsynced commits leads, and T2's wait for the others is in vain.
+            # A primary whose disk lost fsynced commits may lead, although T2's wait for the others
+            # was in vain.
             alone = membership.members == {process.me}
             wait_s = 0.0 if alone else Timing.surely_over_s(membership.lease_s)
             self._excused_at = process.time() + wait_s
@@ -304,7 +305,7 @@ class ReplicaProcess(NodeProcess):
         super().exit(why)
 
     def may_read(self) -> bool:
-        """Whether this replica may answer a read now, as it sees it itself."""
+        """Return whether this replica may answer a read now, as far as it knows."""
         assert self.replica is not None
         try:
             self.replica.core.read(frozenset(), self.time())
@@ -321,7 +322,7 @@ class ReplicaProcess(NodeProcess):
         return handler.open_connection()
 
     async def write(self, operation: dict[str, Any]) -> Any:
-        """Take a write of an operator (PUT /update, POST /create), or a sale where nobody keeps
+        """Take a write of an operator (PUT /update, POST /create), or a sale if the shop has no
         orders."""
         if self.service.context.activity.draining:
             raise Leaving(f"{self.name} is about to stop")
@@ -331,7 +332,7 @@ class ReplicaProcess(NodeProcess):
         return answer
 
     async def read(self, item: dict[str, Any]) -> Any:
-        """Answer a GET, by what is shown of the answer."""
+        """Answer a GET with what the answer's readers are shown."""
         return next(iter((await self.service.read(item)).values()))
 
     async def purchase(self, item: dict[str, Any]) -> Any:
@@ -360,7 +361,7 @@ class FrontEndProcess(NodeProcess):
     @property
     def is_at_home(self) -> bool:
         """Whether it follows no other cluster's catalog. While there is one, a front end that has
-        just begun is bound to neither (A2)."""
+        just started is bound to neither (A2)."""
         arbiter = self.service.catalog.subscriber.arbiter
         return arbiter.place.startswith("/data ") if arbiter is not None else not self.world.strays
 
@@ -375,8 +376,8 @@ class FrontEndProcess(NodeProcess):
         return self.service.search(item)
 
     async def read(self, item: dict[str, Any]) -> Any:
-        """Answer a GET: from the cached answers, as the HTTP door does, or by asking."""
-        if item["op"] == "books":  # a basket's: nobody caches it
+        """Answer a GET: from the response cache, as HTTP does, or by asking a replica."""
+        if item["op"] == "books":  # a basket's read is never cached
             answer, _ = await self.service.catalog.read(item, _ignore)
             return answer["books"]
         as_page = self.world.client_tape.chance(0.3)
@@ -396,7 +397,7 @@ class FrontEndProcess(NodeProcess):
 
 
 HOPS: ContextVar[int] = ContextVar("HOPS", default=0)
-"""How often the write at hand has been passed on."""
+"""How often the present write has been passed on."""
 
 
 def _ignore(words: str) -> None:
@@ -409,7 +410,7 @@ def kind_of(node: Node) -> type[NodeProcess]:
 
 @contextlib.contextmanager
 def production() -> Any:
-    """Have the product's modules meet the simulated machine."""
+    """Replace what the product's modules use of the machine by the simulated machine."""
     taken = ReplicatedService.write_forwarded
     passed = ReplicatedService._forward
 

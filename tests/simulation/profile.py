@@ -1,6 +1,7 @@
-"""What one seed draws about its world: how slow, how lossy, how many, which faults.
+"""What one seed draws about its world: how slow, how lossy, how large it is, and which faults it
+has.
 
-Each seed turns on some of the faults only ("swarm testing", Groce et al., 2012): a world with every
+Each seed turns on only some of the faults ("swarm testing", Groce et al., 2012): a world with every
 fault at once is often too broken to reach the interesting states. Of several values the first is
 the least remarkable.
 """
@@ -38,8 +39,7 @@ FOCUSED = 0.3  # of the seeds
 
 
 class Profile:
-    """The constants of one seed, and its delays. In a `core` world there are replicas of one group
-    and nothing else."""
+    """The constants of one seed, and its delays. A `core` world has only replicas of one group."""
 
     write_attempt_s = 0.8
 
@@ -99,14 +99,14 @@ class Profile:
         self.ttl_s = choice((5.0, 0.2))
         self.repeats = 0.1
         self.restocks = 0.0
-        self.hear_s = 0.0  # from when rows are read until the step that has them
+        self.hear_s = 0.0  # from the read of rows to the step that has them
         self.eager = False
         self.readers = 3
         self.all_items = False
         self.moves = False
         self.long_keys = draw.chance(0.3)
         self.wall_rate = choice((1.0, 1.0, 5_000.0))
-        """Wall-clock seconds in one of the world: what is kept for a day is met, too."""
+        """Wall-clock seconds per second of the world, so that a limit of a day is met, too."""
 
         self.focus = focus or (choice(tuple(FOCUSES)) if draw.chance(FOCUSED) else "")
         self.busy = self.busy and not self.focus
@@ -118,7 +118,7 @@ class Profile:
         if core:
             self.caches = self.orders = 0
         if self.busy:
-            # Nobody catches up with a log that is compacted faster than a snapshot travels.
+            # A replica can't catch up with a log that is compacted faster than a snapshot travels.
             self.log_entries, self.chunk_rows, self.batch_rows = 1000, 50, 8
             self.window = 65_536
             self.logs_differ = False
@@ -127,7 +127,7 @@ class Profile:
         return Timing(lease_s=self.draw.choice(self.leases_s), ack_timeout_s=0.3)
 
     def log_kept(self) -> int:
-        """How many committed entries a node's log keeps."""
+        """Return how many committed entries a node's log keeps."""
         return self.draw.choice((1000, 0)) if self.logs_differ else self.log_entries
 
     def clock_rate(self) -> float:
@@ -135,7 +135,7 @@ class Profile:
         return 1.0 + self.draw.choice((-0.0049, 0.0049))
 
     def delay(self) -> float:
-        """How long one message travels."""
+        """Return how long one message travels."""
         random = self._network.random
         delay_s = 0.0005 + self.network_s * random() ** 3
         if self.spikes and not self.calm and random() >= 1.0 - self.spikes:
@@ -143,7 +143,8 @@ class Profile:
         return delay_s
 
     def report_delay(self) -> float:
-        """From the end of an fsync to the step that hears of it: readers may see it before."""
+        """Return the time from the end of an fsync to the step that learns of it: readers may see
+        it before."""
         return 0.003 * self._disk.random()
 
     def disk_delay(self, slow: bool) -> float:
@@ -153,18 +154,19 @@ class Profile:
         return delay_s
 
     def read_delay(self) -> float:
-        """From the leave to read until the rows are read."""
+        """Return the time from the permission to read until the rows are read."""
         return (0.002 if self.calm else self.read_s) * self._disk.random()
 
     def page_size(self) -> int:
-        """Entries in one page of the log; too few, and a follower never catches up."""
+        """Return how many entries one page of the log has; with too few a follower never catches
+        up."""
         return max(self.page_entries, 200) if self.calm else self.page_entries
 
     def chunk_size(self) -> int:
-        """Rows in one chunk of a snapshot."""
+        """Return how many rows one chunk of a snapshot has."""
         return max(self.chunk_rows, 50) if self.calm else self.chunk_rows
 
     def loses(self, node: Node) -> bool:
-        """Whether one request or answer between a client and a node is lost."""
+        """Return whether one request or answer between a client and a node is lost."""
         lost = self.loss > 0 and self._clients.chance(self.loss)
         return not self.calm and (node.host.isolated or lost)

@@ -1,4 +1,5 @@
-"""One seed's run: the cluster it draws, its faults, and the checks at the end (I3, I4, I6, I7)."""
+"""One seed's run: the cluster that it draws, its faults, and the checks at the end (I3, I4, I6,
+I7)."""
 
 from __future__ import annotations
 
@@ -42,8 +43,8 @@ ATTEMPTS_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one seed. `error` is an exception that nobody handled, or a run in circles:
-    a fault, too, but none that has a name."""
+    """The outcome of one seed. `error` is an exception that no code handled, or a run that makes no
+    progress: a fault, too, but without a name."""
 
     seed: int
     violation: str = ""
@@ -54,13 +55,13 @@ class Result:
     acknowledged: int = 0
     takeovers: int = 0
     draws: Mapping[str, int] = field(default_factory=dict)
-    """How many each tape has made; counted only where some may be silent."""
+    """How many draws each tape has made; counted only where some may be silent."""
     waits: tuple[str, ...] = ()
-    """Who waits for what, in a run that got nowhere."""
+    """What each task waits for, in a run that made no progress."""
 
 
 class Alarm(logging.Handler):
-    """What the product logs as an error was not foreseen, unless the simulated disk did it."""
+    """A log handler that reports the product's errors, unless the simulated disk caused them."""
 
     def __init__(self, world: ShopWorld) -> None:
         super().__init__(logging.ERROR)
@@ -128,7 +129,8 @@ class Scenario:
         if world.profile.eager:
             self.clients.start(buyers=1, keepers=0, readers=3)
         world.run(0.6)
-        bound_s = BEGIN_S * (2 if world.profile.syscalls else 1)  # others go on between two of them
+        # Other processes run between two system calls.
+        bound_s = BEGIN_S * (2 if world.profile.syscalls else 1)
         while not self.catalog.truth.seq and world.now < bound_s:
             world.run(world.now + 0.1)
         if not self.catalog.truth.seq:
@@ -141,7 +143,7 @@ class Scenario:
         world.run(world.now + FAULTY_S)
         faults.stop()
         if world.profile.hangs:
-            world.run(world.now + JOINING_S)  # what hangs while it joins does so by now
+            world.run(world.now + JOINING_S)  # by now whatever hangs while joining does hang
         deadline = self._must_resume()
         if world.profile.encore:
             world.run(world.now + world.profile.draw.random())
@@ -157,23 +159,23 @@ class Scenario:
             self._start(node)
 
     def _must_resume(self) -> float:
-        """I6: writes resume within two leases; then there is no need to wait. Returns when the
+        """Check I6: writes resume within two leases; then there is no need to wait. Return when the
         two leases and the rest are over."""
         world = self.world
         longest_s = max(node.timing.lease_s for node in self.catalog.replicas)
         if world.profile.hangs or any(n.disk and n.disk.damaged for n in self.catalog.replicas):
-            # The hung node's last lease has to run out first, before any hand-over; and who has
-            # lost commits, or hangs, may hold the lock until that is shown (J5, T1).
+            # The last lease of a hung node has to end first, before any hand-over. And a node that
+            # has lost commits, or hangs, may hold the lock until that is known (J5, T1).
             longest_s *= 3
         if world.profile.busy:
             self.clients.crowd(8)
         update = {"op": "update", "key": "resumed", "book": 1, "fields": {"topic": TOPICS[0]}}
         write = Write(self.clients, update, None, patient=True)
         if world.profile.silent:
-            longest_s += 2 * longest_s  # whoever is silenced finds out by himself
+            longest_s += 2 * longest_s  # a silenced node notices that by itself
         deadline = world.now + 2 * longest_s + RESUME_S
         if self.catalog.hangs_next is not None or self._leads_with_a_hung_disk():
-            deadline += DISK_S  # T1: it had shown that its disk takes a write, just before
+            deadline += DISK_S  # T1: it had just shown that its disk takes a write
         while not write.settled or (world.profile.busy and self._outsiders()):
             if world.now >= deadline:
                 raise Violation(
@@ -194,7 +196,7 @@ class Scenario:
         )
 
     def _outsiders(self) -> list[Node]:
-        """The replicas that do not take part, though their disk is in order."""
+        """Return the replicas that are not in sync, although their disk is in order."""
         return [
             node
             for node in self.catalog.replicas
@@ -208,7 +210,7 @@ class Scenario:
         return process.primary is not None or subscriber.lease_valid(process.time())
 
     def _must_converge(self) -> None:
-        """I6, I7: all replicas hold the same, and caches show it."""
+        """Check I6 and I7: all replicas hold the same, and caches show it."""
         for group in self.world.groups:
             truth = group.truth
             for node in group.replicas:
@@ -263,7 +265,7 @@ class Scenario:
             self._must_sell_at_once()
 
     def _all_must_answer(self) -> None:
-        """I6: every node that may answers every question, as it is now."""
+        """Check I6: every node that may answer answers every question, as it is now."""
         asked: list[tuple[Node, Item, Read]] = []
         for node in self.catalog.nodes:
             if node.disk is not None and node.disk.hangs:
@@ -272,7 +274,8 @@ class Scenario:
                 raise Violation(f"I6: {node.name} is not back as a cache")
             for item in items(self.world.profile.books):
                 asked += [(node, item, Read(self.clients, node, item, None, patient=True))]
-        # One whose disk hangs, or connection is dead, keeps a reader waiting for another.
+        # A node whose disk hangs, or whose connection is dead, makes a reader wait until it asks
+        # another one.
         profile = self.world.profile
         self.world.run(self.world.now + (ATTEMPTS_S if profile.hangs or profile.silent else ASK_S))
         for node, item, read in asked:
@@ -280,7 +283,7 @@ class Scenario:
                 raise Violation(f"I6: {node.name} does not answer {dict(item)}: {read.answer!r}")
 
     def _must_sell_at_once(self) -> None:
-        """I6: in a calm shop a purchase takes no more than its messages and writes."""
+        """Check I6: in a calm shop a purchase takes no longer than its messages and writes."""
         world, truth = self.world, self.catalog.truth
         assert self.orders is not None
         world.profile.network_s = world.profile.disk_s = 0.002
@@ -293,7 +296,7 @@ class Scenario:
                 line = {"book": (left or [1])[0], "quantity": 1}
                 item = {"key": f"calm-{node}-{turn}", "lines": [line]}
                 world.ask(node, "purchase", (item,), heard.append)
-            # The first may find connections that are to be made.
+            # The first purchase may have to open connections.
             until = world.now + (CALM_S if turn else ATTEMPTS_S)
             while len(heard) < len(nodes) and world.now < until:
                 world.run(world.now + 0.01)
@@ -303,8 +306,8 @@ class Scenario:
                 raise Violation(f"I6: {late} purchases in a calm shop take over {CALM_S} s {wrong}")
 
     def _soon(self, process: FrontEndProcess) -> bool:
-        """Whether the cache may serve, now or in a moment: a short lease over a slow network is now
-        and then renewed a little late."""
+        """Return whether the cache may serve, now or in a moment: over a slow network a short lease
+        is sometimes renewed a little late."""
         world, subscriber = self.world, process.service.catalog.subscriber
         until = world.now + subscriber.timing.lease_s
         while not subscriber.clean(None, process.time()) and world.now < until:
@@ -320,8 +323,8 @@ def run(
     core: bool = False,
     silent: Mapping[str, Container[int]] | None = None,
 ) -> Result:
-    """Run one seed, under a focus of its own choice or this one; in a `core` world there are
-    replicas alone. `silent` draws are 0."""
+    """Run one seed, under a focus of its own choice or under this one; in a `core` world there are
+    only replicas. `silent` draws are 0."""
     violation = excused = error = ""
     waits: tuple[str, ...] = ()
     with production(), sealed() as leaks:

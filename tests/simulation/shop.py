@@ -1,6 +1,6 @@
-"""The shop's rows in one flat dict, for a simulated disk and for the observer who knows all: what a
-batch loads of them, and what a read shows. What the rows become is the product's own deciding.
-"""
+"""The shop's rows in one flat dict, for a simulated disk and for the all-knowing observer: what a
+batch loads of them, and what a read shows. How the rows change is decided by the product's own
+code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOPICS = ("Distributed Systems", "Undergraduate School")
 
 
 def touched(state: State, effects: Mapping[str, Any], tables: Mapping[str, str]) -> None:
-    """Let an entry's row images take their places in `state`."""
+    """Put an entry's row images into `state`."""
     for table, rows in effects.get("put", {}).items():
         for row in rows:
             state[table, row[tables[table]]] = row
@@ -37,7 +37,7 @@ def touched(state: State, effects: Mapping[str, Any], tables: Mapping[str, str])
 
 
 def applied(state: State, entries: Iterable[Entry], tables: Mapping[str, str]) -> State:
-    """Return the rows as they are behind `entries`."""
+    """Return the rows as they are after `entries`."""
     after = dict(state)
     for entry in entries:
         touched(after, entry.effects, tables)
@@ -75,7 +75,7 @@ class SimulatedCatalog(Catalog):
 def decide_catalog(
     catalog: Catalog, state: State, operations: Sequence[Operation], first: int, now_ms: int
 ) -> list[Outcome]:
-    """Load what the product's catalog wants of the rows, and let it decide."""
+    """Load the rows that the product's catalog needs, and let it decide."""
     wanted = catalog.wanted(operations)
     names = {row["id"]: row["name"] for row in rows(state, "topics")}
     books = [
@@ -117,7 +117,7 @@ def decide_orders(
 
 
 def look(state: State, item: Mapping[str, Any]) -> Answer | None:
-    """Return what a replica with these rows answers to a read, None where it finds nothing."""
+    """Return the answer of a replica with these rows to a read; None if it finds nothing."""
     match item:
         case {"op": "info", "book": book}:
             found = _books(state, lambda row: row["id"] == book)
@@ -143,7 +143,7 @@ def look(state: State, item: Mapping[str, Any]) -> Answer | None:
 
 
 def shown(state: State, item: Mapping[str, Any]) -> Any:
-    """Return what a caller is shown of that: the answer's first field, None where there is none."""
+    """Return what a caller is shown of that: the answer's first field, None if there is none."""
     found = look(state, item)
     return None if found is None else next(iter(found.values()))
 
@@ -153,7 +153,7 @@ def search(state: State, topic: str, window: Window) -> Found:
 
 
 def find(state: State, q: str, window: Window) -> Found:
-    """Return what the words find, in here by number."""
+    """Return what the words find, here in the order of numbers."""
     return _page(_books(state, lambda row: _has(row, fold(q).split())), window)
 
 
@@ -178,7 +178,7 @@ def _page(found: list[dict[str, Any]], window: Window) -> Found:
 def sales(
     state: State, after: Position, last_seq: int, limit: int
 ) -> tuple[list[Answer], str | None]:
-    """Return the committed sales behind `after`, in their order."""
+    """Return the committed sales after `after`, in their order."""
     known = history(state)
     check(known, after, last_seq)
     behind = [row for row in rows(state, "sales") if row["seq"] > after.number]
@@ -202,6 +202,6 @@ def history(state: State) -> tuple[Epoch, ...]:
 
 
 def cursor(state: State) -> Position:
-    """Return up to which sale the orders go."""
+    """Return the last sale that the orders have."""
     row = state.get(("cursors", "sales"))
     return Position() if row is None else Position(row["seq"], row["id"])

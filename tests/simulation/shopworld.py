@@ -1,4 +1,4 @@
-"""The world of one shop: its groups and nodes, and the requests of those who are outside of it."""
+"""The world of one shop: its groups and nodes, and the requests of its clients."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from tests.simulation.trace import Trace
 
 Reply = Callable[[Any], None]
-"""Takes what was answered, or the error that was."""
+"""Called with the answer, or with the error that was answered."""
 
 LOCAL_WALL_MS = 1_700_000_000_000
 TAPES = ("profile", "network", "disk", "clients", "faults")
 
 
 class Node:
-    """A name in the cluster, and what of it outlives a process: its port, its disk, its clock."""
+    """A name in the cluster, and what outlives its processes: its port, its disk, its clock."""
 
     def __init__(
         self, world: ShopWorld, name: str, role: str, number: int, disk: Disk | None
@@ -54,7 +54,7 @@ class Node:
 
 
 class Group:
-    """The nodes of one replicated service, and what is true of their log."""
+    """The nodes of one replicated service, and the truth about their log."""
 
     def __init__(self, world: ShopWorld, name: str, truth: Truth, directory: str = "/data") -> None:
         self.world = world
@@ -67,9 +67,9 @@ class Group:
         self._read = b""
         self._membership: Membership | None = None
         self.misplaced: File | None = None
-        """An older membership's file, put back below a primary: what was recorded counts on."""
+        """An older membership's file, put back below a primary; the recorded one stays valid."""
         self.hangs_next: Node | None = None
-        """Whose disk hangs, if it is the next to lead."""
+        """The node whose disk hangs if it is the next to lead."""
 
     @property
     def nodes(self) -> list[Node]:
@@ -77,7 +77,7 @@ class Group:
 
     @property
     def membership(self) -> Membership | None:
-        """What the arbiter's file says now."""
+        """Return the membership that the arbiter's file holds now."""
         file = self.world.files.names.get(self.members_path)
         if file is None:
             return None
@@ -87,18 +87,19 @@ class Group:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the file is there, and the one that was recorded last."""
+        """Whether the file exists, and is the one that was recorded last."""
         file = self.world.files.names.get(self.members_path)
         return file is not None and file is not self.misplaced
 
     def known_epoch(self) -> int:
-        """The newest epoch that a file of this group knows of: the next one has a higher number."""
+        """Return the newest epoch that a file of this group knows: the next one has a higher
+        number."""
         logs = [node.disk.image.newest.number for node in self.replicas if node.disk is not None]
         return max(logs + ([] if self.membership is None else [self.membership.epoch]))
 
     @property
     def holder(self) -> NodeProcess | None:
-        """Who holds the lock."""
+        """Return the process that holds the lock."""
         file = self.world.files.names.get(f"{self.directory}/{self.name}.lock")
         if file is None or file.locked_by is None or not file.locked_by.process.alive:
             return None
@@ -106,12 +107,12 @@ class Group:
 
     @property
     def settled(self) -> bool:
-        """Whether no other membership is under way to the disk."""
+        """Whether no other membership is on its way to the disk."""
         primary = getattr(self.holder, "primary", None)
         return primary is None or primary.membership == self.membership
 
     def recorded(self, by: object) -> None:
-        """Look at a membership that `by` has just recorded."""
+        """Check a membership that `by` has just recorded."""
         before, now = self._membership, self.membership
         assert now is not None
         if not self.truth.lock_lost and by is not self.holder:
@@ -161,10 +162,10 @@ class ShopWorld(World):
         self.nodes: list[Node] = []
         self.groups: list[Group] = []
         self.strays: list[Group] = []
-        """Of the same names, over other directories."""
+        """Groups of the same names, over other directories."""
         self.met_at = inf
-        """Since when those reach the others."""
-        self.group_of: dict[str, Group] = {}  # run -> where it belongs
+        """Since when the strays can reach the others."""
+        self.group_of: dict[str, Group] = {}  # run -> its group
         self.order_ids = 0
         self.acknowledged = 0
         self.reads = 0
@@ -178,11 +179,11 @@ class ShopWorld(World):
                 self.guard(group.recorded, self.current)
 
     def draw(self, tapes: dict[str, Tape], focus: str, core: bool) -> Profile:
-        """Make what this world is like."""
+        """Return the profile of this world."""
         return Profile(tapes, focus, core=core)
 
     def wall_ms(self) -> int:
-        """Return what every node takes for the time of day."""
+        """Return the time of day, as all nodes have it."""
         return LOCAL_WALL_MS + int(1000 * self.profile.wall_rate * self.now)
 
     def say(self, who: str, text: str) -> None:
@@ -190,7 +191,7 @@ class ShopWorld(World):
             self.trace.add(self.now, who, text)
 
     def tell(self, sender: Stream, to: Stream, what: Said, arrives_s: float) -> None:
-        """Tell what one node says to another."""
+        """Report to the trace what one node sends to another."""
         if self.trace is not None:
             words = f"[{sender.number}] {what}"
             self.trace.add(self.now, sender.name, words, to.name, arrives_s)
@@ -198,7 +199,7 @@ class ShopWorld(World):
     # --- requests from outside -------------------------------------------------------------------
 
     def ask(self, server: Node, method: str, args: tuple[Any, ...], reply: Reply) -> None:
-        """Send a request, and hear its answer. Either may be lost: then nothing is heard."""
+        """Send a request; call `reply` with its answer, unless either of them is lost."""
         if not self.profile.loses(server):
             self.after(self.profile.delay(), None, self._asked, server, method, args, reply)
 

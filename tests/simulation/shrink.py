@@ -1,9 +1,9 @@
 """Making a failing seed simpler: draws are set to 0, where nothing remarkable happens, until hardly
-one can be spared.
+any further draw can be.
 
 Delta debugging (Zeller & Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002):
-first whole tapes, then halves of what is left of each, quarters, and so on. What the failing run
-did not come to draw is 0 from the start.
+first whole tapes, then halves of what is left of each, quarters, and so on. Draws that the failing
+run did not make are 0 from the start.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.world import world
 from tests.world.world import InCircles
 
 RUNS = 300
-TRIED_AGAIN = 20  # pieces that can't be spared: without which of them is the promise kept?
-EVENTS = 20  # of a run that passes, from where it goes another way
+TRIED_AGAIN = 20  # needed pieces: without which of them is the promise kept?
+EVENTS = 20  # of a passing run, from where it takes another way
 
 
 @dataclass(frozen=True, slots=True)
 class AllBut:
-    """The numbers of all draws of one tape, without those that are kept."""
+    """The numbers of all draws of one tape, except those that are kept."""
 
     kept: frozenset[int]
 
@@ -42,22 +42,22 @@ def without(kept: Kept, name: str, piece: Iterable[int]) -> Kept:
 
 
 def promise(result: Result) -> str:
-    """Return the name of what a run has broken; nothing, if it is in order."""
+    """Return the name of the promise that a run has broken, or "" if it has broken none."""
     return (result.violation or result.error).split(":")[0]
 
 
 class Shrinking:
-    """What of one seed's draws is kept, so that the same promise is broken."""
+    """The draws of one seed that are kept, so that the same promise is broken."""
 
     def __init__(self, seed: int, focus: str = "", *, core: bool = False) -> None:
         self.seed, self.focus, self.core = seed, focus, core
         self.result = run(seed, focus=focus, core=core, silent={})
         self.kept: Kept = {n: frozenset(range(drawn)) for n, drawn in self.result.draws.items()}
         self.drawn = self.left
-        # What takes far longer to break it is not simpler.
+        # A run that takes far longer to break it is not simpler.
         self._most_events = min(world.MOST_EVENTS, 2 * self.result.events + 1000)
         self.passing: Kept | None = None
-        """One piece less: then no promise is broken."""
+        """The kept draws without one piece, with which no promise is broken."""
 
     @property
     def left(self) -> int:
@@ -69,7 +69,7 @@ class Shrinking:
             return run(self.seed, trace, self.focus, core=self.core, silent=silent)
 
     def shrink(self, runs: int = RUNS) -> None:
-        """Keep as little as is found out in so many runs."""
+        """Keep as few draws as can be found in so many runs."""
         broken, needed = promise(self.result), list[tuple[str, list[int]]]()
         for name, piece in islice(self._pieces(), runs):
             kept = without(self.kept, name, piece)
@@ -87,24 +87,24 @@ class Shrinking:
                 break
 
     def _pieces(self) -> Iterator[tuple[str, list[int]]]:
-        """Yield what might be spared, the largest first."""
+        """Yield the pieces to try without, the largest first."""
         size = max(map(len, self.kept.values()))
         while size:
             for name in self.kept:
                 numbers = sorted(self.kept[name])
                 for start in range(0, len(numbers), size):
                     piece = numbers[start : start + size]
-                    if not self.kept[name].isdisjoint(piece):  # or it is not drawn any more
+                    if not self.kept[name].isdisjoint(piece):  # else it is not drawn any more
                         yield name, piece
             size = 0 if size == 1 else (size + 1) // 2
 
     # --- telling ---------------------------------------------------------------------------------
 
     def lines(self, last: int) -> Iterator[str]:
-        """Draw the end of what is left, and from where it parts with a run that passes, both."""
+        """Draw the end of what is left, and, from where they part, this run and one that passes."""
         trace, other = Trace(), Trace()
         result = self.result
-        with suppress(Exception):  # which `result` tells
+        with suppress(Exception):  # `result` reports it
             self.run(self.kept, trace)
         yield from trace.lines(last)
         yield from result.waits
@@ -124,6 +124,6 @@ class Shrinking:
 
 
 def begins(trace: Trace, same: int) -> list[str]:
-    """Draw a run from its event number `same`: each has a row."""
+    """Draw a run from its event number `same`: each event has a row."""
     head, *rows = trace.lines()
     return [head, *rows[same : same + EVENTS]]

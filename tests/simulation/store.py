@@ -1,7 +1,7 @@
 """The engine of a simulated node: the product's interfaces over a simulated disk.
 
-A transaction lives as SQLite's does: begun, executed, written, committed in one moment, and then
-reported; a process that dies has committed it or not. What the operations come to is decided by the
+A transaction goes as SQLite's does: begun, executed, written, committed in one moment, and then
+reported. A process that dies has committed it or not. The results of operations are decided by the
 product's `Catalog` and `Orders`.
 """
 
@@ -61,7 +61,7 @@ class SimulatedStore:
     # --- what a disk costs -----------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """Read something."""
+        """Take the time of a read."""
         await self._wait(self.world.profile.disk_delay(self.disk.slow))
 
     async def _wait(self, delay_s: float) -> None:
@@ -92,12 +92,13 @@ class SimulatedStore:
             error = OSError("no space left on device")
         else:
             commit()
-        # The step that hears of it comes later: readers may see it before.
+        # The step that learns of it comes later: readers may see it before.
         report_s = self.world.profile.report_delay()
         self.world.after(report_s, self.process, self.process.loop.post, _resolve, done, error)
 
     def _die(self) -> None:
-        """What was under way may have become durable, unless its file is gone with us."""
+        """Let what was under way become durable or not, unless its file is deleted with the
+        process."""
         if self.disk.deleted:
             self.disk.wipe()
             return
@@ -203,7 +204,7 @@ class SimulatedStore:
         return self.disk.image.page(after_seq, self.world.profile.page_size())
 
     async def snapshot(self) -> AsyncGenerator[Snapshot, None]:
-        image = self.disk.image  # one moment, whatever is written meanwhile
+        image = self.disk.image  # the rows of one moment, whatever is written meanwhile
         chunks = image.chunks(self.world.profile.chunk_size())
         for number, rows in enumerate(chunks):
             if number:
@@ -216,7 +217,7 @@ class SimulatedStore:
 
 
 class SimulatedReader:
-    """Reads the committed rows: what `CatalogReader` and `OrderReader` do."""
+    """The reader of the committed rows: it does what `CatalogReader` and `OrderReader` do."""
 
     def __init__(self, store: SimulatedStore) -> None:
         self._store = store
@@ -294,22 +295,22 @@ class SimulatedEngine:
         self.arbiter = FileArbiter(Path(group.directory), group.name)  # type: ignore[arg-type]
 
     async def open(self) -> bool:
-        """Open the file. A disk that hangs never lets it."""
+        """Open the file. If the disk hangs, this never returns."""
         self.store = SimulatedStore(self.process)
         await self.store._look()
-        # What was read: nothing of it has changed since, as nobody else writes to this file.
+        # Nothing of what was read has changed since, as no other process writes to this file.
         self.reader = SimulatedReader(self.store)
         return not self.process.world.disk_tape.chance(0.3)
 
     async def check(self) -> None:
-        """Return when the file was looked through. Damage is what `faults` does to a disk."""
+        """Return when the file is checked. Damage is made by `faults`."""
         await self.store._look()
 
     async def founding(self) -> None:
         pass
 
     async def close(self) -> None:
-        """Close the file, which may take a while: its log is moved into it."""
+        """Close the file, which may take a while: its WAL is moved into it."""
         linger_s = self.process.profile.linger_s
         await self.store._wait(linger_s * self.process.world.disk_tape.random())
 

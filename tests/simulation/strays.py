@@ -1,7 +1,7 @@
 """A second cluster by mistake: one node of the configuration, over a data directory of its own.
 
-Nobody reaches it at first, so it may well become a primary. Once it meets the others, nobody may
-take anything from it or give it anything, and one of two primaries must end (A2, A3).
+At first the others can't reach it, so it may become a primary. Once it meets them, no node may take
+anything from it or give it anything, and one of two primaries must end (A2, A3).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from tests.simulation.node import NodeProcess
 
 ELSEWHERE = "/elsewhere"
-LOOKS_S = 0.5  # beyond the leases: until an answer is there, or another question is asked
+LOOKS_S = 0.5  # beyond the leases: until an answer arrives, or another question is asked
 FOUND_LEASES = 4
 SETTLED_S = 1.0
 AGAIN_S = 0.2
 
 
 class Stray:
-    """One node, from when it is started elsewhere to when that is put right."""
+    """One node, from its start over another directory until that is put right."""
 
     def __init__(self, world: ShopWorld, node: Node, *, copied: bool) -> None:
         self.world, self.node = world, node
@@ -52,7 +52,7 @@ class Stray:
         self._keep()
 
     def _keep(self) -> None:
-        """Start it again whenever it ends, and look whether both lead."""
+        """Start it again whenever it ends, and check whether two primaries go on."""
         if self.node.group in self.world.strays:
             if self.node.process is None:
                 self.world.start(self.node)
@@ -74,7 +74,7 @@ class Stray:
             world.violate(f"A3: {leading} both lead, and have been able to ask each other")
 
     def put_right(self) -> None:
-        """Start it where it belongs."""
+        """Start it over its own directory."""
         world, node = self.world, self.node
         if node.group not in world.strays:
             return
@@ -98,7 +98,7 @@ def _leading(group: Group) -> NodeProcess | None:
 
 
 def check_alone(world: ShopWorld, group: Group, follower: ReplicaSubscriber) -> None:
-    """A3: whoever comes anew asks before it leads, and those that are there answer."""
+    """Check A3: a new node asks before it leads, and those that are there answer."""
     if follower.followed or world.now - world.met_at < SETTLED_S:
         return
     for other in (*world.groups, *world.strays):
@@ -108,7 +108,7 @@ def check_alone(world: ShopWorld, group: Group, follower: ReplicaSubscriber) -> 
 
 
 def check_feeds(world: ShopWorld, group: Group, runs: Iterable[str]) -> None:
-    """A2: a primary has no feed to a run of another cluster."""
+    """Check A2: a primary has no feed to a run of another cluster."""
     for run in runs:
         if world.group_of[run].directory != group.directory:
             raise Violation(f"A2: {run} is taken, and belongs to another cluster")

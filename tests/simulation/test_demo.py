@@ -54,7 +54,7 @@ def test_a_play_is_the_same_each_time(play: Play) -> None:
     ids=lambda mutation: mutation.rule,
 )
 def test_the_simulation_finds_what_is_switched_off(mutation: Mutation) -> None:
-    """Those of the simulated core that are not in the hunt already."""
+    """Those of the simulated core that are not already in the hunt."""
     with mutation.applied():
         assert any(run(seed).violation for seed in range(200))
 

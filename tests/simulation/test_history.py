@@ -1,4 +1,4 @@
-"""The checker of histories finds the bad ones: it is what every other proof rests on."""
+"""The checker of histories finds the bad ones: every other proof depends on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of each step find what they are for."""
+"""The check of each step finds the fault that it is for."""
 
 from __future__ import annotations
 

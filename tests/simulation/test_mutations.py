@@ -1,4 +1,4 @@
-"""Each rule taken away is noticed: the simulation is not green because it is blind."""
+"""Each removed rule is noticed: the simulation is not green because it is blind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_is_found(index: int, hunts: dict[int, AsyncResult[Finding | None]]) -> 
 
 @pytest.mark.parametrize("focus", FOCUSES)
 def test_the_focus_is_not_what_is_found(focus: str) -> None:
-    """Without a mutation those worlds are in order; ordinary seeds draw them too."""
+    """Without a mutation these worlds are in order; ordinary seeds draw them, too."""
     for seed in range(5):
         result = run(seed, focus=focus)
         assert not (result.violation or result.error)

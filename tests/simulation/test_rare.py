@@ -66,9 +66,9 @@ def sent(effects: list[Effect], feed: int) -> list[object]:
 
 
 def test_a_page_read_before_an_adopted_tail_is_durable_is_read_again() -> None:
-    """J3, T3: our disk has lost entry 2. B has committed it, C offers it as pending, and while it
-    is on its way to our disk B's page, read before, knows nothing of it: no reason for a snapshot
-    that would take it from B."""
+    """J3, T3: our disk has lost entry 2. B has committed it, and C offers it as pending. While it
+    is on its way to our disk, B's page, read before, does not show it: that is no reason for a
+    snapshot, which would take the entry from B."""
     one, two = log(2)
     membership = Membership(1, frozenset({A, B, C}), 1.0)
     primary, _ = Primary.take_over(
@@ -87,8 +87,8 @@ def test_a_page_read_before_an_adopted_tail_is_durable_is_read_again() -> None:
 
 
 def test_a_hello_waits_for_the_disk() -> None:
-    """J1: a commit of the last feed is still under way to disk. What we said now would be over
-    in a moment, and what answers it would not fit any more."""
+    """J1: a commit of the last feed is still on its way to disk. A hello sent now would soon be
+    wrong, and its answer would not fit."""
     one, two = log(2)
     follower = ReplicaSubscriber("b", "b/1", "b#1", 1, "", TIMING, one.mark, [], HERE)
     follower.connected(1, 0.0)
@@ -127,9 +127,9 @@ def test_a_commit_that_passes_while_a_follower_joins_is_told() -> None:
 
 
 def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
-    """J5, L4: we are restarted and have lost entry 2. C, new, has taken all that we have; B, a
-    member, has said that it has more just before the wait for it ends. Were C let in first, it
-    could succeed us, in our image."""
+    """J5, L4: we have restarted and lost entry 2. C, a new replica, has taken all that we have. B,
+    a member, has said that it has more, just before the wait for it ends. If C were let in first,
+    it could succeed us, with our log."""
     one, two = log(2)
     for read_in_time in (True, False):
         membership = Membership(1, frozenset({A, B}), 1.0)
@@ -150,7 +150,7 @@ def test_a_member_is_heard_before_a_new_replica_is_let_in_on_our_word() -> None:
         assert [effect for effect in effects if isinstance(effect, Record)] == [
             Record(Membership(2, frozenset({B}), 1.0))
         ]
-        # While that is on its way to disk, what we could show is old.
+        # While that is on its way to disk, our rows are old.
         with pytest.raises(Unavailable):
             primary.read(None, over_at + 0.03)
 
@@ -170,8 +170,8 @@ def test_a_clean_end_may_have_been_put_back_with_leases_of_later_epochs_running(
 
 
 def test_sales_that_come_when_their_history_was_left_are_no_orders_any_more() -> None:
-    """S2, S5: they were read before the catalog's files were put back, and whoever read them was
-    stopped until the orders had adopted the present history."""
+    """S2, S5: they were read before the catalog's files were put back, and the reader was stopped
+    until the orders had adopted the present history."""
     present, left = Position(5, "e"), Position(9, "e")
     sale = {"order_id": "o10", "seq": 10, "sold_at": 0, "lines": []}
     adopt = {"op": "adopt", "after": left.plain, "to": present.plain, "behind": 4}

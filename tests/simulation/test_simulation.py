@@ -1,4 +1,4 @@
-"""Some hundred shops, more of the replicas alone; and a seed is all it takes to run one anew."""
+"""Some hundred shops, more worlds of replicas alone; and a seed is enough to repeat a run."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ print(trace.lines())
 
 @pytest.mark.parametrize(("core", "seeds"), [(False, SHOPS), (True, CORES)], ids=["shop", "core"])
 def test_no_seed_breaks_a_promise(core: bool, seeds: int) -> None:
-    """I1-I7, every rule that is checked by its name, and linearizable histories, under every fault
-    there is."""
+    """I1-I7, all rules that are checked by name, and linearizable histories, under all faults."""
     done = list(results(0, seeds, jobs=os.cpu_count() or 1, core=core))
     wrong = sorted(
         (one.seed, one.violation or one.error) for one in done if one.violation or one.error
     )
     flag = " --core" if core else ""
     assert not wrong, f"{wrong[0]}: python -m tests.simulation{flag} --show {wrong[0][0]}"
-    # The run has been about something:
+    # The run has met enough:
     assert sum(result.acknowledged for result in done) > 8 * seeds
     assert sum(result.reads for result in done) > 30 * seeds
     assert sum(result.takeovers for result in done) > 2 * seeds
@@ -50,16 +49,16 @@ def test_no_seed_breaks_a_promise(core: bool, seeds: int) -> None:
     [
         # A primary paused between its look at the membership and its write.
         (14, "stealing", True),
-        # Calls shorter than a second never left a connection that is dead.
+        # Calls shorter than a second never gave up a connection that was dead.
         (10004, "", False),
-        # Sales told by a replica that waited for an entry, and lost its lease meanwhile (H4).
+        # Sales reported by a replica that waited for an entry, and lost its lease meanwhile (H4).
         (1765845109, "reading", False),
         # A disk that hangs after it has taken a write: a member's log was read from it for ever.
         (835682593, "leaving", False),
     ],
 )
 def test_what_was_found_once(seed: int, focus: str, core: bool) -> None:
-    """Faults of the product, each mended where these seeds met it."""
+    """Faults of the product, each repaired when these seeds met it."""
     result = run(seed, focus=focus, core=core)
     assert not (result.violation or result.error)
 
@@ -85,7 +84,7 @@ def test_the_order_of_a_set_decides_nothing() -> None:
 
 
 def test_what_no_seed_decides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though code under test may swallow what it is told."""
+    """Although code under test may swallow the error."""
 
     def by_the_clock(clients: Clients) -> int:
         with contextlib.suppress(AssertionError):

@@ -1,5 +1,5 @@
-"""The states that are drawn: each is one of the code's, and what leads from one to another is what
-seeds have seen."""
+"""The states that are drawn: each is one of the code's, and the transitions are those that seeds
+have seen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def drawn(kind: type[enum.Enum]) -> Steps:
 
 @contextmanager
 def seen(owner: type, name: str) -> Iterator[Steps]:
-    """What leads from one value of an attribute to another, in this block."""
+    """Yield the transitions between values of an attribute in this block."""
     steps: Steps = set()
 
     def set_attribute(self: Any, attribute: str, value: Any) -> None:

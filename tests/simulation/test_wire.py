@@ -1,4 +1,4 @@
-"""What nodes say to each other is drawn as it was said, however it travelled."""
+"""What nodes send to each other is drawn as it was sent, in whatever pieces it travelled."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_what_is_said_is_put_together_from_any_pieces() -> None:
         ("called", Answers(two, [{"error": refused}] * 2)),
         ("called", Answers(one, results)),
     ]
-    assert heard[0][2] == len(b"GET /calls/2 HTTP/1.1\r\nHost: there\r\n\r\n")  # its last byte's
+    assert heard[0][2] == len(b"GET /calls/2 HTTP/1.1\r\nHost: there\r\n\r\n")  # of its last byte
     assert wire.leads_to(caller, CALLS_PATH)
     assert not wire.leads_to(caller, "/feed")
     assert not wire.leads_to(called, CALLS_PATH)

@@ -1,7 +1,7 @@
 """A run as a sequence diagram: a lane for each participant, a row for each event.
 
-A message is an arrow from its sender to its receiver, drawn when it is sent; what happens within
-one participant is a dot on its lane. The words stand on the right.
+A message is an arrow from its sender to its receiver, drawn when it is sent; an event within one
+participant is a dot on its lane. The words stand on the right.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import inf
 
 TIME = 8  # columns for the time
 LANE = 11  # columns from lane to lane: a name of ten letters, and a space
-LEAST = 24  # columns for the words, however little is left
+LEAST = 24  # columns for the words, however little room is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Event:
 
 
 class Trace:
-    """Collects what happened; `lines` draws the last of it.
+    """The events of a run; `lines` draws the last of them.
 
-    What a subclass may set: how many columns a row may have, how late an arrival gets a row of its
+    A subclass may set how many columns a row has, how late an arrival must be to get a row of its
     own, and after how long a silence the lanes show a gap.
     """
 
@@ -40,7 +40,7 @@ class Trace:
     width: int | None = None
     late_s = inf
     gap_s = inf
-    over_s = inf  # what arrives after this is lost, as far as this run goes
+    over_s = inf  # what arrives after this is lost for this run
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = list(names)
@@ -91,11 +91,12 @@ class Trace:
             yield event.time_s, arrow(who, to, tail=tail), event.text
 
 
-Cells = list[tuple[int, str]]  # what stands in which column
+Cells = list[tuple[int, str]]  # column -> what is drawn there
 
 
 def arrow(start: int, end: int, *, tail: str = "", head: str = "") -> Cells:
-    """From column to column. Without a `head` of its own it points at the lane in `end`."""
+    """Return the cells from column to column. Without a `head` of its own it points at the lane in
+    `end`."""
     step = 1 if end > start else -1
     cells = [(column, "─") for column in range(start + step, end, step)]
     if tail:
@@ -119,7 +120,7 @@ class Lanes:
         return self._columns[self.names.index(name)]
 
     def alive(self, column: int, alive: bool) -> None:
-        """A lane ends when its process dies, and goes on when it starts again."""
+        """End a lane when its process dies, or continue it when the process starts again."""
         (self._dead.discard if alive else self._dead.add)(column)
 
     def head(self, unit: str) -> str:
@@ -149,7 +150,7 @@ _ENTRY = re.compile(r"Entry\(seq=(\d+), epoch=(\d+), keys=\(([^)]*)\).*?digest='
 
 
 def brief(text: str) -> str:
-    """A message without what nobody reads."""
+    """Return a message without the parts that no reader needs."""
     text = _ENTRY.sub(r"\1@\2:\4[\3]", text)
     text = re.sub(r"version=1, |effects=None, |'", "", text)
     return text if len(text) < 230 else text[:230] + " ..."

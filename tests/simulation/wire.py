@@ -1,4 +1,4 @@
-"""What nodes say to each other, put together again from the bytes that travel between them."""
+"""What nodes send to each other, put together again from the bytes that travel between them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was answered to them: to each, or one error to all."""
+    """The answers to them: one for each, or one error for all."""
 
     to: Calls
     results: list[dict[str, Any]]
@@ -41,7 +41,7 @@ Said = str | Message | Calls | Answers
 
 
 class Wire:
-    """Listens to a network (`Network.seen`), and calls `heard` for whatever is said over it, when
+    """A listener to a network (`Network.seen`) that calls `heard` for everything sent over it, when
     it is sent: `heard(from, to, what, when it arrives)`."""
 
     def __init__(self, heard: Callable[[Stream, Stream, Said, float], None]) -> None:
@@ -49,7 +49,7 @@ class Wire:
         self._heads: dict[Stream, bytes] = {}
         self._frames: dict[Stream, Connection] = {}  # as the other end reads them
         self._asked: dict[tuple[Stream, int], Calls] = {}
-        self._arrives_s = 0.0  # the frame that is read
+        self._arrives_s = 0.0  # of the frame that is read
 
     def __call__(self, sender: Stream, to: Stream, data: bytes, arrives_s: float) -> None:
         self._arrives_s = arrives_s
@@ -63,7 +63,7 @@ class Wire:
         self._frames[sender].data_received(data)
 
     def leads_to(self, stream: Stream, path: str) -> bool:
-        """Tell whether this end has asked for a connection to `path`."""
+        """Return whether this end has asked for a connection to `path`."""
         return first_line(self._heads.get(stream, b"")) == f"GET {path}"
 
     def _frame(self, sender: Stream, to: Stream, frame: bytes) -> None:

@@ -12,13 +12,13 @@ NEW_OBJECTS = 100_000  # of the garbage collector: a world makes many objects, a
 
 
 def rarely_collect() -> None:
-    """Seeds run a tenth faster when the collector does not look through them all the time."""
+    """Collect garbage rarely: seeds then run a tenth faster."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS)
 
 
 def workers(jobs: int | None = None) -> Pool:
-    """So many processes, or as many as there are processors. Ctrl-C is for who has started them."""
+    """Return so many processes, or one for each processor. Ctrl-C is left to the parent."""
     if threading.current_thread() is not threading.main_thread():
         return get_context("spawn").Pool(jobs, rarely_collect)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

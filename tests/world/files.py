@@ -1,8 +1,8 @@
-"""The files of one machine, as its system calls show them, and as a power cut leaves them.
+"""The files of one machine, as system calls show them, and as a power cut leaves them.
 
-A write is in the kernel's memory until the file is synced, and a name until its directory is. What
-was not synced may be on the disk all the same, in any order, and of a write any part: POSIX
-promises no more, and what ext4 does beyond it is one of the ways it may go.
+A write is only in the kernel's memory until the file is synced, and a name until its directory is
+synced. What was not synced may still be on the disk, in any order, and any part of a write. POSIX
+promises no more; what ext4 promises beyond it is one of the possible outcomes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def written(content: bytes, at: int, data: bytes) -> bytes:
 
 
 class File:
-    """What a name stands for: its content as processes see it, and what of it is on the disk."""
+    """What a name stands for: its content as processes see it, and the part that is on the disk."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.content = b""
         self.synced = b""
         self.locked_by: Open | None = None
-        self._unsynced: list[tuple[int, bytes] | None] = []  # None: it was emptied
+        self._unsynced: list[tuple[int, bytes] | None] = []  # None: the file was emptied
 
     def write(self, at: int, data: bytes) -> None:
         self.content = written(self.content, at, data)
@@ -86,19 +86,20 @@ class Files:
         self.on_disk: dict[str, File] = {}
         self.directories: dict[str, File] = {}
         self.replaced: Callable[[str], None] = lambda path: None
-        """Is told of each file that another has been put in the place of."""
+        """Called with each file that another one has replaced."""
         self.created: Callable[[str], None] = lambda path: None
-        """Is told of each file that is new."""
+        """Called with each new file."""
         self.delay: Callable[[], float] = lambda: 0.001
-        """How long a system call takes in a thread, where others wait for it."""
+        """How long a system call takes in a thread, for which others wait."""
         self.short_chance = 0.0
-        """How often a write takes only a part of what it is given."""
+        """How often a write takes only a part of its data."""
         self.tape = world.tape("files")
         self._made = 0
-        self._unsynced: list[dict[str, File | None]] = []  # changes of names: each is whole, or not
+        # Changes of names: a power cut keeps each as a whole, or not at all.
+        self._unsynced: list[dict[str, File | None]] = []
 
     def look(self, path: str) -> File:
-        """Return what has this name. Raises FileNotFoundError."""
+        """Return the file of this name. Raises FileNotFoundError."""
         file = self.names.get(path)
         if file is None:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
@@ -141,8 +142,8 @@ class Files:
         self._unsynced = left
 
     def power_cut(self) -> None:
-        """Lose what was never synced - or not: the kernel may have written any of it by itself.
-        Every process must have died."""
+        """Lose any part of what was never synced: the kernel may have written some of it already.
+        All processes must have died."""
         for change in self._unsynced:
             if not self.tape.chance(0.5):
                 rename(self.on_disk, change)

@@ -1,4 +1,4 @@
-"""A small world for the tests of what worlds are made of."""
+"""A small world for the tests of the parts that worlds are made of."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PORT = 80
 
 
 class Lab(World):
-    """A network, one machine's files, and a list of what anybody found worth a note."""
+    """A network, the files of one machine, and a list of notes."""
 
     def __init__(
         self, seed: object = 0, silent: Mapping[str, Container[int]] | None = None
@@ -59,7 +59,7 @@ class Lab(World):
         return process
 
     def do(self, work: Callable[[], Coroutine[Any, Any, Any]], process: Process) -> None:
-        """Run `work` in a process, until nobody does anything for a while."""
+        """Run `work` in a process, until nothing happens for a while."""
         process.loop.spawn(work)
         self.run(self.now + 10.0)
 

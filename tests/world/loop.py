@@ -1,9 +1,9 @@
-"""One process's event loop: virtual time on the machine's own clock, first in first out as asyncio
-has it.
+"""One process's event loop: virtual time on the machine's own clock; first in, first out as in
+asyncio.
 
-A turn is what `BaseEventLoop._run_once` is: what has arrived, timers that are due, then the handles
-that were ready when it began. Turns are events of the world. Between two handles of a turn others
-may go on, as the kernel may take the processor from a process at any time.
+A turn does what `BaseEventLoop._run_once` does: what has arrived, timers that are due, then the
+handles that were ready at its beginning. Turns are events of the world. Between two handles of a
+turn other processes may run, as the kernel may take the processor from a process at any time.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.world.world import Killed, Process
 if TYPE_CHECKING:
     from tests.world.network import Network
 
-SLICED = 0.1  # so often others may go on between two handles of a turn
+SLICED = 0.1  # how often others may run between two handles of a turn
 KEPT_TASKS = 200
-SOON_S = 1e-6  # a timer is never early, by whatever clocks are rounded
+SOON_S = 1e-6  # a timer is never early, however clocks are rounded
 
 
 class Handle:
-    """A callback that is to be called, as `asyncio.Handle`, with less in it."""
+    """A callback to be called, like `asyncio.Handle`, but with less in it."""
 
     __slots__ = ("_when", "args", "callback", "context")
 
@@ -58,8 +58,8 @@ class Handle:
 
 
 class NodeLoop(asyncio.AbstractEventLoop):
-    """The loop of one process. Real threads, sockets and signals do not exist in here: what is not
-    simulated raises NotImplementedError, as the base class has it."""
+    """The loop of one process. There are no real threads, sockets or signals: what is not simulated
+    raises NotImplementedError, as the base class does."""
 
     network: Network
 
@@ -68,15 +68,15 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self.world = process.world
         self.dead = False
         self._tasks: list[asyncio.Task[Any]] = []
-        # Kept, or the `finally` of a killed process would run when the collector comes by.
+        # Kept, or the garbage collector would run the `finally` of a killed process at some time.
         self._ready: deque[Handle] = deque()
         self._timers: list[tuple[float, int, Handle]] = []
         self._arrived: deque[Handle] = deque()
         self._outside = Context()
-        """What comes from outside knows nothing of the step that the world was in the midst of."""
+        """The context of callbacks from outside: not that of the step which the world is in."""
         self._most_tasks = KEPT_TASKS
         self._number = 0
-        self._left = 0  # handles of the turn under way
+        self._left = 0  # handles that remain of the turn under way
         self._planned = inf
         self._plans = 0
         self._in_turn = False
@@ -139,8 +139,8 @@ class NodeLoop(asyncio.AbstractEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: None, function: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """Run `function` a little later, as in a thread: this loop goes on beside it, whenever it
-        is in a system call."""
+        """Run `function` a little later, as in a thread: this loop goes on while the function is in
+        a system call."""
         done = self.create_future()
         self.world.after(self.process.step_takes(), self.process, self._job, done, function, args)
         return done
@@ -149,7 +149,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self, done: asyncio.Future[Any], function: Callable[..., Any], args: tuple[Any, ...]
     ) -> None:
         if done.cancelled():
-            return  # before its thread has begun
+            return  # it died before its thread began
         world, process = self.world, self.process
         current, world.current = world.current, process
         process.in_thread = True
@@ -178,7 +178,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         return self.network.listen(self.process, factory, port)
 
     async def connect_accepted_socket(self, factory: Any, sock: Any) -> Any:  # type: ignore[override]
-        """Go on with a connection that another protocol has had (`Transport.detached`)."""
+        """Continue a connection that another protocol has had (`Transport.detached`)."""
         return await self.network.begin(sock.stream, factory)
 
     # --- what the world does ---------------------------------------------------------------------
@@ -186,14 +186,14 @@ class NodeLoop(asyncio.AbstractEventLoop):
     def post(
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> None:
-        """Have `callback` called in the next turn: something has arrived."""
+        """Have `callback` called in the next turn, because something has arrived."""
         if not self.dead:
             self._arrived.append(Handle(callback, args, context or self._outside))
             if not self._in_turn:
                 self._plan()
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        """Begin a task from outside."""
+        """Begin a task from outside the loop."""
         self.post(lambda: self.create_task(work()))
 
     def _plan(self) -> None:
@@ -215,7 +215,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
 
     def _turn(self, plan: int) -> None:
         if plan != self._plans:
-            return  # another was planned for sooner
+            return  # an earlier turn is planned
         self._planned = inf
         world, ready = self.world, self._ready
         if not self._left:
@@ -251,7 +251,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
             self._plan()
 
     def kill(self) -> None:
-        """Nothing of the process runs any more, `finally` included."""
+        """Let nothing of the process run any more, `finally` included."""
         self.dead = True
         self._ready.clear()
         self._timers.clear()
@@ -259,8 +259,8 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self._left = 0
 
     def dispose(self) -> None:
-        """Unwind what is suspended, when nobody looks any more. Says first what has failed, and
-        nobody heard of: asyncio says so whenever the collector comes by."""
+        """Unwind what is suspended, when the run is over. First report the failures that no code
+        has read: asyncio reports them only when the garbage collector finds them."""
         for task in self._tasks:
             if not self.dead and _unheard(task):
                 self.call_exception_handler({"exception": task.exception()})
@@ -269,15 +269,15 @@ class NodeLoop(asyncio.AbstractEventLoop):
         try:
             with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
                 for task in self._tasks:
-                    with contextlib.suppress(BaseException):  # it is of a dead process
+                    with contextlib.suppress(BaseException):  # it belongs to a dead process
                         if not task.done():
-                            task.get_coro().close()  # what it was to await never begins
+                            task.get_coro().close()  # it has never begun
         finally:
             events._set_running_loop(None)
         self._tasks.clear()
 
     def waits(self) -> list[str]:
-        """Return who waits for what: for a run that gets nowhere."""
+        """Return which task waits for what, for a run that makes no progress."""
         return [
             f"{self.process.name}: {' > '.join(_frames(task.get_coro()))}"
             for task in self._tasks
@@ -286,12 +286,12 @@ class NodeLoop(asyncio.AbstractEventLoop):
 
 
 def _unheard(task: asyncio.Task[Any]) -> bool:
-    """Whether a task has failed, and nobody has asked."""
+    """Return whether a task has failed and no code has read its error."""
     return bool(task._log_traceback)
 
 
 def _frames(waiting: Any) -> Iterator[str]:
-    """Tell where a coroutine is, from its own code to what it waits for in the end."""
+    """Yield where a coroutine is, from its own code to what it waits for in the end."""
     while waiting is not None:
         frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "ag_frame", None)
         if frame is None:
@@ -301,7 +301,7 @@ def _frames(waiting: Any) -> Iterator[str]:
 
 
 def resolve(done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
-    """Settle a future, unless whoever waits has given up."""
+    """Settle a future, unless its waiter has given up."""
     if done.done():
         return
     if error is not None:

@@ -1,10 +1,10 @@
-"""Connections between processes, as TCP has them: what the kernels at both ends know.
+"""Connections between processes, like TCP's: what the kernels at both ends know.
 
-Bytes arrive in order, in pieces that have nothing to do with how they were sent. Each way has its
+Bytes arrive in order, in pieces that do not depend on how they were sent. Each direction has its
 own delays. What the other end has not read fills its kernel's buffer, and then nothing more is
-taken from the sender. A process that dies closes its ends, which is noticed after all that was
-sent; a machine that dies, or a cable, is not noticed at all for a while. Ends are closed both ways
-at once: there is no half of a connection in here.
+taken from the sender. A process that dies closes its ends, which the other end notices after all
+that was sent. A machine or a cable that fails is not noticed for a while. Both directions close at
+once: there are no half-closed connections here.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ RESET = "reset by peer"
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """What a port leads to, whatever process it may be that listens there."""
+    """The target of a port, whatever process listens there."""
 
     name: str
     process: Process | None = None
     factory: Callable[[], Protocol] | None = None
-    context: Context | None = None  # of who began to listen
+    context: Context | None = None  # of the code that began to listen
     isolated: bool = False
     waits: bool = False
-    """Whether somebody holds its socket while no process does (a supervisor): then connections
+    """Whether a supervisor holds its socket while no process listens: then connections
     wait, and are not refused."""
     backlog: deque[Stream] = field(default_factory=deque)
     """Connections that no process has taken yet."""
 
 
 class Network:
-    """Who listens where, and how long what is sent takes."""
+    """The listeners of all ports, and how long sent bytes take."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -53,16 +53,16 @@ class Network:
         self.window = 65_536
         """How many bytes may be under way to a process that does not read them."""
         self.split_chance = 0.0
-        """How often what was sent arrives in pieces, and what is left of it in more."""
+        """How often sent bytes arrive in pieces, and the rest of them in more pieces."""
         self.delay: Callable[[], float] = lambda: 0.001
         self.seen: Callable[[Stream, Stream, bytes, float], None] | None = None
-        """Is told whatever is sent, from which end to which, and when it arrives."""
+        """Called with all that is sent: from which end, to which, and when it arrives."""
         self.streams = 0
 
     # --- listening -------------------------------------------------------------------------------
 
     def listen(self, process: Process, factory: Callable[[], Protocol], port: int) -> None:
-        """Take the connections to this port. Raises OSError while somebody else does."""
+        """Take the connections to this port. Raises OSError if it is already listened on."""
         host = self.hosts.setdefault(port, Host(str(port)))
         if host.factory is not None:
             raise OSError(errno.EADDRINUSE, f"port {port}: address already in use")
@@ -120,7 +120,7 @@ class Network:
     async def begin(
         self, stream: Stream, factory: Callable[[], Protocol]
     ) -> tuple[Transport, Protocol]:
-        """Give a connection its protocol; return when that has been told."""
+        """Give a connection its protocol; return when the protocol has been told."""
         assert stream.process is not None
         protocol, waiter = factory(), stream.process.loop.create_future()
         transport = Transport(stream, stream.process.loop, protocol, waiter)
@@ -132,7 +132,7 @@ class Network:
         return transport, protocol
 
     def _reach(self, stream: Stream, port: int) -> None:
-        """Knock. Where nobody answers it will be given up."""
+        """Ask to be accepted. Without an answer the dialing is given up."""
         host = self.hosts.get(port)
         if stream.closed or stream.cut or self._isolated(host, stream.process):
             return
@@ -162,26 +162,26 @@ class Stream:
         self.world = network.world
         self.name = name
         self.process = process
-        """Whose it is; nobody's before it is accepted."""
+        """Its process; None before it is accepted."""
         self.number = 0
         self.peer: Stream | None = None
         self.connected: asyncio.Future[Any] | None = None
         self.transport: Transport | None = None
         self.closed = False
         self.cut = False
-        """Nothing more arrives here."""
-        self.arrival = 0.0  # when what was last sent to here arrives
+        """Whether nothing more arrives here."""
+        self.arrival = 0.0  # when the last bytes sent to here arrive
         self._received = bytearray()
-        self._ended = False  # behind what is received
-        self._error = ""  # behind what is received, if that is still there
-        self._under_way = 0  # bytes that the other end has not read, as far as this one knows
-        self._read = 0  # bytes that the other end does not know to be read
+        self._ended = False  # the end follows what is received
+        self._error = ""  # the error follows what is received, if that is still there
+        self._under_way = 0  # bytes that the other end has not read, as far as this end knows
+        self._read = 0  # bytes that were read, of which the other end does not know
 
     # --- system calls ----------------------------------------------------------------------------
 
     @property
     def readable(self) -> bool:
-        """Whether a read would return, or raise, at once."""
+        """Return whether a read would return, or raise, at once."""
         return bool(self._received or self._ended or self._error)
 
     @property
@@ -189,7 +189,7 @@ class Stream:
         return bool(self._error) or self._under_way < self.network.window
 
     def send(self, data: bytes | bytearray) -> int:
-        """Take what there is room for, and return how much that is. Raises OSError."""
+        """Take as many bytes as there is room for, and return their number. Raises OSError."""
         if self.closed:
             raise OSError(errno.EBADF, "Bad file descriptor")
         if self._error:
@@ -207,7 +207,7 @@ class Stream:
         return len(taken)
 
     def recv(self, most: int) -> bytes:
-        """Return what has arrived; nothing, at the end. Raises OSError."""
+        """Return what has arrived; b"" at the end. Raises OSError."""
         if self._received:
             data = bytes(self._received[:most])
             del self._received[:most]
@@ -218,8 +218,8 @@ class Stream:
         return b""
 
     def close(self, *, reset: bool = False) -> None:
-        """Let go of it, as its process does, or its process's end: the other one learns it behind
-        what was sent. With bytes that nobody has read the connection is reset."""
+        """Close this end, as its process does by itself or by dying. The other end learns it after
+        all that was sent. If there are unread bytes here, the connection is reset."""
         if self.closed:
             return
         self.closed = True
@@ -230,7 +230,7 @@ class Stream:
     # --- out -------------------------------------------------------------------------------------
 
     def _reaches(self) -> Stream | None:
-        """Return the other end, if anything gets there."""
+        """Return the other end, or None if nothing reaches it."""
         peer = self.peer
         return None if peer is None or peer.cut or self.cut else peer
 
@@ -249,7 +249,7 @@ class Stream:
             self.world.due(peer.arrival, None, peer.ends, how)
 
     def _tell_room(self, read: int) -> None:
-        """Say now and then how much was read (a window update, RFC 9293, 3.8.6.2.2)."""
+        """Report from time to time how much was read (a window update, RFC 9293, 3.8.6.2.2)."""
         self._read += read
         peer = self._reaches()
         if peer is not None and 2 * self._read >= self.network.window:
@@ -258,14 +258,14 @@ class Stream:
             self._read = 0
 
     def has_room(self, read: int) -> None:
-        """Learn what the other end has read."""
+        """Learn how much the other end has read."""
         self._under_way -= read
         self._wake()
 
     # --- in --------------------------------------------------------------------------------------
 
     def answered(self, error: Exception | None) -> None:
-        """Learn what has become of the dialing."""
+        """Learn the outcome of the dialing."""
         if self.connected is not None and self.process is not None:
             self.process.loop.post(resolve, self.connected, None, error)
 
@@ -281,14 +281,14 @@ class Stream:
         self._wake()
 
     def ends(self, how: str) -> None:
-        """Learn that the other end is closed, or that it has been lost, and how."""
+        """Learn that the other end was closed or lost, and how."""
         if self.closed:
             return
         if how:
             self.cut = True
             self._error = self._error or how
             if self._received and self.network.tape.chance(0.5):
-                self._received.clear()  # a reset may take along what was not read
+                self._received.clear()  # a reset may discard what was not read
             self.answered(ConnectionResetError(how))
         self._ended = True
         self._wake()
@@ -300,14 +300,15 @@ class Stream:
     # --- what goes wrong -------------------------------------------------------------------------
 
     def vanish(self, late_s: tuple[float, float]) -> None:
-        """Lose the connection: nothing more arrives at either end, which notice some time later."""
+        """Lose the connection: nothing more arrives at either end, and both notice it some time
+        later."""
         for end, late in zip((self, self.peer), late_s, strict=True):
             if end is not None:
                 end.cut = True
                 self.world.after(late, None, end.ends, "no route")
 
     def silence(self) -> None:
-        """Let nothing more through, either way, and tell nobody."""
+        """Let nothing more through in either direction, and let neither end notice."""
         self.cut = True
         if self.peer is not None:
             self.peer.cut = True

@@ -1,8 +1,6 @@
-"""What would get into a world unseen is refused: clocks, randomness, threads and sockets that no
-seed decides.
+"""The seal of a world: clocks, randomness, threads and sockets that no seed decides are refused.
 
-Two ways stay open, as they can't be shut: a function that somebody has imported by its name before,
-and `datetime.now`.
+Two ways out can't be closed: a function that was imported by its name before, and `datetime.now`.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ CLOCKS = ("time", "monotonic", "perf_counter", "clock_gettime")
 
 SHUT: Sequence[tuple[Any, Sequence[str]]] = (
     (time, ["sleep", *CLOCKS, *(f"{clock}_ns" for clock in CLOCKS)]),
-    (random, [*SHARED_RANDOM, "_urandom"]),  # which `secrets` draws from
-    (os, ["urandom"]),  # which `uuid` draws from
+    (random, [*SHARED_RANDOM, "_urandom"]),  # used by `secrets`
+    (os, ["urandom"]),  # used by `uuid`
     (threading.Thread, ["start"]),
     (socket.socket, ["__init__"]),
     (subprocess.Popen, ["__init__"]),
@@ -37,17 +35,17 @@ SHUT: Sequence[tuple[Any, Sequence[str]]] = (
 )
 
 AS_EVER = SimpleNamespace(time=lambda: 0.0, time_ns=lambda: 0, localtime=time.localtime)
-"""The time that log records are given: nobody looks at it."""
+"""The time of log records, which is not used."""
 
 
 class Leak(AssertionError):
-    """Code in a world asks for what its seed does not decide."""
+    """Code in a world asks for something that its seed does not decide."""
 
 
 @contextmanager
 def sealed() -> Iterator[list[str]]:
-    """Shut the ways that lead out of a world, for this thread. What was asked for all the same is
-    in the list that is yielded: code under test may swallow exceptions."""
+    """Close the ways out of a world, for this thread. Yield the list of what was asked for all the
+    same: code under test may swallow exceptions."""
     leaks: list[str] = []
     home = threading.get_ident()
     shut = [(owner, name, vars(owner)[name]) for owner, names in SHUT for name in names]

@@ -1,4 +1,4 @@
-"""The system calls of files: what stands in for `os`, `fcntl` and `pathlib` in a world."""
+"""The system calls of files: what replaces `os`, `fcntl` and `pathlib` in a world."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ MOST_READ = 1 << 16
 
 
 class System:
-    """Stands in for the modules `os` and `fcntl` in code that runs in a world: the system calls of
-    the process whose turn it is. What is not here raises AttributeError: nothing gets out."""
+    """The replacement of the modules `os` and `fcntl` in a world: the system calls of the process
+    whose turn it is. A name that is not here raises AttributeError, so that nothing gets out of the
+    world."""
 
     O_RDONLY, O_RDWR, O_WRONLY = real_os.O_RDONLY, real_os.O_RDWR, real_os.O_WRONLY
     O_CREAT, O_TRUNC, O_CLOEXEC = real_os.O_CREAT, real_os.O_TRUNC, real_os.O_CLOEXEC
@@ -66,7 +67,7 @@ class System:
         return opened
 
     def _file(self, fd: int, forbidden: int | None = None) -> tuple[Open, File]:
-        """Return an open file that was not opened to do only something else."""
+        """Return an open file, unless it was opened with the forbidden mode."""
         opened = self._of(fd)
         if opened.mode == forbidden:
             raise OSError(errno.EBADF, "Bad file descriptor")
@@ -120,7 +121,7 @@ class System:
         self.files.unlink(str(path))
 
     def flock(self, fd: int, how: int) -> None:
-        """Lock what is open here, and belongs to that: to no process, and to no name."""
+        """Lock an open file. The lock belongs to the open file, not to the process or the name."""
         opened = self._of(fd)
         file = opened.file
         if how != self.LOCK_EX | self.LOCK_NB:

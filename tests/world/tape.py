@@ -1,5 +1,5 @@
-"""Where a world's chance comes from: streams of draws that a seed decides, and that can be replayed
-with some of them silenced."""
+"""The source of a world's chance: streams of draws that a seed decides, which can be replayed with
+some of them silenced."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class Tape:
-    """One stream of draws from [0, 1). The smaller a draw, the less remarkable what it decides: 0
-    stands for the shortest delay, the first of the choices, no fault. So a failing run is made
-    simpler by setting draws to 0: those of `silent`, by their number."""
+    """One stream of draws from [0, 1). The smaller a draw, the less remarkable is what it decides:
+    0 stands for the shortest delay, the first choice, no fault. So a failing run is made simpler by
+    setting draws to 0: those of `silent`, by their number."""
 
     def __init__(self, seed: object, silent: Container[int] | None = None) -> None:
         self.random: Callable[[], float] = Random(repr(seed)).random

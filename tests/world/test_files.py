@@ -1,4 +1,4 @@
-"""Files: what system calls do, and what a power cut may leave of it."""
+"""Files: the effects of system calls, and what a power cut may leave of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sync_names() -> None:
 
 
 def test_a_name_is_put_in_the_place_of_another(one: Process) -> None:
-    """Whoever has the old file open goes on with it."""
+    """A process that has the old file open goes on with that."""
 
     def work() -> None:
         write(A, b"old")
@@ -156,7 +156,7 @@ def test_a_write_may_take_a_part_only(one: Process) -> None:
 
 
 def left(work: Callable[[], None], seeds: int = 300) -> list[Outcome]:
-    """Return what power cuts leave behind `work`, each outcome once."""
+    """Return what power cuts leave of `work`, each outcome once."""
     outcomes: list[Outcome] = []
     for seed in range(seeds):
         with Lab(seed) as lab:
@@ -230,7 +230,7 @@ def test_a_rename_may_be_on_the_disk_before_the_data() -> None:
         SYSTEM.replace(B, A)
 
     outcomes = left(work)
-    assert {A: b""} in outcomes  # the old content is gone, and the new has not come
+    assert {A: b""} in outcomes  # the old content is lost, and the new is not there yet
     assert {A: b"old"} in outcomes and {A: b"n"} in outcomes
     assert {A: b"old", B: b"n"} in outcomes
 
@@ -255,7 +255,7 @@ def test_a_name_that_was_removed_may_come_back() -> None:
 
 
 def test_a_power_cut_without_draws_loses_nothing() -> None:
-    """The least remarkable outcome, for the sake of shrinking."""
+    """The least remarkable outcome, for shrinking."""
     with Lab(silent={"files": set(range(100))}) as lab:
         process = lab.process("one")
         call(process, lambda: write(A, b"12"))

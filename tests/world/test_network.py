@@ -1,4 +1,4 @@
-"""What goes wrong between processes: a network that cuts, delays, loses and refuses."""
+"""Faults between processes: a network that cuts, delays, loses and refuses."""
 
 from __future__ import annotations
 
@@ -223,8 +223,8 @@ def test_a_port_is_taken_by_one_process_at_a_time() -> None:
 
 
 def test_connections_wait_where_a_supervisor_holds_the_socket() -> None:
-    """Even those that a process did not get to take before its end, and those whose other end has
-    gone meanwhile: what it has asked is taken for asked."""
+    """Also connections that a process did not take before it died, and those whose other end is
+    gone: their requests still arrive."""
     with Lab() as lab:
         lab.network.hosts[PORT] = Host("server", waits=True)
         first, taken = server(lab)
@@ -254,7 +254,7 @@ def test_connections_that_nobody_took_are_reset_where_none_does() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_dialing_that_is_given_up_leaves_nothing_open(seed: int) -> None:
-    """Whenever that is: before it knocked, before it was answered, before anybody was told."""
+    """It may be given up before it arrives, before the answer, before the protocol is told."""
     with Lab(seed) as lab:
         listening, ends = server(lab)
         end = End(lab)

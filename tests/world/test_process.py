@@ -1,4 +1,4 @@
-"""What happens to processes, and to the machines under them."""
+"""What happens to processes, and to their machines."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_pause_that_was_ended_does_not_end_the_next() -> None:
 
 
 def test_a_kill_reaches_nobody() -> None:
-    """No `finally` and no `except` of it does anything that anybody sees."""
+    """Its `finally` and `except` have no visible effect."""
     with Lab() as lab:
 
         async def work(process: Process) -> None:
@@ -130,7 +130,7 @@ def test_a_kill_reaches_nobody() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_kill_within_a_system_call(seed: int) -> None:
-    """Behind that call nothing is done, whatever is caught."""
+    """After that call nothing is done, whatever is caught."""
     with Lab(seed) as lab:
 
         async def work(process: Process) -> None:
@@ -193,7 +193,7 @@ async def lock(process: Process) -> None:
 
 
 def test_others_go_on_in_the_middle_of_a_step() -> None:
-    """As the kernel lets them, whenever it is asked for something."""
+    """As the kernel lets other processes run during a system call."""
     between = 0
     for seed in range(30):
         with Lab(seed) as lab:
@@ -333,7 +333,7 @@ def test_a_world_that_runs_in_circles_ends(monkeypatch: pytest.MonkeyPatch) -> N
             try:
                 SYSTEM.getpid()
                 process.elsewhere(1.0)
-            except Exception:  # it may swallow what it is told
+            except Exception:  # code may swallow the error
                 await asyncio.sleep(0)
 
     with Lab() as lab, pytest.raises(RuntimeError, match="in circles"):

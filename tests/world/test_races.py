@@ -1,5 +1,5 @@
-"""Faults that only some orders of events show: a world finds each within some seeds, and nothing in
-the same code mended."""
+"""Faults that only some orders of events show: a world finds each within some seeds, and finds
+nothing in the same code repaired."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Example = Callable[[Lab, bool], bool]
 
 
 def lost_wake_up(lab: Lab, mended: bool) -> bool:
-    """A consumer finds nothing, does something else, and forgets what has happened meanwhile."""
+    """A consumer finds nothing, does something else, and overlooks what was put in meanwhile."""
     items: list[int] = []
     taken: list[int] = []
 
@@ -61,14 +61,14 @@ class Asking(asyncio.Protocol):
 
 
 class Stock(asyncio.Protocol):
-    """Tells everyone who connects the same number."""
+    """Sends the same number to every client."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast(asyncio.Transport, transport).write(b"5")
 
 
 def two_tasks(lab: Lab, mended: bool) -> bool:
-    """Two tasks look at one number, ask somebody, and write what they make of both."""
+    """Two tasks read one number, ask a server, and each writes the difference."""
     stock = [10]
     lock = asyncio.Lock()
 
@@ -186,7 +186,7 @@ def test_is_found_and_not_where_it_is_mended(example: Example) -> None:
                 found.append(seed)
         with Lab(seed) as lab:
             assert example(lab, True), seed
-    # Not by every seed, or a test of any kind would have found it.
+    # Not by every seed: else any test would have found it.
     assert 0 < len(found) < SEEDS
     with Lab(found[0]) as lab:
-        assert not example(lab, False)  # and again, as often as it takes
+        assert not example(lab, False)  # and again, as often as it is run

@@ -1,4 +1,4 @@
-"""Nothing of a world is decided outside of it."""
+"""Nothing of a world is decided outside it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_way_out_is_shut_and_open_again_afterwards(way: str) -> None:
                 WAYS_OUT[way]()
 
         call(lab.process("one"), work)
-        assert leaks  # though it was swallowed
+        assert leaks  # although it was swallowed
     assert before == (time.time, random.random, threading.Thread.start, socket.socket.__init__)
 
 
@@ -74,7 +74,7 @@ def test_log_records_are_written_as_ever(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_other_threads_go_on_as_they_were() -> None:
-    """Of the runner of the tests, say: a pool of processes looks after itself in some."""
+    """The threads of the test runner, for example: a pool looks after its processes in some."""
     found: list[float] = []
     inside = threading.Event()
 

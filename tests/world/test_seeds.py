@@ -1,4 +1,4 @@
-"""A seed decides everything: the same one gives the same run, event by event, in any process."""
+"""A seed decides everything: the same seed gives the same run, event by event, in any process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRINT = "from tests.world.test_seeds import *; print('\\n'.join(everything(int(s
 
 
 class Talker(asyncio.Protocol):
-    """Answers a little less than it hears, and notes each byte."""
+    """Answers a little less than it receives, and notes each byte."""
 
     def __init__(self, lab: Lab, process: Process, first: bytes = b"") -> None:
         self._lab, self._process, self._first = lab, process, first
@@ -50,7 +50,7 @@ class Watching(Lab):
 
 
 def everything(seed: int) -> list[str]:
-    """Return all that happens in a world with a bit of everything."""
+    """Return all events of a world with something of everything."""
     with Watching(seed) as lab:
         lab.network.split_chance = 0.3
         tape = lab.tape("test")
@@ -60,7 +60,7 @@ def everything(seed: int) -> list[str]:
             await process.loop.create_server(lambda: Talker(lab, process), port=PORT)
 
         async def talk(process: Process) -> None:
-            # The order of a set of tasks, or of strings, must not be seen.
+            # The order of a set of tasks, or of strings, must have no effect.
             tasks = {asyncio.create_task(dial(process, word)) for word in {"apple", "pear", "fig"}}
             await asyncio.wait(tasks)
             lab.note(await asyncio.to_thread(SYSTEM.open, f"{DATA}/end", SYSTEM.O_CREAT))
@@ -89,7 +89,7 @@ def first_difference(one: list[str], other: list[str]) -> tuple[str | None, str 
 
 
 def elsewhere(seed: int, hash_seed: str) -> list[str]:
-    """Return the same from another process, that hashes strings in another way."""
+    """Return the same from another process, which hashes strings differently."""
     done = subprocess.run(
         [sys.executable, "-c", PRINT, str(seed)],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},

@@ -1,4 +1,4 @@
-"""A protocol is told the same, in the same order, over real sockets and in a world."""
+"""A protocol is called in the same way and order over real sockets and in a world."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VAR: ContextVar[str] = ContextVar("VAR", default="nobody")
 
 
 class End(asyncio.Protocol):
-    """Writes down what it is told."""
+    """Records its calls."""
 
     transport: asyncio.Transport
 
@@ -33,7 +33,7 @@ class End(asyncio.Protocol):
         self._changed: asyncio.Future[None] | None = None
 
     def note(self, what: str) -> None:
-        if what != "data" or self.log[-1] != "data":  # in how many pieces, nobody promises
+        if what != "data" or self.log[-1] != "data":  # the number of pieces is not promised
             self.log.append(what)
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
@@ -78,7 +78,7 @@ class Scene:
     port: int = PORT
     nobody: int = 81
     travel_s: float = 0.0
-    """What was sent has arrived by then. Over a real loopback it has at once."""
+    """How long sent bytes travel. Over a real loopback they arrive at once."""
     here: End = field(default_factory=End)
     there: End = field(default_factory=End)
     failures: list[str] = field(default_factory=list)
@@ -160,7 +160,7 @@ async def closes_with_much_unsent(scene: Scene) -> None:
     await scene.met()
     here.transport.write(MUCH)
     here.transport.close()
-    here.transport.write(b"more")  # as long as something is unsent, it goes too
+    here.transport.write(b"more")  # while something is unsent, this is sent too
     there.transport.resume_reading()
     await there.over()
     await here.over()
@@ -232,7 +232,7 @@ async def pauses_while_it_reads(scene: Scene) -> None:
     here.transport.close()
     await here.over()
     await asyncio.sleep(scene.travel_s)
-    there.note("goes on")  # the end has arrived, and nothing has told it
+    there.note("goes on")  # the end has arrived, and no callback has reported it
     there.on_data = lambda: None
     there.transport.resume_reading()
     await there.over()

@@ -1,7 +1,7 @@
-"""What asyncio makes of one end of a connection: `_SelectorSocketTransport`, step by step.
+"""What asyncio does with one end of a connection: `_SelectorSocketTransport`, step by step.
 
-The order in which a protocol is told things is asyncio's own, as code comes to rely on it: when
-there is something to read, or room to write, is seen once per turn, and one read is one step.
+The order in which a protocol is called is asyncio's own, because code comes to rely on it: whether
+there is something to read, or room to write, is checked once per turn, and one read is one step.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Transport(asyncio.Transport):
         self._paused = False
         self._closing = False
         self._lost = False
-        """`connection_lost` is called, or soon will be."""
-        self._choked = False  # and the protocol knows
-        self._reader: Context | None = None  # of who asked to be told when there is what to read
+        """Whether `connection_lost` is called, or soon will be."""
+        self._choked = False  # and the protocol has been told
+        self._reader: Context | None = None  # of the code that asked to be called on input
         self._writer: Context | None = None
-        self._reading = self._writing = False  # that there is, is on its way
+        self._reading = self._writing = False  # a callback for it is on its way
         loop.call_soon(protocol.connection_made, self)
         loop.call_soon(self._add_reader)
         if waiter is not None:
@@ -95,7 +95,7 @@ class Transport(asyncio.Transport):
             self.poll()
 
     def poll(self) -> None:
-        """Have the protocol told, in the next turn, if there is something to tell it."""
+        """Have the protocol called in the next turn, if there is input or room to write."""
         if self._reader is not None and not self._reading and self.stream.readable:
             self._reading = True
             self._loop.post(self._read_ready, context=self._reader)
@@ -176,7 +176,7 @@ class Transport(asyncio.Transport):
     # --- its end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End it, behind what was written."""
+        """End the connection after all that was written."""
         if self._closing:
             return
         self._closing = True
@@ -185,11 +185,11 @@ class Transport(asyncio.Transport):
             self._force_close(None)
 
     def abort(self) -> None:
-        """End it at once: what is still in the transport is lost."""
+        """End the connection at once: what is still in the transport is lost."""
         self._force_close(None)
 
     def _fail(self, error: Exception) -> None:
-        """Close what its protocol could not cope with."""
+        """Close the connection after an exception of its protocol."""
         if not isinstance(error, OSError):
             self._loop.call_exception_handler({"exception": error})
         self._force_close(error)
@@ -211,7 +211,7 @@ class Transport(asyncio.Transport):
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """A connection on its way from one protocol to another."""
+    """A connection that is passed from one protocol to another."""
 
     stream: Stream
 

@@ -1,8 +1,8 @@
 """The event queue of a world, and the processes that live in it.
 
 Everything that happens is an event `(time, number, process, function, arguments)`. An event of a
-dead process is void; one of a process that is paused, or busy in a system call, waits in its inbox
-until it goes on. That is all a crash and a SIGSTOP are.
+dead process is void. An event of a process that is paused, or busy in a system call, waits in its
+inbox until the process goes on. A crash and a SIGSTOP are no more than that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.world.tape import Tape
 
 MOST_EVENTS = 400_000
 DEEPEST = 3
-BLINK_S = 0.05  # how often a paused process, busy in a system call, is looked after
+BLINK_S = 0.05  # how often a paused process that is in a system call is checked
 
 
 class Violation(AssertionError):
@@ -25,16 +25,17 @@ class Violation(AssertionError):
 
 
 class Excused(Exception):
-    """The world has left what is promised to be survived: nothing more is to be learned here."""
+    """The world has left the conditions under which promises hold: this run has nothing more to
+    show."""
 
 
 class InCircles(RuntimeError):
-    """So much happens that it will hardly end."""
+    """There are so many events that the run will hardly end."""
 
 
 class Killed(BaseException):
     """The process has died in the middle of a step: nothing more of it runs, `except Exception`
-    included. What `finally` does is seen by nobody: a dead process reaches nothing."""
+    included. Its `finally` has no effect: a dead process reaches nothing."""
 
 
 class World:
@@ -49,10 +50,10 @@ class World:
         self.processes = 0
         self.failure: BaseException | None = None
         self.error: str = ""
-        """What was no violation, but nobody foresaw: an exception that its code did not handle."""
+        """An exception that no code handled, and that is no violation."""
         self.current: Process | None = None
         self.depth = 0
-        """How many processes are held in the middle of a step. Whoever comes last goes on first:
+        """How many processes are held in the middle of a step. The last one goes on first:
         more than a few would hold the first for ever."""
         self._heap: list[tuple[float, int, Process | None, Callable[..., None], Any]] = []
         self._number = 0
@@ -69,20 +70,21 @@ class World:
     def after(
         self, delay_s: float, process: Process | None, function: Callable[..., None], *args: Any
     ) -> None:
-        """Have `function` called so much later."""
+        """Have `function` called after this delay."""
         self._number = number = self._number + 1
         heappush(self._heap, (self.now + delay_s, number, process, function, args))
 
     def due(
         self, time_s: float, process: Process | None, function: Callable[..., None], *args: Any
     ) -> None:
-        """Have `function` called at this time; of two at the same time, in the order of asking."""
+        """Have `function` called at this time; of two at the same time, the one that was asked for
+        first."""
         self._number = number = self._number + 1
         heappush(self._heap, (time_s, number, process, function, args))
 
     def run(self, until: float) -> None:
-        """Let everything happen that happens before `until`. Raises the first Violation."""
-        self._count()  # whoever only ever waits inside of system calls takes part in no event
+        """Process all events before `until`. Raises the first Violation."""
+        self._count()  # a process that only waits inside system calls has no events
         heap, pop = self._heap, heappop
         while heap and heap[0][0] <= until:
             at, _, process, function, args = pop(heap)
@@ -122,12 +124,12 @@ class World:
             raise
 
     def unforeseen(self, who: str, error: object) -> None:
-        """Note an exception that nobody has handled."""
-        if not isinstance(error, Violation | Excused):  # those are raised by `run`
+        """Note an exception that no code has handled."""
+        if not isinstance(error, Violation | Excused):  # `run` raises those
             self.error = self.error or f"{who}: {error!r}"
 
     def say(self, who: str, text: str) -> None:
-        """Tell what happens, to whoever wants to see it."""
+        """Report what happens to the trace, if there is one."""
 
 
 class Process:
@@ -149,7 +151,7 @@ class Process:
         self.step_s = 0.0002
         """The longest that a step takes, most take far less."""
         self.syscall_chance = 0.0
-        """How often others go on between two system calls, or two looks at a clock."""
+        """How often other processes run between two system calls, or two reads of a clock."""
         self.syscall_s: tuple[float, ...] = (0.005, 0.1, 1.0)
         self.inbox: list[tuple[Callable[..., None], Any]] = []
         self.files: dict[int, Any] = {}  # descriptor -> what it is open on
@@ -158,7 +160,7 @@ class Process:
         self.at_death: list[Callable[[], None]] = []
         self.pauses = 0
         self.absences = 0
-        """How often others have gone on while it was in a system call."""
+        """How often other processes have run while it was in a system call."""
         self._step = world.tape("steps").random
         self._calls = world.tape("calls")
         self.loop = NodeLoop(self)  # type: ignore[abstract]
@@ -173,7 +175,7 @@ class Process:
         return self.offset + self.rate * self.world.now
 
     def clock(self) -> float:
-        """Return the same for the program: others may have gone on before it has it in hand."""
+        """Return the same for the program: others may have run before the program gets it."""
         if not self.syscall_chance:
             return self.offset + self.rate * self.world.now
         self.elsewhere()
@@ -188,8 +190,8 @@ class Process:
         return 0.00002 + self.step_s * self._step() ** 4
 
     def elsewhere(self, for_s: float | None = None) -> None:
-        """Be in a system call: now and then the others go on meanwhile. Raises Killed where this
-        process does not live to see its end."""
+        """Be in a system call: sometimes other processes run meanwhile. Raises Killed if this
+        process dies before the call returns."""
         world = self.world
         if not self.alive:
             raise Killed
@@ -201,7 +203,7 @@ class Process:
             for_s = self._calls.choice(self.syscall_s) * self._calls.random()
         self.absences += 1
         loop, current, busy = events._get_running_loop(), world.current, self.busy
-        beside, self.in_thread = self.in_thread, False  # then its own loop goes on, too
+        beside, self.in_thread = self.in_thread, False  # then its own loop runs meanwhile, too
         task = None if loop is None else current_task(loop)
         if task is not None and loop is not None:
             tasks._leave_task(loop, task)
@@ -236,7 +238,7 @@ class Process:
         self.world.after(for_s, None, self._end_pause, self.pauses)
 
     def _end_pause(self, number: int) -> None:
-        if number == self.pauses:  # or somebody else has ended it, and another has begun
+        if number == self.pauses:  # else a later pause has replaced this one
             self.resume()
 
     def resume(self) -> None:
@@ -265,7 +267,7 @@ class Process:
             stream.close()
 
     def exit(self, why: str) -> None:
-        """End by its own will, in the middle of a step (`os._exit`)."""
+        """End itself in the middle of a step (`os._exit`)."""
         self.die(why)
         if self.world.current is self:
             raise Killed

@@ -1,1 +1,1 @@
-"""One kind of measurement a file."""
+"""One kind of measurement per file."""

@@ -1,4 +1,4 @@
-"""What a larger cache brings: readers who want some books more than others (Zipf's law)."""
+"""The gain of a larger cache, when readers want some books more than others (Zipf's law)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(bench: Bench) -> Section:
     by_rank = list(range(1, BOOKS + 1))
     random.Random(SEED).shuffle(by_rank)  # a popular book may have any id
     wanted = [f"/info/{by_rank[rank]}" for rank in popularity.draw(likely, DRAWN, SEED)]
-    # The cache begins as earlier readers would have left it; hours of them would fill any.
+    # Begin as after earlier readers: real ones would need hours to fill a large cache.
     before = [*range(BOOKS - 1, -1, -1), *popularity.draw(likely, DRAWN, SEED_BEFORE)]
     with bench.shop("caching", shop_books=BOOKS) as shop:
         port = shop.port("frontend-1")
@@ -75,6 +75,6 @@ def run(bench: Bench) -> Section:
 
 
 def fill(bench: Bench, port: int, paths: list[str]) -> bool:
-    """Have these cached, in this order; whether they are."""
+    """Have the node cache these, in this order; return whether it did."""
     load = Load(port, paths, FILL_CONNECTIONS, FILL_S, warm_s=0.0, headers={}, count=len(paths))
     return any(bench.generator.run(load).hits == len(paths) for _ in range(FILLS))

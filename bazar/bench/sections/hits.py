@@ -1,4 +1,4 @@
-"""A cached read, side by side with what users would pick instead: the same book over 32 keep-alive
+"""A cached read, beside what users would choose instead: the same book over 32 keep-alive
 connections with a browser's headers, one server after the other, in rounds."""
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def run(bench: Bench) -> Section:
             results: dict[str, list[Result]] = {name: [] for name in ports}
             order = list(ports.items())
             for turn in range(ROUNDS):
-                # Each follows another one in the next round, and all are warm after the first.
+                # Each server follows another one in the next round; after the first all are warm.
                 order = order[2:] + order[:2] if turn else order
                 warm_s = 0.0 if turn else bench.warm_s
                 for name, port in order:
@@ -66,7 +66,7 @@ def run(bench: Bench) -> Section:
 
 
 def _servers(bench: Bench, shop: MeasuredShop) -> dict[str, int]:
-    """Start them all, on the server's core; their ports."""
+    """Start all of them on the server's core; return their ports."""
     core = bench.cores.server
     shop.start("frontend-1", core=core)
     shop.start("frontend-2", core=core, module="bazar.bench.unleased")
@@ -88,7 +88,7 @@ def _servers(bench: Bench, shop: MeasuredShop) -> dict[str, int]:
 
 
 def _same_bytes(ports: dict[str, int]) -> None:
-    """Each has the answer cached, and it is the same. Raises Unavailable."""
+    """Have each server cache the answer, and check that all answer the same. Raises Unavailable."""
     bodies = set()
     deadline = time.monotonic() + START_S
     for name, port in ports.items():
@@ -109,7 +109,7 @@ def _same_bytes(ports: dict[str, int]) -> None:
 def _show(section: Section, results: dict[str, list[Result]]) -> None:
     for name, rounds in results.items():
         per_s = statistics.median(result.per_s for result in rounds)
-        # Round by round: what else the machine does changes more slowly.
+        # Take the ratio round by round: the machine's other load changes more slowly.
         pairs = zip(results[BAZAR], rounds, strict=True)
         times = statistics.median(bazar.per_s / result.per_s for bazar, result in pairs)
         middle = sorted(rounds, key=lambda result: result.per_s)[len(rounds) // 2]

@@ -1,4 +1,4 @@
-"""What a shop costs that nobody asks anything: leases, probes, and whatever else has a clock."""
+"""The processor time of a shop that nobody uses: leases, probes, and every other timer."""
 
 from __future__ import annotations
 

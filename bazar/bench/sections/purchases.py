@@ -11,7 +11,7 @@ from bazar.bench.workload import Workload, costs
 
 TITLE = "purchases, each fsynced at every replica of both services before it is acknowledged"
 PLENTY = range(100, 200)
-SCARCE, COPIES = 200, 50  # a book that sells out: buyers of the rest are told 409
+SCARCE, COPIES = 200, 50  # a book that sells out: later buyers get a 409
 SOLD_OUT = 409
 PATHS = [f"/purchase/{book}" for book in (*PLENTY, SCARCE)]
 WORKLOADS = [

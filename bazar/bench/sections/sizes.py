@@ -1,6 +1,6 @@
 """Whether a read costs the same in a large shop: a book, and the first page of searches by topic
-and by words - one that a single book has, one that some have, one that all have, and one letter -
-straight at a catalog replica. The shops run at the same time and are asked in turn, one request
+and by words (a word that one book has, one that some have, one that all have, and one letter), sent
+directly to a catalog replica. The shops run at the same time and are asked in turn, one request
 each."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TITLE = "one catalog replica, one request after the other, small and large shops
 HEADER = ("read", "books", "topics", "median ms", "p99 ms", "of the smallest")
 BOOKS = (7, 10_000)
 LARGE = 1_000_000
-SEARCHES = {  # each of a page as long as the smallest shop's
+SEARCHES = {  # limit 5: in every shop the page is equally long
     "search by topic": "/search?topic=undergraduate&limit=5",
     "rarest word": "/search?q=pioneer&limit=5",
     "middling word": "/search?q=37&limit=5",  # an author's number; no starting book has it
@@ -40,7 +40,7 @@ def sizes(large: bool) -> Sequence[int]:
 
 
 def workloads(size: int) -> dict[str, Workload]:
-    """What a shop of so many books is asked: any of them, and the same searches in each."""
+    """Return what a shop of this size is asked: any of its books, and the same searches."""
     rng = random.Random(SEED)
     infos = [f"/info/{rng.randint(1, size)}" for _ in range(DRAWN)]
     return {
@@ -67,7 +67,7 @@ def run(bench: Bench) -> Section:
             size: stack.enter_context(experiment(size).shop(bench, f"sizes-{size}"))
             for size in measured
         }
-        # Only now: a node closes connections that say nothing while another shop is filled.
+        # Connect only now: a node closes connections that are idle while another shop is filled.
         callers = {size: stack.enter_context(shop.caller(NODE)) for size, shop in shops.items()}
         bench.step("sizes: asks in turn")
         deadline = time.monotonic() + bench.seconds * len(measured)

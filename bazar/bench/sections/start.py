@@ -1,5 +1,5 @@
 """How long a shop takes to start, all nodes at once as `run.py` starts them, until each is ready to
-answer; with no data yet, and with those of a shop that was stopped."""
+answer; without data, and with the data of a shop that was stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def again(bench: Bench, shop: MeasuredShop) -> Reading:
 
 
 def _start(shop: MeasuredShop) -> Reading:
-    """Raises Unavailable if a node is not ready in time, or has ended."""
+    """Start the shop. Raises Unavailable if a node is not ready in time, or has ended."""
     began = time.monotonic()
     for name in shop.nodes:
         shop.launch(name)
@@ -79,6 +79,6 @@ def run(bench: Bench) -> Section:
 
 
 def _median(found: Iterable[float | None]) -> float | None:
-    """None where it can't be read."""
+    """Return the median, or None if a value can't be read."""
     known = [one for one in found if one is not None]
     return statistics.median(known) if known else None

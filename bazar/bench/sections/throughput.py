@@ -1,4 +1,4 @@
-"""Requests a second, with more and more connections that each wait for their answer."""
+"""Requests a second, over more and more connections that each wait for their answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXPERIMENT = Experiment("throughput", costs(WORKLOADS))
 
 
 def bound(section: Section, *results: Result) -> str:
-    """What stands before a figure if the load generator, and not the shop, may have set it."""
+    """Return the sign before a figure that the load generator may have limited."""
     if not any(result.load_bound for result in results):
         return ""
     if BOUND not in section.notes:

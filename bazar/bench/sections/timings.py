@@ -28,7 +28,7 @@ SEARCH = "/search?topic=undergraduate&limit=5"
 @dataclass(frozen=True, slots=True)
 class Row:
     """Requests to one node. `replicas` has the reference's milliseconds for each replica that
-    served, or one for a request that needs none."""
+    served, or one value for a request that needs no replica."""
 
     request: str
     how: str
@@ -40,7 +40,7 @@ class Row:
 
 
 INFOS = tuple(f"/info/{book}" for book in range(1, SMALL_SHOP + 1))
-SEARCHES = tuple(f"{SEARCH}&offset={offset}" for offset in range(21))  # more than are cached
+SEARCHES = tuple(f"{SEARCH}&offset={offset}" for offset in range(21))  # more than the cache holds
 BUY = (f"/purchase/{BOUGHT}",)
 
 ROWS = (
@@ -92,7 +92,7 @@ def run(bench: Bench) -> Section:
 
 
 def _measure(shop: MeasuredShop, row: Row, limit_s: float) -> list[list[float]]:
-    """Seconds, by the replica that served where several do."""
+    """Return the seconds of each request, by the replica that served it where several do."""
     found: list[list[float]] = [[] for _ in row.replicas]
     costs: Iterator[int] = itertools.count(1000)
     deadline = time.perf_counter() + limit_s

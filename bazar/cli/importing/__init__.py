@@ -1,7 +1,7 @@
 """Lists of books as other programs write them.
 
-`text` finds the encoding, `records` splits into rows, `columns` knows what people call our columns
-(`names`), `amounts` reads numbers, `layout` puts together what a sample shows, `rows` makes books
-of rows: all of these are pure. `reading` has them read a file, `rejects` keeps rows that are
-refused, `report` says it all. The command is `bazar/cli/import_books.py`.
+`text` finds the encoding, `records` splits a text into rows, `columns` knows other names of our
+columns (`names`), `amounts` reads numbers, `layout` is what a sample shows of the list, `rows`
+makes books of rows. All of these are pure. `reading` reads the file with them, `rejects` keeps
+refused rows, `report` prints the result. The command is `bazar/cli/import_books.py`.
 """

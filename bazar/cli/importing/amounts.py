@@ -1,12 +1,13 @@
 """Read prices and numbers as people write them: `12.99`, `1.234,56 €`, `$1,234`, `12,-`.
 
 The rule, for a list's column of prices as a whole:
-- its decimal sign is the one that its prices show: what stands before one or two last digits, or
-  last of both signs. Where prices show both, each is read by itself.
-- a single sign before exactly three digits (`1.234`) is read by that; if the column shows no
-  decimal sign it parts thousands, provided there are smaller whole numbers too. Else it is asked.
+- its decimal sign is the one that its prices show: the sign before the last one or two digits, or
+  the later one of both signs. If prices show both kinds, each price is read by itself.
+- a single sign before exactly three digits (`1.234`) is read by that. If the column shows no
+  decimal sign, it separates thousands, provided that there are smaller whole numbers, too. Else the
+  keeper is asked.
 - whole numbers are whole units (`15` is 15.00), unless the column's name says cents, or is `cost`,
-  as in our own files, and all of it is whole numbers. A `cost` with both is asked.
+  as in our own files, and has only whole numbers. For a `cost` with both the keeper is asked.
 `--decimal` answers for all: `.` or `,` (prices are in units), or `cents`.
 """
 
@@ -45,16 +46,16 @@ _CURRENCIES = frozenset(unicodedata.normalize("NFKC", _CODES).split())
 
 
 class NotAnAmount(ValueError):
-    """Why a cell is no amount: one of few sentences, without the cell."""
+    """The reason why a cell is no amount: one of few sentences, without the cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a column's numbers are to be read. `decimal` is None where each shows it by itself."""
+    """How a column's numbers are to be read. `decimal` is None if each number shows its own."""
 
     decimal: str | None
     cents: bool = False
-    strict: bool = False  # as told: another sign is an error, however clear
+    strict: bool = False  # as the keeper said: another sign is an error, however clear
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Evidence:
 
     shapes: Counter[str] = field(default_factory=Counter)
     first: dict[str, tuple[int, str]] = field(default_factory=dict)
-    groups: set[str] = field(default_factory=set)  # signs that may part thousands
+    groups: set[str] = field(default_factory=set)  # signs that may separate thousands
     currencies: Counter[str] = field(default_factory=Counter)
 
     def add(self, line: int, cell: str) -> None:
@@ -82,7 +83,7 @@ class Evidence:
 
 @functools.lru_cache(1 << 12)  # lists repeat their prices
 def bare(cell: str) -> tuple[str, str]:
-    """A number without its currency, and that. Raises NotAnAmount."""
+    """Return a number without its currency, and the currency. Raises NotAnAmount."""
     text = unicodedata.normalize("NFKC", cell).translate(_SPELLED).strip()
     text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)  # of any script
     match = _NUMBER.fullmatch(text)
@@ -112,7 +113,7 @@ def _is_sign(char: str) -> bool:
 
 
 def shape(number: str) -> str:
-    """Which sign a number shows as its decimal one: POINT, COMMA, EITHER or none (WHOLE)."""
+    """Return which sign is a number's decimal sign: POINT, COMMA, EITHER or none (WHOLE)."""
     last = max(number.rfind("."), number.rfind(","))
     if last < 0:
         return WHOLE
@@ -127,8 +128,8 @@ def shape(number: str) -> str:
 
 
 def decide(evidence: Evidence, name: str, says_cents: bool, told: str | None) -> Reading:
-    """How to read the prices of a column, which the file calls `name`. Raises BadRequest with the
-    question, where it can't be told."""
+    """Decide how to read the prices of a column, which the file calls `name`. Raises BadRequest
+    with a question if the values do not show it."""
     shapes, first = evidence.shapes, evidence.first
     if told is not None:
         return Reading(None, cents=True) if told == CENTS else Reading(told, strict=True)
@@ -164,14 +165,14 @@ def _seen(first: Mapping[str, tuple[int, str]], kind: str) -> str:
 
 
 def split_number(number: str, reading: Reading) -> tuple[int, str]:
-    """The whole part, and the digits behind the decimal sign. Raises NotAnAmount."""
+    """Return the whole part, and the digits behind the decimal sign. Raises NotAnAmount."""
     number = number.replace("’", "'")
     decimal = reading.decimal
     kind = shape(number)
     if kind == EITHER and decimal is None:
         if not reading.cents:
             raise NotAnAmount("can be read in two ways: say --decimal")
-        decimal = COMMA if "." in number else POINT  # cents are whole: it parts thousands
+        decimal = COMMA if "." in number else POINT  # cents are whole: the sign separates thousands
     if kind in (POINT, COMMA) and (decimal is None or not reading.strict):
         decimal = kind
     whole, sign, fraction = number, "", ""
@@ -193,7 +194,7 @@ def split_number(number: str, reading: Reading) -> tuple[int, str]:
 
 
 def price(cell: str, reading: Reading) -> int:
-    """A price in cents. Raises NotAnAmount."""
+    """Return a price in cents. Raises NotAnAmount."""
     whole, fraction = split_number(bare(cell)[0], reading)
     if reading.cents:
         if fraction:
@@ -205,13 +206,13 @@ def price(cell: str, reading: Reading) -> int:
 
 
 def whole_number(cell: str, reading: Reading) -> int:
-    """A number of copies; spreadsheets write 3 as 3.0 too. Raises NotAnAmount."""
+    """Return a number of copies; spreadsheets write 3 as 3.0, too. Raises NotAnAmount."""
     if cell.isdecimal() and cell.isascii() and len(cell) <= MAX_DIGITS:
         return int(cell)
     number, currency = bare(cell)
     decimal = reading.decimal
     if decimal is None and shape(number) == EITHER and not number.endswith("000"):
-        decimal = COMMA if "." in number else POINT  # of no book there is a part
+        decimal = COMMA if "." in number else POINT  # there is no part of a copy
     whole, fraction = split_number(number, Reading(decimal))
     if currency or fraction.strip("0"):
         raise NotAnAmount("is not a whole number")

@@ -1,7 +1,7 @@
-"""What a book is made of, and what other programs call it.
+"""The columns of a book, and their names in other programs.
 
-A further field of books needs its line in `COLUMNS` alone: it is filled as soon as the shop's books
-have it (`BOOK_FIELDS` in `handlers/validation.py`), and until then said to be left out.
+A further field of books needs only its line in `COLUMNS`. It is filled as soon as the shop's books
+have it (`BOOK_FIELDS` in `handlers/validation.py`); until then the report says that it is left out.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ LESS = 1000  # more than there are names of one column
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One of ours. `names` are those that others use, in a program's order of trust: of two in one
-    list the first is taken. Of the `doubtful` ones the values must look as they should."""
+    """One of our columns. `names` are its names in other programs, the most trusted first: of two
+    in one list the first is taken. A column by one of its `doubtful` names must have values of the
+    right form."""
 
     kind: str
     names: str
-    default: str | None = None  # the option that stands in for the column
+    default: str | None = None  # the option that replaces the column
     doubtful: str = ""
     looks: str = ""
-    parts: str = ""  # of several values in a cell the first counts
+    parts: str = ""  # the separator of several values in a cell, of which the first counts
     optional: bool = False
 
 
@@ -56,15 +57,15 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def words(name: str) -> list[str]:
-    """The words of a column's name, without case and accents, `UnitPrice` as `unit_price`."""
+    """Return the words of a column's name without case and accents, `UnitPrice` as `unit_price`."""
     plain = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name))
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     return re.findall(r"[^\W_]+", plain.casefold())
 
 
 def spellings(name: str) -> Iterator[str]:
-    """What to look a column's name up by: all its words, then without what stands in brackets, then
-    without those that say nothing (`Variant Price`, `Price in EUR`)."""
+    """Yield the spellings by which to look up a column's name: all its words, then without those in
+    brackets, then without those that mean nothing here (`Variant Price`, `Price in EUR`)."""
     name = unicodedata.normalize("NFKC", name)
     for text in dict.fromkeys((name, _BRACKETS.sub(" ", name))):
         found = words(text)
@@ -77,7 +78,7 @@ def in_cents(name: str) -> bool:
 
 
 def _keys(listed: str) -> dict[str, int]:
-    """Each name, with its place in the order of trust."""
+    """Return each name, with its place in the order of trust."""
     found: dict[str, int] = {}
     for name in listed.split(","):
         found.setdefault("".join(words(name)), len(found))
@@ -91,9 +92,9 @@ _NOISE, _CENTS = _keys(names.NOISE), _keys(names.CENTS)
 
 
 def known(name: str) -> dict[str, int]:
-    """Which of ours a column's name means, and how much to trust that (0: most). Few names mean
-    two: a Spanish `nombre` is a title, a French one a number. One that must be shortened for it is
-    trusted less than any that need not."""
+    """Return which of our columns a name means, and how much to trust that (0: most). Few names
+    mean two: a Spanish `nombre` is a title, a French one a number. A name that must be shortened is
+    trusted less than any that need not be."""
     for shortened, spelling in enumerate(spellings(name)):
         found = {ours: keys[spelling] for ours, keys in _NAMES.items() if spelling in keys}
         if found:
@@ -113,7 +114,7 @@ def _doubtful(name: str, ours: str, values: Sequence[str]) -> bool:
 
 
 def recognized(header: Sequence[str]) -> int:
-    """How many of ours a header seems to name."""
+    """Return how many of our columns a header seems to name."""
     return len({next(iter(found)) for name in header if (found := known(name))})
 
 
@@ -125,8 +126,8 @@ class Chosen:
     passed_over: Mapping[int, str]  # means one of ours as well, but another was taken
     options: Sequence[int]
     formats: Sequence[int]
-    product: int | None  # the same in all rows of a product
-    parent: int | None  # what another row has as its number
+    product: int | None  # the column that is the same in all rows of a product
+    parent: int | None  # the column with the number of another row
     numbers: Sequence[int]
 
 
@@ -136,8 +137,9 @@ def choose(
     told: Mapping[str, int],
     ignored: set[int],
 ) -> Chosen:
-    """Find our columns in a header: those that are `told`, and the best known of the others.
-    `samples` are the values of each column in the first rows; an empty one is taken last."""
+    """Find our columns in a header: those that the keeper has `told`, and the best known of the
+    others. `samples` are the values of each column in the first rows; an empty column is taken
+    last."""
     ranked: dict[str, list[tuple[bool, int, int]]] = {}
     options = {p for p, name in enumerate(header) if _OPTION.fullmatch(" ".join(words(name)))}
     for place, name in enumerate(header):
@@ -173,13 +175,13 @@ def choose(
 
 
 def find_place(header: Sequence[str], wanted: str, option: str) -> int:
-    """The first of `find_places`."""
+    """Return the first of `find_places`."""
     return min(find_places(header, wanted, option))
 
 
 def find_places(header: Sequence[str], wanted: str, option: str) -> set[int]:
-    """Where the file's columns of this name are: as it is written, or else apart from case, accents
-    and spaces; or `#3`, the third. Raises BadRequest, with the names that are alike."""
+    """Return where the file's columns of this name are: as it is written, or else apart from case,
+    accents and spaces; or `#3`, the third. Raises BadRequest, which names similar columns."""
     stripped = [name.strip() for name in header]
     keys = ["".join(words(name)) for name in stripped]
     key = "".join(words(wanted))
@@ -199,7 +201,7 @@ def find_places(header: Sequence[str], wanted: str, option: str) -> set[int]:
 
 
 def read_map(header: Sequence[str], given: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """What `--map OURS=THEIRS` tells, also if it is turned round, and what is wrong with it."""
+    """Return what `--map OURS=THEIRS` says, also if it is reversed, and what is wrong with it."""
     told: dict[str, int] = {}
     wrong = []
     for pair in given:
@@ -221,5 +223,5 @@ def read_map(header: Sequence[str], given: Sequence[str]) -> tuple[dict[str, int
 
 
 def fields() -> list[str]:
-    """Those of our columns that the shop's books have."""
+    """Return those of our columns that the shop's books have."""
     return [ours for ours in COLUMNS if ours in validation.BOOK_FIELDS]

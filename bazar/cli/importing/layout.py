@@ -15,10 +15,10 @@ from bazar.errors import BadRequest
 
 SAMPLE_CHARS = 1 << 18
 SAMPLE_RECORDS = 100
-HEADER_WITHIN = 20  # records: above it may stand a title, a date
+HEADER_WITHIN = 20  # records: a title or a date may stand above the header
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {"\t": "a tab"}
-REASON = "rejected because"  # the column that a file of rejects has more
+REASON = "rejected because"  # the additional column of a file of rejects
 
 _SEP_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 _FAMILY = r"(?:last|family|sur|nach|nom|apellidos?|cognome)[ -]?(?:name)?"
@@ -28,7 +28,7 @@ _LAST_FIRST = re.compile(rf"{_FAMILY}\s*([,;])\s*{_GIVEN}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the keeper has said of the list; the rest is to be found."""
+    """What the keeper has said about the list; everything else is to be found."""
 
     delimiter: str | None = None
     mapped: Sequence[str] = ()
@@ -41,7 +41,7 @@ class Wanted:
 class Layout:
     delimiter: str
     header: Sequence[str]
-    line: int  # the header's, and its last
+    line: int  # the header's first line, and its last
     last_line: int
     chosen: Chosen
     ignored: frozenset[int]  # as told
@@ -52,13 +52,14 @@ class Layout:
 
     @property
     def family_first(self) -> str | None:
-        """What parts family name and given name, if the author's column says that it has both."""
+        """Return what separates family name and given name, if the author's column says that it has
+        both."""
         place = self.chosen.places.get("author")
         found = None if place is None else _LAST_FIRST.search(self.header[place])
         return None if found is None else found[1]
 
     def records(self, lines: Lines) -> Iterator[Record]:
-        """All records below the header."""
+        """Yield all records below the header."""
         kinds = ((COLUMNS[ours].kind, place) for ours, place in self.chosen.places.items())
         shape = Shape(self.width, [place for kind, place in kinds if kind != TEXT])
         below = _below(lines, self.last_line)
@@ -75,7 +76,7 @@ def _below(lines: Lines, last_line: int) -> Lines:
 
 
 def read_delimiter(text: str) -> str:
-    """What `--delimiter` names. Raises BadRequest."""
+    """Return the separator that `--delimiter` names. Raises BadRequest."""
     named = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
     char = named.get(text.lower(), text)
     if len(char) != 1 or char in '"\r\n' or char.isalnum():
@@ -84,8 +85,8 @@ def read_delimiter(text: str) -> str:
 
 
 def sniff(sample: str, wanted: Wanted, defaults: Mapping[str, object]) -> Layout:
-    """The layout that fits a list's beginning best. `defaults` name those of our columns that it
-    may do without. Raises BadRequest, which says at once all that does not fit."""
+    """Return the layout that fits a list's beginning best. `defaults` name those of our columns
+    that it may be without. Raises BadRequest, which names everything that does not fit."""
     told = _SEP_LINE.match(sample)
     if wanted.delimiter is not None:
         candidates: tuple[str, ...] = (wanted.delimiter,)
@@ -118,8 +119,8 @@ def _some(sample: str, delimiter: str, skipped: int) -> Iterator[Record]:
 
 
 def _header(records: Sequence[Record], wanted: Wanted) -> tuple[int, int]:
-    """Which record names the columns, and how many of ours it does: the first that names most. A
-    lone name below the first record is chance."""
+    """Return which record names the columns, and how many of ours it names: the first that names
+    most. A single name below the first record is chance."""
     told = {"".join(columns.words(side)) for pair in wanted.mapped for side in pair.split("=")}
     told -= {""}
 

@@ -1,6 +1,6 @@
-"""What other programs and people call our columns, those that say most first, in many languages.
+"""Names of our columns in other programs and in many languages, the most exact first.
 
-Apart from case, accents, spaces and signs: `VK-Preis` is `vk preis` is `vkpreis`.
+They are compared without case, accents, spaces and signs: `VK-Preis` is `vk preis` is `vkpreis`.
 """
 
 TITLE = """
@@ -43,7 +43,7 @@ TOPIC = """
     장르, product type, type, book type, tag, tags, keywords, 650a
 """
 
-# "cost" comes last: in lists that have a price as well it is what the seller has paid.
+# "cost" comes last: in lists that also have a price it is what the seller has paid.
 COST = """
     price, unit price, sale price, selling price, sales price, our price, retail price, regular
     price, list price, current price, new price, standard price, base price, start price, shop
@@ -85,7 +85,7 @@ ISBN = """
     isbn nr, isbn code, isbn10, isbn 10 digit, 020a, international standard book number, исбн
 """
 
-# Of barcodes and the like only those that look like ISBNs are.
+# Barcodes and the like are taken only if they look like ISBNs.
 BARCODE = """
     ean, ean13, gtin, gtin13, barcode, upc, ean code, ean upc, bar code, strichcode, product
     code, asin, sku
@@ -104,7 +104,7 @@ FORMAT = """
     format, binding, book format, einband, ausgabe, edition, reliure, encuadernación, variant
 """
 
-# Words in a name that do not change what it means.
+# Words in a name that do not change its meaning.
 NOISE = """
     btw, dph, mva, moms, iva, tva, vsk, kdv, s, ндс, руб, included, inclusive, a, artikel, aud,
     book, brl, brutto, cad, chf, cny, czk, de, dkk, dollar, dollars, eur, euro, euros, gbp,

@@ -1,5 +1,5 @@
-"""Read a list from its file, from front to end each time: to find its encoding, to see what all its
-prices show, and to make books of its rows. Little of it is in memory, however long it is."""
+"""Reading a list from its file, each time from front to end: to find its encoding, to see what all
+its prices show, and to make books of its rows. Little of it is in memory, however long it is."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bazar.cli.importing.rows import Row, Rows
 
 PROGRESS_RECORDS = 1000
 
-Progress = Callable[[int], object]  # is told how many bytes are read
+Progress = Callable[[int], object]  # called with the number of bytes read
 
 
 @dataclass(frozen=True, slots=True)
 class BookList:
-    """A list, open and understood. `defaults` stand in where it has no value."""
+    """A list, open and understood. `defaults` replace missing values."""
 
     file: BinaryIO
     encoding: text.Encoding
@@ -31,7 +31,7 @@ class BookList:
     defaults: Mapping[str, Any]
 
     def rows(self, progress: Progress = int) -> Generator[Row]:
-        """What becomes of each row; one reading at a time."""
+        """Yield the result for each row; only one reading at a time."""
         rows = Rows(self.layout, self.reading, self.defaults)
         return rows.read(_records(self.file, self.encoding, self.layout, progress))
 
@@ -39,7 +39,8 @@ class BookList:
 def understand(
     file: BinaryIO, wanted: Wanted, defaults: Mapping[str, Any], progress: Progress = int
 ) -> BookList:
-    """Find what `wanted` does not say. Raises BadRequest with all that must be said first."""
+    """Find what `wanted` does not say. Raises BadRequest with everything that the keeper must say
+    first."""
     encoding = text.find_encoding(text.read_chunks(file), wanted.encoding)
     layout = sniff(text.read_sample(file, encoding.name, SAMPLE_CHARS), wanted, defaults)
     evidence = Evidence()
@@ -58,7 +59,7 @@ def understand(
 def _records(
     file: BinaryIO, encoding: text.Encoding, layout: Layout, progress: Progress
 ) -> Iterator[Record]:
-    """All records below the header."""
+    """Yield all records below the header."""
     lines = text.open_text(file, encoding.name)
     try:
         for number, record in enumerate(layout.records(lines)):

@@ -1,8 +1,8 @@
-"""Split a text into records, line by line, and lose nothing when a quote is left open.
+"""Splitting a text into records, line by line, without losing rows to an open quote.
 
-Python's `csv` reads each record, strictly; a quote that is not closed would have it read on through
-all the good rows that follow. So it is given few lines at a time: when they make no record, only
-the line where the quote opened is bad, and the next line begins anew.
+Python's `csv` reads each record, strictly. A quote that is not closed would make it read on through
+all the good rows that follow. So it gets few lines at a time: if they make no record, only the line
+where the quote opened is bad, and the next line begins a new record.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _NUMBER = re.compile(r"\W{0,3}\d[\d.,' ]*[^\d]{0,5}")
 
 
 class Lines(Protocol):
-    """As text files have it: the next line with its end, or as much of it; empty at the end."""
+    """The interface of text files: the next line with its end, or a part of it; "" at the end."""
 
     def readline(self, size: int = -1, /) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row: where it stands, and its cells; `error` if it could not be split well."""
+    """One row: its place, and its cells; `error` if it could not be split well."""
 
     line: int
     last_line: int
@@ -41,8 +41,8 @@ class Record:
 
 
 def clean(cell: str) -> str:
-    """The cell's text: one space between words; without marks that can't be seen, and without
-    `="…"`, by which spreadsheets are kept from taking an ISBN for a number."""
+    """Return the cell's text with one space between words, without invisible marks, and without
+    `="…"`, which keeps spreadsheets from taking an ISBN for a number."""
     if cell.isalnum():
         return cell
     if cell.startswith('="') and cell.endswith('"'):
@@ -56,7 +56,7 @@ class _Feed:
     def __init__(self, lines: Lines, number: int) -> None:
         self._lines = lines
         self._again: deque[str] = deque()
-        self.next = number  # of the line that comes next
+        self.next = number  # of the next line
 
     def line(self) -> str:
         line = self._again.popleft() if self._again else self._lines.readline(MAX_LINE)
@@ -70,7 +70,7 @@ class _Feed:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the rows of a list look like: how many cells, and in which of them stand numbers."""
+    """The shape of a list's rows: how many cells they have, and which cells hold numbers."""
 
     width: int
     numbers: Sequence[int] = ()
@@ -79,8 +79,9 @@ class Shape:
 def split_records(
     lines: Lines, delimiter: str, shape: Shape | None = None, line: int = 1
 ) -> Iterator[Record]:
-    """All records, blank ones too. One of several lines that hold what looks like rows is taken for
-    an open quote: all lines but its first begin anew. `line` is the first one's number."""
+    """Yield all records, blank ones too. If a record of several lines holds what looks like rows,
+    it is taken for an open quote: all lines but its first begin anew. `line` is the first line's
+    number."""
     feed = _Feed(lines, line)
     while text := feed.line():
         first = feed.next - 1
@@ -114,7 +115,7 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
             return Record(first, feed.next - 1, cells)
         error = _unclosed(line, delimiter)
     except csv.Error as problem:
-        # Where one line is bad by itself, the problem is not that its quote is left open.
+        # If one line is bad by itself, the problem is not an open quote.
         alone = len(taken) == 1 and "unexpected end" not in str(problem)
         if alone and (neat := _without_spaces(line, delimiter)) != line:
             return _quoted(feed, first, neat, delimiter, shape)
@@ -124,8 +125,8 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
 
 
 def _hold_rows(lines: Sequence[str], cells: Sequence[str], delimiter: str, shape: Shape) -> bool:
-    """Whether these lines, which are one record by their quotes, look like rows of their own: if it
-    has too many or too few cells, by their number alone, else by what stands in them, too."""
+    """Return whether these lines, which are one record by their quotes, look like rows of their
+    own: if the record has a wrong number of cells, by that alone, else by the values, too."""
     if len(cells) != shape.width:
         return any(line.count(delimiter) + 1 >= shape.width for line in lines)
     return bool(shape.numbers) and all(
@@ -144,12 +145,12 @@ def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def _without_spaces(line: str, delimiter: str) -> str:
-    """The line, without spaces between a quote that closes and the separator."""
+    """Return the line without spaces between a closing quote and the separator."""
     return re.sub(rf'(?<=[^"])"[ ]+(?={re.escape(delimiter)}|[\r\n]|$)', '"', line)
 
 
 def _unclosed(line: str, delimiter: str) -> str:
-    """What to say of a line with an open quote; it is the last that begins a cell."""
+    """Return the error for a line with an open quote, which is the last one that begins a cell."""
     place, opened = 0, line.index('"')
     for cell in line.split(delimiter):
         if cell.lstrip().startswith('"'):
@@ -166,5 +167,5 @@ def _unsplit(problem: str) -> str:
 
 
 def _roughly(line: str, delimiter: str) -> list[str]:
-    """The cells of a line whose quotes are wrong, as far as they can be told."""
+    """Return the cells of a line whose quotes are wrong, as far as they can be recognized."""
     return [cell.strip().strip('"') for cell in line.rstrip("\r\n").split(delimiter)]

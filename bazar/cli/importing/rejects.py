@@ -1,4 +1,4 @@
-"""Keep the rows that were refused in a file that can be mended and imported in its turn."""
+"""A file of refused rows, which can be corrected and imported itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ MAX_NUMBER = 10_000
 
 
 def default_path(source: Path) -> Path:
-    """Beside the list, or where the command runs if nobody may write there; never a file that
-    exists, for somebody may be mending it. Raises BadRequest."""
+    """Return a path beside the list, or in the working directory if that may not be written to. It
+    never exists yet: an existing file may be the one that the keeper is correcting. Raises
+    BadRequest."""
     is_file = source.is_file()
     suffix = source.suffix if source.suffix and is_file else ".csv"
     for directory in (source.parent, Path()) if is_file else (Path(),):
@@ -31,15 +32,16 @@ def default_path(source: Path) -> Path:
 
 
 class Rejects:
-    """The list's columns behind one that says why; in UTF-8 with a mark, so that spreadsheets and
-    this command know it. The file is in the making until `close`, and is not made for nothing."""
+    """A file with the list's columns behind one with the reason; in UTF-8 with a byte order mark,
+    by which spreadsheets and this command recognize it. It is complete after `close`, and is not
+    made if it has no rows."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
         self.rows = 0
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._file: IO[str] | None = None
-        try:  # now, while nothing is written anywhere
+        try:  # fail now, while nothing is written anywhere
             self._file = self._part.open(
                 "x", encoding="utf-8-sig", errors="surrogateescape", newline=""
             )
@@ -54,7 +56,7 @@ class Rejects:
         self._write(reason, cells)
 
     def _write(self, reason: str, cells: Sequence[str]) -> None:
-        """What an earlier run had to say goes."""
+        """Write a row. The reasons of an earlier run are left out."""
         kept = [cell for place, cell in enumerate(cells) if place != self._old]
         self._writer.writerow([reason, *kept])
 

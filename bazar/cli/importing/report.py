@@ -1,4 +1,4 @@
-"""Say how a list is understood, and what became of it."""
+"""The report: how a list is understood, and the result for its rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = ("title", "author", "topic", "cost", "count")
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the rows; of what is wrong with them only the first are remembered."""
+    """The result for the rows; only the first problems are kept."""
 
     created: int = 0
     known: int = 0
@@ -29,10 +29,11 @@ class Tally:
     checked: int = 0  # good rows
     rejected: int = 0
     shown: list[tuple[int, str]] = field(default_factory=list)
-    kinds: Counter[str] = field(default_factory=Counter)  # of those that are not shown
+    kinds: Counter[str] = field(default_factory=Counter)  # of rows that are not shown
     left_out: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)  # of rows passed over, but for empty ones
-    _first_id: int | None = None  # that was made for this list
+    # Of rows that are left out, except empty ones.
+    examples: list[str] = field(default_factory=list)
+    _first_id: int | None = None  # the first id that was made for this list
 
     def reject(self, row: Row) -> None:
         self.rejected += 1
@@ -46,8 +47,8 @@ class Tally:
             self.kinds[kind] += 1
 
     def done(self, row: Row, book: int, created: bool) -> None:
-        """The shop has this row's book. Ids grow: one that is not new, and not older than the first
-        that was made for this list, is of a row above."""
+        """Note that the shop has this row's book. Ids grow: an id that is not new, but at least the
+        first one made for this list, belongs to a row above."""
         if created:
             self.created += 1
             self._first_id = book if self._first_id is None else self._first_id
@@ -69,7 +70,7 @@ class Tally:
             self._example(f"line {row.line}: left out, as {reason}: {first[:40]!r}")
 
     def faults(self, name: object) -> Iterator[str]:
-        """What was wrong: the first rows, then how often what."""
+        """Yield what was wrong: the first rows, then how often each problem occurred."""
         for line, reason in sorted(self.shown):
             yield f"{name}:{line}: {reason}"
         if self.rejected > len(self.shown):
@@ -90,7 +91,7 @@ class Tally:
 
 
 def describe(books: BookList) -> Iterator[str]:
-    """What was understood, a line for each thing, with the option that says otherwise."""
+    """Yield what was understood, a line for each thing, with the option that changes it."""
     encoding, layout, defaults = books.encoding, books.layout, books.defaults
     yield _line("encoding", f"{encoding.name}, {encoding.why} (--encoding)")
     delimiter = NAMES.get(layout.delimiter, repr(layout.delimiter))
@@ -131,7 +132,7 @@ def _manner(ours: str, place: int | None, books: BookList) -> str:
         return f", with what stands behind {layout.family_first!r} before it"
     if ours != "cost" or place is None or not evidence.shapes:
         return ""
-    # Whole numbers are shown by choice: they are what can be taken wrongly.
+    # Show whole numbers first: they are the most likely to be misread.
     kinds = [kind for kind in (WHOLE, EITHER, ".", ",") if kind in evidence.first]
     examples = []
     for kind in kinds[:2] if reading.cents else kinds:
@@ -183,8 +184,8 @@ def money(cents: int) -> str:
 
 
 def again(books: BookList, given: Iterable[str]) -> list[str]:
-    """The options by which a file of rejected rows is read as its list was; `given` are those that
-    the keeper gave."""
+    """Return the options by which a file of rejected rows is read as its list was; `given` are
+    those that the keeper gave."""
     layout, reading, evidence = books.layout, books.reading, books.evidence
     options = [*given, "--delimiter", {"\t": "tab"}.get(layout.delimiter, layout.delimiter)]
     if not evidence.shapes:
@@ -192,5 +193,5 @@ def again(books: BookList, given: Iterable[str]) -> list[str]:
     if reading.cents:
         return [*options, "--decimal", "cents"]
     if reading.decimal is None and (evidence.shapes["."] or evidence.shapes[","]):
-        return options  # each as it stands
+        return options  # each price as it stands
     return [*options, "--decimal", reading.decimal or "."]

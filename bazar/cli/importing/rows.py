@@ -1,4 +1,5 @@
-"""Make books of a list's rows. Each becomes a book, or all that is wrong with it, or left out."""
+"""Making books of a list's rows. Each row becomes a book, or is rejected with its problems, or is
+left out."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from bazar.cli.importing.text import LOST
 from bazar.errors import BadRequest
 from handlers import validation
 
-# What stands below a list, in the first cell that is not empty: of rows that lack what a book has,
-# or even of those that lack nothing.
+# Words that stand below a list, in the first cell that is not empty: in rows that lack what a book
+# has, or even in complete ones.
 _FOOTER = re.compile(
     r"#|[-=*_.~ ]+$|[-=*]{2,}|\(?\d+ (books?|titles?|entries|items?|titel|livres|titres|libros|"
     r"títulos|libri|titoli)\b|((grand |sub ?)?total|sum|summe|zwischensumme|gesamt|gesamtsumme|"
@@ -38,7 +39,7 @@ PICTURE, PRODUCT = "more of the product above", "a product of which only variant
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a row; `kind` is the same for all rows that have this."""
+    """What is wrong with a row; `kind` is the same for all rows with this problem."""
 
     kind: str
     text: str
@@ -46,23 +47,23 @@ class Problem:
 
 @dataclass(slots=True)
 class Row:
-    """One row of the list and what became of it: a book, problems, or the reason to leave it out.
-    `cells` are the file's, with what a variant has of its product."""
+    """One row of the list and its result: a book, problems, or the reason to leave it out. `cells`
+    are the file's, and those that a variant shares with its product."""
 
     line: int
     cells: list[str]
     book: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
     left_out: str | None = None
-    named: bool = True  # has a title of its own
-    same: tuple[str, ...] = ()  # of rows that would be the same book
+    named: bool = True  # whether it has a title of its own
+    same: tuple[str, ...] = ()  # title, author and topic: equal for the same book
 
     def __str__(self) -> str:
         return "; ".join(problem.text for problem in self.problems)
 
 
 class Rows:
-    """A list's rows, read one by one; of the others only the neighbours are known."""
+    """A list's rows, read one by one; of the other rows only the neighbours are known."""
 
     def __init__(
         self, layout: Layout, reading: Reading, defaults: Mapping[str, int | str | None]
@@ -72,10 +73,10 @@ class Rows:
         self._defaults = defaults
         self._places = {ours: layout.chosen.places.get(ours) for ours in columns.fields()}
         self._family_first = layout.family_first
-        self._product: Row | None = None  # a copy of the last that has a title of its own
+        self._product: Row | None = None  # a copy of the last row with a title of its own
 
     def read(self, records: Iterable[Record]) -> Generator[Row]:
-        """What becomes of each record. Those that are left out may come a little early."""
+        """Yield the result for each record. Rows that are left out may come a little early."""
         self._product = None
         before: Row | None = None
         row: Row | None = None
@@ -93,7 +94,7 @@ class Rows:
     # --- a row by itself -------------------------------------------------------------------------
 
     def _prepare(self, record: Record) -> Row:
-        """The row with all its cells, and those that it shares with its product."""
+        """Return the row with all its cells, and those that it shares with its product."""
         row = Row(record.line, record.cells)
         if record.error is not None:
             row.problems.append(Problem(record.error.partition(":")[0], record.error))
@@ -136,7 +137,7 @@ class Rows:
         return FOOTER if not all(self._of(row, *needed)) and _FOOTER.match(filled[0]) else None
 
     def _share(self, row: Row) -> None:
-        """Fill what a variant has from its product, which stands above it."""
+        """Fill a variant's cells from its product, which stands above it."""
         [title] = self._of(row, "title")
         chosen = self._layout.chosen
         product, above = self._product, None
@@ -191,7 +192,8 @@ class Rows:
         return row
 
     def _is_head(self, row: Row) -> bool:
-        """Has no price and no options, where others of the list have."""
+        """Return whether the row has no price and no options, where other rows of the list have
+        them."""
         place = self._places["cost"]
         return place is not None and not self._cell(row, place) and not self._options(row)
 
@@ -200,8 +202,8 @@ class Rows:
         return " / ".join(option for option in options if option not in _NO_OPTION)
 
     def _label(self, before: Row | None, row: Row, after: Row | None) -> str:
-        """How a variant differs from the others: by what a shop system calls its options, or else
-        by its format, where neighbours are the same book in other formats."""
+        """Return how a variant differs from the others: by its options in a shop system, or else by
+        its format, if neighbours are the same book in other formats."""
         label = self._options(row)
         if label or not self._layout.chosen.formats:
             return label
@@ -211,7 +213,7 @@ class Rows:
         return own if any(self._cell(one, place) != own for one in others) else ""
 
     def _value(self, ours: str, cell: str) -> Any:
-        """Raises BadRequest or NotAnAmount."""
+        """Return the value of a cell. Raises BadRequest or NotAnAmount."""
         column = COLUMNS[ours]
         text = clean(re.split(column.parts, cell, maxsplit=1)[0] if column.parts else cell)
         if not text:

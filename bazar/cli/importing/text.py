@@ -1,11 +1,11 @@
-"""Find a list's encoding: by its byte order mark, else by its NULs, else UTF-8, else cp1252.
+"""Find a list's encoding: by its byte order mark, else by its zero bytes, else UTF-8, else cp1252.
 
 UTF-8 is recognized with near certainty, by the whole file, so that the first umlaut may stand in
-its last line. What is neither is taken for cp1252, a superset of Latin-1: so write spreadsheets and
-shop systems of Western Europe and America. A detector of more encodings would guess, and guess
-wrong, where names are few; here the keeper sees the first rows, and has `--encoding`. But where
-whole words are beyond ASCII, as in Cyrillic, Greek or Chinese, cp1252 is none of the guesses: it
-would fill the shop with titles that nobody can read.
+its last line. Any other file is taken for cp1252, a superset of Latin-1, which spreadsheets and
+shop systems of Western Europe and America write. Detecting more encodings would be guessing, often
+wrongly if names are few; here the keeper sees the first rows, and has `--encoding`. But if whole
+words are beyond ASCII, as in Cyrillic, Greek or Chinese, cp1252 is not assumed: it would fill the
+shop with unreadable titles.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import BinaryIO
 from bazar.errors import BadRequest
 
 CHUNK_BYTES = 1 << 20
-LOST = re.compile("[\udc80-\udcff]")  # stands for a byte that means nothing in the encoding
+LOST = re.compile("[\udc80-\udcff]")  # a byte that means nothing in the encoding
 
-# UTF-32 before UTF-16: its mark begins with that one's. Python's names without an end of the word
-# read the mark themselves.
+# UTF-32 before UTF-16, whose mark is the beginning of UTF-32's. Python's encodings without an
+# endianness in their name read the mark themselves.
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -37,7 +37,7 @@ _BYTES_BEYOND = re.compile(rb"[\x80-\xff]+")
 LONGEST_WESTERN = 3  # letters beyond ASCII side by side, as in the Icelandic Þýðing
 
 
-# What people have, and take for a list; by its first bytes.
+# Files that people take for a list, by their first bytes.
 NO_TEXT = (
     (b"PK\x03\x04", "a workbook, or another archive: save the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old workbook: save the sheet as CSV"),
@@ -49,7 +49,7 @@ MARKED = "bazar-marked"
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
-    """As `surrogateescape` does, for encodings of other than single bytes, too."""
+    """Do what `surrogateescape` does, also for encodings with several bytes per unit."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     lost = error.object[error.start : error.end]
@@ -66,7 +66,7 @@ class Encoding:
 
 
 def check_encoding(name: str) -> str:
-    """A name that Python knows for text. Raises BadRequest."""
+    """Return the name of a text encoding of Python's. Raises BadRequest."""
     try:
         "title".encode(name).decode(name)
     except (LookupError, ValueError):
@@ -77,9 +77,9 @@ def check_encoding(name: str) -> str:
 
 
 def find_encoding(chunks: Iterable[bytes], wanted: str | None = None) -> Encoding:
-    """The encoding of these bytes, which are all of the file. A byte order mark decides, even
-    over `wanted`, for what follows it is never anything else. Raises BadRequest if it is no
-    text."""
+    """Return the encoding of these bytes, which are the whole file. A byte order mark decides, even
+    against `wanted`, because such a file is never in another encoding. Raises BadRequest if it is
+    no text."""
     rest = iter(chunks)
     first = next(rest, b"")
     for begins, what in NO_TEXT:
@@ -118,7 +118,7 @@ def find_encoding(chunks: Iterable[bytes], wanted: str | None = None) -> Encodin
 
 
 def _by_nuls(sample: bytes) -> str | None:
-    """UTF-16 without a mark: of its Latin letters every other byte is zero."""
+    """Return UTF-16 without a mark, or None: every other byte of its Latin letters is zero."""
     sample = sample[:4096]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if odd > len(sample) // 8 and even * 8 < odd:
@@ -129,20 +129,20 @@ def _by_nuls(sample: bytes) -> str | None:
 
 
 def read_chunks(file: BinaryIO) -> Iterable[bytes]:
-    """All of the file, from its beginning."""
+    """Yield the whole file, from its beginning."""
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 
 
 def open_text(file: BinaryIO, encoding: str) -> io.TextIOWrapper:
-    """The text from its beginning, line ends as they are. Close it by `detach`."""
+    """Open the text from its beginning, with line ends as they are. Close it by `detach`."""
     file.seek(0)
     return io.TextIOWrapper(file, encoding, errors=MARKED, newline="")
 
 
 def read_sample(file: BinaryIO, encoding: str, size: int) -> str:
-    """The first characters."""
+    """Return the first characters."""
     lines = open_text(file, encoding)
     try:
         return lines.read(size)

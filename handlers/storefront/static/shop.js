@@ -87,7 +87,7 @@ async function buy(form) {
       told.textContent = `That did not work: ${body.error}`;
       return;
     }
-    told.textContent = "The shop catches its breath. Asking again; it stays one order…";
+    told.textContent = "The shop needs a moment. Asking again; it stays one order…";
     await wait(pause);
   }
   told.textContent = "No answer so far. Press again whenever you like: it stays the same order.";

@@ -1,4 +1,5 @@
-"""What can happen to the processes and files of a shop. Every choice comes from one seed."""
+"""The faults that may happen to the processes and files of a shop. Every choice comes from one
+seed."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from tests.cluster.faults.shop import Shop
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`act` does it and returns to whom, or None if it could not be done now. One that happens
-    `alone` waits until everything else is over."""
+    """A fault. `act` causes it and returns on which node, or None if it was not possible now. A
+    fault that happens `alone` waits until all others are over."""
 
     name: str
     act: Callable[[Shop], Awaitable[str | None]]
@@ -56,7 +57,7 @@ FAULTS = (
 
 
 def impossible() -> dict[str, str]:
-    """The faults that can't be made on this machine, and why."""
+    """Return the faults that can't be made on this machine, and why."""
     why: dict[str, str] = {}
     if os.geteuid() != 0:
         why["disk full"] = "only root may mount"
@@ -83,7 +84,7 @@ class Deck:
 async def cause(
     shop: Shop, deck: Deck, deadline: float, done: Counter[str], skipped: Counter[str]
 ) -> None:
-    """One fault after the other, up to two at once, until `deadline`; then wait for the last."""
+    """Cause one fault after the other, up to two at once, until `deadline`; await the last."""
     running: set[asyncio.Task[None]] = set()
 
     async def one(fault: Fault) -> None:

@@ -32,8 +32,8 @@ async def flip_in_row(shop: Shop) -> str | None:
 async def _damage(
     shop: Shop, suffix: str, words: str, act: Callable[[Shop, Path], bool]
 ) -> str | None:
-    """One replica's file is damaged while it is down, alone or with all others; another one of
-    its set is whole, or there would be nothing to repair it from."""
+    """Damage one replica's file while the node is down, alone or with all others. Another member of
+    the in-sync set is whole, or there would be nothing to repair it from."""
     role = shop.rng.choice(("catalog", "order"))
     name = shop.rng.choice(shop.cluster.group(role))
     down = shop.rng.choice(("alone", "group", "all"))
@@ -70,7 +70,7 @@ def _flip(shop: Shop, path: Path) -> bool:
 
 
 def _flip_letter(shop: Shop, path: Path) -> bool:
-    """One that SQLite itself does not miss: inside the text of a row."""
+    """Flip a letter that SQLite itself does not check: inside the text of a row."""
     content = path.read_bytes()
     places = [
         place

@@ -1,4 +1,4 @@
-"""Files that are deleted below running nodes (R8, T0, L5)."""
+"""Files that are deleted while nodes have them open (R8, T0, L5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from tests.cluster.faults.shop import Shop
 
 
 async def delete_database(shop: Shop) -> str | None:
-    """Its node leaves, and comes back as one that is empty; the others of its set are whole."""
+    """Delete a database: its node leaves, and comes back empty. The others of the in-sync set are
+    whole."""
     name = shop.rng.choice([*shop.cluster.group("catalog"), *shop.cluster.group("order")])
     suffixes = shop.rng.choice((("",), ("-wal",), ("", "-wal", "-shm")))
     database = shop.database(name)
@@ -24,12 +25,13 @@ async def delete_database(shop: Shop) -> str | None:
 
 
 async def delete_membership(shop: Shop) -> str | None:
-    """The primary makes it anew."""
+    """Delete the membership's file: the primary makes it anew."""
     return await _delete(shop, "members")
 
 
 async def delete_lock(shop: Shop) -> str | None:
-    """Whoever tries next makes another, and leads in the primary's stead."""
+    """Delete the lock's file: the next node that tries makes another, and leads instead of the
+    primary."""
     return await _delete(shop, "lock")
 
 

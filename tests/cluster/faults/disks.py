@@ -1,4 +1,4 @@
-"""What happens to disks: they are full, slow, or fail. Small ones of the shop's own."""
+"""Faults of disks: they are full, slow, or fail. The shop has small disks of its own."""
 
 from __future__ import annotations
 

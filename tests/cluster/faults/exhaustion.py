@@ -1,4 +1,4 @@
-"""What a machine gives a process runs out: descriptors, and readers of its log."""
+"""Limits that a process reaches: descriptors, and the reader of its log."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import signal
 
 from tests.cluster.faults.shop import SUPERVISOR, Shop
 
-FILES = 200  # that each process of a shop may have open, where it is so drawn
+FILES = 200  # that each process of a shop may have open, if that is drawn
 IDLE = 2 * FILES
 DIAL_S = 1.0
-PIPE_BYTES = 4096  # the least: a stalled reader is noticed soon
+PIPE_BYTES = 4096  # the least possible, so that a stalled reader is noticed soon
 
 
 async def hold_idle(shop: Shop) -> str | None:
-    """Strangers connect to a port, more than it may hold, and say nothing."""
+    """Open more connections to a port than it may hold, and send nothing on them."""
     name = shop.victim()
     if name is None:
         return None
@@ -29,22 +29,22 @@ async def hold_idle(shop: Shop) -> str | None:
                     _, writer = await asyncio.open_connection("127.0.0.1", shop.cluster.ports[name])
                 idle.callback(writer.close)
         await shop.lasts(0.5, 3)
-        await shop.back(name)  # who comes now has its answer, too
+        await shop.back(name)  # new clients are answered, too
     return name
 
 
 async def lose_reader(shop: Shop) -> str | None:
-    """Who read a log has gone."""
+    """End the reader of a log."""
     return await _read_through_pipe(shop, stalls=False)
 
 
 async def stall_reader(shop: Shop) -> str | None:
-    """Who reads a log pauses, and then goes on."""
+    """Pause the reader of a log for a while."""
     return await _read_through_pipe(shop, stalls=True)
 
 
 async def _read_through_pipe(shop: Shop, *, stalls: bool) -> str | None:
-    """One node's log is read through a pipe for a while; that of all where a supervisor has it."""
+    """Read one node's log through a pipe for a while; below a supervisor, the log of all nodes."""
     name = SUPERVISOR if shop.supervised else shop.victim()
     if name is None:
         return None

@@ -1,4 +1,4 @@
-"""The operator, who does what the shop says after files were put back, and checks that it does."""
+"""The operator, who does what the shop says after files were put back, and checks the effect."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tests.cluster.faults.shop import Shop
 from tests.cluster.memory import Violation
 from tests.cluster.moments import orders_in, unsold_in
 
-BOOK = 2  # there is always some of it
-NAMED = 20  # orders that `adopt` shows
+BOOK = 2  # a book that is always in stock
+NAMED = 20  # orders that `adopt` names
 _numbers = itertools.count(1)
 
 
 async def refuses_to_start(
     shop: Shop, groups: Sequence[str], sentence: Callable[[str], str]
 ) -> None:
-    """Start these groups' nodes, of which each ends and says why. Raises Violation."""
+    """Start the nodes of these groups, and check that each ends and says why. Raises Violation."""
     names = [name for group in groups for name in shop.cluster.group(group)]
     logs = {name: f"{name}-in-vain-{next(_numbers)}" for name in names}
     for name, log in logs.items():
@@ -33,8 +33,9 @@ async def refuses_to_start(
 
 
 async def go_on(shop: Shop) -> bool:
-    """Have the orders adopt the catalog's history where theirs is another; whether it is. Until
-    then nothing is sold that would get no order, and whoever asks is told why. Raises Violation."""
+    """Have the orders adopt the catalog's history if theirs is another; return whether it is. Check
+    that until then nothing is sold that would get no order, and that clients are told why. Raises
+    Violation."""
     orders, catalog = (
         shop.database(shop.cluster.group(group)[0]) for group in ("order", "catalog")
     )
@@ -58,7 +59,7 @@ async def go_on(shop: Shop) -> bool:
 
 
 async def _command(shop: Shop, words: str, *codes: int) -> tuple[int, str]:
-    """Ask until it ends with one of these codes: a primary may just change."""
+    """Repeat a command until it ends with one of these codes: the primary may just be changing."""
 
     async def done() -> tuple[int, str] | None:
         code, said = await shop.command(*words.split())

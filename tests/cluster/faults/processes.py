@@ -1,4 +1,4 @@
-"""What happens to processes: they are killed, paused, told to leave."""
+"""Faults of processes: they are killed, paused, or told to leave."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def terminate(shop: Shop) -> str | None:
 
 
 async def hang_up(shop: Shop) -> str | None:
-    """The terminal of one node is closed."""
+    """Close the terminal of one node."""
     return await _leave(shop, signal.SIGHUP)
 
 
@@ -56,7 +56,7 @@ async def pause_long(shop: Shop) -> str | None:
 
 
 async def _pause(shop: Shop, low: float, high: float) -> str | None:
-    """For so many leases."""
+    """Pause a node for so many leases."""
     name = shop.victim()
     pid = None if name is None else shop.cluster.running().get(name)
     if name is None or pid is None:
@@ -97,7 +97,7 @@ async def kill_all(shop: Shop) -> str | None:
 
 
 async def close_terminal(shop: Shop) -> str | None:
-    """The one that all of it runs in: a supervisor stops its nodes in order."""
+    """Close the terminal of the whole shop: a supervisor stops its nodes in order."""
     with shop.occupied(*shop.cluster.roles):
         await shop.settle()
         shop.tell("SIGHUP to everything")

@@ -1,9 +1,9 @@
 """Files that are put back to an earlier moment, and the operator who then does what the shop says.
 
-A backup is taken as docs/operations.md tells: all is stopped, `data` copied, all is started. Later
-the files of a group, of both, or of one node take the place of what is there. What was acknowledged
-before the backup is there then; what came after is missing where the files were put back, and is
-named.
+A backup is taken as docs/operations.md says: everything is stopped, `data` copied, everything
+started. Later the files of one group, of both, or of one node replace the present ones. What was
+acknowledged before the backup is there then; what came after is missing where the files were put
+back, and the shop names it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tests.cluster.moments import Moment
 REPLICATED = ("catalog", "order")
 MOST_BACKUPS = 3
 READ_S = 1.0
-# What becomes of a group's `.members`, and whether somebody has at first copied the `.db` alone.
-# For the last two a node starts in vain, which needs its port.
+# What happens to a group's `.members`, and whether the `.db` alone is copied at first. With the
+# last two a node starts in vain, for which its port must be free.
 PUT_BACK, STAYS, GONE, DATABASES_ALONE = "put back", "stays", "gone", "databases alone at first"
 COPY_WITHOUT_WAL = "is a copy of a database in use, without its WAL"
 
@@ -41,7 +41,7 @@ class Backup:
     of_crash: bool  # its nodes were killed: their databases alone are no copies
     moment: Moment
     open: Sequence[Write]
-    older: Mapping[str, Collection[Backup]]  # by group: those from which its history has come
+    older: Mapping[str, Collection[Backup]]  # by group: the backups from which its history has come
 
 
 async def keep(shop: Shop) -> str | None:
@@ -68,7 +68,7 @@ async def keep(shop: Shop) -> str | None:
 
 
 def _moment(shop: Shop, place: Path) -> Moment:
-    """Of the copies of a copy: whoever looks into files leaves others beside them."""
+    """Read a copy of the copy: reading the files leaves others beside them."""
     with tempfile.TemporaryDirectory() as scratch:
         _copy(place.iterdir(), Path(scratch))
         return Moment.of(Path(scratch) / f"{name}.db" for name in shop.cluster.group("catalog"))
@@ -127,7 +127,7 @@ def _way(rng: random.Random, backup: Backup, *, all_down: bool) -> str:
 
 
 def _same_members(shop: Shop, backup: Backup, group: str) -> bool:
-    """Whether the record that is there is of the files that are put back."""
+    """Return whether the present record is of the files that are put back."""
     places = (shop.cluster.data_dir, backup.place)
     now, then = (parse_membership((at / f"{group}.members").read_bytes()) for at in places)
     return now.members == then.members
@@ -163,7 +163,7 @@ async def _replace(shop: Shop, backup: Backup, groups: Sequence[str], way: str) 
 
 
 async def _rebuild(shop: Shop, group: str) -> None:
-    """Make a membership anew, from the databases."""
+    """Make a membership anew from the databases."""
     code, said = await shop.command("rebuild", group)
     if code != 1 or "In sync would be " not in said:
         raise Violation(f"rebuild {group} ended with {code}: {said}")
@@ -188,10 +188,10 @@ async def _read(shop: Shop) -> None:
 
 
 async def put_back_node(shop: Shop) -> str | None:
-    """The files of one node, while the others of its group go on."""
+    """Put back the files of one node, while the others of its group go on."""
     group = shop.rng.choice(REPLICATED)
     name = shop.rng.choice(shop.cluster.group(group))
-    # Of a history that is lost it would tell the others that it is theirs that has lost something.
+    # A file of a lost history would make the others believe that they have lost something.
     found = [backup for backup in shop.backups if backup in shop.lines[group]]
     if not found:
         await keep(shop)
@@ -213,7 +213,7 @@ async def put_back_node(shop: Shop) -> str | None:
 
 
 def _files(shop: Shop, groups: Iterable[str]) -> list[Path]:
-    """All of these groups, where they really are."""
+    """Return all files of these groups, where they really are."""
     found: list[Path] = []
     for group in groups:
         found += [p for p in shop.cluster.data_dir.glob(f"{group}*") if ".db" not in p.name]
@@ -223,7 +223,7 @@ def _files(shop: Shop, groups: Iterable[str]) -> list[Path]:
 
 
 def _put(shop: Shop, kept: Iterable[Path]) -> None:
-    """Copy these to where they belong."""
+    """Copy these files to where they belong."""
     for path in kept:
         name, database, _ = path.name.partition(".db")
         place = shop.database(name).parent if database else shop.cluster.data_dir

@@ -1,6 +1,6 @@
-"""A shop that things happen to: which of its nodes run, who starts them again, what they left.
+"""A shop to which faults happen: which of its nodes run, what starts them again, what they left.
 
-Only processes that the shop has started are touched, by their ids.
+Only processes that the shop has started are signalled, by their ids.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 BACK_S = 120.0  # until a node must be ready again
 KEEPER_S = 0.05
 SUPERVISOR = "cluster"  # as its log is named
-IN_ORDER = {0, 3}  # by hand-over, and giving up
-MAY_LEAVE = {*IN_ORDER, -signal.SIGKILL, -signal.SIGTERM}  # the latter as it was told
+IN_ORDER = {0, 3}  # after a hand-over, and after giving up
+MAY_LEAVE = {*IN_ORDER, -signal.SIGKILL, -signal.SIGTERM}  # the latter two as it was told
 
 
 @dataclass(slots=True)
 class Shop:
-    """A cluster and those who keep its nodes running."""
+    """A cluster, and what keeps its nodes running."""
 
     cluster: Cluster
     rng: random.Random
@@ -47,17 +47,18 @@ class Shop:
     disks: dict[str, Path]
     memory: Memory
     tell: Callable[[str], None]
-    held: set[str]  # nodes that are to stay down
-    busy: set[str] = field(default_factory=set)  # nodes that something happens to
+    held: set[str]  # nodes that must stay down
+    busy: set[str] = field(default_factory=set)  # nodes on which a fault is under way
     backups: list[Backup] = field(default_factory=list)
-    lines: dict[str, list[Backup]] = field(default_factory=dict)  # by group: of its history
-    stderr: dict[str, int] = field(default_factory=dict)  # where logs are written to, if elsewhere
+    # By group: backups of its present history.
+    lines: dict[str, list[Backup]] = field(default_factory=dict)
+    stderr: dict[str, int] = field(default_factory=dict)  # where logs are written, if elsewhere
     noticed: int = 0
 
     # --- nodes -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start all nodes: with a supervisor, or let `keep` do it."""
+        """Start all nodes with a supervisor, or let `keep` start them."""
         if self.supervised:
             self.cluster.launch(SUPERVISOR, stderr=self.stderr.get(SUPERVISOR))
         self.held.clear()
@@ -93,7 +94,7 @@ class Shop:
                 raise Violation(f"{error}; it says {status}") from error
 
     async def is_ready(self, name: str) -> bool:
-        """Raises Violation if nobody would start it."""
+        """Return whether a node is ready. Raises Violation if nothing would start it."""
         supervisor = self.cluster.exit_code(SUPERVISOR) if self.supervised else None
         if supervisor is not None:
             log = self.cluster.log(SUPERVISOR)[-1500:]
@@ -105,7 +106,7 @@ class Shop:
             return False
 
     async def settle(self) -> None:
-        """Everything is up, and every replica is in its set."""
+        """Wait until every node is ready, and every replica is in sync."""
         await self.back(*self.cluster.roles)
         for role in ("catalog", "order"):
 
@@ -115,14 +116,14 @@ class Shop:
             await self.wait(whole, f"every {role} replica is in the set")
 
     async def wait(self, condition: Callable[[], Any | Awaitable[Any]], what: str) -> Any:
-        """The first true value. Raises Violation where there is none for too long."""
+        """Return the first true value. Raises Violation if there is none for too long."""
         try:
             return await until(condition, what, BACK_S)
         except AssertionError as error:
             raise error if isinstance(error, Violation) else Violation(str(error)) from error
 
     def members(self, role: str) -> set[str]:
-        """Who is recorded as in sync; nobody where nothing is."""
+        """Return the nodes that are recorded as in sync; none if there is no record."""
         try:
             plain = json.loads((self.cluster.data_dir / f"{role}.members").read_bytes())
         except FileNotFoundError:
@@ -130,7 +131,7 @@ class Shop:
         return {member["node"] for member in plain["members"]}
 
     def primary(self, role: str) -> str | None:
-        """Whose process holds the lock."""
+        """Return the node whose process holds the lock."""
         try:
             inode = str((self.cluster.data_dir / f"{role}.lock").stat().st_ino)
         except FileNotFoundError:
@@ -145,7 +146,7 @@ class Shop:
     # --- victims ---------------------------------------------------------------------------------
 
     def victim(self, among: Iterable[str] | None = None) -> str | None:
-        """A node that nothing happens to yet; primaries as often as all the others."""
+        """Choose a node without a fault under way; primaries as often as all others together."""
         running = self.cluster.running()
         free = {n for n in among or self.cluster.roles if n in running and n not in self.busy}
         leading = {self.primary(role) for role in ("catalog", "order")} & free
@@ -162,13 +163,13 @@ class Shop:
             self.held.difference_update(names)
 
     async def lasts(self, low: float, high: float) -> None:
-        """A fault's own duration."""
+        """Wait for a fault's own duration."""
         await asyncio.sleep(self.rng.uniform(low, high))
 
     # --- ends ------------------------------------------------------------------------------------
 
     def signal(self, pid: int, number: int) -> bool:
-        """Whether there was still such a process of ours."""
+        """Send a signal; return whether there still was such a process of ours."""
         if pid not in self.cluster.all_processes():
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -177,7 +178,7 @@ class Shop:
         return False
 
     async def end(self, names: Iterable[str], number: int) -> None:
-        """Signal these nodes' processes, all at once, and wait for their ends."""
+        """Signal the processes of these nodes, all at once, and wait for their ends."""
         running = self.cluster.running()
         pids = [running[name] for name in names if name in running]
         for pid in [pid for pid in pids if self.signal(pid, number)]:
@@ -185,7 +186,7 @@ class Shop:
 
     @contextlib.asynccontextmanager
     async def down(self, names: Collection[str], number: int) -> AsyncIterator[None]:
-        """End these nodes, or with all of them the whole cluster, and let nobody start them before
+        """End these nodes, or with all of them the whole cluster, and let nothing start them before
         the block ends; then wait until they are ready again."""
         if set(names) == set(self.cluster.roles):
             await self.end_all(number)
@@ -206,14 +207,14 @@ class Shop:
         await self.back(*names)
 
     async def end_all(self, number: int) -> None:
-        """End every process, by kill -9 or as one leaves that is told to. Raises Violation if it
-        does not do that in order."""
+        """End every process, by kill -9 or by a signal to leave. Raises Violation if one that was
+        told to leave does not end in order."""
         self.held.update(self.cluster.roles)
         pids = list(self.cluster.all_processes())
         nodes = set(self.cluster.running().values())
         others = [pid for pid in pids if pid not in nodes]
         if number == signal.SIGKILL:
-            # A supervisor that goes first would have its nodes leave in order, and one that goes
+            # A supervisor that ends first would have its nodes leave in order, and one that ends
             # last would start them again.
             steps = [(signal.SIGSTOP, others), (number, nodes), (number, others)]
         else:
@@ -234,14 +235,14 @@ class Shop:
                     )
 
     async def command(self, *words: str) -> tuple[int, str]:
-        """`python -m bazar WORDS`: its exit code, and what it says."""
+        """Run `python -m bazar WORDS`; return its exit code, and what it prints."""
         done = await command(self.cluster, *words)
         return done.returncode, done.stdout + done.stderr
 
     # --- files -----------------------------------------------------------------------------------
 
     def files(self, name: str) -> list[Path]:
-        """A replica's database and what belongs to it, where they really are."""
+        """Return a replica's database and the files that belong to it, where they really are."""
         database = self.database(name)
         found = database.parent.glob(f"{database.name}*")
         return sorted(path for path in found if ".damaged-" not in path.name)
@@ -250,13 +251,13 @@ class Shop:
         return (self.cluster.data_dir / f"{name}.db").resolve()
 
     def collect(self, name: str) -> None:
-        """Throw away what a node has set aside, and count that it did."""
+        """Delete what a node has set aside, and count it."""
         found = sorted(self.database(name).parent.glob(f"{name}.db.damaged-*"))
         self.noticed += bool(found)
         for path in found:
             path.unlink()
 
     def set_aside(self) -> list[str]:
-        """What was set aside though nothing was done to it."""
+        """Return the files that were set aside without a fault."""
         places = [self.cluster.data_dir, *self.disks.values()]
         return sorted(path.name for place in places for path in place.glob("*.damaged-*"))

@@ -1,13 +1,13 @@
-"""Cut the power of real shops, and see what is left on their disks.
+"""Cut the power of real shops, and check what is left on their disks.
 
     python -m tests.cluster.power --states 1000 --starts 200 --seed 7
     python -m tests.cluster.power --states 100 --starts 0 --without token
 
-What each node writes, syncs and names is recorded; of that the states are made that a disk may be
-in after a power cut at any moment. Each is looked at as it lies there, and on some of them a shop
-is started. `--without` plays it as if syncs of one kind had not been made, which must be noticed.
-The seed decides where to cut and what is left, but not what is recorded: a fault stays where it
-says, the recordings beside it.
+What each node writes, syncs and names is recorded. From that the states are made in which a disk
+may be after a power cut at any moment. Each state is checked as it is, and on some of them a shop
+is started. `--without` acts as if syncs of one kind had not been made, which must be noticed. The
+seed decides where to cut and what is left, but not what is recorded: if there is a fault, its files
+and the recordings are kept in the place that is printed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NAMES = [*SCENARIOS, alone.NAME]
 async def run(
     place: Path, names: Sequence[str], seed: int, states: int, starts: int, without: Sync | None
 ) -> list[Outcome]:
-    """`states` and `starts` are for all the scenarios together."""
+    """Run these scenarios. `states` and `starts` are for all of them together."""
     shim = build_shim(place)
     outcomes = []
     for number, name in enumerate(names):

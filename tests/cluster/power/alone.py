@@ -20,13 +20,13 @@ from tests.cluster.power.stage import BOOKS, PATIENCE_S, SETTINGS, STOCK, Stage
 from tests.cluster.power.started import adds_up
 
 NAME = "one node alone"
-BETWEEN = 5  # purchases of each buyer from one replica's return to the next one's end
+BETWEEN = 5  # purchases of each buyer from one replica's return to the end of the next one
 
 
 async def one_node_alone(
     directory: Path, shim: Path, seed: str, rounds: int, without: Sync | None = None
 ) -> Outcome:
-    """Each round is a state and a start."""
+    """Run so many rounds; each is a state and a start."""
     outcome = Outcome(NAME)
     async with Stage(directory, shim, SETTINGS) as stage:
         try:
@@ -68,7 +68,7 @@ async def _live(
 def _left(
     stage: Stage, pid: int, name: str, lying: Sequence[Lying], without: Sync | None
 ) -> tuple[Disk, int]:
-    """The disk of a replica that was killed, and how much it had done to it."""
+    """Return the disk of a replica that was killed, and how many events it has had."""
     disk = Disk(without)
     disk.adopt(lying)
     events = list(_own(read_log(stage.log(pid), stage.root), _prefix(name)))
@@ -83,7 +83,7 @@ def _prefix(name: str) -> str:
 
 
 def _own(events: Iterable[Event], prefix: str) -> Iterator[Event]:
-    """What a replica did to files that are its alone, and to their directory."""
+    """Yield what a replica did to its own files, and to their directory."""
     own: set[int] = set()
     for event in events:
         if event.kind == Kind.OPEN and (event.path == "data" or event.path.startswith(prefix)):
@@ -96,7 +96,7 @@ def _own(events: Iterable[Event], prefix: str) -> Iterator[Event]:
 
 
 def _put(root: Path, name: str, state: State) -> list[Lying]:
-    """Replace a replica's files by those of a state."""
+    """Replace a replica's files by those of a state; return what lies there then."""
     for path in root.glob(f"{_prefix(name)}*"):
         path.unlink()
     for file, content in state.items():

@@ -1,8 +1,8 @@
-"""What a disk may hold of one file: its content, after a power cut.
+"""What a disk may hold of one file after a power cut: its content.
 
 What was synced is there. Of each sector, any prefix of what was written to it since: writes to one
 sector reach the disk in their order, those to two in any. Of the sizes that the file had since,
-any: it is cut off whole or not at all.
+any: a file is cut off completely or not at all.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from dataclasses import dataclass, field
 
 from tests.cluster.power.recording import Event, Kind
 
-SECTORS = (512, 4096)  # what disks write at once, old ones and new
+SECTORS = (512, 4096)  # what disks write at once, old ones and new ones
 
 
 @dataclass(slots=True, eq=False)
 class File:
     """A file's content: what is synced, and what was done to it since."""
 
-    path: str  # the first that it had
+    path: str  # the first path that it had
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Event] = field(default_factory=list)
     size: int = 0
-    in_journal: bool = False  # its size and its names are, as they are now
+    in_journal: bool = False  # its present size and names are durable
 
     def content(self) -> bytes:
-        """As a reader sees it."""
+        """Return the content as a reader sees it."""
         return after(self.durable, self.pending)
 
 
 def after(content: bytearray, changes: Sequence[Event]) -> bytes:
-    """The content when all these changes were made to it."""
+    """Return the content after all these changes."""
     result = bytearray(content)
     apply(result, changes)
     return bytes(result)
 
 
 def apply(content: bytearray, changes: Sequence[Event]) -> None:
-    """Make these changes."""
+    """Apply these changes."""
     for change in changes:
         if change.kind == Kind.TRUNCATE:
             del content[change.offset :]
@@ -50,7 +50,7 @@ def apply(content: bytearray, changes: Sequence[Event]) -> None:
 
 
 def held(file: File, rng: random.Random) -> bytes:
-    """One of the contents that the disk may hold."""
+    """Return one of the contents that the disk may hold."""
     if not file.pending:
         return bytes(file.durable)
     choice = rng.randrange(6)
@@ -61,7 +61,7 @@ def held(file: File, rng: random.Random) -> bytes:
     if choice == 2:  # in their order, up to one of them
         return after(file.durable, file.pending[: rng.randint(0, len(file.pending))])
     sector = rng.choice(SECTORS)
-    if choice == 3:  # the sectors of the last, and none of the others
+    if choice == 3:  # the sectors of the last write, and none of the others
         last = len(file.pending) - 1
         return by_sector(file, sector, rng, lambda writes: len(writes) * (writes[-1] == last))
     often = rng.choice((0.1, 0.5, 0.9))
@@ -76,8 +76,8 @@ def held(file: File, rng: random.Random) -> bytes:
 def by_sector(
     file: File, sector: int, rng: random.Random, many: Callable[[list[int]], int]
 ) -> bytes:
-    """Of each sector the first `many` of the writes to it, which are given by their numbers; and
-    one of the sizes since."""
+    """Return, of each sector, the first `many` of the writes to it, which are given by their
+    numbers, and one of the sizes since."""
     known = rng.choice((len(file.pending), rng.randint(0, len(file.pending))))
     size = len(file.durable)
     pieces: dict[int, dict[int, Event]] = defaultdict(dict)  # by sector, by the write's number

@@ -28,10 +28,11 @@ from tests.cluster.power.recording import Event, Kind
 
 DATA = "data/"
 REBUILT = "-shm"  # SQLite maps it, which no call shows, and makes it anew
-CERTAIN, ALL_OF_IT = 0.15, 0.25  # so many states are what is surely there, and what was seen
+# The share of states with only what is durable for sure, and with everything.
+CERTAIN, ALL_OF_IT = 0.15, 0.25
 
 State = Mapping[str, bytes]
-"""The files that are there, by their path below the root."""
+"""The files that exist, by their path below the root."""
 
 
 class Names(Enum):
@@ -51,7 +52,7 @@ class Sync(Enum):
 
     @classmethod
     def of(cls, path: str) -> Sync | None:
-        """What a sync of this file, by its first path, or directory is."""
+        """Return the kind of a sync of this file (by its first path) or directory."""
         if path in (".", "data"):
             return cls.PARENT if path == "." else cls.DIRECTORY
         name = path.rpartition("/")[2]
@@ -66,7 +67,7 @@ class Sync(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Naming:
-    """One change to the names: `gone` ends, `name` is `file`'s (None: a directory's) from then."""
+    """One change to the names: `gone` ends, `name` becomes `file`'s (None: a directory's)."""
 
     ended: int
     gone: str = ""
@@ -86,7 +87,7 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class Lying:
-    """A file, or (without content) a directory, as it lies there."""
+    """A file, or (without content) a directory, as it is on disk."""
 
     name: str
     inode: int
@@ -94,7 +95,7 @@ class Lying:
 
 
 def look(root: Path, *names: str) -> list[Lying]:
-    """What lies below `root`: these, or all."""
+    """Return what is below `root`: these names, or all."""
     paths = [root / name for name in names] or [root, *sorted(root.rglob("*"))]
     return [
         Lying(
@@ -107,7 +108,7 @@ def look(root: Path, *names: str) -> list[Lying]:
 
 
 class Unfaithful(AssertionError):
-    """The recording is not what happened: nothing that is built of it proves anything."""
+    """The recording is not what happened: nothing that is built from it proves anything."""
 
 
 class Disk:
@@ -117,12 +118,12 @@ class Disk:
         self.names: dict[str, File | None] = {}
         self._without = without
         self._namings: list[Naming] = []
-        self._in_journal = 0  # so many of them
-        self._synced: set[Naming] = set()  # by their directory
-        self._inodes: dict[int, File | str] = {}  # what is open; a directory is its path
+        self._in_journal = 0  # how many changes of names the journal holds
+        self._synced: set[Naming] = set()  # by a sync of their directory
+        self._inodes: dict[int, File | str] = {}  # what is open; a directory is given by its path
 
     def adopt(self, lying: Sequence[Lying], at: int = 0) -> None:
-        """Take it that all this has been durable since `at`."""
+        """Assume that all this has been durable since `at`."""
         for one in lying:
             file = None
             if one.content is not None:
@@ -138,7 +139,7 @@ class Disk:
     # --- what happened ---------------------------------------------------------------------------
 
     def feed(self, event: Event) -> None:
-        """Raises Unfaithful if it can't have happened now."""
+        """Apply an event. Raises Unfaithful if it can't have happened now."""
         if event.kind == Kind.OPEN:
             self._open(event)
         elif event.kind in (Kind.WRITE, Kind.TRUNCATE):
@@ -158,8 +159,8 @@ class Disk:
         if held is None and event.path in self.names:
             self._inodes[event.inode] = event.path  # a directory
             return
-        # Inodes tell files apart where names were changed at the same time by two processes; one
-        # that has no name any more can be another's by now.
+        # Inodes distinguish files when two processes change names at the same time. The inode of a
+        # file without a name may belong to another file by now.
         known = self._inodes.get(event.inode)
         if not isinstance(known, File) or known not in self.names.values():
             known = held
@@ -191,7 +192,7 @@ class Disk:
         naming.apply(self.names)
 
     def _sync(self, event: Event) -> None:
-        """Everything that had ended when the sync began is durable."""
+        """Make durable everything that had ended when the sync began."""
         what = self._inodes.get(event.inode)
         if what is None:
             raise Unfaithful(f"a sync of what was not opened: {event}")
@@ -211,7 +212,7 @@ class Disk:
         self._in_journal = max(self._in_journal, before)
 
     def check(self, root: Path, prefix: str = DATA) -> None:
-        """Raises Unfaithful unless all that was fed leads to the files that lie there."""
+        """Raise Unfaithful unless all events together lead to the files that are there."""
         there = {os.path.relpath(path, root): path for path in root.glob(f"{prefix}*")}
         for name in sorted(there.keys() | self.names.keys()):
             if not name.startswith(prefix) or name.endswith(REBUILT):
@@ -225,7 +226,7 @@ class Disk:
     # --- what may be there after a cut -----------------------------------------------------------
 
     def state(self, rng: random.Random, model: Names) -> State:
-        """One of the states in which the disk may be if the power fails now."""
+        """Return one of the states in which the disk may be if the power fails now."""
         luck = rng.random()
         names = self._names_left(rng, model, luck)
         left: dict[File, bytes] = {}

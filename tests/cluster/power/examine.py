@@ -1,4 +1,4 @@
-"""Cut the power at many moments of a recording, and see what is left."""
+"""Power cuts at many moments of a recording, and the check of what is left."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.cluster.power.stage import Recording, write_state
 
 STARTS_AT_ONCE = 2
 LOG = "cluster.log"
-SHM = Path("/dev/shm")  # Linux: syncs cost nothing there
+SHM = Path("/dev/shm")  # Linux: a sync costs nothing there
 SCRATCH = SHM if SHM.is_dir() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One power cut: its number, when it came, and what was left."""
+    """One power cut: its number, its time, and what was left."""
 
     number: int
     at: int
@@ -34,7 +34,7 @@ class Cut:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one scenario's cuts."""
+    """The result of one scenario's cuts."""
 
     scenario: str
     records: int = 0
@@ -52,7 +52,7 @@ HEADER = ("scenario", "records", "acknowledged sales", "states", "starts", "faul
 
 
 def cuts(recording: Recording, count: int, seed: str, without: Sync | None) -> Iterator[Cut]:
-    """`count` states, in the order of their cuts; the seed and the recording decide them."""
+    """Yield `count` states, in the order of their cuts; the seed and the recording decide them."""
     rng = random.Random(seed)
     moments = sorted((_moment(recording, rng, number), number) for number in range(count))
     disk, fed = recording.disk(without), 0
@@ -65,8 +65,8 @@ def cuts(recording: Recording, count: int, seed: str, without: Sync | None) -> I
 
 
 def _moment(recording: Recording, rng: random.Random, number: int) -> int:
-    """In a window of the recording: at any time, where something has just happened, or just before
-    a sync is over, when most is at stake."""
+    """Return a moment in a window of the recording: any time, just after an event, or just before a
+    sync is over, when most is at stake."""
     began, ended = rng.choice(recording.windows)
     low = bisect_left(recording.events, began, key=_ended)
     events = recording.events[low : bisect_right(recording.events, ended, key=_ended)]
@@ -91,8 +91,8 @@ async def examine(
     starts: int,
     without: Sync | None = None,
 ) -> Outcome:
-    """Check so many states, and start the shop on so many of them. What shows a fault is kept below
-    `place`."""
+    """Check so many states, and start the shop on so many of them. Keep below `place` what shows a
+    fault."""
     outcome = Outcome(name, len(recording.events), len(recording.bought))
     chosen = random.Random(f"{seed}/starts").sample(range(states), min(starts, states))
     limit = asyncio.Semaphore(STARTS_AT_ONCE)

@@ -1,4 +1,4 @@
-"""What the files of a state say by themselves, with no process started."""
+"""What the files of a state show by themselves, without a process."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ PLACE = {"catalog": ("sales", "key"), "order": ("orders", "order_id")}
 
 
 def faults(state: State, recording: Recording, cut: int, place: Path) -> list[str]:
-    """What is wrong with a state, for which `place` is taken: each member of an in-sync set has,
-    alone, all that was acknowledged before the cut, and no file is taken for damaged."""
+    """Return what is wrong with a state, which is written to `place`. Each member of an in-sync set
+    must have, alone, all that was acknowledged before the cut, and no file may be taken for
+    damaged."""
     write_state(place, state)
     token = state.get("data/token", b"").decode().strip()
     found = []
@@ -64,7 +65,7 @@ def _of_group(role: str, recording: Recording, cut: int, data: Path) -> Iterator
     for member in sorted(membership.members):
         path = data / f"{member.node}.db"
         if member.node in damaged or (member.node == recording.hurt and not _is_of(member, path)):
-            continue  # what is set aside is missed by nobody: its successor is no member
+            continue  # a file that is set aside is no loss: its successor is no member
         if not _is_of(member, path):
             yield f"{member.node} has not the file with which it is a member"
         elif lacks := wanted - _logged(path, role):
@@ -72,17 +73,17 @@ def _of_group(role: str, recording: Recording, cut: int, data: Path) -> Iterator
 
 
 def _is_of(member: Member, path: Path) -> bool:
-    """Whether this is the file that makes a node a member (T1)."""
+    """Return whether this is the file that makes a node a member (T1)."""
     return _ask(path, "SELECT value FROM meta WHERE name = 'store_id'") == [(member.store,)]
 
 
 def _has_begun(path: Path) -> bool:
-    """Whether a replica's log has an entry: then it starts no new shop (T0)."""
+    """Return whether a replica's log has an entry: then it starts no new shop (T0)."""
     return _ask(path, "SELECT 1 FROM log LIMIT 1") == [(1,)]
 
 
 def _logged(path: Path, role: str) -> set[str]:
-    """The sales' keys, or the orders' ids, that a file holds, committed or pending."""
+    """Return the sales' keys, or the orders' ids, that a file holds, committed or pending."""
     table, column = PLACE[role]
     held = {key for (key,) in _ask(path, f"SELECT {column} FROM {table}")}
     pending = "SELECT effects FROM log WHERE seq > (SELECT value FROM meta WHERE name = ?)"
@@ -92,7 +93,7 @@ def _logged(path: Path, role: str) -> set[str]:
 
 
 def _ask(path: Path, sql: str, *values: str) -> list[tuple[Any, ...]]:
-    """Nothing where there is no such table: the file is new, or none."""
+    """Return the rows; none if there is no such table: the file is new, or missing."""
     if not path.exists():
         return []
     with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.Error):

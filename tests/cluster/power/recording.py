@@ -1,6 +1,6 @@
-"""What the processes of a shop did to their files, in order: made by shim.c, read here.
+"""What the processes of a shop did to their files, in order: recorded by shim.c, read here.
 
-Times are nanoseconds of the monotonic clock, which `time.monotonic_ns()` shows too.
+Times are nanoseconds of the monotonic clock, which `time.monotonic_ns()` reads too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RECORD = struct.Struct("=IIqqqqIIII")
 
 
 class Kind(IntEnum):
-    """As shim.c has them."""
+    """The kinds of events, as in shim.c."""
 
     OPEN = 0
     WRITE = 1
@@ -33,8 +33,8 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One call that succeeded. `inode` says of which file, where `path` doesn't; `offset` is the
-    new size where it is truncated; `other` is the new name."""
+    """One call that succeeded. `inode` says of which file, where `path` does not; `offset` is the
+    new size of a truncation; `other` is the new name."""
 
     kind: Kind
     began: int
@@ -52,7 +52,7 @@ def compiler() -> str | None:
 
 
 def build_shim(directory: Path) -> Path:
-    """The shim, compiled. Raises CalledProcessError."""
+    """Compile the shim; return its path. Raises CalledProcessError."""
     command = compiler()
     assert command is not None, "there is no C compiler"
     library = directory / "shim.so"
@@ -62,18 +62,18 @@ def build_shim(directory: Path) -> Path:
 
 
 def recorded(shim: Path, root: Path, logs: Path) -> Mapping[str, str]:
-    """What a process must have in its environment to be recorded while it works below `root`."""
+    """Return the environment with which a process is recorded while it works below `root`."""
     logs.mkdir(parents=True, exist_ok=True)
     root = root.resolve()
     return {"LD_PRELOAD": str(shim), "POWER_ROOT": str(root), "POWER_LOG": str(logs)}
 
 
 def read_log(path: Path, root: Path) -> Iterator[Event]:
-    """The events of one process, their paths relative to `root` ("." is the root itself)."""
+    """Yield the events of one process, their paths relative to `root` ("." is the root itself)."""
     content = path.read_bytes()
     prefix = str(root.resolve())
     at = 0
-    # A process that was killed in the middle of an append leaves it whole or not at all.
+    # A process that was killed during an append leaves it whole or not at all.
     while at < len(content):
         kind, flags, began, ended, inode, offset, *sizes, _ = RECORD.unpack_from(content, at)
         at += RECORD.size
@@ -100,6 +100,6 @@ def _relative(path: str, prefix: str) -> str:
 
 
 def read_logs(logs: Path, root: Path) -> list[Event]:
-    """Everything that all processes did, as it ended."""
+    """Return everything that all processes did, in the order of its end."""
     events = [event for path in logs.glob("*.log") for event in read_log(path, root)]
     return sorted(events, key=lambda event: event.ended)

@@ -1,4 +1,4 @@
-"""What a shop lives through while it is recorded, and where its power is cut."""
+"""What happens to a shop while it is recorded, and where its power is cut."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.cluster.power.recording import Event, Kind
 from tests.cluster.power.stage import PATIENCE_S, SETTINGS, Recording, Stage, Window
 
 MANY = 60  # purchases of each buyer, where there are to be many
-CHECKPOINTED = 100  # and where SQLite is to have moved its log into the database meanwhile
+CHECKPOINTED = 100  # and where SQLite is to move its WAL into the database meanwhile
 AFTERWARDS_NS = 20_000_000
 
 
 async def first_start(directory: Path, shim: Path) -> Recording:
-    """From an empty directory to the first purchases."""
+    """Record from an empty directory to the first purchases."""
     async with Stage(directory, shim, SETTINGS) as stage:
         async with stage.window():
             await stage.shop.start_supervised(wait=False)
@@ -40,7 +40,7 @@ async def steady_sales(directory: Path, shim: Path) -> Recording:
 
 
 async def take_over(directory: Path, shim: Path) -> Recording:
-    """Primaries are killed, each as soon as all is well again."""
+    """Record while primaries are killed, each as soon as all is well again."""
     async with Stage(directory, shim, SETTINGS) as stage:
         await stage.shop.start_supervised(wait=False)
         await stage.open()
@@ -54,7 +54,7 @@ async def take_over(directory: Path, shim: Path) -> Recording:
 
 
 async def checkpoints(directory: Path, shim: Path) -> Recording:
-    """So many sales that each WAL is moved into its database, and old entries are deleted."""
+    """Record enough sales to have each WAL moved into its database, and old entries deleted."""
     settings = {"replication": {**SHORT_LEASES, "log_entries": 100}}
     async with Stage(directory, shim, settings) as stage:
         await stage.shop.start_supervised(wait=False)
@@ -69,7 +69,8 @@ async def checkpoints(directory: Path, shim: Path) -> Recording:
 
 
 def checkpoints_in(events: Sequence[Event], since: int) -> list[Window]:
-    """From the first page that is written to a database to a moment after the last."""
+    """Return the windows from the first page that is written to a database to a moment after the
+    last."""
     databases: set[int] = set()
     windows: list[Window] = []
     for event in events:
@@ -84,7 +85,7 @@ def checkpoints_in(events: Sequence[Event], since: int) -> list[Window]:
 
 
 async def paused_follower(directory: Path, shim: Path) -> Recording:
-    """A follower falls out of the in-sync set, and comes back."""
+    """Record a follower that falls out of the in-sync set, and comes back."""
     settings = {**SETTINGS, "supervisor": {"hang_s": 60}}
     async with Stage(directory, shim, settings) as stage:
         shop = stage.shop
@@ -108,8 +109,8 @@ async def members(stage: Stage, primary: str, count: int) -> bool:
 
 
 async def promoted(directory: Path, shim: Path) -> Recording:
-    """A replica of the orders that had fallen behind is promoted; the one that was ahead returns to
-    it, and is given a shorter log. No order is lost: they are made of the sales (S2)."""
+    """Record the promotion of an order replica that had fallen behind. The one that was ahead
+    returns to it, and gets a shorter log. No order is lost: they are made from the sales (S2)."""
     async with Stage(directory, shim, SETTINGS) as stage:
         shop = stage.shop
         await shop.start(wait=False)
@@ -135,7 +136,7 @@ async def promoted(directory: Path, shim: Path) -> Recording:
 
 
 async def second_cut(directory: Path, shim: Path) -> Recording:
-    """The power fails again while a shop recovers."""
+    """Record a second power cut while a shop recovers."""
     before = await steady_sales(directory.with_name(directory.name + "-before"), shim)
     rng = random.Random(0)
     (began, ended), disk = before.windows[0], before.disk()
@@ -161,8 +162,8 @@ async def recovery(
 
 
 async def set_aside(directory: Path, shim: Path) -> Recording:
-    """A database has lost its end, which its note of how far it had reached tells, and is set
-    aside."""
+    """Record a database that has lost its end: the note of how far it had come shows that, and the
+    file is set aside."""
     before = await steady_sales(directory.with_name(directory.name + "-before"), shim)
     state = {
         str(path.relative_to(before.root)): path.read_bytes()

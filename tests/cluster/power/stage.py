@@ -1,4 +1,4 @@
-"""A shop whose every change to its files is recorded, under a load that remembers what it was told.
+"""A shop whose every change to its files is recorded, under a load that remembers its answers.
 
 async with Stage(directory, shim) as stage:
     await stage.shop.start_supervised()
@@ -25,11 +25,11 @@ from tests.cluster.load import Bought, Load
 from tests.cluster.power.disk import Disk, Lying, State, Sync, look
 from tests.cluster.power.recording import Event, read_logs, recorded
 
-BOOKS = (4, 5, 6)  # that are bought, each by one buyer
+BOOKS = (4, 5, 6)  # the books that are bought, each by one buyer
 FIRST_STOCK = {4: 7, 5: 10, 6: 10}
 STOCK = 1_000_000
 DOOR = "frontend-1"
-PATIENCE_S = 60.0  # until a node is ready: how fast that goes is no matter here
+PATIENCE_S = 60.0  # until a node is ready: its speed does not matter here
 SETTINGS = {"replication": SHORT_LEASES}
 
 Window = tuple[int, int]
@@ -44,20 +44,20 @@ class Recording:
     lying: Sequence[Lying]  # before it began
     events: Sequence[Event]
     bought: Sequence[Bought]
-    stocked_at: int  # from then on BOOKS had STOCK copies, surely
-    trusted_at: int  # from then on people may have read the token
+    stocked_at: int  # from then on BOOKS had STOCK copies
+    trusted_at: int  # from then on clients may have read the token
     token: str
     windows: Sequence[Window]  # in which to cut
     hurt: str = ""  # the node whose file was damaged before
 
     def disk(self, without: Sync | None = None) -> Disk:
-        """The disk as it was before everything."""
+        """Return the disk as it was before everything."""
         disk = Disk(without)
         disk.adopt(self.lying)
         return disk
 
     def check(self) -> None:
-        """Raises Unfaithful unless the recording leads to the files as they are."""
+        """Raise Unfaithful unless the recording leads to the files as they are."""
         disk = self.disk()
         for event in self.events:
             disk.feed(event)
@@ -71,7 +71,8 @@ class Recording:
 
 
 class Stage:
-    """One shop in `directory`. `files` are there at the beginning, `bought` before."""
+    """One shop in `directory`. `files` are there at the beginning; `bought` was acknowledged
+    before."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class Stage:
         self._lying = look(directory)
         self._bought = list(bought)
         self._hurt = hurt
-        # What was promised before holds from the beginning.
+        # What was promised before is binding from the beginning.
         self._token = (files or {}).get("data/token", b"").decode().strip()
         self._trusted_at = 0 if self._token else sys.maxsize
         self._stocked_at = 0 if bought else sys.maxsize
@@ -109,11 +110,11 @@ class Stage:
         await self.shop.__aexit__(kind, error, trace)
 
     def log(self, pid: int) -> Path:
-        """What a process did."""
+        """Return the path of a process's recording."""
         return self._logs / f"{pid}.log"
 
     async def open(self) -> None:
-        """Wait until every node is ready, and fill the shelves."""
+        """Wait until every node is ready, and stock the books."""
         answering = [asyncio.create_task(self._trusting(name)) for name in self.shop.roles]
         await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
         if not self._token:
@@ -138,7 +139,7 @@ class Stage:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[Load]:
-        """One buyer for each of BOOKS, until the block ends and all is known."""
+        """Run one buyer for each of BOOKS, until the block ends and every outcome is known."""
         async with Load(self.shop) as load:
             for book in BOOKS:
                 load.buy(DOOR, book, buyers=1)
@@ -149,14 +150,14 @@ class Stage:
 
     @asynccontextmanager
     async def window(self) -> AsyncIterator[None]:
-        """Cut the power in this block, too."""
+        """Cut the power during this block, too."""
         began = time.monotonic_ns()
         yield
         self.windows.append((began, time.monotonic_ns()))
 
     async def cut(self) -> Recording:
-        """Everything dies at once: supervisors that see their nodes die, and nodes that see their
-        supervisor die, would do something about it."""
+        """Kill all processes at once: a supervisor that sees its nodes die, and a node that sees
+        its supervisor die, would react to it."""
         nodes = self.shop.running()
         everything = self.shop.all_processes()
         for pid in everything.keys() - set(nodes.values()):
@@ -183,7 +184,7 @@ class Stage:
 
 
 def write_state(root: Path, state: State) -> None:
-    """Make it so that these files, and no others, are the shop's."""
+    """Make these files, and no others, the shop's."""
     data = root / "data"
     for path in data.glob("*"):
         path.unlink()

@@ -1,4 +1,4 @@
-"""What a shop says and holds that is started on the files of a state."""
+"""What a shop that is started on the files of a state answers and holds."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ COUNT = "SELECT count(*) FROM {}"
 
 
 async def faults(state: State, recording: Recording, cut: int, place: Path) -> list[str]:
-    """What is wrong with the shop that starts on `state` in `place`, an empty directory: it opens,
-    knows each acknowledged purchase once, and everything adds up."""
+    """Return what is wrong with the shop that starts on `state` in `place`, an empty directory. It
+    must open, know each acknowledged purchase once, and everything must add up."""
     shop = Cluster(place, settings=recording.settings)
     write_state(place, state)
     found: list[str] = []
@@ -69,14 +69,14 @@ async def _live(shop: Cluster, recording: Recording, cut: int) -> list[str]:
 
 
 def _some(acknowledged: Sequence[Bought]) -> list[Bought]:
-    """The latest, and a few of those before."""
+    """Return the latest, and a few of those before."""
     earlier = acknowledged[:-LATEST]
     some = random.Random(len(acknowledged)).sample(earlier, min(len(earlier), EARLIER))
     return [*some, *acknowledged[-LATEST:]]
 
 
 async def _asked_again(client: Client, one: Bought) -> list[str]:
-    """What is not as it was told to the buyer."""
+    """Return what differs from the buyer's first answer."""
     found = []
     order = await client.get(f"/orders/{one.order_id}")
     if order.status != 200:
@@ -91,8 +91,9 @@ async def _asked_again(client: Client, one: Bought) -> list[str]:
 async def adds_up(
     shop: Cluster, acknowledged: Sequence[Bought], stocks: Mapping[int, Collection[int]]
 ) -> list[str]:
-    """What is wrong in the files of a shop that nobody writes to: everything acknowledged is there,
-    every sale is one order, and what was sold is missing from one of `stocks`."""
+    """Return what is wrong in the files of a shop to which no client writes. Everything
+    acknowledged must be there, every sale must be one order, and what was sold must be missing from
+    one of `stocks`."""
     catalog = await shop.same_rows("catalog")
     await until(
         lambda: (

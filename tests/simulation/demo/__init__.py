@@ -1,7 +1,7 @@
 """The seven faults of the reference, played: without the rule that prevents each, then with it.
 
-What plays is the code that runs in production. A rule is switched off as in the hunt for
-mutations, by leaving a piece out of the function that keeps it.
+The code that plays is the production code. A rule is switched off as in the hunt for mutations: by
+removing a piece of the function that keeps it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ PLAYS = (
 
 
 def perform(play: Play) -> tuple[list[str], bool]:
-    """The lines to show, and whether the fault was seen without the rule and only then."""
+    """Return the lines to show, and whether the fault was seen exactly without the rule."""
     lines = [play.name, "=" * len(play.name), *wrapped(f"The fault: {play.fault}.")]
     lines += wrapped(f"The rule:  {play.rule}.")
     switched_off = [line for mutation in play.off for line in difference(mutation)]
@@ -102,7 +102,7 @@ def perform(play: Play) -> tuple[list[str], bool]:
 
 
 def difference(mutation: Mutation) -> Iterator[str]:
-    """What the code says, and what is played instead."""
+    """Yield the lines of the code, and those that are played instead."""
     for owner, function, before, after in mutation.edits:
         place = f"  {owner.__name__}.{function}:"
         line = f"{place} {before} -> {after}"
@@ -115,7 +115,7 @@ def wrapped(text: str) -> list[str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What the code logs is in the drawing, or beside the point."""
+    """Silence the log: it is in the drawing, or does not matter."""
     logging.disable()
     try:
         yield

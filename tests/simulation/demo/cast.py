@@ -1,4 +1,4 @@
-"""The product's parts, telling what they do. What they do is not changed."""
+"""The product's parts, made to report what they do. They do the same as without this."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.simulation.demo.words import listed
 from tests.simulation.node import Watched, production
 from tests.world.world import World
 
-PATIENCE_S = 0.03  # an acknowledgement that takes longer is worth a word
+PATIENCE_S = 0.03  # an acknowledgement that takes longer is reported
 
 
 @contextmanager
 def cast(world: World) -> Iterator[None]:
-    """Have the simulated nodes made of the parts below."""
+    """Make the simulated nodes of the parts below."""
     with (
         production(),
         patch.object(handlers.replicated, "Replica", ShownReplica),
@@ -39,7 +39,7 @@ def cast(world: World) -> Iterator[None]:
 
 
 class ShownReplica(Watched):
-    """Says what it executes, what reaches its disk, and whom it waits for as primary."""
+    """Reports what it executes, what reaches its disk, and for whom it waits as primary."""
 
     _proposed = 0
 
@@ -85,7 +85,7 @@ class ShownReplica(Watched):
 
 
 class Speaking:
-    """A part of whichever process makes it."""
+    """A part of the process that makes it."""
 
     world: World
 
@@ -99,7 +99,7 @@ class Speaking:
 
 
 class ShownSubscriber(Speaking, CacheSubscriber):
-    """Says when its lease is over."""
+    """Reports when its lease is over."""
 
     def _granted(self, grant: Grant, now: float) -> list[Effect]:
         effects = super()._granted(grant, now)
@@ -115,7 +115,7 @@ class ShownSubscriber(Speaking, CacheSubscriber):
 
 
 class ShownCache(Speaking, Cache):
-    """Says what becomes of each answer."""
+    """Reports what happens to each answer."""
 
     def find(self, shelf: Shelf, key: str, now: float) -> Any | None:
         found = super().find(shelf, key, now)
@@ -158,7 +158,7 @@ class ShownCache(Speaking, Cache):
 
 
 class ShownPool(Speaking, ReplicaPool):
-    """Says whom it sets aside, and whom it uses again."""
+    """Reports which replica it sets aside, and which it uses again."""
 
     def _failed(self, health: Health, error: Exception) -> None:
         super()._failed(health, error)

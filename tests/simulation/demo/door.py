@@ -18,7 +18,8 @@ BOOK = 4
 
 
 class Numbered(Story):
-    """Steps instead of times: how long a real request takes is no part of the play."""
+    """A story with steps instead of times: the duration of a real request does not belong to the
+    play."""
 
     unit = "step"
 
@@ -56,7 +57,7 @@ class Visit:
 
 
 def told(found: Any) -> str:
-    """What of an answer matters here."""
+    """Return what matters of an answer."""
     for name in ("error", "message"):
         if name in found:
             return str(found[name])
@@ -64,7 +65,7 @@ def told(found: Any) -> str:
 
 
 def open_door() -> Performance:
-    """The token. Somebody without it changes a price."""
+    """Play the token: a client without it changes a price."""
     return asyncio.run(_open_door())
 
 

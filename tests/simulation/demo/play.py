@@ -1,4 +1,4 @@
-"""What a play is, and what becomes of it with its rule and without."""
+"""A play, and one performance of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.simulation.mutations import Mutation
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """One performance: its drawing, whether the fault was seen, and what to say of it."""
+    """One performance: its drawing, whether the fault was seen, and what to say about it."""
 
     lines: list[str]
     fault: bool

@@ -30,7 +30,7 @@ def rename(book: int, title: str) -> dict[str, Any]:
 
 
 def stale_search() -> Performance:
-    """C5. Book 2 is the one that a search for `systems` shows."""
+    """Play C5. Book 2 is the one that a search for `systems` shows."""
     with staged("reader", "buyer", books=2) as stage:
         [frontend], [primary, _] = stage.group.caches, stage.group.replicas
         stage.request(0, "reader", frontend, "read", search("systems"))
@@ -47,7 +47,7 @@ def stale_search() -> Performance:
 
 
 def lost_invalidation() -> Performance:
-    """R3, C1. The network swallows what the primary sends to the front end."""
+    """Play R3 and C1. The network loses what the primary sends to the front end."""
     with staged("reader", "buyer") as stage:
         [frontend], [primary, _] = stage.group.caches, stage.group.replicas
         stage.request(0, "reader", frontend, "read", info(1))
@@ -68,7 +68,8 @@ def lost_invalidation() -> Performance:
 
 
 def stale_fill() -> Performance:
-    """C2. The first reader's answer is slow: it was read before the write, and comes after it."""
+    """Play C2. The first reader's answer is slow: it was read before the write, and arrives after
+    it."""
     with staged("reader", "buyer") as stage:
         [frontend], [primary, _] = stage.group.caches, stage.group.replicas
         first = stage.request(0, "reader", frontend, "read", info(1))
@@ -88,7 +89,7 @@ def stale_fill() -> Performance:
 
 
 def diverged_replicas() -> Performance:
-    """T1, R7. Two updates of one book at once, one to each replica."""
+    """Play T1 and R7. Two updates of one book at once, one to each replica."""
     with staged("alice", "bob", frontends=0) as stage:
         one, two = stage.group.replicas
         requests = [
@@ -122,7 +123,8 @@ def diverged_replicas() -> Performance:
 
 
 def dead_replica() -> Performance:
-    """The pool, and L2 for the one that returns. Each read asks for what is not cached yet."""
+    """Play the pool, and L2 for the replica that returns. Each read asks for what is not cached
+    yet."""
     with staged("reader", "buyer", books=4) as stage:
         [frontend], [primary, follower] = stage.group.caches, stage.group.replicas
         assert follower.process is not None
@@ -167,7 +169,8 @@ def dead_replica() -> Performance:
 
 
 def judged(stage: Stage, sale: Asked, reads: Sequence[Asked], fresh: str) -> Performance:
-    """Whether a read that began after the sale was acknowledged showed more than the sale left."""
+    """Judge whether a read that began after the sale was acknowledged showed more than the sale
+    left."""
     must_be_answered([sale, *reads])
     for read in reads:
         if is_stale(read, sale):
@@ -193,7 +196,7 @@ def is_stale(read: Asked, sale: Asked) -> bool:
 
 
 def left_of(request: Asked) -> Any:
-    """How many copies are left, as a sale, a book or the first book of a search tells it."""
+    """Return how many copies are left, as a sale, a book or the first book of a search says."""
     found = request.found
     if "lines" in found:
         return found["lines"][0]["new_count"]

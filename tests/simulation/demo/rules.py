@@ -1,5 +1,5 @@
-"""The rules that the plays switch off: by the simulation's mutations, and by some more of rules
-that it does not run into."""
+"""The rules that the plays switch off: those of the simulation's mutations, and some more that the
+simulation does not test."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.simulation.mutations import ALL, Mutation
 
 
 def without(name: str, rule: str, *edits: tuple[Any, str, str, str]) -> Mutation:
-    """The code without that rule: owner, function, the piece, and what stands there instead."""
+    """Return the code without that rule: owner, function, the piece, and its replacement."""
     return Mutation(name, rule, edits)
 
 
 def known(name: str) -> Mutation:
-    """One that the simulation has to find, too."""
+    """Return a mutation that the simulation has to find, too."""
     [found] = [one for one in ALL if one.name == name]
     return found
 

@@ -1,7 +1,7 @@
 """A small world without chance, in which a play is performed and drawn.
 
-It is the simulation's own, with the product in it; only nothing is drawn by lot. A message takes
-5 ms and an fsync 2, unless the play says otherwise, so that a play is the same each time.
+It is the simulation's own world, with the product in it, but without random draws. A message takes
+5 ms and an fsync 2 ms, unless the play says otherwise, so that a play is always the same.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FSYNC_S = 0.002
 LATE_S = 0.02
 GAP_S = 0.2
 COLUMNS = 100
-REHEARSAL_S = 3.0  # until everyone has joined, and every wait of a start is over
+REHEARSAL_S = 3.0  # until all nodes have joined, and every wait of a start is over
 
 
 class Story(Trace):
-    """What the audience sees."""
+    """The events that the audience sees."""
 
     digits = 0
     width = COLUMNS
@@ -47,24 +47,24 @@ class Story(Trace):
     def add(
         self, time_s: float, who: str, text: str, to: str | None = None, arrives_s: float = 0.0
     ) -> None:
-        # What happens at one time stays in its order, however floats are rounded.
+        # Events at one time stay in their order, however floats are rounded.
         at, arrives = round(time_s - self.zero_s, 6), round(arrives_s - self.zero_s, 6)
         super().add(at, who, text, to, arrives)
 
     def mark(self, who: str, told_ms: float, words: str) -> None:
-        """Point at the answer that `who` got then."""
+        """Mark the answer that `who` got at that time."""
         for index, event in enumerate(self.events):
             if event.to == who and round(1000 * event.arrives_s, 1) == told_ms:
                 self.events[index] = replace(event, text=f"{event.text}  ◀\u00a0{words}")
 
 
 class Calm(Profile):
-    """The least remarkable of all worlds."""
+    """The profile of a world in which nothing remarkable happens."""
 
     write_attempt_s = 1.2
 
     def timing_of(self, name: str) -> Timing:
-        return Timing(lease_s=0.8)  # so short that a write outlasts it
+        return Timing(lease_s=0.8)  # so short that a write lasts longer than the lease
 
     def clock_rate(self) -> float:
         return 1.0
@@ -77,7 +77,7 @@ class Calm(Profile):
 
 
 class Witness(Truth):
-    """Looks away (`Stage.guard`)."""
+    """A truth that checks nothing (`Stage.guard`)."""
 
     def committed(self, *told: Any) -> None:
         pass
@@ -91,7 +91,7 @@ class Witness(Truth):
 
 @dataclass(slots=True)
 class Asked:
-    """One request of a customer, and what was answered. Times in ms."""
+    """One request of a customer, and its answer. Times are in ms."""
 
     who: str
     server: str
@@ -115,7 +115,7 @@ class Stage(ShopWorld):
         self.profile.calm = True
         self.profile.books, self.profile.stock = books, 10
         self.start = self._start
-        self.deaf: set[str] = set()  # customers who do not hear what they are answered
+        self.deaf: set[str] = set()  # customers who do not receive their answers
         self.runs: list[NodeProcess] = []
         truth = Witness(books, self.profile.stock)
         self.group = group = truth.group = Group(self, "catalog", truth)
@@ -128,7 +128,7 @@ class Stage(ShopWorld):
             (group.caches if disk is None else group.replicas).append(node)
 
     def tape(self, name: str) -> Tape:
-        """A die that always shows what is least remarkable."""
+        """Return a tape whose draws are all the least remarkable."""
         tape = super().tape(name)
         tape.random = lambda: 0.0
         return tape
@@ -137,13 +137,13 @@ class Stage(ShopWorld):
         return Calm(tapes, focus, core=core)
 
     def rehearse(self) -> None:
-        """Start everyone, and let each front end get to know each replica."""
+        """Start all nodes, and let each front end connect to each replica."""
         for node in self.group.nodes:
             self._start(node)
         self.run(REHEARSAL_S - 0.5)
         for cache in self.group.caches:
             for _ in self.group.replicas:
-                # Nobody caches this answer.
+                # This answer is cached by no front end.
                 self.ask(cache, "read", ({"op": "books", "books": [1]},), lambda found: None)
                 self.run(self.now + 0.1)
         self.run(REHEARSAL_S)
@@ -167,7 +167,7 @@ class Stage(ShopWorld):
     def request(
         self, at_ms: float, who: str, server: Node, method: str, item: dict[str, Any]
     ) -> Asked:
-        """A customer's request, sent at that time."""
+        """Send a customer's request at that time."""
         request = Asked(who, server.name, at_ms)
 
         def send() -> None:
@@ -185,7 +185,7 @@ class Stage(ShopWorld):
         return request
 
     def stall(self, node: Node, path: str, for_s: float) -> None:
-        """Let nothing through to a node for a while on its connections to `path`."""
+        """Stop the traffic to a node on its connections to `path` for a while."""
         assert node.process is not None
         for stream in node.process.streams:
             if self.wire.leads_to(stream, path):
@@ -202,7 +202,7 @@ class Stage(ShopWorld):
             self.story.add(self.now, sender.name, words, to.name, arrives_s)
 
     def guard(self, check: Callable[..., Any], *args: Any) -> Any:
-        """Let everything happen: here the audience judges, by what the customers were told."""
+        """Let everything happen: here the audience judges, by the answers to the customers."""
         with suppress(Violation, Excused):
             return check(*args)
 
@@ -211,7 +211,7 @@ class Stage(ShopWorld):
 def staged(
     *customers: str, frontends: int = 1, catalogs: int = 2, books: int = 1
 ) -> Iterator[Stage]:
-    """A stage where everyone has taken their places."""
+    """Yield a stage on which all nodes have joined."""
     stage = Stage(customers, frontends, catalogs, books)
     with cast(stage):
         try:

@@ -32,8 +32,8 @@ LOG_ENTRIES = 1000
 
 
 def oversell() -> Performance:
-    """R1, S1. Two buyers want the last copy of book 2; then one does not hear that she has
-    bought book 4, and asks again."""
+    """Play R1 and S1. Two buyers want the last copy of book 2. Then alice does not receive the
+    answer to her purchase of book 4, and asks again."""
     with (
         staged("alice", "bob", "catalog-1", frontends=0, catalogs=0) as stage,
         till(stage) as (node, path),
@@ -68,7 +68,7 @@ def oversell() -> Performance:
 
 @contextmanager
 def till(stage: Stage) -> Iterator[tuple[Node, Path]]:
-    """A catalog primary at work; its SQLite file, which is a real one on a stage that is not."""
+    """Yield a catalog primary at work, and the path of its SQLite file, which is a real file."""
     node = Node(stage, "catalog-1", "catalog", 1, None)
     numbers = count(1)
     model = CatalogRows(Catalog(lambda: f"order-{next(numbers)}"), lambda: int(stage.ms))
@@ -128,7 +128,7 @@ class Till(Process):
             reply(outcome.answer)
 
     async def _batch(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """What the production driver does with a batch (R1-R3)."""
+        """Do what the production driver does with a batch (R1-R3)."""
         primary, store = self.primary, self.store
         if not primary.begin(self.time()):
             raise AssertionError(f"{primary} can't begin")
@@ -148,7 +148,7 @@ class Till(Process):
 
 
 def stock_and_sold(path: Path) -> dict[int, tuple[int, int]]:
-    """Of each book: how many are left, and how many were sold, as the file has it."""
+    """Return for each book how many copies are left, and how many were sold, as the file has it."""
     with closing(sqlite3.connect(path)) as file:
         left: dict[int, int] = dict(file.execute("SELECT id, count FROM books"))
         sold = dict.fromkeys(left, 0)

@@ -1,4 +1,4 @@
-"""What messages, requests and answers are called in a drawing."""
+"""The names of messages, requests and answers in a drawing."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.simulation.wire import Answers, Calls, Said
 
 Item = Mapping[str, Any]
 
-UNTITLED = "first"  # how the title of a book begins that nobody has changed
+UNTITLED = "first"  # how a title begins that no client has changed
 
 
 def said(what: Said) -> list[str]:
-    """Say what passes between two nodes, in a line for each item."""
+    """Return what passes between two nodes, a line for each item."""
     match what:
         case Calls(path, items):
             passes = "passes on: " if path == FORWARDED_PATH else ""
@@ -37,13 +37,13 @@ def said(what: Said) -> list[str]:
                 for item, result in zip(to.items, results, strict=True)
             ]
         case str():
-            return []  # how connections begin is not what this is about
+            return []  # the beginning of a connection is not shown
     words = told(what)
     return [words] if words else []
 
 
 def told(message: Message) -> str:
-    """Name a message of the feed; nothing for leases, which are asked for all the time."""
+    """Return the name of a feed's message; nothing for leases, which are renewed all the time."""
     match message:
         case Prepare(entries):
             return f"prepare {listed(entries) or '(nothing new)'}"
@@ -63,7 +63,7 @@ def listed(entries: Iterable[Entry]) -> str:
 
 
 def asked(item: Item) -> str:
-    """A request."""
+    """Return the name of a request."""
     match item:
         case {"op": "sell", "key": key, "lines": [{"book": book, "quantity": quantity}]}:
             return f"buy {quantity} of book {book} (key {key})"
@@ -73,8 +73,8 @@ def asked(item: Item) -> str:
 
 
 def shown(item: Item, result: Item) -> Any:
-    """What was answered to a call's item, as a client is shown it: the text of an error, the whole
-    of a write's answer, or the only field of a read's."""
+    """Return the answer to a call's item as a client sees it: the text of an error, a write's whole
+    answer, or the only field of a read's answer."""
     if "error" in result:
         return f"{result['error']['status']} {result['error']['message']}"
     answer = result["answer"]
@@ -82,7 +82,7 @@ def shown(item: Item, result: Item) -> Any:
 
 
 def answered(item: Item, found: Any) -> str:
-    """Its answer."""
+    """Return the name of an answer."""
     match item["op"], found:
         case _, BazarError():
             return f"{found.status} {found}"

@@ -1,4 +1,4 @@
-"""What goes wrong, and when it is over."""
+"""The faults that a seed meets, and their end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from tests.simulation.clients import Clients
 from tests.simulation.faults.leading import AIM_S, LeadingFaults
 from tests.simulation.shopworld import Node, ShopWorld
 
-IN_THE_STEP = ("outlive", "seize", "overtake")  # which the effect is a part of
+IN_THE_STEP = ("outlive", "seize", "overtake")  # faults of which the effect is a part
 
 
 class Faults(LeadingFaults):
-    """Picks a fault and a victim every now and then, until it is told to stop."""
+    """The faults of a run: it picks a fault and a victim from time to time, until it is stopped."""
 
     def __init__(self, world: ShopWorld, clients: Clients) -> None:
         super().__init__(world, clients)
@@ -37,7 +37,7 @@ class Faults(LeadingFaults):
             getattr(self, kind)(node)
 
     def aim(self, node: Node, effect: Effect) -> None:
-        """Strike just behind an effect, where a rule is about that very moment."""
+        """Strike directly after an effect, if a rule is about that moment."""
         moment = type(effect.message if isinstance(effect, Send) else effect).__name__
         if isinstance(effect, Record):
             before = node.group.membership
@@ -55,7 +55,7 @@ class Faults(LeadingFaults):
     # --- the supervisor, and the end of all faults -----------------------------------------------
 
     def supervise(self) -> None:
-        """Whoever has stopped by itself is started again."""
+        """Start again every node that has stopped by itself."""
         for group in self.world.groups:
             for node in group.nodes:
                 if node.process is None and (self.over or not self.tape.chance(0.7)):
@@ -82,15 +82,15 @@ class Faults(LeadingFaults):
                 node.process.resume()
                 node.process.step_s, node.process.syscall_chance = 0.0002, 0.0
                 for stream in list(node.process.streams):
-                    # What is lost without anybody's notice is a fault that goes on.
+                    # Traffic that is lost unnoticed is a fault that goes on.
                     if stream.cut or stream.arrival > world.now + 0.1:
                         stream.vanish((0.05, 0.05))
         if silenced:
             self.silence()
 
     def encore(self) -> None:
-        """Everything is well, and then the primary dies amid the last writes, and others with it.
-        Nothing is written afterwards that would paper over what they left behind."""
+        """Wait until all is well, then kill the primary during the last writes, and others with it.
+        Nothing is written afterwards, which could hide the damage."""
         if self.tape.chance(self.world.profile.scattered):
             self.scatter(self.world.groups[0].replicas[0])
             return

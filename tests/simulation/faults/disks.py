@@ -1,11 +1,11 @@
-"""What happens to a node's disk: it is slow, full, hangs, or has lost what was fsynced."""
+"""Faults of a node's disk: it is slow, full, hangs, or has lost what was fsynced."""
 
 from __future__ import annotations
 
 from tests.simulation.faults.network import NetworkFaults
 from tests.simulation.shopworld import Node
 
-JUDGED_S = 0.5  # for what a start takes
+JUDGED_S = 0.5  # for the duration of a start
 SLOW_STEP_S = 0.01
 
 
@@ -31,7 +31,7 @@ class DiskFaults(NetworkFaults):
             node.disk.slow = node.disk.full = False
 
     def _hang(self) -> None:
-        """One follower's disk never answers again: the others must go on without it."""
+        """Let one follower's disk hang for ever: the others must go on without it."""
         group = self.world.groups[0]
         followers = [
             node
@@ -39,12 +39,13 @@ class DiskFaults(NetworkFaults):
             if node.process is not None
             and group.holder is not None
             and group.holder is not node.process
-            and self._others_are_whole(node)  # or it may hold the only copy
+            and self._others_are_whole(node)  # else it may hold the only copy
         ]
         if followers:
             node = followers[self.tape.below(len(followers))]
             assert node.disk is not None
-            if self.tape.chance(0.35):  # once it leads, and has shown that it takes a write (T1)
+            # Once the node leads, and has shown that its disk takes a write (T1).
+            if self.tape.chance(0.35):
                 assert group.holder is not None
                 group.hangs_next = node
                 self.crash(group.holder.node)
@@ -63,8 +64,8 @@ class DiskFaults(NetworkFaults):
         node.disk.hangs = True
 
     def damage(self, node: Node) -> None:
-        """A crash, and the WAL loses its last transactions while the node is down (J5). A power
-        cut does so to several at once."""
+        """Crash the node, and remove the last transactions of its WAL while it is down (J5). A
+        power cut does so to several nodes at once."""
         self._damage(node)
         for other in node.group.replicas:
             if other is not node and self.tape.chance(0.5):
@@ -80,7 +81,7 @@ class DiskFaults(NetworkFaults):
         self._start_again(node, down_s)
 
     def power_cut(self, node: Node) -> None:
-        """Everybody dies; all but one may have lost what was fsynced last, or everything."""
+        """Kill all nodes; all but one may have lost what was fsynced last, or everything."""
         others = [other for other in node.group.replicas if other is not node]
         for other in others:
             lost = self.random()
@@ -92,8 +93,8 @@ class DiskFaults(NetworkFaults):
             self.crash(other)
 
     def blackout(self, node: Node) -> None:
-        """Everybody dies, and the followers' last commits are undone, though their logs are whole;
-        the primary returns last."""
+        """Kill all nodes, and undo the followers' last commits, though their logs are whole. The
+        primary returns last."""
         holder = node.group.holder
         if holder is None:
             return
@@ -111,7 +112,7 @@ class DiskFaults(NetworkFaults):
         self.world.after(1.0 + self.random(), None, self._start, holder.node)
 
     def wipe(self, node: Node) -> None:
-        """A crash, and the node returns with an empty disk; or its file is deleted below it."""
+        """Crash the node, which returns with an empty disk; or delete its file while it runs."""
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
         if self._below.chance(0.5):
@@ -123,7 +124,8 @@ class DiskFaults(NetworkFaults):
         self._start_again(node)
 
     def _delete(self, node: Node) -> None:
-        """R8: the node leaves by itself, in a third of a lease and what its last step takes."""
+        """Check R8: the node leaves by itself, within a third of a lease and the duration of a
+        step."""
         process, disk = node.process, node.disk
         assert process is not None and disk is not None
         self.world.say(node.name, "its file is deleted")

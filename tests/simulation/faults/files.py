@@ -1,4 +1,4 @@
-"""What happens to the files of a group: some are deleted, not synced, or put back."""
+"""Faults of a group's files: some are deleted, not synced, or put back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.simulation.faults.processes import ProcessFaults
 from tests.simulation.shopworld import Group, Node, ShopWorld, describe
 
 MOST_BACKUPS = 3
-JUDGED_S = 0.5  # beyond a lease: until a step has looked
+JUDGED_S = 0.5  # beyond a lease: until a step has checked
 SLOW_STEP_S = 0.01
 
 
@@ -25,7 +25,7 @@ class FileFaults(ProcessFaults):
         self._taken: set[str] = set()
 
     def outage(self, node: Node) -> None:
-        """The machine loses power: every process dies, and what was not synced may be lost."""
+        """Cut the machine's power: every process dies, and what was not synced may be lost."""
         self.world.say(node.name, "and all others: no power")
         for one in self.world.nodes:
             if one.process is not None:
@@ -34,9 +34,8 @@ class FileFaults(ProcessFaults):
         self.world.files.power_cut()
 
     def forget(self, node: Node) -> None:
-        """Somebody takes the membership's file away, and puts it back later, or puts an older one
-        in its place. A primary that lives makes it anew; while nobody runs, nobody may lead until
-        it is back (T0)."""
+        """Delete the membership's file, and put it back later, or put an older one in its place. A
+        living primary makes it anew. If no node runs, none may lead before it is back (T0)."""
         group, files, path = node.group, self.world.files, f"/data/{node.group.name}.members"
         whole = all(one.disk is not None and one.disk.image.last_seq for one in group.replicas)
         if not group.is_recorded or not group.settled or path in self._taken or not whole:
@@ -60,13 +59,13 @@ class FileFaults(ProcessFaults):
         self.world.after(0.5 + self.random(), None, put_back)
 
     def _misplace(self, group: Group) -> bool:
-        """Put back a membership of before somebody joined, below a primary. Should that die before
-        it looks, others may go on from it."""
+        """Put back, below a primary, the membership from before a node joined. If the primary dies
+        before it checks, others may go on from that membership."""
         holder, now = group.holder, group.membership
         if holder is None or now is None or len(now.members) < 2 or now.clean:
             return False
         if set(self.world.profile.faults) != {"forget"}:
-            return False  # others might follow upon it
+            return False  # others might continue from it
         plain = json.loads(self.world.files.look(group.members_path).content)
         plain["members"].pop(self._below.below(len(now.members)))
         older = json.dumps(plain).encode()
@@ -89,7 +88,7 @@ class FileFaults(ProcessFaults):
         return True
 
     def steal(self, node: Node) -> None:
-        """Somebody deletes the lock's file: whoever tries next makes another, and locks that."""
+        """Delete the lock's file: the next node that tries makes another, and locks that."""
         group = node.group
         if group.holder is not None:
             self.world.say(group.holder.name, "its lock's file is deleted")
@@ -97,8 +96,8 @@ class FileFaults(ProcessFaults):
             del self.world.files.names[f"/data/{group.name}.lock"]
 
     def put_back(self, node: Node) -> None:
-        """Files of an earlier moment are put back while nobody of their group runs; the first time
-        they are only kept."""
+        """Put back files of an earlier moment while no node of their group runs; the first time,
+        only keep them."""
         if not self.backups or self.tape.chance(0.3):
             self._back_up()
             return
@@ -106,7 +105,7 @@ class FileFaults(ProcessFaults):
         chosen = [one for one in found if self.tape.chance(0.6)]
         for backup in chosen or found[:1]:
             group = backup.group
-            # What was recorded since may count on disks that are no more: then it goes, too.
+            # What was recorded since may depend on disks that are gone: then it goes, too.
             same = (
                 group.membership is not None and self._members(backup) == group.membership.members
             )
@@ -129,7 +128,7 @@ class FileFaults(ProcessFaults):
             self.backups.append(whole)
 
     def rewind(self, node: Node) -> None:
-        """The file of one node is put back, while the others of its group go on."""
+        """Put back the file of one node, while the others of its group go on."""
         self._back_up()
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return

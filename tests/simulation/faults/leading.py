@@ -1,4 +1,4 @@
-"""What happens to those who lead, may lead, or lead elsewhere."""
+"""Faults of the nodes that lead, may lead, or lead another cluster."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ AIM_S = 0.05
 
 
 class LeadingFaults(DiskFaults, FileFaults):
-    """Faults of who leads."""
+    """Faults of leading."""
 
     def __init__(self, world: ShopWorld, clients: Clients) -> None:
         super().__init__(world, clients)
         self._stray: Stray | None = None
 
     def crash_twice(self, node: Node) -> None:
-        """The primary, and its successor before it has begun to commit."""
+        """Kill the primary, and then its successor before it has begun to commit."""
         self._crash_primary(node.group)
         self.world.after(0.1 + 0.9 * self.random(), None, self._second, node.group)
 
@@ -39,8 +39,8 @@ class LeadingFaults(DiskFaults, FileFaults):
             self.crash(holder.node)
 
     def forsake(self, node: Node) -> None:
-        """The primary leaves in order, or dies and its successor leaves at once, while a subscriber
-        is out of reach: his lease runs on."""
+        """Let the primary leave in order, or die and its successor leave at once, while a
+        subscriber can't be reached, whose lease runs on."""
         group, holder = node.group, node.group.holder
         others = [other for other in group.nodes if other.process not in (holder, None)]
         if holder is None or len(others) < 2:
@@ -57,22 +57,22 @@ class LeadingFaults(DiskFaults, FileFaults):
             self._stop(group.holder)
 
     def betray(self, node: Node) -> None:
-        """A follower's disk has lost commits, or is new, and the primary hands over to it."""
+        """Have the primary hand over to a follower whose disk has lost commits, or is new."""
         holder = node.group.holder
         if holder is not None and holder.node is not node:
             (self._damage if self.tape.chance(0.5) else self.wipe)(node)
             self._stop(holder)
 
     def bury(self, node: Node) -> None:
-        """A batch reaches one follower only, who dies with the primary; that one returns with an
-        empty disk, and both come back while the other follower takes over."""
+        """Let a batch reach only one follower, which dies with the primary. The primary returns
+        with an empty disk, and both come back while the other follower takes over."""
         holder, keeper = node.group.holder, self._cut_heir_off(node.group)
         if holder is not None and keeper is not None:
             self.world.after(AIM_S, None, self._hit, "wipe", holder.node)
             self.world.after(AIM_S, None, self._hit, "crash", keeper)
 
     def scatter(self, node: Node) -> None:
-        """A batch of the primary that dies reaches one follower only, who is then away until the
+        """Let a batch of the dying primary reach only one follower, which is then away until the
         other has taken over."""
         holder, keeper = node.group.holder, self._cut_heir_off(node.group)
         if holder is not None and keeper is not None:
@@ -80,8 +80,8 @@ class LeadingFaults(DiskFaults, FileFaults):
             self.world.after(0.1 + 0.2 * self.random(), None, self.crash, keeper)
 
     def outlive(self, node: Node) -> None:
-        """The primary dies before a follower hears that its last batch is committed, and others
-        have read it."""
+        """Kill the primary before a follower learns that the last batch is committed, which others
+        have read."""
         group, holder = node.group, node.group.holder
         if holder is not None and len(group.replicas) > 1:
             for other in group.replicas:
@@ -90,7 +90,7 @@ class LeadingFaults(DiskFaults, FileFaults):
             self.world.after(0.1 + 0.2 * self.random(), None, self.crash, holder.node)
 
     def _cut_heir_off(self, group: Group) -> Node | None:
-        """Let one follower hear nothing of the primary any more, and return another, who does."""
+        """Cut one follower off from the primary, and return another, which is not cut off."""
         holder = group.holder
         followers = [other for other in group.replicas if other.process is not holder]
         if holder is None or len(followers) < 2:
@@ -100,22 +100,22 @@ class LeadingFaults(DiskFaults, FileFaults):
         return keeper
 
     def usurp(self, node: Node) -> None:
-        """The lock's file is deleted, another replica begins anew and finds it free, and the
-        primary is stopped until that one leads."""
+        """Delete the lock's file, so that another replica finds it free, and stop the primary until
+        that one leads."""
         holder = node.group.holder
         if holder is not None and self._may_lead_instead(node):
             holder.pause(self._depose(node))
 
     def seize(self, node: Node) -> None:
-        """The same, but the primary is stopped in the middle of a step, and goes on with it: no
-        timer of its own is overdue then."""
+        """Do the same, but stop the primary in the middle of a step. It then goes on with the step,
+        without an overdue timer."""
         holder = node.group.holder
         if holder is not None and holder is self.world.current and self._may_lead_instead(node):
             holder.elsewhere(self._depose(node))
 
     def overtake(self, node: Node) -> None:
-        """The same, between the look at a membership's file and the write of another: the primary
-        has just made what is to take its place."""
+        """Do the same between the read of a membership's file and the write of the next: the
+        primary has just made the file that is to replace it."""
         files, holder, group = self.world.files, node.group.holder, node.group
         passed, prefix = files.created, f"{group.members_path}."
 
@@ -128,7 +128,7 @@ class LeadingFaults(DiskFaults, FileFaults):
         files.created = created
 
     def _stop_whole(self, process: Process, for_s: float) -> None:
-        """Stop it in a system call, all of its threads at once."""
+        """Stop the process in a system call, all of its threads at once."""
         beside, process.in_thread = process.in_thread, False
         try:
             process.elsewhere(for_s)
@@ -140,7 +140,7 @@ class LeadingFaults(DiskFaults, FileFaults):
         return [other for other in group.replicas if other.process is not group.holder]
 
     def _depose(self, node: Node) -> float:
-        """Let another one get the lock, and return how long it takes until that one commits."""
+        """Let another node get the lock, and return how long it takes until that one commits."""
         others = self._may_lead_instead(node)
         self.steal(node)
         self.crash(others[self.tape.below(len(others))], 0.02)
@@ -148,7 +148,7 @@ class LeadingFaults(DiskFaults, FileFaults):
         return longest_s * (1.1 + self.random())
 
     def stray(self, node: Node) -> None:
-        """A node is started over another directory, new or a copy, and meets the others later."""
+        """Start a node over another directory, new or a copy, which meets the others later."""
         if node.disk is None or node.process is None or not self._others_are_whole(node):
             return
         if self.world.strays:

@@ -1,4 +1,4 @@
-"""What happens to connections: they get slow, or stuck, or are lost, and not always noticed."""
+"""Faults of connections: they are slow, stuck, or lost, and this is not always noticed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NetworkFaults(ProcessFaults):
             stream.vanish((late_s * self.random(), late_s * self.random()))
 
     def stall(self, node: Node) -> None:
-        """One way of a connection gets slow, or stuck."""
+        """Make one direction of a connection slow, or stop it."""
         stream = self._some_stream(node)
         if stream is not None:
             for_s = self.tape.choice((0.5, 2.0)) * self.random()
@@ -27,7 +27,7 @@ class NetworkFaults(ProcessFaults):
             stream.stall(for_s)
 
     def detain(self, node: Node) -> None:
-        """What the orders ask of the catalog's primary is long on its way; nothing is lost."""
+        """Delay what the orders ask of the catalog's primary; nothing is lost."""
         holder, orders = self.world.groups[0].holder, self.world.groups[-1].replicas
         self.world.say("network", f"what is asked of {holder} is long on its way")
         asking = [other.process for other in orders if other.process is not None]
@@ -36,8 +36,8 @@ class NetworkFaults(ProcessFaults):
                 stream.stall(0.4 + self.random())
 
     def lapse(self, node: Node) -> None:
-        """A cache does not hear its primary for longer than a lease, and the others still later:
-        what they answer is of a time before."""
+        """Cut a cache off from its primary for longer than a lease, and from the others still
+        longer: what they answer is old."""
         holder, lease_s = node.group.holder, node.timing.lease_s
         if node not in node.group.caches or node.process is None:
             return
@@ -64,7 +64,7 @@ class NetworkFaults(ProcessFaults):
             node.host.isolated = False
 
     def silence(self) -> None:
-        """A subscriber's connections carry nothing any more, and nobody tells it or the others."""
+        """Silence a subscriber's connections, without any end noticing."""
         group = self.world.groups[self.tape.below(len(self.world.groups))]
         for node in group.nodes:
             if node.process is not None and group.holder is not node.process:
@@ -87,7 +87,7 @@ class NetworkFaults(ProcessFaults):
                 stream.vanish((0.0, 0.0))
 
     def _reconnect(self, node: Node) -> None:
-        """A connection breaks, and a new one is there while the disk still works off the old."""
+        """Break a connection; a new one is there while the disk still works off the old one."""
         stream = self._some_stream(node)
         if stream is not None:
             self.world.say("network", f"[{stream.number}] breaks")

@@ -1,4 +1,4 @@
-"""What happens to one process: it dies, stands still, is told to leave, and is started again."""
+"""Faults of one process: it dies, is paused, is told to leave, and is started again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tests.simulation.shopworld import Group, Node, ShopWorld
 
 
 class ProcessFaults:
-    """Faults of processes, and what all others are made of."""
+    """Faults of processes, and the base of all other faults."""
 
     def __init__(self, world: ShopWorld, clients: Clients) -> None:
         self.world = world
         self.clients = clients
         self.tape = world.tape("faults")
         self.random = self.tape.random
-        self._below = world.tape("deletions")  # whether it is deleted below who has it open
+        self._below = world.tape("deletions")  # whether a file is deleted while it is open
         self.over = False
 
     def _hit(self, kind: str, node: Node) -> None:
@@ -40,7 +40,7 @@ class ProcessFaults:
             self._stop(node.process)
 
     def slow_process(self, node: Node) -> None:
-        """Each step takes long, as where many processes share few processors."""
+        """Make each step slow, as if many processes shared few processors."""
         if node.process is not None:
             self.world.say(node.name, "gets little of the processor")
             node.process.step_s = 0.05
@@ -64,7 +64,7 @@ class ProcessFaults:
             self.world.start(node)
 
     def _others_are_whole(self, node: Node) -> bool:
-        """Whether another member's process runs on an undamaged disk: then nothing is lost."""
+        """Return whether another member runs on an undamaged disk: then nothing is lost."""
         group: Group = node.group
         membership = group.membership
         if membership is None or not group.settled:

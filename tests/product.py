@@ -13,8 +13,8 @@ PATTERNS = (
     "bazar/replication/*.py",
     "bazar/cache.py",
     "bazar/rpc/*.py",
-    "storage/{log,catalog,orders,compare}.py",
-    "storage/sqlite/*.py",
+    "storage/{catalog,orders}.py",
+    "storage/sqlite/{books,catalog,compare,orders,replicated_store,search}.py",
     "handlers/{catalog,orders,frontend}/*.py",
     "handlers/{replicated,calls,feed}.py",
 )

@@ -13,10 +13,10 @@ from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter, hold_alone
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
 from handlers import REPLICATED
-from storage.compare import reading
-from storage.damage import Damaged
-from storage.database import lacks_wal, take_as_whole
 from storage.history import EPOCH_SHIFT
+from storage.sqlite.compare import reading
+from storage.sqlite.database import lacks_wal, take_as_whole
+from storage.sqlite.integrity import Damaged
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from bazar.cli import Shop
 from bazar.cli.status import table
 from handlers import REPLICATED
-from storage.compare import Difference, ReplicaFile, closing, differences, same_moment
-from storage.database import lacks_wal
-from storage.standing import standing
+from storage.sqlite.compare import Difference, ReplicaFile, closing, differences, same_moment
+from storage.sqlite.database import lacks_wal
+from storage.sqlite.standing import standing
 
 SHOWN = 20
 SAME_MOMENT_S = 5.0

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
-from storage import history, words
+from storage import history
 from storage.catalog import (
     MAX_TOPICS,
     Catalog,
@@ -20,11 +20,12 @@ from storage.catalog import (
     sale_answer,
     show_book,
 )
-from storage.database import Database
 from storage.history import EPOCH_SHIFT, Epoch, Position, epochs
 from storage.paging import UNRANKED, Found, Window
+from storage.sqlite import search_index
 from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
-from storage.sqlite.finding import find
+from storage.sqlite.database import Database
+from storage.sqlite.search import find
 
 SCHEMA = """
 CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);
@@ -59,7 +60,7 @@ SALES = (
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
-    migrations: Sequence[str] = (SCHEMA, *words.MIGRATIONS, history.SCHEMA)
+    migrations: Sequence[str] = (SCHEMA, *search_index.MIGRATIONS, history.SCHEMA)
 
     def __init__(
         self,
@@ -74,10 +75,10 @@ class CatalogRows:
         return self._catalog.seed()
 
     def teach(self, connection: sqlite3.Connection) -> None:
-        words.teach(connection)
+        search_index.teach(connection)
 
     def derive(self, connection: sqlite3.Connection) -> bool:
-        return words.learn(connection)
+        return search_index.learn(connection)
 
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int

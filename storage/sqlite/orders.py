@@ -9,9 +9,9 @@ from typing import Any
 
 from bazar.replication.store import Operation, Outcome
 from storage import history
-from storage.database import Database
 from storage.history import Position
 from storage.orders import Orders, Projected, show_order
+from storage.sqlite.database import Database
 
 SCHEMA = """
 CREATE TABLE orders (

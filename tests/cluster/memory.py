@@ -20,7 +20,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from storage.compare import ReplicaFile, closing, differences, same_moment
+from storage.sqlite.compare import ReplicaFile, closing, differences, same_moment
 from tests.cluster.client import Answer
 from tests.cluster.cluster import Cluster, until
 from tests.cluster.moments import Moment, Sold, books_in, orders_in, sales_in, times_in, unsold_in

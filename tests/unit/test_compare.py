@@ -11,7 +11,7 @@ from typing import Any
 
 from bazar.errors import ConfigError, NotFound
 from bazar.replication.messages import Mark
-from storage.compare import (
+from storage.sqlite.compare import (
     Difference,
     ReplicaFile,
     closing,

@@ -11,10 +11,10 @@ from unittest import mock
 
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.messages import GENESIS, Mark, Snapshot
-from storage.compare import damage
-from storage.damage import Damaged, Reached, checksum, set_aside, told_apart
-from storage.database import Database
-from storage.log import SCHEMA, ReplicatedStore
+from storage.sqlite.compare import damage
+from storage.sqlite.database import Database
+from storage.sqlite.integrity import Damaged, Reached, checksum, set_aside, told_apart
+from storage.sqlite.replicated_store import SCHEMA, ReplicatedStore
 from tests.unit.files import FilesTestCase, syncs
 from tests.unit.test_log import LogTest, Shelf, change, entries
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.errors import ConfigError, Fatal
-from storage.damage import Damaged
-from storage.database import (
+from storage.sqlite.database import (
     IN_USE,
     Database,
     lacks_wal,
@@ -20,6 +19,7 @@ from storage.database import (
     rewrite_wal,
     take_as_whole,
 )
+from storage.sqlite.integrity import Damaged
 from tests.unit.files import FilesTestCase
 
 FIRST = "CREATE TABLE a (id INTEGER PRIMARY KEY)"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.letters import phrases, plain, tokens
-from storage.words import words_of
+from storage.sqlite.search_index import words_of
 
 TEXT = st.text(max_size=40)
 RUN = st.text(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-from storage import engine
-from storage.compare import damage, reading
 from storage.history import Position
-from storage.log import Model
+from storage.sqlite import engine
+from storage.sqlite.compare import damage, reading
+from storage.sqlite.replicated_store import Model
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
 

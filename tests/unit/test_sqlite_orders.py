@@ -7,13 +7,13 @@ from typing import Any
 
 from bazar.errors import Conflict
 from bazar.replication.store import Outcome
-from storage.compare import damage
-from storage.database import Database
 from storage.history import Position
-from storage.log import SCHEMA as LOG_SCHEMA
-from storage.log import ReplicatedStore
 from storage.orders import Orders
+from storage.sqlite.compare import damage
+from storage.sqlite.database import Database
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
+from storage.sqlite.replicated_store import SCHEMA as LOG_SCHEMA
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase
 from tests.unit.test_log import entries
 from tests.unit.test_orders import adopt, at, project, sale

@@ -13,12 +13,12 @@ from bazar.errors import Fatal
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Member
 from storage.catalog import Catalog
-from storage.compare import damage
-from storage.database import rewrite_wal
-from storage.log import Model
 from storage.orders import Orders
 from storage.sqlite.catalog import CatalogRows
+from storage.sqlite.compare import damage
+from storage.sqlite.database import rewrite_wal
 from storage.sqlite.orders import OrderRows
+from storage.sqlite.replicated_store import Model
 from tests.cluster.power.disk import State
 from tests.cluster.power.stage import Recording, write_state
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from bazar.config import LOOPBACK, Config
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS
-from storage.compare import ReplicaFile, closing, reading
-from storage.damage import Damaged
+from storage.sqlite.compare import ReplicaFile, closing, reading
+from storage.sqlite.integrity import Damaged
 
 
 def why_not_begin(config: Config, role: str, derived: str | None) -> str | None:

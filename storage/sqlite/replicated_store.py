@@ -21,10 +21,10 @@ from bazar.errors import Fatal
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
-from storage.damage import CHECKSUM, Damaged, Reached, checksum, seal, told_apart
-from storage.database import Database, is_new
 from storage.history import number_of
-from storage.place import Place
+from storage.sqlite.database import Database, is_new
+from storage.sqlite.files import Place
+from storage.sqlite.integrity import CHECKSUM, Damaged, Reached, checksum, seal, told_apart
 
 PAGE_ENTRIES = 500
 PAGE_BYTES = 1 << 20

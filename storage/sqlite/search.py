@@ -19,11 +19,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
-from storage import letters, words
+from storage import letters
 from storage.catalog import show_book
 from storage.isbn import isbn13
 from storage.letters import Phrase
 from storage.paging import RANKED, UNRANKED, Found, Place, Window
+from storage.sqlite import search_index
 from storage.sqlite.books import BOOKS_BY_ID
 
 MOST_ENDINGS = 24  # of a beginning that are looked up one by one
@@ -110,7 +111,7 @@ class Query:
         self._connection = connection
         self._phrases = letters.phrases(typed)
         self._begun: dict[tuple[Phrase, str], str] = {}
-        self._title = _quoted(words.whole(letters.tokens(typed)))
+        self._title = _quoted(search_index.whole(letters.tokens(typed)))
         isbn = isbn13(typed)
         self._isbn = None if isbn is None else _quoted(f"#{isbn}")
 
@@ -146,7 +147,7 @@ class Query:
         text = _text(phrase, mark)
         if not phrase.open:
             return _quoted(text)
-        if len(beginning) <= words.PREFIX:
+        if len(beginning) <= search_index.PREFIX:
             return _quoted(text) + " *"
         range_of = (beginning, f"{beginning}\U0010ffff", MOST_ENDINGS + 1)
         terms = [term for (term,) in self._connection.execute(_ENDINGS, range_of)]

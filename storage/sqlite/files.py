@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bazar.errors import Fatal
-from storage.damage import beside
+from storage.sqlite.integrity import beside
 
 
 class Place:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from storage.compare import ReplicaFile
 from storage.history import Position, epochs, is_on
+from storage.sqlite.compare import ReplicaFile
 from storage.sqlite.orders import CURSOR, cursor_of
 
 SHOWN = 5

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from bazar.errors import ConfigError, Fatal, Unavailable
-from storage.damage import Damaged, Reached, beside, told_apart
+from storage.sqlite.integrity import Damaged, Reached, beside, told_apart
 
 READERS = 2  # one for what takes long, so that quick reads never wait behind it
 MAX_SLOW_READS = 64

@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.file_arbiter import FileArbiter, hold_alone
-from storage.compare import damage, refuse_foreign_wal
-from storage.damage import Damaged, set_aside
-from storage.database import Database, refuse_copy, rewrite_wal
-from storage.founding import why_not_begin
-from storage.log import Model, ReplicatedStore
+from storage.sqlite.compare import damage, refuse_foreign_wal
+from storage.sqlite.database import Database, refuse_copy, rewrite_wal
+from storage.sqlite.founding import why_not_begin
+from storage.sqlite.integrity import Damaged, set_aside
+from storage.sqlite.replicated_store import Model, ReplicatedStore
 
 log = logging.getLogger(__name__)
 

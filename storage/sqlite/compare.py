@@ -12,10 +12,10 @@ from typing import Any
 
 from bazar.errors import ConfigError, NotFound
 from bazar.replication.messages import GENESIS, Mark
-from storage import words
-from storage.damage import CHECKSUM, Damaged, Reached, beside, checksum, seal, told_apart
-from storage.database import is_marked, is_new, without_wal
-from storage.log import Model, entry_of
+from storage.sqlite import search_index
+from storage.sqlite.database import is_marked, is_new, without_wal
+from storage.sqlite.integrity import CHECKSUM, Damaged, Reached, beside, checksum, seal, told_apart
+from storage.sqlite.replicated_store import Model, entry_of
 
 RETRY_S = 0.01
 
@@ -122,7 +122,7 @@ class ReplicaFile:
         last = max(self.committed, before or GENESIS, key=lambda mark: mark.seq)
         if last.seq < self._reached:
             yield f"{self.node}: the log ends at {last}, but had reached entry {self._reached}"
-        if (found := words.fault(self._connection)) is not None:
+        if (found := search_index.fault(self._connection)) is not None:
             yield f"{self.node}: {found}"
         if self._checksum is not None:  # else it is of an older program, and lacks tables, too
             total = 0

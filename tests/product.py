@@ -14,7 +14,8 @@ PATTERNS = (
     "bazar/cache.py",
     "bazar/rpc/*.py",
     "storage/{catalog,orders}.py",
-    "storage/sqlite/{books,catalog,compare,orders,replicated_store,search}.py",
+    "storage/sqlite/{books,catalog,compare,integrity,log_table,orders}.py",
+    "storage/sqlite/{replica_file,replicated_store,search}.py",
     "handlers/{catalog,orders,frontend}/*.py",
     "handlers/{replicated,calls,feed}.py",
 )

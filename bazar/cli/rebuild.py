@@ -14,9 +14,10 @@ from bazar.replication.file_arbiter import FileArbiter, hold_alone
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
 from handlers import REPLICATED
 from storage.history import EPOCH_SHIFT
-from storage.sqlite.compare import reading
-from storage.sqlite.database import lacks_wal, take_as_whole
-from storage.sqlite.integrity import Damaged
+from storage.sqlite.errors import Damaged
+from storage.sqlite.integrity import faults_of
+from storage.sqlite.replica_file import reading
+from storage.sqlite.wal import lacks_wal, take_as_whole
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +88,7 @@ def _look(shop: Shop, role: str) -> Iterator[Held]:
         try:
             with reading(node.name, path) as file:
                 epoch, last = file.tail()
-                faults = list(file.faults(REPLICATED[role].tables))
+                faults = list(faults_of(file, REPLICATED[role].tables))
                 begun, committed, pending = file.begun(), file.committed, file.pending()
         except NotFound:
             print(f"{node.name} has no file here: what it alone had is lost.")

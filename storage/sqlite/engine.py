@@ -11,11 +11,14 @@ from typing import Generic, TypeVar
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.file_arbiter import FileArbiter, hold_alone
-from storage.sqlite.compare import damage, refuse_foreign_wal
-from storage.sqlite.database import Database, refuse_copy, rewrite_wal
+from storage.sqlite.database import Database
+from storage.sqlite.errors import Damaged
+from storage.sqlite.files import set_aside
 from storage.sqlite.founding import why_not_begin
-from storage.sqlite.integrity import Damaged, set_aside
-from storage.sqlite.replicated_store import Model, ReplicatedStore
+from storage.sqlite.integrity import find_damage, refuse_foreign_wal
+from storage.sqlite.model import Model
+from storage.sqlite.replicated_store import ReplicatedStore
+from storage.sqlite.wal import refuse_copy, rewrite_wal
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,9 @@ class SQLiteEngine(Generic[R]):
         refuse_copy(self._path)
         refuse_foreign_wal(self._path)
         await asyncio.to_thread(rewrite_wal, self._path)
-        self._checking = asyncio.create_task(asyncio.to_thread(damage, self._path, self._model))
+        self._checking = asyncio.create_task(
+            asyncio.to_thread(find_damage, self._path, self._model)
+        )
         await asyncio.wait([self._checking], timeout=CHECK_S)
         checked = self._checking.done()
         if checked and (found := self._checking.result()) is not None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from bazar.config import LOOPBACK, Config
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS
-from storage.sqlite.compare import ReplicaFile, closing, reading
-from storage.sqlite.integrity import Damaged
+from storage.sqlite.errors import Damaged
+from storage.sqlite.replica_file import ReplicaFile, closing, reading
 
 
 def why_not_begin(config: Config, role: str, derived: str | None) -> str | None:

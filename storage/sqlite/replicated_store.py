@@ -12,19 +12,22 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import aiosqlite
-import orjson
 
 from bazar.errors import Fatal
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
+from storage.checksum import CHECKSUM, checksum, seal
 from storage.history import number_of
-from storage.sqlite.database import Database, is_new
-from storage.sqlite.files import Place
-from storage.sqlite.integrity import CHECKSUM, Damaged, Reached, checksum, seal, told_apart
+from storage.sqlite.database import Database
+from storage.sqlite.errors import Damaged, translated_errors
+from storage.sqlite.files import OpenFiles, is_new
+from storage.sqlite.log_table import SCHEMA, _json, entry_of
+from storage.sqlite.model import Model
+from storage.sqlite.reached import Reached
 
 PAGE_ENTRIES = 500
 PAGE_BYTES = 1 << 20
@@ -32,41 +35,6 @@ CHUNK_ROWS = 1000
 FETCH_ROWS = 50
 SLICE_ENTRIES = 10_000  # that are deleted at once
 MAX_KEPT = 1_000_000  # entries beyond its length, for replicas that fill themselves
-
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-INSERT INTO meta VALUES
-    ('committed_seq', 0), ('committed_digest', ''), ('store_id', lower(hex(randomblob(8))));
-CREATE TABLE log (
-    seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, keys TEXT NOT NULL, effects TEXT NOT NULL,
-    digest TEXT NOT NULL)
-"""
-
-
-class Model(Protocol):
-    """What one role replicates: its rows in SQLite, and what is decided on them."""
-
-    tables: Mapping[str, str]
-    """Each table with its primary key, a single column; they hold the whole state. One of them is
-    `history`."""
-
-    migrations: Sequence[str]
-
-    def teach(self, connection: sqlite3.Connection) -> None:
-        """Let a connection know the functions that triggers call."""
-
-    def derive(self, connection: sqlite3.Connection) -> bool:
-        """Make some more of what is derived of the rows and is not there yet, in the open
-        transaction. Returns whether it is there then."""
-
-    def seed(self) -> Sequence[Operation]:
-        """What a brand-new group begins with (T0)."""
-
-    def execute(
-        self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
-    ) -> list[Outcome]:
-        """Decide `operations` in order, each seeing those before it. Reads only; each outcome
-        with a change takes the next number from `first`."""
 
 
 class ReplicatedStore:
@@ -90,7 +58,7 @@ class ReplicatedStore:
         self._checksum = 0  # over the rows, as the open transaction leaves them
         self._committed_checksum = 0
         self._reached = reached
-        self._place = Place(database.path)
+        self._place = OpenFiles(database.path)
         self._log_entries = log_entries
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
         self.keep_from: int | None = None
@@ -114,7 +82,7 @@ class ReplicatedStore:
             reached.close()
             raise
         try:
-            with told_apart(path):
+            with translated_errors(path):
                 store = await cls._load(database, reached, model, log_entries)
                 await store.derive(derive_s)
                 return store
@@ -164,7 +132,7 @@ class ReplicatedStore:
             return done
 
         until = time.monotonic() + patience_s
-        with told_apart(self.database.path):
+        with translated_errors(self.database.path):
             while not self.derived and time.monotonic() < until:
                 self.derived = await self.database.write(work)
 
@@ -464,13 +432,3 @@ async def _chunks(
                 chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def entry_of(row: sqlite3.Row) -> Entry:
-    """The entry in a row of `log`. Raises ValueError where it is not one."""
-    keys = tuple(orjson.loads(row["keys"]))
-    return Entry(row["seq"], row["epoch"], keys, orjson.loads(row["effects"]), row["digest"])
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

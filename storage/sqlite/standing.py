@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from storage.history import Position, epochs, is_on
-from storage.sqlite.compare import ReplicaFile
 from storage.sqlite.orders import CURSOR, cursor_of
+from storage.sqlite.replica_file import ReplicaFile
 
 SHOWN = 5
 

@@ -11,15 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bazar.errors import ConfigError, Fatal
-from storage.sqlite.database import (
-    IN_USE,
-    Database,
-    lacks_wal,
-    refuse_copy,
-    rewrite_wal,
-    take_as_whole,
-)
-from storage.sqlite.integrity import Damaged
+from storage.sqlite.database import Database
+from storage.sqlite.errors import Damaged
+from storage.sqlite.wal import IN_USE, lacks_wal, refuse_copy, rewrite_wal, take_as_whole
 from tests.unit.files import FilesTestCase
 
 FIRST = "CREATE TABLE a (id INTEGER PRIMARY KEY)"

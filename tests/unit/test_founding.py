@@ -14,9 +14,9 @@ from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Change, Member, Membership, chain
 from storage.catalog import Catalog
 from storage.sqlite.catalog import CatalogRows
-from storage.sqlite.database import lacks_wal, refuse_copy
 from storage.sqlite.founding import is_own, why_not_begin
 from storage.sqlite.replicated_store import ReplicatedStore
+from storage.sqlite.wal import lacks_wal, refuse_copy
 from tests.unit.files import FilesTestCase
 
 

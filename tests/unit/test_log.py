@@ -15,7 +15,7 @@ from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, c
 from bazar.replication.store import Operation, Outcome
 from storage import history
 from storage.sqlite import replicated_store
-from storage.sqlite.integrity import Reached
+from storage.sqlite.reached import Reached
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase, syncs
 

@@ -10,10 +10,10 @@ from unittest import mock
 from bazar.replication.messages import Change
 from storage.catalog import Catalog
 from storage.paging import Window
-from storage.sqlite import replicated_store, search_index
+from storage.sqlite import log_table, search_index
 from storage.sqlite.catalog import SCHEMA, CatalogRows, SQLiteCatalogReader
-from storage.sqlite.compare import damage
 from storage.sqlite.database import Database
+from storage.sqlite.integrity import find_damage
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.test_catalog import create, sell, update
 from tests.unit.test_log import entries
@@ -50,7 +50,7 @@ class WordsTest(CatalogTest):
         return [book["id"] for book in found.books]
 
     def found_damaged(self) -> str | None:
-        return damage(self.store.database.path, CatalogRows(Catalog()))
+        return find_damage(self.store.database.path, CatalogRows(Catalog()))
 
     async def test_it_follows_the_books(self) -> None:
         await self.batch(update("k1", 4, title="Baking for the Hasty"))
@@ -81,14 +81,14 @@ class WordsTest(CatalogTest):
                 await other.install(chunk)
         found = await SQLiteCatalogReader(other.database).find("bak", Window(10))
         self.assertEqual([book["id"] for book in found.books], [4])
-        self.assertIsNone(damage(other.database.path, CatalogRows(Catalog())))
+        self.assertIsNone(find_damage(other.database.path, CatalogRows(Catalog())))
 
     async def test_a_file_from_before_it_gets_it(self) -> None:
         """As three older programs left it: without an index, and with two others."""
         for version, index in enumerate(("", OLD_INDEX.format("books"), OLD_VIEW)):
             path = self.directory / f"old-{version}.db"
             schema = (
-                replicated_store.SCHEMA,
+                log_table.SCHEMA,
                 SCHEMA,
                 *("" if n < version else index for n in range(1, version + 1)),
             )
@@ -96,28 +96,28 @@ class WordsTest(CatalogTest):
             await old.writer.execute("INSERT INTO topics VALUES (1, 'T', 't')")
             await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', 'Ænn', 1, 1, 1)")
             await old.close()
-            self.assertIsNone(damage(path, CatalogRows(Catalog())))
+            self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
             store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
             self.addAsyncCleanup(store.close)
             self.assertTrue(store.derived)
             found = await SQLiteCatalogReader(store.database).find("aenn old", Window(10))
             self.assertEqual([book["id"] for book in found.books], [5])
             self.assertEqual(await rows(store, "SELECT isbn FROM books"), [(None,)])
-            self.assertIsNone(damage(path, CatalogRows(Catalog())))
+            self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
 
     async def test_a_process_that_ends_in_the_middle_of_a_migration_leaves_no_damage(self) -> None:
         path = self.directory / "old.db"
-        old = await Database.open(path, (replicated_store.SCHEMA, SCHEMA))
+        old = await Database.open(path, (log_table.SCHEMA, SCHEMA))
         await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', NULL, 1, 1, 1)")
         await old.writer.execute("INSERT INTO meta VALUES ('checksum', 'of the rows as they were')")
         await old.close()
         model = CatalogRows(Catalog())
-        half = await Database.open(path, (replicated_store.SCHEMA, *model.migrations), model.teach)
+        half = await Database.open(path, (log_table.SCHEMA, *model.migrations), model.teach)
         await half.close()
-        self.assertIsNone(damage(path, model))
+        self.assertIsNone(find_damage(path, model))
         store = await ReplicatedStore.open(path, model, 1000)
         await store.close()
-        self.assertIsNone(damage(path, model))
+        self.assertIsNone(find_damage(path, model))
 
     async def test_rows_from_before_there_were_isbns(self) -> None:
         """A log may hold images of both kinds, and have them applied at once."""

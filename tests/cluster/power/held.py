@@ -15,10 +15,10 @@ from bazar.replication.messages import Member
 from storage.catalog import Catalog
 from storage.orders import Orders
 from storage.sqlite.catalog import CatalogRows
-from storage.sqlite.compare import damage
-from storage.sqlite.database import rewrite_wal
+from storage.sqlite.integrity import find_damage
+from storage.sqlite.model import Model
 from storage.sqlite.orders import OrderRows
-from storage.sqlite.replicated_store import Model
+from storage.sqlite.wal import rewrite_wal
 from tests.cluster.power.disk import State
 from tests.cluster.power.stage import Recording, write_state
 
@@ -45,7 +45,7 @@ def _of_group(role: str, recording: Recording, cut: int, data: Path) -> Iterator
     for node in NODES[role]:
         path = data / f"{node}.db"
         rewrite_wal(path)  # as every node begins
-        if (wrong := damage(path, MODELS[role])) is not None:
+        if (wrong := find_damage(path, MODELS[role])) is not None:
             damaged.add(node)
             if node != recording.hurt:
                 yield f"{node} is taken for damaged: {wrong}"

@@ -25,5 +25,14 @@ def checksum(table: str, rows: Iterable[Iterable[Any]]) -> int:
 
 
 def seal(total: int, store_id: str, mark: Mark) -> str:
-    """What is kept in the file: it holds for this store at this mark only."""
-    return f"{total ^ checksum('meta', [(store_id, mark.seq, mark.digest)]):016x}"
+    """Return what is kept of the checksum: it holds for this store at this mark only."""
+    return f"{total ^ _checksum_of(store_id, mark):016x}"
+
+
+def unseal(sealed: str, store_id: str, mark: Mark) -> int:
+    """Return the checksum that `seal` has sealed. Raises ValueError where that is no number."""
+    return int(sealed, 16) ^ _checksum_of(store_id, mark)
+
+
+def _checksum_of(store_id: str, mark: Mark) -> int:
+    return checksum("meta", [(store_id, mark.seq, mark.digest)])

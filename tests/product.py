@@ -15,7 +15,7 @@ PATTERNS = (
     "bazar/rpc/*.py",
     "storage/{catalog,orders}.py",
     "storage/sqlite/{books,catalog,compare,integrity,log_table,orders}.py",
-    "storage/sqlite/{replica_file,replicated_store,search}.py",
+    "storage/sqlite/{replica_file,replicated_store,search,state_tables}.py",
     "handlers/{catalog,orders,frontend}/*.py",
     "handlers/{replicated,calls,feed}.py",
 )

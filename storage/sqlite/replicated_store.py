@@ -1,8 +1,7 @@
 """The replicated log and the state it leaves, in one SQLite file.
 
-What the rows mean is a `Model`'s business (catalog, orders); here they are row images: an effect
-is `{"put": {table: [row, …]}, "delete": {table: [key, …]}}`, and applying it twice is applying it
-once. Primary and follower write them by the same code, so that they end up with the same rows.
+What the rows mean is a `Model`'s business (catalog, orders); here they are images that entries
+bring: `log_table.py` writes the entries, `state_tables.py` the rows.
 """
 
 from __future__ import annotations
@@ -10,30 +9,24 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any
-
-import aiosqlite
 
 from bazar.errors import Fatal
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
-from storage.checksum import CHECKSUM, checksum, seal
+from storage.checksum import CHECKSUM, seal, unseal
 from storage.history import number_of
+from storage.sqlite import log_table
 from storage.sqlite.database import Database
 from storage.sqlite.errors import Damaged, translated_errors
 from storage.sqlite.files import OpenFiles, is_new
-from storage.sqlite.log_table import SCHEMA, _json, entry_of
+from storage.sqlite.log_table import entry_of
 from storage.sqlite.model import Model
 from storage.sqlite.reached import Reached
+from storage.sqlite.state_tables import StateTables
 
-PAGE_ENTRIES = 500
-PAGE_BYTES = 1 << 20
-CHUNK_ROWS = 1000
-FETCH_ROWS = 50
-SLICE_ENTRIES = 10_000  # that are deleted at once
 MAX_KEPT = 1_000_000  # entries beyond its length, for replicas that fill themselves
 
 
@@ -55,10 +48,9 @@ class ReplicatedStore:
         self.store_id = store_id
         self.committed = committed
         self.pending: list[Entry] = []
-        self._checksum = 0  # over the rows, as the open transaction leaves them
-        self._committed_checksum = 0
+        self._state = StateTables(model.tables)
         self._reached = reached
-        self._place = OpenFiles(database.path)
+        self._files = OpenFiles(database.path)
         self._log_entries = log_entries
         self._batch: tuple[Entry, ...] = ()  # of the open transaction
         self.keep_from: int | None = None
@@ -76,7 +68,7 @@ class ReplicatedStore:
         try:
             if is_new(path):
                 reached.note(0)  # what stands there is of another file, which is gone
-            migrations = (SCHEMA, *model.migrations)
+            migrations = (log_table.SCHEMA, *model.migrations)
             database = await Database.open(path, migrations, model.teach)
         except BaseException:
             reached.close()
@@ -101,7 +93,7 @@ class ReplicatedStore:
         committed = Mark(meta["committed_seq"], meta["committed_digest"])
         store = cls(database, reached, model, meta["store_id"], committed, log_entries)
         if CHECKSUM in meta and not database.migrated:
-            store._committed_checksum = int(meta[CHECKSUM], 16) ^ int(store._seal(0), 16)
+            store._state.load(unseal(meta[CHECKSUM], store.store_id, committed))
         else:
             await database.write(store._make_checksum)
         behind = await database.read(
@@ -154,7 +146,7 @@ class ReplicatedStore:
         self._reached.close()
 
     def check(self) -> None:
-        self._place.check()
+        self._files.check()
 
     async def probe(self) -> None:
         """Return once the file has taken a write, fsynced."""
@@ -191,8 +183,8 @@ class ReplicatedStore:
         """Write the batch's entries and their effects into the open transaction."""
 
         def work(writer: sqlite3.Connection) -> None:
-            self._append(writer, entries)
-            self._put(writer, entries)
+            log_table.append(writer, entries)
+            self._state.apply(writer, entries)
             self._commit_mark(writer, entries[-1].mark)
 
         await self.database.write(work)
@@ -209,8 +201,8 @@ class ReplicatedStore:
 
         def work(writer: sqlite3.Connection) -> None:
             self._begin(writer)
-            writer.execute("DELETE FROM log WHERE seq > ?", (after.seq,))
-            self._append(writer, entries)
+            log_table.cut(writer, after.seq)
+            log_table.append(writer, entries)
             self._commit(writer, tail_mark(after, entries))
 
         await self.database.write(work)
@@ -224,7 +216,7 @@ class ReplicatedStore:
 
         def work(writer: sqlite3.Connection) -> None:
             self._begin(writer)
-            self._put(writer, entries)
+            self._state.apply(writer, entries)
             self._commit_mark(writer, mark)
             self._commit(writer)
 
@@ -250,11 +242,10 @@ class ReplicatedStore:
         def work(writer: sqlite3.Connection) -> None:
             if chunk.first:
                 self._begin(writer)
-                for table in ("log", *self.model.tables):
-                    writer.execute(f"DELETE FROM {table}")
-                self._checksum = 0
+                log_table.cut(writer, 0)
+                self._state.clear(writer)
             for table, rows in chunk.rows.items():
-                self._put_rows(writer, table, rows)
+                self._state.put(writer, table, rows)
             if chunk.final:
                 self._commit_mark(writer, chunk.mark)
                 self._commit(writer, chunk.mark)
@@ -266,28 +257,7 @@ class ReplicatedStore:
 
     async def read_log(self, after_seq: int) -> LogPage:
         """The entries behind `after_seq`, up to a page."""
-        begun = self.committed != GENESIS  # it may be by the end
-        sums = "SUM(length(effects)) OVER (ORDER BY seq)"
-        page = "SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?"
-        rows = await self.database.read(
-            f"SELECT * FROM (SELECT *, {sums} AS bytes FROM ({page})) "
-            "WHERE bytes <= ? OR seq = ? ORDER BY seq",
-            (after_seq, PAGE_ENTRIES, PAGE_BYTES, after_seq + 1),
-        )
-        [found] = await self.database.read(
-            "SELECT (SELECT MAX(seq) FROM log) AS newest, (SELECT digest FROM log WHERE seq = ?1"
-            " UNION ALL SELECT d.value FROM meta d JOIN meta s ON d.name = 'committed_digest' AND"
-            " s.name = 'committed_seq' AND s.value = ?1 LIMIT 1) AS digest",
-            (after_seq,),
-        )
-        entries = tuple(entry_of(row) for row in rows)
-        base = None if found["digest"] is None else Mark(after_seq, found["digest"])
-        if after_seq == 0 and (entries or not begun):
-            base = GENESIS  # else all of it has been compacted, or came as a snapshot
-        if entries and entries[0].seq != after_seq + 1:
-            return LogPage(None, (), end=False)  # compacted
-        last_seq = entries[-1].seq if entries else after_seq
-        return LogPage(base, entries, end=last_seq >= (found["newest"] or 0))
+        return await log_table.read_page(self.database, after_seq, begun=self.committed != GENESIS)
 
     async def snapshot(self) -> AsyncGenerator[Snapshot, None]:
         """The committed state at one moment, in chunks."""
@@ -299,10 +269,9 @@ class ReplicatedStore:
             }
             mark = Mark(meta["committed_seq"], meta["committed_digest"])
             first = True
-            for table, key in self.model.tables.items():
-                async for rows in _chunks(reader, table, key):
-                    yield Snapshot(mark, {table: rows}, first=first, final=False)
-                    first = False
+            async for table, rows in self._state.chunks(reader):
+                yield Snapshot(mark, {table: rows}, first=first, final=False)
+                first = False
             yield Snapshot(mark, {}, first=first, final=True)
         finally:
             await reader.close()
@@ -312,7 +281,7 @@ class ReplicatedStore:
     def _begin(self, writer: sqlite3.Connection) -> None:
         self._roll_back(writer)  # a snapshot whose feed broke off: nothing of it is to stay
         self._installing = False
-        self._checksum = self._committed_checksum
+        self._state.begin()
         writer.execute("BEGIN IMMEDIATE")
 
     def _roll_back(self, writer: sqlite3.Connection) -> None:
@@ -324,42 +293,22 @@ class ReplicatedStore:
         if last is not None and last.seq < self.last.seq:
             self._reached.note(last.seq)
         writer.execute("COMMIT")
-        self._place.check()  # else it is on no disk
+        self._files.check()  # else it is on no disk
         if last is not None and last.seq > self.last.seq:
             self._reached.note(last.seq)
-        self._committed_checksum = self._checksum
+        self._state.commit()
 
     def _make_checksum(self, writer: sqlite3.Connection) -> None:
         """For a file that is new, or from before the schema that it has now."""
         self._begin(writer)
-        for table in self.model.tables:
-            self._checksum ^= self._sum(writer, f"SELECT * FROM {table}", table)
+        self._state.sum_all(writer)
         self._commit_mark(writer, self.committed)
         self._commit(writer)
 
-    def _seal(self, total: int, mark: Mark | None = None) -> str:
-        return seal(total, self.store_id, mark or self.committed)
-
-    def _append(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-        writer.executemany(
-            "INSERT INTO log (seq, epoch, keys, effects, digest) VALUES (?, ?, ?, ?, ?)",
-            [(e.seq, e.epoch, _json(e.keys), _json(e.effects), e.digest) for e in entries],
-        )
-
     def _commit_mark(self, writer: sqlite3.Connection, mark: Mark) -> None:
-        writer.executemany(
-            "UPDATE meta SET value = ? WHERE name = ?",
-            [(mark.seq, "committed_seq"), (mark.digest, "committed_digest")],
-        )
-        writer.execute(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)",
-            (CHECKSUM, self._seal(self._checksum, mark)),
-        )
-        # In slices: what was kept for somebody may be much.
-        writer.execute(
-            "DELETE FROM log WHERE seq <= min(?, (SELECT min(seq) FROM log) + ?)",
-            (self._compacted(mark.seq), SLICE_ENTRIES),
-        )
+        sealed = seal(self._state.checksum, self.store_id, mark)
+        log_table.set_committed(writer, mark, sealed)
+        log_table.compact(writer, self._compacted(mark.seq))
 
     def _compacted(self, seq: int) -> int:
         """Up to which entry the log may go when `seq` is committed."""
@@ -367,68 +316,3 @@ class ReplicatedStore:
         if self.keep_from is None:
             return usual
         return min(usual, max(self.keep_from - 1, usual - MAX_KEPT))
-
-    def _put(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-        """Write the last image of each row that `entries` touch."""
-        images: dict[str, dict[Any, Row | None]] = {}
-        for entry in entries:
-            for table, rows in entry.effects.get("put", {}).items():
-                key = self.model.tables[table]
-                images.setdefault(table, {}).update((row[key], row) for row in rows)
-            for table, keys in entry.effects.get("delete", {}).items():
-                images.setdefault(table, {}).update(dict.fromkeys(keys))
-        for table, by_key in images.items():
-            self._put_rows(writer, table, [row for row in by_key.values() if row is not None])
-            gone = [key for key, row in by_key.items() if row is None]
-            if gone:
-                self._checksum ^= self._sum_of(writer, table, gone)
-                writer.executemany(
-                    f"DELETE FROM {table} WHERE {self.model.tables[table]} = ?",
-                    [(key,) for key in gone],
-                )
-
-    def _put_rows(self, writer: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
-        # A row from before a column was there has nothing in it.
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        key = self.model.tables[table]
-        keys = [row[key] for row in rows]
-        before = self._sum_of(writer, table, keys)
-        sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
-        writer.executemany(
-            f"INSERT INTO {table} ({', '.join(columns)}) "
-            f"VALUES ({', '.join('?' * len(columns))}) "
-            f"ON CONFLICT ({key}) DO UPDATE SET {sets}",
-            [[row.get(name) for name in columns] for row in rows],
-        )
-        # Of the rows as the file gives them back, not as they came: that is what a check reads.
-        self._checksum ^= before ^ self._sum_of(writer, table, keys)
-
-    def _sum_of(self, writer: sqlite3.Connection, table: str, keys: Sequence[Any]) -> int:
-        """The checksum over those of these rows that exist."""
-        of_keys = f"{self.model.tables[table]} IN (SELECT value FROM json_each(?))"
-        return self._sum(writer, f"SELECT * FROM {table} WHERE {of_keys}", table, _json(keys))
-
-    def _sum(self, writer: sqlite3.Connection, sql: str, table: str, *values: Any) -> int:
-        return checksum(table, writer.execute(sql, values))
-
-
-Row = Mapping[str, Any]
-
-
-async def _chunks(
-    reader: aiosqlite.Connection, table: str, key: str
-) -> AsyncIterator[list[dict[str, Any]]]:
-    cursor = await reader.execute(f"SELECT * FROM {table} ORDER BY {key}")
-    chunk: list[dict[str, Any]] = []
-    size = 0
-    while rows := await cursor.fetchmany(FETCH_ROWS):
-        for row in rows:
-            chunk.append(dict(row))
-            size += sum(len(value) for value in row if isinstance(value, str))
-            if len(chunk) >= CHUNK_ROWS or size >= PAGE_BYTES:
-                yield chunk
-                chunk, size = [], 0
-    if chunk:
-        yield chunk

@@ -14,7 +14,7 @@ from bazar.errors import Conflict, Fatal
 from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chain, tail_mark
 from bazar.replication.store import Operation, Outcome
 from storage import history
-from storage.sqlite import replicated_store
+from storage.sqlite import log_table, replicated_store, state_tables
 from storage.sqlite.reached import Reached
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase, syncs
@@ -304,19 +304,17 @@ class PagesTest(LogTest):
 
     async def test_pages_have_a_bound_and_say_whether_they_reach_the_end(self) -> None:
         store = await self.open()
-        count = replicated_store.PAGE_ENTRIES + 3
+        count = log_table.PAGE_ENTRIES + 3
         made = await self.write(store, *({"name": f"n{n}", "by": 1} for n in range(count)))
         first = await store.read_log(0)
-        self.assertEqual((len(first.entries), first.end), (replicated_store.PAGE_ENTRIES, False))
-        second = await store.read_log(replicated_store.PAGE_ENTRIES)
-        self.assertEqual(
-            (second.entries, second.end), (made[replicated_store.PAGE_ENTRIES :], True)
-        )
+        self.assertEqual((len(first.entries), first.end), (log_table.PAGE_ENTRIES, False))
+        second = await store.read_log(log_table.PAGE_ENTRIES)
+        self.assertEqual((second.entries, second.end), (made[log_table.PAGE_ENTRIES :], True))
 
     async def test_a_page_of_large_entries_is_short_but_never_empty(self) -> None:
         store = await self.open()
         huge = Change(
-            ("a",), {"put": {"numbers": [{"name": "a" * replicated_store.PAGE_BYTES, "value": 1}]}}
+            ("a",), {"put": {"numbers": [{"name": "a" * log_table.PAGE_BYTES, "value": 1}]}}
         )
         made = entries(GENESIS, huge, change("b", 1), change("c", 1))
         await store.persist(GENESIS, made)
@@ -349,7 +347,7 @@ class PagesTest(LogTest):
                 first, *_ = await self.logged(store)
                 self.assertEqual(first, max(1, min(number - 2, 6), number - 22))
         store.keep_from = None
-        with mock.patch.object(replicated_store, "SLICE_ENTRIES", 15):  # not all of it at once
+        with mock.patch.object(log_table, "SLICE_ENTRIES", 15):  # not all of it at once
             for first in (43, 49):
                 await self.write(store, {"name": "a", "by": 1})
                 self.assertEqual((await self.logged(store))[0], first)
@@ -390,10 +388,10 @@ class SnapshotTest(LogTest):
         self.assertEqual(await self.numbers(target), await self.numbers(source))
 
     async def test_large_tables_travel_in_chunks(self) -> None:
-        source = await self.filled(rows=replicated_store.CHUNK_ROWS + 1)
+        source = await self.filled(rows=state_tables.CHUNK_ROWS + 1)
         chunks = await self.chunks(source)
         sizes = [len(rows) for chunk in chunks for rows in chunk.rows.values()]
-        self.assertEqual(sizes, [replicated_store.CHUNK_ROWS, 1])
+        self.assertEqual(sizes, [state_tables.CHUNK_ROWS, 1])
         target = await self.open("target")
         for chunk in chunks:
             await target.install(chunk)
@@ -401,7 +399,7 @@ class SnapshotTest(LogTest):
 
     async def test_large_rows_travel_in_smaller_chunks(self) -> None:
         source = await self.open()
-        names = [f"{n}" * replicated_store.PAGE_BYTES for n in range(3)]
+        names = [f"{n}" * state_tables.CHUNK_BYTES for n in range(3)]
         await self.write(source, *({"name": name, "by": 1} for name in names))
         sizes = [len(rows) for chunk in await self.chunks(source) for rows in chunk.rows.values()]
         self.assertEqual(sizes, [1, 1, 1])
@@ -420,7 +418,7 @@ class SnapshotTest(LogTest):
         self.assertEqual((await self.numbers(target), target.committed), ({}, GENESIS))
 
     async def test_a_snapshot_is_of_one_moment(self) -> None:
-        source = await self.filled(rows=replicated_store.CHUNK_ROWS + 1)
+        source = await self.filled(rows=state_tables.CHUNK_ROWS + 1)
         before, mark = await self.numbers(source), source.committed
         snapshot = source.snapshot()
         chunks = [await anext(snapshot)]
@@ -434,7 +432,7 @@ class SnapshotTest(LogTest):
 
     async def test_an_interrupted_snapshot_leaves_the_old_state(self) -> None:
         source, target = (
-            await self.filled(rows=replicated_store.CHUNK_ROWS + 1),
+            await self.filled(rows=state_tables.CHUNK_ROWS + 1),
             await self.filled("target"),
         )
         pending = entries(target.committed, change("pending", 1))

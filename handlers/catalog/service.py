@@ -13,7 +13,8 @@ from bazar.rpc.client import Batcher
 from handlers.calls import Call
 from handlers.paths import NEWEST_PATH, SALES_PATH
 from handlers.replicated import ReplicatedService
-from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
+from storage.books import info_key
+from storage.catalog import TOPICS, Catalog, CatalogReader
 from storage.history import Position
 from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader

@@ -11,21 +11,15 @@ from typing import Any
 
 from bazar.replication.store import Operation, Outcome
 from storage import history
-from storage.catalog import (
-    MAX_TOPICS,
-    Catalog,
-    Wanted,
-    WorkingSet,
-    fold,
-    sale_answer,
-    show_book,
-)
+from storage.books import fold, sale_answer, show_book
+from storage.catalog import MAX_TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Epoch, Position, epochs
 from storage.paging import UNRANKED, Found, Window
 from storage.sqlite import search_index
 from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
 from storage.sqlite.database import Database
 from storage.sqlite.search import find
+from storage.working_set import Wanted, WorkingSet
 
 SCHEMA = """
 CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);

@@ -20,7 +20,7 @@ from functools import cached_property
 from itertools import islice
 
 from storage import letters
-from storage.catalog import show_book
+from storage.books import show_book
 from storage.isbn import isbn13
 from storage.letters import Phrase
 from storage.paging import RANKED, UNRANKED, Found, Place, Window

@@ -17,16 +17,6 @@ from bazar.replication.store import Operation
 EPOCH_SHIFT = 40
 
 TABLES: Mapping[str, str] = {"history": "epoch"}
-SCHEMA = """
-CREATE TABLE history (epoch INTEGER PRIMARY KEY, id TEXT NOT NULL, behind INTEGER NOT NULL);
-DELETE FROM meta WHERE name = 'checksum'
-"""
-
-# The newest comes along: it says that an epoch beyond it is unknown here.
-SINCE = (
-    "SELECT epoch, id, behind FROM history"
-    " WHERE epoch >= ? OR epoch = (SELECT MAX(epoch) FROM history) ORDER BY epoch"
-)
 
 
 class Epoch(NamedTuple):

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from bazar.cli import Shop
 from bazar.cli.status import table
 from handlers import REPLICATED
-from storage.sqlite.compare import Difference, differences, same_moment
+from storage.sqlite.compare import Difference, compare_sales, differences, same_moment
 from storage.sqlite.integrity import faults_of
 from storage.sqlite.replica_file import ReplicaFile, closing
-from storage.sqlite.standing import standing
 from storage.sqlite.wal import lacks_wal
 
 SHOWN = 20
@@ -79,7 +78,7 @@ def _verify_sales(shop: Shop) -> bool:
             for role, file in (("order", orders), ("catalog", catalog))
         ):
             return False
-        found = standing(orders, catalog)
+        found = compare_sales(orders, catalog)
     faults = list(found.faults)
     print(f"sales and orders: {found.cursor if found.cursor.number else 'none yet'}")
     for fault in faults:

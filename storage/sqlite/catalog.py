@@ -18,6 +18,7 @@ from storage.paging import UNRANKED, Found, Window
 from storage.sqlite import search_index
 from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
 from storage.sqlite.database import Database
+from storage.sqlite.history import EPOCHS_SINCE, HISTORY_SCHEMA
 from storage.sqlite.search import find
 from storage.working_set import Wanted, WorkingSet
 
@@ -44,7 +45,7 @@ HIGHEST = (
 # Of one moment: the epochs (0), the end of the log (1) and the sales (2).
 SALES = (
     f"SELECT 0 AS kind, epoch AS seq, id AS order_id, behind AS sold_at, NULL AS lines FROM"
-    f" ({history.SINCE})"
+    f" ({EPOCHS_SINCE})"
     " UNION ALL SELECT 1, value, NULL, NULL, NULL FROM meta WHERE name = 'committed_seq'"
     " UNION ALL SELECT 2, * FROM"
     " (SELECT seq, order_id, sold_at, lines FROM sales WHERE seq > ? ORDER BY seq LIMIT ?)"
@@ -54,7 +55,7 @@ SALES = (
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
-    migrations: Sequence[str] = (SCHEMA, *search_index.MIGRATIONS, history.SCHEMA)
+    migrations: Sequence[str] = (SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA)
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int
         expired=[row["key"] for row in expired],
         highest_book=highest["book"],
         highest_topic=highest["topic"],
-        history=epochs(select(history.SINCE, wanted.since) if wanted.since is not None else ()),
+        history=epochs(select(EPOCHS_SINCE, wanted.since) if wanted.since is not None else ()),
         first=first,
         now_ms=now_ms,
     )

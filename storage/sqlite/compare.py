@@ -1,4 +1,4 @@
-"""Whether the files of a group's replicas hold the same: digests, logs, and every row."""
+"""Whether files of replicas agree: of one group in every row, orders with the sales they follow."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from storage.history import epochs, is_on
+from storage.reconciliation import Numbered, Reconciliation, reconcile
+from storage.sqlite.orders import CURSOR, cursor_of
 from storage.sqlite.replica_file import ReplicaFile
 
 RETRY_S = 0.01
+ADOPTIONS = "SELECT * FROM adoptions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +60,24 @@ def differences(files: Sequence[ReplicaFile], tables: Mapping[str, str]) -> Iter
             for node in heads:
                 if at[node] is not None:
                     heads[node] = next(cursors[node], None)
+
+
+def compare_sales(orders: ReplicaFile, catalog: ReplicaFile) -> Reconciliation:
+    """Compare the orders of one file with the sales of another, each as of one moment: the orders
+    are read first, so that each has its sale if that is there at all."""
+    orders.look()
+    catalog.look()
+    cursor = cursor_of(orders.query(CURSOR))
+    known = epochs(map(dict, catalog.query("SELECT * FROM history ORDER BY epoch")))
+    return reconcile(
+        cursor,
+        _numbered(catalog, "sales"),
+        _numbered(orders, "orders"),
+        follows=is_on(known, cursor, catalog.committed.seq),
+        adopted=[range(row["behind"] + 1, row["upto"] + 1) for row in orders.query(ADOPTIONS)],
+    )
+
+
+def _numbered(file: ReplicaFile, table: str) -> Iterator[Numbered]:
+    rows = file.query(f"SELECT order_id, seq FROM {table} ORDER BY order_id")
+    yield from ((row["order_id"], row["seq"]) for row in rows)

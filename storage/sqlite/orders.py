@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
-from storage import history
 from storage.history import Position
 from storage.orders import Orders, Projected, show_order
 from storage.sqlite.database import Database
+from storage.sqlite.history import HISTORY_SCHEMA
 
 SCHEMA = """
 CREATE TABLE orders (
@@ -20,7 +20,7 @@ CREATE TABLE orders (
 CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID
 """
 HISTORY = f"""
-{history.SCHEMA};
+{HISTORY_SCHEMA};
 ALTER TABLE cursors ADD COLUMN id TEXT;
 CREATE TABLE adoptions (upto INTEGER PRIMARY KEY, behind INTEGER NOT NULL)
 """

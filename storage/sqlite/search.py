@@ -1,13 +1,7 @@
-"""Searching by words: the best matches first, at a cost that does not grow with the shop.
+"""Search by words: the best matches first, at a cost that does not grow with the shop.
 
-All books that are found have all the words, so how rare a word is says nothing. What tells them
-apart, best first: (0) the title is what was typed, or the ISBN; (1) all are words of the title;
-(2) all are words of title or author; (3) the words of the title begin so; (4) those of title or
-author do. Within a rank the shorter title comes first, as more of it was asked for, then the lower
-number.
-
-Of each rank at most RANKED books are looked at, those with the lowest numbers. If they are not all
-that the words find, the others follow by number. FTS5's own bm25 counts all books of each word
+Of each rank (`storage/terms.py`) at most RANKED books are read, those with the lowest numbers. If
+the words find more, the others follow by number. FTS5's own bm25 counts all books of each word
 first: over a second for a word that a million books have.
 """
 
@@ -26,11 +20,9 @@ from storage.letters import Phrase
 from storage.paging import RANKED, UNRANKED, Found, Place, Window
 from storage.sqlite import search_index
 from storage.sqlite.books import BOOKS_BY_ID
+from storage.terms import AUTHOR, ISBN, TITLE, whole_title
 
 MOST_ENDINGS = 24  # of a beginning that are looked up one by one
-
-TITLE, AUTHOR = "", "@"  # what marks the tokens of each
-
 _RANKED = (
     "SELECT w.rowid, length(b.title) FROM words w CROSS JOIN books b ON b.id = w.rowid"
     " WHERE words MATCH ? ORDER BY w.rowid LIMIT ?"
@@ -111,9 +103,9 @@ class Query:
         self._connection = connection
         self._phrases = letters.phrases(typed)
         self._begun: dict[tuple[Phrase, str], str] = {}
-        self._title = _quoted(search_index.whole(letters.tokens(typed)))
+        self._title = _quoted(whole_title(letters.tokens(typed)))
         isbn = isbn13(typed)
-        self._isbn = None if isbn is None else _quoted(f"#{isbn}")
+        self._isbn = None if isbn is None else _quoted(ISBN + isbn)
 
     def ranks(self) -> Iterator[str]:
         """One for each rank, the best first."""

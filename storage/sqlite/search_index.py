@@ -1,14 +1,12 @@
-"""Finding books by the words of their title and author: a full-text index beside `books`.
+"""The full-text index beside `books`, by the words of their titles and authors.
 
 It is derived data: triggers keep it in step with the rows, in the same transaction, so that it is
 replicated with them without being replicated itself, and no part of what replicas compare.
 
-Each book has one list of tokens (`storage/letters.py`), which FTS5 only splits at spaces: those of
-the title, those of the author behind an `@`, `#` with its ISBN, and `=` with a hash of the whole
-title. So each of these is a term of its own, and finding the first books of one costs the same
-however many there are, in the title or elsewhere. Beginnings of up to PREFIX letters have lists of
-their own for the same reason; longer ones are looked up in `words_known`, all longer words that
-some book had since the index was made.
+Each book has one list of terms (`storage/terms.py`), which FTS5 only splits at spaces. So finding
+the first books of a term costs the same however many have it, in the title or elsewhere. Beginnings
+of up to PREFIX letters have lists of their own for the same reason; longer ones are looked up in
+`words_known`, which holds all longer words that some book has had since the index was made.
 
 A file's index may be missing, or be made by another version of Unicode than ours: then `learn`
 makes it anew, in slices, before anybody reads or writes. Triggers know only the books up to there.
@@ -16,7 +14,6 @@ makes it anew, in slices, before anybody reads or writes. Triggers know only the
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import sqlite3
@@ -25,6 +22,7 @@ from contextlib import closing
 from typing import Any
 
 from storage import letters
+from storage.terms import ISBN, WHOLE, terms_of
 
 PREFIX = 3
 SLICE_BOOKS = 5000
@@ -73,38 +71,18 @@ BEGIN {_FORGET}; {_LEARN}; END""",
 )
 
 
-def whole(tokens: list[str]) -> str:
-    """The token of a whole title."""
-    return "=" + hashlib.blake2b(" ".join(tokens).encode(), digest_size=6).hexdigest()
-
-
-def words_of(title: str, author: str | None, isbn: str | None) -> str:
-    """What a book is found by.
-
-    >>> words_of("Émile", "J.-J. Rousseau", "9780306406157")
-    'emile =fd9275c3e043 @j @j @rousseau #9780306406157'
-    """
-    tokens = letters.tokens(title)
-    found = [*tokens, whole(tokens)]
-    if author is not None:
-        found += [f"@{token}" for token in letters.tokens(author)]
-    if isbn is not None:
-        found.append(f"#{isbn}")
-    return " ".join(found)
-
-
 def long_words(tokens: str) -> str:
     """Those whose beginnings have no lists of their own, as JSON."""
     return json.dumps([token for token in dict.fromkeys(tokens.split()) if _is_long(token)])
 
 
 def _is_long(token: str) -> bool:
-    return len(token) > PREFIX and token[0] not in "=#"
+    return len(token) > PREFIX and token[0] not in (WHOLE, ISBN)
 
 
 def teach(connection: sqlite3.Connection) -> None:
     """Let a connection know what triggers call."""
-    connection.create_function("words_of", 3, words_of, deterministic=True)
+    connection.create_function("words_of", 3, terms_of, deterministic=True)
     connection.create_function("long_words", 1, long_words, deterministic=True)
 
 

@@ -15,6 +15,7 @@ from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, c
 from bazar.replication.store import Operation, Outcome
 from storage import history
 from storage.sqlite import log_table, replicated_store, state_tables
+from storage.sqlite.history import HISTORY_SCHEMA
 from storage.sqlite.reached import Reached
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase, syncs
@@ -26,7 +27,7 @@ class Shelf:
     tables: Mapping[str, str] = {"numbers": "name", **history.TABLES}
     migrations: Sequence[str] = (
         "CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER)",
-        history.SCHEMA,
+        HISTORY_SCHEMA,
     )
 
     def seed(self) -> Sequence[Operation]:

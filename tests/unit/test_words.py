@@ -15,6 +15,7 @@ from storage.sqlite.catalog import SCHEMA, CatalogRows, SQLiteCatalogReader
 from storage.sqlite.database import Database
 from storage.sqlite.integrity import find_damage
 from storage.sqlite.replicated_store import ReplicatedStore
+from storage.terms import terms_of
 from tests.unit.test_catalog import create, sell, update
 from tests.unit.test_log import entries
 from tests.unit.test_sqlite_catalog import CatalogTest
@@ -178,7 +179,7 @@ class WordsTest(CatalogTest):
         path = self.store.database.path
         await self.store.close()
         whole = path.read_bytes()
-        title = search_index.words_of("Cooking for the Impatient Undergrad", None, None)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None)
         for sql in (
             "INSERT INTO words (rowid, tokens) VALUES (99, 'ghost')",
             f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, '{title}')",
@@ -201,7 +202,7 @@ class WordsTest(CatalogTest):
     async def test_beginnings_that_lead_elsewhere_are_damage(self) -> None:
         path = self.store.database.path
         await self.store.close()
-        title = search_index.words_of("Cooking for the Impatient Undergrad", None, None)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None)
         # It is learned anew without beginnings of three letters.
         for sql, lengths in (
             ("INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, ?)", ("1 2 3", "1 2")),

@@ -21,22 +21,22 @@ OPTIONAL = ("author", "isbn")  # None where it is not known
 
 
 def info_key(book: int) -> str:
-    """The cache key of one book."""
+    """Return the cache key of one book."""
     return f"info_{book}"
 
 
 def fold(text: str) -> str:
-    """For matching regardless of case, beyond ASCII too (Unicode case folding)."""
+    """Return `text` for matching regardless of case, beyond ASCII too (Unicode case folding)."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
 def offer(book: Row) -> dict[str, Any]:
-    """What a buyer must know of a book to decide anew."""
+    """Return what a buyer must know of a book to decide anew: `id`, `cost` in cents, `count`."""
     return {name: book[name] for name in ("id", "cost", "count")}
 
 
 def sale_answer(sale: Row) -> Answer:
-    """What the buyer's side needs of a row of `sales`."""
+    """Return what the buyer's side needs of a row of `sales`: its `lines` as a list."""
     return {
         "order_id": sale["order_id"],
         "seq": sale["seq"],
@@ -46,8 +46,8 @@ def sale_answer(sale: Row) -> Answer:
 
 
 def show_book(row: Row) -> dict[str, Any]:
-    """A book as callers see it; one without an author or an ISBN has no such field. The order is
-    always the same, since its tag is made of that."""
+    """Return a book as callers see it: a field that is not known is left out. The order of the
+    fields is always the same, since the entity tag is made from them."""
     return {
         name: row[name] for name in BOOK_FIELDS if row[name] is not None or name not in OPTIONAL
     }

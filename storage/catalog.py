@@ -1,7 +1,7 @@
 """Books, topics and sales: operations in, row images out, whatever keeps the rows.
 
-Whoever keeps them reads what `Catalog.wanted` names into a `WorkingSet`, has `Catalog.decide` work
-on it, and writes the images (`storage/sqlite/catalog.py`).
+An engine reads the rows that `Catalog.wanted` names into a `WorkingSet`, calls `Catalog.decide`,
+and writes the images (`storage/sqlite/catalog.py`).
 
 Rows are those of `storage/books.py`. Operations are JSON objects, validated where they come in
 (`handlers/validation.py`):
@@ -13,15 +13,15 @@ Rows are those of `storage/books.py`. Operations are JSON objects, validated whe
     {"op": "create", "key", "books": [{"title", "author", "isbn"?, "topic", "cost", "count"}]}
 
 An update's conditions are tested against the row that it would change, in the order of the log:
-between the test and the write there is no other write. `["*"]` is any book. What is added to the
-stock is added to what is there then.
+between the test and the write there is no other write. `["*"]` is any book. `count_add` is added to
+the stock that the row has then.
 
-A sale for the orders brings their cursor, which is no part of what is asked (S4). The first
-operation of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver (H1).
+A sale for the orders brings their cursor, which is no part of the request (S4). The first operation
+of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver (H1).
 
-Each other carries a key (S1): the same key with the same operation gets the first answer again,
-marked `replayed`; with another it is refused. Sales remember theirs for ever, other writes for a
-day.
+Each other operation carries a key (S1): the same key with the same operation gets the first answer
+again, marked `replayed`; with another operation it is refused. Keys of sales are kept for ever,
+those of other writes for a day.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ from storage.working_set import Wanted, WorkingSet
 
 MAX_AMOUNT = 10**12  # of money, in cents, and of copies
 KEYS_KEPT_MS = 24 * 3600 * 1000
-SEARCHES = "searches"  # the key that every cached search carries
-TOPICS = "topics"
-MAX_TOPICS = 10_000  # that are listed
+SEARCHES = "searches"  # the cache key that every cached search carries
+TOPICS = "topics"  # that of the cached list of topics
+MAX_TOPICS = 10_000  # in that list
 
 STARTING_STOCK = (
     ("How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 4000, 19),
@@ -66,7 +66,7 @@ STARTING_STOCK = (
 
 
 class Catalog:
-    """Decides what the operations of the catalog's group come to."""
+    """Decides the operations of the catalog's group."""
 
     tables: Mapping[str, str] = {
         "topics": "id",
@@ -80,11 +80,13 @@ class Catalog:
         self._new_order_id = new_order_id
 
     def seed(self) -> Sequence[Operation]:
+        """Return the operations with which a new group begins (T0)."""
         names = ("title", "topic", "cost", "count")
         books = [{"author": None, **dict(zip(names, row, strict=True))} for row in STARTING_STOCK]
         return [{"op": "create", "key": "starting-stock", "books": books}]
 
     def wanted(self, operations: Sequence[Operation]) -> Wanted:
+        """Name the rows that a batch of `operations` may need."""
         books: set[int] = set()
         topics: set[str] = set()
         titles: set[str] = set()
@@ -104,7 +106,7 @@ class Catalog:
             topics=frozenset(topics),
             titles=frozenset(titles),
             keys=frozenset(operation["key"] for operation in operations),
-            # Each write takes two old keys along, so that the table never outgrows a day.
+            # Each write deletes two old keys, so that the table never outgrows a day.
             forgets=2 * sum(operation["op"] != "sell" for operation in operations),
             since=min((cursor.epoch for cursor in cursors), default=None),
         )
@@ -162,8 +164,8 @@ class Catalog:
         return answer
 
     def _sell(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
-        """S1: all lines or none. A line's `cost` is what the buyer saw it cost. Raises NotFound,
-        OutOfStock or PriceChanged, and leaves no trace then (S4)."""
+        """Sell all lines or none (S1). A line's `cost` is the price that the buyer saw. Raises
+        NotFound, OutOfStock or PriceChanged, and has changed nothing then (S4)."""
         sold: dict[int, dict[str, Any]] = {}
         lines = []
         short: dict[int, str] = {}
@@ -211,9 +213,9 @@ class Catalog:
         return {"book": show_book(after)}
 
     def _create(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
-        """A book is the same if title, author and topic are, and the ISBN where both have one: that
-        one stays as it is. An ISBN is not unique: new and used copies are books of their own, told
-        apart by topic, say."""
+        """Make the books that do not exist yet; the others stay as they are. A book is the same if
+        title, author and topic are, and the ISBN where both have one. An ISBN is not unique: new
+        and used copies are different books, with different topics, say."""
         results = []
         for book in operation["books"]:
             topic = work.topic(book["topic"])
@@ -239,8 +241,8 @@ def _sold_line(book: Row, quantity: int, left: int) -> dict[str, Any]:
 
 
 def _check(operation: Operation, book: Row) -> None:
-    """RFC 9110 section 13.1: the writer's conditions on what it changes; If-Match compares
-    strongly. Raises PreconditionFailed."""
+    """Test the writer's conditions on the book that it changes (RFC 9110 section 13.1); If-Match
+    compares strongly. Raises PreconditionFailed."""
     etag = entity_tag(render(show_book(book)))
     wanted, unwanted = operation.get("if_match"), operation.get("if_none_match", ())
     known = {one.removeprefix("W/") for one in unwanted}
@@ -251,7 +253,7 @@ def _check(operation: Operation, book: Row) -> None:
 
 
 def _restocked(book: Row, more: int) -> int:
-    """The stock with so many `more`, or fewer. Raises OutOfStock or Conflict."""
+    """Return the stock with `more` copies, or fewer if negative. Raises OutOfStock or Conflict."""
     count: int = book["count"] + more
     if count < 0:
         message = f"count_add: book {book['id']} has {book['count']}, {-more} can't be taken away"
@@ -262,24 +264,25 @@ def _restocked(book: Row, more: int) -> int:
 
 
 class CatalogReader(Protocol):
-    """The catalog's committed state. Every answer is of one moment."""
+    """Reads the catalog's committed state. Every answer is of one moment."""
 
     async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """The books of these ids that exist."""
+        """Return the books of these ids that exist, by id."""
 
     async def search(self, topic: str, window: Window) -> Found:
-        """Books whose topic's name contains `topic`, by id; all of them for none."""
+        """Return the books whose topic's name contains `topic`, ordered by id; all for an empty
+        one."""
 
     async def find(self, q: str, window: Window) -> Found:
-        """Books that have, for each word of `q`, one in title or author that begins with it, or
-        that have this ISBN; the best matches first."""
+        """Return the books that have, for each word of `q`, one in title or author that begins with
+        it, or that have this ISBN; the best matches first."""
 
     async def topics(self) -> list[dict[str, Any]]:
-        """The topics that have books, by name."""
+        """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
 
     async def sales(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
-        """Sales behind a position, in the order they were committed, and the id of the last one's
-        epoch. Raises ForeignHistory where the position is not on what is committed here (H2)."""
+        """Return the sales after a position, in the order of their commits, and the id of the last
+        one's epoch. Raises ForeignHistory where the position is not on the history here (H2)."""
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
-        """Sales before this number, newest first: `order_id`, `seq`, and the epoch's `id`."""
+        """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""

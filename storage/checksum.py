@@ -9,13 +9,13 @@ from typing import Any
 from bazar.replication.messages import Mark
 
 CHECKSUM = "rows"
-"""Under which name the checksum is kept. Programs from before the table `history` sum over fewer
-tables, and look at `checksum`: they are to refuse a newer file, and not to take it for damaged."""
+"""The name under which the checksum is kept. Programs from before the table `history` sum fewer
+tables, and read `checksum`: they must refuse a newer file, and not take it for damaged."""
 
 
 def checksum(table: str, rows: Iterable[Iterable[Any]]) -> int:
-    """The XOR of a hash of each row: the order does not matter, and a row that changes changes it
-    by its hashes before and after (incremental hashing: Bellare & Micciancio, 1997)."""
+    """Return the XOR of a hash of each row: their order does not matter, and a row that changes
+    changes it by its hashes before and after (incremental hashing: Bellare & Micciancio, 1997)."""
     total = 0
     for row in rows:
         text = repr((table, *row))

@@ -15,7 +15,7 @@ Numbered = tuple[str, int]  # the id of a sale or of an order, and its number
 
 @dataclass(slots=True)
 class Sample:
-    """Some things of a kind: how many, and the first of them."""
+    """How many ids there are of a kind, and the first SHOWN of them."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
@@ -32,18 +32,18 @@ class Sample:
 
 @dataclass(slots=True)
 class Reconciliation:
-    """What does not belong together, and what does not yet."""
+    """The sales and orders that lack each other, and why."""
 
     cursor: Position
     follows: bool
     unordered: Sample = field(default_factory=Sample)
-    """Sales that the orders have passed, and that have none."""
+    """Sales before the cursor that have no order."""
     unsold: Sample = field(default_factory=Sample)
     """Orders without a sale."""
     adopted: Sample = field(default_factory=Sample)
-    """The same, but somebody has chosen it (S5)."""
+    """Orders without a sale, as an operator has chosen (S5)."""
     waiting: int = 0
-    """Sales that the orders have not come to."""
+    """How many sales come after the cursor, and have no order yet."""
 
     def note_sale(self, order_id: str, number: int) -> None:
         """Note a sale that has no order."""
@@ -54,6 +54,7 @@ class Reconciliation:
 
     @property
     def faults(self) -> Iterator[str]:
+        """Yield a sentence for each kind of fault that was found."""
         if not self.follows:
             yield (
                 f"the orders' cursor, {self.cursor}, is not on the catalog's history:"

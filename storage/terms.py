@@ -1,7 +1,7 @@
 """What a book is found by: the terms of its title, its author and its ISBN, whatever indexes them.
 
-A term of the title is a token (`letters.py`); one of the author has an AUTHOR before it, the ISBN
-an ISBN, and a hash of the whole title a WHOLE.
+A term of the title is a token (`letters.py`). One of the author begins with AUTHOR, the ISBN with
+ISBN, and a hash of the whole title with WHOLE.
 
 All books that are found have all the words, so how rare a word is says nothing. What tells them
 apart, best first: (0) the title is what was typed, or the ISBN; (1) all are words of the title;

@@ -17,25 +17,25 @@ Identity = tuple[str, str | None, int]  # title, author, topic
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a batch may need of the rows, named before anything is read."""
+    """The rows that a batch may need, named before anything is read."""
 
     books: frozenset[int]
     topics: frozenset[str]
     titles: frozenset[str]
     keys: frozenset[str]
-    forgets: int  # so many expired answers go with it
-    since: int | None = None  # the history from this epoch on
+    forgets: int  # expired answers that the batch deletes, at most
+    since: int | None = None  # the epoch from which the history is needed
 
 
 @dataclass(slots=True)
 class WorkingSet:
-    """What one batch has read and, in order, changed: each operation sees those before it."""
+    """What one batch has read and, in order, changed: each operation sees those before it (R1)."""
 
     books: dict[int, dict[str, Any]]
     topics: dict[str, int]
     by_identity: dict[Identity, dict[str | None, int]]  # the books of each, by ISBN
     done: dict[str, tuple[str, Answer]]  # key -> its request and answer
-    expired: list[str]  # keys of answers that go with the first change
+    expired: list[str]  # keys of answers that the first change deletes
     next_book: int
     next_topic: int
     next_number: int
@@ -61,17 +61,17 @@ class WorkingSet:
         first: int,
         now_ms: int,
     ) -> WorkingSet:
-        """Make it of the rows that `Wanted` names: `books` each with its topic's name, `alike` the
-        books that have one of its titles, newest first, the highest ids there are (0: none), and
-        the epochs. Changes are numbered from `first`."""
+        """Make it from the rows that `Wanted` names: `books` each with its topic's name, `alike`
+        the books that have one of its titles, newest first, the highest ids that exist (0: none),
+        and the epochs in order. Number changes from `first`."""
         done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
         # One key, one request: a sale's key is no update's either.
         done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
         by_identity: dict[Identity, dict[str | None, int]] = {}
-        for row in alike:  # the oldest of them stands
+        for row in alike:  # the last one stays: the oldest
             by_identity.setdefault(_identity(row), {})[row["isbn"]] = row["id"]
         return cls(
-            # In one order, whatever they came in: answers are kept as text.
+            # Fields in one order, as answers are kept as text.
             books={row["id"]: {name: row[name] for name in BOOK_FIELDS} for row in books},
             topics={row["name"]: row["id"] for row in topics},
             by_identity=by_identity,
@@ -86,7 +86,7 @@ class WorkingSet:
         )
 
     def topic(self, name: str) -> int:
-        """The id of a topic, made if there is none of this name."""
+        """Return the id of the topic of this name; make it if there is none."""
         if name not in self.topics:
             self.topics[name] = self.next_topic
             row = {"id": self.next_topic, "name": name, "folded": fold(name)}
@@ -95,11 +95,12 @@ class WorkingSet:
         return self.topics[name]
 
     def write_book(self, book: dict[str, Any]) -> None:
+        """Put a new or changed book into the change, and its key among the keys to invalidate."""
         before = self.books.get(book["id"])
         if before is not None:
             editions = self.by_identity.get(_identity(before), {})
             if editions.get(before["isbn"]) == book["id"]:
-                del editions[before["isbn"]]  # it may be another book now
+                del editions[before["isbn"]]  # its identity may have changed
         self.books[book["id"]] = book
         self.by_identity.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
         row = {name: value for name, value in book.items() if name != "topic"}
@@ -107,13 +108,14 @@ class WorkingSet:
         self.keys.add(info_key(book["id"]))
 
     def book(self, number: int) -> dict[str, Any]:
+        """Return the row of a book, as the batch has it so far. Raises NotFound."""
         if number not in self.books:
             raise NotFound(f"no book has the id {number}")
         return self.books[number]
 
     def same(self, identity: Identity, isbn: str | None) -> int | None:
-        """The book that is this one, if there is one: editions are told apart by their ISBNs, but
-        for those whose ISBN is not known."""
+        """Return the id of the book that is the same, if there is one. ISBNs tell editions apart; a
+        book without an ISBN is the same as any edition."""
         editions = self.by_identity.get(identity, {})
         if isbn is None:
             return min(editions.values(), default=None)
@@ -121,5 +123,5 @@ class WorkingSet:
 
 
 def _identity(book: Row) -> Identity:
-    """What makes two rows the same book, but for the edition."""
+    """Return what two rows of one book have in common, whatever the edition."""
     return book["title"], book["author"], book["catalog_id"]

@@ -18,14 +18,14 @@ ADOPTIONS = "SELECT * FROM adoptions"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row that is not the same everywhere: by node its columns, None where it is missing."""
+    """One row that is not the same everywhere: its columns by node, None where it is missing."""
 
     table: str
     key: Any
     rows: Mapping[str, Mapping[str, Any] | None]
 
     def columns(self) -> list[str]:
-        """The columns that differ; all of them if a replica lacks the row."""
+        """Return the columns that differ; all of them if a replica lacks the row."""
         present = [row for row in self.rows.values() if row is not None]
         names = list(present[0])
         if len(present) < len(self.rows):
@@ -34,7 +34,8 @@ class Difference:
 
 
 def same_moment(files: Sequence[ReplicaFile], timeout_s: float) -> bool:
-    """Look at all files at one and the same entry, while writes go on; False if it can't be had."""
+    """Read all files as of one and the same entry, while writes go on. Return False if that takes
+    longer than `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         if len({file.look().seq for file in files}) == 1:
@@ -45,7 +46,7 @@ def same_moment(files: Sequence[ReplicaFile], timeout_s: float) -> bool:
 
 
 def differences(files: Sequence[ReplicaFile], tables: Mapping[str, str]) -> Iterator[Difference]:
-    """Every row that is not the same in all `files`; `tables` names each table's key."""
+    """Yield every row that is not the same in all `files`; `tables` names each table's key."""
     for table, key in tables.items():
         cursors = {file.node: file.rows(table, key) for file in files}
         heads = {node: next(rows, None) for node, rows in cursors.items()}
@@ -63,8 +64,8 @@ def differences(files: Sequence[ReplicaFile], tables: Mapping[str, str]) -> Iter
 
 
 def compare_sales(orders: ReplicaFile, catalog: ReplicaFile) -> Reconciliation:
-    """Compare the orders of one file with the sales of another, each as of one moment: the orders
-    are read first, so that each has its sale if that is there at all."""
+    """Compare the orders of one file with the sales of another, each as of one moment. The orders
+    are read first, so that the sale of each is there by then."""
     orders.look()
     catalog.look()
     cursor = cursor_of(orders.query(CURSOR))

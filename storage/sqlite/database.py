@@ -21,14 +21,14 @@ from bazar.errors import ConfigError, Fatal, Unavailable
 from storage.sqlite.errors import translated_errors
 from storage.sqlite.wal import IN_USE, empty_wal, is_marked
 
-READERS = 2  # one for what takes long, so that quick reads never wait behind it
+READERS = 2  # one for slow reads, so that quick ones never wait for them
 MAX_SLOW_READS = 64
 
 T = TypeVar("T")
 
 
 class Database:
-    """Open with `await Database.open(...)`. Rows are read as `sqlite3.Row`."""
+    """One open database, made by `await Database.open(...)`. Rows are read as `sqlite3.Row`."""
 
     def __init__(self, path: Path, writer: aiosqlite.Connection) -> None:
         self.path = path
@@ -44,9 +44,9 @@ class Database:
         migrations: Sequence[str],
         teach: Callable[[sqlite3.Connection], None] = lambda connection: None,
     ) -> Database:
-        """Open or make the file and bring its schema up to date; `teach` lets the connection that
-        writes know what triggers call. Raises ConfigError, Damaged, or Fatal while the disk
-        fails."""
+        """Open or make the file and bring its schema up to date; `teach` gives the connection that
+        writes the functions that triggers call. Raises ConfigError, Damaged, or Fatal while the
+        disk fails."""
         database: Database | None = None
         try:
             with translated_errors(path):
@@ -67,12 +67,12 @@ class Database:
         return database
 
     async def connect_reader(self) -> aiosqlite.Connection:
-        """One more connection that only reads."""
+        """Return one more connection that only reads; the caller closes it."""
         return await _connect(self.path, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0")
 
     async def _mark(self, mark: int) -> None:
-        """Put it into the database itself, fsynced. The WAL is there by then, under its name: after
-        any crash. Raises Fatal if somebody reads the file for long."""
+        """Write the mark into the database itself, fsynced. The WAL is there by then, under its
+        name, after any crash. Raises Fatal if another process reads the file for long."""
         await self.writer.execute(f"PRAGMA application_id = {mark}")
         await self.write(partial(empty_wal, self.path))
 
@@ -89,30 +89,31 @@ class Database:
             self.migrated = True
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, run with the connection on the writer's thread: a transaction is
-        one hop there, where a hop for each statement would cost more than the statements do."""
+        """Run `work` with the connection on the writer's thread, and return its result: one hop for
+        a transaction, where a hop for each statement would cost more than the statements do."""
         # aiosqlite has no public name for it; its own methods are made of this one.
         result: T = await self.writer._execute(work, self.writer._conn)  # type: ignore[no-untyped-call]
         return result
 
     async def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
-        """All rows of one statement, as of the last commit."""
+        """Return all rows of one statement, as of the last commit."""
         return list(await self._readers[0].execute_fetchall(sql, parameters))
 
     async def read_slowly(self, sql: str, parameters: Any = ()) -> list[sqlite3.Row]:
-        """The same for a statement that may take long. Raises Unavailable if too many wait."""
+        """Return all rows of a statement that may take long. Raises Unavailable if too many
+        wait."""
         return await self.look_slowly(lambda reader: reader.execute(sql, parameters).fetchall())
 
     async def look_slowly(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, which may read more than once, and long: all of it as of the last
-        commit. Raises Unavailable if too many wait."""
+        """Run `work`, which may read more than once, and long, as of one commit, and return its
+        result. Raises Unavailable if too many wait."""
 
         def of_one_moment() -> T:
             reader.execute("BEGIN")
             try:
                 return work(reader)
             finally:
-                if reader.in_transaction:  # some errors have ended it
+                if reader.in_transaction:  # some errors end it
                     reader.execute("ROLLBACK")
 
         if self._slow >= MAX_SLOW_READS:
@@ -126,8 +127,9 @@ class Database:
             self._slow -= 1
 
     async def close(self) -> None:
+        """Close all connections, and remove the mark once the WAL is in the database."""
         await asyncio.gather(*(reader.close() for reader in self._readers))
-        # The mark goes when all else is where it belongs. A file that keeps it is as good to us.
+        # Where the WAL can't be moved the mark stays, and the file opens as well with it.
         with contextlib.suppress(sqlite3.Error, Fatal, ValueError):  # that last: it is closed
             await self.write(partial(empty_wal, self.path))
             await self._mark(0)
@@ -135,13 +137,13 @@ class Database:
 
 
 async def _connect(path: Path, *pragmas: str) -> aiosqlite.Connection:
-    # Cancelling an await does not cancel its SQL: transactions are begun and ended by hand, by one
-    # task at a time.
+    # Cancelling an await does not cancel its SQL: transactions are begun and ended explicitly, by
+    # one task at a time.
     connection = aiosqlite.connect(path, isolation_level=None)
     try:
         await connection
     except BaseException:
-        # Outlive its thread, which aiosqlite has told to stop: it tells this loop that it has.
+        # Wait for its thread, which aiosqlite has told to stop: it reports to this loop.
         await asyncio.to_thread(connection._thread.join)
         raise
     connection.row_factory = sqlite3.Row

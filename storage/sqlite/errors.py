@@ -1,4 +1,4 @@
-"""SQLite's errors as the tree's: a damaged file apart from a machine that fails."""
+"""Errors of SQLite and of the system as ours: a damaged file apart from a machine that fails."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FAILING = {
 
 
 class Damaged(Fatal):
-    """A file does not hold what was written to it: it is of no more use to its node."""
+    """A file does not hold what was written to it: its node can't use it any more."""
 
 
 @contextlib.contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """An error of SQLite becomes Damaged, or Fatal where the machine fails and may recover. What is
-    neither is raised as it is."""
+    """Raise an error of SQLite as Damaged, or as Fatal where the machine fails and may recover.
+    Others are raised as they are."""
     try:
         yield
     except sqlite3.Error as error:
@@ -37,7 +37,7 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated_os_errors(path: Path) -> Iterator[None]:
-    """What the machine refuses becomes Fatal, with its place."""
+    """Raise an OSError as Fatal, with the path."""
     try:
         yield
     except OSError as error:

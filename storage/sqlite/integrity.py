@@ -26,9 +26,9 @@ from storage.sqlite.wal import is_marked, without_wal
 
 
 def find_damage(path: Path, model: Model) -> str | None:
-    """What is wrong with a replica's file, None if nothing is, or there is none. One with an older
-    schema is left to its migration, one with a newer to whoever opens and refuses it. Takes long
-    for a large file."""
+    """Return what is wrong with a replica's file, None if nothing is, or there is no file. A file
+    with an older schema is left to its migration, one with a newer schema is refused when it is
+    opened. Takes long for a large file."""
     try:
         with translated_errors(path), closing([file := ReplicaFile(path.stem, path)]):
             if file.schema() != 1 + len(model.migrations):
@@ -41,14 +41,14 @@ def find_damage(path: Path, model: Model) -> str | None:
         return str(error)
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR:
-            return None  # it can't be opened: whoever opens it to write says so
+            return None  # it can't be opened, which opening it to write will say
         return str(error)  # "no such table", for one
 
 
 def faults_of(file: ReplicaFile, tables: Iterable[str]) -> Iterator[str]:
-    """What is wrong with the file by itself: damaged pages, a log that does not chain or has
-    lost its end, an index of words that is not that of the books, rows that are not those that
-    were written."""
+    """Yield what is wrong with the file by itself: damaged pages, a log that does not chain or has
+    lost its end, an index of words that is not that of the books, rows that are not those that were
+    written."""
     for found in chain(_in_pages(file), _in_log(file), _in_index(file), _in_rows(file, tables)):
         yield f"{file.node}: {found}"
 
@@ -65,8 +65,8 @@ def _in_log(file: ReplicaFile) -> Iterator[str]:
         entry = entry_of(row)
         if entry.seq == 1:
             before = GENESIS
-        # The first entry of a compacted log is not checked, and sent to nobody: for want of
-        # the digest before it a replica that needs it is sent a snapshot.
+        # The first entry of a compacted log is not checked, and never sent: as the digest before it
+        # is missing, a replica that needs it is sent a snapshot.
         if before is not None and not entry.extends(before):
             yield f"log entry {entry.seq} does not follow {before}"
         if entry.seq == file.committed.seq and entry.digest != file.committed.digest:
@@ -93,18 +93,18 @@ def _in_rows(file: ReplicaFile, tables: Iterable[str]) -> Iterator[str]:
 
 
 def refuse_foreign_wal(path: Path) -> None:
-    """Raises ConfigError for a file that was put back beside the WAL of a later one: SQLite would
-    read them as one, which is the later state again, or none at all.
+    """Refuse a file that was put back beside the WAL of a later one: SQLite would read them as one,
+    which is the later state again, or none at all. Raises ConfigError.
 
-    Who closes a file in order leaves it without the mark, and nothing in its WAL; who opens it sets
-    the mark before it writes anything. So where the mark is missing, the WAL adds nothing.
+    A file that is closed in order has no mark, and nothing in its WAL; the mark is set before the
+    first write. So where the mark is missing, the WAL must add nothing.
     """
     wal = beside(path, "-wal")
     if is_new(path) or not wal.exists() or wal.stat().st_size == 0 or is_marked(path):
         return
-    # Without a history it is older than marks are.
+    # A file without a history is older than marks are.
     by_itself = "SELECT value FROM meta, (SELECT MAX(epoch) FROM history) WHERE name = ?"
-    # What can't be read is damaged, or is to be migrated: who does so says it.
+    # What can't be read is damaged, or will be migrated: others report that.
     with contextlib.suppress(sqlite3.Error, Damaged, NotFound):
         with contextlib.closing(without_wal(path)) as connection:
             [(digest,)] = connection.execute(by_itself, ("committed_digest",))

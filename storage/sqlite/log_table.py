@@ -1,4 +1,4 @@
-"""The log as a table, with its mark in `meta`: entries as rows, a page of them, compaction."""
+"""The log as a table, with the committed mark in `meta`: entries as rows, pages, compaction."""
 
 from __future__ import annotations
 

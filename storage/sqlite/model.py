@@ -10,7 +10,7 @@ from bazar.replication.store import Operation, Outcome
 
 
 class Model(Protocol):
-    """What one role replicates: its rows in SQLite, and what is decided on them."""
+    """One role's tables in SQLite, and its decisions."""
 
     tables: Mapping[str, str]
     """Each table with its primary key, a single column; they hold the whole state. One of them is
@@ -19,17 +19,17 @@ class Model(Protocol):
     migrations: Sequence[str]
 
     def teach(self, connection: sqlite3.Connection) -> None:
-        """Let a connection know the functions that triggers call."""
+        """Give a connection the functions that triggers call."""
 
     def derive(self, connection: sqlite3.Connection) -> bool:
-        """Make some more of what is derived of the rows and is not there yet, in the open
-        transaction. Returns whether it is there then."""
+        """Make the next slice of what is derived from the rows, in the open transaction. Return
+        whether all of it is made."""
 
     def seed(self) -> Sequence[Operation]:
-        """What a brand-new group begins with (T0)."""
+        """Return the operations with which a new group begins (T0)."""
 
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:
-        """Decide `operations` in order, each seeing those before it. Reads only; each outcome
-        with a change takes the next number from `first`."""
+        """Decide `operations` in order, each seeing those before it (R1). It only reads; each
+        outcome with a change takes the next number from `first`."""

@@ -1,4 +1,4 @@
-"""How far the log has reached, in a file of its own: a shorter WAL says nothing of what it lost."""
+"""How far the log has reached, in a file of its own: a shorter WAL does not show what it lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Reached:
     """The number of the last entry that the log holds durably, in a file of its own.
 
     It never names an entry that the log does not hold durably, so a log that ends before it has
-    lost its tail, acknowledged entries too. A higher number is noted after the log was synced, and
+    lost its tail, with acknowledged entries. A higher number is noted after the log is synced, and
     is not synced itself: the note may lag behind. A lower one is noted before the log is cut back,
     and is synced at once: else a power cut could bring the higher one back.
     """
@@ -31,7 +31,7 @@ class Reached:
                 sync_path(self._path.parent)
 
     def note(self, seq: int) -> None:
-        """Raises Fatal while the disk fails."""
+        """Note that the log ends at `seq`. Raises Fatal while the disk fails."""
         if self._fd is None:
             return
         with translated_os_errors(self._path):
@@ -41,7 +41,7 @@ class Reached:
         self._seq = seq
 
     def sync(self) -> None:
-        """Note the same number again, synced. Raises Fatal while the disk fails."""
+        """Write the same number again, synced. Raises Fatal while the disk fails."""
         if self._fd is not None:
             with translated_os_errors(self._path):
                 os.pwrite(self._fd, _line(self._seq), 0)
@@ -54,12 +54,12 @@ class Reached:
 
     @staticmethod
     def is_kept(database: Path) -> bool:
-        """Whether a node has had this database open, where it is."""
+        """Return whether a node has had this database open, where it is."""
         return beside(database, "-reached").exists()
 
     @staticmethod
     def read(database: Path) -> int:
-        """What was noted for this database; 0 if nothing readable was."""
+        """Return what was noted for this database; 0 if nothing readable was."""
         try:
             content = beside(database, "-reached").read_bytes()
             seq = int(content[:20])

@@ -36,7 +36,7 @@ class ReplicaFile:
         self.connection.close()
 
     def look(self) -> Mark:
-        """Begin to read the state as it is now; its committed mark."""
+        """Begin to read the state as it is now. Return its committed mark."""
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
         self.reached = Reached.read(self.path)
@@ -48,29 +48,29 @@ class ReplicaFile:
         return self.committed
 
     def tail(self) -> tuple[int | None, Mark]:
-        """The epoch of the log's last entry, and where the log ends. A file from before histories
-        whose log holds nothing tells no epoch."""
+        """Return the epoch of the log's last entry, and where the log ends. The epoch is None for a
+        file from before histories whose log is empty."""
         row = self.connection.execute("SELECT * FROM log ORDER BY seq DESC LIMIT 1").fetchone()
         if row is not None:
             return row["epoch"], entry_of(row).mark
         return self.begun(), self.committed
 
     def begun(self) -> int | None:
-        """The newest epoch that has committed anything of its own (H1); None of a file from before
-        histories."""
+        """Return the newest epoch that has committed entries of its own (H1), 0 if none has; None
+        for a file from before histories."""
         if self.lacks(("history",)):
             return None
         [(epoch,)] = self.query("SELECT max(epoch) FROM history")
         return int(epoch or 0)
 
     def pending(self) -> frozenset[Mark]:
-        """The entries of the log behind what is committed."""
+        """Return the marks of the entries after the committed one."""
         behind = "SELECT * FROM log WHERE seq > (SELECT value FROM meta WHERE name = ?)"
         rows = self.connection.execute(behind, ("committed_seq",))
         return frozenset(entry_of(row).mark for row in rows)
 
     def highest_number(self, tables: Iterable[str]) -> int:
-        """The highest number that a primary has given to a row of these tables."""
+        """Return the highest number that a primary has given to a row of these tables, or 0."""
         highest = 0
         for table in tables:
             columns = self.connection.execute(f"PRAGMA table_info({table})")
@@ -80,23 +80,26 @@ class ReplicaFile:
         return highest
 
     def schema(self) -> int:
-        """Which version of the schema it has; 0 before there is any."""
+        """Return the version of its schema; 0 if it has none yet."""
         [(version,)] = self.connection.execute("PRAGMA user_version")
         return int(version)
 
     def lacks(self, tables: Iterable[str]) -> list[str]:
-        """Those of the tables that it does not have: another program has made it."""
+        """Return those of the tables that it does not have: another version has made it."""
         there = {name for (name,) in self.query("SELECT name FROM sqlite_master")}
         return [table for table in tables if table not in there]
 
     def query(self, sql: str) -> Iterator[sqlite3.Row]:
+        """Yield the rows of a statement."""
         yield from self.connection.execute(sql)
 
     def rows(self, table: str, key: str) -> Iterator[sqlite3.Row]:
+        """Yield all rows of a table, ordered by their key."""
         yield from self.query(f"SELECT * FROM {table} ORDER BY {key}")
 
 
 def closing(files: Sequence[ReplicaFile]) -> contextlib.ExitStack:
+    """Return a context that closes `files` at its end."""
     stack = contextlib.ExitStack()
     for file in files:
         stack.callback(file.close)
@@ -105,7 +108,8 @@ def closing(files: Sequence[ReplicaFile]) -> contextlib.ExitStack:
 
 @contextlib.contextmanager
 def reading(node: str, path: Path) -> Iterator[ReplicaFile]:
-    """A replica's file, as it is now. Raises NotFound, or Damaged where it can't be read."""
+    """Open a replica's file, and read it as it is now. Raises NotFound, or Damaged where it can't
+    be read."""
     try:
         with closing([file := ReplicaFile(node, path)]):
             file.look()

@@ -27,12 +27,12 @@ from storage.sqlite.model import Model
 from storage.sqlite.reached import Reached
 from storage.sqlite.state_tables import StateTables
 
-MAX_KEPT = 1_000_000  # entries beyond its length, for replicas that fill themselves
+MAX_KEPT = 1_000_000  # entries beyond `log_entries` at most, for replicas that catch up
 
 
 class ReplicatedStore:
-    """The `Store` that the replication driver works on. One task at a time writes; what it writes
-    at once runs as one piece of work on the writer's thread."""
+    """The `Store` that the replication driver works on. One task at a time writes; each transaction
+    or part of one is a function that runs on the writer's thread."""
 
     def __init__(
         self,
@@ -56,18 +56,18 @@ class ReplicatedStore:
         self.keep_from: int | None = None
         self.epoch, self.epoch_id = 0, ""
         self._installing = False
-        self.derived = False  # nothing is to be read or written before it is
+        self.derived = False  # until then nothing may be read or written
 
     @classmethod
     async def open(
         cls, path: Path, model: Model, log_entries: int, derive_s: float = math.inf
     ) -> ReplicatedStore:
-        """Open or make the file, and spend `derive_s` on what may have to be derived. Raises
-        ConfigError, Damaged if it contradicts itself, or Fatal while the disk fails."""
+        """Open or make the file, and spend up to `derive_s` on what is derived from its rows.
+        Raises ConfigError, Damaged if it contradicts itself, or Fatal while the disk fails."""
         reached = Reached(path)
         try:
             if is_new(path):
-                reached.note(0)  # what stands there is of another file, which is gone
+                reached.note(0)  # the note is of another file, which is gone
             migrations = (log_table.SCHEMA, *model.migrations)
             database = await Database.open(path, migrations, model.teach)
         except BaseException:
@@ -110,12 +110,12 @@ class ReplicatedStore:
         for entry in store.pending:
             store._know(entry)
         if store.last.seq > Reached.read(database.path):
-            reached.note(store.last.seq)  # never less: this file may not be checked yet
+            reached.note(store.last.seq)  # never lower it: this file may not be checked yet
         return store
 
     async def derive(self, patience_s: float = math.inf) -> None:
-        """Have what is derived of the rows made, slice by slice: those that are done stay so,
-        whatever happens. After `patience_s` the rest is left for another time."""
+        """Make what is derived from the rows, a committed slice at a time. After `patience_s` leave
+        the rest for a later call."""
 
         def work(writer: sqlite3.Connection) -> bool:
             self._begin(writer)
@@ -129,27 +129,32 @@ class ReplicatedStore:
                 self.derived = await self.database.write(work)
 
     def _know(self, entry: Entry) -> None:
+        """Take note of a newer epoch that an entry tells."""
         begun = entry.effects.get("put", {}).get("history", ())
         known = [(self.epoch, self.epoch_id), *((row["epoch"], row["id"]) for row in begun)]
-        # An epoch from before ids were kept has none: the entry alone tells of it.
+        # An epoch from before ids has no row: only its entries name it.
         self.epoch, self.epoch_id = max((entry.epoch, ""), *known)
 
     @property
     def last(self) -> Mark:
+        """Where the log ends."""
         return tail_mark(self.committed, self.pending)
 
     def seed(self) -> Sequence[Operation]:
+        """Return the operations with which a new group begins (T0)."""
         return self.model.seed()
 
     async def close(self) -> None:
+        """Close the files."""
         await self.database.close()
         self._reached.close()
 
     def check(self) -> None:
+        """Check that what is written here is in the files at their paths (R8). Raises Fatal."""
         self._files.check()
 
     async def probe(self) -> None:
-        """Return once the file has taken a write, fsynced."""
+        """Return once the file has taken a write, fsynced (T1)."""
 
         def work(writer: sqlite3.Connection) -> None:
             self._begin(writer)
@@ -161,7 +166,8 @@ class ReplicatedStore:
         await self.database.write(work)
 
     async def sync(self) -> None:
-        """Return once the disk has taken a write, fsynced; the open transaction stays as it is."""
+        """Return once the disk has taken a write, fsynced, whatever transaction is open (T4).
+        Raises Fatal as `check` does."""
         await self.database.write(lambda writer: self._reached.sync())
         self.check()
 
@@ -169,8 +175,8 @@ class ReplicatedStore:
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it."""
-        # Numbers that grow even where a promotion by force has cut the log back: whoever has seen
-        # one (the orders' cursor) has not seen any that comes later.
+        # Numbers grow even where a forced promotion has cut the log back: what comes later has a
+        # higher one than any that was seen (the orders' cursor).
         first = number_of(epoch, self.committed.seq + 1)
 
         def work(writer: sqlite3.Connection) -> list[Outcome]:
@@ -191,13 +197,14 @@ class ReplicatedStore:
         self._batch = entries
 
     async def rollback(self) -> None:
+        """Undo the open transaction."""
         self._batch = ()
         await self.database.write(self._roll_back)
 
-    # --- what effects ask ------------------------------------------------------------------------
+    # --- the core's effects ----------------------------------------------------------------------
 
     async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
-        """Replace the log behind `after` by `entries`, fsynced."""
+        """Replace the log after `after` by `entries`, fsynced."""
 
         def work(writer: sqlite3.Connection) -> None:
             self._begin(writer)
@@ -256,11 +263,12 @@ class ReplicatedStore:
             self.committed, self.pending = chunk.mark, []
 
     async def read_log(self, after_seq: int) -> LogPage:
-        """The entries behind `after_seq`, up to a page."""
+        """Return the entries after `after_seq`, up to a page."""
         return await log_table.read_page(self.database, after_seq, begun=self.committed != GENESIS)
 
     async def snapshot(self) -> AsyncGenerator[Snapshot, None]:
-        """The committed state at one moment, in chunks."""
+        """Yield the committed state of one moment, in chunks. The caller closes the generator: the
+        state is kept until then."""
         reader = await self.database.connect_reader()
         try:
             await reader.execute("BEGIN")
@@ -279,7 +287,7 @@ class ReplicatedStore:
     # --- statements ------------------------------------------------------------------------------
 
     def _begin(self, writer: sqlite3.Connection) -> None:
-        self._roll_back(writer)  # a snapshot whose feed broke off: nothing of it is to stay
+        self._roll_back(writer)  # a snapshot whose feed broke off
         self._installing = False
         self._state.begin()
         writer.execute("BEGIN IMMEDIATE")
@@ -289,7 +297,7 @@ class ReplicatedStore:
             writer.execute("ROLLBACK")
 
     def _commit(self, writer: sqlite3.Connection, last: Mark | None = None) -> None:
-        """Commit, fsynced; `last` is where the log ends then, if not where it ended before."""
+        """Commit, fsynced. `last` is where the log ends then, if that changes."""
         if last is not None and last.seq < self.last.seq:
             self._reached.note(last.seq)
         writer.execute("COMMIT")
@@ -299,7 +307,7 @@ class ReplicatedStore:
         self._state.commit()
 
     def _make_checksum(self, writer: sqlite3.Connection) -> None:
-        """For a file that is new, or from before the schema that it has now."""
+        """Make the checksum of a file that is new, or has a newer schema than before."""
         self._begin(writer)
         self._state.sum_all(writer)
         self._commit_mark(writer, self.committed)
@@ -311,7 +319,7 @@ class ReplicatedStore:
         log_table.compact(writer, self._compacted(mark.seq))
 
     def _compacted(self, seq: int) -> int:
-        """Up to which entry the log may go when `seq` is committed."""
+        """Return the last entry that the log does not need once `seq` is committed."""
         usual = seq - self._log_entries
         if self.keep_from is None:
             return usual

@@ -22,7 +22,7 @@ from storage.sqlite import search_index
 from storage.sqlite.books import BOOKS_BY_ID
 from storage.terms import AUTHOR, ISBN, TITLE, whole_title
 
-MOST_ENDINGS = 24  # of a beginning that are looked up one by one
+MOST_ENDINGS = 24  # of a beginning that are asked for one by one
 _RANKED = (
     "SELECT w.rowid, length(b.title) FROM words w CROSS JOIN books b ON b.id = w.rowid"
     " WHERE words MATCH ? ORDER BY w.rowid LIMIT ?"
@@ -33,8 +33,8 @@ _ENDINGS = "SELECT term FROM words_known WHERE term BETWEEN ? AND ? ORDER BY ter
 
 
 def find(connection: sqlite3.Connection, typed: str, window: Window) -> Found:
-    """The books that have, for each word of `typed`, one in title or author that begins so, or that
-    have this ISBN. To be called in a transaction: what it reads is of one moment."""
+    """Return the books that have, for each word of `typed`, one in title or author that begins with
+    it, or that have this ISBN. Call it in a transaction: it reads more than once."""
     query = Query(connection, typed)
     places = _ranked(connection, query)
     found = _places(connection, query, places, window)
@@ -46,7 +46,7 @@ def find(connection: sqlite3.Connection, typed: str, window: Window) -> Found:
 
 
 def _ranked(connection: sqlite3.Connection, query: Query) -> list[Place]:
-    """The places of the best, RANKED of them if there are more."""
+    """Return the places of the best books, RANKED at most, in order."""
     places: dict[int, Place] = {}
     asked: set[str] = set()
     for rank, match in enumerate(query.ranks()):
@@ -63,7 +63,7 @@ def _ranked(connection: sqlite3.Connection, query: Query) -> list[Place]:
 def _places(
     connection: sqlite3.Connection, query: Query, ranked: Sequence[Place], window: Window
 ) -> Iterator[Place]:
-    """All places in the direction of `window`, from its edge on."""
+    """Yield all places in the direction of `window`, from its edge on."""
     edge = window.edge
     if window.backwards:
         assert edge is not None
@@ -83,7 +83,7 @@ def _unranked(
     ranked: Sequence[Place],
     begin: int,
 ) -> Iterator[Place]:
-    """Those by number. They are read one after the other, as far as they are wanted."""
+    """Yield the places of books without a rank, by number; they are read as they are wanted."""
     if len(ranked) < RANKED:
         return  # there are no others
     numbers = {number for *_, number in ranked}
@@ -92,12 +92,12 @@ def _unranked(
             yield UNRANKED, 0, number
 
 
-# --- what FTS5 is asked --------------------------------------------------------------------------
+# --- queries to FTS5 -----------------------------------------------------------------------------
 
 
 class Query:
-    """What FTS5 is asked where somebody has `typed` this. Beginnings are looked up when they are
-    needed: the whole words may have found enough."""
+    """The queries to FTS5 for what was `typed`. Beginnings are looked up when they are needed:
+    whole words may find enough."""
 
     def __init__(self, connection: sqlite3.Connection, typed: str) -> None:
         self._connection = connection
@@ -108,7 +108,7 @@ class Query:
         self._isbn = None if isbn is None else _quoted(ISBN + isbn)
 
     def ranks(self) -> Iterator[str]:
-        """One for each rank, the best first."""
+        """Yield one query for each rank, the best first."""
         if not self._phrases:
             return
         yield self._or_isbn(self._title)
@@ -119,7 +119,7 @@ class Query:
 
     @cached_property
     def everything(self) -> str:
-        """All that is found, whatever its rank."""
+        """The query for all books that are found, whatever their rank."""
         return self._or_isbn(
             _all(_any(self._begins(one, mark) for mark in (TITLE, AUTHOR)) for one in self._phrases)
         )
@@ -133,8 +133,9 @@ class Query:
         return self._begun[phrase, mark]
 
     def _beginning(self, phrase: Phrase, mark: str) -> str:
-        """The phrase, its last word begun. FTS5 reads all of what a beginning finds before it gives
-        any of it; unless it has a list of such beginnings, or is told the words."""
+        """Return a query for the phrase with its last word begun. FTS5 reads all that a beginning
+        finds before it returns any of it, unless it has a list of such beginnings, or the query
+        names the words."""
         beginning = mark + phrase.tokens[-1]
         text = _text(phrase, mark)
         if not phrase.open:
@@ -154,7 +155,7 @@ def _quoted(text: str) -> str:
 
 
 def _any(queries: Iterable[str]) -> str:
-    """One of these: each once."""
+    """Return a query for books that one of these finds; each stands there once."""
     each = list(dict.fromkeys(queries))
     return each[0] if len(each) == 1 else f"({' OR '.join(each)})"
 
@@ -168,5 +169,5 @@ def _text(phrase: Phrase, mark: str) -> str:
 
 
 def _whole(phrase: Phrase, mark: str) -> str:
-    """The phrase as it is; a single character of a run begins its pair."""
+    """Return a query for the phrase as it is; a single character of a run begins its pair."""
     return _quoted(_text(phrase, mark)) + (" *" if phrase.single else "")

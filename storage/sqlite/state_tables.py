@@ -25,32 +25,34 @@ Row = Mapping[str, Any]
 
 
 class StateTables:
-    """Writes rows into the open transaction; one at a time, between `begin` and `commit`."""
+    """Writes rows into the open transaction, and keeps the checksum over all rows in step."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         """`keys` names each table's primary key, a single column."""
         self._keys = keys
         self.checksum = 0
-        """Over the rows, as the open transaction leaves them."""
+        """That over the rows as the open transaction leaves them."""
         self._committed_checksum = 0
 
     def load(self, checksum: int) -> None:
-        """Take over the checksum of the committed rows."""
+        """Begin with the checksum of the committed rows."""
         self._committed_checksum = checksum
 
     def begin(self) -> None:
-        """Forget what a transaction that was rolled back made of the checksum."""
+        """Begin a transaction: its checksum begins as that of the committed rows."""
         self.checksum = self._committed_checksum
 
     def commit(self) -> None:
+        """Take the checksum of the transaction for that of the committed rows."""
         self._committed_checksum = self.checksum
 
     def sum_all(self, writer: sqlite3.Connection) -> None:
-        """Make the checksum from all rows there are: the file has none, or an older schema's."""
+        """Make the checksum from all rows: the file has none, or one of an older schema."""
         for table in self._keys:
             self.checksum ^= checksum(table, writer.execute(f"SELECT * FROM {table}"))
 
     def clear(self, writer: sqlite3.Connection) -> None:
+        """Delete all rows."""
         for table in self._keys:
             writer.execute(f"DELETE FROM {table}")
         self.checksum = 0
@@ -69,10 +71,10 @@ class StateTables:
             self._delete(writer, table, [key for key, row in by_key.items() if row is None])
 
     def put(self, writer: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
-        """Write `rows`, in place of those of the same keys."""
+        """Write `rows` in place of those with the same keys."""
         if not rows:
             return
-        # A row from before a column was there has nothing in it.
+        # The image of a row may be older than a column: that is NULL.
         columns = list(dict.fromkeys(name for row in rows for name in row))
         key = self._keys[table]
         keys = [row[key] for row in rows]
@@ -84,7 +86,7 @@ class StateTables:
             f"ON CONFLICT ({key}) DO UPDATE SET {sets}",
             [[row.get(name) for name in columns] for row in rows],
         )
-        # Of the rows as the file gives them back, not as they came: that is what a check reads.
+        # Sum the rows as the file returns them, not as they came: a check reads the former.
         self.checksum ^= before ^ self._sum_of(writer, table, keys)
 
     def _delete(self, writer: sqlite3.Connection, table: str, keys: Sequence[Any]) -> None:
@@ -95,7 +97,7 @@ class StateTables:
             )
 
     def _sum_of(self, writer: sqlite3.Connection, table: str, keys: Sequence[Any]) -> int:
-        """Return the checksum over those of these rows that exist."""
+        """Return the checksum over the rows that exist, of those with these keys."""
         of_keys = f"{self._keys[table]} IN (SELECT value FROM json_each(?))"
         rows = writer.execute(
             f"SELECT * FROM {table} WHERE {of_keys}", (orjson.dumps(keys).decode(),)
@@ -105,8 +107,8 @@ class StateTables:
     async def chunks(
         self, reader: aiosqlite.Connection
     ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """Yield all rows by table and key, so many at a time: CHUNK_ROWS, or CHUNK_BYTES of text.
-        What they are read in is the caller's transaction."""
+        """Yield all rows by table, ordered by key, in chunks of CHUNK_ROWS or about CHUNK_BYTES of
+        text. They are read in the caller's transaction."""
         for table, key in self._keys.items():
             cursor = await reader.execute(f"SELECT * FROM {table} ORDER BY {key}")
             chunk: list[dict[str, Any]] = []

@@ -19,21 +19,22 @@ IN_USE = int.from_bytes(b"bzWL", "big")  # the mark: an application id, in the f
 
 
 def lacks_wal(path: Path) -> bool:
-    """Whether this was copied from a database in use, and without its WAL. Where a node has had it
-    open there is a note of how far it has reached, too, and that tells whether anything is missing.
+    """Return whether this was copied from a database in use, without its WAL. A file that a node
+    has had open in its place has a note of how far its log has reached, which tells what is
+    missing.
     """
     wal = beside(path, "-wal")
-    # Whoever looks into a copy leaves an empty one.
+    # Opening a copy to read it leaves an empty one.
     has_wal = wal.exists() and wal.stat().st_size > 0
     return is_marked(path) and not has_wal and not Reached.is_kept(path)
 
 
 def is_marked(path: Path) -> bool:
-    """Whether the file itself has the mark, whatever its WAL says. SQLite looks: whoever else opens
-    a file that this process has open, and closes it, takes SQLite's locks away (POSIX)."""
+    """Return whether the file itself has the mark, whatever its WAL says. It is read by SQLite: to
+    open and close a file that this process has open takes SQLite's locks away (POSIX)."""
     try:
         with contextlib.closing(without_wal(path)) as connection:
-            # Or it would refuse one that only its WAL completes.
+            # Else SQLite would refuse a file that only its WAL completes.
             connection.execute("PRAGMA writable_schema = ON")
             [(mark,)] = connection.execute("PRAGMA application_id")
     except sqlite3.Error:
@@ -42,12 +43,12 @@ def is_marked(path: Path) -> bool:
 
 
 def without_wal(path: Path) -> sqlite3.Connection:
-    """Open the file as it is by itself, only to read it."""
+    """Return a connection that reads the file by itself."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def refuse_copy(path: Path) -> None:
-    """Raises ConfigError for a copy that lacks its WAL: it would pass for an older state."""
+    """Refuse a copy that lacks its WAL: it would pass for an older state. Raises ConfigError."""
     if lacks_wal(path):
         raise ConfigError(
             f"{path}: is a copy of a database in use, without its WAL, in which the newest entries"
@@ -58,22 +59,22 @@ def refuse_copy(path: Path) -> None:
 
 
 def take_as_whole(path: Path) -> None:
-    """Take the mark from a file: an operator has decided to go on with what is in it."""
+    """Remove the mark from a file: an operator has decided to go on with what is in it."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA application_id = 0")
 
 
 def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
-    """Move what stands in the WAL into the database, and mark that, fsynced, before anybody has
-    opened it: the check of a large file reads it for so long that no mark would get in.
+    """Move the WAL's content into the database, and mark that, fsynced, before anything else opens
+    it: the check of a large file reads it for so long that the mark could not be written.
 
     After an fsync that failed, what the kernel shows of a WAL need not be on the disk, and no later
-    fsync would tell (Rebello et al., 2020). Raises Fatal while the disk fails, or somebody reads
-    the file for longer than `patience_s`; damage is left for others to find.
+    fsync would tell (Rebello et al., 2020). Raises Fatal while the disk fails, or another process
+    reads the file for longer than `patience_s`. Damage is left for the check to find.
     """
     if is_new(path):
         return
-    Reached(path).close()  # a node has it open, from here on: without its WAL it is no copy
+    Reached(path).close()  # from here on it is a node's file, and no copy that lacks its WAL
     with (
         contextlib.suppress(Damaged, sqlite3.Error),
         translated_errors(path),
@@ -88,7 +89,7 @@ def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
 
 
 def empty_wal(path: Path, connection: sqlite3.Connection) -> None:
-    """Have all that stands in the WAL in the database, fsynced. Raises Fatal if somebody reads the
+    """Move all of the WAL into the database, fsynced. Raises Fatal if another process reads the
     file for long."""
     [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     if busy:

@@ -1,4 +1,4 @@
-"""How many requests were answered, and how long they took: counts that only grow."""
+"""A histogram of latencies: how many requests took how long, in counts that only grow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BOUNDS_MS = tuple(0.01 * 1.25**step for step in range(64))  # 10 µs to 13 s; th
 
 
 class Meter:
-    """A histogram of latencies, of bounded size: each bucket is a quarter wider than the last."""
+    """A histogram of bounded size: each bucket is a quarter wider than the one before."""
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS_MS) + 1)
@@ -24,7 +24,8 @@ class Meter:
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:
-    """The latency in ms below which `share` of the counted lie; None if there are none.
+    """Return the latency in ms that `share` (0 to 1) of those counted do not exceed; None if there
+    are none.
 
     >>> percentile([0, 3, 1] + [0] * 62, 0.5)
     0.0125

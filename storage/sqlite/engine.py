@@ -86,7 +86,7 @@ class SQLiteEngine(Generic[R]):
             self._set_aside(found)
             raise Fatal(f"{self._node.name} starts again, empty")
         if not self.store.derived:
-            log.info("%s: makes its index of words anew", self._node.name)
+            log.info("%s: rebuilds its index of words", self._node.name)
             await self.store.derive()
 
     def _set_aside(self, found: str) -> None:

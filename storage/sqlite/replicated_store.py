@@ -244,7 +244,7 @@ class ReplicatedStore:
     async def install(self, chunk: Snapshot) -> None:
         """Take one chunk of a snapshot; the final one commits all of them at once (J3)."""
         if not chunk.first and not self._installing:
-            raise Fatal("a snapshot goes on that was not begun")
+            raise Fatal("a chunk of a snapshot came without the first one")
 
         def work(writer: sqlite3.Connection) -> None:
             if chunk.first:

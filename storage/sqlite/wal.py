@@ -93,4 +93,4 @@ def empty_wal(path: Path, connection: sqlite3.Connection) -> None:
     file for long."""
     [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     if busy:
-        raise Fatal(f"{path}: somebody reads it, and its WAL can't be moved into it")
+        raise Fatal(f"{path}: another process reads it, so its WAL can't be moved into it")

@@ -68,7 +68,7 @@ class DatabaseTest(FilesTestCase):
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM a").fetchall()
-            with self.assertRaisesRegex(Fatal, "somebody reads it"):
+            with self.assertRaisesRegex(Fatal, "another process reads it"):
                 rewrite_wal(path, patience_s=0.01)
         rewrite_wal(path)
 

@@ -459,5 +459,5 @@ class SnapshotTest(LogTest):
 
     async def test_a_snapshot_without_a_beginning_is_fatal(self) -> None:
         source, target = await self.filled(), await self.open("target")
-        with self.assertRaisesRegex(Fatal, "was not begun"):
+        with self.assertRaisesRegex(Fatal, "without the first one"):
             await target.install((await self.chunks(source))[-1])

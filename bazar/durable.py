@@ -34,7 +34,7 @@ def make_directory(path: Path) -> None:
             sync_path(one.parent)
 
 
-def replace_durably(path: Path, content: bytes, mode: int = modes.FILE) -> None:
+def atomic_write(path: Path, content: bytes, mode: int = modes.FILE) -> None:
     """Write `path` so that after any crash it holds the old content or the new, whole."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bazar.cli import Shop
 from bazar.errors import Conflict, NotFound
-from bazar.replication.file_arbiter import FileArbiter, hold_alone
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
 from handlers import REPLICATED
 from storage.history import EPOCH_SHIFT
@@ -77,7 +77,7 @@ def _nobody_runs(shop: Shop, role: str) -> Iterator[None]:
     """Raises ConfigError if a node of the group does: what it holds would change."""
     with contextlib.ExitStack() as stack:
         for node in shop.config.group(role):
-            stack.callback(os.close, hold_alone(shop.config.data_dir / f"{node.name}.pid"))
+            stack.callback(os.close, lock_exclusively(shop.config.data_dir / f"{node.name}.pid"))
         yield
 
 

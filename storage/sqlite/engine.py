@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError, Fatal
-from bazar.replication.file_arbiter import FileArbiter, hold_alone
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from storage.sqlite.database import Database
 from storage.sqlite.errors import Damaged
 from storage.sqlite.files import set_aside
@@ -57,7 +57,7 @@ class SQLiteEngine(Generic[R]):
         """Lock the node's file for this process, and open it. Return whether it is known to be
         whole, with all that is derived from its rows; else `check` must be awaited. Raises
         ConfigError, Damaged or Fatal."""
-        self._alone = hold_alone(self._lock_path)
+        self._alone = lock_exclusively(self._lock_path)
         refuse_copy(self._path)
         refuse_foreign_wal(self._path)
         await asyncio.to_thread(rewrite_wal, self._path)

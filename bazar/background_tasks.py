@@ -1,4 +1,4 @@
-"""Work in the background that a node can't do without."""
+"""Background tasks: a node can't go on if one of them fails."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """Tasks that live as long as their owner; one that fails is `on_fatal`'s business, once."""
+    """Tasks that live as long as their owner; the first failure is given to `on_fatal`."""
 
     def __init__(self, on_fatal: Callable[[BaseException], None]) -> None:
         self._on_fatal = on_fatal
-        self._tasks: dict[asyncio.Task[None], None] = {}  # a set would end them in any order
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order, which a set is not
         self._closed = False
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task."""
         task = asyncio.create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._ended)
@@ -31,7 +32,7 @@ class Tasks:
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """Give up, unless it is all over anyway."""
+        """Report a failure to `on_fatal`, unless one was reported or the tasks are closed."""
         if self._closed:
             return
         self._closed = True
@@ -40,7 +41,7 @@ class Tasks:
         self._on_fatal(error)
 
     async def close(self) -> None:
-        """Cancel what is left and wait for its end."""
+        """Cancel the tasks that are left, and wait for their ends."""
         self._closed = True
         tasks = list(self._tasks)
         for task in tasks:

@@ -14,8 +14,8 @@ Facebook", 2013, section 3.2.1):
                                     commit: 6 in stock, the buyer is told
       stores 7                      ... and every later reader sees 7, an old value
 
-`drop` detaches the reader's flight: it may answer those who were already waiting (their reads
-began before the commit) but is not stored. And between `prepare` and `commit` a new miss would
+`drop` detaches the reader's flight: it may answer the readers that already wait (their reads began
+before the commit) but is not stored. And between `prepare` and `commit` a new miss would
 read the old value again: while a key is dirty, every read passes through and stores nothing.
 """
 
@@ -34,17 +34,19 @@ Tags = frozenset[str]
 
 
 class Guard(Protocol):
-    """What the cache asks its subscriber."""
+    """The part of a subscriber that the cache asks."""
 
     def lease_valid(self, now: float) -> bool:
-        """C1: whether anything cached may be served."""
+        """Return whether anything cached may be served (C1)."""
 
     def clean(self, tags: Tags | None, now: float) -> bool:
-        """C3: whether an answer about `tags` may be fetched for all and stored."""
+        """Return whether an answer about `tags` may be shared by readers, and stored (C3)."""
 
 
 @dataclass(slots=True)
 class Counters:
+    """What one cache has done since it was made."""
+
     hits: int = 0
     misses: int = 0
     passes: int = 0
@@ -54,7 +56,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A cached answer and the keys it shows."""
+    """A cached answer and the keys of what it shows."""
 
     owner: Cache
     value: Any
@@ -63,7 +65,7 @@ class Item:
 
 
 class Shelf:
-    """One named LRU store of bounded size; the least recently used item makes room."""
+    """One named LRU store of bounded size: the least recently used item makes room."""
 
     def __init__(self, name: str, entries: int, ttl_s: float) -> None:
         self.name = name
@@ -80,6 +82,7 @@ class Shelf:
         item.owner.forget(self, key, item)
 
     def get(self, key: str, now: float) -> Item | None:
+        """Return the item of this key, None if there is none or it has expired."""
         item: Item | None = self._items.get(key)
         if item is not None and now >= item.expires_at:
             self.remove(key)
@@ -87,10 +90,12 @@ class Shelf:
         return item
 
     def put(self, key: str, item: Item) -> None:
+        """Store an item in place of the one of the same key."""
         self.remove(key)
         self._items[key] = item
 
     def remove(self, key: str) -> bool:
+        """Remove the item of this key. Return whether there was one."""
         item: Item | None = self._items.pop(key, None)
         if item is None:
             return False
@@ -110,7 +115,7 @@ class Flight:
 
 
 class Cache:
-    """Coherent read-through caching for one group. All methods but `read` are synchronous: what
+    """A coherent read-through cache for one group. All methods but `read` are synchronous: what
     they check still holds when they store, however long the process slept before (C2)."""
 
     def __init__(self, guard: Guard, clock: Callable[[], float]) -> None:
@@ -118,12 +123,12 @@ class Cache:
         self.clock = clock
         self.counters = Counters()
         self._flights: dict[str, Flight] = {}
-        self._shown_by: dict[str, set[tuple[Shelf, str]]] = {}  # tag -> who shows it
+        self._shown_by: dict[str, set[tuple[Shelf, str]]] = {}  # tag -> the items that show it
 
     # --- reading ---------------------------------------------------------------------------------
 
     def find(self, shelf: Shelf, key: str, now: float) -> Any | None:
-        """The cached value, or None. What is still here no pending entry touches (C1)."""
+        """Return the cached value, or None. No pending entry touches what is still here (C1)."""
         if not self.guard.lease_valid(now):
             return None
         item = shelf.get(key, now)
@@ -133,8 +138,8 @@ class Cache:
         return item.value
 
     def board(self, shelf: Shelf, key: str, tags: Tags | None, now: float) -> Flight | None:
-        """The flight for this key, under way or new (then it has no task yet); None if this read
-        must fetch for itself (C3)."""
+        """Return the flight for this key, under way or new (then it has no task yet); None if this
+        read must fetch for itself (C3)."""
         if not self.guard.clean(tags, now):
             self.counters.passes += 1
             return None
@@ -145,7 +150,7 @@ class Cache:
         return flight
 
     def land(self, flight: Flight, value: Any, tags: Tags, now: float) -> bool:
-        """The flight has its answer, which shows `tags`. Whether it was stored."""
+        """End a flight with its answer, which shows `tags`. Return whether it was stored."""
         self.abandon(flight)
         if flight.detached or not self.guard.clean(flight.tags, now):
             return False
@@ -156,7 +161,7 @@ class Cache:
         return True
 
     def abandon(self, flight: Flight) -> None:
-        """The flight has ended without an answer worth storing."""
+        """End a flight without storing an answer."""
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
 
@@ -167,8 +172,8 @@ class Cache:
         tags: Tags | None,
         fetch: Callable[[], Awaitable[tuple[Any, Tags]]],
     ) -> tuple[Any, str]:
-        """The value for `key`, and HIT, MISS or PASS. `fetch` answers (value, tags it shows) and
-        may raise; then nothing is stored and all who wait get the same error."""
+        """Return the value for `key`, and HIT, MISS or PASS. `fetch` returns the value and the tags
+        that it shows. If it raises, nothing is stored, and all waiting readers get its error."""
         now = self.clock()
         found = self.find(shelf, key, now)
         if found is not None:
@@ -178,9 +183,9 @@ class Cache:
             return (await fetch())[0], PASS
         if flight.task is None:
             flight.task = asyncio.ensure_future(self._fly(flight, fetch))
-            # Every reader may have left before it failed: then nobody else looks at the error.
+            # Every reader may have left before it failed: then nothing else retrieves the error.
             flight.task.add_done_callback(lambda task: task.cancelled() or task.exception())
-        # Shielded: a reader who leaves does not take the answer from the others.
+        # Shielded: a reader that leaves does not cancel the fetch of the others.
         return await asyncio.shield(flight.task), MISS
 
     async def _fly(self, flight: Flight, fetch: Callable[[], Awaitable[tuple[Any, Tags]]]) -> Any:
@@ -195,8 +200,8 @@ class Cache:
     # --- invalidating ----------------------------------------------------------------------------
 
     def drop(self, keys: Iterable[str]) -> int:
-        """`prepare` has touched `keys`: drop what shows them and detach the flights (C2, C5).
-        Returns how many items were dropped."""
+        """Drop what shows any of `keys`, which a `prepare` touches, and detach the flights that may
+        show them (C2, C5). Return how many items were dropped."""
         touched = frozenset(keys)
         dropped = 0
         for tag in touched:
@@ -210,7 +215,7 @@ class Cache:
         return dropped
 
     def reset(self) -> None:
-        """The lease is lost, or a feed begins: start empty, and let no flight land (C4, J6)."""
+        """Drop all, and detach all flights: the lease is lost, or a feed begins (C4, J6)."""
         for shown in list(self._shown_by.values()):
             for shelf, key in list(shown):
                 shelf.remove(key)
@@ -222,7 +227,7 @@ class Cache:
         self.abandon(flight)
 
     def forget(self, shelf: Shelf, key: str, item: Item) -> None:
-        """An item has left its shelf: nothing shows its tags any more."""
+        """Forget that an item shows its tags: it has left its shelf."""
         for tag in item.tags:
             shown = self._shown_by.get(tag)
             if shown is not None:

@@ -1,6 +1,6 @@
 """`cluster.json` as frozen dataclasses. Unknown keys and bad relations are refused, with the place.
 
-Every field but `nodes` has a default; its bounds stand beside it. Durations are seconds.
+Every field but `nodes` has a default, with its bounds beside it. Durations are in seconds.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ SHIPPED = Path(__file__).resolve().parent / "cluster.json"
 
 
 def bounded(default: Any, low: float, high: float) -> Any:
+    """Return a field with this default, whose values must be between `low` and `high`."""
     return field(default=default, metadata={"low": low, "high": high})
 
 
@@ -41,7 +42,7 @@ class NodeConfig:
     port: int = bounded(0, 1, 65535)
     host: str = "127.0.0.1"
     bind: str = ""
-    processes: int = bounded(1, 1, 64)  # of a front end, all on the same port
+    processes: int = bounded(1, 1, 64)  # of a front end: all listen on the same port
     number: int = 0  # 1-based place among the nodes of its role, in the order of the file
 
     @property
@@ -65,30 +66,30 @@ class ReplicationConfig:
     lease_s: float = bounded(1.0, 0.05, 60)
     ack_timeout_s: float = bounded(0.3, 0.01, 60)
     batch_rows: int = bounded(256, 1, 10_000)  # that the operations of one commit touch
-    queue_ops: int = bounded(4096, 1, 100_000)  # that wait for one
+    queue_ops: int = bounded(4096, 1, 100_000)  # that wait for a commit
     log_entries: int = bounded(100_000, 100, 10_000_000)  # kept for replicas that return
 
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """How calls to a replicated service are tried again."""
+    """How calls to a replicated service are retried."""
 
     read_attempt_s: float = bounded(1.0, 0.01, 60)
     read_deadline_s: float = bounded(4.0, 0.01, 120)
     write_attempt_s: float = bounded(2.0, 0.01, 60)
     write_deadline_s: float = bounded(8.0, 0.01, 120)
-    backoff_s: float = bounded(0.1, 0.001, 60)  # a failing replica is set aside, at first
+    backoff_s: float = bounded(0.1, 0.001, 60)  # a failing replica is passed over, at first
     backoff_max_s: float = bounded(2.0, 0.001, 60)  # and at most
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorConfig:
-    hang_s: float = bounded(3.0, 0.1, 600)  # a node that answers nothing for so long is killed
+    hang_s: float = bounded(3.0, 0.1, 600)  # a node that does not answer for so long is killed
 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseConfig:
-    require_key: bool = False  # without an Idempotency-Key, which a careful buyer sends, none
+    require_key: bool = False  # refuse a purchase without an Idempotency-Key
 
 
 def _default_caches() -> Mapping[str, CacheConfig]:
@@ -111,17 +112,17 @@ class Config:
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     purchase: PurchaseConfig = field(default_factory=PurchaseConfig)
     public_url: str = ""
-    """Where browsers find the front ends, as they write an origin; empty: where those listen."""
+    """The origin under which browsers reach the front ends; empty: where those listen."""
     hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     path: Path | None = None
 
     def group(self, role: str) -> tuple[NodeConfig, ...]:
-        """The nodes of one role, in the order of the file."""
+        """Return the nodes of one role, in the order of the file."""
         return tuple(node for node in self.nodes.values() if node.role == role)
 
     def arrivals(self, node: NodeConfig) -> Arrivals:
-        """How `node` takes what comes to it: under its own names, from those proxies."""
+        """Return which requests `node` takes: for its own names, from the trusted proxies."""
         names = [node.host, node.bind, *self.hosts]
         if self.public_url:
             names.append(_host_of(self.public_url))
@@ -129,7 +130,7 @@ class Config:
         return Arrivals(Hosts(names, any_address=everywhere), Proxies(self.trusted_proxies))
 
     def find(self, role: str, port: int | None) -> NodeConfig:
-        """The node of this role on this port, or the role's first. Raises ConfigError."""
+        """Return the node of this role on this port, or the role's first. Raises ConfigError."""
         group = self.group(role)
         for node in group:
             if port is None or node.port == port:
@@ -140,8 +141,8 @@ class Config:
 
 
 def default_config() -> Path:
-    """The file that says who runs where, if none is named: this checkout's. Where Bazar is
-    installed that of the current directory, or else the one that comes with it."""
+    """Return the file to read if none is named: this checkout's. Where Bazar is installed, that of
+    the current directory, or else the one that comes with it."""
     for directory in (SHIPPED.parents[1], Path.cwd()):
         if (directory / SHIPPED.name).exists():
             return directory / SHIPPED.name
@@ -149,8 +150,8 @@ def default_config() -> Path:
 
 
 def load(path: Path, roles: Collection[str]) -> Config:
-    """Read `path`; what it names relatively lies beside it, or in the current directory if it came
-    with Bazar. Raises ConfigError that names the file and the place in it."""
+    """Read `path`. Relative paths in it are relative to its directory, or to the current one if it
+    came with Bazar. Raises ConfigError that names the file and the place in it."""
     try:
         plain = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_duplicates)
     except OSError as error:
@@ -165,7 +166,8 @@ def load(path: Path, roles: Collection[str]) -> Config:
 
 
 def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = None) -> Config:
-    """A Config from the JSON object; `data_dir` is relative to `base`. Raises ConfigError."""
+    """Return a Config from the JSON object; `data_dir` is relative to `base`. Raises
+    ConfigError."""
     known = {
         *("data_dir", "nodes", "caches", "replication", "pool", "supervisor"),
         *("purchase", "public_url", "hosts", "trusted_proxies"),
@@ -205,7 +207,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
 
 
 def _origin(url: Any) -> str:
-    """A URL as browsers write the origin of its pages: without a path, nor a port that its scheme
+    """Return a URL as browsers write its origin: without a path, and without a port that its scheme
     implies. Raises ConfigError."""
     if url == "":
         return ""
@@ -234,7 +236,7 @@ def _host(text: str) -> str:
 
 
 def _read_each(plain: Any, place: str, read: Callable[[str], T]) -> Iterator[T]:
-    """A list of texts. Raises ConfigError."""
+    """Read each text of a list. Raises ConfigError."""
     if not isinstance(plain, list):
         raise ConfigError(f"{place}: must be a list")
     for number, text in enumerate(plain):
@@ -290,7 +292,8 @@ def _object(value: Any, place: str, known: Collection[str] | None = None) -> dic
 
 
 def _load(kind: type[T], value: Any, place: str) -> T:
-    """`kind` from a JSON object, each field of its type and within its bounds."""
+    """Return a `kind` from a JSON object, each field of its type and within its bounds. Raises
+    ConfigError."""
     fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
     types = get_type_hints(kind)
     plain = _object(value, place, fields)

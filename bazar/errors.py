@@ -1,6 +1,6 @@
-"""The one exception tree. Each class carries the HTTP status and the stable code it becomes.
+"""The one exception tree. Each class has the HTTP status and the stable code of its answer.
 
-Refusals are for the caller; `Fatal` ends the process, and its supervisor starts it anew.
+Refusals are answered to the caller; `Fatal` ends the process, and its supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class BazarError(Exception):
-    """Base of everything that is raised on purpose. `str(error)` says what and where."""
+    """The base of all that is raised on purpose. `str(error)` says what is wrong, and where."""
 
     status = 500
     code = "internal"
@@ -19,31 +19,31 @@ class BazarError(Exception):
     def __init__(self, message: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.details = details or {}
-        """More for programs, as JSON: it stands beside `error` and `code`."""
+        """More for programs, as JSON: fields of the answer beside `error` and `code`."""
 
 
 class ConfigError(BazarError):
-    """The configuration or the machine does not allow to start. `run.py` exits with 78."""
+    """The configuration or the machine prevents a start. `run.py` exits with 78."""
 
 
 class Busy(ConfigError):
-    """Another process has what this one needs, and may end at any time. `run.py` exits with 3."""
+    """Another process holds what this one needs, and may end at any time. `run.py` exits with 3."""
 
 
 class Fatal(BazarError):
-    """This node can't go on without breaking a promise: it stops at once (R4)."""
+    """This node can't go on without breaking a guarantee: it stops at once (R4)."""
 
 
 class NeedsRepair(Fatal):
-    """Somebody has to do what the message says: no restart can mend it. `run.py` exits with 78."""
+    """An operator has to do what the message says: no restart helps. `run.py` exits with 78."""
 
 
 class ProtocolError(BazarError):
-    """A peer said what the protocol does not know: its feed is closed."""
+    """A peer sent what the protocol does not allow: its feed is closed."""
 
 
 class OtherVersion(ProtocolError):
-    """The peer's program is older, or newer: the two can't work together."""
+    """The peer runs another version: the two can't work together."""
 
 
 class BadRequest(BazarError):
@@ -51,7 +51,7 @@ class BadRequest(BazarError):
 
 
 class NoCookie(BadRequest):
-    """A form came without the cookie that says whose it is."""
+    """A form came without the cookie that names its browser."""
 
     code = "no_cookie"
 
@@ -85,14 +85,14 @@ class OutOfStock(Conflict):
 
 
 class PriceChanged(Conflict):
-    """What the buyer saw is not what it costs now; nothing is charged."""
+    """A book does not cost what the buyer saw; nothing is charged."""
 
     code = "price_changed"
 
 
 class PreconditionFailed(BazarError):
-    """The writer has read something else than there is now; nothing is changed. `details` say its
-    `etag`."""
+    """The book is not what the writer has read; nothing is changed. `details` have its `etag` of
+    now."""
 
     status, code = 412, "precondition_failed"
 
@@ -110,7 +110,7 @@ class UnsupportedMediaType(BazarError):
 
 
 class Misdirected(BazarError):
-    """The request is for a host that is not this one."""
+    """The request names a host that is not this one."""
 
     status, code = 421, "misdirected"
 
@@ -130,33 +130,33 @@ class HeadersTooLarge(BazarError):
 
 
 class Unavailable(BazarError):
-    """Nothing happened: it is safe to try again, here or elsewhere (R5)."""
+    """Nothing happened: it is safe to retry, here or elsewhere (R5)."""
 
     status, code = 503, "unavailable"
     retry_after_s = 1
 
 
 class ForeignHistory(BazarError):
-    """The caller's place in a log is not on this log's history: one of the two was put back to an
-    earlier moment, or cut. Nothing happened, and nothing will before a person has chosen (S4)."""
+    """The caller's position is not on this log's history: one of the two was put back to an earlier
+    moment, or cut. Nothing happened, and nothing will before an operator has chosen (S4)."""
 
     status, code = 503, "foreign_history"
 
 
 class Leaving(Unavailable):
-    """This node is about to stop: others will do."""
+    """This node is about to stop: ask another one."""
 
     code = "leaving"
 
 
 class OtherToken(Unavailable):
-    """Whoever answers there does not know our token."""
+    """The process that answers there does not know our token."""
 
     code = "other_token"
 
 
 class Unknown(BazarError):
-    """It may have happened: ask again with the same key (R5)."""
+    """It may have happened: retry with the same key (R5)."""
 
     status, code = 504, "unknown"
     retry_after_s = 1
@@ -169,7 +169,8 @@ def _subclasses(kind: type[BazarError]) -> list[type[BazarError]]:
 def from_answer(
     status: int, code: str, message: str, details: Mapping[str, Any] | None = None
 ) -> BazarError:
-    """The error that another node answered, as the same error here."""
+    """Return the error that another node answered, as the same class here; a BazarError with its
+    status and code where there is none."""
     for kind in _subclasses(BazarError):
         if (kind.status, kind.code) == (status, code):
             return kind(message, details)

@@ -1,7 +1,7 @@
-"""What lies in the data directory is its owner's alone.
+"""Permissions: only its owner may read or write what is in the data directory.
 
-Whoever may open a lock's file may hold the lock, and then no replica leads any more; whoever may
-read the databases has all orders, and with the token everything.
+A user who may open a lock's file may hold the lock, and then no replica can lead. One who may read
+the databases has all orders, and with the token may do everything.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ OURS = ("*.db", "*.db-*", "*.db.*", "*.lock", "*.members", "*.pid", "token")
 
 
 def make_private() -> None:
-    """What this process makes from now on, SQLite's files too, is for its user only."""
+    """Make all files of this process private to its user from now on, SQLite's too."""
     os.umask(OTHERS)
 
 
 def narrow(data_dir: Path, *, shared: bool) -> None:
-    """Take from others what an older version, or somebody else, has let them have. Of a directory
-    that is `shared` with what is not ours only our files."""
+    """Take from other users the permissions that an older version, or a user, has given them. In a
+    directory that is `shared` with other programs' files, only our files are narrowed."""
     narrowed = [] if shared or not _narrow(data_dir) else [data_dir]
     for pattern in OURS:
         narrowed += [path for path in sorted(data_dir.glob(pattern)) if _narrow(path)]
@@ -35,7 +35,7 @@ def narrow(data_dir: Path, *, shared: bool) -> None:
 
 
 def _narrow(path: Path) -> bool:
-    """Whether there was anything to take. Raises OSError."""
+    """Return whether there was a permission to take. Raises OSError."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if not mode & OTHERS:

@@ -1,10 +1,9 @@
 """Books, topics and sales: operations in, row images out, whatever keeps the rows.
 
-Whoever keeps them reads what `Catalog.wanted` names into a `WorkingSet`, has `Catalog.decide` work
-on it, and writes the images (`storage/sqlite/catalog.py`).
+An engine reads the rows that `Catalog.wanted` names into a `WorkingSet`, calls `Catalog.decide`,
+and writes the images (`storage/sqlite/catalog.py`).
 
-A book's row is `(id, title, author, isbn, catalog_id, cost, count)`; money is integer cents, an
-ISBN has 13 digits. Operations are JSON objects, validated where they come in
+Rows are those of `storage/books.py`. Operations are JSON objects, validated where they come in
 (`handlers/validation.py`):
 
     {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}], "cursor"?}
@@ -14,33 +13,28 @@ ISBN has 13 digits. Operations are JSON objects, validated where they come in
     {"op": "create", "key", "books": [{"title", "author", "isbn"?, "topic", "cost", "count"}]}
 
 An update's conditions are tested against the row that it would change, in the order of the log:
-between the test and the write there is no other write. `["*"]` is any book. What is added to the
-stock is added to what is there then.
+between the test and the write there is no other write. `["*"]` is any book. `count_add` is added to
+the stock that the row has then.
 
-A sale for the orders brings their cursor, which is no part of what is asked (S4). The first
-operation of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver (H1).
+A sale for the orders brings their cursor, which is no part of the request (S4). The first operation
+of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver (H1).
 
-Each other carries a key (S1): the same key with the same operation gets the first answer again,
-marked `replayed`; with another it is refused. Sales remember theirs for ever, other writes for a
-day.
+Each other operation carries a key (S1): the same key with the same operation gets the first answer
+again, marked `replayed`; with another operation it is refused. Keys of sales are kept for ever,
+those of other writes for a day.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import orjson
 
 from bazar.errors import (
     BazarError,
     Conflict,
     KeyReused,
-    NotFound,
     OutOfStock,
     PreconditionFailed,
     PriceChanged,
@@ -49,19 +43,16 @@ from bazar.http.response import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
-from storage.history import Epoch, Position, seq_of
+from storage.books import Row, offer, sale_answer, show_book
+from storage.history import Position
 from storage.paging import Found, Window
-
-Row = Mapping[str, Any]
-Identity = tuple[str, str | None, int]  # title, author, topic
+from storage.working_set import Wanted, WorkingSet
 
 MAX_AMOUNT = 10**12  # of money, in cents, and of copies
 KEYS_KEPT_MS = 24 * 3600 * 1000
-SEARCHES = "searches"  # the key that every cached search carries
-TOPICS = "topics"
-MAX_TOPICS = 10_000  # that are listed
-BOOK_FIELDS = ("id", "title", "topic", "cost", "count", "catalog_id", "author", "isbn")
-OPTIONAL = ("author", "isbn")  # None where it is not known
+SEARCHES = "searches"  # the cache key that every cached search carries
+TOPICS = "topics"  # that of the cached list of topics
+MAX_TOPICS = 10_000  # in that list
 
 STARTING_STOCK = (
     ("How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 4000, 19),
@@ -74,128 +65,8 @@ STARTING_STOCK = (
 )
 
 
-def info_key(book: int) -> str:
-    """The cache key of one book."""
-    return f"info_{book}"
-
-
-def fold(text: str) -> str:
-    """For matching regardless of case, beyond ASCII too (Unicode case folding)."""
-    return unicodedata.normalize("NFC", text).casefold()
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a batch may need of the rows, named before anything is read."""
-
-    books: frozenset[int]
-    topics: frozenset[str]
-    titles: frozenset[str]
-    keys: frozenset[str]
-    forgets: int  # so many expired answers go with it
-    since: int | None = None  # the history from this epoch on
-
-
-@dataclass(slots=True)
-class WorkingSet:
-    """What one batch has read and, in order, changed: each operation sees those before it."""
-
-    books: dict[int, dict[str, Any]]
-    topics: dict[str, int]
-    twins: dict[Identity, dict[str | None, int]]  # of each identity, by ISBN: book
-    done: dict[str, tuple[str, Answer]]  # key -> its request and answer
-    expired: list[str]  # keys of answers that go with the first change
-    next_book: int
-    next_topic: int
-    next_number: int
-    now_ms: int
-    history: list[Epoch]
-    last_seq: int  # of the committed log
-    put: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    keys: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        books: Iterable[Row],
-        topics: Iterable[Row],
-        alike: Iterable[Row],
-        sales: Iterable[Row],
-        answers: Iterable[Row],
-        expired: Iterable[str],
-        highest_book: int,
-        highest_topic: int,
-        history: Iterable[Epoch],
-        first: int,
-        now_ms: int,
-    ) -> WorkingSet:
-        """Make it of the rows that `Wanted` names: `books` each with its topic's name, `alike` the
-        books that have one of its titles, newest first, the highest ids there are (0: none), and
-        the epochs. Changes are numbered from `first`."""
-        done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
-        # One key, one request: a sale's key is no update's either.
-        done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
-        twins: dict[Identity, dict[str | None, int]] = {}
-        for row in alike:  # the oldest of them stands
-            twins.setdefault(_identity(row), {})[row["isbn"]] = row["id"]
-        return cls(
-            # In one order, whatever they came in: answers are kept as text.
-            books={row["id"]: {name: row[name] for name in BOOK_FIELDS} for row in books},
-            topics={row["name"]: row["id"] for row in topics},
-            twins=twins,
-            done=done,
-            expired=list(expired),
-            next_book=highest_book + 1,
-            next_topic=highest_topic + 1,
-            next_number=first,
-            now_ms=now_ms,
-            history=list(history),
-            last_seq=seq_of(first) - 1,
-        )
-
-    def topic(self, name: str) -> int:
-        """The id of a topic, made if there is none of this name."""
-        if name not in self.topics:
-            self.topics[name] = self.next_topic
-            row = {"id": self.next_topic, "name": name, "folded": fold(name)}
-            self.next_topic += 1
-            self.put.setdefault("topics", []).append(row)
-        return self.topics[name]
-
-    def write_book(self, book: dict[str, Any]) -> None:
-        before = self.books.get(book["id"])
-        if before is not None:
-            twins = self.twins.get(_identity(before), {})
-            if twins.get(before["isbn"]) == book["id"]:
-                del twins[before["isbn"]]  # it may be another book now
-        self.books[book["id"]] = book
-        self.twins.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
-        row = {name: value for name, value in book.items() if name != "topic"}
-        self.put.setdefault("books", []).append(row)
-        self.keys.add(info_key(book["id"]))
-
-    def book(self, number: int) -> dict[str, Any]:
-        if number not in self.books:
-            raise NotFound(f"no book has the id {number}")
-        return self.books[number]
-
-    def same(self, identity: Identity, isbn: str | None) -> int | None:
-        """The book that is this one, if there is one: editions are told apart by their ISBNs, but
-        for those whose ISBN is not known."""
-        twins = self.twins.get(identity, {})
-        if isbn is None:
-            return min(twins.values(), default=None)
-        return twins.get(isbn, twins.get(None))
-
-
-def _identity(book: Row) -> Identity:
-    """What makes two rows the same book, but for the edition."""
-    return book["title"], book["author"], book["catalog_id"]
-
-
 class Catalog:
-    """Decides what the operations of the catalog's group come to."""
+    """Decides the operations of the catalog's group."""
 
     tables: Mapping[str, str] = {
         "topics": "id",
@@ -209,11 +80,13 @@ class Catalog:
         self._new_order_id = new_order_id
 
     def seed(self) -> Sequence[Operation]:
+        """Return the operations with which a new group begins (T0)."""
         names = ("title", "topic", "cost", "count")
         books = [{"author": None, **dict(zip(names, row, strict=True))} for row in STARTING_STOCK]
         return [{"op": "create", "key": "starting-stock", "books": books}]
 
     def wanted(self, operations: Sequence[Operation]) -> Wanted:
+        """Name the rows that a batch of `operations` may need."""
         books: set[int] = set()
         topics: set[str] = set()
         titles: set[str] = set()
@@ -233,7 +106,7 @@ class Catalog:
             topics=frozenset(topics),
             titles=frozenset(titles),
             keys=frozenset(operation["key"] for operation in operations),
-            # Each write takes two old keys along, so that the table never outgrows a day.
+            # Each write deletes two old keys, so that the table never outgrows a day.
             forgets=2 * sum(operation["op"] != "sell" for operation in operations),
             since=min((cursor.epoch for cursor in cursors), default=None),
         )
@@ -291,8 +164,8 @@ class Catalog:
         return answer
 
     def _sell(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
-        """S1: all lines or none. A line's `cost` is what the buyer saw it cost. Raises NotFound,
-        OutOfStock or PriceChanged, and leaves no trace then (S4)."""
+        """Sell all lines or none (S1). A line's `cost` is the price that the buyer saw. Raises
+        NotFound, OutOfStock or PriceChanged, and has changed nothing then (S4)."""
         sold: dict[int, dict[str, Any]] = {}
         lines = []
         short: dict[int, str] = {}
@@ -307,18 +180,10 @@ class Catalog:
             if seen != book["cost"]:
                 changed[book["id"]] = f"book {book['id']}: costs {book['cost']} now, not {seen}"
             sold[book["id"]] = {**book, "count": left}
-            lines.append(
-                {
-                    "book": book["id"],
-                    "title": book["title"],
-                    "quantity": line["quantity"],
-                    "unit_cost": book["cost"],
-                    "new_count": left,
-                }
-            )
+            lines.append(_sold_line(book, line["quantity"], left))
         for kind, refused in ((OutOfStock, short), (PriceChanged, changed)):
             if refused:
-                books = [_offer(work.book(number)) for number in refused]
+                books = [offer(work.book(number)) for number in refused]
                 raise kind("; ".join(refused.values()), {"books": books})
         for row in sold.values():
             work.write_book(row)
@@ -348,9 +213,9 @@ class Catalog:
         return {"book": show_book(after)}
 
     def _create(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
-        """A book is the same if title, author and topic are, and the ISBN where both have one: that
-        one stays as it is. An ISBN is not unique: new and used copies are books of their own, told
-        apart by topic, say."""
+        """Make the books that do not exist yet; the others stay as they are. A book is the same if
+        title, author and topic are, and the ISBN where both have one. An ISBN is not unique: new
+        and used copies are different books, with different topics, say."""
         results = []
         for book in operation["books"]:
             topic = work.topic(book["topic"])
@@ -364,9 +229,20 @@ class Catalog:
         return {"books": results}
 
 
+def _sold_line(book: Row, quantity: int, left: int) -> dict[str, Any]:
+    """Return a line of a sale, with the `left` that the stock has after it."""
+    return {
+        "book": book["id"],
+        "title": book["title"],
+        "quantity": quantity,
+        "unit_cost": book["cost"],
+        "new_count": left,
+    }
+
+
 def _check(operation: Operation, book: Row) -> None:
-    """RFC 9110 section 13.1: the writer's conditions on what it changes; If-Match compares
-    strongly. Raises PreconditionFailed."""
+    """Test the writer's conditions on the book that it changes (RFC 9110 section 13.1); If-Match
+    compares strongly. Raises PreconditionFailed."""
     etag = entity_tag(render(show_book(book)))
     wanted, unwanted = operation.get("if_match"), operation.get("if_none_match", ())
     known = {one.removeprefix("W/") for one in unwanted}
@@ -377,58 +253,36 @@ def _check(operation: Operation, book: Row) -> None:
 
 
 def _restocked(book: Row, more: int) -> int:
-    """The stock with so many `more`, or fewer. Raises OutOfStock or Conflict."""
+    """Return the stock with `more` copies, or fewer if negative. Raises OutOfStock or Conflict."""
     count: int = book["count"] + more
     if count < 0:
         message = f"count_add: book {book['id']} has {book['count']}, {-more} can't be taken away"
-        raise OutOfStock(message, {"books": [_offer(book)]})
+        raise OutOfStock(message, {"books": [offer(book)]})
     if count > MAX_AMOUNT:
         raise Conflict(f"count_add: book {book['id']} would have {count}, over {MAX_AMOUNT}")
     return count
 
 
-def _offer(book: Row) -> dict[str, Any]:
-    """What a buyer must know of a book to decide anew."""
-    return {name: book[name] for name in ("id", "cost", "count")}
-
-
-def sale_answer(sale: Row) -> Answer:
-    """What the buyer's side needs of a row of `sales`."""
-    return {
-        "order_id": sale["order_id"],
-        "seq": sale["seq"],
-        "sold_at": sale["sold_at"],
-        "lines": orjson.loads(sale["lines"]),
-    }
-
-
-def show_book(row: Row) -> dict[str, Any]:
-    """A book as callers see it; one without an author or an ISBN has no such field. The order is
-    always the same, since its tag is made of that."""
-    return {
-        name: row[name] for name in BOOK_FIELDS if row[name] is not None or name not in OPTIONAL
-    }
-
-
 class CatalogReader(Protocol):
-    """The catalog's committed state. Every answer is of one moment."""
+    """Reads the catalog's committed state. Every answer is of one moment."""
 
     async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """The books of these ids that exist."""
+        """Return the books of these ids that exist, by id."""
 
     async def search(self, topic: str, window: Window) -> Found:
-        """Books whose topic's name contains `topic`, by id; all of them for none."""
+        """Return the books whose topic's name contains `topic`, ordered by id; all for an empty
+        one."""
 
     async def find(self, q: str, window: Window) -> Found:
-        """Books that have, for each word of `q`, one in title or author that begins with it, or
-        that have this ISBN; the best matches first."""
+        """Return the books that have, for each word of `q`, one in title or author that begins with
+        it, or that have this ISBN; the best matches first."""
 
     async def topics(self) -> list[dict[str, Any]]:
-        """The topics that have books, by name."""
+        """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
 
     async def sales(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
-        """Sales behind a position, in the order they were committed, and the id of the last one's
-        epoch. Raises ForeignHistory where the position is not on what is committed here (H2)."""
+        """Return the sales after a position, in the order of their commits, and the id of the last
+        one's epoch. Raises ForeignHistory where the position is not on the history here (H2)."""
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
-        """Sales before this number, newest first: `order_id`, `seq`, and the epoch's `id`."""
+        """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""

@@ -1,7 +1,8 @@
 """Epochs, and the positions in them: which of two logs goes on from the other (H1, H2).
 
-A table `history` of every replicated group has one row an epoch that has committed anything. As a
-number a position is its epoch and its entry, one above the other: along one history it only grows.
+A table `history` of every replicated group has one row for each epoch that has committed anything.
+As a number, a position has its epoch in the high bits and its entry in the low ones: along one
+history it only grows.
 """
 
 from __future__ import annotations
@@ -17,20 +18,10 @@ from bazar.replication.store import Operation
 EPOCH_SHIFT = 40
 
 TABLES: Mapping[str, str] = {"history": "epoch"}
-SCHEMA = """
-CREATE TABLE history (epoch INTEGER PRIMARY KEY, id TEXT NOT NULL, behind INTEGER NOT NULL);
-DELETE FROM meta WHERE name = 'checksum'
-"""
-
-# The newest comes along: it says that an epoch beyond it is unknown here.
-SINCE = (
-    "SELECT epoch, id, behind FROM history"
-    " WHERE epoch >= ? OR epoch = (SELECT MAX(epoch) FROM history) ORDER BY epoch"
-)
 
 
 class Epoch(NamedTuple):
-    """One epoch of a history: its number, its id, and the last entry before it."""
+    """One epoch of a history: its number, its id, and the number of the last entry before it."""
 
     number: int
     id: str
@@ -39,8 +30,8 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One entry of a log, as it is known elsewhere; number 0 is the beginning. Its epoch's id is
-    None where it was noted before there were any."""
+    """An entry of a log, as another group refers to it; number 0 is before the first. `id` is its
+    epoch's, None in data from before epochs had ids."""
 
     number: int = 0
     id: str | None = None
@@ -58,12 +49,12 @@ class Position:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return it as JSON has it: `{"number", "id"}`."""
         return {"number": self.number, "id": self.id}
 
     @classmethod
     def of(cls, plain: Any) -> Position:
-        """The position in what `plain` was. Raises ValueError."""
+        """Return the position that `plain` was made from. Raises ValueError."""
         match plain:
             case {"number": int(number), "id": str() | None as name} if number >= 0:
                 return cls(number, name)
@@ -71,32 +62,34 @@ class Position:
 
 
 def number_of(epoch: int, seq: int) -> int:
+    """Return the number of an entry's position."""
     return (epoch << EPOCH_SHIFT) + seq
 
 
 def seq_of(number: int) -> int:
+    """Return which entry a position's number names."""
     return number & ((1 << EPOCH_SHIFT) - 1)
 
 
 def begun(operation: Operation, first: int) -> Epoch:
-    """What the operation that begins an epoch leaves, as the change of number `first` (H1)."""
+    """Return the epoch that an operation begins, with the change of number `first` (H1)."""
     return Epoch(operation["epoch"], operation["id"], seq_of(first) - 1)
 
 
 def beginning(epoch: Epoch) -> Change:
-    """The change that tells of it. It touches nothing that is cached."""
+    """Return the change that records an epoch. It touches nothing that is cached."""
     row = {"epoch": epoch.number, "id": epoch.id, "behind": epoch.behind}
     return Change((), {"put": {"history": [row]}})
 
 
 def epochs(rows: Iterable[Mapping[str, Any]]) -> tuple[Epoch, ...]:
-    """The epochs in rows of `history`, which are in order."""
+    """Return the epochs in rows of `history`, which are in order."""
     return tuple(Epoch(row["epoch"], row["id"], row["behind"]) for row in rows)
 
 
 def is_on(history: Sequence[Epoch], position: Position, last_seq: int) -> bool:
-    """Whether a position is on the history whose log ends at `last_seq` (H2). Of `history` are
-    needed the position's epoch, those after it, and the newest."""
+    """Return whether a position is on the history whose log ends at `last_seq` (H2). `history`
+    needs the position's epoch, those after it, and the newest."""
     if not position.number:
         return True
     own = next((epoch for epoch in history if epoch.number == position.epoch), None)
@@ -110,12 +103,12 @@ def is_on(history: Sequence[Epoch], position: Position, last_seq: int) -> bool:
 
 
 def id_of(history: Iterable[Epoch], number: int) -> str | None:
-    """The id of the epoch in which the entry of this number lies, if that has one."""
+    """Return the id of the epoch that a position's number is in, None if that has none."""
     return next((e.id for e in history if e.number == number >> EPOCH_SHIFT), None)
 
 
 def check(history: Sequence[Epoch], position: Position, last_seq: int) -> None:
-    """Raises ForeignHistory where the orders' cursor is not on the catalog's history."""
+    """Refuse an orders' cursor that is not on the catalog's history. Raises ForeignHistory."""
     if not is_on(history, position, last_seq):
         raise ForeignHistory(
             f"the orders follow a history that the catalog does not have: their cursor is at"

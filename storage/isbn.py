@@ -1,4 +1,4 @@
-"""ISBNs: numbers that editions of books have, with a digit at the end that checks the others."""
+"""ISBNs: numbers of editions of books, whose last digit checks the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _THIRTEEN = re.compile(r"97[89][0-9]{10}", re.ASCII)
 
 
 def isbn13(text: str) -> str | None:
-    """The 13 digits of an ISBN of 10 or 13, with or without hyphens; None if it is none.
+    """Return the 13 digits of an ISBN of 10 or 13, with or without hyphens; None if it is none.
 
     >>> isbn13("0-306-40615-2"), isbn13("ISBN 978-0-306-40615-7"), isbn13("0-306-40615-3")
     ('9780306406157', '9780306406157', None)

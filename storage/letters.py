@@ -1,20 +1,19 @@
-"""What is a word, and which letters are the same in two of them: in every script.
+"""Text to words, and words to what they are compared by: in every script.
 
 A word is a run of letters, marks and digits, without what makes no difference to a reader: case,
-accents, points, and the forms that letters have only for print (NFKD, then Unicode's case folding).
+accents, points, and the forms that letters have only in print (NFKD, then Unicode's case folding).
 
-* Marks go where they are accents or points that readers do without: Latin, Greek and Cyrillic
-  accents, Hebrew points, Arabic harakat. Where a mark is a letter of its own it stays: vowel signs
-  and viramas of the scripts of India and Southeast Asia, tones of Thai, the voicing of kana.
-  Unicode tells them apart by the combining class: the latter have 0, or one of their script's own.
-* A nasal before a consonant of its own row is written as that letter or as a dot (हिन्दी, हिंदी), in
-  Hindi as in Gujarati, Telugu and Kannada: it becomes the dot.
-* Scripts that put no spaces between words have no words that a program could find. Their runs
-  become pairs of neighbours, and the last character by itself; whatever stands inside of a run is
-  then found as pairs that follow each other. Korean is among them: its particles stick to words.
-* `C++`, `C#` and `.NET` are names of their own, and so are words with an apostrophe, without it:
-  `O'Reilly` is `o reilly` and `oreilly`, as some type it. They are kept beside the plain words,
-  behind them, so that words that follow each other still do.
+* Marks are dropped where they are accents or points that readers do without: Latin, Greek and
+Cyrillic accents, Hebrew points, Arabic harakat. Where a mark is a letter of its own it stays: vowel
+signs and viramas of the scripts of India and Southeast Asia, tones of Thai, the voicing of kana.
+Unicode tells them apart by the combining class: the latter have 0, or one of their script's own. *
+A nasal before a consonant of its own row is written as that letter or as a dot (हिन्दी, हिंदी), in
+Hindi as in Gujarati, Telugu and Kannada: it becomes the dot. * Scripts that put no spaces between
+words have no words that a program could find. Their runs become pairs of neighbours, and the last
+character by itself; any part of a run is then found as pairs that follow each other. Korean is
+among them: its particles stick to words. * `C++`, `C#` and `.NET` are names of their own, and so
+are words with an apostrophe, without it: `O'Reilly` is `o reilly` and `oreilly`, as some type it.
+They are kept beside the plain words, behind them, so that words that follow each other still do.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-# What this module makes of a text may differ from what another version of it, or of Unicode, does.
+# Another version of this module, or of Unicode, may make other words of the same text.
 VERSION = f"2, Unicode {unicodedata.unidata_version}"
 
-# These have no accent that could be taken off, but are written, or typed, as others are.
+# Letters that have no accent to drop, but are written, or typed, as others are.
 _SAME = {
     **{"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t"},
     "ı": "i",
@@ -36,9 +35,9 @@ _SAME = {
     "♯": "#",
     **dict.fromkeys("’‘ʼ＇", "'"),
 }
-# What is inside of words without being part of them: dots between the parts of a foreign name in
-# Chinese and Japanese, the Arabic stretch, what stands for a letter of Arabic or Hebrew in Latin,
-# the nukta of Hindi.
+# Characters inside of words that are no part of them: dots between the parts of a foreign name in
+# Chinese and Japanese, the Arabic stretch, signs for letters of Arabic or Hebrew in Latin text, the
+# nukta of Hindi.
 _NOTHING = frozenset("·・ـ\u093c\u034fʹʺʻʽʾʿ")
 _SYMBOLS = "+#.'"
 MOST_JOINED = 3  # of one word: d'O'Reilly is found by both
@@ -65,12 +64,12 @@ _ENDS = rf"{_SPACED}+(?:\+\++|#|\+(?!{_SPACED}))"
 _BEGINS = rf"\.(?![0-9]){_SPACED}+"
 _NAME = re.compile(f"{_ENDS}|{_BEGINS}")
 _JOINED = re.compile(f"{_SPACED}+(?:'{_SPACED}+)+")
-_TYPED_NAME = re.compile(f"{_ENDS}|(?<![^ ]){_BEGINS}")  # who types "node.js" means both words
+_TYPED_NAME = re.compile(f"{_ENDS}|(?<![^ ]){_BEGINS}")  # typing "node.js" means both words
 
 
 def _nasals(block: int) -> str:
-    """What becomes the dot (anusvara) in one of the blocks of Unicode that are laid out alike: of
-    each row of five consonants the last, without its vowel, before one of the others."""
+    """Return a pattern of what becomes the dot (anusvara) in one of the blocks of Unicode that are
+    laid out alike: the last of each row of five consonants, without its vowel, before another."""
     rows = (0x15, 0x1A, 0x1F, 0x24, 0x2A)
     parts = ((block + row + 4, block + 0x4D, block + row, block + row + 3) for row in rows)
     return "|".join("{:c}{:c}(?=[{:c}-{:c}])".format(*part) for part in parts)
@@ -85,7 +84,7 @@ def _dot(match: re.Match[str]) -> str:
 
 
 class _Letters(dict[int, str]):
-    """What each character becomes, worked out once: for `str.translate`."""
+    """Maps each character to its letters, for `str.translate`; computed once each."""
 
     def __missing__(self, code: int) -> str:
         made = self[code] = _letter(chr(code))
@@ -93,7 +92,7 @@ class _Letters(dict[int, str]):
 
 
 def _letter(char: str) -> str:
-    """A letter, or more than one; nothing; or a space between words."""
+    """Return one letter or more, nothing, or a space between words."""
     category, code = unicodedata.category(char), ord(char)
     if char in _NOTHING or category in ("Cf", "Me") or any(code in some for some in _VARIANTS):
         return ""
@@ -111,7 +110,7 @@ _LETTERS = _Letters()
 
 
 def plain(text: str) -> str:
-    """The words of a text with spaces between them, and the symbols that may belong to a name.
+    """Return the words of a text with spaces between them, and symbols that names may have.
 
     >>> plain("Ὁ λόγος, or: THE Ⅻth Straße (C++)")
     'ο λογοσ  or  the xiith strasse  c++ '
@@ -130,7 +129,7 @@ def _pieces(run: re.Match[str]) -> Iterator[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """What a text is found by, in its order; names with symbols behind the rest.
+    """Return the tokens of a text, in its order; names with symbols after the rest.
 
     >>> tokens("C++ für 計算機")
     ['c', 'fur', '計算', '算機', '機', 'c++']
@@ -152,22 +151,22 @@ def tokens(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Tokens that must follow each other. Where it is `open`, the last one may be only the
-    beginning of a word; a `single` character of a run always is the beginning of a pair."""
+    """Tokens that must follow each other. If it is `open`, the last one may be only the beginning
+    of a word; a `single` character of a run always is the beginning of a pair."""
 
     tokens: tuple[str, ...]
     open: bool = True
     single: bool = False
 
     def fits(self, text: str) -> bool:
-        """Whether `text`, tokens with spaces between them, has it."""
+        """Return whether `text`, tokens with spaces between them, has the phrase."""
         end = "" if self.open else " "
         return f" {' '.join(self.tokens)}{end}" in f" {text} "
 
 
 @lru_cache(maxsize=256)
 def phrases(typed: str) -> tuple[Phrase, ...]:
-    """What to look for where somebody typed this: each word, as a phrase where it has parts.
+    """Return what to search for: each word `typed`, as a phrase where it has parts.
 
     >>> [one.tokens for one in phrases("l'été 計算機 c++17")]
     [('l', 'ete'), ('計算', '算機'), ('c++',), ('17',)]

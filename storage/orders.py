@@ -1,13 +1,13 @@
 """Orders: a projection of the catalog's committed sales (S2).
 
-The order primary reads the sales behind its cursor and logs them together with the new cursor, so
+The order primary reads the sales after its cursor and logs them together with the new cursor, so
 each sale becomes exactly one order, whatever crashes when:
 
     {"op": "project", "after": cursor, "sales": [{"order_id", "seq", "sold_at", "lines"}], "id"}
 
-A cursor is a position in the catalog's log; `id` is of the epoch of the last of these sales. Where
-a person says so it goes back to the last sale that both have, whose order has the number `behind`
-(S5); what has become of orders in between is remembered:
+A cursor is a position in the catalog's log; `id` is of the epoch of the last of these sales. At an
+operator's command it goes back to the last sale that both have, whose order has the number `behind`
+(S5); the orders after it are recorded as adopted:
 
     {"op": "adopt", "after": cursor, "to": cursor, "behind"}
 """
@@ -28,22 +28,22 @@ from storage.history import Position
 
 
 def order_key(order_id: str) -> str:
-    """The cache key of one order."""
+    """Return the cache key of one order."""
     return f"order_{order_id}"
 
 
 @dataclass(slots=True)
 class Projected:
-    """How far the orders have come: each operation of a batch sees those before it (R1)."""
+    """How far the orders have come; each operation of a batch sees those before it (R1)."""
 
     cursor: Position
-    known: set[str]  # of the orders that a batch may make those that there are
-    highest: int  # number of an order; 0: there is none
-    first: int  # number of the batch's first change
+    known: set[str]  # the ids that exist, of those that the batch may make
+    highest: int  # the highest number of an order; 0: there is none
+    first: int  # the number of the batch's first change
 
 
 class Orders:
-    """Decides what the operations of the order group come to."""
+    """Decides the operations of the order group."""
 
     tables: Mapping[str, str] = {
         "orders": "order_id",
@@ -53,14 +53,15 @@ class Orders:
     }
 
     def seed(self) -> Sequence[Operation]:
+        """Return nothing: a new group begins without orders (T0)."""
         return ()
 
     def wanted(self, operations: Sequence[Operation]) -> list[str]:
-        """The ids of the orders that a batch may make."""
+        """Return the ids of the orders that a batch may make."""
         return [sale["order_id"] for one in operations for sale in one.get("sales", ())]
 
     def decide(self, work: Projected, operations: Sequence[Operation]) -> list[Outcome]:
-        """Decide `operations` in order."""
+        """Decide `operations` in order, each seeing those before it (R1)."""
         outcomes = []
         for operation in operations:
             try:
@@ -84,7 +85,7 @@ class Orders:
         rows = []
         for sale in sales:
             if sale["order_id"] in work.known:
-                continue  # S5: the sale was lost, and is there again
+                continue  # S5: the sale was lost, and has come back
             work.known.add(sale["order_id"])
             work.highest = max(sale["seq"], work.highest + 1)
             row = {"order_id": sale["order_id"], "seq": work.highest, "sold_at": sale["sold_at"]}
@@ -105,7 +106,7 @@ def _cursor_row(cursor: Position) -> dict[str, Any]:
 
 
 def projected_by(entry: Entry) -> tuple[list[str], Position | None]:
-    """The ids of the orders that an entry makes, and where it moves the cursor to, if anywhere."""
+    """Return the ids of the orders that an entry makes, and the cursor that it sets, if any."""
     put = entry.effects.get("put", {})
     order_ids = [row["order_id"] for row in put.get("orders", ())]
     moved = [Position(row["seq"], row.get("id")) for row in put.get("cursors", ())]
@@ -117,12 +118,12 @@ def _answer(cursor: Position) -> Answer:
 
 
 def order_cost(lines: Sequence[Mapping[str, Any]]) -> int:
-    """What an order costs in all, in cents."""
+    """Return what an order costs in all, in cents."""
     return sum(line["quantity"] * line["unit_cost"] for line in lines)
 
 
 def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An order as its buyer sees it."""
+    """Return an order as its buyer sees it."""
     lines = json.loads(row["lines"])
     sold_at = datetime.fromtimestamp(row["sold_at"] / 1000, UTC)
     return {
@@ -134,19 +135,19 @@ def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class OrderReader(Protocol):
-    """The orders' committed state."""
+    """Reads the orders' committed state."""
 
     async def cursor(self) -> Position:
-        """The catalog entry up to which every sale has its order."""
+        """Return the position in the catalog's log up to which every sale has its order."""
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
-        """The order of this id, if there is one."""
+        """Return the order of this id, None if there is none."""
 
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
-        """Of the orders of these ids that exist their numbers."""
+        """Return the number of each order that exists, by id."""
 
     async def count(self, after_seq: int) -> int:
-        """How many orders there are behind `after_seq`."""
+        """Return how many orders have a number above `after_seq`."""
 
     async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Orders behind `after_seq`, oldest first, each with its `seq`."""
+        """Return orders with a number above `after_seq`, oldest first, each with its `seq`."""

@@ -1,8 +1,8 @@
-"""Pages of a list of books, each beginning behind the last book of the one before.
+"""Pages of a list of books, each beginning after the last book of the page before.
 
 A book's *place* says where in the list it stands, whatever else is in the list: first by rank, then
-by length of the title, then by number. So a page costs the same however many lie before it, and
-none is shown twice when books come and go in between.
+by length of the title, then by number. So a page costs the same however many come before it, and
+no book is shown twice when books come and go in between.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 from bazar.errors import BadRequest
 
-RANKED = 1000  # books that have a rank; so far they are counted, too
-UNRANKED = 9  # the rank of those that stand by number, behind all others
+RANKED = 1000  # books at most that are given a rank, and counted
+UNRANKED = 9  # the rank of all others: they follow by number
 
 Place = tuple[int, int, int]
 
 
 def place_of(text: str) -> Place:
-    """The place that `name_of` names. Raises BadRequest.
+    """Return the place of a name that `name_of` made. Raises BadRequest.
 
     >>> place_of("2-31-17"), place_of("17")
     ((2, 31, 17), (9, 0, 17))
@@ -37,14 +37,15 @@ def place_of(text: str) -> Place:
 
 
 def name_of(place: Place) -> str:
+    """Return a place as the text that stands in addresses."""
     rank, length, number = place
     return str(number) if rank == UNRANKED else f"{rank}-{length}-{number}"
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which part of a list is wanted: so many, `skip` of those left out that come first; behind the
-    place `after`, or else the last of those `before` a place."""
+    """The part of a list that is wanted: `limit` books after the first `skip`, counted from the
+    place `after`; or the last ones that stand before the place `before`."""
 
     limit: int
     skip: int = 0
@@ -53,7 +54,7 @@ class Window:
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Window:
-        """The window of a read. Raises BadRequest."""
+        """Return the window that a read asks for. Raises BadRequest."""
         try:
             return cls(**plain)
         except TypeError:
@@ -65,15 +66,16 @@ class Window:
 
     @property
     def edge(self) -> Place | None:
-        """The place where it begins, or ends if it is read backwards."""
+        """The place where it begins, or where it ends if it is read backwards."""
         name = self.before if self.before is not None else self.after
         return None if name is None else place_of(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The books in a window, and the names of the places where what lies around it begins: None
-    where nothing does. `count` is how many books the list has, as far as anybody counts."""
+    """The books in a window, and the names of the places from which the page before and the page
+    after are read: None where there is none. `count` is how many books the list has, up to
+    RANKED; None where they are not counted."""
 
     books: Sequence[dict[str, Any]]
     before: str | None
@@ -87,7 +89,7 @@ class Found:
         rows: Sequence[tuple[Place, dict[str, Any]]],
         count: int | None = None,
     ) -> Found:
-        """Make it of the rows in the order of reading, one more than wanted if there are more."""
+        """Make it from rows in the order of reading, one more than wanted if there are more."""
         shown = rows[: window.limit]
         more = len(rows) > window.limit
         if window.backwards:
@@ -102,7 +104,7 @@ class Found:
         )
 
     def plain(self) -> dict[str, Any]:
-        """What a read of it is answered."""
+        """Return it as JSON has it."""
         return {
             "books": self.books,
             "before": self.before,

@@ -13,8 +13,9 @@ PATTERNS = (
     "bazar/replication/*.py",
     "bazar/cache.py",
     "bazar/rpc/*.py",
-    "storage/{log,catalog,orders,compare}.py",
-    "storage/sqlite/*.py",
+    "storage/{books,catalog,orders,working_set}.py",
+    "storage/sqlite/{books,catalog,compare,integrity,log_table,orders}.py",
+    "storage/sqlite/{replica_file,replicated_store,search,state_tables}.py",
     "handlers/{catalog,orders,frontend}/*.py",
     "handlers/{replicated,calls,feed}.py",
 )

@@ -45,7 +45,7 @@ from bazar.cli.ending import INTERRUPTED
 from bazar.config import load
 from bazar.errors import BadRequest
 from handlers import ROLES
-from storage.compare import ReplicaFile, closing
+from storage.sqlite.replica_file import ReplicaFile, closing
 
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "timings": timings.run,

@@ -9,7 +9,7 @@ from bazar.errors import Conflict
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Membership
 from handlers import REPLICATED
-from storage.founding import histories
+from storage.sqlite.founding import histories
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from bazar.cli.status import ask_all
 from bazar.errors import Unavailable
 from bazar.node.status import is_well
 from bazar.node.supervisor import LOOK_AGAIN
-from bazar.replication.file_arbiter import holder
+from bazar.replication.file_arbiter import lock_owner
 
 POLL_S = 0.1
 JOIN_S = 120.0
@@ -29,7 +29,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         print("Every node of cluster.json is running.")
         return 0
     try:
-        os.kill(holder(shop.config.data_dir / "supervisor.pid"), LOOK_AGAIN)
+        os.kill(lock_owner(shop.config.data_dir / "supervisor.pid"), LOOK_AGAIN)
     except (OSError, Unavailable) as error:
         raise Unavailable(f"no supervisor to start them: {error}") from error
     deadline = clock.now() + JOIN_S

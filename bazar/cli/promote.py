@@ -9,9 +9,9 @@ from bazar.cli import Shop
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
-from storage.compare import ReplicaFile, closing, reading
-from storage.database import lacks_wal, take_as_whole
-from storage.founding import histories
+from storage.sqlite.founding import histories
+from storage.sqlite.replica_file import ReplicaFile, closing, reading
+from storage.sqlite.wal import lacks_wal, take_as_whole
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

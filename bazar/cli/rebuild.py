@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from bazar.cli import Shop
 from bazar.errors import Conflict, NotFound
-from bazar.replication.file_arbiter import FileArbiter, hold_alone
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
 from handlers import REPLICATED
-from storage.compare import reading
-from storage.damage import Damaged
-from storage.database import lacks_wal, take_as_whole
 from storage.history import EPOCH_SHIFT
+from storage.sqlite.errors import Damaged
+from storage.sqlite.integrity import faults_of
+from storage.sqlite.replica_file import reading
+from storage.sqlite.wal import lacks_wal, take_as_whole
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +79,7 @@ def _nobody_runs(shop: Shop, role: str) -> Iterator[None]:
     change."""
     with contextlib.ExitStack() as stack:
         for node in shop.config.group(role):
-            stack.callback(os.close, hold_alone(shop.config.data_dir / f"{node.name}.pid"))
+            stack.callback(os.close, lock_exclusively(shop.config.data_dir / f"{node.name}.pid"))
         yield
 
 
@@ -89,7 +90,7 @@ def _look(shop: Shop, role: str) -> Iterator[Held]:
         try:
             with reading(node.name, path) as file:
                 epoch, last = file.tail()
-                faults = list(file.faults(REPLICATED[role].tables))
+                faults = list(faults_of(file, REPLICATED[role].tables))
                 begun, committed, pending = file.begun(), file.committed, file.pending()
         except NotFound:
             print(f"{node.name} has no file here: what it alone had is lost.")

@@ -16,7 +16,7 @@ from bazar.cli.status import ask_all
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable
 from bazar.node.status import Status, is_well, primary_of, processes
-from bazar.replication.file_arbiter import holder
+from bazar.replication.file_arbiter import lock_owner
 
 POLL_S = 0.05
 NODE_S = 30.0
@@ -72,7 +72,7 @@ def _elsewhere(shop: Shop, node: NodeConfig) -> str:
 def _started(shop: Shop) -> Iterator[tuple[str, str]]:
     """Yield the role and the port of each node that the supervisor has started (Linux)."""
     with contextlib.suppress(OSError, Unavailable):
-        supervisor = holder(_supervisor(shop))
+        supervisor = lock_owner(_supervisor(shop))
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text("ascii")
         for pid in children.split():
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -96,7 +96,7 @@ async def _back(shop: Shop, node: NodeConfig, before: Status) -> None:
 
 def _why(shop: Shop) -> str:
     try:
-        holder(_supervisor(shop))
+        lock_owner(_supervisor(shop))
     except Unavailable:
         return "no supervisor runs to start it again, as it was started with --role"
     return "the machine may be busy; its log says what it waits for"

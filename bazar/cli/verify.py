@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from bazar.cli import Shop
 from bazar.table import table
 from handlers import REPLICATED
-from storage.compare import Difference, ReplicaFile, closing, differences, same_moment
-from storage.database import lacks_wal
-from storage.standing import standing
+from storage.sqlite.compare import Difference, compare_sales, differences, same_moment
+from storage.sqlite.integrity import faults_of
+from storage.sqlite.replica_file import ReplicaFile, closing
+from storage.sqlite.wal import lacks_wal
 
 SHOWN = 20
 SAME_MOMENT_S = 5.0
@@ -48,7 +49,7 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
         together = same_moment(files, SAME_MOMENT_S)
         print(f"{role}: " + ", ".join(f"{file.node} at {file.committed}" for file in files))
         faults = [f"{f.node}: is a copy without its WAL" for f in files if lacks_wal(f.path)]
-        faults += [fault for file in files for fault in file.faults(tables)]
+        faults += [fault for file in files for fault in faults_of(file, tables)]
         for fault in faults:
             print(f"  {fault}")
         if not together:
@@ -77,7 +78,7 @@ def _verify_sales(shop: Shop) -> bool:
             for role, file in (("order", orders), ("catalog", catalog))
         ):
             return False
-        found = standing(orders, catalog)
+        found = compare_sales(orders, catalog)
     faults = list(found.faults)
     print(f"sales and orders: {found.cursor if found.cursor.number else 'none yet'}")
     for fault in faults:

@@ -29,7 +29,7 @@ from bazar.node.log_writer import Outlet
 from bazar.node.server import LISTEN_VARIABLE, listen
 from bazar.node.starvation import starved_s
 from bazar.node.workers import environment, private
-from bazar.replication.file_arbiter import hold_alone
+from bazar.replication.file_arbiter import lock_exclusively
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Supervisor:
     async def run(self, shutdown: asyncio.Event) -> int:
         """Keep every node running until `shutdown`; return the exit code. Raises ConfigError if a
         port is taken, or if another supervisor runs this cluster."""
-        alone = hold_alone(self._config.data_dir / "supervisor.pid")
+        alone = lock_exclusively(self._config.data_dir / "supervisor.pid")
         for node in self._config.nodes.values():
             self._children[node.name] = _children(node)
         self._say.write(self._table())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bazar import modes
 from bazar.config import Config
-from bazar.durable import replace_durably, sync_path
+from bazar.durable import atomic_write, sync_path
 from bazar.errors import ConfigError
 
 TOKEN_VARIABLE = "BAZAR_TOKEN"
@@ -88,7 +88,7 @@ def _make(path: Path) -> None:
     try:
         _lock(fd, path)
         if not _is_made(path):
-            replace_durably(path, f"{secrets.token_urlsafe(32)}\n".encode())
+            atomic_write(path, f"{secrets.token_urlsafe(32)}\n".encode())
     finally:
         os.close(fd)
 

@@ -34,7 +34,7 @@ class Arbiter(Protocol):
     async def record(self, membership: Membership) -> None:
         """Make `membership` durable. Raises Fatal if the primaryship is not ours any more."""
 
-    def holder(self) -> int | None:
+    def lock_owner(self) -> int | None:
         """The process that holds the primaryship, where that can be known."""
 
     def check(self, epoch: int) -> None:

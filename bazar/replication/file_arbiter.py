@@ -96,7 +96,7 @@ class FileArbiter:
         self._locked = True
         return True
 
-    def holder(self) -> int | None:
+    def lock_owner(self) -> int | None:
         return locked_by(self._lock_path)
 
     def release(self) -> None:
@@ -163,7 +163,7 @@ class FileArbiter:
             indent=1,
         )
         content = text.encode()
-        durable.replace_durably(self._members_path, content)
+        durable.atomic_write(self._members_path, content)
         self._known, self._epoch = content, membership.epoch
 
     def check(self, epoch: int) -> None:
@@ -197,7 +197,7 @@ class FileArbiter:
                     return  # it is being recorded right now
                 found, known = self._read(), self._known
                 if known is not None and found != known and self._is_older(found):
-                    durable.replace_durably(self._members_path, known)
+                    durable.atomic_write(self._members_path, known)
                     log.warning(
                         "%s: was %s; it is made anew",
                         self._members_path,
@@ -235,7 +235,7 @@ def parse_membership(content: bytes) -> Membership:
     return Membership(plain["epoch"], members, plain["lease_s"], plain["clean"])
 
 
-def hold_alone(path: Path) -> int:
+def lock_exclusively(path: Path) -> int:
     """Lock `path` for the life of this process; the descriptor to keep. Raises Busy if
     another process holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.FILE)
@@ -262,7 +262,7 @@ def locked_by(path: Path) -> int | None:
     return int(found[1]) or None if found is not None else None  # 0: of another container
 
 
-def holder(path: Path) -> int:
+def lock_owner(path: Path) -> int:
     """The process that holds this lock, and has written its number into the file. That may be
     another's by now, so the kernel's list of locks must agree. Raises Unavailable if nobody does.
     """

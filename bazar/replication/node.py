@@ -183,7 +183,7 @@ class Replica:
 
     def _waits_for(self) -> str:
         """What has to come before this node can follow or lead, in words."""
-        holder = self._arbiter.holder()
+        holder = self._arbiter.lock_owner()
         held = "nobody holds" if holder is None else f"process {holder} holds"
         return self.hopeless() or f"{held} the lock of {self.me.role}, and no peer says it leads"
 

@@ -13,11 +13,12 @@ from bazar.rpc.client import Batcher
 from handlers.calls import Call
 from handlers.paths import NEWEST_PATH, SALES_PATH
 from handlers.replicated import ReplicatedService
-from storage.catalog import TOPICS, Catalog, CatalogReader, info_key
-from storage.engine import SQLiteEngine
+from storage.books import info_key
+from storage.catalog import TOPICS, Catalog, CatalogReader
 from storage.history import Position
 from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
+from storage.sqlite.engine import SQLiteEngine
 
 MAX_SALES = 500
 MAX_WAIT_MS = 1000

@@ -12,7 +12,7 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
-from bazar.replication.file_arbiter import holder
+from bazar.replication.file_arbiter import lock_owner
 from handlers import validation
 from handlers.dashboard.poller import Views, Watch, send_away
 from handlers.dashboard.rules import RULES
@@ -123,7 +123,7 @@ class DisturbHandler(Watching):
         node = config.nodes.get(name)
         if node is None or node.role == "frontend":
             raise NotFound("only the nodes of the catalog and of the orders can be disturbed")
-        pid = holder(config.data_dir / f"{name}.pid")
+        pid = lock_owner(config.data_dir / f"{name}.pid")
         try:
             os.kill(pid, SIGNALS[act])
         except OSError as error:

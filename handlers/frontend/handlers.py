@@ -22,7 +22,7 @@ from handlers.api import (
 from handlers.base import Handler
 from handlers.frontend.questions import Question
 from handlers.frontend.service import FrontEndService
-from storage.catalog import info_key
+from storage.books import info_key
 
 SIBLING_S = 1.0
 SIBLINGS_NAMES = frozenset({"alone"})  # query names of requests that go to siblings, too

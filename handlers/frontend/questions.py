@@ -12,7 +12,8 @@ from bazar.http.response import render
 from bazar.http.response_cache import CachedResponse, CacheSlot
 from bazar.replication.store import Answer
 from handlers.frontend.upstream import Note, Source
-from storage.catalog import SEARCHES, TOPICS, info_key
+from storage.books import info_key
+from storage.catalog import SEARCHES, TOPICS
 
 
 def plain(answer: Answer, replica: str) -> CachedResponse:

@@ -17,7 +17,8 @@ from handlers.api import search_key
 from handlers.frontend.questions import Question
 from handlers.frontend.upstream import Note, Source
 from handlers.paths import PURCHASES_PATH
-from storage.catalog import TOPICS, info_key
+from storage.books import info_key
+from storage.catalog import TOPICS
 from storage.orders import order_key
 
 

@@ -38,9 +38,9 @@ from handlers.paths import (
     WRITE_PATH,
 )
 from handlers.replicated import ReplicatedService
-from storage.engine import SQLiteEngine
 from storage.history import Position
 from storage.orders import OrderReader, Orders, order_cost, order_key, projected_by
+from storage.sqlite.engine import SQLiteEngine
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A book as statements read it: with the name of its topic."""
+"""The statements that read books, each with the name of its topic."""
 
 BOOK = "b.id, b.title, t.name AS topic, b.cost, b.count, b.catalog_id, b.author, b.isbn"
 BOOKS = f"SELECT {BOOK} FROM books b JOIN topics t ON t.id = b.catalog_id"

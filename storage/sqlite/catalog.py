@@ -1,4 +1,4 @@
-"""The catalog's rows in SQLite: what a batch needs of them, and what callers read."""
+"""The catalog's rows in SQLite: what a batch reads of them, and what callers read."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ from operator import itemgetter
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
-from storage import history, words
-from storage.catalog import (
-    MAX_TOPICS,
-    Catalog,
-    Wanted,
-    WorkingSet,
-    fold,
-    sale_answer,
-    show_book,
-)
-from storage.database import Database
+from storage import history
+from storage.books import fold, sale_answer, show_book
+from storage.catalog import MAX_TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Epoch, Position, epochs
 from storage.paging import UNRANKED, Found, Window
+from storage.sqlite import search_index
 from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
-from storage.sqlite.finding import find
+from storage.sqlite.database import Database
+from storage.sqlite.history import EPOCHS_SINCE, HISTORY_SCHEMA
+from storage.sqlite.search import find
+from storage.working_set import Wanted, WorkingSet
 
 SCHEMA = """
 CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);
@@ -46,10 +42,10 @@ HIGHEST = (
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book,"
     " (SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
 )
-# Of one moment: the epochs (0), the end of the log (1) and the sales (2).
+# In one statement, of one moment: the epochs (0), the end of the log (1) and the sales (2).
 SALES = (
     f"SELECT 0 AS kind, epoch AS seq, id AS order_id, behind AS sold_at, NULL AS lines FROM"
-    f" ({history.SINCE})"
+    f" ({EPOCHS_SINCE})"
     " UNION ALL SELECT 1, value, NULL, NULL, NULL FROM meta WHERE name = 'committed_seq'"
     " UNION ALL SELECT 2, * FROM"
     " (SELECT seq, order_id, sold_at, lines FROM sales WHERE seq > ? ORDER BY seq LIMIT ?)"
@@ -59,7 +55,7 @@ SALES = (
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
-    migrations: Sequence[str] = (SCHEMA, *words.MIGRATIONS, history.SCHEMA)
+    migrations: Sequence[str] = (SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA)
 
     def __init__(
         self,
@@ -74,10 +70,10 @@ class CatalogRows:
         return self._catalog.seed()
 
     def teach(self, connection: sqlite3.Connection) -> None:
-        words.teach(connection)
+        search_index.teach(connection)
 
     def derive(self, connection: sqlite3.Connection) -> bool:
-        return words.learn(connection)
+        return search_index.learn(connection)
 
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
@@ -87,7 +83,8 @@ class CatalogRows:
 
 
 def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int) -> WorkingSet:
-    """Read what is wanted in a few statements, however large the batch; fewest for sales alone."""
+    """Read the rows that are wanted, in a few statements however large the batch is; sales alone
+    need the fewest."""
 
     def select(sql: str, *values: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(sql, values)]
@@ -108,7 +105,7 @@ def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int
         expired=[row["key"] for row in expired],
         highest_book=highest["book"],
         highest_topic=highest["topic"],
-        history=epochs(select(history.SINCE, wanted.since) if wanted.since is not None else ()),
+        history=epochs(select(EPOCHS_SINCE, wanted.since) if wanted.since is not None else ()),
         first=first,
         now_ms=now_ms,
     )
@@ -121,15 +118,15 @@ class SQLiteCatalogReader:
         self._database = database
 
     async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """The books of these ids that exist."""
+        """Return the books of these ids that exist, by id."""
         rows = await self._database.read(BOOKS_BY_ID, (json.dumps(sorted(set(books))),))
         return {row["id"]: show_book(dict(row)) for row in rows}
 
     async def search(self, topic: str, window: Window) -> Found:
-        """Books whose topic's name contains `topic`, by id.
+        """Return the books whose topic's name contains `topic`, ordered by id.
 
-        Of each matching topic only as many books are looked at as the page could show, so that
-        a page costs the same in a large shop.
+        Of each matching topic only as many books are read as the page could show, so that a page
+        costs the same in a large shop.
         """
         beyond, order = ("id < :edge", "id DESC") if window.backwards else ("id > :edge", "id")
         of_topic = f"SELECT id FROM books WHERE catalog_id = t.id AND {beyond} ORDER BY {order}"
@@ -156,11 +153,12 @@ class SQLiteCatalogReader:
         )
 
     async def find(self, q: str, window: Window) -> Found:
-        """Books that have, for each word of `q`, one in title or author that begins with it, or
-        that have this ISBN; the best matches first."""
+        """Return the books that have, for each word of `q`, one in title or author that begins with
+        it, or that have this ISBN; the best matches first."""
         return await self._database.look_slowly(lambda reader: find(reader, q, window))
 
     async def topics(self) -> list[dict[str, Any]]:
+        """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
         rows = await self._database.read(
             "SELECT id AS catalog_id, name AS topic FROM topics t WHERE EXISTS "
             "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT ?",
@@ -169,8 +167,8 @@ class SQLiteCatalogReader:
         return [dict(row) for row in rows]
 
     async def sales(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Committed sales behind a position, in the order they were committed, and the id of the
-        last one's epoch. Raises ForeignHistory."""
+        """Return the sales after a position, in the order of their commits, and the id of the last
+        one's epoch. Raises ForeignHistory."""
         rows = await self._database.read(SALES, (after.epoch, after.number, limit))
         epochs, [end], sold = ([row for row in rows if row["kind"] == kind] for kind in range(3))
         known = sorted(Epoch(*row[1:4]) for row in epochs)
@@ -180,7 +178,7 @@ class SQLiteCatalogReader:
         return sales, last_id
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
-        """Sales before this number, newest first: `order_id`, `seq`, and the epoch's `id`."""
+        """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""
         rows = await self._database.read(
             "SELECT order_id, seq, h.id FROM sales LEFT JOIN history h ON h.epoch = seq >> ?"
             " WHERE seq < ? ORDER BY seq DESC LIMIT ?",

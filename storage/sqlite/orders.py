@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
-from storage import history
-from storage.database import Database
 from storage.history import Position
 from storage.orders import Orders, Projected, show_order
+from storage.sqlite.database import Database
+from storage.sqlite.history import HISTORY_SCHEMA
 
 SCHEMA = """
 CREATE TABLE orders (
@@ -20,7 +20,7 @@ CREATE TABLE orders (
 CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID
 """
 HISTORY = f"""
-{history.SCHEMA};
+{HISTORY_SCHEMA};
 ALTER TABLE cursors ADD COLUMN id TEXT;
 CREATE TABLE adoptions (upto INTEGER PRIMARY KEY, behind INTEGER NOT NULL)
 """
@@ -31,7 +31,7 @@ HIGHEST = "SELECT COALESCE(MAX(seq), 0) FROM orders"
 
 
 def cursor_of(rows: Iterable[Sequence[Any]]) -> Position:
-    """The position in what `CURSOR` finds."""
+    """Return the position in the rows of `CURSOR`."""
     return next((Position(number, name) for number, name in rows), Position())
 
 
@@ -48,10 +48,10 @@ class OrderRows:
         return self._orders.seed()
 
     def teach(self, connection: sqlite3.Connection) -> None:
-        """No trigger calls anything."""
+        """Do nothing: there are no triggers."""
 
     def derive(self, connection: sqlite3.Connection) -> bool:
-        """Return at once: all there is are rows."""
+        """Return True: nothing is derived from the rows."""
         return True
 
     def execute(
@@ -71,27 +71,28 @@ class SQLiteOrderReader:
         self._database = database
 
     async def cursor(self) -> Position:
-        """The catalog entry up to which every sale has its order."""
+        """Return the position in the catalog's log up to which every sale has its order."""
         return cursor_of(await self._database.read(CURSOR))
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
+        """Return the order of this id, None if there is none."""
         rows = await self._database.read("SELECT * FROM orders WHERE order_id = ?", (order_id,))
         return show_order(dict(rows[0])) if rows else None
 
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
-        """Of the orders of these ids that exist their numbers."""
+        """Return the number of each order that exists, by id."""
         rows = await self._database.read(NUMBERS, (json.dumps(list(order_ids)),))
         return {row["order_id"]: row["seq"] for row in rows}
 
     async def count(self, after_seq: int) -> int:
-        """How many orders there are behind `after_seq`."""
+        """Return how many orders have a number above `after_seq`."""
         [(count,)] = await self._database.read(
             "SELECT COUNT(*) FROM orders WHERE seq > ?", (after_seq,)
         )
         return int(count)
 
     async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Orders behind `after_seq`, oldest first."""
+        """Return orders with a number above `after_seq`, oldest first, each with its `seq`."""
         rows = await self._database.read(
             "SELECT * FROM orders WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
         )

@@ -20,7 +20,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from storage.compare import ReplicaFile, closing, differences, same_moment
+from storage.sqlite.compare import differences, same_moment
+from storage.sqlite.integrity import faults_of
+from storage.sqlite.replica_file import ReplicaFile, closing
 from tests.cluster.client import Answer
 from tests.cluster.cluster import Cluster, until
 from tests.cluster.moments import Moment, Sold, books_in, orders_in, sales_in, times_in, unsold_in
@@ -238,7 +240,7 @@ class Memory:
             except AssertionError as error:
                 marks = {file.node: file.committed for file in files}
                 raise Violation(f"{error}: {marks}") from error
-            faults = [fault for file in files for fault in file.faults(KEYS[role])]
+            faults = [fault for file in files for fault in faults_of(file, KEYS[role])]
             if faults:
                 raise Violation(f"damaged: {faults}")
             found = list(itertools.islice(differences(files, KEYS[role]), 5))

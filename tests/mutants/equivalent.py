@@ -27,7 +27,7 @@ class Equivalent:
 
 PRIMARY = "bazar/replication/primary.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
-FINDING = "storage/sqlite/finding.py"
+FINDING = "storage/sqlite/search.py"
 
 ALL: tuple[Equivalent, ...] = (
     Equivalent(

@@ -9,16 +9,12 @@ from typing import Any
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Operation, Outcome
-from storage.catalog import (
-    Catalog,
-    WorkingSet,
-    fold,
-    sale_answer,
-    show_book,
-)
+from storage.books import fold, sale_answer, show_book
+from storage.catalog import Catalog
 from storage.history import Epoch, Position, check, epochs, id_of
 from storage.orders import Orders, Projected, show_order
 from storage.paging import Found, Window, place_of
+from storage.working_set import WorkingSet
 
 Row = Mapping[str, Any]
 State = dict[tuple[str, Any], Row]  # (table, primary key) -> row

@@ -185,7 +185,7 @@ class SimulatedStore:
         if chunk.first:
             self._staged = {}
         if self._staged is None:
-            raise Fatal("a snapshot goes on that was not begun")
+            raise Fatal("a chunk of a snapshot came without the first one")
         staged = self._staged
         shop.touched(staged, {"put": chunk.rows}, tables)
 

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from bazar.durable import replace_durably
+from bazar.durable import atomic_write
 from bazar.errors import ConfigError, Fatal
 from bazar.replication import file_arbiter
 from bazar.replication.file_arbiter import (
     FileArbiter,
-    hold_alone,
+    lock_exclusively,
     refuse_network_file_system,
 )
 from bazar.replication.messages import Member, Membership
@@ -24,10 +24,10 @@ from tests.unit.files import FilesTestCase
 HERE = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys, pathlib
-from bazar.replication.file_arbiter import FileArbiter, hold_alone
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 directory = pathlib.Path(sys.argv[1])
 print(FileArbiter(directory, "catalog").try_acquire(), flush=True)
-hold_alone(directory / "catalog-1.pid")
+lock_exclusively(directory / "catalog-1.pid")
 print("alone", flush=True)
 sys.stdin.read()
 """
@@ -89,7 +89,7 @@ class ArbiterTest(FilesTestCase):
             arbiter.check(1)
         await arbiter.record(membership(1, "a"))
         arbiter.check(1)
-        replace_durably(
+        atomic_write(
             self.directory / "catalog.members",
             (self.directory / "catalog.members").read_bytes().replace(b'"epoch": 1', b'"epoch": 2'),
         )
@@ -181,13 +181,13 @@ class ArbiterTest(FilesTestCase):
             arbiter = self.arbiter()
             self.assertFalse(arbiter.try_acquire())
             with self.assertRaisesRegex(ConfigError, f"runs already \\(process {holder.pid}\\)"):
-                hold_alone(self.directory / "catalog-1.pid")
+                lock_exclusively(self.directory / "catalog-1.pid")
             holder.send_signal(signal.SIGSTOP)
             self.assertFalse(arbiter.try_acquire())  # paused is not dead
             holder.kill()
             holder.wait()
         self.assertTrue(arbiter.try_acquire())
-        os.close(hold_alone(self.directory / "catalog-1.pid"))
+        os.close(lock_exclusively(self.directory / "catalog-1.pid"))
 
     def test_the_lock_is_not_inherited_by_a_program_that_is_started(self) -> None:
         arbiter = self.arbiter()
@@ -199,27 +199,27 @@ class ArbiterTest(FilesTestCase):
 
 
 class FilesTest(FilesTestCase):
-    def test_replace_durably(self) -> None:
+    def test_atomic_write(self) -> None:
         path = self.directory / "file"
         for content in (b"first", b"", b"second" * 10_000):
-            replace_durably(path, content)
+            atomic_write(path, content)
             self.assertEqual(path.read_bytes(), content)
-        replace_durably(path, b"x", mode=0o600)
+        atomic_write(path, b"x", mode=0o600)
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         self.assertEqual([one.name for one in self.directory.iterdir()], ["file"])
 
     def test_one_process_a_node(self) -> None:
         path = self.directory / "catalog-1.pid"
-        held = hold_alone(path)
+        held = lock_exclusively(path)
         self.assertEqual(path.read_text(), f"{os.getpid()}\n")
         for locks in (file_arbiter.LOCKS, self.directory / "nothing"):  # some systems have no list
             with (
                 mock.patch.object(file_arbiter, "LOCKS", locks),
                 self.assertRaisesRegex(ConfigError, rf"already \(process {os.getpid()}\)"),
             ):
-                hold_alone(path)
+                lock_exclusively(path)
         os.close(held)
-        os.close(hold_alone(path))
+        os.close(lock_exclusively(path))
 
     def test_a_local_file_system_is_taken(self) -> None:
         refuse_network_file_system(self.directory)

@@ -15,18 +15,10 @@ from bazar.errors import (
     PreconditionFailed,
 )
 from bazar.http.response import entity_tag, render
-from storage.catalog import (
-    KEYS_KEPT_MS,
-    MAX_AMOUNT,
-    SEARCHES,
-    TOPICS,
-    Catalog,
-    Wanted,
-    fold,
-    info_key,
-    show_book,
-)
+from storage.books import fold, info_key, show_book
+from storage.catalog import KEYS_KEPT_MS, MAX_AMOUNT, SEARCHES, TOPICS, Catalog
 from storage.history import Position
+from storage.working_set import Wanted
 from tests.unit.rows import PlainCatalog
 
 

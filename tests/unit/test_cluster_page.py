@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from bazar.errors import Unavailable
-from bazar.replication.file_arbiter import holder
+from bazar.replication.file_arbiter import lock_owner
 from handlers.dashboard import poller
 from handlers.frontend.upstream import Source
 from handlers.orders import service as order
@@ -197,4 +197,4 @@ class DisturbTest(DashboardTestCase):
         path.write_text("1\n")
         for one in (path, Path("/nowhere/x.pid")):
             with self.assertRaises(Unavailable):
-                holder(one)
+                lock_owner(one)

@@ -11,15 +11,9 @@ from typing import Any
 
 from bazar.errors import ConfigError, NotFound
 from bazar.replication.messages import Mark
-from storage.compare import (
-    Difference,
-    ReplicaFile,
-    closing,
-    damage,
-    differences,
-    refuse_foreign_wal,
-    same_moment,
-)
+from storage.sqlite.compare import Difference, differences, same_moment
+from storage.sqlite.integrity import faults_of, find_damage, refuse_foreign_wal
+from storage.sqlite.replica_file import ReplicaFile, closing
 from tests.unit.files import FilesTestCase
 from tests.unit.test_log import LogTest, Shelf, change, entries
 
@@ -93,7 +87,7 @@ class FaultsTest(LogTest):
     def faults(self) -> list[str]:
         with closing([file := ReplicaFile("one", self.path("one"))]):
             file.look()
-            return list(file.faults(Shelf.tables))
+            return list(faults_of(file, Shelf.tables))
 
     def test_none(self) -> None:
         self.assertEqual(self.faults(), [])
@@ -165,15 +159,15 @@ class FaultsTest(LogTest):
     def test_an_older_schema_is_left_to_its_migration(self) -> None:
         """Its rows have other columns: it would look damaged, and be put aside."""
         self.change_file("UPDATE numbers SET value = 9")
-        self.assertIsNotNone(damage(self.path("one"), Shelf()))
+        self.assertIsNotNone(find_damage(self.path("one"), Shelf()))
         self.change_file("PRAGMA user_version = 1")
-        self.assertIsNone(damage(self.path("one"), Shelf()))
+        self.assertIsNone(find_damage(self.path("one"), Shelf()))
 
     def test_what_cant_be_opened_is_not_damaged(self) -> None:
         """Whoever takes it for that puts a replica's only copy aside."""
         with socket.socket(socket.AF_UNIX) as door:
             door.bind(str(self.path("two")))
-        self.assertIsNone(damage(self.path("two"), Shelf()))
+        self.assertIsNone(find_damage(self.path("two"), Shelf()))
 
 
 class MomentTest(LogTest):

@@ -11,10 +11,14 @@ from unittest import mock
 
 from bazar.errors import ConfigError, Fatal
 from bazar.replication.messages import GENESIS, Mark, Snapshot
-from storage.compare import damage
-from storage.damage import Damaged, Reached, checksum, set_aside, told_apart
-from storage.database import Database
-from storage.log import SCHEMA, ReplicatedStore
+from storage.checksum import checksum
+from storage.sqlite.database import Database
+from storage.sqlite.errors import Damaged, translated_errors
+from storage.sqlite.files import set_aside
+from storage.sqlite.integrity import find_damage
+from storage.sqlite.log_table import SCHEMA
+from storage.sqlite.reached import Reached
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase, syncs
 from tests.unit.test_log import LogTest, Shelf, change, entries
 
@@ -29,7 +33,7 @@ class CheckTest(LogTest):
     """`one.db` as a killed process leaves it, or one that ended in order."""
 
     def found(self, name: str = "one") -> str | None:
-        return damage(self.path(name), Shelf())
+        return find_damage(self.path(name), Shelf())
 
     def change_file(self, sql: str) -> None:
         connection = sqlite3.connect(self.path("one"))
@@ -82,7 +86,7 @@ class CheckTest(LogTest):
         await self.write(store, {"name": "a", "by": 1})
         again = await self.reopen()
         await self.write(again, {"name": "a", "by": 1})
-        self.assertIsNone(damage(again.database.path, Shelf()))
+        self.assertIsNone(find_damage(again.database.path, Shelf()))
 
     async def test_a_file_without_a_checksum_gets_one(self) -> None:
         await self.closed()
@@ -177,9 +181,9 @@ class CheckTest(LogTest):
             lambda wal: flip(wal, size - 5),
         ):
             crashed = self.crashed()
-            self.assertIsNone(damage(crashed, Shelf()))
+            self.assertIsNone(find_damage(crashed, Shelf()))
             act(crashed.with_name("one.db-wal"))
-            self.assertRegex(damage(crashed, Shelf()) or "", "had reached entry 8")
+            self.assertRegex(find_damage(crashed, Shelf()) or "", "had reached entry 8")
 
     def crashed(self) -> Path:
         copy = self.directory / "crashed"
@@ -360,7 +364,7 @@ class TellingApartTest(FilesTestCase):
         ):
             error = sqlite3.OperationalError("as it is")
             error.sqlite_errorcode = code
-            with self.assertRaises(Exception) as caught, told_apart(Path("one.db")):
+            with self.assertRaises(Exception) as caught, translated_errors(Path("one.db")):
                 raise error
             self.assertIs(type(caught.exception), kind)
 

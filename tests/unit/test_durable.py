@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bazar.config import parse
-from bazar.durable import make_directory, replace_durably
+from bazar.durable import atomic_write, make_directory
 from bazar.node.server import prepare_data_dir
 from handlers import ROLES
 from tests.unit.files import FilesTestCase, syncs
@@ -33,9 +33,9 @@ class DurableTest(FilesTestCase):
     def test_a_file_is_replaced_whole(self) -> None:
         path = self.directory / "file"
         for content in (b"first", b"", b"second" * 10_000):
-            replace_durably(path, content)
+            atomic_write(path, content)
             self.assertEqual(path.read_bytes(), content)
-        replace_durably(path, b"x", mode=0o600)
+        atomic_write(path, b"x", mode=0o600)
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         self.assertEqual([one.name for one in self.directory.iterdir()], ["file"])
 
@@ -43,6 +43,6 @@ class DurableTest(FilesTestCase):
         path = self.directory / "file"
         named: list[bool] = []
         with syncs(lambda synced: named.append(path.exists())) as names:
-            replace_durably(path, b"x")
+            atomic_write(path, b"x")
         self.assertEqual(names, [f"file.{os.getpid()}.new", self.directory.name])
         self.assertEqual(named, [False, True])

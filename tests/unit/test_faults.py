@@ -14,7 +14,7 @@ from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.testing import gen_test
 
 from bazar.replication.store import Answer
-from storage.catalog import info_key
+from storage.books import info_key
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
 

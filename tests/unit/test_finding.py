@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 from storage.paging import Found, Window
-from storage.sqlite import finding
+from storage.sqlite import search
 from tests.unit.test_catalog import create, update
 from tests.unit.test_sqlite_catalog import CatalogTest
 
@@ -139,14 +139,14 @@ class OrderTest(FindingTest):
         self.assertEqual((await self.titles("KÏNG"))[0], "King")
 
     async def test_what_was_typed_is_found_behind_thousands(self) -> None:
-        with mock.patch.object(finding, "RANKED", 20):
+        with mock.patch.object(search, "RANKED", 20):
             await self.make(*(f"Cooking for {n}" for n in range(50)), author="Cooking School")
             await self.make(*(f"Other {n}" for n in range(50)), author="Cooking School")
             await self.make("Cooking", "Best Cooking")
             self.assertEqual((await self.titles("cooking"))[0], "Cooking")
         await self.make(*(f"By another {n}" for n in range(50)), author="Baker")
         await self.make("A Baker")
-        with mock.patch.object(finding, "RANKED", 20):
+        with mock.patch.object(search, "RANKED", 20):
             self.assertEqual((await self.titles("baker"))[0], "A Baker")
 
     async def test_single_characters_of_runs_rank_too(self) -> None:
@@ -165,7 +165,7 @@ class PagesTest(FindingTest):
         ]
         await self.batch(create("k", *books))
         for ranked in (10, 30, 1000):
-            with mock.patch.object(finding, "RANKED", ranked):
+            with mock.patch.object(search, "RANKED", ranked):
                 everything = await self.ids("many")
                 matching = [
                     FIRST + n
@@ -187,7 +187,7 @@ class PagesTest(FindingTest):
     async def test_counts_end_at_a_thousand(self) -> None:
         self.assertEqual((await self.found("under")).count, 2)
         self.assertEqual((await self.found("nothing")).count, 0)
-        with mock.patch.object(finding, "RANKED", 3):
+        with mock.patch.object(search, "RANKED", 3):
             self.assertEqual((await self.found("the", limit=1)).count, 3)
 
     async def test_books_that_come_and_go_in_between_repeat_none(self) -> None:
@@ -222,7 +222,7 @@ class BoundTest(FindingTest):
                     return 0
 
                 connection.set_progress_handler(step, 1)
-                finding.find(connection, q, Window(10, **part))
+                search.find(connection, q, Window(10, **part))
                 connection.set_progress_handler(None, 1)
                 return taken
 
@@ -233,7 +233,7 @@ class BoundTest(FindingTest):
                 f"k{first}", *((f"Many {n}", None, "T") for n in range(first, first + 500))
             )
 
-        with mock.patch.object(finding, "RANKED", 50):
+        with mock.patch.object(search, "RANKED", 50):
             taken = []
             for first in (0, 500, 1000, 1500):
                 await self.batch(batch(first))
@@ -248,7 +248,7 @@ class BoundTest(FindingTest):
         await self.make("Numbers", "Numbering", "Number 1")
 
         def query(connection: sqlite3.Connection) -> str:
-            return finding.Query(connection, "numb").everything
+            return search.Query(connection, "numb").everything
 
         self.assertEqual(
             await self.store.database.look_slowly(query),

@@ -13,10 +13,10 @@ from bazar.config import Config, NodeConfig
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Change, Member, Membership, chain
 from storage.catalog import Catalog
-from storage.database import lacks_wal, refuse_copy
-from storage.founding import is_own, why_not_begin
-from storage.log import ReplicatedStore
 from storage.sqlite.catalog import CatalogRows
+from storage.sqlite.founding import is_own, why_not_begin
+from storage.sqlite.replicated_store import ReplicatedStore
+from storage.sqlite.wal import lacks_wal, refuse_copy
 from tests.unit.files import FilesTestCase
 
 

@@ -11,8 +11,8 @@ from bazar.errors import Fatal
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.node import Replica
 from storage.catalog import Catalog
-from storage.log import ReplicatedStore
 from storage.sqlite.catalog import CatalogRows
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase
 from tests.unit.patience import until
 

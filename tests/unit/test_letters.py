@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.letters import phrases, plain, tokens
-from storage.words import words_of
+from storage.terms import terms_of
 
 TEXT = st.text(max_size=40)
 RUN = st.text(
@@ -21,7 +21,7 @@ RUN = st.text(
 
 def found(typed: str, title: str) -> bool:
     """Whether a book of this title is found, as the index finds it."""
-    text = words_of(title, None, None)
+    text = terms_of(title, None, None)
     return bool(phrases(typed)) and all(phrase.fits(text) for phrase in phrases(typed))
 
 

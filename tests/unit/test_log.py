@@ -13,9 +13,11 @@ from unittest import mock
 from bazar.errors import Conflict, Fatal
 from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chain, tail_mark
 from bazar.replication.store import Operation, Outcome
-from storage import history, log
-from storage.damage import Reached
-from storage.log import ReplicatedStore
+from storage import history
+from storage.sqlite import log_table, replicated_store, state_tables
+from storage.sqlite.history import HISTORY_SCHEMA
+from storage.sqlite.reached import Reached
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase, syncs
 
 
@@ -25,7 +27,7 @@ class Shelf:
     tables: Mapping[str, str] = {"numbers": "name", **history.TABLES}
     migrations: Sequence[str] = (
         "CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER)",
-        history.SCHEMA,
+        HISTORY_SCHEMA,
     )
 
     def seed(self) -> Sequence[Operation]:
@@ -303,16 +305,18 @@ class PagesTest(LogTest):
 
     async def test_pages_have_a_bound_and_say_whether_they_reach_the_end(self) -> None:
         store = await self.open()
-        count = log.PAGE_ENTRIES + 3
+        count = log_table.PAGE_ENTRIES + 3
         made = await self.write(store, *({"name": f"n{n}", "by": 1} for n in range(count)))
         first = await store.read_log(0)
-        self.assertEqual((len(first.entries), first.end), (log.PAGE_ENTRIES, False))
-        second = await store.read_log(log.PAGE_ENTRIES)
-        self.assertEqual((second.entries, second.end), (made[log.PAGE_ENTRIES :], True))
+        self.assertEqual((len(first.entries), first.end), (log_table.PAGE_ENTRIES, False))
+        second = await store.read_log(log_table.PAGE_ENTRIES)
+        self.assertEqual((second.entries, second.end), (made[log_table.PAGE_ENTRIES :], True))
 
     async def test_a_page_of_large_entries_is_short_but_never_empty(self) -> None:
         store = await self.open()
-        huge = Change(("a",), {"put": {"numbers": [{"name": "a" * log.PAGE_BYTES, "value": 1}]}})
+        huge = Change(
+            ("a",), {"put": {"numbers": [{"name": "a" * log_table.PAGE_BYTES, "value": 1}]}}
+        )
         made = entries(GENESIS, huge, change("b", 1), change("c", 1))
         await store.persist(GENESIS, made)
         page = await store.read_log(0)
@@ -337,14 +341,14 @@ class PagesTest(LogTest):
 
     async def test_what_somebody_will_ask_for_is_kept_within_bounds(self) -> None:
         store = await self.open(log_entries=3)
-        with mock.patch.object(log, "MAX_KEPT", 20):
+        with mock.patch.object(replicated_store, "MAX_KEPT", 20):
             for number in range(1, 50):
                 store.keep_from = 6 if number >= 6 else None
                 await self.write(store, {"name": "a", "by": 1})
                 first, *_ = await self.logged(store)
                 self.assertEqual(first, max(1, min(number - 2, 6), number - 22))
         store.keep_from = None
-        with mock.patch.object(log, "SLICE_ENTRIES", 15):  # not all of it at once
+        with mock.patch.object(log_table, "SLICE_ENTRIES", 15):  # not all of it at once
             for first in (43, 49):
                 await self.write(store, {"name": "a", "by": 1})
                 self.assertEqual((await self.logged(store))[0], first)
@@ -385,10 +389,10 @@ class SnapshotTest(LogTest):
         self.assertEqual(await self.numbers(target), await self.numbers(source))
 
     async def test_large_tables_travel_in_chunks(self) -> None:
-        source = await self.filled(rows=log.CHUNK_ROWS + 1)
+        source = await self.filled(rows=state_tables.CHUNK_ROWS + 1)
         chunks = await self.chunks(source)
         sizes = [len(rows) for chunk in chunks for rows in chunk.rows.values()]
-        self.assertEqual(sizes, [log.CHUNK_ROWS, 1])
+        self.assertEqual(sizes, [state_tables.CHUNK_ROWS, 1])
         target = await self.open("target")
         for chunk in chunks:
             await target.install(chunk)
@@ -396,7 +400,7 @@ class SnapshotTest(LogTest):
 
     async def test_large_rows_travel_in_smaller_chunks(self) -> None:
         source = await self.open()
-        names = [f"{n}" * log.PAGE_BYTES for n in range(3)]
+        names = [f"{n}" * state_tables.CHUNK_BYTES for n in range(3)]
         await self.write(source, *({"name": name, "by": 1} for name in names))
         sizes = [len(rows) for chunk in await self.chunks(source) for rows in chunk.rows.values()]
         self.assertEqual(sizes, [1, 1, 1])
@@ -415,7 +419,7 @@ class SnapshotTest(LogTest):
         self.assertEqual((await self.numbers(target), target.committed), ({}, GENESIS))
 
     async def test_a_snapshot_is_of_one_moment(self) -> None:
-        source = await self.filled(rows=log.CHUNK_ROWS + 1)
+        source = await self.filled(rows=state_tables.CHUNK_ROWS + 1)
         before, mark = await self.numbers(source), source.committed
         snapshot = source.snapshot()
         chunks = [await anext(snapshot)]
@@ -428,7 +432,10 @@ class SnapshotTest(LogTest):
         self.assertEqual(await self.numbers(target), before)
 
     async def test_an_interrupted_snapshot_leaves_the_old_state(self) -> None:
-        source, target = await self.filled(rows=log.CHUNK_ROWS + 1), await self.filled("target")
+        source, target = (
+            await self.filled(rows=state_tables.CHUNK_ROWS + 1),
+            await self.filled("target"),
+        )
         pending = entries(target.committed, change("pending", 1))
         await target.persist(target.committed, pending)
         before, mark = await self.numbers(target), target.committed
@@ -452,5 +459,5 @@ class SnapshotTest(LogTest):
 
     async def test_a_snapshot_without_a_beginning_is_fatal(self) -> None:
         source, target = await self.filled(), await self.open("target")
-        with self.assertRaisesRegex(Fatal, "was not begun"):
+        with self.assertRaisesRegex(Fatal, "without the first one"):
             await target.install((await self.chunks(source))[-1])

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from bazar.config import parse
-from bazar.durable import make_directory, replace_durably
+from bazar.durable import atomic_write, make_directory
 from bazar.modes import narrow
 from bazar.node.server import prepare_data_dir
-from bazar.replication.file_arbiter import FileArbiter, hold_alone
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from handlers import ROLES
 from tests.unit.files import FilesTestCase
 
@@ -33,8 +33,8 @@ class ModesTest(FilesTestCase):
 
     def test_what_is_made_is_its_owners_alone(self) -> None:
         make_directory(self.data)
-        replace_durably(self.data / "token", b"x")
-        os.close(hold_alone(self.data / "catalog-1.pid"))
+        atomic_write(self.data / "token", b"x")
+        os.close(lock_exclusively(self.data / "catalog-1.pid"))
         arbiter = FileArbiter(self.data, "catalog")
         arbiter.try_acquire()
         arbiter.release()

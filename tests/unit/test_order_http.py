@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-from storage import engine
-from storage.compare import damage, reading
 from storage.history import Position
-from storage.log import Model
+from storage.sqlite import engine
+from storage.sqlite.integrity import find_damage
+from storage.sqlite.model import Model
+from storage.sqlite.replica_file import reading
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
 
@@ -114,14 +115,14 @@ class OrderTest(ShopTestCase):
         def large(path: Path, model: Model) -> str | None:
             with reading("catalog-2", path):  # as the check does, all the time
                 checked.wait(PATIENCE_S)
-            return damage(path, model)
+            return find_damage(path, model)
 
         async def restart() -> None:
             await self.shop.stop_node("catalog-2")
             await self.shop.start_node("catalog-2")
 
         item = {"after": Position().plain, "wait_ms": 0}
-        with mock.patch.multiple(engine, CHECK_S=0.01, damage=large):
+        with mock.patch.multiple(engine, CHECK_S=0.01, find_damage=large):
             self.io_loop.run_sync(restart)
             told = self.ask("/sales", "POST", {"items": [item]}, node="catalog-2", token=TOKEN)
             checked.set()

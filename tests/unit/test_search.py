@@ -8,8 +8,9 @@ from contextlib import closing
 from unittest import mock
 from urllib.parse import quote
 
-from storage import engine, letters
-from storage.words import ALL
+from storage import letters
+from storage.sqlite import engine
+from storage.sqlite.search_index import ALL
 from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import book
 

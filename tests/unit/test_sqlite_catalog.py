@@ -11,9 +11,9 @@ from bazar.errors import BazarError, ForeignHistory
 from bazar.replication.store import Answer, Outcome
 from storage.catalog import KEYS_KEPT_MS, Catalog
 from storage.history import Position
-from storage.log import ReplicatedStore
 from storage.paging import Window
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase
 from tests.unit.rows import PlainCatalog
 from tests.unit.test_catalog import create, sell, update

@@ -7,13 +7,13 @@ from typing import Any
 
 from bazar.errors import Conflict
 from bazar.replication.store import Outcome
-from storage.compare import damage
-from storage.database import Database
 from storage.history import Position
-from storage.log import SCHEMA as LOG_SCHEMA
-from storage.log import ReplicatedStore
 from storage.orders import Orders
+from storage.sqlite.database import Database
+from storage.sqlite.integrity import find_damage
+from storage.sqlite.log_table import SCHEMA as LOG_SCHEMA
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.files import FilesTestCase
 from tests.unit.test_log import entries
 from tests.unit.test_orders import adopt, at, project, sale
@@ -68,7 +68,7 @@ class OrdersTest(FilesTestCase):
             "INSERT INTO meta VALUES ('checksum', 'of fewer tables')"
         )
         await before.close()
-        self.assertIsNone(damage(path, OrderRows(Orders())))
+        self.assertIsNone(find_damage(path, OrderRows(Orders())))
         self.store = await ReplicatedStore.open(path, OrderRows(Orders()), 1000)
         self.addAsyncCleanup(self.store.close)
         reader = SQLiteOrderReader(self.store.database)
@@ -76,7 +76,7 @@ class OrdersTest(FilesTestCase):
         begin = {"op": "begin", "epoch": 2, "id": "e2"}
         await self.batch(begin, {**project(3, 9), "after": Position(3).plain})
         self.assertEqual(await reader.cursor(), Position(9, "e"))
-        self.assertIsNone(damage(path, OrderRows(Orders())))
+        self.assertIsNone(find_damage(path, OrderRows(Orders())))
         again = await ReplicatedStore.open(path, OrderRows(Orders()), 1000)
         self.addAsyncCleanup(again.close)
         self.assertEqual((again.epoch, again.epoch_id), (2, "e2"))

@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from bazar.config import Config, parse
-from bazar.durable import replace_durably
+from bazar.durable import atomic_write
 from bazar.errors import ConfigError
 from bazar.node.token import TOKEN_VARIABLE, cluster_token, durable_token, operators_token
 from handlers import ROLES
@@ -122,7 +122,7 @@ class TokenTest(FilesTestCase):
             with mock.patch.object(time, "sleep", lambda s: waiting.set()):
                 second = pool.submit(cluster_token, self.config())
                 self.assertTrue(waiting.wait(10.0))
-                replace_durably(path, b"x" * 32 + b"\n")
+                atomic_write(path, b"x" * 32 + b"\n")
                 file.close()
                 self.assertEqual(second.result(10.0), "x" * 32)
 

@@ -8,13 +8,14 @@ from typing import Any
 from unittest import mock
 
 from bazar.replication.messages import Change
-from storage import log, words
 from storage.catalog import Catalog
-from storage.compare import damage
-from storage.database import Database
-from storage.log import ReplicatedStore
 from storage.paging import Window
+from storage.sqlite import log_table, search_index
 from storage.sqlite.catalog import SCHEMA, CatalogRows, SQLiteCatalogReader
+from storage.sqlite.database import Database
+from storage.sqlite.integrity import find_damage
+from storage.sqlite.replicated_store import ReplicatedStore
+from storage.terms import terms_of
 from tests.unit.test_catalog import create, sell, update
 from tests.unit.test_log import entries
 from tests.unit.test_sqlite_catalog import CatalogTest
@@ -50,7 +51,7 @@ class WordsTest(CatalogTest):
         return [book["id"] for book in found.books]
 
     def found_damaged(self) -> str | None:
-        return damage(self.store.database.path, CatalogRows(Catalog()))
+        return find_damage(self.store.database.path, CatalogRows(Catalog()))
 
     async def test_it_follows_the_books(self) -> None:
         await self.batch(update("k1", 4, title="Baking for the Hasty"))
@@ -81,14 +82,14 @@ class WordsTest(CatalogTest):
                 await other.install(chunk)
         found = await SQLiteCatalogReader(other.database).find("bak", Window(10))
         self.assertEqual([book["id"] for book in found.books], [4])
-        self.assertIsNone(damage(other.database.path, CatalogRows(Catalog())))
+        self.assertIsNone(find_damage(other.database.path, CatalogRows(Catalog())))
 
     async def test_a_file_from_before_it_gets_it(self) -> None:
         """As three older programs left it: without an index, and with two others."""
         for version, index in enumerate(("", OLD_INDEX.format("books"), OLD_VIEW)):
             path = self.directory / f"old-{version}.db"
             schema = (
-                log.SCHEMA,
+                log_table.SCHEMA,
                 SCHEMA,
                 *("" if n < version else index for n in range(1, version + 1)),
             )
@@ -96,28 +97,28 @@ class WordsTest(CatalogTest):
             await old.writer.execute("INSERT INTO topics VALUES (1, 'T', 't')")
             await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', 'Ænn', 1, 1, 1)")
             await old.close()
-            self.assertIsNone(damage(path, CatalogRows(Catalog())))
+            self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
             store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
             self.addAsyncCleanup(store.close)
             self.assertTrue(store.derived)
             found = await SQLiteCatalogReader(store.database).find("aenn old", Window(10))
             self.assertEqual([book["id"] for book in found.books], [5])
             self.assertEqual(await rows(store, "SELECT isbn FROM books"), [(None,)])
-            self.assertIsNone(damage(path, CatalogRows(Catalog())))
+            self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
 
     async def test_a_process_that_ends_in_the_middle_of_a_migration_leaves_no_damage(self) -> None:
         path = self.directory / "old.db"
-        old = await Database.open(path, (log.SCHEMA, SCHEMA))
+        old = await Database.open(path, (log_table.SCHEMA, SCHEMA))
         await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', NULL, 1, 1, 1)")
         await old.writer.execute("INSERT INTO meta VALUES ('checksum', 'of the rows as they were')")
         await old.close()
         model = CatalogRows(Catalog())
-        half = await Database.open(path, (log.SCHEMA, *model.migrations), model.teach)
+        half = await Database.open(path, (log_table.SCHEMA, *model.migrations), model.teach)
         await half.close()
-        self.assertIsNone(damage(path, model))
+        self.assertIsNone(find_damage(path, model))
         store = await ReplicatedStore.open(path, model, 1000)
         await store.close()
-        self.assertIsNone(damage(path, model))
+        self.assertIsNone(find_damage(path, model))
 
     async def test_rows_from_before_there_were_isbns(self) -> None:
         """A log may hold images of both kinds, and have them applied at once."""
@@ -140,18 +141,18 @@ class WordsTest(CatalogTest):
     async def test_it_is_made_in_slices_that_stay(self) -> None:
         await self.batch(create("k", *((f"Many {n}", None, "Many") for n in range(30))))
         path = self.store.database.path
-        with mock.patch.object(words, "SLICE_BOOKS", 10):
+        with mock.patch.object(search_index, "SLICE_BOOKS", 10):
             await self.forget_version()
             self.assertIsNone(self.found_damaged())  # it is to be made anew
             seen = []
             for _ in range(4):  # 37 books; a process that ends after each slice
                 store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000, 0)
                 self.assertFalse(store.derived)
-                store.derived = await store.database.write(words.learn)
+                store.derived = await store.database.write(search_index.learn)
                 seen += await rows(store, "SELECT upto FROM words_made")
-                self.assertEqual(store.derived, seen[-1] == (words.ALL,))
+                self.assertEqual(store.derived, seen[-1] == (search_index.ALL,))
                 await store.close()
-        self.assertEqual(seen, [(10,), (20,), (30,), (words.ALL,)])
+        self.assertEqual(seen, [(10,), (20,), (30,), (search_index.ALL,)])
         self.assertIsNone(self.found_damaged())
 
     async def test_books_beyond_what_is_made_are_left_to_it(self) -> None:
@@ -160,8 +161,8 @@ class WordsTest(CatalogTest):
         self.store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000, 0)
         self.reader = SQLiteCatalogReader(self.store.database)
         self.addAsyncCleanup(self.store.close)
-        with mock.patch.object(words, "SLICE_BOOKS", 3):
-            await self.store.database.write(words.learn)
+        with mock.patch.object(search_index, "SLICE_BOOKS", 3):
+            await self.store.database.write(search_index.learn)
         await self.batch(update("k", 4, title="Baking"), update("l", 2, title="Roasting"))
         await self.batch(create("m", ("Frying", None, "New")))
         await self.store.derive()
@@ -178,7 +179,7 @@ class WordsTest(CatalogTest):
         path = self.store.database.path
         await self.store.close()
         whole = path.read_bytes()
-        title = words.words_of("Cooking for the Impatient Undergrad", None, None)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None)
         for sql in (
             "INSERT INTO words (rowid, tokens) VALUES (99, 'ghost')",
             f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, '{title}')",
@@ -201,7 +202,7 @@ class WordsTest(CatalogTest):
     async def test_beginnings_that_lead_elsewhere_are_damage(self) -> None:
         path = self.store.database.path
         await self.store.close()
-        title = words.words_of("Cooking for the Impatient Undergrad", None, None)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None)
         # It is learned anew without beginnings of three letters.
         for sql, lengths in (
             ("INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, ?)", ("1 2 3", "1 2")),

@@ -153,7 +153,7 @@ def unsynced(lab: Lab, mended: bool) -> bool:
     def replace(content: bytes) -> None:
         if mended:
             with mock.patch.object(durable, "os", SYSTEM):
-                durable.replace_durably(path, content)  # type: ignore[arg-type]
+                durable.atomic_write(path, content)  # type: ignore[arg-type]
         else:
             replace_carelessly(content)
 

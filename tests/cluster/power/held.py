@@ -13,12 +13,12 @@ from bazar.errors import Fatal
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Member
 from storage.catalog import Catalog
-from storage.compare import damage
-from storage.database import rewrite_wal
-from storage.log import Model
 from storage.orders import Orders
 from storage.sqlite.catalog import CatalogRows
+from storage.sqlite.integrity import find_damage
+from storage.sqlite.model import Model
 from storage.sqlite.orders import OrderRows
+from storage.sqlite.wal import rewrite_wal
 from tests.cluster.power.disk import State
 from tests.cluster.power.stage import Recording, write_state
 
@@ -46,7 +46,7 @@ def _of_group(role: str, recording: Recording, cut: int, data: Path) -> Iterator
     for node in NODES[role]:
         path = data / f"{node}.db"
         rewrite_wal(path)  # as every node begins
-        if (wrong := damage(path, MODELS[role])) is not None:
+        if (wrong := find_damage(path, MODELS[role])) is not None:
             damaged.add(node)
             if node != recording.hurt:
                 yield f"{node} is taken for damaged: {wrong}"

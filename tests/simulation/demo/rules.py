@@ -10,7 +10,8 @@ from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.primary import Primary
 from bazar.rpc.pool import ReplicaPool
 from handlers.base import Handler
-from storage.catalog import Catalog, WorkingSet
+from storage.catalog import Catalog
+from storage.working_set import WorkingSet
 from tests.simulation.mutations import ALL, Mutation
 
 

@@ -20,8 +20,8 @@ from bazar.replication.messages import ArbiterId, Member
 from bazar.replication.primary import Primary
 from bazar.replication.store import Operation, Outcome
 from storage.catalog import Catalog
-from storage.log import ReplicatedStore
 from storage.sqlite.catalog import CatalogRows
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.simulation.demo.play import Performance
 from tests.simulation.demo.plays import must_be_answered, sell
 from tests.simulation.demo.stage import FSYNC_S, Stage, staged

@@ -235,13 +235,13 @@ ARBITRATING = (
     mutation(
         "the membership's file is not synced",
         "T2",
-        (durable, "replace_durably", "os.fsync(fd)", "pass"),
+        (durable, "atomic_write", "os.fsync(fd)", "pass"),
         focus="outages",
     ),
     mutation(
         "the membership's directory is not synced",
         "T2",
-        (durable, "replace_durably", "sync_path(path.parent)", "pass"),
+        (durable, "atomic_write", "sync_path(path.parent)", "pass"),
         focus="outages",
     ),
     mutation(
@@ -249,11 +249,11 @@ ARBITRATING = (
         "T2",
         (
             durable,
-            "replace_durably",
+            "atomic_write",
             'temporary = path.with_name(f"{path.name}.{os.getpid()}.new")',
             "temporary = path",
         ),
-        (durable, "replace_durably", "temporary.replace(path)", "pass"),
+        (durable, "atomic_write", "temporary.replace(path)", "pass"),
         focus="outages",
     ),
 )

@@ -1,22 +1,20 @@
-"""Finding books by the words of their title and author: a full-text index beside `books`.
+"""The full-text index beside `books`, by the words of their titles and authors.
 
-It is derived data: triggers keep it in step with the rows, in the same transaction, so that it is
-replicated with them without being replicated itself, and no part of what replicas compare.
+It is derived data: triggers keep it in step with the rows, in the same transaction. So each replica
+makes its own, and it is no part of what replicas compare.
 
-Each book has one list of tokens (`storage/letters.py`), which FTS5 only splits at spaces: those of
-the title, those of the author behind an `@`, `#` with its ISBN, and `=` with a hash of the whole
-title. So each of these is a term of its own, and finding the first books of one costs the same
-however many there are, in the title or elsewhere. Beginnings of up to PREFIX letters have lists of
-their own for the same reason; longer ones are looked up in `words_known`, all longer words that
-some book had since the index was made.
+Each book has one list of terms (`storage/terms.py`), which FTS5 only splits at spaces. So finding
+the first books of a term costs the same however many have it, in the title or elsewhere. Beginnings
+of up to PREFIX letters have lists of their own for the same reason; longer ones are looked up in
+`words_known`, which holds all longer words that some book has had since the index was made.
 
 A file's index may be missing, or be made by another version of Unicode than ours: then `learn`
-makes it anew, in slices, before anybody reads or writes. Triggers know only the books up to there.
+makes it anew, in slices, before anything is read or written. Until it is done, triggers leave out
+the books that it has not come to.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import sqlite3
@@ -25,6 +23,7 @@ from contextlib import closing
 from typing import Any
 
 from storage import letters
+from storage.terms import ISBN, WHOLE, terms_of
 
 PREFIX = 3
 SLICE_BOOKS = 5000
@@ -44,8 +43,8 @@ _LEARN = (
 _MADE = "old.id <= (SELECT upto FROM words_made)"
 _CHANGED = " OR ".join(f"old.{name} IS NOT new.{name}" for name in ("title", "author", "isbn"))
 
-# Two older ones made indexes that the last one throws away. With a column more the checksum over
-# the rows is another one: a process that ends before it is made anew must not leave the old one.
+# Two older ones made indexes that the last one drops. With one more column the checksum over the
+# rows is another one: a process that ends before it is made anew must not leave the old one.
 MIGRATIONS = (
     "",
     "",
@@ -73,44 +72,24 @@ BEGIN {_FORGET}; {_LEARN}; END""",
 )
 
 
-def whole(tokens: list[str]) -> str:
-    """The token of a whole title."""
-    return "=" + hashlib.blake2b(" ".join(tokens).encode(), digest_size=6).hexdigest()
-
-
-def words_of(title: str, author: str | None, isbn: str | None) -> str:
-    """What a book is found by.
-
-    >>> words_of("Émile", "J.-J. Rousseau", "9780306406157")
-    'emile =fd9275c3e043 @j @j @rousseau #9780306406157'
-    """
-    tokens = letters.tokens(title)
-    found = [*tokens, whole(tokens)]
-    if author is not None:
-        found += [f"@{token}" for token in letters.tokens(author)]
-    if isbn is not None:
-        found.append(f"#{isbn}")
-    return " ".join(found)
-
-
 def long_words(tokens: str) -> str:
-    """Those whose beginnings have no lists of their own, as JSON."""
+    """Return the terms whose beginnings have no lists of their own, as JSON."""
     return json.dumps([token for token in dict.fromkeys(tokens.split()) if _is_long(token)])
 
 
 def _is_long(token: str) -> bool:
-    return len(token) > PREFIX and token[0] not in "=#"
+    return len(token) > PREFIX and token[0] not in (WHOLE, ISBN)
 
 
 def teach(connection: sqlite3.Connection) -> None:
-    """Let a connection know what triggers call."""
-    connection.create_function("words_of", 3, words_of, deterministic=True)
+    """Give a connection the functions that triggers call."""
+    connection.create_function("words_of", 3, terms_of, deterministic=True)
     connection.create_function("long_words", 1, long_words, deterministic=True)
 
 
 def learn(connection: sqlite3.Connection) -> bool:
-    """Make the index of some more books, in the open transaction, if it is not that of all of them.
-    Returns whether it is then."""
+    """Make the index of the next SLICE_BOOKS books, in the open transaction, if it is not that of
+    all of them. Return whether it is then."""
     [(by, upto)] = connection.execute("SELECT by, upto FROM words_made")
     if (by, upto) == (letters.VERSION, ALL):
         return True
@@ -136,14 +115,14 @@ def learn(connection: sqlite3.Connection) -> bool:
 
 
 def fault(connection: sqlite3.Connection) -> str | None:
-    """What is wrong with the index of a file, if there is one. It is only read: the index is made
-    anew from the rows, and compared; then each of its words, and of their beginnings, is looked
-    for. (FTS5's own check wants to write.)"""
+    """Return what is wrong with the index of a file, None if nothing is, or there is no index. The
+    file is only read: an index is made anew beside it, from the rows, and compared; then each word,
+    and each beginning, is searched for. (FTS5's own check needs to write.)"""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_made'").fetchall():
-        return None  # it is made anew when the file is opened to write
+        return None  # it will be made when the file is opened to write
     [(by, upto)] = connection.execute("SELECT by, upto FROM words_made")
     if (by, upto) != (letters.VERSION, ALL):
-        return None  # here as well
+        return None  # it will be made anew
     teach(connection)
     connection.execute(
         f"CREATE VIRTUAL TABLE temp.again USING fts5 (tokens, content = '', {_TOKENIZE})"
@@ -165,7 +144,8 @@ def fault(connection: sqlite3.Connection) -> str | None:
 
 
 def _astray(connection: sqlite3.Connection) -> str | None:
-    """What a search does not find: so far the index was read from end to end, as none does."""
+    """Return what a search does not find: no search reads the index from end to end, as `fault`
+    has."""
     found = "SELECT count(*), total(rowid) FROM main.words WHERE words MATCH ?"
     begin = "SELECT count(*), total(rowid) FROM temp.again WHERE again MATCH ?"
     beginnings: set[str] = set()
@@ -189,7 +169,7 @@ def _astray(connection: sqlite3.Connection) -> str | None:
 def _vocabulary(
     connection: sqlite3.Connection, schema: str, table: str, kind: str
 ) -> Generator[tuple[Any, ...], None, None]:
-    """All that an index has, in order (https://sqlite.org/fts5.html, section 8)."""
+    """Yield all that an index has, in order (https://sqlite.org/fts5.html, section 8)."""
     name = f"temp.{schema}_{table}_{kind}"
     connection.execute(f"CREATE VIRTUAL TABLE {name} USING fts5vocab ({schema}, {table}, {kind})")
     rows = connection.execute(f"SELECT * FROM {name}")

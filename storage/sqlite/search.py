@@ -1,13 +1,7 @@
-"""Searching by words: the best matches first, at a cost that does not grow with the shop.
+"""Search by words: the best matches first, at a cost that does not grow with the shop.
 
-All books that are found have all the words, so how rare a word is says nothing. What tells them
-apart, best first: (0) the title is what was typed, or the ISBN; (1) all are words of the title;
-(2) all are words of title or author; (3) the words of the title begin so; (4) those of title or
-author do. Within a rank the shorter title comes first, as more of it was asked for, then the lower
-number.
-
-Of each rank at most RANKED books are looked at, those with the lowest numbers. If they are not all
-that the words find, the others follow by number. FTS5's own bm25 counts all books of each word
+Of each rank (`storage/terms.py`) at most RANKED books are read, those with the lowest numbers. If
+the words find more, the others follow by number. FTS5's own bm25 counts all books of each word
 first: over a second for a word that a million books have.
 """
 
@@ -19,17 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
-from storage import letters, words
-from storage.catalog import show_book
+from storage import letters
+from storage.books import show_book
 from storage.isbn import isbn13
 from storage.letters import Phrase
 from storage.paging import RANKED, UNRANKED, Found, Place, Window
+from storage.sqlite import search_index
 from storage.sqlite.books import BOOKS_BY_ID
+from storage.terms import AUTHOR, ISBN, TITLE, whole_title
 
-MOST_ENDINGS = 24  # of a beginning that are looked up one by one
-
-TITLE, AUTHOR = "", "@"  # what marks the tokens of each
-
+MOST_ENDINGS = 24  # of a beginning that are asked for one by one
 _RANKED = (
     "SELECT w.rowid, length(b.title) FROM words w CROSS JOIN books b ON b.id = w.rowid"
     " WHERE words MATCH ? ORDER BY w.rowid LIMIT ?"
@@ -40,8 +33,8 @@ _ENDINGS = "SELECT term FROM words_known WHERE term BETWEEN ? AND ? ORDER BY ter
 
 
 def find(connection: sqlite3.Connection, typed: str, window: Window) -> Found:
-    """The books that have, for each word of `typed`, one in title or author that begins so, or that
-    have this ISBN. To be called in a transaction: what it reads is of one moment."""
+    """Return the books that have, for each word of `typed`, one in title or author that begins with
+    it, or that have this ISBN. Call it in a transaction: it reads more than once."""
     query = Query(connection, typed)
     places = _ranked(connection, query)
     found = _places(connection, query, places, window)
@@ -53,7 +46,7 @@ def find(connection: sqlite3.Connection, typed: str, window: Window) -> Found:
 
 
 def _ranked(connection: sqlite3.Connection, query: Query) -> list[Place]:
-    """The places of the best, RANKED of them if there are more."""
+    """Return the places of the best books, RANKED at most, in order."""
     places: dict[int, Place] = {}
     asked: set[str] = set()
     for rank, match in enumerate(query.ranks()):
@@ -70,7 +63,7 @@ def _ranked(connection: sqlite3.Connection, query: Query) -> list[Place]:
 def _places(
     connection: sqlite3.Connection, query: Query, ranked: Sequence[Place], window: Window
 ) -> Iterator[Place]:
-    """All places in the direction of `window`, from its edge on."""
+    """Yield all places in the direction of `window`, from its edge on."""
     edge = window.edge
     if window.backwards:
         assert edge is not None
@@ -90,7 +83,7 @@ def _unranked(
     ranked: Sequence[Place],
     begin: int,
 ) -> Iterator[Place]:
-    """Those by number. They are read one after the other, as far as they are wanted."""
+    """Yield the places of books without a rank, by number; they are read as they are wanted."""
     if len(ranked) < RANKED:
         return  # there are no others
     numbers = {number for *_, number in ranked}
@@ -99,23 +92,23 @@ def _unranked(
             yield UNRANKED, 0, number
 
 
-# --- what FTS5 is asked --------------------------------------------------------------------------
+# --- queries to FTS5 -----------------------------------------------------------------------------
 
 
 class Query:
-    """What FTS5 is asked where somebody has `typed` this. Beginnings are looked up when they are
-    needed: the whole words may have found enough."""
+    """The queries to FTS5 for what was `typed`. Beginnings are looked up when they are needed:
+    whole words may find enough."""
 
     def __init__(self, connection: sqlite3.Connection, typed: str) -> None:
         self._connection = connection
         self._phrases = letters.phrases(typed)
         self._begun: dict[tuple[Phrase, str], str] = {}
-        self._title = _quoted(words.whole(letters.tokens(typed)))
+        self._title = _quoted(whole_title(letters.tokens(typed)))
         isbn = isbn13(typed)
-        self._isbn = None if isbn is None else _quoted(f"#{isbn}")
+        self._isbn = None if isbn is None else _quoted(ISBN + isbn)
 
     def ranks(self) -> Iterator[str]:
-        """One for each rank, the best first."""
+        """Yield one query for each rank, the best first."""
         if not self._phrases:
             return
         yield self._or_isbn(self._title)
@@ -126,7 +119,7 @@ class Query:
 
     @cached_property
     def everything(self) -> str:
-        """All that is found, whatever its rank."""
+        """The query for all books that are found, whatever their rank."""
         return self._or_isbn(
             _all(_any(self._begins(one, mark) for mark in (TITLE, AUTHOR)) for one in self._phrases)
         )
@@ -140,13 +133,14 @@ class Query:
         return self._begun[phrase, mark]
 
     def _beginning(self, phrase: Phrase, mark: str) -> str:
-        """The phrase, its last word begun. FTS5 reads all of what a beginning finds before it gives
-        any of it; unless it has a list of such beginnings, or is told the words."""
+        """Return a query for the phrase with its last word begun. FTS5 reads all that a beginning
+        finds before it returns any of it, unless it has a list of such beginnings, or the query
+        names the words."""
         beginning = mark + phrase.tokens[-1]
         text = _text(phrase, mark)
         if not phrase.open:
             return _quoted(text)
-        if len(beginning) <= words.PREFIX:
+        if len(beginning) <= search_index.PREFIX:
             return _quoted(text) + " *"
         range_of = (beginning, f"{beginning}\U0010ffff", MOST_ENDINGS + 1)
         terms = [term for (term,) in self._connection.execute(_ENDINGS, range_of)]
@@ -161,7 +155,7 @@ def _quoted(text: str) -> str:
 
 
 def _any(queries: Iterable[str]) -> str:
-    """One of these: each once."""
+    """Return a query for books that one of these finds; each stands there once."""
     each = list(dict.fromkeys(queries))
     return each[0] if len(each) == 1 else f"({' OR '.join(each)})"
 
@@ -175,5 +169,5 @@ def _text(phrase: Phrase, mark: str) -> str:
 
 
 def _whole(phrase: Phrase, mark: str) -> str:
-    """The phrase as it is; a single character of a run begins its pair."""
+    """Return a query for the phrase as it is; a single character of a run begins its pair."""
     return _quoted(_text(phrase, mark)) + (" *" if phrase.single else "")

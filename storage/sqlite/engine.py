@@ -1,4 +1,4 @@
-"""One replica's engine on this machine: its SQLite file, and its group's arbiter beside it."""
+"""One replica's engine on this machine: its SQLite file, and the arbiter of its group beside it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Generic, TypeVar
 
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError, Fatal
-from bazar.replication.file_arbiter import FileArbiter, hold_alone
-from storage.compare import damage, refuse_foreign_wal
-from storage.damage import Damaged, set_aside
-from storage.database import Database, refuse_copy, rewrite_wal
-from storage.founding import why_not_begin
-from storage.log import Model, ReplicatedStore
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
+from storage.sqlite.database import Database
+from storage.sqlite.errors import Damaged
+from storage.sqlite.files import set_aside
+from storage.sqlite.founding import why_not_begin
+from storage.sqlite.integrity import find_damage, refuse_foreign_wal
+from storage.sqlite.model import Model
+from storage.sqlite.replicated_store import ReplicatedStore
+from storage.sqlite.wal import refuse_copy, rewrite_wal
 
 log = logging.getLogger(__name__)
 
-DERIVE_S = 1.0  # it goes on beside the start, too, before this node answers
-CHECK_S = 5.0  # a start waits so long for the check of its file; a large one is checked beside it
+DERIVE_S = 1.0  # that a start spends on the index of words; `check` makes the rest
+CHECK_S = 5.0  # that a start waits for the check of its file; `check` waits for the rest
 
 R = TypeVar("R")
 
@@ -39,7 +42,7 @@ class SQLiteEngine(Generic[R]):
         reader: Callable[[Database], R],
         derived: str | None = None,
     ) -> None:
-        """`derived` is the role whose group keeps what follows from this one's."""
+        """`derived` is the role whose group keeps what follows from this group's log."""
         self._config = config
         self._derived = derived
         self.arbiter = FileArbiter(config.data_dir, node.role)
@@ -51,14 +54,16 @@ class SQLiteEngine(Generic[R]):
         self._log_entries = config.replication.log_entries
 
     async def open(self) -> bool:
-        """Lock the node's file for this process, and open it. Returns whether it is known to be
-        whole, and all that is derived of it is there; else `check` has to be awaited. Raises
+        """Lock the node's file for this process, and open it. Return whether it is known to be
+        whole, with all that is derived from its rows; else `check` must be awaited. Raises
         ConfigError, Damaged or Fatal."""
-        self._alone = hold_alone(self._lock_path)
+        self._alone = lock_exclusively(self._lock_path)
         refuse_copy(self._path)
         refuse_foreign_wal(self._path)
         await asyncio.to_thread(rewrite_wal, self._path)
-        self._checking = asyncio.create_task(asyncio.to_thread(damage, self._path, self._model))
+        self._checking = asyncio.create_task(
+            asyncio.to_thread(find_damage, self._path, self._model)
+        )
         await asyncio.wait([self._checking], timeout=CHECK_S)
         checked = self._checking.done()
         if checked and (found := self._checking.result()) is not None:
@@ -74,19 +79,19 @@ class SQLiteEngine(Generic[R]):
         return checked and self.store.derived
 
     async def check(self) -> None:
-        """Return once the file is known to be whole, and all that is derived of it is there. Raises
-        Fatal where it is not whole: it is out of the way then."""
+        """Return once the file is known to be whole, with all that is derived from its rows. Raises
+        Fatal where it is not whole: it is moved away then."""
         found = await self._checking
         if found is not None:
             self._set_aside(found)
             raise Fatal(f"{self._node.name} starts again, empty")
         if not self.store.derived:
-            log.info("%s: makes its index of words anew", self._node.name)
+            log.info("%s: rebuilds its index of words", self._node.name)
             await self.store.derive()
 
     def _set_aside(self, found: str) -> None:
-        """Move the damaged file away: without it this node is nobody's member, and its primary
-        fills it again (J3). Raises ConfigError where that would begin a new shop."""
+        """Move the damaged file away: without it this node is no member, and its primary fills it
+        again (J3). Raises ConfigError where that would begin a new shop."""
         if self.arbiter.read() is None:
             raise ConfigError(
                 f"{self._path}: is damaged ({found}), and its group's membership is missing: put"
@@ -106,5 +111,6 @@ class SQLiteEngine(Generic[R]):
             raise ConfigError(found)
 
     async def close(self) -> None:
+        """Close the file, and unlock it."""
         await self.store.close()
         os.close(self._alone)

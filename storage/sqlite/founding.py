@@ -1,4 +1,4 @@
-"""Whether a group may begin on this machine, with nothing (T0)."""
+"""Whether a group may begin on this machine, with an empty log (T0)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from bazar.config import LOOPBACK, Config
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS
-from storage.compare import ReplicaFile, closing, reading
-from storage.damage import Damaged
+from storage.sqlite.errors import Damaged
+from storage.sqlite.replica_file import ReplicaFile, closing, reading
 
 
 def why_not_begin(config: Config, role: str, derived: str | None) -> str | None:
-    """What speaks against it, and what to do; None if nothing does. `derived` is the role whose
-    group keeps what follows from this one's."""
+    """Return why the group of `role` may not begin here, and what to do; None if it may. `derived`
+    is the role whose group keeps what follows from this group's log."""
     for path in histories(config, role):
         return (
             f"{config.data_dir}/{role}.members: is missing, and {path.name} has a log. Put it back,"
@@ -39,7 +39,7 @@ def why_not_begin(config: Config, role: str, derived: str | None) -> str | None:
 
 
 def histories(config: Config, role: str) -> Iterator[Path]:
-    """The databases of this group that hold anything, or can't be read."""
+    """Yield the databases of this group that hold anything, or can't be read."""
     for node in config.group(role):
         path = config.data_dir / f"{node.name}.db"
         if path.exists() and not _is_empty(node.name, path):
@@ -49,7 +49,7 @@ def histories(config: Config, role: str) -> Iterator[Path]:
 def _is_empty(node: str, path: Path) -> bool:
     try:
         with closing([file := ReplicaFile(node, path)]):
-            if file.schema() == 0:  # nobody has got to write into it
+            if file.schema() == 0:  # nothing was written into it
                 return True
         with reading(node, path) as file:
             return file.tail()[1] == GENESIS
@@ -58,7 +58,7 @@ def _is_empty(node: str, path: Path) -> bool:
 
 
 def _traces(config: Config, role: str) -> Iterator[str]:
-    """What is left of a group that has been here."""
+    """Yield what is left of a group that was here before."""
     for path in histories(config, role):
         yield f"{path.name} has a log"
     membership = FileArbiter(config.data_dir, role).read()
@@ -68,7 +68,7 @@ def _traces(config: Config, role: str) -> Iterator[str]:
 
 
 def is_own(host: str) -> bool:
-    """Whether it is an address of this machine."""
+    """Return whether `host` is an address of this machine."""
     if host in LOOPBACK:
         return True
     try:

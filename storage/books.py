@@ -1,0 +1,53 @@
+"""Books and sales: what their rows are, and what callers see of them.
+
+A book's row is `(id, title, author, isbn, catalog_id, cost, count)`; money is integer cents, an
+ISBN has 13 digits.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from bazar.replication.store import Answer
+
+Row = Mapping[str, Any]
+
+BOOK_FIELDS = ("id", "title", "topic", "cost", "count", "catalog_id", "author", "isbn")
+OPTIONAL = ("author", "isbn")  # None where it is not known
+
+
+def info_key(book: int) -> str:
+    """Return the cache key of one book."""
+    return f"info_{book}"
+
+
+def fold(text: str) -> str:
+    """Return `text` for matching regardless of case, beyond ASCII too (Unicode case folding)."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def offer(book: Row) -> dict[str, Any]:
+    """Return what a buyer must know of a book to decide anew: `id`, `cost` in cents, `count`."""
+    return {name: book[name] for name in ("id", "cost", "count")}
+
+
+def sale_answer(sale: Row) -> Answer:
+    """Return what the buyer's side needs of a row of `sales`: its `lines` as a list."""
+    return {
+        "order_id": sale["order_id"],
+        "seq": sale["seq"],
+        "sold_at": sale["sold_at"],
+        "lines": orjson.loads(sale["lines"]),
+    }
+
+
+def show_book(row: Row) -> dict[str, Any]:
+    """Return a book as callers see it: a field that is not known is left out. The order of the
+    fields is always the same, since the entity tag is made from them."""
+    return {
+        name: row[name] for name in BOOK_FIELDS if row[name] is not None or name not in OPTIONAL
+    }

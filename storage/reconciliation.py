@@ -1,0 +1,93 @@
+"""Whether sales and orders belong together: each sale has its order, each order its sale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from storage.history import Position
+
+SHOWN = 5
+
+Numbered = tuple[str, int]  # the id of a sale or of an order, and its number
+
+
+@dataclass(slots=True)
+class Sample:
+    """How many ids there are of a kind, and the first SHOWN of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def note(self, name: str) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append(name)
+
+    def __str__(self) -> str:
+        more = [f"… and {self.count - SHOWN} more"] if self.count > SHOWN else []
+        return f"{self.count}: {', '.join([*self.first, *more])}"
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """The sales and orders that lack each other, and why."""
+
+    cursor: Position
+    follows: bool
+    unordered: Sample = field(default_factory=Sample)
+    """Sales before the cursor that have no order."""
+    unsold: Sample = field(default_factory=Sample)
+    """Orders without a sale."""
+    adopted: Sample = field(default_factory=Sample)
+    """Orders without a sale, as an operator has chosen (S5)."""
+    waiting: int = 0
+    """How many sales come after the cursor, and have no order yet."""
+
+    def note_sale(self, order_id: str, number: int) -> None:
+        """Note a sale that has no order."""
+        if self.follows and number > self.cursor.number:
+            self.waiting += 1
+        else:
+            self.unordered.note(order_id)
+
+    @property
+    def faults(self) -> Iterator[str]:
+        """Yield a sentence for each kind of fault that was found."""
+        if not self.follows:
+            yield (
+                f"the orders' cursor, {self.cursor}, is not on the catalog's history:"
+                " see `python -m bazar adopt`"
+            )
+        if self.unordered.count:
+            yield f"sales without an order, {self.unordered}"
+        if self.unsold.count:
+            yield f"orders without a sale, {self.unsold}"
+
+
+def reconcile(
+    cursor: Position,
+    sales: Iterable[Numbered],
+    orders: Iterable[Numbered],
+    *,
+    follows: bool,
+    adopted: Sequence[range] = (),
+) -> Reconciliation:
+    """Compare sales and orders, both sorted by id. `follows` says whether the orders' `cursor` is
+    on the catalog's history; orders with a number in one of `adopted` may lack their sale."""
+    found = Reconciliation(cursor, follows)
+    sold, ordered = chain(sales, [None]), chain(orders, [None])
+    sale, order = next(sold), next(ordered)
+    while sale is not None or order is not None:
+        if order is None or (sale is not None and sale[0] < order[0]):
+            assert sale is not None
+            found.note_sale(*sale)
+            sale = next(sold)
+        elif sale is None or order[0] < sale[0]:
+            chosen = any(order[1] in one for one in adopted)
+            (found.adopted if chosen else found.unsold).note(order[0])
+            order = next(ordered)
+        else:
+            sale, order = next(sold), next(ordered)
+    return found

@@ -1,0 +1,39 @@
+"""What a book is found by: the terms of its title, its author and its ISBN, whatever indexes them.
+
+A term of the title is a token (`letters.py`). One of the author begins with AUTHOR, the ISBN with
+ISBN, and a hash of the whole title with WHOLE.
+
+All books that are found have all the words, so how rare a word is says nothing. What tells them
+apart, best first: (0) the title is what was typed, or the ISBN; (1) all are words of the title;
+(2) all are words of title or author; (3) the words of the title begin so; (4) those of title or
+author do. Within a rank the shorter title comes first, as more of it was asked for, then the lower
+number (`paging.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from storage import letters
+
+TITLE, AUTHOR, ISBN, WHOLE = "", "@", "#", "="  # what each term begins with
+
+
+def whole_title(tokens: list[str]) -> str:
+    """Return the term of a whole title."""
+    return WHOLE + hashlib.blake2b(" ".join(tokens).encode(), digest_size=6).hexdigest()
+
+
+def terms_of(title: str, author: str | None, isbn: str | None) -> str:
+    """Return the terms of a book, with spaces between them.
+
+    >>> terms_of("Émile", "J.-J. Rousseau", "9780306406157")
+    'emile =fd9275c3e043 @j @j @rousseau #9780306406157'
+    """
+    tokens = letters.tokens(title)
+    found = [*tokens, whole_title(tokens)]
+    if author is not None:
+        found += [AUTHOR + token for token in letters.tokens(author)]
+    if isbn is not None:
+        found.append(ISBN + isbn)
+    return " ".join(found)

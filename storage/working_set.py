@@ -1,0 +1,127 @@
+"""What one batch of the catalog needs of the rows, and what it makes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bazar.errors import NotFound
+from bazar.replication.store import Answer
+from storage.books import BOOK_FIELDS, Row, fold, info_key, sale_answer
+from storage.history import Epoch, seq_of
+
+Identity = tuple[str, str | None, int]  # title, author, topic
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The rows that a batch may need, named before anything is read."""
+
+    books: frozenset[int]
+    topics: frozenset[str]
+    titles: frozenset[str]
+    keys: frozenset[str]
+    forgets: int  # expired answers that the batch deletes, at most
+    since: int | None = None  # the epoch from which the history is needed
+
+
+@dataclass(slots=True)
+class WorkingSet:
+    """What one batch has read and, in order, changed: each operation sees those before it (R1)."""
+
+    books: dict[int, dict[str, Any]]
+    topics: dict[str, int]
+    by_identity: dict[Identity, dict[str | None, int]]  # the books of each, by ISBN
+    done: dict[str, tuple[str, Answer]]  # key -> its request and answer
+    expired: list[str]  # keys of answers that the first change deletes
+    next_book: int
+    next_topic: int
+    next_number: int
+    now_ms: int
+    history: list[Epoch]
+    last_seq: int  # of the committed log
+    put: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        books: Iterable[Row],
+        topics: Iterable[Row],
+        alike: Iterable[Row],
+        sales: Iterable[Row],
+        answers: Iterable[Row],
+        expired: Iterable[str],
+        highest_book: int,
+        highest_topic: int,
+        history: Iterable[Epoch],
+        first: int,
+        now_ms: int,
+    ) -> WorkingSet:
+        """Make it from the rows that `Wanted` names: `books` each with its topic's name, `alike`
+        the books that have one of its titles, newest first, the highest ids that exist (0: none),
+        and the epochs in order. Number changes from `first`."""
+        done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
+        # One key, one request: a sale's key is no update's either.
+        done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
+        by_identity: dict[Identity, dict[str | None, int]] = {}
+        for row in alike:  # the last one stays: the oldest
+            by_identity.setdefault(_identity(row), {})[row["isbn"]] = row["id"]
+        return cls(
+            # Fields in one order, as answers are kept as text.
+            books={row["id"]: {name: row[name] for name in BOOK_FIELDS} for row in books},
+            topics={row["name"]: row["id"] for row in topics},
+            by_identity=by_identity,
+            done=done,
+            expired=list(expired),
+            next_book=highest_book + 1,
+            next_topic=highest_topic + 1,
+            next_number=first,
+            now_ms=now_ms,
+            history=list(history),
+            last_seq=seq_of(first) - 1,
+        )
+
+    def topic(self, name: str) -> int:
+        """Return the id of the topic of this name; make it if there is none."""
+        if name not in self.topics:
+            self.topics[name] = self.next_topic
+            row = {"id": self.next_topic, "name": name, "folded": fold(name)}
+            self.next_topic += 1
+            self.put.setdefault("topics", []).append(row)
+        return self.topics[name]
+
+    def write_book(self, book: dict[str, Any]) -> None:
+        """Put a new or changed book into the change, and its key among the keys to invalidate."""
+        before = self.books.get(book["id"])
+        if before is not None:
+            editions = self.by_identity.get(_identity(before), {})
+            if editions.get(before["isbn"]) == book["id"]:
+                del editions[before["isbn"]]  # its identity may have changed
+        self.books[book["id"]] = book
+        self.by_identity.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
+        row = {name: value for name, value in book.items() if name != "topic"}
+        self.put.setdefault("books", []).append(row)
+        self.keys.add(info_key(book["id"]))
+
+    def book(self, number: int) -> dict[str, Any]:
+        """Return the row of a book, as the batch has it so far. Raises NotFound."""
+        if number not in self.books:
+            raise NotFound(f"no book has the id {number}")
+        return self.books[number]
+
+    def same(self, identity: Identity, isbn: str | None) -> int | None:
+        """Return the id of the book that is the same, if there is one. ISBNs tell editions apart; a
+        book without an ISBN is the same as any edition."""
+        editions = self.by_identity.get(identity, {})
+        if isbn is None:
+            return min(editions.values(), default=None)
+        return editions.get(isbn, editions.get(None))
+
+
+def _identity(book: Row) -> Identity:
+    """Return what two rows of one book have in common, whatever the edition."""
+    return book["title"], book["author"], book["catalog_id"]

@@ -85,9 +85,9 @@ def words_of(title: str, author: str | None, isbn: str | None) -> str:
     'emile =fd9275c3e043 @j @j @rousseau #9780306406157'
     """
     tokens = letters.tokens(title)
-    found = [*tokens, whole(tokens)]
+    found = [*tokens, *letters.joined(title), whole(tokens)]
     if author is not None:
-        found += [f"@{token}" for token in letters.tokens(author)]
+        found += [f"@{token}" for token in letters.tokens(author) + letters.joined(author)]
     if isbn is not None:
         found.append(f"#{isbn}")
     return " ".join(found)

@@ -17,6 +17,9 @@ from typing import Protocol
 MAX_LINE = 1 << 20
 MAX_RECORD_LINES = 1000
 MAX_RECORD_CHARS = 1 << 20
+# Marks that come along with what people paste, and change nothing that is seen: soft hyphens,
+# spaces without width, directions.
+_UNSEEN = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff]")
 _NUMBER = re.compile(r"\W{0,3}\d[\d.,' ]*[^\d]{0,5}")
 
 
@@ -45,9 +48,11 @@ def clean(cell: str) -> str:
     `="…"`, by which spreadsheets are kept from taking an ISBN for a number."""
     if cell.isalnum():
         return cell
+    if not cell.isascii():
+        cell = _UNSEEN.sub("", cell)
     if cell.startswith('="') and cell.endswith('"'):
         cell = cell[2:-1]
-    return " ".join(cell.split()).strip("\ufeff\u200b\x00\x1a ")
+    return " ".join(cell.split()).strip("\x00\x1a ")
 
 
 class _Feed:
@@ -120,6 +125,9 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
             return _quoted(feed, first, neat, delimiter, shape)
         error = _unsplit(str(problem)) if alone else _unclosed(line, delimiter)
     feed.give_back(taken[1:])
+    if delimiter == "\t" and shape is not None and line.count(delimiter) + 1 == shape.width:
+        # Many programs that write tabs quote nothing: there it is a sign like any other.
+        return Record(first, first, line.rstrip("\r\n").split(delimiter))
     return Record(first, first, _roughly(line, delimiter), error)
 
 

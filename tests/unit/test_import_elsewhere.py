@@ -172,13 +172,25 @@ class CellsTest(unittest.TestCase):
                 (("12.99 each",), 1299),
                 (("1,299円（税込）",), 129900),
             ),
-            *((("RM 35.00",), 3500), (("'12.99",), 1299)),
+            *((("RM 35.00",), 3500), (("'12.99",), 1299), (("Rs. 1,23,450/-",), 12345000)),
         ):
             content = "title\tprice\n" + "".join(f"A\t{cell}\n" for cell in cells)
             self.assertEqual(books(content, DEFAULTS)[0][3], cents, cells)
         for cell in ("12.99 excl. VAT", "12.99 + VAT", "12.99999", "from 12.99", "(12.99)"):
             _, rows = read(f"title\tprice\nA\t{cell}\n", DEFAULTS)
             self.assertRegex(said(rows)[2], "! cost: ", cell)
+
+    def test_stock_in_words_asks_for_a_number(self) -> None:
+        for cell in ("in stock", "yes", "available"):
+            _, rows = read(f"title,stock\nA,{cell}\n", DEFAULTS)
+            self.assertIn("is not a number: --ignore its column, and --stock N", said(rows)[2])
+
+    def test_quotes_behind_a_backslash(self) -> None:
+        rows = 'title,author\n"The \\"Fog\\"","A, B"\n"C:\\",X\n"\\"Q\\"","\\"R\\", S"\n'
+        self.assertEqual(
+            [book[:2] for book in books(rows, DEFAULTS)],
+            [('The "Fog"', "A, B"), ("C:\\", "X"), ('"Q"', '"R", S')],
+        )
 
     def test_the_usual_price_counts_where_there_is_no_special_one(self) -> None:
         understood, _ = read(
@@ -227,7 +239,11 @@ class HeadersTest(unittest.TestCase):
             *("Tên sách;Tác giả;Thể loại;Giá bán;Số lượng", "Judul;Penulis;Kategori;Harga;Stok"),
             *("शीर्षक;लेखक;विषय;मूल्य;स्टॉक", "ชื่อหนังสือ;ผู้แต่ง;หมวดหมู่;ราคา;จำนวน"),
             *("Naslov;Autor;Kategorija;Cijena;Količina", "Títol;Autor;Matèria;Preu;Estoc"),
-            *("Назва;Автор;Розділ;Ціна, грн;Кількість", "書名;作者;類別;售價;庫存"),
+            *(
+                "Назва;Автор;Розділ;Ціна, грн;Кількість",
+                "Title;Author;Topic;Price US$;Qty.",
+                "書名;作者;類別;售價;庫存",
+            ),
             *(
                 "Pavadinimas;Autorius;Kategorija;Kaina;Likutis",
                 "Titlu;Autor;Domeniu;Preț (lei);Cantitate",

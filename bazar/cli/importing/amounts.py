@@ -35,14 +35,14 @@ _GROUPED = {
 _DIGIT = re.compile(r"\d")
 _SPELLED = str.maketrans({"\u2212": "-", "’": "'", "\u066b": ".", "\u066c": ","})  # Arabic signs
 _WORD = re.compile(r"[^ .,()]+")
-_DASH = re.compile(r"[.,:] ?[-–—]{1,2}")  # 12,- and 129:-
+_DASH = re.compile(r"[.,:/] ?[-–—]{1,2}")  # 12,- and 129:- and Rs 450/-
 _CODES = """
     usd eur gbp chf cad aud nzd jpy cny rmb inr sek nok dkk pln czk huf ron rub uah try brl mxn
     ars clp cop zar krw hkd sgd ils thb isk bgn php idr myr aed sar us kr krona kroner zł zl kč
     kc ft rs r руб р грн лв lei din tl fr sfr euro euros dollar dollars pound pounds 円 元 원 ریال
     ريال درهم دينار جنيه a c nz hk au ca mx s nt rp rm đ vnd twd egp mad tnd kwd bhd omr jod qar lkr
     bdt pkr pen uyu crc dop ngn kes ghs rsd bam mkd mdl gel amd azn kzt kgs uzs byn xaf xof fcfa cfa
-    yen won din дин ₽ тг сом
+    yen ksh won din дин ₽ тг сом
 """
 # Nobody divides these: in `¥1,200` the sign parts thousands.
 _UNDIVIDED_CODES = """
@@ -243,6 +243,8 @@ def whole_number(cell: str, reading: Reading) -> int:
     for certain. Raises NotAnAmount."""
     if cell.isdecimal() and cell.isascii() and len(cell) <= MAX_DIGITS:
         return int(cell)
+    if not _DIGIT.search(cell):  # in stock, yes
+        raise NotAnAmount("is not a number: --ignore its column, and --stock N is one for all")
     number, _ = bare(cell.strip("+>≥ "), counted=True)
     decimal = reading.decimal
     if decimal is None and shape(number) == EITHER and not number.endswith("000"):

@@ -141,7 +141,7 @@ NOISE = """
     원, included, inclusive, a, artikel, aud,
     book, brl, brutto, cad, chf, cny, czk, de, dkk, dollar, dollars, eur, euro, euros, gbp,
     gross, huf, in, inc, incl, including, inkl, inr, item, jpy, local, mwst, mxn, nok, nzd, of,
-    per, pln, product, required, ron, rub, sek, tax, the, try, ttc, uah, usd, ust, variant,
+    per, pln, product, required, ron, rub, sek, tax, the, try, ttc, uah, us, usd, ust, variant,
     variation, vat, x, y, z
 """
 

@@ -121,7 +121,7 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
     except csv.Error as problem:
         # Where one line is bad by itself, the problem is not that its quote is left open.
         alone = len(taken) == 1 and "unexpected end" not in str(problem)
-        if alone and (neat := _without_spaces(line, delimiter)) != line:
+        if alone and (neat := _neat(line, delimiter)) != line:
             return _quoted(feed, first, neat, delimiter, shape)
         error = _unsplit(str(problem)) if alone else _unclosed(line, delimiter)
     feed.give_back(taken[1:])
@@ -151,8 +151,10 @@ def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
-def _without_spaces(line: str, delimiter: str) -> str:
-    """The line, without spaces between a quote that closes and the separator."""
+def _neat(line: str, delimiter: str) -> str:
+    """The line, without spaces between a quote that closes and the separator, and with doubled
+    quotes where a database has written `\\"`."""
+    line = line.replace('\\"', '""')
     return re.sub(rf'(?<=[^"])"[ ]+(?={re.escape(delimiter)}|[\r\n]|$)', '"', line)
 
 

@@ -135,6 +135,8 @@ class CellsTest(unittest.TestCase):
         ):
             quoted = cell.replace('"', '""')
             self.assertEqual(books(f'title\n"{quoted}"\n', DEFAULTS)[0][0], title, cell)
+        _, rows = read(f"title\n{'<i>' * 300_000}\n", DEFAULTS)
+        self.assertIn("must have 1 to 500 characters", said(rows)[2])
         _, rows = read("title\n<i></i>\n&#8238;x\n", DEFAULTS)
         self.assertEqual(said(rows)[2], "! title: is missing")
         self.assertIn("turns the line around", said(rows)[3])

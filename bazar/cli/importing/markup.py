@@ -13,6 +13,7 @@ _PAIR = re.compile(
     re.IGNORECASE,
 )
 _DEEPEST = 3
+LONGEST = 5000  # no title is; pairs are looked for from each tag on
 
 
 def without_markup(text: str) -> str:
@@ -21,7 +22,7 @@ def without_markup(text: str) -> str:
     >>> without_markup("<p><i>R&eacute;mi</i><br/>&amp; Co</p>"), without_markup("AT&T <b> R&D;")
     ('Rémi & Co', 'AT&T <b> R&D;')
     """
-    if "<" not in text and "&" not in text:
+    if ("<" not in text and "&" not in text) or len(text) > LONGEST:
         return text
     if "<" in text:
         for _ in range(_DEEPEST):

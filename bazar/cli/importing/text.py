@@ -37,7 +37,7 @@ MARKS = (
 )
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _BYTES_BEYOND = re.compile(rb"[\x80-\xff]+")
-_FIRST_BEYOND = re.compile(rb"[0-9A-Za-z]*[\x80-\xff][0-9A-Za-z\x80-\xff]*")
+_FIRST_BEYOND = re.compile(rb"(?<![0-9A-Za-z])[0-9A-Za-z]*+[\x80-\xff][0-9A-Za-z\x80-\xff]*")
 LONGEST_WESTERN = 3  # letters beyond ASCII side by side, as in the Icelandic Þýðing
 
 

@@ -17,7 +17,7 @@ from bazar.errors import BadRequest
 from handlers import characters
 from storage.catalog import MAX_AMOUNT
 from storage.isbn import isbn13
-from storage.letters import phrases
+from storage.letters import searched
 from storage.paging import place_of
 
 MAX_QUANTITY = 1000
@@ -142,7 +142,7 @@ def _normal(value: Any, place: str, longest: int) -> str:
 def trouble(typed: str) -> str | None:
     """Return a sentence that says why the typed text can't be searched for; None if it can."""
     length = len(unicodedata.normalize("NFC", typed))
-    found = [word for word in typed.split() if phrases(word)]
+    found = searched(typed)
     if length > MAX_QUERY:
         return (
             f"It is {length} characters long, and a search has {MAX_QUERY} at most. A few words of"
@@ -154,7 +154,7 @@ def trouble(typed: str) -> str | None:
             " title or the author are enough."
         )
     if not found:
-        return "There is no word in it, only signs. Look for a word of the title or the author."
+        return "There is no word in it. Look for one of the title or the author."
     return None
 
 
@@ -162,7 +162,7 @@ def words(value: str, place: str) -> str:
     """Return the words to find, with one space between them. Invisible characters are allowed here:
     they come along with pasted text."""
     normal = _normal(value, place, MAX_QUERY)
-    found = [word for word in normal.split() if phrases(word)]
+    found = searched(normal)
     if (wrong := characters.control(normal.strip())) is not None:
         raise BadRequest(f"{place}: holds {wrong}")
     if not found:

@@ -3,17 +3,20 @@
 A word is a run of letters, marks and digits, without what makes no difference to a reader: case,
 accents, points, and the forms that letters have only in print (NFKD, then Unicode's case folding).
 
-* Marks are dropped where they are accents or points that readers do without: Latin, Greek and
-Cyrillic accents, Hebrew points, Arabic harakat. Where a mark is a letter of its own it stays: vowel
-signs and viramas of the scripts of India and Southeast Asia, tones of Thai, the voicing of kana.
-Unicode tells them apart by the combining class: the latter have 0, or one of their script's own. *
-A nasal before a consonant of its own row is written as that letter or as a dot (हिन्दी, हिंदी), in
-Hindi as in Gujarati, Telugu and Kannada: it becomes the dot. * Scripts that put no spaces between
-words have no words that a program could find. Their runs become pairs of neighbours, and the last
-character by itself; any part of a run is then found as pairs that follow each other. Korean is
-among them: its particles stick to words. * `C++`, `C#` and `.NET` are names of their own, and so
-are words with an apostrophe, without it: `O'Reilly` is `o reilly` and `oreilly`, as some type it.
-They are kept beside the plain words, behind them, so that words that follow each other still do.
+* Marks go where they are accents or points that readers do without: Latin, Greek and Cyrillic
+  accents, Hebrew points, Arabic harakat. Where a mark is a letter of its own it stays: vowel signs
+  and viramas of the scripts of India and Southeast Asia, tones of Thai, the voicing of kana.
+  Unicode tells them apart by the combining class: the latter have 0, or one of their script's own.
+* A nasal before a consonant of its own row is written as that letter or as a dot (हिन्दी, हिंदी), in
+  Hindi as in Gujarati, Telugu and Kannada: it becomes the dot.
+* Scripts that put no spaces between words have no words that a program could find. Their runs
+  become pairs of neighbours, and the last character by itself; any part of a run is
+  then found as pairs that follow each other. Korean is among them: its particles stick to words.
+* `C++`, `C#` and `.NET` are names of their own, and so are words with an apostrophe, a hyphen or
+  points inside, without these: `O'Reilly` is `o reilly` and `oreilly`, `e-mail` is also `email`,
+  `J. R. R.` also `jrr`, as some write them. They are kept beside the plain words, behind them, so
+  that words that follow each other still do.
+* A title without a word, as `!!!` or `∞`, is found by its signs.
 """
 
 from __future__ import annotations
@@ -25,21 +28,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 # Another version of this module, or of Unicode, may make other words of the same text.
-VERSION = f"2, Unicode {unicodedata.unidata_version}"
+VERSION = f"3, Unicode {unicodedata.unidata_version}"
 
 # Letters that have no accent to drop, but are written, or typed, as others are.
 _SAME = {
     **{"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t"},
     "ı": "i",
     **{"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا"},  # Arabic and Persian keyboards
+    "ґ": "г",  # Ukrainian, and not on Russian keyboards
     "♯": "#",
     **dict.fromkeys("’‘ʼ＇", "'"),
+    "‐": "-",
 }
+# Kana of both kinds are the same letters, as capitals and small ones are: Unicode's collation, too,
+# tells them apart at the third level only. Names are often typed in the other kind.
+_SAME |= {chr(code): chr(code + 0x60) for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
 # Characters inside of words that are no part of them: dots between the parts of a foreign name in
 # Chinese and Japanese, the Arabic stretch, signs for letters of Arabic or Hebrew in Latin text, the
 # nukta of Hindi.
 _NOTHING = frozenset("·・ـ\u093c\u034fʹʺʻʽʾʿ")
-_SYMBOLS = "+#.'"
+_SYMBOLS = "+#.'&/-"
 MOST_JOINED = 3  # of one word: d'O'Reilly is found by both
 
 _ACCENTS = (range(10, 37), range(200, 241))  # combining classes
@@ -57,13 +65,16 @@ _SPACELESS = (
     "\u3040-\u312f\u31a0-\u31ff"  # kana, bopomofo
     "\ua000-\ua4cf"  # Yi
 )
-_SPACED = f"[^ {_SYMBOLS}{_SPACELESS}]"
+_SPACED = f"[^ {re.escape(_SYMBOLS)}{_SPACELESS}]"
 _RUN = re.compile(f"([{_SPACELESS}]+)|{_SPACED}+")
 _ASCII = re.compile("[0-9a-z]+")  # the same where a text is ASCII, several times faster
 _ENDS = rf"{_SPACED}+(?:\+\++|#|\+(?!{_SPACED}))"
 _BEGINS = rf"\.(?![0-9]){_SPACED}+"
 _NAME = re.compile(f"{_ENDS}|{_BEGINS}")
-_JOINED = re.compile(f"{_SPACED}+(?:'{_SPACED}+)+")
+_INSIDE = r"(?:['&/-]|(?<![0-9])\.(?![0-9]))"  # of a word; 3.14 are two
+_JOINED = re.compile(f"{_SPACED}++(?:{_INSIDE}{_SPACED}++)+")
+_INSIDE_ASCII = re.compile("['&./-]")
+_INITIALS = re.compile(r"(?<![^\W\d_])([^\W\d_]\.)\s+(?=[^\W\d_]\.)")
 _TYPED_NAME = re.compile(f"{_ENDS}|(?<![^ ]){_BEGINS}")  # typing "node.js" means both words
 
 
@@ -109,12 +120,15 @@ def _letter(char: str) -> str:
 _LETTERS = _Letters()
 
 
+@lru_cache(maxsize=64)  # the words of a book are looked at more than once
 def plain(text: str) -> str:
     """Return the words of a text with spaces between them, and symbols that names may have.
 
     >>> plain("Ὁ λόγος, or: THE Ⅻth Straße (C++)")
     'ο λογοσ  or  the xiith strasse  c++ '
     """
+    if text.isascii():
+        return text.translate(_LETTERS)
     letters = _NASAL.sub(_dot, unicodedata.normalize("NFKD", text).translate(_LETTERS))
     # Composed again: a syllable of Korean is one character, and so is a voiced kana.
     return unicodedata.normalize("NFC", letters)
@@ -141,27 +155,64 @@ def tokens(text: str) -> list[str]:
         letters = plain(text)
         found = [piece for run in _RUN.finditer(letters) for piece in _pieces(run)]
     if any(symbol in letters for symbol in _SYMBOLS):
-        letters = plain(text)
-        found += dict.fromkeys(_NAME.findall(letters))
-        for word in _JOINED.findall(letters):
-            parts = word.split("'")
-            found += ("".join(parts[at:]) for at in range(len(parts) - 1)[:MOST_JOINED])
-    return found
+        found += dict.fromkeys(_NAME.findall(plain(text)))
+    return found or [signs for signs in [_signs(text)] if signs]
+
+
+def joined(text: str) -> list[str]:
+    """What else it is found by: its words that have something inside, without that.
+
+    >>> joined("J. R. R. Tolkien's e-mail")
+    ['jrr', 'rr', 'tolkiens', 'email']
+    """
+    if text.isascii() and not _INSIDE_ASCII.search(text):
+        return []
+    found = []
+    for word in _JOINED.findall(plain(_INITIALS.sub(r"\1", text))):
+        parts = re.split(_INSIDE, word)
+        found += ["".join(parts[at:]) for at in range(len(parts) - 1)[:MOST_JOINED]]
+    return [word for word in found if not word.isdigit()]  # 9/11 is not 911
+
+
+def _signs(text: str) -> str:
+    """What is found of a text without a word; those of ASCII as wide ones, which nothing splits."""
+    signs = (c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c)[0] in "SP")
+    return "".join(chr(ord(c) + 0xFEE0) if c.isascii() else c for c in signs)
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """Tokens that must follow each other. If it is `open`, the last one may be only the beginning
-    of a word; a `single` character of a run always is the beginning of a pair."""
+    of a word; a `single` character of a run always is the beginning of a pair. The whole word
+    `joined` does instead of all of them."""
 
     tokens: tuple[str, ...]
     open: bool = True
     single: bool = False
+    joined: str | None = None
 
     def fits(self, text: str) -> bool:
         """Return whether `text`, tokens with spaces between them, has the phrase."""
         end = "" if self.open else " "
+        if self.joined is not None and f" {self.joined} " in f" {text} ":
+            return True
         return f" {' '.join(self.tokens)}{end}" in f" {text} "
+
+
+def searched(typed: str) -> list[str]:
+    """Return what is looked for of a query: its words, or its signs if it has no word.
+
+    >>> searched("R & D"), searched("!!!"), searched(" ")
+    (['R', 'D'], ['!!!'], [])
+    """
+    parts = typed.split()
+    return [part for part in parts if _RUN.search(plain(part))] or list(filter(_signs, parts))
+
+
+def _instead(part: str) -> str | None:
+    """Return a typed word without the sign inside of it, if it has one."""
+    whole = _JOINED.fullmatch(part.strip(f" {_SYMBOLS}"))
+    return None if whole is None else next(iter(joined(whole[0])), None)
 
 
 @lru_cache(maxsize=256)
@@ -183,10 +234,12 @@ def phrases(typed: str) -> tuple[Phrase, ...]:
             pieces = [piece for run in runs for piece in _pieces(run)]
             spaceless = runs[-1][1]
             if spaceless is None:
-                phrase = Phrase(tuple(pieces))
+                phrase = Phrase(tuple(pieces), joined=_instead(part))
             elif len(spaceless) == 1:
                 phrase = Phrase(tuple(pieces), single=True)
             else:  # its end need not be the end of a run
                 phrase = Phrase(tuple(pieces[:-1]), open=False)
             found[phrase] = None
+    if not found and (signs := _signs(typed)):
+        found[Phrase((signs,))] = None
     return tuple(found)

@@ -1,7 +1,7 @@
 """What a book is found by: the terms of its title, its author and its ISBN, whatever indexes them.
 
-A term of the title is a token (`letters.py`). One of the author begins with AUTHOR, the ISBN with
-ISBN, and a hash of the whole title with WHOLE.
+A term of the title is a token (`letters.py`), or a word without the sign inside of it. One of the
+author begins with AUTHOR, the ISBN with ISBN, and a hash of the whole title with WHOLE.
 
 All books that are found have all the words, so how rare a word is says nothing. What tells them
 apart, best first: (0) the title is what was typed, or the ISBN; (1) all are words of the title;
@@ -31,9 +31,9 @@ def terms_of(title: str, author: str | None, isbn: str | None) -> str:
     'emile =fd9275c3e043 @j @j @rousseau #9780306406157'
     """
     tokens = letters.tokens(title)
-    found = [*tokens, whole_title(tokens)]
+    found = [*tokens, *letters.joined(title), whole_title(tokens)]
     if author is not None:
-        found += [AUTHOR + token for token in letters.tokens(author)]
+        found += [AUTHOR + term for term in letters.tokens(author) + letters.joined(author)]
     if isbn is not None:
         found.append(ISBN + isbn)
     return " ".join(found)

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from bazar import clock
 from bazar.cli import Shop, this_program
 from bazar.cli.importing import report
-from bazar.cli.importing.amounts import DECIMALS
+from bazar.cli.importing.amounts import DECIMALS, MAX_DIGITS
 from bazar.cli.importing.columns import COLUMNS
 from bazar.cli.importing.layout import Layout, Wanted, read_delimiter
 from bazar.cli.importing.reading import BookList, Progress, understand
@@ -51,9 +51,20 @@ ROWS_SHOWN = 3
 PREVIEW_ROWS = 1000  # how many rows are searched for the first books to show
 
 
+def _cents(text: str) -> int:
+    if not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > MAX_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number of cents, such as 1299")
+    return int(text)
+
+
 def add_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE.csv", help="the list, with a line that names its columns")
+    add(
+        "file",
+        type=lambda name: Path("/dev/stdin" if name == "-" else name),
+        metavar="FILE.csv",
+        help="the list, with a line that names its columns; - for standard input",
+    )
     add("--dry-run", action="store_true", help="only check all rows, and show what is understood")
     add(
         "--map",
@@ -73,7 +84,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="that of prices, . or ,; or else cents, if they are whole numbers of cents",
     )
     add("--topic", help="where the list has none")
-    add("--cost", type=int, metavar="CENTS", help="the price where the list has none")
+    add("--cost", type=_cents, metavar="CENTS", help="the price where the list has none")
     add("--stock", "--count", type=int, dest="count", metavar="N", help="where the list has none")
     add("--rejects", type=Path, metavar="FILE", help="for rows that are refused; else a new one"
         " beside the list")  # fmt: skip

@@ -12,7 +12,7 @@ from handlers.api import where_to_begin
 from handlers.storefront import rendering
 from handlers.storefront.base import ShelfPage
 from storage.catalog import MAX_TOPICS
-from storage.letters import phrases, tokens
+from storage.letters import joined, phrases, tokens
 
 ON_HOME = 12
 ON_PAGE = 24
@@ -99,7 +99,7 @@ def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
 
 @lru_cache(maxsize=MAX_TOPICS)  # each search goes through all topics
 def _words(topic: str) -> str:
-    return " ".join(tokens(topic))
+    return " ".join(tokens(topic) + joined(topic))
 
 
 class BookPage(ShelfPage):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
@@ -133,9 +134,13 @@ class Query:
         return self._begun[phrase, mark]
 
     def _beginning(self, phrase: Phrase, mark: str) -> str:
-        """Return a query for the phrase with its last word begun. FTS5 reads all that a beginning
-        finds before it returns any of it, unless it has a list of such beginnings, or the query
-        names the words."""
+        """Return a query for the phrase with its last word begun, or for its joined word. FTS5
+        reads all that a beginning finds before it returns any of it, unless it has a list of such
+        beginnings, or the query names the words."""
+        if phrase.joined is not None:
+            return _any(
+                (self._beginning(replace(phrase, joined=None), mark), _joined(phrase, mark))
+            )
         beginning = mark + phrase.tokens[-1]
         text = _text(phrase, mark)
         if not phrase.open:
@@ -169,5 +174,11 @@ def _text(phrase: Phrase, mark: str) -> str:
 
 
 def _whole(phrase: Phrase, mark: str) -> str:
-    """Return a query for the phrase as it is; a single character of a run begins its pair."""
-    return _quoted(_text(phrase, mark)) + (" *" if phrase.single else "")
+    """Return a query for the phrase as it is, or joined; a single character of a run begins its
+    pair."""
+    whole = _quoted(_text(phrase, mark)) + (" *" if phrase.single else "")
+    return whole if phrase.joined is None else _any((whole, _joined(phrase, mark)))
+
+
+def _joined(phrase: Phrase, mark: str) -> str:
+    return _quoted(f"{mark}{phrase.joined}")

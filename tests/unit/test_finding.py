@@ -53,6 +53,27 @@ class WordsFoundTest(FindingTest):
         ):
             self.assertEqual(await self.ids(q), ids, q)
 
+    async def test_a_word_is_found_with_and_without_what_is_inside_of_it(self) -> None:
+        await self.make("Email", "E-Mail, E-Mail", "A Mail, E")
+        await self.make("x", author="J. R. R. Roe")
+        for q, titles in (
+            ("e-mail", ["Email", "E-Mail, E-Mail"]),
+            ("email", ["Email", "E-Mail, E-Mail"]),
+            ("e mail", ["A Mail, E", "E-Mail, E-Mail"]),
+            ("jrr roe", ["x"]),
+            ("roe j.r.r.", ["x"]),
+            ("x o'roe", []),
+        ):
+            self.assertEqual(await self.titles(q), titles, q)
+
+    async def test_a_title_of_signs_only(self) -> None:
+        await self.make("!!!", "!", "∞", "A word!!!", "+", '"')
+        for q, titles in (
+            *(("!!!", ["!!!"]), ("!", ["!", "!!!"]), ("∞", ["∞"]), ('"', ['"']), ("+", ["+"])),
+            *(("word !!!", ["A word!!!"]), ("?", [])),
+        ):
+            self.assertEqual(await self.titles(q), titles, q)
+
     async def test_punctuation_makes_no_difference(self) -> None:
         await self.batch(
             create("k", ("Émile, ou De l’éducation", "Jean-Jacques Rousseau", "Pedagogy")),

@@ -52,7 +52,7 @@ class CellsTest(unittest.TestCase):
                 ("", "is not a number"),
             ),
             *(("12.99 - 15.99", "is not a number"), ("12,99/13", "is not a number")),
-            *(("(12.99)", "is not a number"), ("1.2.3", "is not a number")),
+            *(("(12.99)", "is negative"), ("1.2.3", "is not a number")),
             *(("12,3456.78", "is not a number"), ("1,23,45", "is not a number")),
             *(("-3", "is negative"), ("$-3.50", "is negative"), ("\u22123", "is negative")),
             *(("3.50-", "is negative"), ("1.999,999", "has parts of a cent"), ("9" * 30, "is not")),
@@ -64,12 +64,20 @@ class CellsTest(unittest.TestCase):
     def test_copies(self) -> None:
         for cell, number in (
             *(("3", 3), ("3.0", 3), ("3,00", 3), ("1,234", 1234), ("1.234", 1234), ("0", 0)),
-            *(("1 000", 1000), ("1.234.000", 1234000)),
+            *(("1 000", 1000), ("1.234.000", 1234000), ("10+", 10), ("> 10", 10), ("'3", 3)),
+            *(
+                ("5 copies", 5),
+                ("5 Stück", 5),
+                ("5 шт.", 5),
+                ("12冊", 12),
+                ("x2", 2),
+                ("1,234+", 1234),
+            ),
         ):
             self.assertEqual(whole_number(cell, SELF), number, cell)
         self.assertEqual(whole_number("3.000", Reading(".")), 3)
         self.assertEqual(whole_number("3.000", Reading(",")), 3000)
-        for cell in ("3.000", "2.5", "-1", "many", "5 copies", "$3", "1e3", "3-5"):
+        for cell in ("3.000", "2.5", "-1", "(1)", "many", "5 boxes", "$3", "1e3", "3-5"):
             self.assertRaises(NotAnAmount, whole_number, cell, SELF)
 
     @given(

@@ -251,10 +251,21 @@ class FormsTest(unittest.TestCase):
         )
 
     def test_what_is_no_list(self) -> None:
-        for content in (b"PK\x03\x04\0\0", b"\xd0\xcf\x11\xe0\xa1", b"%PDF-1.7", b"\x1f\x8b\x08"):
+        for content in (
+            *(b"PK\x03\x04\0\0", b"\xd0\xcf\x11\xe0\xa1", b"%PDF-1.7", b"\x1f\x8b\x08", b"[{}]"),
+            *(
+                b"BZh91AY",
+                b"\xfd7zXZ\0",
+                b"\x28\xb5\x2f\xfd",
+                b"7z\xbc\xaf",
+                b"{\\rtf1",
+                b'{"books":',
+            ),
+            *(b"<?xml", b"<!DOCTYPE html>", b"SQLite format 3\0", b"\0\x01\0\0Standard Jet DB"),
+        ):
             with self.assertRaisesRegex(BadRequest, "this is "):
                 read(content)
-        for content in (bytes(range(256)) * 20, b"\0" * 9000, b'"' * 5000, b"[{}]", b"<p>\n</p>\n"):
+        for content in (bytes(range(256)) * 20, b"\0" * 9000, b'"' * 5000, b"[0]", b"<p>\n</p>\n"):
             with self.assertRaisesRegex(BadRequest, "names no column|quote|empty|beyond ASCII"):
                 read(content)
 

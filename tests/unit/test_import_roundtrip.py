@@ -11,6 +11,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bazar.cli.importing.markup import without_markup
+from bazar.cli.importing.rows import NO_NAME
 from bazar.errors import BadRequest
 from handlers import validation
 from tests.unit.lists import books
@@ -21,7 +23,9 @@ def _word(text: str) -> str:
 
 
 def _may_be(text: str) -> bool:
-    """Whether a book may have it."""
+    """Whether a book may have it, and it stands for nothing else in a list."""
+    if text in NO_NAME or without_markup(text) != text:
+        return False
     try:
         validation.text(text, "")
     except BadRequest:

@@ -34,7 +34,7 @@ class WordSearchTest(ShopTestCase):
             ("q=%20", "q: must have 1 to 200"),
             (f"q={'x' * 201}", "q: must have 1 to 200"),
             (f"q={quote('a ' * 17)}", "q: has 17 words"),
-            ("q=%2B%2B+-", "q: has no word"),
+            ("q=%E2%80%8B", "q: has no word"),
             ("q=a%00b", "q: holds the control character U+0000"),
             ("q=%ff", "q: is not UTF-8"),
             ("q=a&q=b", "q: is given 2 times"),

@@ -35,14 +35,38 @@ _GROUPED = {
 }  # fmt: skip
 _DIGIT = re.compile(r"\d")
 _SPELLED = str.maketrans({"\u2212": "-", "’": "'", "\u066b": ".", "\u066c": ","})  # Arabic signs
-_DASH = re.compile(r"[.,:] ?[-–—]{1,2}")  # 12,- and 129:-
+_WORD = re.compile(r"[^ .,()]+")
+_DASH = re.compile(r"[.,:/] ?[-–—]{1,2}")  # 12,- and 129:- and Rs 450/-
 _CODES = """
     usd eur gbp chf cad aud nzd jpy cny rmb inr sek nok dkk pln czk huf ron rub uah try brl mxn
     ars clp cop zar krw hkd sgd ils thb isk bgn php idr myr aed sar us kr krona kroner zł zl kč
     kc ft rs r руб р грн лв lei din tl fr sfr euro euros dollar dollars pound pounds 円 元 원 ریال
-    ريال درهم دينار جنيه a c nz hk au ca mx s nt
+    ريال درهم دينار جنيه a c nz hk au ca mx s nt rp rm đ vnd twd egp mad tnd kwd bhd omr jod qar lkr
+    bdt pkr pen uyu crc dop ngn kes ghs rsd bam mkd mdl gel amd azn kzt kgs uzs byn xaf xof fcfa cfa
+    yen ksh won din дин ₽ тг сом
 """
-_CURRENCIES = frozenset(unicodedata.normalize("NFKC", _CODES).split())
+# Nobody divides these: in `¥1,200` the sign parts thousands.
+_UNDIVIDED_CODES = """
+    ¥ jpy yen 円 ₩ krw won 원 ₫ đ vnd rp idr ft huf isk clp ₲ xaf xof fcfa cfa
+"""
+# What may stand behind a price that has it in it already.
+_INCLUDED_WORDS = """
+    incl inkl inc including included vat mwst ust ttc gst iva tva kdv dph moms btw 税込 each ea
+"""
+# What copies are counted in.
+_UNIT_WORDS = """
+    pc pcs piece pieces unit units copy copies book books vol vols st stk stck stück ex expl
+    exemplar exemplare exempl exemplaire exemplaires ejemplares uds ud pz pezzi copie szt sztuk ks
+    kusů db adet шт экз штук prc kpl x 冊 本 部 册 点 個 개 권 부
+"""
+
+
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(unicodedata.normalize("NFKC", words).split())
+
+
+_CURRENCIES, _UNDIVIDED = _listed(_CODES), _listed(_UNDIVIDED_CODES)
+_INCLUDED, _UNITS = _listed(_INCLUDED_WORDS), _listed(_UNIT_WORDS)
 
 
 class NotAnAmount(ValueError):
@@ -66,6 +90,7 @@ class Evidence:
     first: dict[str, tuple[int, str]] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)  # signs that may separate thousands
     currencies: Counter[str] = field(default_factory=Counter)
+    undivided: bool = False  # a currency without cents
 
     def add(self, line: int, cell: str) -> None:
         try:
@@ -77,14 +102,16 @@ class Evidence:
         self.first.setdefault(kind, (line, cell))
         if kind == EITHER:
             self.groups.add("," if "," in number else ".")
+            self.undivided |= currency.casefold() in _UNDIVIDED
         if currency and (currency in self.currencies or len(self.currencies) < 10):
             self.currencies[currency] += 1
 
 
 @functools.lru_cache(1 << 12)  # lists repeat their prices
-def bare(cell: str) -> tuple[str, str]:
-    """Return a number without its currency, and the currency. Raises NotAnAmount."""
-    text = unicodedata.normalize("NFKC", cell).translate(_SPELLED).strip()
+def bare(cell: str, counted: bool = False) -> tuple[str, str]:
+    """Return a number without its currency, and the currency; if `counted`, without the name of
+    what is counted. Raises NotAnAmount."""
+    text = unicodedata.normalize("NFKC", cell).translate(_SPELLED).strip().lstrip("'")
     text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)  # of any script
     match = _NUMBER.fullmatch(text)
     if match is None or len(text) > 60:
@@ -93,19 +120,24 @@ def bare(cell: str) -> tuple[str, str]:
     if sign == "." and before and before[-1].isalpha():
         before, sign = before + ".", ""  # Rs.450
     after = _DASH.sub("", after, count=1).strip() if _DASH.match(after) else after
-    if "-" in before or after == "-":
+    if "-" in before or after == "-" or (before.startswith("(") and after.endswith(")")):
         raise NotAnAmount("is negative")
     currency = [part for part in (before, after.rstrip(".,") or after) if part]
-    if not all(map(_is_currency, currency)):
+    if not all(map(_is_unit if counted else _is_currency, currency)):
         raise NotAnAmount("is not a number")
-    return ("0" if sign else "") + sign + number, " ".join(currency)
+    words = _WORD.findall(" ".join(currency))
+    said = " ".join(word for word in words if word.casefold() not in _INCLUDED)
+    return ("0" if sign else "") + sign + number, said
 
 
 def _is_currency(text: str) -> bool:
-    parts = re.split(
-        r"[ .]+", "".join(" " if _is_sign(char) else char for char in text).strip(" .")
-    )
-    return all(not part or part.casefold() in _CURRENCIES for part in parts)
+    """Whether it is one, or says what the price includes."""
+    plain = "".join(" " if _is_sign(char) else char for char in text)
+    return all(word.casefold() in _CURRENCIES | _INCLUDED for word in _WORD.findall(plain))
+
+
+def _is_unit(text: str) -> bool:
+    return all(word.casefold() in _UNITS for word in _WORD.findall(text))
 
 
 def _is_sign(char: str) -> bool:
@@ -149,7 +181,7 @@ def decide(evidence: Evidence, name: str, says_cents: bool, told: str | None) ->
         return Reading(signs[0] if len(signs) == 1 else None)
     if shapes[EITHER]:
         [group, *others] = sorted(evidence.groups)
-        if others or not shapes[WHOLE]:
+        if others or not (shapes[WHOLE] or evidence.undivided):
             decimal = COMMA if group == "." else POINT
             raise BadRequest(
                 f"prices: {_seen(first, EITHER)} can be read in two ways: say --decimal {decimal}"
@@ -200,20 +232,25 @@ def price(cell: str, reading: Reading) -> int:
         if fraction:
             raise NotAnAmount("has a decimal sign, but the column is in cents")
         return whole
-    if fraction[2:].strip("0"):
+    if len(fraction) > 6 and fraction[2:6] == "9999":  # of a number that is not exact in binary
+        return whole * 100 + int(fraction[:2]) + 1
+    if fraction[2:].strip("0") and not (len(fraction) > 6 and fraction[2:6] == "0000"):
         raise NotAnAmount("has parts of a cent")
     return whole * 100 + int(fraction[:2].ljust(2, "0"))
 
 
 def whole_number(cell: str, reading: Reading) -> int:
-    """Return a number of copies; spreadsheets write 3 as 3.0, too. Raises NotAnAmount."""
+    """Return a number of copies; spreadsheets write 3 as 3.0, too. `10+` and `>10` are ten that
+    there are for certain. Raises NotAnAmount."""
     if cell.isdecimal() and cell.isascii() and len(cell) <= MAX_DIGITS:
         return int(cell)
-    number, currency = bare(cell)
+    if not _DIGIT.search(cell):  # in stock, yes
+        raise NotAnAmount("is not a number: --ignore its column, and --stock N is one for all")
+    number, _ = bare(cell.strip("+>≥ "), counted=True)
     decimal = reading.decimal
     if decimal is None and shape(number) == EITHER and not number.endswith("000"):
         decimal = COMMA if "." in number else POINT  # there is no part of a copy
     whole, fraction = split_number(number, Reading(decimal))
-    if currency or fraction.strip("0"):
+    if fraction.strip("0"):
         raise NotAnAmount("is not a whole number")
     return whole

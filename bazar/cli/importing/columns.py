@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from bazar.cli.importing import names
+from bazar.cli.importing.isbns import is_isbn
 from bazar.errors import BadRequest
 from handlers import validation
+from storage.isbn import isbn13
 
-TEXT, MONEY, NUMBER = "text", "money", "number"
+TEXT, MONEY, NUMBER, CODE = "text", "money", "number", "code"
 LESS = 1000  # more than there are names of one column
 
 
@@ -30,8 +32,6 @@ class Column:
     names: str
     default: str | None = None  # the option that replaces the column
     doubtful: str = ""
-    looks: str = ""
-    parts: str = ""  # the separator of several values in a cell, of which the first counts
     optional: bool = False
 
 
@@ -42,11 +42,9 @@ COLUMNS: Mapping[str, Column] = {
     "cost": Column(MONEY, names.COST, default="--cost"),
     "count": Column(NUMBER, names.COUNT, default="--stock"),
     "isbn": Column(
-        TEXT,
+        CODE,
         names.ISBN,
         doubtful=names.BARCODE,
-        looks=r"97[89]([- ]?\d){10}",
-        parts=r"[|;,/(]",
         optional=True,
     ),
 }
@@ -89,6 +87,7 @@ _NAMES = {ours: _keys(column.names) for ours, column in COLUMNS.items()}
 _DOUBTFUL = {ours: _keys(column.doubtful) for ours, column in COLUMNS.items() if column.doubtful}
 _PRODUCT, _PARENT, _FORMATS = map(_keys, (names.PRODUCT, names.PARENT, names.FORMAT))
 _NOISE, _CENTS = _keys(names.NOISE), _keys(names.CENTS)
+_SALE, _USUAL = _keys(names.SALE), _keys(names.USUAL)
 
 
 def known(name: str) -> dict[str, int]:
@@ -107,10 +106,21 @@ def _has_digit(value: str) -> bool:
 
 
 def _doubtful(name: str, ours: str, values: Sequence[str]) -> bool:
-    looks = re.compile(COLUMNS[ours].looks)
-    given = [value for value in values if value]
-    named = any(spelling in _DOUBTFUL[ours] for spelling in spellings(name))
-    return named and bool(given) and all(looks.fullmatch(value) for value in given)
+    given = [value.strip("'") for value in values if value]
+    named = _is_of(_DOUBTFUL[ours], name)
+    return named and bool(given) and all(isbn13(value) is not None for value in given)
+
+
+_FITS: Mapping[str, Callable[[str], bool]] = {
+    TEXT: bool,
+    MONEY: _has_digit,
+    NUMBER: _has_digit,
+    CODE: is_isbn,
+}
+
+
+def _is_of(listed: Mapping[str, int], name: str) -> bool:
+    return any(spelling in listed for spelling in spellings(name))
 
 
 def recognized(header: Sequence[str]) -> int:
@@ -129,6 +139,7 @@ class Chosen:
     product: int | None  # the column that is the same in all rows of a product
     parent: int | None  # the column with the number of another row
     numbers: Sequence[int]
+    instead: Mapping[str, int]  # where a row has no value in ours
 
 
 def choose(
@@ -138,8 +149,8 @@ def choose(
     ignored: set[int],
 ) -> Chosen:
     """Find our columns in a header: those that the keeper has `told`, and the best known of the
-    others. `samples` are the values of each column in the first rows; an empty column is taken
-    last."""
+    others. `samples` are the values of each column in the first rows; a column without any value
+    that is wanted is taken last."""
     ranked: dict[str, list[tuple[bool, int, int]]] = {}
     options = {p for p, name in enumerate(header) if _OPTION.fullmatch(" ".join(words(name)))}
     for place, name in enumerate(header):
@@ -148,18 +159,23 @@ def choose(
         values = samples[place]
         found = known(name) or {o: 4 * LESS for o in _DOUBTFUL if _doubtful(name, o, values)}
         for ours, trust in found.items():
-            fit = any(values) if COLUMNS[ours].kind == TEXT else any(map(_has_digit, values))
+            fit = any(map(_FITS[COLUMNS[ours].kind], values))
             ranked.setdefault(ours, []).append((not fit, trust, place))
     places = dict(told)
     for ours in COLUMNS:
         for _, _, place in sorted(ranked.get(ours, ())):
             if place not in places.values():
                 places.setdefault(ours, place)
+    instead: dict[str, int] = {}
+    if "cost" not in told and "cost" in places and _is_of(_SALE, header[places["cost"]]):
+        for unfit, _, place in sorted(ranked["cost"]):
+            if not unfit and _is_of(_USUAL, header[place]):
+                instead.setdefault("cost", place)
     passed_over = {
         place: ours
         for ours, candidates in ranked.items()
         for _, _, place in candidates
-        if place not in places.values()
+        if place not in {*places.values(), *instead.values()}
     }
     free = [p for p in range(len(header)) if p not in ignored and p not in places.values()]
     called = {place: next(spellings(header[place])) for place in range(len(header))}
@@ -171,6 +187,7 @@ def choose(
         next((p for p in free if called[p] in _PRODUCT), None),
         next((p for p in free if called[p] in _PARENT), None),
         [p for p, name in called.items() if name in ("id", "sku")],
+        instead,
     )
 
 

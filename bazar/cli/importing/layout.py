@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bazar.cli.importing import columns
-from bazar.cli.importing.columns import COLUMNS, TEXT, Chosen
+from bazar.cli.importing.columns import COLUMNS, MONEY, NUMBER, Chosen
 from bazar.cli.importing.records import Lines, Record, Shape, clean, split_records
 from bazar.errors import BadRequest
 
@@ -20,6 +20,7 @@ DELIMITERS = (",", ";", "\t", "|")
 NAMES = {"\t": "a tab"}
 REASON = "rejected because"  # the additional column of a file of rejects
 
+_ANY_DELIMITER = re.compile(f"[{''.join(DELIMITERS)}]")
 _SEP_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 _FAMILY = r"(?:last|family|sur|nach|nom|apellidos?|cognome)[ -]?(?:name)?"
 _GIVEN = r"(?:first|given|fore|vor|pr[ée]nom|nombre|nome)"
@@ -61,7 +62,7 @@ class Layout:
     def records(self, lines: Lines) -> Iterator[Record]:
         """Yield all records below the header."""
         kinds = ((COLUMNS[ours].kind, place) for ours, place in self.chosen.places.items())
-        shape = Shape(self.width, [place for kind, place in kinds if kind != TEXT])
+        shape = Shape(self.width, [place for kind, place in kinds if kind in (MONEY, NUMBER)])
         below = _below(lines, self.last_line)
         return split_records(below, self.delimiter, shape, self.last_line + 1)
 
@@ -136,6 +137,13 @@ def _header(records: Sequence[Record], wanted: Wanted) -> tuple[int, int]:
     return (scores.index(most), most) if most > 1 else (0, scores[0])
 
 
+def names_in(beginning: str) -> int:
+    """How many of our columns the best of the first lines names, whatever parts its cells."""
+    lines = beginning.splitlines()[:HEADER_WITHIN]
+    cells = ([clean(cell.strip('"')) for cell in _ANY_DELIMITER.split(line)] for line in lines)
+    return max(map(columns.recognized, cells), default=0)
+
+
 def _layout(
     delimiter: str,
     header: Record,
@@ -165,11 +173,13 @@ def _layout(
     ]
     if missing:
         used = chosen.places.values()
-        free = [repr(name) for place, name in enumerate(names) if name and place not in used]
+        free = [repr(name[:40]) for place, name in enumerate(names) if name and place not in used]
         unused = (
             f"Columns without a use are {', '.join(free)}" if free else "All columns have a use"
         )
         hint = "" if used else ". Does a line above the rows name the columns? One must"
+        if len(names) == 1:
+            hint += ". What parts its cells is none of , ; | and tab: --delimiter says it"
         where = f"line {header.line} names no column for {', '.join(missing)}"
         wrong.append(f"{where}.\n  {unused}{hint}.")
     if wrong:

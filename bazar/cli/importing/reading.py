@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from bazar.cli.importing import amounts, text
 from bazar.cli.importing.amounts import Evidence, Reading
 from bazar.cli.importing.columns import in_cents
-from bazar.cli.importing.layout import SAMPLE_CHARS, Layout, Wanted, sniff
+from bazar.cli.importing.layout import SAMPLE_CHARS, Layout, Wanted, names_in, sniff
 from bazar.cli.importing.records import Record, clean
 from bazar.cli.importing.rows import Row, Rows
 
@@ -41,7 +41,7 @@ def understand(
 ) -> BookList:
     """Find what `wanted` does not say. Raises BadRequest with everything that the keeper must say
     first."""
-    encoding = text.find_encoding(text.read_chunks(file), wanted.encoding)
+    encoding = text.find_encoding(text.read_chunks(file), wanted.encoding, names_in)
     layout = sniff(text.read_sample(file, encoding.name, SAMPLE_CHARS), wanted, defaults)
     evidence = Evidence()
     place = layout.chosen.places.get("cost")
@@ -49,8 +49,9 @@ def understand(
         return BookList(file, encoding, layout, evidence, Reading(None), defaults)
     for record in _records(file, encoding, layout, progress):
         cells = record.cells
-        if record.error is None and place < len(cells) and not any(cells[layout.width :]):
-            evidence.add(record.line, clean(cells[place]))
+        if record.error is None and not any(cells[layout.width :]):
+            for one in (place, *layout.chosen.instead.values()):
+                evidence.add(record.line, clean(cells[one]) if one < len(cells) else "")
     name = layout.header[place]
     reading = amounts.decide(evidence, name, in_cents(name), wanted.decimal)
     return BookList(file, encoding, layout, evidence, reading, defaults)

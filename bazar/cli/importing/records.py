@@ -17,6 +17,9 @@ from typing import Protocol
 MAX_LINE = 1 << 20
 MAX_RECORD_LINES = 1000
 MAX_RECORD_CHARS = 1 << 20
+# Marks that come along with what people paste, and change nothing that is seen: soft hyphens,
+# spaces without width, directions.
+_UNSEEN = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff]")
 _NUMBER = re.compile(r"\W{0,3}\d[\d.,' ]*[^\d]{0,5}")
 
 
@@ -45,9 +48,11 @@ def clean(cell: str) -> str:
     `="…"`, which keeps spreadsheets from taking an ISBN for a number."""
     if cell.isalnum():
         return cell
+    if not cell.isascii():
+        cell = _UNSEEN.sub("", cell)
     if cell.startswith('="') and cell.endswith('"'):
         cell = cell[2:-1]
-    return " ".join(cell.split()).strip("\ufeff\u200b\x00\x1a ")
+    return " ".join(cell.split()).strip("\x00\x1a ")
 
 
 class _Feed:
@@ -117,10 +122,13 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
     except csv.Error as problem:
         # If one line is bad by itself, the problem is not an open quote.
         alone = len(taken) == 1 and "unexpected end" not in str(problem)
-        if alone and (neat := _without_spaces(line, delimiter)) != line:
+        if alone and (neat := _neat(line, delimiter)) != line:
             return _quoted(feed, first, neat, delimiter, shape)
         error = _unsplit(str(problem)) if alone else _unclosed(line, delimiter)
     feed.give_back(taken[1:])
+    if delimiter == "\t" and shape is not None and line.count(delimiter) + 1 == shape.width:
+        # Many programs that write tabs quote nothing: there it is a sign like any other.
+        return Record(first, first, line.rstrip("\r\n").split(delimiter))
     return Record(first, first, _roughly(line, delimiter), error)
 
 
@@ -144,8 +152,10 @@ def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
-def _without_spaces(line: str, delimiter: str) -> str:
-    """Return the line without spaces between a closing quote and the separator."""
+def _neat(line: str, delimiter: str) -> str:
+    """Return the line without spaces between a closing quote and the separator, and with doubled
+    quotes where a database has written `\\"`."""
+    line = line.replace('\\"', '""')
     return re.sub(rf'(?<=[^"])"[ ]+(?={re.escape(delimiter)}|[\r\n]|$)', '"', line)
 
 

@@ -103,6 +103,8 @@ def describe(books: BookList) -> Iterator[str]:
         if ours not in validation.BOOK_FIELDS:
             continue
         origin = "none" if place is None else layout.name(place)
+        if (other := layout.chosen.instead.get(ours)) is not None:
+            origin += f", or {layout.name(other)} where it is empty"
         if defaults.get(ours) is not None:
             shown = money(defaults[ours]) if ours == "cost" else repr(defaults[ours])
             origin = (
@@ -155,7 +157,7 @@ def _manner(ours: str, place: int | None, books: BookList) -> str:
 def _left(layout: Layout) -> Iterator[str]:
     chosen = layout.chosen
     used = {place for ours, place in chosen.places.items() if ours in validation.BOOK_FIELDS}
-    used |= {*(chosen.options or chosen.formats[:1])}
+    used |= {*(chosen.options or chosen.formats[:1]), *chosen.instead.values()}
     by_place = {place: ours for ours, place in chosen.places.items()}
     for place in range(layout.width):
         if place in used:

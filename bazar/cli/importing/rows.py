@@ -8,10 +8,12 @@ from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bazar.cli.importing import amounts, columns
+from bazar.cli.importing import amounts, columns, isbns
 from bazar.cli.importing.amounts import NotAnAmount, Reading
-from bazar.cli.importing.columns import COLUMNS, MONEY, TEXT
+from bazar.cli.importing.columns import CODE, COLUMNS, MONEY, TEXT
+from bazar.cli.importing.isbns import NotAnIsbn
 from bazar.cli.importing.layout import Layout
+from bazar.cli.importing.markup import without_markup
 from bazar.cli.importing.records import Record, clean
 from bazar.cli.importing.text import LOST
 from bazar.errors import BadRequest
@@ -27,11 +29,17 @@ _FOOTER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TOTAL = re.compile(
-    r"((grand |sub ?)?total|summe|gesamt|gesamtsumme|insgesamt|totale|totaal|totalt|итого|合計) ?:?"
+    r"((grand |sub ?)?total( g[ée]n[ée]ral)?|summe|gesamt|gesamtsumme|insgesamt|totale|totaal|"
+    r"totalt|suma|razem|celkem|spolu|ukupno|összesen|toplam|yhteensä|σύνολο|итого|всього|合計|总计|總計|합계)"
+    r" ?:?"
     r"|\(?\d+ (rows?|records?|zeilen|datensätze|lignes|filas|righe)\b( \w+)?\W*",
     re.IGNORECASE,
 )
 _FOOTER_CELLS = 3
+# What stands in a cell to say that nothing does. A title is a title, whatever it is; a name that is
+# also somebody's (Null) must look as only programs write it.
+_NOTHING = {"", *"-–—?", "--", "n/a", "na", "n.a.", "#n/a", "null", "none", "nil", "nan", "\\n"}
+NO_NAME = {*"-–—", "--", "n/a", "N/A", "#N/A", "NULL", "NaN", "nan", "\\N"}
 _NO_OPTION = {"", "Default Title", "Default", "Regular"}
 EMPTY, HEADER, FOOTER = "empty", "the header again", "below the list"
 PICTURE, PRODUCT = "more of the product above", "a product of which only variants are sold"
@@ -73,6 +81,7 @@ class Rows:
         self._defaults = defaults
         self._places = {ours: layout.chosen.places.get(ours) for ours in columns.fields()}
         self._family_first = layout.family_first
+        self._instead = layout.chosen.instead
         self._product: Row | None = None  # a copy of the last row with a title of its own
 
     def read(self, records: Iterable[Record]) -> Generator[Row]:
@@ -151,13 +160,16 @@ class Rows:
                 self._product = replace(row, cells=list(row.cells))
             return
         row.named = False
-        if not title and not any(self._of(row, "cost", "count")):
+        if not title and not self._priced(row) and not any(self._of(row, "count")):
             row.left_out = PICTURE
             return
         for ours in ("title", "author", "topic"):
             place = self._places[ours]
             if place is not None and not clean(row.cells[place]):
                 row.cells[place] = above.cells[place]
+
+    def _priced(self, row: Row) -> bool:
+        return any(self._of(row, "cost")) or bool(self._cell(row, self._instead.get("cost")))
 
     def _numbers(self, product: Row) -> set[str]:
         chosen = self._layout.chosen
@@ -178,15 +190,15 @@ class Rows:
             said = title.rstrip(")").endswith(label.rstrip(")"))
             row.cells[place] = title if said else f"{title} ({label})"
         book: dict[str, Any] = {}
-        for ours, place in self._places.items():
+        for ours in self._places:
             try:
-                value = self._value(ours, "" if place is None else row.cells[place])
+                value = self._value(ours, self._given(row, ours))
                 if value is not None:
                     book[ours] = validation.BOOK_FIELDS[ours](value, ours)
             except BadRequest as error:
                 row.problems.append(Problem(str(error), str(error)))
-            except NotAnAmount as error:
-                cell = self._cell(row, place)[:40]
+            except (NotAnAmount, NotAnIsbn) as error:
+                cell = clean(self._given(row, ours))[:40]
                 row.problems.append(Problem(f"{ours}: {error}", f"{ours}: {cell!r} {error}"))
         row.book = None if row.problems else book
         return row
@@ -194,8 +206,8 @@ class Rows:
     def _is_head(self, row: Row) -> bool:
         """Return whether the row has no price and no options, where other rows of the list have
         them."""
-        place = self._places["cost"]
-        return place is not None and not self._cell(row, place) and not self._options(row)
+        known = self._places["cost"] is not None
+        return known and not self._priced(row) and not self._options(row)
 
     def _options(self, row: Row) -> str:
         options = [self._cell(row, place) for place in self._layout.chosen.options]
@@ -212,20 +224,37 @@ class Rows:
         others = [one for one in (before, after) if one is not None and one.same == row.same]
         return own if any(self._cell(one, place) != own for one in others) else ""
 
+    def _given(self, row: Row, ours: str) -> str:
+        """Return the cell that counts, as it stands."""
+        place = self._places[ours]
+        cell = "" if place is None else row.cells[place]
+        if ours in self._instead and not clean(cell):
+            return row.cells[self._instead[ours]]
+        return cell
+
     def _value(self, ours: str, cell: str) -> Any:
-        """Return the value of a cell. Raises BadRequest or NotAnAmount."""
+        """Return the value of a cell. Raises BadRequest, NotAnAmount or NotAnIsbn."""
         column = COLUMNS[ours]
-        text = clean(re.split(column.parts, cell, maxsplit=1)[0] if column.parts else cell)
-        if not text:
+        text = clean(cell)
+        if column.kind != TEXT:
+            nothing = text.casefold() in _NOTHING
+        else:
+            text = without_markup(text)
+            nothing = not text or (ours != "title" and text in NO_NAME)
+        if nothing:
             default = self._defaults.get(ours)
             if default is None and not column.optional:
                 raise BadRequest(f"{ours}: is missing")
             return default
+        if column.kind == CODE:
+            return isbns.isbn(text)
         if column.kind != TEXT:
             read = amounts.price if column.kind == MONEY else amounts.whole_number
             return read(text, self._reading)
         if not text.isascii() and LOST.search(text):
-            raise BadRequest(f"{ours}: has a character that can't be read in the list's encoding")
+            raise BadRequest(
+                f"{ours}: has a character that can't be read in the list's encoding: --encoding"
+            )
         place, width = self._places[ours] or 0, self._layout.width
         first, *others = cell.strip().split("\n")
         if others and width > 2 and first.count(self._layout.delimiter) == width - 1 - place:

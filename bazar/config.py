@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from bazar.http.forwarded import Arrivals, Hosts, Network, Proxies
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
-HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
+NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
+HOST = re.compile(rf"{NAME.pattern}|\[[0-9A-Fa-f:.]+\]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 T = TypeVar("T")
@@ -153,7 +155,8 @@ def load(path: Path, roles: Collection[str]) -> Config:
     """Read `path`. Relative paths in it are relative to its directory, or to the current one if it
     came with Bazar. Raises ConfigError that names the file and the place in it."""
     try:
-        plain = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_duplicates)
+        # Some editors begin a file with a byte order mark.
+        plain = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_no_duplicates)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -174,7 +177,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
     }
     top = _object(plain, "the file", known)
     data_dir = top.get("data_dir", "data")
-    if not isinstance(data_dir, str) or not data_dir:
+    if not isinstance(data_dir, str) or not _is_path(data_dir):
         raise ConfigError("data_dir: must be a path")
     caches = {**_default_caches()}
     for name, value in _object(top.get("caches", {}), "caches", caches).items():
@@ -201,7 +204,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
         _load(PurchaseConfig, top.get("purchase", {}), "purchase"),
         _origin(top.get("public_url", "")),
         tuple(_read_each(top.get("hosts", []), "hosts", _host)),
-        tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", ipaddress.ip_network)),
+        tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", _network)),
         path,
     )
 
@@ -231,8 +234,40 @@ def _host_of(url: str) -> str:
 
 def _host(text: str) -> str:
     if not HOST.fullmatch(text):
-        raise ValueError("is not a host (without a port)")
+        raise ValueError(
+            "is not a host, as browsers send it without the port: shop.example, 192.0.2.1, [::1],"
+            " or xn--bcher-kva.example for one in other letters"
+        )
     return text
+
+
+def _network(text: str) -> Network:
+    """An address, or a network. Raises ValueError."""
+    network = ipaddress.ip_network(text)
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+        raise ValueError("is an address of IPv4, and is to be written as such: 192.0.2.1")
+    return network
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file can have this name."""
+    try:
+        return b"\0" not in os.fsencode(text) and text != ""
+    except UnicodeEncodeError:
+        return False
+
+
+def _reachable(host: str, place: str) -> None:
+    """Raises ConfigError unless it is a name or an address, as a socket takes it: an empty one
+    would be all that the machine has."""
+    if NAME.fullmatch(host):
+        return
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ConfigError(
+            f"{place}: {host!r} is not a host: shop.example, 192.0.2.1 or ::1 (without a port)"
+        ) from None
 
 
 def _read_each(plain: Any, place: str, read: Callable[[str], T]) -> Iterator[T]:
@@ -266,6 +301,8 @@ def _nodes(plain: Any, roles: Collection[str]) -> dict[str, NodeConfig]:
             raise ConfigError(f"{place}.processes: only a front end may have several")
         number = numbers[node.role] = numbers.get(node.role, 0) + 1
         node = dataclasses.replace(node, bind=node.bind or node.host, number=number)
+        _reachable(node.host, f"{place}.host")
+        _reachable(node.bind, f"{place}.bind")
         other = taken.setdefault((node.host, node.port), name)
         if other != name:
             raise ConfigError(f"{place}.port: {node.port} is {other}'s already")

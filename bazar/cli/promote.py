@@ -46,12 +46,13 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
                     f"{flags.node} holds nothing, and would begin with the samples. If that is what"
                     f" you want, move {role}.members away, and: python -m bazar found {role}"
                 )
-        if me in membership.members:
+        is_copy = lacks_wal(file.path)  # which is what its node refuses to start on
+        if me in membership.members and not is_copy:
             print(f"{flags.node} is in sync: it becomes primary by itself when it is started")
             return 1
-        if is_copy := lacks_wal(file.path):
+        if is_copy:
             print(f"{flags.node}'s file is a copy without its WAL: what was in that is lost.")
-        _tell(shop, membership, flags.node, ours)
+        _tell(shop, membership, me, ours)
         if not flags.force:
             print("Nothing is changed. Repeat the command with --force to change it.")
             return 1
@@ -73,12 +74,13 @@ def _file(shop: Shop, node: str) -> ReplicaFile:
     return ReplicaFile(node, shop.config.data_dir / f"{node}.db")
 
 
-def _tell(shop: Shop, membership: Membership, node: str, ours: Mark) -> None:
+def _tell(shop: Shop, membership: Membership, me: Member, ours: Mark) -> None:
     """Print what may be lost."""
     names = ", ".join(sorted(member.node for member in membership.members))
-    print(f"In sync when epoch {membership.epoch} was recorded: {names}. {node} was not.")
-    print(f"{node} holds everything up to entry {ours.seq}.")
-    for member in sorted(membership.members):
+    was_not = "" if me in membership.members else f" {me.node} was not."
+    print(f"In sync when epoch {membership.epoch} was recorded: {names}.{was_not}")
+    print(f"{me.node} holds everything up to entry {ours.seq}.")
+    for member in sorted(membership.members - {me}):
         try:
             file = _file(shop, member.node)
         except NotFound:
@@ -88,6 +90,8 @@ def _tell(shop: Shop, membership: Membership, node: str, ours: Mark) -> None:
             theirs = file.look()
             if file.store != member.store:
                 print(f"{member.node}'s file is not the one that was in sync: what it had is lost.")
+            elif lacks_wal(file.path) and theirs.seq <= ours.seq:
+                print(f"{member.node}'s file is a copy without its WAL, too, and goes no further.")
             elif theirs.seq > ours.seq:
                 print(
                     f"{member.node}'s file goes up to entry {theirs.seq}: entries {ours.seq + 1} "

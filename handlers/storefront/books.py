@@ -55,7 +55,7 @@ class ResultsPage(ShelfPage):
         if q is not None and q.strip():
             return {"op": "find", "q": validation.words(q, "q"), **part}
         if topic:
-            topic = validation.text(topic, "topic", validation.MAX_QUERY)
+            topic = validation.text(topic, "topic")
         return {"op": "search", "topic": topic or "", **part}
 
     def body(self, answer: Answer) -> bytes:

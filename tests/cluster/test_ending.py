@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,22 @@ def _catches(pid: int) -> bool:
     """Return whether Python handles Ctrl-C: before it does, Ctrl-C just kills the process."""
     status = Path(f"/proc/{pid}/status").read_text()
     return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGINT - 1) & 1)
+
+
+async def test_ctrl_c_before_the_shop_serves(tmp_path: Path) -> None:
+    config = tmp_path / "cluster.json"
+    os.mkfifo(config)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "run.py", "--config", str(config)),
+        cwd=ROOT,
+        stdin=DEVNULL,
+        stderr=PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    with await asyncio.to_thread(config.open, "wb"):  # when it reads
+        process.send_signal(signal.SIGINT)
+        _, said = await asyncio.wait_for(process.communicate(), ENDS_S)
+    assert (process.returncode, said) == (-signal.SIGINT, b"")
 
 
 async def test_ctrl_c_in_a_demo() -> None:

@@ -65,6 +65,21 @@ class ConfigTest(unittest.TestCase):
         node = read({"a": {"role": "order", "port": 1, "bind": "0.0.0.0"}}).nodes["a"]
         self.assertEqual((node.host, node.is_local), ("127.0.0.1", False))
 
+    def test_a_node_is_reached_by_a_name_or_an_address(self) -> None:
+        for name in ("localhost", "shop_1.example", "192.0.2.1", "::1", "fe80::1%eth0"):
+            node = read({"a": {"role": "order", "port": 1, "host": name}}).nodes["a"]
+            self.assertEqual((node.host, node.bind), (name, name))
+        for wrong in ("", " ", "a b", "http://x", "x:80", "[::1]", "bücher.example", "x/"):
+            self.refused("nodes.a.host", {"a": {"role": "order", "port": 1, "host": wrong}})
+            if wrong:
+                self.refused("nodes.a.bind", {"a": {"role": "order", "port": 1, "bind": wrong}})
+
+    def test_a_file_may_begin_with_a_byte_order_mark(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "cluster.json"
+            path.write_text(json.dumps({"nodes": NODES}), "utf-8-sig")
+            self.assertEqual(list(load(path, ROLES).nodes), ["catalog-1"])
+
     def test_unknown_keys_are_refused(self) -> None:
         self.refused("cachez", cachez={})
         self.refused("caches.remote", caches={"remote": {}})
@@ -81,7 +96,7 @@ class ConfigTest(unittest.TestCase):
         for port in (0, 65536, -1, "8000", 80.5, True):
             self.refused("nodes.a.port", {"a": {"role": "order", "port": port}})
         wrong: Any
-        for wrong in ("", 1, None, []):
+        for wrong in ("", 1, None, [], "a\0b", "\ud800"):
             self.refused("data_dir", data_dir=wrong)
         for wrong in ([], 1, None, "x"):
             self.refused("caches", caches=wrong)
@@ -144,7 +159,8 @@ class ConfigTest(unittest.TestCase):
         self.assertFalse(hosts.own("evil.example"))
         for bad in ("a", [1], ["a:80"], ["http://a"], [""], ["a b"], ["*"]):
             self.refused("hosts", hosts=bad)
-        for bad in ("::1", [1], ["nginx"], ["10.0.0.1/8"], [""], ["10.0.0.0/33"]):
+        for bad in ("::1", [1], ["nginx"], ["10.0.0.1/8"], [""], ["10.0.0.0/33"],
+                    ["::ffff:10.0.0.1"]):  # fmt: skip
             self.refused("trusted_proxies", trusted_proxies=bad)
 
     def test_find(self) -> None:

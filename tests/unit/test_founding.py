@@ -67,6 +67,33 @@ class FoundingTest(FilesTestCase):
             self.assertIn("a copy without its WAL", said.getvalue())
         refuse_copy(copy)
 
+    async def test_so_may_one_whose_node_was_in_sync(self) -> None:
+        """Its node does not start on it, whatever is on record."""
+        await self.store("catalog-1", begun=True)
+        path = self.directory / "catalog-1.db"
+        store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
+        content, members = path.read_bytes(), [Member("catalog-1", store.store_id)]
+        await store.close()
+        for file in self.directory.glob("catalog-1.db*"):
+            file.unlink()
+        for node in ("catalog-1", "catalog-2"):  # of a membership that both are in
+            (self.directory / f"{node}.db").write_bytes(content)
+        members.append(dataclasses.replace(members[0], node="catalog-2"))
+        arbiter = FileArbiter(self.directory, "catalog")
+        self.addCleanup(arbiter.release)
+        await self.record(arbiter, Membership(3, frozenset(members), 1.0))
+        for force in (False, True):
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                flags = argparse.Namespace(node="catalog-1", force=force)
+                self.assertEqual(await promote.run(Shop(self.config), flags), 0 if force else 1)
+            self.assertIn("catalog-1's file is a copy without its WAL", said.getvalue())
+            self.assertIn("catalog-2's file is a copy without its WAL, too", said.getvalue())
+        refuse_copy(path)
+        recorded = arbiter.read()
+        assert recorded is not None
+        self.assertEqual((recorded.epoch, recorded.members), (4, frozenset(members[:1])))
+
     async def test_what_anybody_has_committed_is_not_given_up_for_a_later_epoch(self) -> None:
         """catalog-1 has committed, in epoch 4, an entry that epoch 2 had left; nothing was written
         then. catalog-2 has in its place one that epoch 3 prepared, and never committed."""

@@ -30,7 +30,7 @@ from bazar.modes import make_private
 from bazar.node.log_writer import Outlet, OutletHandler
 from bazar.node.opening import opened
 from bazar.node.server import Context, Server, prepare_data_dir, serve
-from bazar.node.supervisor import LOOK_AGAIN, Supervisor, die_with_parent
+from bazar.node.supervisor import LOOK_AGAIN, Supervisor, die_with_parent, group_has_led
 from bazar.node.token import durable_token
 from bazar.node.workers import placed
 from bazar.replication.file_arbiter import refuse_network_file_system
@@ -112,7 +112,7 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
     connections = descriptors.for_connections(len(nodes))
     for node in nodes:
         me, siblings = placed(node)
-        context = Context(config, me, token, _give_up, siblings)
+        context = Context(config, me, token, _give_up, siblings, group_has_led())
         servers.append(Server(ROLES[node.role](context), NoRoute, connections=connections))
     try:
         await serve(servers, shutdown)

@@ -21,7 +21,8 @@ _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<target>.*)", re.IGNO
 _PORT = re.compile(r":[0-9]*$")
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ELEMENTS = re.compile(rf'(?:[^,"]|{_QUOTED})+')
-_PAIRS = re.compile(rf"([A-Za-z]+)=({_QUOTED}|[^;\"\s]+)")
+_WELL_QUOTED = re.compile(rf'(?:[^"]|{_QUOTED})*+')
+_PAIRS = re.compile(rf"(?<![A-Za-z])([A-Za-z]+)=({_QUOTED}|[^;\"\s]+)")
 _NODE = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<v4>[0-9.]+))(?::[0-9]+)?|(?P<bare>[0-9a-f:.]+)")
 
 
@@ -117,7 +118,10 @@ class Proxies:
         return told[0] if all(one.address == told[0].address for one in told) else Visitor(peer)
 
     def _forwarded(self, peer: str, headers: HTTPHeaders) -> Visitor:
-        """RFC 7239: each proxy adds an element about who asked it."""
+        """RFC 7239: each proxy adds an element about who asked it. A quote that a client has left
+        open would take what the proxies have added for its own words: then none of it counts."""
+        if not _WELL_QUOTED.fullmatch(headers[FORWARDED]):
+            return Visitor(peer)
         elements = [
             {name.lower(): _unquoted(value) for name, value in _PAIRS.findall(element)}
             for element in _ELEMENTS.findall(headers[FORWARDED])

@@ -99,13 +99,14 @@ class Activity:
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a service is made of. `on_fatal` ends the process; `siblings` are the other processes of
-    the same front end."""
+    the same front end; `has_led` says that the node's group had a primary before this process."""
 
     config: Config
     node: NodeConfig
     token: str
     on_fatal: Callable[[BaseException], None]
     siblings: tuple[NodeConfig, ...] = ()
+    has_led: bool = False
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)

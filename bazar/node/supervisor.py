@@ -47,6 +47,7 @@ LOOK_AGAIN = signal.SIGURG  # a supervisor of an older version ignores this sign
 PROBES_PER_HANG = 6
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PARENT_VARIABLE = "BAZAR_SUPERVISOR"
+LED_VARIABLE = "BAZAR_GROUP_HAS_LED"
 PR_SET_PDEATHSIG = 1
 
 
@@ -58,6 +59,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(parent):  # it ended before the call
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def group_has_led() -> bool:
+    """In a child: return whether its group had a primary earlier, under the same supervisor."""
+    return LED_VARIABLE in os.environ
 
 
 @dataclass(slots=True)
@@ -116,6 +122,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._exit_code = 0
         self._open = False  # whether some node has answered
+        self._led: set[str] = set()  # the roles whose groups have had a primary
 
     async def run(self, shutdown: asyncio.Event) -> int:
         """Keep every node running until `shutdown`; return the exit code. Raises ConfigError if a
@@ -171,7 +178,9 @@ class Supervisor:
         task.add_done_callback(self._keepers.discard)
 
     async def _announce(self) -> None:
-        self._say.write(f"{await self._opened()}\n")
+        lines = await self._opened()
+        self._led = {node.role for node in self._config.nodes.values()}
+        self._say.write(f"{lines}\n")
 
     def _table(self) -> str:
         rows = [(node.name, node.role, node.url) for node in self._config.nodes.values()]
@@ -249,6 +258,7 @@ class Supervisor:
             PARENT_VARIABLE: str(os.getpid()),
             LISTEN_VARIABLE: ",".join(map(str, numbers)),
             **child.environment,
+            **({LED_VARIABLE: "1"} if child.node.role in self._led else {}),
         }
         return await asyncio.create_subprocess_exec(
             *self._command,

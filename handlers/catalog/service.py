@@ -41,7 +41,9 @@ class CatalogService(ReplicatedService[CatalogReader]):
         if engine is None:
             model = CatalogRows(Catalog())
             engine = SQLiteEngine(
-                context.config, context.node, model, SQLiteCatalogReader, derived="order"
+                *(context.config, context.node, model, SQLiteCatalogReader),
+                derived="order",
+                has_led=context.has_led,
             )
         super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)

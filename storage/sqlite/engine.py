@@ -41,10 +41,14 @@ class SQLiteEngine(Generic[R]):
         model: Model,
         reader: Callable[[Database], R],
         derived: str | None = None,
+        has_led: bool = False,
     ) -> None:
-        """`derived` is the role whose group keeps what follows from this group's log."""
+        """`derived` is the role whose group keeps what follows from this group's log. `has_led`
+        says that this group had a primary, and is not to begin anew; it may if all of it follows
+        from another group's log."""
         self._config = config
         self._derived = derived
+        self._has_led = has_led
         self.arbiter = FileArbiter(config.data_dir, node.role)
         self._node = node
         self._model = model
@@ -106,9 +110,19 @@ class SQLiteEngine(Generic[R]):
 
     async def founding(self) -> None:
         """Return if a group may begin here, with an empty log (T0). Raises ConfigError."""
-        found = await asyncio.to_thread(why_not_begin, self._config, self._node.role, self._derived)
+        role, data_dir = self._node.role, self._config.data_dir
+        if self._has_led and self._derived is not None:
+            raise ConfigError(
+                f"{data_dir}: all files of the {role} group were deleted, or moved away, while the"
+                " shop ran. Stop it, put them back, and start it; or begin anew: python -m bazar"
+                f" found {role}"
+            )
+        found = await asyncio.to_thread(why_not_begin, self._config, role, self._derived)
         if found is not None:
             raise ConfigError(found)
+        log.warning(
+            "%s: begins a new %s group: there is none in %s", self._node.name, role, data_dir
+        )
 
     async def close(self) -> None:
         """Close the file, and unlock it."""

@@ -76,3 +76,21 @@ async def test_nobody_lives_on_whose_directory_is_deleted(tmp_path: Path) -> Non
         for name, pid in running.items():
             await shop.ended(pid)
             assert shop.exit_code(name) == 3, shop.log(name)
+
+
+async def test_a_shop_whose_files_are_all_deleted_does_not_begin_anew(tmp_path: Path) -> None:
+    """T0: the samples would pass for the shop that was there, and be sold."""
+    async with Cluster(tmp_path) as shop:
+        await shop.start_supervised()
+        await buy(shop)
+        await until(lambda: "The shop is open" in shop.log("cluster"), "the shop has opened")
+        for path in shop.data_dir.iterdir():
+            if path.name.startswith(("catalog", "order")) and path.suffix != ".pid":
+                path.unlink(missing_ok=True)
+        refusal = "were deleted, or moved away, while the shop ran"
+        await until(
+            lambda: refusal in shop.log("cluster"), "the catalog says why it does not begin"
+        )
+        answer = await shop.put("frontend-1", "/purchase/4")
+        assert answer.status in (503, 504)
+        assert not (shop.data_dir / "catalog.members").exists()

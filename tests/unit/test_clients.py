@@ -175,6 +175,10 @@ class ProxyTest(ClientsTestCase):
             (("Forwarded: for=203.0.113.9;proto=https",), "203.0.113.9"),
             (('Forwarded: For="[2001:db8::1]:99" ; x="a,b", for=10.0.0.1',), "2001:db8::1"),
             (("Forwarded: for=_hidden",), "127.0.0.1"),
+            # A client leaves a quote open, to make what the proxy adds its own word.
+            (('Forwarded: for=9.9.9.9;x=", for="[2001:db8::1]"',), "127.0.0.1"),
+            (('Forwarded: for=9.9.9.9;x="\\", for="[2001:db8::1]"',), "127.0.0.1"),
+            (("Forwarded: " + 15_000 * "a",), "127.0.0.1"),
             (("Forwarded: for=1.1.1.1", "X-Forwarded-For: 1.1.1.1"), "1.1.1.1"),
             (("Forwarded: for=1.1.1.1", "X-Forwarded-For: 203.0.113.9"), "127.0.0.1"),
         ):

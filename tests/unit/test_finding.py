@@ -53,6 +53,13 @@ class WordsFoundTest(FindingTest):
         ):
             self.assertEqual(await self.ids(q), ids, q)
 
+    async def test_a_beginning_may_be_a_whole_word_that_has_longer_ones(self) -> None:
+        """Of each length: the index has lists of the short beginnings only."""
+        for length in range(1, 6):
+            word = "zyxwv"[:length]
+            await self.make(f"{word} dogs", f"{word}s and others")
+            self.assertEqual(await self.titles(f"{word} dog"), [f"{word} dogs"])
+
     async def test_a_word_is_found_with_and_without_what_is_inside_of_it(self) -> None:
         await self.make("Email", "E-Mail, E-Mail", "A Mail, E")
         await self.make("x", author="J. R. R. Roe")

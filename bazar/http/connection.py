@@ -49,7 +49,7 @@ class Phase(enum.Enum):
 
     OPEN = enum.auto()  # requests are read and answered
     LEAVING = enum.auto()  # the last answer is given; what still comes is read away
-    GONE = enum.auto()  # nobody listens
+    GONE = enum.auto()  # nobody listens, or another protocol does
 
 
 class Owner(Protocol):
@@ -278,6 +278,20 @@ class Connection(asyncio.Protocol):
             self._yield()
         else:
             self.leave()
+
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """Leave the transport, with what was read and not used, to a protocol of another kind: it
+        counts here no more, and has no time to keep. Raises StreamClosedError if the client sends
+        no more: that protocol would not hear of it."""
+        self._exchange = None
+        if self._ended:
+            self.close()
+            raise StreamClosedError
+        self.phase = Phase.GONE
+        if self._held:
+            self._transport.resume_reading()
+        self._owner.closed(self)
+        return self._transport, self._reader.take_rest()
 
     def refuse(self, error: BazarError, headers: HTTPHeaders | None = None) -> None:
         """Answer as the application would, and close: where this request ends, or what the client

@@ -42,6 +42,8 @@ class Client(Protocol):
 
     peer: Peer
 
+    def detach(self) -> tuple[asyncio.Transport, bytes]: ...
+
     def write(self, data: bytes) -> asyncio.Future[None]:
         """Done when more may be written; fails with StreamClosedError if nobody listens."""
 
@@ -158,6 +160,15 @@ class Exchange(HTTPConnection):
             client.write(b"0\r\n\r\n")
         self._client = self._on_close = None
         client.answered(self._keep_alive)
+
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """Leave the connection to another protocol, with what has come behind this request. Raises
+        StreamClosedError if the client has gone."""
+        client = self._client
+        self._client = self._on_close = None
+        if client is None:
+            raise StreamClosedError
+        return client.detach()
 
     def _framed(self, chunk: bytes) -> bytes:
         if not self._begun:

@@ -108,6 +108,12 @@ class Reader:
         self.rest = self.rest[self._at :] + data if self.rest else data
         self._at = 0
 
+    def take_rest(self) -> bytes:
+        """What was fed and not read, which is no request."""
+        rest = self.rest[self._at :]
+        self.clear()
+        return rest
+
     def clear(self) -> None:
         """Forget what was fed."""
         self.rest, self._at, self._incoming = b"", 0, None
@@ -183,8 +189,9 @@ class Reader:
                     # behind this request is read.
                     self.keep_alive = False
                     return
-                # We know no other protocol, and answer in this one as RFC 9110 section 7.8 lets
-                # us. llhttp must not see the offer: it would take the body for the other's.
+                # An offer binds nobody, and is the application's to take: else it answers in this
+                # protocol (RFC 9110 section 7.8). llhttp must not see it: it would take the body
+                # for the other's.
                 self._parser, self._whole = HttpRequestParser(self), False
                 self._feed_head(_OFFER.sub(_DECLINED, head))
         except HttpParserError as error:

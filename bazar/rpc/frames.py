@@ -8,7 +8,6 @@ several times the processor time a message, which is what bounds a purchase.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -179,13 +178,10 @@ async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Con
     return connection
 
 
-async def accept(connection: Connection, sock: socket.socket) -> None:
-    """Go on with `connection` over a socket whose other end has asked for the upgrade."""
-    loop = asyncio.get_running_loop()
-    try:
-        transport, _ = await loop.connect_accepted_socket(lambda: connection, sock)
-    except BaseException:
-        sock.close()
-        connection.connection_lost(None)
-        raise
+def accept(connection: Connection, transport: asyncio.Transport, received: bytes) -> None:
+    """Go on with `connection` over a transport whose other end has asked for the upgrade, and has
+    sent this behind it."""
+    transport.set_protocol(connection)
     transport.write(SWITCHING)
+    connection.connection_made(transport)
+    connection.data_received(received)

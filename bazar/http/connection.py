@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
         keep_alive = self._reader.keep_alive and not state.stopping
         if now >= state.date_until:
             state.renew_date(now)
-        lines = b"%b%b\r\n%b" % (state.date, request_id, _CONNECTION[version, keep_alive])
+        lines = b"%b%b\r\n%b" % (state.date_line, request_id, _CONNECTION[version, keep_alive])
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
@@ -254,8 +254,7 @@ class Connection(asyncio.Protocol):
         if not self._ended:
             self.deadline = math.inf  # it has its own
         exchange = self._exchange = Exchange(self, request)
-        delegate = self._state.application.start_request(self, exchange)
-        self._task = self._loop.create_task(exchange.run(delegate))
+        exchange.run(self._state.application.start_request(self, exchange))
 
     def write(self, data: bytes) -> asyncio.Future[None]:
         if self.phase is Phase.GONE:
@@ -267,6 +266,9 @@ class Connection(asyncio.Protocol):
         else:
             self._drained.append(future)
         return future
+
+    def date(self) -> str:
+        return self._state.date_at(self._clock())
 
     def stays(self) -> bool:
         return self._reader.keep_alive and not self._state.stopping
@@ -310,7 +312,7 @@ class Connection(asyncio.Protocol):
             own += b"Retry-After: %d\r\n" % error.retry_after_s
         self._transport.write(
             b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
-            + b"%b%b\r\n%b%b\r\n" % (state.date, request_id, own, state.refusal_headers)
+            + b"%b%b\r\n%b%b\r\n" % (state.date_line, request_id, own, state.refusal_headers)
             + (b"" if self._reader.words[:1] == [b"HEAD"] else body)
         )
         reason = printable(str(error).encode("latin-1", "replace"))

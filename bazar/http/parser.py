@@ -82,6 +82,8 @@ class Reader:
         """The request line: method, target, version, if it was well-formed."""
         self.headers: HTTPHeaders | None = None
         """The head, if it was judged."""
+        self._lines, self._parsed = "", HTTPHeaders()
+        """Of the last head: most clients send the same with every request."""
 
     def __len__(self) -> int:
         """How many bytes are fed but not read."""
@@ -149,11 +151,14 @@ class Reader:
         return Progress.SOME
 
     def judge(self, head: bytes) -> Request:
-        """The request that this head begins."""
+        """The request that this head begins. Its headers are not to be changed: the next one may
+        have the same."""
         try:
             line, _, lines = head.decode("latin-1").partition("\r\n")
             start_line = parse_request_start_line(line)
-            headers = self.headers = HTTPHeaders.parse(lines)
+            if lines != self._lines:
+                self._lines, self._parsed = lines, HTTPHeaders.parse(lines)
+            headers = self.headers = self._parsed
         except HTTPInputError as error:
             raise BadRequest(f"malformed request: {error}") from None
         remaining = self._body_length(start_line.version, headers)

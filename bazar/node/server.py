@@ -21,6 +21,7 @@ from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.errors import Busy, ConfigError, Fatal, Misdirected
+from bazar.http.access_log import AccessLog
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import HEADERS, Rendered
 from bazar.http.response_cache import ResponseCache
@@ -132,8 +133,11 @@ class Service(Protocol):
         """What an operator wants to know, as JSON."""
 
 
-class _Application(Application):
+class ServiceApplication(Application):
+    """Finds the handler for a request, as its client meant it."""
+
     arrivals: Arrivals
+    log: AccessLog
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Called before the body is read."""
@@ -154,7 +158,7 @@ class CachingService(Protocol):
     responses: ResponseCache
 
 
-def application(service: Service, fallback: type[RequestHandler]) -> _Application:
+def application(service: Service, fallback: type[RequestHandler]) -> ServiceApplication:
     """The service's Application; `fallback` answers what has no route, or is for another host."""
     rules = [
         (
@@ -164,14 +168,16 @@ def application(service: Service, fallback: type[RequestHandler]) -> _Applicatio
         )
         for route in service.routes()
     ]
-    made = _Application(
+    made = ServiceApplication(
         rules,
         default_handler_class=fallback,
         default_handler_args={"service": service, "access": PUBLIC},
         log_function=lambda handler: None,  # handlers write their own line
         cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
     )
-    made.arrivals = service.context.config.arrivals(service.context.node)
+    context = service.context
+    made.arrivals = context.config.arrivals(context.node)
+    made.log = AccessLog(context.node.name, context.meter)
     return made
 
 
@@ -196,7 +202,7 @@ class Server:
             made,
             service.responses.find if isinstance(service, CachingService) else _nothing,
             arrivals=made.arrivals,
-            node=service.context.node.name,
+            log=made.log,
             headers=HEADERS,
             max_body_bytes=service.max_body_bytes,
             clock=service.context.clock,
@@ -206,7 +212,6 @@ class Server:
                 body_s=SLOW_CLIENT_S,
                 connections=min(connections, MAX_CONNECTIONS),
             ),
-            meter=service.context.meter,
         )
         self.http = HTTPServer(state)
 

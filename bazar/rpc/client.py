@@ -77,18 +77,25 @@ class Batcher:
         Unknown if it did and the answer is not here."""
         if len(self._waiting) >= MAX_WAITING_ITEMS:
             raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
-        waiting = _Waiting(item, timeout_s, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(item, timeout_s, loop.create_future())
         # Whoever asked may have gone when it fails: then nobody else looks at the error.
         waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(waiting)
         self._go_on()
-        await asyncio.wait([waiting.done], timeout=timeout_s)
-        if waiting.done.done():
-            return waiting.done.result()
+        timer = loop.call_later(timeout_s, self._is_late, waiting)
+        try:
+            return await waiting.done
+        finally:
+            timer.cancel()
+
+    def _is_late(self, waiting: _Waiting) -> None:
+        error: BazarError = Unknown(f"no answer in {waiting.timeout_s} s")
         if waiting in self._waiting:
             self._waiting.remove(waiting)
-            raise Unavailable(f"the call could not leave in {timeout_s} s")
-        raise Unknown(f"no answer in {timeout_s} s")
+            error = Unavailable(f"the call could not leave in {waiting.timeout_s} s")
+        if not waiting.done.done():
+            waiting.done.set_exception(error)
 
     def _go_on(self) -> None:
         if self._waiting and self._lane is None and self._slow < MAX_SLOW_CALLS:

@@ -16,6 +16,7 @@ from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
 from bazar.http.response import HEADERS, Rendered
@@ -231,7 +232,7 @@ class Door:
             self.application,
             self._find,
             arrivals=Arrivals(Hosts(["shop", "a", "%41"]), Proxies(())),
-            node="frontend-1",
+            log=AccessLog("frontend-1"),
             headers=HEADERS,
             max_body_bytes=max_body_bytes,
             clock=lambda: self.now,

@@ -277,7 +277,8 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if keep_alive:
             self._idle(self._clock())
-            self._yield()
+            if self._reader.rest or self._ended:
+                self._yield()
         else:
             self.leave()
 

@@ -7,12 +7,14 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from tornado.escape import url_unescape
 from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
@@ -22,7 +24,6 @@ from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.errors import Busy, ConfigError, Fatal, Misdirected
 from bazar.http.access_log import AccessLog
-from bazar.http.forwarded import Arrivals
 from bazar.http.response import HEADERS, Rendered
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
@@ -134,21 +135,42 @@ class Service(Protocol):
 
 
 class ServiceApplication(Application):
-    """Finds the handler for a request, as its client meant it."""
+    """The paths of one service. `fallback` answers what has no route, or is for another host."""
 
-    arrivals: Arrivals
-    log: AccessLog
+    def __init__(self, service: Service, fallback: type[RequestHandler]) -> None:
+        super().__init__(
+            log_function=lambda handler: None,  # handlers write their own line
+            cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
+        )
+        context = service.context
+        self.arrivals = context.config.arrivals(context.node)
+        self.log = AccessLog(context.node.name, context.meter)
+        self._fallback = fallback
+        self._options = {"service": service, "access": PUBLIC}
+        self._routes = [
+            (
+                re.compile(service.prefix + route.pattern),
+                route.handler,
+                {"service": service, "access": route.access, **route.options},
+            )
+            for route in service.routes()
+        ]
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """Called before the body is read."""
+        """Find the handler for a request as its client meant it. (Tornado's own rules cost ten
+        times as much.)"""
         request = self.arrivals.seen(request)
         if not self.arrivals.hosts.own(request.host):
             name = request.host[:100]
             refusal = Misdirected(f"Host: {name!r} is not served here; cluster.json lists `hosts`")
-            options = {**self.settings["default_handler_args"], "refusal": refusal}
-            fallback = self.settings["default_handler_class"]
-            return self.get_handler_delegate(request, fallback, options)
-        return super().find_handler(request, **kwargs)
+            options = {**self._options, "refusal": refusal}
+            return self.get_handler_delegate(request, self._fallback, options)
+        for pattern, handler, options in self._routes:
+            match = pattern.fullmatch(request.path)
+            if match is not None:
+                parts = [url_unescape(part, None, plus=False) for part in match.groups()]
+                return self.get_handler_delegate(request, handler, options, parts)
+        return self.get_handler_delegate(request, self._fallback, self._options)
 
 
 @runtime_checkable
@@ -156,29 +178,6 @@ class CachingService(Protocol):
     """A service that can answer some requests at once."""
 
     responses: ResponseCache
-
-
-def application(service: Service, fallback: type[RequestHandler]) -> ServiceApplication:
-    """The service's Application; `fallback` answers what has no route, or is for another host."""
-    rules = [
-        (
-            f"{service.prefix}{route.pattern}",
-            route.handler,
-            {"service": service, "access": route.access, **route.options},
-        )
-        for route in service.routes()
-    ]
-    made = ServiceApplication(
-        rules,
-        default_handler_class=fallback,
-        default_handler_args={"service": service, "access": PUBLIC},
-        log_function=lambda handler: None,  # handlers write their own line
-        cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
-    )
-    context = service.context
-    made.arrivals = context.config.arrivals(context.node)
-    made.log = AccessLog(context.node.name, context.meter)
-    return made
 
 
 def _nothing(target: bytes, now: float) -> Rendered | None:
@@ -197,12 +196,12 @@ class Server:
         connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.service = service
-        made = application(service, fallback)
+        application = ServiceApplication(service, fallback)
         state = ServerState(
-            made,
+            application,
             service.responses.find if isinstance(service, CachingService) else _nothing,
-            arrivals=made.arrivals,
-            log=made.log,
+            arrivals=application.arrivals,
+            log=application.log,
             headers=HEADERS,
             max_body_bytes=service.max_body_bytes,
             clock=service.context.clock,

@@ -79,8 +79,6 @@ class Batcher:
             raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
         loop = asyncio.get_running_loop()
         waiting = _Waiting(item, timeout_s, loop.create_future())
-        # Whoever asked may have gone when it fails: then nobody else looks at the error.
-        waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(waiting)
         self._go_on()
         timer = loop.call_later(timeout_s, self._is_late, waiting)
@@ -88,6 +86,8 @@ class Batcher:
             return await waiting.done
         finally:
             timer.cancel()
+            if waiting.done.done() and not waiting.done.cancelled():
+                waiting.done.exception()  # whoever asked may be gone, and nobody else looks at it
 
     def _is_late(self, waiting: _Waiting) -> None:
         error: BazarError = Unknown(f"no answer in {waiting.timeout_s} s")

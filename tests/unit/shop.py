@@ -19,7 +19,7 @@ from tornado.web import Application
 
 from bazar import clock
 from bazar.config import Config, NodeConfig, parse
-from bazar.node.server import Context, Server, application
+from bazar.node.server import Context, Server, ServiceApplication
 from handlers import ROLES
 from handlers.base import NoRoute
 from handlers.catalog.service import CatalogService
@@ -190,7 +190,7 @@ class ShopTestCase(AsyncHTTPTestCase):
         self.addCleanup(directory.cleanup)
         self.shop = Shop(Path(directory.name) / "shop", self.settings)
         self.io_loop.run_sync(self.shop.start)
-        return application(self.shop.frontend, NoRoute)
+        return ServiceApplication(self.shop.frontend, NoRoute)
 
     def tearDown(self) -> None:
         self.io_loop.run_sync(self.shop.stop)

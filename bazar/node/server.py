@@ -157,8 +157,8 @@ class ServiceApplication(Application):
         ]
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """Find the handler for a request as its client meant it. (Tornado's own rules cost ten
-        times as much.)"""
+        """Find the handler for a request as its client meant it: in one pass, where Tornado's own
+        rules ask three routers."""
         request = self.arrivals.seen(request)
         if not self.arrivals.hosts.own(request.host):
             name = request.host[:100]

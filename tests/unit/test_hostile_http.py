@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
-from unittest import mock
+from dataclasses import replace
 from urllib.parse import quote
 
-from bazar.node import server as app
 from bazar.node.server import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from tests.unit.patience import PATIENCE_S
 from tests.unit.shop import TOKEN, ShopTestCase
@@ -286,21 +284,12 @@ class SlowClientTest(ShopTestCase):
     """A client that drips is cut off; here after a tenth of a second instead of ten. That is too
     short for an honest client of a busy machine: whether anything was bought is asked elsewhere."""
 
-    def get_app(self) -> Any:
-        application = super().get_app()
-
-        async def again() -> None:
-            for node in SLOWED:
-                await self.shop.stop_node(node)
-                await self.shop.start_node(node)
-            await self.shop.ready()
-
-        with mock.patch.object(app, "SLOW_CLIENT_S", 0.1):
-            self.io_loop.run_sync(again)
-        return application
-
-    def test_the_limit_is_ten_seconds(self) -> None:
-        self.assertEqual(app.SLOW_CLIENT_S, 10)
+    def setUp(self) -> None:
+        super().setUp()
+        for node in SLOWED:
+            state = self.shop.servers[node].http.state
+            self.assertEqual((state.limits.head_s, state.limits.body_s), (10, 10))
+            state.limits = replace(state.limits, head_s=0.1, body_s=0.1)
 
     def test_dripping_headers(self) -> None:
         for node in SLOWED:

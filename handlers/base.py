@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tornado.httputil import HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import HTTPError, MissingArgumentError, RequestHandler
 
 from bazar.errors import (
@@ -28,7 +28,7 @@ from bazar.errors import (
 )
 from bazar.http.access_log import without_keys
 from bazar.http.response import HEADERS, entity_tag, render
-from bazar.node.server import INTERNAL, MAX_BODY_BYTES, PUBLIC, Service
+from bazar.node.server import INTERNAL, MAX_BODY_BYTES, PUBLIC, Service, ServiceApplication
 from handlers import validation
 
 access_log = logging.getLogger("bazar.access")
@@ -65,6 +65,7 @@ class Handler(RequestHandler):
     """Whether its requests are of customers, and how long they take matters."""
     request_id = ""
     key: str | None = None
+    application: ServiceApplication
 
     def initialize(self, service: Service, access: str) -> None:
         self.service = service
@@ -73,14 +74,17 @@ class Handler(RequestHandler):
         if self.shows_replica:
             self.set_header("X-Replica", service.context.node.name)
 
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-        for name, value in HEADERS.items():
-            self.set_header(name, value)
-        if not self.request_id:  # an error sets the headers anew
+    def clear(self) -> None:
+        """Begin the answer anew. Tornado would name itself, and write a date, which is the port's
+        to write."""
+        self._headers = HTTPHeaders(HEADERS)
+        self._write_buffer = []
+        self._status_code, self._reason = 200, "OK"
+        if not self.request_id:  # an error begins anew
             given = self.request.headers.get("X-Request-Id", "")
             self.request_id = given if REQUEST_ID.fullmatch(given) else new_request_id()
-        self.set_header("X-Request-Id", self.request_id)
+        self._headers["X-Request-Id"] = self.request_id
+        self.set_default_headers()
 
     def prepare(self) -> Awaitable[None] | None:
         activity = self.service.context.activity
@@ -252,20 +256,18 @@ class Handler(RequestHandler):
     def on_finish(self) -> None:
         self.service.context.activity.leave(self)
         ms = 1000 * self.request.request_time()
-        if self.counts and self.access == PUBLIC:
-            self.service.context.meter.add(ms)
-        access_log.log(
-            self.log_level if self.get_status() < 400 else logging.INFO,
-            "%s %s %s %s %s %d %.1f ms%s",
-            self.service.context.node.name,
-            self.request_id,
-            self.request.remote_ip,
-            self.request.method,
-            _shown(self.request),
-            self.get_status(),
-            ms,
-            "".join(f" - {words}" for words in self.notes),
-        )
+        status, request = self.get_status(), self.request
+        if self.log_level >= logging.INFO or status >= 400:
+            self.application.log.add(
+                self.request_id.encode(),
+                (request.remote_ip or "").encode(),
+                (request.method or "").encode(),
+                (request.uri or "").encode("latin-1"),
+                status,
+                ms,
+                " - ".join(self.notes).encode(),
+                counts=self.counts and self.access == PUBLIC,
+            )
 
 
 class NoRoute(Handler):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Protocol
+import asyncio
+from typing import Protocol, cast
+
+from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest
 from bazar.node.server import Service
@@ -29,20 +31,13 @@ class UpgradeHandler(Handler):
         if self.request.headers.get("Upgrade", "").lower() != frames.UPGRADE:
             raise BadRequest(f"Upgrade: must be {frames.UPGRADE}")
         connection = self.open_connection()
-        stream = self.detach()
         self.service.context.activity.leave(self)  # the connection stays, and is no request
-        if stream.closed():  # whoever asked has hung up meanwhile
-            connection.connection_lost(None)
-            return
         try:
-            sock = stream.socket.dup()
-        except OSError:  # no more files
+            transport, received = cast(tuple[asyncio.Transport, bytes], self.detach())
+        except StreamClosedError:  # whoever asked has hung up meanwhile
             connection.connection_lost(None)
-            raise
-        finally:
-            stream.close()
-        with contextlib.suppress(OSError):
-            await frames.accept(connection, sock)
+        else:
+            frames.accept(connection, transport, received)
 
 
 class FeedHandler(UpgradeHandler):

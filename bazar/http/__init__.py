@@ -1,1 +1,1 @@
-"""The front door: HTTP/1.1 as clients and proxies speak it, and answers as bytes."""
+"""The door of every port: HTTP/1.1 as clients and proxies speak it, and answers as bytes."""

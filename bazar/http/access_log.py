@@ -1,4 +1,4 @@
-"""Log lines of requests that are answered faster than `logging` could write one line each."""
+"""Log lines of requests, which are answered faster than `logging` could write one line each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from bazar.latency_histogram import LatencyHistogram
 
 access_log = logging.getLogger("bazar.access")
 
+WRITES = (b"PUT", b"POST", b"DELETE")
 BATCH_LINES = 512  # some 60 KiB: what a pipe takes at once
 BATCH_S = 0.1  # how far a line's time may be off
 _CONTROLS = bytes((*range(0x20), *range(0x7F, 0xA0)))
@@ -47,11 +48,19 @@ def printable(text: bytes) -> bytes:
     return _CONTROL.sub(lambda match: b"\\x%02x" % match[0][0], text)
 
 
+def _shown(target: bytes) -> bytes:
+    shown = printable(target)
+    return without_keys(shown.decode("latin-1")).encode() if b"=" in shown else shown
+
+
 class AccessLog:
-    """Collects lines and hands them to `logging` together."""
+    """Collects lines and hands them to `logging` together. One of a write takes those before it
+    along at once: what has changed something is not to be missing. `meter` counts how long took
+    what `counts`."""
 
     def __init__(self, node: str, meter: LatencyHistogram | None = None) -> None:
         self._meter = meter
+        self._counted: list[float] = []
         self._node = printable(node.encode())
         self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -65,25 +74,32 @@ class AccessLog:
         status: int,
         ms: float,
         words: bytes,
+        *,
+        counts: bool = True,
     ) -> None:
+        """`words` say what else there is to say, if anything."""
         self._lines.append((request_id, client, method, target, status, ms, words))
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
-        elif len(self._lines) >= BATCH_LINES:
+        if counts:
+            self._counted.append(ms)
+        if len(self._lines) >= BATCH_LINES or method in WRITES:
             self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
 
     def flush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         lines, self._lines = self._lines, []
+        counted, self._counted = self._counted, []
         if self._meter is not None:
-            self._meter.add_all([line[5] for line in lines])
+            self._meter.add_all(counted)
         if lines and access_log.isEnabledFor(logging.INFO):
             node = self._node
             text = b"\n".join(
-                b"%b %b %b %b %b %d %.1f ms - %b"
-                % (node, request_id, client, method, printable(target), status, ms, words)
+                b"%b %b %b %b %b %d %.1f ms"
+                % (node, request_id, client, method, _shown(target), status, ms)
+                + (b" - %b" % words if words else b"")
                 for request_id, client, method, target, status, ms, words in lines
             )
-            access_log.info("%s", text.decode("latin-1"))
+            access_log.info("%s", text.decode("utf-8", "backslashreplace"))

@@ -49,7 +49,7 @@ class Phase(enum.Enum):
 
     OPEN = enum.auto()  # requests are read and answered
     LEAVING = enum.auto()  # the last answer is given; what still comes is read away
-    GONE = enum.auto()  # nobody listens
+    GONE = enum.auto()  # nobody listens, or another protocol does
 
 
 class Owner(Protocol):
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
         keep_alive = self._reader.keep_alive and not state.stopping
         if now >= state.date_until:
             state.renew_date(now)
-        lines = b"%b%b\r\n%b" % (state.date, request_id, _CONNECTION[version, keep_alive])
+        lines = b"%b%b\r\n%b" % (state.date_line, request_id, _CONNECTION[version, keep_alive])
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
@@ -254,8 +254,7 @@ class Connection(asyncio.Protocol):
         if not self._ended:
             self.deadline = math.inf  # it has its own
         exchange = self._exchange = Exchange(self, request)
-        delegate = self._state.application.start_request(self, exchange)
-        self._task = self._loop.create_task(exchange.run(delegate))
+        exchange.run(self._state.application.start_request(self, exchange))
 
     def write(self, data: bytes) -> asyncio.Future[None]:
         if self.phase is Phase.GONE:
@@ -268,6 +267,9 @@ class Connection(asyncio.Protocol):
             self._drained.append(future)
         return future
 
+    def date(self) -> str:
+        return self._state.date_at(self._clock())
+
     def stays(self) -> bool:
         return self._reader.keep_alive and not self._state.stopping
 
@@ -275,9 +277,24 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if keep_alive:
             self._idle(self._clock())
-            self._yield()
+            if self._reader.rest or self._ended:
+                self._yield()
         else:
             self.leave()
+
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """Leave the transport, with what was read and not used, to a protocol of another kind: it
+        counts here no more, and has no time to keep. Raises StreamClosedError if the client sends
+        no more: that protocol would not hear of it."""
+        self._exchange = None
+        if self._ended:
+            self.close()
+            raise StreamClosedError
+        self.phase = Phase.GONE
+        if self._held:
+            self._transport.resume_reading()
+        self._owner.closed(self)
+        return self._transport, self._reader.take_rest()
 
     def refuse(self, error: BazarError, headers: HTTPHeaders | None = None) -> None:
         """Answer as the application would, and close: where this request ends, or what the client
@@ -296,7 +313,7 @@ class Connection(asyncio.Protocol):
             own += b"Retry-After: %d\r\n" % error.retry_after_s
         self._transport.write(
             b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
-            + b"%b%b\r\n%b%b\r\n" % (state.date, request_id, own, state.refusal_headers)
+            + b"%b%b\r\n%b%b\r\n" % (state.date_line, request_id, own, state.refusal_headers)
             + (b"" if self._reader.words[:1] == [b"HEAD"] else body)
         )
         reason = printable(str(error).encode("latin-1", "replace"))

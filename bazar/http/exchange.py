@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -26,8 +25,6 @@ from bazar.http.parser import Request
 
 log = logging.getLogger(__name__)
 
-_LINE_END = re.compile(rb"[\r\n]")
-
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -42,8 +39,13 @@ class Client(Protocol):
 
     peer: Peer
 
+    def detach(self) -> tuple[asyncio.Transport, bytes]: ...
+
     def write(self, data: bytes) -> asyncio.Future[None]:
         """Done when more may be written; fails with StreamClosedError if nobody listens."""
+
+    def date(self) -> str:
+        """What an answer's Date says now."""
 
     def stays(self) -> bool:
         """Whether another request may follow on this connection."""
@@ -73,21 +75,15 @@ class Exchange(HTTPConnection):
         self._chunked = False
         self._remaining: int | None = None  # what Content-Length still promises
 
-    async def run(self, delegate: HTTPMessageDelegate) -> None:
-        """Give the request to the application. It answers through the methods below, whenever."""
+    def run(self, delegate: HTTPMessageDelegate) -> None:
+        """Give the request to the application. It answers through the methods below, whenever. As
+        no handler takes a body piece by piece, there is nothing to wait for."""
         request = self._request
         try:
-            wait = delegate.headers_received(request.start_line, request.headers)
-            if wait is not None:
-                await wait
-            if request.body and self._client is not None:
-                wait = delegate.data_received(bytes(request.body))
-                if wait is not None:
-                    await wait
-            if self._client is None:
-                delegate.on_connection_close()
-            else:
-                delegate.finish()
+            delegate.headers_received(request.start_line, request.headers)
+            if request.body:
+                delegate.data_received(bytes(request.body))
+            delegate.finish()
         except HTTPInputError as error:
             self._refuse(BadRequest(str(error)))
         except Exception:
@@ -134,14 +130,17 @@ class Exchange(HTTPConnection):
         connection = connection_header(request.version, self._keep_alive)
         if connection is not None:
             headers["Connection"] = connection
-        lines = [f"HTTP/1.1 {code} {start_line.reason}".encode()]
-        lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.get_all()]
-        for line in lines:
-            if _LINE_END.search(line):
-                raise ValueError(f"a line end in a header: {line!r}")
+        if "Date" not in headers:
+            headers["Date"] = self._client.date()
+        lines = [f"HTTP/1.1 {code} {start_line.reason}"]
+        lines += [f"{name}: {value}" for name, value in headers.get_all()]
+        head = "\r\n".join(lines)
+        if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+            bad = next(line for line in lines if "\n" in line or "\r" in line)
+            raise ValueError(f"a line end in a header: {bad!r}")
         self._begun = True
-        head = b"\r\n".join(lines) + b"\r\n\r\n"
-        return self._client.write(head + self._framed(chunk) if chunk else head)
+        begin = head.encode("latin-1") + b"\r\n\r\n"
+        return self._client.write(begin + self._framed(chunk) if chunk else begin)
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:
         if self._client is None:
@@ -158,6 +157,15 @@ class Exchange(HTTPConnection):
             client.write(b"0\r\n\r\n")
         self._client = self._on_close = None
         client.answered(self._keep_alive)
+
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """Leave the connection to another protocol, with what has come behind this request. Raises
+        StreamClosedError if the client has gone."""
+        client = self._client
+        self._client = self._on_close = None
+        if client is None:
+            raise StreamClosedError
+        return client.detach()
 
     def _framed(self, chunk: bytes) -> bytes:
         if not self._begun:

@@ -35,13 +35,14 @@ def in_origin_form(request: HTTPServerRequest) -> HTTPServerRequest:
         return request
     if "@" in match["authority"] or not match["authority"]:
         raise HTTPInputError("the target's host is not one")
-    request.headers["Host"] = match["authority"]
+    headers = request.headers.copy()
+    headers["Host"] = match["authority"]
     path = match["target"] if match["target"].startswith("/") else f"/{match['target']}"
     return HTTPServerRequest(
         connection=request.connection,
         server_connection=request.server_connection,
         start_line=RequestStartLine(request.method or "", path, request.version),
-        headers=request.headers,
+        headers=headers,
     )
 
 
@@ -177,5 +178,6 @@ class Arrivals:
             request.remote_ip = visitor.address
             request.protocol = visitor.protocol or request.protocol
             if visitor.host is not None:
+                request.headers = request.headers.copy()
                 request.headers["Host"] = request.host = visitor.host
         return request

@@ -82,6 +82,8 @@ class Reader:
         """The request line: method, target, version, if it was well-formed."""
         self.headers: HTTPHeaders | None = None
         """The head, if it was judged."""
+        self._lines, self._parsed = "", HTTPHeaders()
+        """Of the last head: most clients send the same with every request."""
 
     def __len__(self) -> int:
         """How many bytes are fed but not read."""
@@ -107,6 +109,12 @@ class Reader:
     def feed(self, data: bytes) -> None:
         self.rest = self.rest[self._at :] + data if self.rest else data
         self._at = 0
+
+    def take_rest(self) -> bytes:
+        """What was fed and not read, which is no request."""
+        rest = self.rest[self._at :]
+        self.clear()
+        return rest
 
     def clear(self) -> None:
         """Forget what was fed."""
@@ -143,11 +151,14 @@ class Reader:
         return Progress.SOME
 
     def judge(self, head: bytes) -> Request:
-        """The request that this head begins."""
+        """The request that this head begins. Its headers are not to be changed: the next one may
+        have the same."""
         try:
             line, _, lines = head.decode("latin-1").partition("\r\n")
             start_line = parse_request_start_line(line)
-            headers = self.headers = HTTPHeaders.parse(lines)
+            if lines != self._lines:
+                self._lines, self._parsed = lines, HTTPHeaders.parse(lines)
+            headers = self.headers = self._parsed
         except HTTPInputError as error:
             raise BadRequest(f"malformed request: {error}") from None
         remaining = self._body_length(start_line.version, headers)
@@ -183,8 +194,9 @@ class Reader:
                     # behind this request is read.
                     self.keep_alive = False
                     return
-                # We know no other protocol, and answer in this one as RFC 9110 section 7.8 lets
-                # us. llhttp must not see the offer: it would take the body for the other's.
+                # An offer binds nobody, and is the application's to take: else it answers in this
+                # protocol (RFC 9110 section 7.8). llhttp must not see it: it would take the body
+                # for the other's.
                 self._parser, self._whole = HttpRequestParser(self), False
                 self._feed_head(_OFFER.sub(_DECLINED, head))
         except HttpParserError as error:

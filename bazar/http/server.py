@@ -1,10 +1,10 @@
-"""The front end's HTTP door: a public HTTP/1.1 server that answers what is cached from bytes, and
+"""The HTTP door of every node: a public HTTP/1.1 server that answers what is cached from bytes, and
 hands everything else to a Tornado application.
 
-Tornado spends some 350 µs on a request before a handler sees it, a cached answer is ready in 15.
-So what the service's `find` knows never enters Tornado; for the rest this is one more way into the
-same application. `HTTPServer` listens, keeps time and ends it all; a `Connection` reads and answers
-one client; an `Exchange` is one request inside the application.
+An answer of the application costs some 200 µs, a cached one is ready in 15: what the service's
+`find` knows never enters Tornado. `HTTPServer` listens, keeps time and ends it all; a `Connection`
+reads and answers one client; an `Exchange` is one request inside the application. What asks for
+another protocol, and gets it, leaves with its transport and counts here no more.
 
 A client may go wrong in any way it likes. Each has bounds: on its head, its body and the time both
 take, on the requests it sends ahead, on the answers it does not read, on idling. What might be read

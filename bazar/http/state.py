@@ -14,7 +14,6 @@ from tornado.httputil import HTTPServerConnectionDelegate
 from bazar.http.access_log import AccessLog
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import Rendered, header_lines
-from bazar.latency_histogram import LatencyHistogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Limits:
 class ServerState:
     """`find` is asked for every GET and HEAD: the bytes for the target exactly as it was sent, if
     they are cached and may be served at this time, else None; all else is the `application`'s.
-    `headers` are what its own errors have; `meter` counts what `find` answered."""
+    `headers` are what its own errors have."""
 
     def __init__(
         self,
@@ -49,13 +48,12 @@ class ServerState:
         find: Callable[[bytes, float], Rendered | None],
         *,
         arrivals: Arrivals,
-        node: str,
+        log: AccessLog,
         headers: Mapping[str, str],
         max_body_bytes: int,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
         limits: Limits | None = None,
-        meter: LatencyHistogram | None = None,
     ) -> None:
         self.application = application
         self.find = find
@@ -63,11 +61,12 @@ class ServerState:
         self.max_body_bytes = max_body_bytes
         self.clock = clock
         self.limits = limits or Limits()
-        self.log = AccessLog(node, meter)
+        self.log = log
         self.stopping = False
         """Whether each connection is to be closed with its next answer."""
         self.refusal_headers = header_lines(headers)
-        self.date = b""
+        self._date = ""
+        self.date_line = b""
         self.date_until = float("-inf")
         self._wall = wall
         self._ids = itertools.count(secrets.randbits(62))
@@ -76,8 +75,15 @@ class ServerState:
         """A request id. Counted from a random start: unique, and cheaper than a random one."""
         return b"%016x" % next(self._ids)
 
+    def date_at(self, now: float) -> str:
+        """What an answer's Date says."""
+        if now >= self.date_until:
+            self.renew_date(now)
+        return self._date
+
     def renew_date(self, now: float) -> None:
         """Make the lines that every answer begins with anew, good for the rest of this second."""
         wall = self._wall()
-        self.date = f"Date: {formatdate(wall, usegmt=True)}\r\nX-Request-Id: ".encode()
+        self._date = formatdate(wall, usegmt=True)
+        self.date_line = f"Date: {self._date}\r\nX-Request-Id: ".encode()
         self.date_until = now + 1 - wall % 1

@@ -7,13 +7,15 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from tornado.httputil import HTTPInputError, HTTPServerRequest
+from tornado.escape import url_unescape
+from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -21,12 +23,11 @@ from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
 from bazar.errors import Busy, ConfigError, Fatal, Misdirected
-from bazar.http.forwarded import Arrivals
-from bazar.http.response import HEADERS
+from bazar.http.access_log import AccessLog
+from bazar.http.response import HEADERS, Rendered
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
-from bazar.http.tornado_port import Port
 from bazar.latency_histogram import LatencyHistogram
 from bazar.modes import narrow
 
@@ -37,7 +38,6 @@ INTERNAL = "internal"
 
 MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
-MAX_READ_BYTES = 1 << 20  # a body between the two is read, and answered by a proper 413
 MAX_INTERNAL_BODY_BYTES = 16 << 20
 MAX_CONNECTIONS = 4096
 SLOW_CLIENT_S = 10.0
@@ -120,6 +120,7 @@ class Service(Protocol):
     prefix: str
     """A regular expression: the prefixes its paths may have, or none."""
     max_body_bytes: int
+    """What its port reads of any body; each handler has a bound of its own."""
 
     def routes(self) -> Sequence[Route]: ...
     async def start(self) -> None: ...
@@ -134,21 +135,43 @@ class Service(Protocol):
         """What an operator wants to know, as JSON."""
 
 
-class _Application(Application):
-    arrivals: Arrivals
+class ServiceApplication(Application):
+    """The paths of one service. `fallback` answers what has no route, or is for another host."""
+
+    def __init__(self, service: Service, fallback: type[RequestHandler]) -> None:
+        super().__init__(
+            log_function=lambda handler: None,  # handlers write their own line
+            cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
+        )
+        context = service.context
+        self.arrivals = context.config.arrivals(context.node)
+        self.log = AccessLog(context.node.name, context.meter)
+        self._fallback = fallback
+        self._options = {"service": service, "access": PUBLIC}
+        self._routes = [
+            (
+                re.compile(service.prefix + route.pattern),
+                route.handler,
+                {"service": service, "access": route.access, **route.options},
+            )
+            for route in service.routes()
+        ]
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """Called before the body is read."""
-        if "," in request.headers.get("Content-Length", ""):
-            raise HTTPInputError("two lengths")  # Tornado takes two that are equal
+        """Find the handler for a request as its client meant it: in one pass, where Tornado's own
+        rules ask three routers."""
         request = self.arrivals.seen(request)
         if not self.arrivals.hosts.own(request.host):
             name = request.host[:100]
             refusal = Misdirected(f"Host: {name!r} is not served here; cluster.json lists `hosts`")
-            options = {**self.settings["default_handler_args"], "refusal": refusal}
-            fallback = self.settings["default_handler_class"]
-            return self.get_handler_delegate(request, fallback, options)
-        return super().find_handler(request, **kwargs)
+            options = {**self._options, "refusal": refusal}
+            return self.get_handler_delegate(request, self._fallback, options)
+        for pattern, handler, options in self._routes:
+            match = pattern.fullmatch(request.path)
+            if match is not None:
+                parts = [url_unescape(part, None, plus=False) for part in match.groups()]
+                return self.get_handler_delegate(request, handler, options, parts)
+        return self.get_handler_delegate(request, self._fallback, self._options)
 
 
 @runtime_checkable
@@ -158,72 +181,39 @@ class CachingService(Protocol):
     responses: ResponseCache
 
 
-def application(service: Service, fallback: type[RequestHandler]) -> _Application:
-    """The service's Application; `fallback` answers what has no route, or is for another host."""
-    rules = [
-        (
-            f"{service.prefix}{route.pattern}",
-            route.handler,
-            {"service": service, "access": route.access, **route.options},
-        )
-        for route in service.routes()
-    ]
-    made = _Application(
-        rules,
-        default_handler_class=fallback,
-        default_handler_args={"service": service, "access": PUBLIC},
-        log_function=lambda handler: None,  # handlers write their own line
-        cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
-    )
-    made.arrivals = service.context.config.arrivals(service.context.node)
-    return made
+def _nothing(target: bytes, now: float) -> Rendered | None:
+    """Find no answer: this service caches none."""
+    return None
 
 
 class Server:
-    """One node: its service behind an HTTP server, which is Tornado's own unless the service has
-    cached answers to give; without `edge` it always is. `connections` is how many it may hold."""
+    """One node: its service behind an HTTP server, which may hold so many `connections`."""
 
     def __init__(
         self,
         service: Service,
         fallback: type[RequestHandler],
         *,
-        edge: bool = True,
         connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.service = service
-        self.http: HTTPServer | Port
-        made = application(service, fallback)
-        if edge and isinstance(service, CachingService):
-            state = ServerState(
-                made,
-                service.responses.find,
-                arrivals=made.arrivals,
-                node=service.context.node.name,
-                headers=HEADERS,
-                max_body_bytes=MAX_BODY_BYTES,
-                clock=service.context.clock,
-                limits=Limits(
-                    MAX_HEADER_BYTES,
-                    head_s=SLOW_CLIENT_S,
-                    body_s=SLOW_CLIENT_S,
-                    connections=min(connections, MAX_CONNECTIONS),
-                ),
-                meter=service.context.meter,
-            )
-            self.http = HTTPServer(state)
-            return
-        # Tornado's defaults (no limit on a slow body, 100 MiB, an hour for headers) are not for a
-        # public port.
-        self.http = Port(
-            made,
-            min(connections, MAX_CONNECTIONS),
-            max_header_size=MAX_HEADER_BYTES,
-            max_body_size=service.max_body_bytes,
-            max_buffer_size=service.max_body_bytes + 2 * MAX_HEADER_BYTES,
-            body_timeout=SLOW_CLIENT_S,
-            idle_connection_timeout=SLOW_CLIENT_S,
+        application = ServiceApplication(service, fallback)
+        state = ServerState(
+            application,
+            service.responses.find if isinstance(service, CachingService) else _nothing,
+            arrivals=application.arrivals,
+            log=application.log,
+            headers=HEADERS,
+            max_body_bytes=service.max_body_bytes,
+            clock=service.context.clock,
+            limits=Limits(
+                MAX_HEADER_BYTES,
+                head_s=SLOW_CLIENT_S,
+                body_s=SLOW_CLIENT_S,
+                connections=min(connections, MAX_CONNECTIONS),
+            ),
         )
+        self.http = HTTPServer(state)
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         await self.service.start()
@@ -232,8 +222,7 @@ class Server:
     async def stop(self) -> None:
         """Leave in order, within a bound."""
         self.http.stop()
-        if isinstance(self.http, HTTPServer):
-            await self.http.say_goodbye()
+        await self.http.say_goodbye()
         await self.service.context.activity.drain(DRAIN_S)
         await self.service.stop()
         await self.http.close_all_connections()

@@ -79,18 +79,25 @@ class Batcher:
         in time; Unknown if it was sent and no answer came in time."""
         if len(self._waiting) >= MAX_WAITING_ITEMS:
             raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
-        waiting = _Waiting(item, timeout_s, asyncio.get_running_loop().create_future())
-        # The caller may have been cancelled when this fails: then nothing else reads the error.
-        waiting.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(item, timeout_s, loop.create_future())
         self._waiting.append(waiting)
         self._go_on()
-        await asyncio.wait([waiting.done], timeout=timeout_s)
-        if waiting.done.done():
-            return waiting.done.result()
+        timer = loop.call_later(timeout_s, self._is_late, waiting)
+        try:
+            return await waiting.done
+        finally:
+            timer.cancel()
+            if waiting.done.done() and not waiting.done.cancelled():
+                waiting.done.exception()  # the caller may have gone: then nothing else reads it
+
+    def _is_late(self, waiting: _Waiting) -> None:
+        error: BazarError = Unknown(f"no answer in {waiting.timeout_s} s")
         if waiting in self._waiting:
             self._waiting.remove(waiting)
-            raise Unavailable(f"the call could not be sent in {timeout_s} s")
-        raise Unknown(f"no answer in {timeout_s} s")
+            error = Unavailable(f"the call could not be sent in {waiting.timeout_s} s")
+        if not waiting.done.done():
+            waiting.done.set_exception(error)
 
     def _go_on(self) -> None:
         if self._waiting and self._lane is None and self._slow < MAX_SLOW_CALLS:

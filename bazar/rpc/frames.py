@@ -8,7 +8,6 @@ but at several times the processor time per message, and that time is what limit
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -180,13 +179,10 @@ async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Con
     return connection
 
 
-async def accept(connection: Connection, sock: socket.socket) -> None:
-    """Continue `connection` over a socket whose other end has asked for the upgrade."""
-    loop = asyncio.get_running_loop()
-    try:
-        transport, _ = await loop.connect_accepted_socket(lambda: connection, sock)
-    except BaseException:
-        sock.close()
-        connection.connection_lost(None)
-        raise
+def accept(connection: Connection, transport: asyncio.Transport, received: bytes) -> None:
+    """Continue `connection` over a transport whose other end has asked for the upgrade, and has
+    sent `received` behind that."""
+    transport.set_protocol(connection)
     transport.write(SWITCHING)
+    connection.connection_made(transport)
+    connection.data_received(received)

@@ -10,7 +10,7 @@ from bazar.background_tasks import Tasks
 from bazar.cache import Shelf
 from bazar.errors import Unavailable
 from bazar.http.response_cache import CachedResponse, ResponseCache
-from bazar.node.server import MAX_READ_BYTES, Context, Route
+from bazar.node.server import MAX_BODY_BYTES, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import Client
 from handlers.api import search_key
@@ -34,7 +34,7 @@ class FrontEndService:
     """One front end. `rooms` are the parts that it shows; their routes are tried in this order."""
 
     prefix = "(?:/FrontEnd_service)?"
-    max_body_bytes = MAX_READ_BYTES
+    max_body_bytes = MAX_BODY_BYTES
 
     def __init__(
         self, context: Context, rooms: Sequence[Callable[[FrontEndService], Room]] = ()

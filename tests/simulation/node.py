@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import replace
 from math import inf
@@ -192,12 +192,7 @@ class Door(asyncio.Protocol):
             self._stream.write(f"HTTP/1.1 {error.status} no\r\n\r\n".encode())
             self._stream.close()
             return
-        accepting = frames.accept(connection, cast(Any, self._stream.detached()))
-        self._task = asyncio.create_task(self._accept(accepting))
-
-    async def _accept(self, accepting: Awaitable[None]) -> None:
-        with contextlib.suppress(OSError):
-            await accepting
+        frames.accept(connection, self._stream, b"")
 
 
 class Watched(Replica):

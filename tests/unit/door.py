@@ -8,13 +8,15 @@ import json
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from unittest import IsolatedAsyncioTestCase
 
 from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
 from bazar.http.response import HEADERS, Rendered
@@ -100,9 +102,42 @@ class Lies(Echo):
         self.finish("12345")
 
 
+class Parrot(asyncio.Protocol):
+    """Another protocol: says back what it is told."""
+
+    def __init__(self, transport: asyncio.Transport, lost: asyncio.Event) -> None:
+        self.transport, self.lost = transport, lost
+        transport.set_protocol(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
+
+
+class Leaves(Echo):
+    """Leaves the connection to another protocol, once the test lets it."""
+
+    async def get(self) -> None:
+        settings = self.application.settings
+        settings["waiting"].set()
+        await settings["let"].wait()
+        try:
+            transport, received = cast(tuple[asyncio.Transport, bytes], self.detach())
+        except StreamClosedError:
+            settings["left"].set()
+            return
+        transport.write(b"hello ")
+        Parrot(transport, settings["left"]).data_received(received)
+
+
 def application() -> Application:
     return Application(
-        [("/cached", CachedHandler), ("/waits", Waits), ("/events", Events), ("/lies", Lies)],
+        [
+            *(("/cached", CachedHandler), ("/waits", Waits), ("/events", Events)),
+            *(("/lies", Lies), ("/leaves", Leaves)),
+        ],
         default_handler_class=Echo,
         log_function=lambda handler: None,
         seen=[],
@@ -197,7 +232,7 @@ class Door:
             self.application,
             self._find,
             arrivals=Arrivals(Hosts(["shop", "a", "%41"]), Proxies(())),
-            node="frontend-1",
+            log=AccessLog("frontend-1"),
             headers=HEADERS,
             max_body_bytes=max_body_bytes,
             clock=lambda: self.now,

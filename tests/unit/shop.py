@@ -19,8 +19,7 @@ from tornado.web import Application
 
 from bazar import clock
 from bazar.config import Config, NodeConfig, parse
-from bazar.http.server import HTTPServer
-from bazar.node.server import Context, Server, application
+from bazar.node.server import Context, Server, ServiceApplication
 from handlers import ROLES
 from handlers.base import NoRoute
 from handlers.catalog.service import CatalogService
@@ -49,12 +48,9 @@ NODES = {
 
 class Shop:
     """All nodes of one cluster, on one clock that `pass_time` moves on. `settings` go on top of
-    PATIENT ones; without `edge` the front end is served by Tornado's own server, too."""
+    PATIENT ones."""
 
-    def __init__(
-        self, directory: Path, settings: Mapping[str, Any] | None = None, *, edge: bool = True
-    ) -> None:
-        self._edge = edge
+    def __init__(self, directory: Path, settings: Mapping[str, Any] | None = None) -> None:
         # Each port is taken before it is written down: nobody else can come in between.
         self._sockets = {name: bind_sockets(0, "127.0.0.1") for name in NODES}
         nodes = {
@@ -103,8 +99,7 @@ class Shop:
     def write_logs(self) -> None:
         """Now, and not when a batch is full."""
         for server in self.servers.values():
-            if isinstance(server.http, HTTPServer):
-                server.http.state.log.flush()
+            server.http.state.log.flush()
 
     def rows(self, name: str, table: str) -> list[tuple[Any, ...]]:
         """The committed rows of one replica's own file, read past all of the product."""
@@ -128,7 +123,7 @@ class Shop:
         service = ROLES[node.role](context)
         assert isinstance(service, FrontEndService | ReplicatedService)
         service.client.dial_s = PATIENCE_S
-        server = Server(service, NoRoute, edge=self._edge)
+        server = Server(service, NoRoute)
         sockets = self._sockets.pop(name, None) or bind_sockets(node.port, node.bind)
         try:
             await server.start(sockets)
@@ -188,15 +183,14 @@ class ShopTestCase(AsyncHTTPTestCase):
     """Tests against a fresh shop; `fetch(path)` goes to its front end's own server."""
 
     settings: ClassVar[dict[str, Any]] = {}
-    edge: ClassVar[bool] = True
     shop: Shop
 
     def get_app(self) -> Application:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        self.shop = Shop(Path(directory.name) / "shop", self.settings, edge=self.edge)
+        self.shop = Shop(Path(directory.name) / "shop", self.settings)
         self.io_loop.run_sync(self.shop.start)
-        return application(self.shop.frontend, NoRoute)
+        return ServiceApplication(self.shop.frontend, NoRoute)
 
     def tearDown(self) -> None:
         self.io_loop.run_sync(self.shop.stop)

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from bazar.rpc.client import CALLS_PATH
-from bazar.rpc.frames import Connection, dial
+from bazar.rpc.frames import SWITCHING, Connection, dial
 from handlers import calls
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
@@ -57,6 +57,26 @@ class CallsTest(ShopTestCase):
         self.assertEqual(got[0]["primary"], "catalog-1")
         self.assertEqual((got[1]["error"]["status"], got[2]["error"]["status"]), (404, 400))
         self.assertEqual(got[3]["results"], [])
+
+    def test_a_call_may_come_right_behind_the_request(self) -> None:
+        call = self.call(1, "/read", [{"op": "info", "book": 4}])
+        request = (
+            b"GET " + CALLS_PATH.encode() + b" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+            b"Authorization: Bearer " + TOKEN.encode() + b"\r\nUpgrade: bazar-frames\r\n\r\n"
+        )
+
+        async def talk() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(request + len(call).to_bytes(4, "big") + call)
+            async with asyncio.timeout(PATIENCE_S):
+                self.assertEqual(await reader.readuntil(b"\r\n\r\n"), SWITCHING)
+                answer = await reader.readexactly(int.from_bytes(await reader.readexactly(4)))
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+        [result] = json.loads(self.io_loop.run_sync(talk))["results"]
+        self.assertEqual(result["answer"]["book"]["id"], 4)
 
     def test_who_sends_nonsense_is_hung_up_on(self) -> None:
         for frame in (b"", b"{", b"[]", b"{}", b'{"id": 1}', b"\xff", b"7"):

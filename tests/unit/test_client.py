@@ -28,7 +28,7 @@ from bazar.errors import (
 )
 from bazar.rpc import client
 from bazar.rpc.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, Client, error_body
-from bazar.rpc.frames import Connection, accept
+from bazar.rpc.frames import SWITCHING, Connection
 from tests.unit.patience import PATIENCE_S, until
 
 
@@ -204,7 +204,9 @@ class CallsPeer(RequestHandler):
         stream = self.detach()
         sock = stream.socket.dup()
         stream.close()
-        await accept(self.connection, sock)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_accepted_socket(lambda: self.connection, sock)
+        transport.write(SWITCHING)
 
     may_answer: ClassVar[asyncio.Event]
 

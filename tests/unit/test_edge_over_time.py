@@ -216,6 +216,58 @@ class HalfClosedTest(EdgeTestCase):
         self.assertEqual(rest.count(b"HTTP/1.1 200 OK\r\n"), 5000)
 
 
+class LeavingTest(EdgeTestCase):
+    """Connections that go on in another protocol."""
+
+    async def ask(self, behind: bytes) -> Client:
+        client = await self.door.client()
+        client.send(get() + get("/leaves", "Connection: Upgrade", "Upgrade: odd") + behind)
+        self.assertEqual((await client.answer()).body, CACHED)
+        await self.door.settings["waiting"].wait()
+        return client
+
+    async def said(self, client: Client, size: int) -> bytes:
+        async with asyncio.timeout(PATIENCE_S):
+            return await client.reader.readexactly(size)
+
+    async def test_what_came_behind_the_request_is_the_other_protocols(self) -> None:
+        for behind in (b"", b"GET /", b"\r\n" * WAITING_BYTES):
+            self.door.settings["let"].clear()
+            client = await self.ask(behind)
+            connection = await self.door.connection()
+            least = min(len(behind), WAITING_BYTES + 1)  # then it reads no more
+            await until(lambda: len(connection._reader) >= least, "it is read")  # noqa: B023
+            self.door.settings["let"].set()
+            client.send(b"last")
+            said = await self.said(client, len(b"hello " + behind + b"last"))
+            self.assertEqual(said, b"hello " + behind + b"last")
+            await client.close()
+
+    async def test_it_counts_no_more_and_no_time_runs(self) -> None:
+        client = await self.ask(b"")
+        self.door.settings["let"].set()
+        self.assertEqual(await self.said(client, 6), b"hello ")
+        self.assertFalse(self.door.server.connections)
+        self.door.pass_time(1000)
+        self.door.server.stop()
+        await self.door.server.close_all_connections()
+        client.send(b"still here")
+        self.assertEqual(await self.said(client, 10), b"still here")
+        await client.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await self.door.settings["left"].wait()
+
+    async def test_whoever_has_gone_leaves_nobody_behind(self) -> None:
+        client = await self.ask(b"")
+        connection = await self.door.connection()
+        await client.close()
+        await until(lambda: connection._ended, "it sends no more")
+        self.door.settings["let"].set()
+        async with asyncio.timeout(PATIENCE_S):
+            await self.door.settings["left"].wait()
+        await until(lambda: not self.door.server.connections, "it is closed")
+
+
 class StoppingTest(EdgeTestCase):
     async def test_each_next_answer_says_close(self) -> None:
         for target in ("/cached", "/other"):

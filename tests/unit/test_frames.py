@@ -8,6 +8,7 @@ import random
 import select
 import socket
 import unittest
+from typing import cast
 from unittest import mock
 
 from bazar.config import NodeConfig
@@ -16,13 +17,33 @@ from bazar.rpc.frames import Connection, accept, dial
 from tests.unit.patience import PATIENCE_S, until
 
 
+class Accepting(asyncio.Protocol):
+    """Hands a connection over once it has read a head."""
+
+    def __init__(self, requests: list[bytes], connection: Connection) -> None:
+        self.requests = requests
+        self.connection = connection
+        self.received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, end, rest = self.received.partition(b"\r\n\r\n")
+        if end:
+            self.requests.append(head + end)
+            accept(self.connection, self.transport, rest)
+
+
 class FramesTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         self.requests: list[bytes] = []
         self.accepted: list[Connection] = []
         self.got: list[bytes] = []
         self.lost = asyncio.Event()
-        self.server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        self.server = await loop.create_server(self.accepting, "127.0.0.1", 0)
         self.node = NodeConfig("there", "catalog", self.server.sockets[0].getsockname()[1])
 
     async def asyncTearDown(self) -> None:
@@ -31,14 +52,10 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         self.server.close()
         await self.server.wait_closed()
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-        sock: socket.socket = writer.get_extra_info("socket")
-        again = socket.socket(fileno=socket.dup(sock.fileno()))
+    def accepting(self) -> Accepting:
         connection = Connection(self.got.append, self.lost.set)
         self.accepted.append(connection)
-        await accept(connection, again)
-        writer.close()
+        return Accepting(self.requests, connection)
 
     async def dial(self) -> tuple[Connection, list[bytes], asyncio.Event]:
         """This end, what it gets, and whether it was lost."""

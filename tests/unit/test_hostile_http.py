@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
-from unittest import mock
+from dataclasses import replace
 from urllib.parse import quote
 
-from bazar.node import server as app
 from bazar.node.server import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from tests.unit.patience import PATIENCE_S
 from tests.unit.shop import TOKEN, ShopTestCase
 from tests.unit.test_frontend import book
 
+SLOWED = ("frontend-1", "catalog-2", "order-1")
 SERVICES = (("frontend-1", "/info"), ("catalog-1", "/info"), ("catalog-2", "/catalog2/info"))
 
 BAD_IDS = (
@@ -286,38 +285,33 @@ class SlowClientTest(ShopTestCase):
     """A client that drips is cut off; here after a tenth of a second instead of ten. That is too
     short for an honest client of a busy machine: whether anything was bought is asked elsewhere."""
 
-    def get_app(self) -> Any:
-        application = super().get_app()
-
-        async def again() -> None:
-            await self.shop.stop_node("frontend-1")
-            await self.shop.start_node("frontend-1")
-
-        with mock.patch.object(app, "SLOW_CLIENT_S", 0.1):
-            self.io_loop.run_sync(again)
-        return application
-
-    def test_the_limit_is_ten_seconds(self) -> None:
-        self.assertEqual(app.SLOW_CLIENT_S, 10)
+    def setUp(self) -> None:
+        super().setUp()
+        for node in SLOWED:
+            state = self.shop.servers[node].http.state
+            self.assertEqual((state.limits.head_s, state.limits.body_s), (10, 10))
+            state.limits = replace(state.limits, head_s=0.1, body_s=0.1)
 
     def test_dripping_headers(self) -> None:
-        self.assertIn(self.drip(b"GET /info/1 HTTP/1.1\r\nHost: a\r\nX: ", b"y"), (b"", b"408"))
+        for node in SLOWED:
+            status = self.drip(node, b"GET /info/1 HTTP/1.1\r\nHost: a\r\nX: ", b"y")
+            self.assertIn(status, (b"", b"408"))
 
     def test_dripping_body(self) -> None:
         head = (
             b"PUT /purchase/5 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             b"Content-Length: 60000\r\n\r\n"
         )
-        self.assertIn(self.drip(head, b" "), (b"", b"408"))
+        for node in SLOWED:
+            self.assertIn(self.drip(node, head, b" "), (b"", b"408"))
         self.assertEqual(self.get("/info/5", "catalog-1"), book(5))
 
-    def drip(self, start: bytes, more: bytes) -> bytes:
+    def drip(self, node: str, start: bytes, more: bytes) -> bytes:
         """The status answered to `start` and then `more`, again and again, until cut off."""
 
         async def talk() -> bytes:
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", self.shop.node("frontend-1").port
-            )
+            port = self.shop.node(node).port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             answer = asyncio.create_task(reader.read())
             try:
                 writer.write(start)

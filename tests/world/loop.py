@@ -177,10 +177,6 @@ class NodeLoop(asyncio.AbstractEventLoop):
     async def create_server(self, factory: Any, host: Any = None, port: Any = None) -> Any:  # type: ignore[override]
         return self.network.listen(self.process, factory, port)
 
-    async def connect_accepted_socket(self, factory: Any, sock: Any) -> Any:  # type: ignore[override]
-        """Continue a connection that another protocol has had (`Transport.detached`)."""
-        return await self.network.begin(sock.stream, factory)
-
     # --- what the world does ---------------------------------------------------------------------
 
     def post(

@@ -115,15 +115,8 @@ class Network:
         except BaseException:
             stream.close()
             raise
-        return await self.begin(stream, factory)
-
-    async def begin(
-        self, stream: Stream, factory: Callable[[], Protocol]
-    ) -> tuple[Transport, Protocol]:
-        """Give a connection its protocol; return when the protocol has been told."""
-        assert stream.process is not None
-        protocol, waiter = factory(), stream.process.loop.create_future()
-        transport = Transport(stream, stream.process.loop, protocol, waiter)
+        protocol, waiter = factory(), process.loop.create_future()
+        transport = Transport(stream, process.loop, protocol, waiter)
         try:
             await waiter
         except BaseException:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.world.loop import NodeLoop, resolve
@@ -79,13 +78,6 @@ class Transport(asyncio.Transport):
         if not self._closing and self._paused:
             self._paused = False
             self._add_reader()
-
-    def detached(self) -> Detached:
-        """Return this connection as what `connect_accepted_socket` takes."""
-        assert not self._buffer
-        self._reader = self.stream.transport = None
-        self._closing = self._lost = True
-        return Detached(self.stream)
 
     # --- readiness -------------------------------------------------------------------------------
 
@@ -207,13 +199,3 @@ class Transport(asyncio.Transport):
             self._protocol.connection_lost(error)
         finally:
             self.stream.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Detached:
-    """A connection that is passed from one protocol to another."""
-
-    stream: Stream
-
-    def close(self) -> None:
-        self.stream.close()

@@ -146,7 +146,7 @@ CALLING = (
     mutation(
         "a batch that was sent is called not sent",
         "R5",
-        (Batcher, "submit", "raise Unknown(", "raise Unavailable("),
+        (Batcher, "_is_late", "= Unknown(", "= Unavailable("),
         focus="laggards",
     ),
     shop(

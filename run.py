@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bazar.config import Config, NodeConfig, default_config, load
-from bazar.errors import BadRequest, Busy, ConfigError, Fatal, NeedsRepair
+from bazar.errors import BadRequest, Busy, ConfigError, FatalError, NeedsRepair
 from bazar.http import descriptors
 from bazar.http.access_log import LineByLine
 from bazar.modes import make_private
@@ -80,7 +80,7 @@ def serve_by(flags: argparse.Namespace) -> int:
         nodes = _nodes(config, flags.role, flags.port)
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
             return runner.run(_serve(config, nodes, token))
-    except (ConfigError, Fatal) as error:
+    except (ConfigError, FatalError) as error:
         lines.flush()
         with contextlib.suppress(OSError):  # its terminal is closed
             print(f"run.py: {error}", file=sys.stderr)
@@ -116,7 +116,7 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
         servers.append(Server(ROLES[node.role](context), NoRoute, connections=connections))
     try:
         await serve(servers, shutdown)
-    except (Fatal, TimeoutError) as error:
+    except (FatalError, TimeoutError) as error:
         # Threads that wait for a disk would keep the process, and its locks, alive.
         _give_up(error)
     return 0

@@ -2,7 +2,7 @@
 
 One `Cache` belongs to one replicated group and is kept coherent by that group's feed: its guard
 (a `CacheSubscriber`) knows the lease and what is dirty, and the feed's driver calls `drop` and
-`reset`. Several caches may keep their answers on the same `Shelf`.
+`reset`. Several caches may keep their answers on the same `LRUStore`.
 
 The race that all of this exists for, the *stale fill* (Nishtala et al., "Scaling Memcache at
 Facebook", 2013, section 3.2.1):
@@ -64,7 +64,7 @@ class Item:
     expires_at: float
 
 
-class Shelf:
+class LRUStore:
     """One named LRU store of bounded size: the least recently used item makes room."""
 
     def __init__(self, name: str, entries: int, ttl_s: float) -> None:
@@ -79,7 +79,7 @@ class Shelf:
 
     def _evicted(self, key: str, item: Item) -> None:
         item.owner.counters.evictions += 1
-        item.owner.forget(self, key, item)
+        item.owner.removed(self, key, item)
 
     def get(self, key: str, now: float) -> Item | None:
         """Return the item of this key, None if there is none or it has expired."""
@@ -99,7 +99,7 @@ class Shelf:
         item: Item | None = self._items.pop(key, None)
         if item is None:
             return False
-        item.owner.forget(self, key, item)
+        item.owner.removed(self, key, item)
         return True
 
 
@@ -107,7 +107,7 @@ class Shelf:
 class Flight:
     """One fetch that several readers wait for. `tags` is None until its answer is known (C5)."""
 
-    shelf: Shelf
+    store: LRUStore
     key: str
     tags: Tags | None
     detached: bool = False
@@ -123,21 +123,21 @@ class Cache:
         self.clock = clock
         self.counters = Counters()
         self._flights: dict[str, Flight] = {}
-        self._shown_by: dict[str, set[tuple[Shelf, str]]] = {}  # tag -> the items that show it
+        self._shown_by: dict[str, set[tuple[LRUStore, str]]] = {}  # tag -> the items that show it
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def find(self, shelf: Shelf, key: str, now: float) -> Any | None:
+    def find(self, store: LRUStore, key: str, now: float) -> Any | None:
         """Return the cached value, or None. No pending entry touches what is still here (C1)."""
         if not self.guard.lease_valid(now):
             return None
-        item = shelf.get(key, now)
+        item = store.get(key, now)
         if item is None:
             return None
         self.counters.hits += 1
         return item.value
 
-    def board(self, shelf: Shelf, key: str, tags: Tags | None, now: float) -> Flight | None:
+    def join(self, store: LRUStore, key: str, tags: Tags | None, now: float) -> Flight | None:
         """Return the flight for this key, under way or new (then it has no task yet); None if this
         read must fetch for itself (C3)."""
         if not self.guard.clean(tags, now):
@@ -146,28 +146,28 @@ class Cache:
         self.counters.misses += 1
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = Flight(shelf, key, tags)
+            flight = self._flights[key] = Flight(store, key, tags)
         return flight
 
-    def land(self, flight: Flight, value: Any, tags: Tags, now: float) -> bool:
+    def complete(self, flight: Flight, value: Any, tags: Tags, now: float) -> bool:
         """End a flight with its answer, which shows `tags`. Return whether it was stored."""
-        self.abandon(flight)
+        self.forget(flight)
         if flight.detached or not self.guard.clean(flight.tags, now):
             return False
-        shelf, key = flight.shelf, flight.key
-        shelf.put(key, Item(self, value, tags, now + shelf.ttl_s))
+        store, key = flight.store, flight.key
+        store.put(key, Item(self, value, tags, now + store.ttl_s))
         for tag in tags:
-            self._shown_by.setdefault(tag, set()).add((shelf, key))
+            self._shown_by.setdefault(tag, set()).add((store, key))
         return True
 
-    def abandon(self, flight: Flight) -> None:
+    def forget(self, flight: Flight) -> None:
         """End a flight without storing an answer."""
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
 
     async def read(
         self,
-        shelf: Shelf,
+        store: LRUStore,
         key: str,
         tags: Tags | None,
         fetch: Callable[[], Awaitable[tuple[Any, Tags]]],
@@ -175,10 +175,10 @@ class Cache:
         """Return the value for `key`, and HIT, MISS or PASS. `fetch` returns the value and the tags
         that it shows. If it raises, nothing is stored, and all waiting readers get its error."""
         now = self.clock()
-        found = self.find(shelf, key, now)
+        found = self.find(store, key, now)
         if found is not None:
             return found, HIT
-        flight = self.board(shelf, key, tags, now)
+        flight = self.join(store, key, tags, now)
         if flight is None:
             return (await fetch())[0], PASS
         if flight.task is None:
@@ -192,9 +192,9 @@ class Cache:
         try:
             value, tags = await fetch()
         except BaseException:
-            self.abandon(flight)
+            self.forget(flight)
             raise
-        self.land(flight, value, tags, self.clock())
+        self.complete(flight, value, tags, self.clock())
         return value
 
     # --- invalidating ----------------------------------------------------------------------------
@@ -205,8 +205,8 @@ class Cache:
         touched = frozenset(keys)
         dropped = 0
         for tag in touched:
-            for shelf, key in list(self._shown_by.get(tag, ())):
-                dropped += shelf.remove(key)
+            for store, key in list(self._shown_by.get(tag, ())):
+                dropped += store.remove(key)
         self.counters.invalidations += dropped
         for flight in list(self._flights.values()):
             # What a search under way will show is not known yet: every entry detaches it.
@@ -217,20 +217,20 @@ class Cache:
     def reset(self) -> None:
         """Drop all, and detach all flights: the lease is lost, or a feed begins (C4, J6)."""
         for shown in list(self._shown_by.values()):
-            for shelf, key in list(shown):
-                shelf.remove(key)
+            for store, key in list(shown):
+                store.remove(key)
         for flight in list(self._flights.values()):
             self._detach(flight)
 
     def _detach(self, flight: Flight) -> None:
         flight.detached = True
-        self.abandon(flight)
+        self.forget(flight)
 
-    def forget(self, shelf: Shelf, key: str, item: Item) -> None:
-        """Forget that an item shows its tags: it has left its shelf."""
+    def removed(self, store: LRUStore, key: str, item: Item) -> None:
+        """Forget that an item shows its tags: it has left its store."""
         for tag in item.tags:
             shown = self._shown_by.get(tag)
             if shown is not None:
-                shown.discard((shelf, key))
+                shown.discard((store, key))
                 if not shown:
                     del self._shown_by[tag]

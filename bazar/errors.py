@@ -1,6 +1,6 @@
 """The one exception tree. Each class has the HTTP status and the stable code of its answer.
 
-Refusals are answered to the caller; `Fatal` ends the process, and its supervisor restarts it.
+Refusals are answered to the caller; `FatalError` ends the process, and its supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Busy(ConfigError):
     """Another process holds what this one needs, and may end at any time. `run.py` exits with 3."""
 
 
-class Fatal(BazarError):
+class FatalError(BazarError):
     """This node can't go on without breaking a guarantee: it stops at once (R4)."""
 
 
-class NeedsRepair(Fatal):
+class NeedsRepair(FatalError):
     """An operator has to do what the message says: no restart helps. `run.py` exits with 78."""
 
 
@@ -143,7 +143,7 @@ class ForeignHistory(BazarError):
     status, code = 503, "foreign_history"
 
 
-class Leaving(Unavailable):
+class ShuttingDown(Unavailable):
     """This node is about to stop: ask another one."""
 
     code = "leaving"
@@ -155,7 +155,7 @@ class OtherToken(Unavailable):
     code = "other_token"
 
 
-class Unknown(BazarError):
+class Indeterminate(BazarError):
     """It may have happened: retry with the same key (R5)."""
 
     status, code = 504, "unknown"

@@ -19,9 +19,9 @@ from bazar.errors import (
     BazarError,
     Forbidden,
     KeyRequired,
-    Leaving,
     MethodNotAllowed,
     NotFound,
+    ShuttingDown,
     TooLarge,
     Unauthorized,
     UnsupportedMediaType,
@@ -94,7 +94,7 @@ class Handler(RequestHandler):
         if self.access == INTERNAL:
             self._check_token()
             if activity.draining:
-                raise Leaving(f"{self.service.context.node.name} is about to stop")
+                raise ShuttingDown(f"{self.service.context.node.name} is about to stop")
         if len(self.request.body) > self.max_body_bytes:
             raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
         self._refuse_unread()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from bazar.errors import BadRequest, BazarError, Leaving, NotFound, Unavailable, Unknown
+from bazar.errors import BadRequest, BazarError, Indeterminate, NotFound, ShuttingDown, Unavailable
 from bazar.replication.store import Answer
 from bazar.rpc.client import error_body
 from bazar.rpc.frames import Connection
@@ -47,7 +47,7 @@ async def answer_all(service: CallingService, call: Call, items: Any) -> dict[st
             return {"error": error_body(error)}
         except Exception as error:  # the others of the batch have their own answers
             log.exception("an item of a batch failed")
-            return {"error": error_body(Unknown(f"unexpected: {error}"))}
+            return {"error": error_body(Indeterminate(f"unexpected: {error}"))}
 
     if not isinstance(items, list):
         raise BadRequest("items: must be a list")
@@ -112,7 +112,7 @@ class CallsHandler(UpgradeHandler):
             call = service.calls.get(path)
             try:
                 if activity.draining:
-                    raise Leaving(f"{node} is about to stop")
+                    raise ShuttingDown(f"{node} is about to stop")
                 if call is None:
                     raise NotFound(f"no such call: {str(path)[:100]}")
                 service.replica.refuse_other(plain.get("arbiter"))

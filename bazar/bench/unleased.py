@@ -11,12 +11,12 @@ import runpy
 from typing import Any
 
 from bazar.bench.children import ROOT
-from bazar.cache import Cache, Shelf
+from bazar.cache import Cache, LRUStore
 
 
-def find(self: Cache, shelf: Shelf, key: str, now: float) -> Any | None:
+def find(self: Cache, store: LRUStore, key: str, now: float) -> Any | None:
     """Do what `Cache.find` does, without its check of the lease."""
-    item = shelf.get(key, now)
+    item = store.get(key, now)
     if item is None:
         return None
     self.counters.hits += 1

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bazar.config import Config
 from bazar.node.token import operators_token
-from bazar.rpc.client import Client
+from bazar.rpc.client import RPCClient
 
 
 def this_program() -> list[str]:
@@ -27,12 +27,12 @@ class Shop:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._client: Client | None = None
+        self._client: RPCClient | None = None
 
     @property
-    def client(self) -> Client:
+    def client(self) -> RPCClient:
         if self._client is None:
-            self._client = Client(operators_token(self.config))
+            self._client = RPCClient(operators_token(self.config))
         return self._client
 
     def __enter__(self) -> Shop:

@@ -73,12 +73,12 @@ class AccessLog:
         target: bytes,
         status: int,
         ms: float,
-        words: bytes,
+        note: bytes,
         *,
         counts: bool = True,
     ) -> None:
-        """`words` say what else there is to say, if anything."""
-        self._lines.append((request_id, client, method, target, status, ms, words))
+        """`note` say what else there is to say, if anything."""
+        self._lines.append((request_id, client, method, target, status, ms, note))
         if counts:
             self._counted.append(ms)
         if len(self._lines) >= BATCH_LINES or method in WRITES:
@@ -99,7 +99,7 @@ class AccessLog:
             text = b"\n".join(
                 b"%b %b %b %b %b %d %.1f ms"
                 % (node, request_id, client, method, _shown(target), status, ms)
-                + (b" - %b" % words if words else b"")
-                for request_id, client, method, target, status, ms, words in lines
+                + (b" - %b" % note if note else b"")
+                for request_id, client, method, target, status, ms, note in lines
             )
             access_log.info("%s", text.decode("utf-8", "backslashreplace"))

@@ -20,8 +20,8 @@ from bazar.errors import BazarError, RequestTimeout, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, Peer, closed
 from bazar.http.forwarded import Arrivals
-from bazar.http.parser import Progress, Reader, Request, Stage
-from bazar.http.response import Rendered
+from bazar.http.parser import Parser, Progress, Request, Stage
+from bazar.http.response import RawResponse
 from bazar.http.state import ServerState
 
 TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._find = state.find
         self._clock = state.clock
-        self._reader = Reader(state.limits.head_bytes, state.max_body_bytes)
+        self._parser = Parser(state.limits.head_bytes, state.max_body_bytes)
         self._loop = asyncio.get_running_loop()
         self._stage = Stage.HEAD
         self._fields = b""  # of the last hit, and what they ask for
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
             if self._unread > LINGER_BYTES:
                 self._transport.abort()
             return
-        self._reader.feed(data)
+        self._parser.feed(data)
         if not self._turn_over:
             self._advance()
 
@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
         that has gone is found out by what is written to it, or in the end by time."""
         self._ended = True
         if self._busy and self.phase is not Phase.LEAVING:
-            self.deadline = self._clock() + self._state.limits.listen_s
+            self.deadline = self._clock() + self._state.limits.half_close_s
             return True
         self.close()
         return False
@@ -149,19 +149,19 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer what has arrived, as far as that goes."""
-        reader = self._reader
+        parser = self._parser
         for _ in range(TURN_REQUESTS):
             if self._exchange or self.phase is not Phase.OPEN or not self._writable:
                 break
             if not self._step():
                 break
-            if not reader.rest:
+            if not parser.rest:
                 break
         else:
             self._yield()
         if self._ended and not self._busy:
             self.close()
-        elif self._held or (reader.rest and len(reader) > WAITING_BYTES):
+        elif self._held or (parser.rest and len(parser) > WAITING_BYTES):
             self._hold_back()
 
     def _yield(self) -> None:
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
 
     def _hold_back(self) -> None:
         """Read no more than what fits behind the request at work."""
-        self._held = len(self._reader) > WAITING_BYTES
+        self._held = len(self._parser) > WAITING_BYTES
         if self._transport.is_closing():
             return
         if self._held:
@@ -188,15 +188,15 @@ class Connection(asyncio.Protocol):
     def _step(self) -> bool:
         """False if more must arrive first."""
         try:
-            step = self._reader.read()
+            step = self._parser.read()
             if isinstance(step, bytes):
                 now = self._clock()
-                rendered = self._find(self._reader.words[1], now)
+                rendered = self._find(self._parser.request_line[1], now)
                 if rendered is not None and self._hit(step, rendered, now):
                     return True
-                step = self._reader.judge(step)
+                step = self._parser.parse_head(step)
         except BazarError as error:
-            self.refuse(error, self._reader.headers)
+            self.refuse(error, self._parser.headers)
             return False
         if isinstance(step, Request):
             self._enter(step)
@@ -205,14 +205,14 @@ class Connection(asyncio.Protocol):
         return step is Progress.SOME
 
     def _await_more(self) -> None:
-        stage = self._reader.stage
+        stage = self._parser.stage
         if stage is self._stage:
             return
         self._stage = stage
         limits = self._state.limits
         allowed_s = limits.body_s if stage is Stage.BODY else limits.head_s
         self.deadline = self._clock() + allowed_s
-        if self._reader.awaits_continue:
+        if self._parser.awaits_continue:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _idle(self, now: float) -> None:
@@ -222,11 +222,11 @@ class Connection(asyncio.Protocol):
 
     # --- answering -------------------------------------------------------------------------------
 
-    def _hit(self, head: bytes, rendered: Rendered, now: float) -> bool:
+    def _hit(self, head: bytes, rendered: RawResponse, now: float) -> bool:
         """Answer with the cached bytes. False if anything about the request is unusual: then the
         application shall judge it."""
         state = self._state
-        method, target, version = self._reader.words
+        method, target, version = self._parser.request_line
         fields = head[head.find(b"\r\n") :]
         if fields != self._fields:  # most clients send the same with every request
             self._fields, self._asks = fields, _asks(fields, self.peer.remote_ip, state.arrivals)
@@ -235,14 +235,14 @@ class Connection(asyncio.Protocol):
         request_id, condition, client = self._asks
         if not request_id:
             request_id = state.new_id()
-        keep_alive = self._reader.keep_alive and not state.stopping
+        keep_alive = self._parser.keep_alive and not state.stopping
         if now >= state.date_until:
             state.renew_date(now)
         lines = b"%b%b\r\n%b" % (state.date_line, request_id, _CONNECTION[version, keep_alive])
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
-        state.log.add(request_id, client, method, target, status, ms, rendered.words)
+        state.log.add(request_id, client, method, target, status, ms, rendered.log_note)
         if keep_alive:
             self._idle(now)
         else:
@@ -270,14 +270,14 @@ class Connection(asyncio.Protocol):
     def date(self) -> str:
         return self._state.date_at(self._clock())
 
-    def stays(self) -> bool:
-        return self._reader.keep_alive and not self._state.stopping
+    def keeps_alive(self) -> bool:
+        return self._parser.keep_alive and not self._state.stopping
 
     def answered(self, keep_alive: bool) -> None:
         self._exchange = None
         if keep_alive:
             self._idle(self._clock())
-            if self._reader.rest or self._ended:
+            if self._parser.rest or self._ended:
                 self._yield()
         else:
             self.leave()
@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._transport.resume_reading()
         self._owner.closed(self)
-        return self._transport, self._reader.take_rest()
+        return self._transport, self._parser.take_rest()
 
     def refuse(self, error: BazarError, headers: HTTPHeaders | None = None) -> None:
         """Answer as the application would, and close: where this request ends, or what the client
@@ -314,7 +314,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(
             b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
             + b"%b%b\r\n%b%b\r\n" % (state.date_line, request_id, own, state.refusal_headers)
-            + (b"" if self._reader.words[:1] == [b"HEAD"] else body)
+            + (b"" if self._parser.request_line[:1] == [b"HEAD"] else body)
         )
         reason = printable(str(error).encode("latin-1", "replace"))
         client = self.peer.remote_ip
@@ -326,7 +326,7 @@ class Connection(asyncio.Protocol):
     # --- ending ----------------------------------------------------------------------------------
 
     @property
-    def waits_since(self) -> float | None:
+    def idle_since(self) -> float | None:
         """Since when it could be closed without harm: no request is known yet."""
         if self._busy or self.phase is not Phase.OPEN or self._stage is Stage.BODY:
             return None
@@ -341,7 +341,7 @@ class Connection(asyncio.Protocol):
             return
         limits, now = self._state.limits, self._clock()
         self.phase = Phase.LEAVING
-        self._reader.clear()
+        self._parser.clear()
         self.deadline = now + limits.linger_s
         self._flushed_by = now + limits.write_s
         if not self._transport.is_closing():
@@ -371,11 +371,11 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
         elif self._ended:
             self._transport.abort()
-        elif self._reader.stage is Stage.IDLE:
+        elif self._parser.stage is Stage.IDLE:
             self.leave()
         else:
             late = RequestTimeout(f"{self._stage.value} did not come in time")
-            self.refuse(late, self._reader.headers)
+            self.refuse(late, self._parser.headers)
 
     def close(self) -> None:
         """Close after what has been written, whatever is under way."""

@@ -34,7 +34,7 @@ class Peer:
     protocol: str = "http"
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """The side of the connection that an answer goes to."""
 
     peer: Peer
@@ -47,7 +47,7 @@ class Client(Protocol):
     def date(self) -> str:
         """What an answer's Date says now."""
 
-    def stays(self) -> bool:
+    def keeps_alive(self) -> bool:
         """Whether another request may follow on this connection."""
 
     def answered(self, keep_alive: bool) -> None: ...
@@ -65,9 +65,9 @@ def connection_header(version: str, keep_alive: bool) -> str | None:
 class Exchange(HTTPConnection):
     """From a whole request to the end of its answer."""
 
-    def __init__(self, client: Client, request: Request) -> None:
+    def __init__(self, client: ClientConnection, request: Request) -> None:
         self.context = client.peer
-        self._client: Client | None = client
+        self._client: ClientConnection | None = client
         self._request = request
         self._on_close: Callable[[], None] | None = None
         self._begun = False
@@ -125,7 +125,9 @@ class Exchange(HTTPConnection):
         # A body without a length ends, for HTTP/1.0, where the connection does.
         bounded = self._chunked or self._remaining is not None
         self._keep_alive = (
-            self._client.stays() and bounded and headers.get("Connection", "").lower() != "close"
+            self._client.keeps_alive()
+            and bounded
+            and headers.get("Connection", "").lower() != "close"
         )
         connection = connection_header(request.version, self._keep_alive)
         if connection is not None:

@@ -65,7 +65,7 @@ class Request:
     """Bytes that its chunks took, with all that surrounds them."""
 
 
-class Reader:
+class Parser:
     """What it raises is for the client, and the last thing to be said to it."""
 
     def __init__(self, head_bytes: int, body_bytes: int) -> None:
@@ -78,7 +78,7 @@ class Reader:
         self._whole = self._tunnel = False
         self.keep_alive = True
         """Whether the client lets another request follow the last one that was read."""
-        self.words: list[bytes] = []
+        self.request_line: list[bytes] = []
         """The request line: method, target, version, if it was well-formed."""
         self.headers: HTTPHeaders | None = None
         """The head, if it was judged."""
@@ -122,10 +122,10 @@ class Reader:
 
     def read(self) -> Request | bytes | Progress:
         """One step. A GET or HEAD without a body comes as its bare head, well-formed but not
-        judged: `judge` it unless `words` say enough."""
+        judged: `parse_head` it unless `request_line` say enough."""
         if self._incoming is not None:
             return self._read_body(self._incoming)
-        self.words, self.headers = [], None
+        self.request_line, self.headers = [], None
         data, start = self.rest, self._at
         if data.startswith(b"\r\n", start):
             start += 2  # RFC 9112 section 2.2: one empty line before a request is forgiven
@@ -139,18 +139,18 @@ class Reader:
             self._check_size(data, start, end)
         self._take(end)
         head = data[start:end]
-        self._parse_head(head)
-        words = self.words = head[: head.find(b"\r\n")].split(b" ")
+        self._check_syntax(head)
+        line = self.request_line = head[: head.find(b"\r\n")].split(b" ")
         # llhttp forgives two spaces, and knows more protocols than HTTP/1.
-        if self._whole and len(words) == 3 and words[0] in CACHEABLE and words[2] in VERSIONS:
+        if self._whole and len(line) == 3 and line[0] in CACHEABLE and line[2] in VERSIONS:
             return head
-        request = self.judge(head)
+        request = self.parse_head(head)
         if self._whole:
             return request
         self._incoming = request
         return Progress.SOME
 
-    def judge(self, head: bytes) -> Request:
+    def parse_head(self, head: bytes) -> Request:
         """The request that this head begins. Its headers are not to be changed: the next one may
         have the same."""
         try:
@@ -182,7 +182,7 @@ class Reader:
             raise HeadersTooLarge(f"headers: are over {limit} bytes")
         raise TargetTooLong(f"request line: is over {limit} bytes")
 
-    def _parse_head(self, head: bytes) -> None:
+    def _check_syntax(self, head: bytes) -> None:
         self._whole = self._tunnel = False
         try:
             try:

@@ -39,7 +39,7 @@ def next_page(link: str, place: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RawResponse:
     """`validators` are header lines that a 200 and a 304 share; `entity` is what only the 200 has:
     its own header lines, the empty line and, from `body_at`, the body."""
 
@@ -47,17 +47,17 @@ class Rendered:
     validators: bytes
     entity: bytes
     body_at: int
-    words: bytes
+    log_note: bytes
     """What the log says of a hit."""
 
     @classmethod
-    def of(cls, body: bytes, headers: Mapping[str, str], words: str) -> Rendered:
+    def of(cls, body: bytes, headers: Mapping[str, str], log_note: str) -> RawResponse:
         """`headers` are all but ETag and Content-Length."""
         etag = entity_tag(body)
         shared = {**headers, "Etag": etag}
         own = {"Content-Type": shared.pop("Content-Type"), "Content-Length": str(len(body))}
         head = header_lines(own) + b"\r\n"
-        return cls(etag.encode(), header_lines(shared), head + body, len(head), _kept(words))
+        return cls(etag.encode(), header_lines(shared), head + body, len(head), _kept(log_note))
 
     def answer(self, method: bytes, lines: bytes, if_none_match: bytes) -> tuple[int, bytes]:
         """Status and bytes; `lines` are this request's own header lines."""
@@ -73,9 +73,9 @@ class Rendered:
 
 
 @functools.lru_cache(maxsize=16)
-def _kept(words: str) -> bytes:
+def _kept(log_note: str) -> bytes:
     """The same bytes for all answers of a kind: there may be many."""
-    return words.encode()
+    return log_note.encode()
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from lru import LRU
 
-from bazar.cache import HIT, Cache, Shelf
+from bazar.cache import HIT, Cache, LRUStore
 from bazar.http.access_log import names_a_key
-from bazar.http.response import HEADERS, Rendered, next_page
+from bazar.http.response import HEADERS, RawResponse, next_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class CacheSlot:
     but for the place where it begins, and what the log says of a hit."""
 
     cache: Cache
-    shelf: Shelf
+    store: LRUStore
     key: str
     link: str | None
-    words: str
+    log_note: str
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class CachedResponse:
     replica: str
     after: str | None = None
     own: Mapping[str, str] | None = None
-    _raw: tuple[str | None, Rendered] | None = field(default=None, repr=False)
+    _raw: tuple[str | None, RawResponse] | None = field(default=None, repr=False)
 
     def headers(self, verdict: str, link: str | None) -> dict[str, str]:
         """Return what an answer with this page says of it."""
@@ -43,12 +43,12 @@ class CachedResponse:
             return headers
         return {**headers, "Link": next_page(link, self.after)}
 
-    def rendered(self, slot: CacheSlot) -> Rendered:
+    def rendered(self, slot: CacheSlot) -> RawResponse:
         """Return a hit's bytes. They are kept for one Link: a page is rarely asked for under two
         paths."""
         if self._raw is None or (self.after is not None and self._raw[0] != slot.link):
             headers = {**HEADERS, **(self.own or {}), **self.headers(HIT, slot.link)}
-            made = Rendered.of(self.body, headers, slot.words)
+            made = RawResponse.of(self.body, headers, slot.log_note)
             self._raw = slot.link, made
         return self._raw[1]
 
@@ -59,12 +59,12 @@ class ResponseCache:
     def __init__(self, entries: int) -> None:
         self._slots: LRU[bytes, CacheSlot] = LRU(entries)
 
-    def find(self, target: bytes, now: float) -> Rendered | None:
+    def find(self, target: bytes, now: float) -> RawResponse | None:
         """Return the answer to a target that was answered before, if it may be served now."""
         slot = self._slots.get(target)
         if slot is None:
             return None
-        found: CachedResponse | None = slot.cache.find(slot.shelf, slot.key, now)
+        found: CachedResponse | None = slot.cache.find(slot.store, slot.key, now)
         return None if found is None else found.rendered(slot)
 
     def remember(self, target: bytes, slot: CacheSlot, found: CachedResponse) -> None:

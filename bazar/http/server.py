@@ -69,11 +69,11 @@ class HTTPServer:
         self.state.stopping = True
         self._acceptor.close()
 
-    async def say_goodbye(self) -> None:
+    async def close_gracefully(self) -> None:
         """A client that keeps its connection must be told before it is closed, or its next request
         might already be on the way. Wait a little for those that are busy."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.state.limits.goodbye_s):
+            async with asyncio.timeout(self.state.limits.graceful_close_s):
                 await self._none_left.wait()
 
     async def close_all_connections(self) -> None:
@@ -108,7 +108,7 @@ class HTTPServer:
         """Close the connection that has waited longest for a request, of some that are picked
         at random (all of them would take too long to look at for each that comes)."""
         some = random.sample(list(self.connections), min(SAMPLE, len(self.connections)))
-        waiting = [(one.waits_since, one) for one in some]
+        waiting = [(one.idle_since, one) for one in some]
         since = [(at, one) for at, one in waiting if at is not None]
         longest = min(since, key=lambda pair: pair[0], default=None)
         if longest is not None:
@@ -131,7 +131,7 @@ class HTTPServer:
         limits = self.state.limits
         shortest = min(
             *(limits.head_s, limits.body_s, limits.idle_s),
-            *(limits.linger_s, limits.listen_s, limits.write_s),
+            *(limits.linger_s, limits.half_close_s, limits.write_s),
         )
         self._sweeper = self._loop.call_later(min(shortest / 4, LONGEST_SWEEP_S), self.sweep)
 

@@ -13,7 +13,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 
 from bazar.http.access_log import AccessLog
 from bazar.http.forwarded import Arrivals
-from bazar.http.response import Rendered, header_lines
+from bazar.http.response import RawResponse, header_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Limits:
     """For its kernel to take 64 KiB of an answer."""
     linger_s: float = 2.0
     """For what it still sends after the last answer."""
-    listen_s: float = 10.0
+    half_close_s: float = 10.0
     """For its answers, when it has said that it sends no more: it may have gone."""
-    goodbye_s: float = 0.5
+    graceful_close_s: float = 0.5
     """For its next request to be told to close, when the node leaves."""
     connections: int = 4096
 
@@ -45,7 +45,7 @@ class ServerState:
     def __init__(
         self,
         application: HTTPServerConnectionDelegate,
-        find: Callable[[bytes, float], Rendered | None],
+        find: Callable[[bytes, float], RawResponse | None],
         *,
         arrivals: Arrivals,
         log: AccessLog,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bazar.config import Config, NodeConfig
 from bazar.errors import BazarError
-from bazar.rpc.client import Client
+from bazar.rpc.client import RPCClient
 
 ASK_S = 1.0
 POLL_S = 0.05
@@ -17,7 +17,7 @@ POLL_S = 0.05
 async def opened(config: Config, token: str) -> str:
     """Wait until each group has a primary and the first front end serves; return the lines to
     print."""
-    client = Client(token)
+    client = RPCClient(token)
     try:
         leads = [await _primary(client, config, role) for role in _roles(config)]
         doors = config.group("frontend")
@@ -47,7 +47,7 @@ def _pid_file(config: Config, node: NodeConfig) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-async def _primary(client: Client, config: Config, role: str) -> NodeConfig:
+async def _primary(client: RPCClient, config: Config, role: str) -> NodeConfig:
     while True:
         for node in config.group(role):
             status = await _ask(client, node, "/status")
@@ -56,14 +56,14 @@ async def _primary(client: Client, config: Config, role: str) -> NodeConfig:
         await asyncio.sleep(POLL_S)
 
 
-async def _until_served(client: Client, door: NodeConfig) -> None:
+async def _until_served(client: RPCClient, door: NodeConfig) -> None:
     while True:
         if await _ask(client, door, "/topics") is not None:
             return
         await asyncio.sleep(POLL_S)
 
 
-async def _ask(client: Client, node: NodeConfig, path: str) -> dict[str, Any] | None:
+async def _ask(client: RPCClient, node: NodeConfig, path: str) -> dict[str, Any] | None:
     try:
         answer: dict[str, Any] = await client.call(node, path, None, ASK_S)
     except BazarError:

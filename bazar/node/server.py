@@ -22,9 +22,9 @@ from tornado.web import Application, RequestHandler
 from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.durable import make_directory
-from bazar.errors import Busy, ConfigError, Fatal, Misdirected
+from bazar.errors import Busy, ConfigError, FatalError, Misdirected
 from bazar.http.access_log import AccessLog
-from bazar.http.response import HEADERS, Rendered
+from bazar.http.response import HEADERS, RawResponse
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
@@ -181,7 +181,7 @@ class CachingService(Protocol):
     responses: ResponseCache
 
 
-def _nothing(target: bytes, now: float) -> Rendered | None:
+def _nothing(target: bytes, now: float) -> RawResponse | None:
     """Find no answer: this service caches none."""
     return None
 
@@ -222,7 +222,7 @@ class Server:
     async def stop(self) -> None:
         """Leave in order, within a bound."""
         self.http.stop()
-        await self.http.say_goodbye()
+        await self.http.close_gracefully()
         await self.service.context.activity.drain(DRAIN_S)
         await self.service.stop()
         await self.http.close_all_connections()
@@ -244,8 +244,8 @@ def listen(node: NodeConfig) -> list[socket.socket]:
 
 
 def prepare_data_dir(config: Config) -> None:
-    """Make the data directory, durably. Raises ConfigError if it can't be used, and Fatal while its
-    disk fails."""
+    """Make the data directory, durably. Raises ConfigError if it can't be used, and FatalError
+    while its disk fails."""
     try:
         make_directory(config.data_dir)
         beside = config.path is not None and config.path.parent.samefile(config.data_dir)
@@ -254,7 +254,7 @@ def prepare_data_dir(config: Config) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        kind = Fatal if error.errno in FAILING else ConfigError
+        kind = FatalError if error.errno in FAILING else ConfigError
         raise kind(f"{config.data_dir}: cannot write: {error.strerror or error}") from error
 
 

@@ -17,10 +17,10 @@ class Arbiter(Protocol):
 
     @property
     def id(self) -> ArbiterId:
-        """What no other arbiter has, nor a copy of this one (A1). Raises Fatal."""
+        """What no other arbiter has, nor a copy of this one (A1). Raises FatalError."""
 
     def read(self) -> Membership | None:
-        """The recorded membership; None before the first epoch. Raises Fatal if unreadable."""
+        """The recorded membership; None before the first epoch. Raises FatalError if unreadable."""
 
     def look(self) -> Membership | None:
         """The same, for who only wants to tell it."""
@@ -32,13 +32,13 @@ class Arbiter(Protocol):
         """Let go before an epoch was recorded (T1)."""
 
     async def record(self, membership: Membership) -> None:
-        """Make `membership` durable. Raises Fatal if the primaryship is not ours any more."""
+        """Make `membership` durable. Raises FatalError if the primaryship is not ours any more."""
 
     def lock_owner(self) -> int | None:
         """The process that holds the primaryship, where that can be known."""
 
     def check(self, epoch: int) -> None:
-        """Raises Fatal unless this process is still the primary of `epoch`."""
+        """Raises FatalError unless this process is still the primary of `epoch`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bazar import durable, modes
-from bazar.errors import Busy, ConfigError, Fatal, NeedsRepair, Unavailable
+from bazar.errors import Busy, ConfigError, FatalError, NeedsRepair, Unavailable
 from bazar.replication.messages import ArbiterId, Member, Membership
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class FileArbiter:
         try:
             where = self._directory.stat()
         except OSError as error:
-            raise Fatal(f"{self._directory}: {error.strerror or error}") from error
+            raise FatalError(f"{self._directory}: {error.strerror or error}") from error
         machine, host = this_machine()
         text = f"{machine} {where.st_dev} {where.st_ino}"
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -78,7 +78,7 @@ class FileArbiter:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Fatal(f"{self._members_path}: cannot be read: {error}") from error
+            raise FatalError(f"{self._members_path}: cannot be read: {error}") from error
 
     def try_acquire(self) -> bool:
         if self._lock_fd is None:  # else it was opened for an earlier try
@@ -113,7 +113,7 @@ class FileArbiter:
 
     def _exchange(self, membership: Membership) -> bool:
         """Replace the file, if it is still the one that is known here, or was deleted or put back
-        since; False while another process is about to. Raises Fatal."""
+        since; False while another process is about to. Raises FatalError."""
         with self._alone() as alone:
             if not alone:
                 return False
@@ -122,12 +122,12 @@ class FileArbiter:
             if found is not None and not put_back:
                 recorded = self._parsed(found)
                 if recorded.epoch > membership.epoch:
-                    raise Fatal(
+                    raise FatalError(
                         f"epoch {recorded.epoch} has begun: this primary's {membership.epoch} is"
                         " over"
                     )
                 if self._known != found:
-                    raise Fatal(f"{self._members_path}: has been replaced by somebody else")
+                    raise FatalError(f"{self._members_path}: has been replaced by somebody else")
             self._write(membership)
             return True
 
@@ -136,11 +136,11 @@ class FileArbiter:
         """Be the only one that replaces the file, and the primary; or find that another process is
         at it. Between a look and a write this process may be stopped, its lock's file deleted and
         another epoch recorded: so both happen under a lock that nobody can delete below its holder,
-        the directory's. Raises Fatal."""
+        the directory's. Raises FatalError."""
         try:
             directory = os.open(self._members_path.parent, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise Fatal(f"{self._members_path.parent}: {error.strerror or error}") from error
+            raise FatalError(f"{self._members_path.parent}: {error.strerror or error}") from error
         try:
             try:
                 fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -177,7 +177,7 @@ class FileArbiter:
                 return
         recorded = self.read()
         if recorded is None or recorded.epoch != epoch:
-            raise Fatal(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
+            raise FatalError(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
 
     def _is_older(self, found: bytes | None) -> bool:
         """Whether this is not what somebody has recorded who leads after this primary: then it was
@@ -204,13 +204,13 @@ class FileArbiter:
                         "deleted" if found is None else "replaced by another",
                     )
         except OSError as error:
-            raise Fatal(
+            raise FatalError(
                 f"{self._members_path}: is not what was recorded, and cannot be made anew: {error}"
             ) from error
 
     def _check_lock(self) -> None:
         if not self._locked or self._lock_fd is None or not self._is_ours(self._lock_fd):
-            raise Fatal(f"{self._lock_path}: is not the file this primary has locked")
+            raise FatalError(f"{self._lock_path}: is not the file this primary has locked")
 
     def _is_ours(self, fd: int) -> bool:
         try:

@@ -41,14 +41,15 @@ class Store(Protocol):
         """What a brand-new group begins with (T0)."""
 
     def check(self) -> None:
-        """Raises Fatal if what is written here is not in the file at its place any more (R8)."""
+        """Raises FatalError if what is written here is not in the file at its place any more
+        (R8)."""
 
     async def probe(self) -> None:
         """Return once the disk has taken a write, fsynced (T1)."""
 
     async def sync(self) -> None:
         """Return once the disk has taken a write, fsynced, whatever transaction is open (T4).
-        Raises Fatal as `check` does."""
+        Raises FatalError as `check` does."""
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it, each seeing those before it (R1). The
@@ -92,10 +93,10 @@ class Engine(Protocol[R]):
 
     async def open(self) -> bool:
         """Open the log for this process alone. Returns whether it is known to be whole; else
-        `check` has to be awaited before this node takes part. Raises ConfigError or Fatal."""
+        `check` has to be awaited before this node takes part. Raises ConfigError or FatalError."""
 
     async def check(self) -> None:
-        """Return once the log is known to be whole. Raises Fatal where it is not."""
+        """Return once the log is known to be whole. Raises FatalError where it is not."""
 
     async def founding(self) -> None:
         """Return if a group may begin here, with an empty log (T0). Raises ConfigError."""

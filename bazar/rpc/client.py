@@ -23,7 +23,7 @@ from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
 from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, OtherToken, Unavailable, Unknown, from_answer
+from bazar.errors import BazarError, Indeterminate, OtherToken, Unavailable, from_answer
 from bazar.rpc.frames import Connection, dial
 
 CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no such path
@@ -76,7 +76,7 @@ class Batcher:
 
     async def submit(self, item: Any, timeout_s: float) -> Any:
         """Return the item's result. Raises what `call` raised; Unavailable if the item was not sent
-        in time; Unknown if it was sent and no answer came in time."""
+        in time; Indeterminate if it was sent and no answer came in time."""
         if len(self._waiting) >= MAX_WAITING_ITEMS:
             raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
         loop = asyncio.get_running_loop()
@@ -92,7 +92,7 @@ class Batcher:
                 waiting.done.exception()  # the caller may have gone: then nothing else reads it
 
     def _is_late(self, waiting: _Waiting) -> None:
-        error: BazarError = Unknown(f"no answer in {waiting.timeout_s} s")
+        error: BazarError = Indeterminate(f"no answer in {waiting.timeout_s} s")
         if waiting in self._waiting:
             self._waiting.remove(waiting)
             error = Unavailable(f"the call could not be sent in {waiting.timeout_s} s")
@@ -137,7 +137,7 @@ class Batcher:
         except BazarError as error:
             results = [error] * len(batch)
         except BaseException:
-            results = [Unknown("the call was interrupted")] * len(batch)
+            results = [Indeterminate("the call was interrupted")] * len(batch)
             raise
         finally:
             for one, result in zip(batch, results, strict=True):
@@ -170,7 +170,7 @@ class Peer:
         self, path: str, items: list[Any], timeout_s: float, arbiter: str | None = None
     ) -> dict[str, Any]:
         """Return the other node's answer, if it is under this arbiter (A2). Raises the error that
-        it answered, Unavailable if nothing was sent, and Unknown."""
+        it answered, Unavailable if nothing was sent, and Indeterminate."""
         node, loop = self._node.name, asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         try:
@@ -210,7 +210,7 @@ class Peer:
                 # power. The next call opens a new one. The calls under way on this one may only be
                 # slow.
                 self._connection = None
-            raise Unknown(f"{node}: no answer in {timeout_s:.1f} s") from None
+            raise Indeterminate(f"{node}: no answer in {timeout_s:.1f} s") from None
         finally:
             self._answers.pop(number, None)
             if connection is not self._connection and not self._of(connection):
@@ -238,7 +238,7 @@ class Peer:
     def _lost(self, connection: Connection) -> None:
         for answer in self._of(connection):
             if not answer.done():
-                answer.set_exception(Unknown(f"{self._node.name}: the connection broke"))
+                answer.set_exception(Indeterminate(f"{self._node.name}: the connection broke"))
 
     def close(self) -> None:
         under_way = [one for one, _ in self._answers.values()]
@@ -270,7 +270,7 @@ class _Body:
         return int(pycurl.SEEKFUNC_OK)
 
 
-class Client:
+class RPCClient:
     """HTTP to the nodes of this cluster, and to no other host."""
 
     def __init__(self, token: str, dial_s: float = DIAL_S) -> None:
@@ -292,7 +292,7 @@ class Client:
 
     async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
         """Return one item's result from `path` at `node`; items for the same path travel together.
-        Raises the item's error, Unavailable or Unknown."""
+        Raises the item's error, Unavailable or Indeterminate."""
         if self._closed:
             raise Unavailable(f"{node.name} is not asked: this node stops")
         batcher = self._batchers.get((node.name, path))
@@ -305,7 +305,7 @@ class Client:
                 arbiter = self.arbiters.get(node.role)
                 try:
                     answer = await peer.call(path, items, timeout_s, arbiter and arbiter())
-                except (Unavailable, Unknown):
+                except (Unavailable, Indeterminate):
                     if self.primaries.get(node.role) == node.name:
                         del self.primaries[node.role]
                     raise
@@ -313,9 +313,11 @@ class Client:
                     results = [_result(one) for one in answer["results"]]
                     self.primaries[node.role] = answer["primary"]
                 except (KeyError, TypeError) as error:
-                    raise Unknown(f"{node.name}: its answer can't be read") from error
+                    raise Indeterminate(f"{node.name}: its answer can't be read") from error
                 if len(results) != len(items):
-                    raise Unknown(f"{node.name}: {len(results)} answers to {len(items)} items")
+                    raise Indeterminate(
+                        f"{node.name}: {len(results)} answers to {len(items)} items"
+                    )
                 return results
 
             batcher = self._batchers[node.name, path] = Batcher(call)
@@ -330,7 +332,7 @@ class Client:
         key: str | None = None,
     ) -> Any:
         """Return the JSON answer of `path` at `node`: POST with a body, else GET; `key` is the
-        write's Idempotency-Key. Raises the error that it answered, Unavailable or Unknown."""
+        write's Idempotency-Key. Raises the error that it answered, Unavailable or Indeterminate."""
         content = None if body is None else orjson.dumps(body)
         sending = _Body(content or b"")
         request = HTTPRequest(
@@ -357,7 +359,7 @@ class Client:
             # When a reused connection dies, libcurl sends the request again by itself on a new one.
             # If the new one is refused, that says nothing about the first.
             never_sent = error.errno in NEVER_SENT and not sending.begun
-            raise (Unavailable if never_sent else Unknown)(f"{node.name}: {error}") from error
+            raise (Unavailable if never_sent else Indeterminate)(f"{node.name}: {error}") from error
         except asyncio.CancelledError:
             self._under_way += 1  # the transfer goes on after the caller was cancelled
             raise
@@ -370,7 +372,9 @@ class Client:
             if response.code >= 400:
                 raise from_answer(response.code, answer["code"], answer["error"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Unknown(f"{node.name} answered {response.code}, which can't be read") from error
+            raise Indeterminate(
+                f"{node.name} answered {response.code}, which can't be read"
+            ) from error
         return answer
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bazar.config import NodeConfig, PoolConfig
-from bazar.errors import BazarError, Leaving, Unavailable, Unknown
+from bazar.errors import BazarError, Indeterminate, ShuttingDown, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class ReplicaPool:
         if health.healthy:
             log.warning("sets %s aside: %s", health.node.name, error)
         backoff_s = self._settings.backoff_s * 2 ** min(health.failures, 20)
-        if isinstance(error, Leaving):
+        if isinstance(error, ShuttingDown):
             # While the replica restarts, its supervisor lets connections wait: do not add to them.
             backoff_s = self._settings.backoff_max_s
         health.failures += 1
@@ -94,11 +94,11 @@ class ReplicaPool:
         key). The replica named by `prefer` is asked first, unless it is set aside.
 
         Raises the error by which a replica refused; Unavailable if surely nothing happened, else
-        Unknown.
+        Indeterminate.
         """
         deadline = self._clock() + deadline_s
-        last: Unavailable | Unknown = Unavailable("no replica is configured")
-        unknown: Unknown | None = None
+        last: Unavailable | Indeterminate = Unavailable("no replica is configured")
+        unknown: Indeterminate | None = None
         tried: set[str] = set()
         pause_s = ROUND_PAUSE_S
         while self._clock() < deadline:
@@ -111,10 +111,10 @@ class ReplicaPool:
             tried.add(health.node.name)
             try:
                 answer = await attempt(health.node)
-            except (Unavailable, Unknown) as error:
+            except (Unavailable, Indeterminate) as error:
                 self._failed(health, error)
                 last = error
-                if isinstance(error, Unknown):
+                if isinstance(error, Indeterminate):
                     unknown = error
                 continue
             except BazarError as refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bazar.errors import BadRequest, BazarError, Conflict, Unavailable, Unknown
+from bazar.errors import BadRequest, BazarError, Conflict, Indeterminate, Unavailable
 from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers import validation
@@ -66,7 +66,9 @@ class CreateHandler(CatalogHandler):
         try:
             found = await self.service.read({"op": "info", "book": made["id"]})
         except Unavailable as error:
-            raise Unknown(f"book {made['id']} is made, but not to be shown now: {error}") from error
+            raise Indeterminate(
+                f"book {made['id']} is made, but not to be shown now: {error}"
+            ) from error
         self.set_header("Location", f"/info/{made['id']}")
         self.answer(found["book"], status=201)
 

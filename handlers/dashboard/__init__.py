@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bazar.node.server import INTERNAL, PUBLIC, Route
-from handlers.dashboard.handlers import ClusterPage, DisturbHandler, WatchHandler
+from handlers.dashboard.handlers import ClusterPage, FaultInjectionHandler, WatchHandler
 from handlers.dashboard.poller import Watch
-from handlers.dashboard.trace_handlers import TryHandler
+from handlers.dashboard.trace_handlers import TraceHandler
 from handlers.frontend.service import FrontEndService, Room
 
 
@@ -16,7 +16,7 @@ def dashboard(service: FrontEndService) -> Room:
     routes = (
         Route("/cluster", ClusterPage, PUBLIC),
         Route("/cluster/events", WatchHandler, PUBLIC, shared),
-        Route("/cluster/try", TryHandler, PUBLIC),
-        Route("/cluster/nodes/([^/]+)", DisturbHandler, INTERNAL, shared),
+        Route("/cluster/try", TraceHandler, PUBLIC),
+        Route("/cluster/nodes/([^/]+)", FaultInjectionHandler, INTERNAL, shared),
     )
     return Room(routes, watch.close)

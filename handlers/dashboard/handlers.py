@@ -105,7 +105,7 @@ class WatchHandler(Watching):
             send_away(self._views)
 
 
-class DisturbHandler(Watching):
+class FaultInjectionHandler(Watching):
     """Sends a signal to a replica of this machine: `{"do": "pause" | "kill" | "return"}`, with the
     token."""
 

@@ -12,7 +12,7 @@ from bazar.config import NodeConfig
 from bazar.errors import BazarError
 from bazar.node.server import Context
 from bazar.node.status import STATUS_PATH, Status
-from bazar.rpc.client import Client
+from bazar.rpc.client import RPCClient
 from handlers.dashboard.snapshot import counts, happenings, rates, view
 
 POLL_S = 0.2
@@ -34,7 +34,7 @@ def send_away(queue: Views) -> None:
 class Watch:
     """The poller that all watchers of this front end share."""
 
-    def __init__(self, context: Context, client: Client) -> None:
+    def __init__(self, context: Context, client: RPCClient) -> None:
         self._context = context
         self._client = client
         self._watchers: dict[Views, None] = {}  # in the order they came

@@ -16,7 +16,7 @@ from handlers.frontend.handlers import FrontEndHandler
 from handlers.storefront.base import new_key
 
 
-class TryHandler(FrontEndHandler):
+class TraceHandler(FrontEndHandler):
     """`{"do": "read" | "buy", "book": 4}` -> `{"steps": […], "ms", "result"}`."""
 
     async def post(self) -> None:

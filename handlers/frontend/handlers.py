@@ -7,7 +7,7 @@ from typing import Any
 
 from bazar.cache import HIT
 from bazar.config import NodeConfig
-from bazar.errors import Unavailable, Unknown
+from bazar.errors import Indeterminate, Unavailable
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from bazar.replication.store import Answer
 from handlers import status, validation
@@ -36,7 +36,7 @@ class FrontEndHandler(Handler):
         target = (self.request.uri or "").encode("latin-1")
         page, verdict = await self.service.answered(target, question, self.note)
         # Notes of the fetch stand first in the list; the verdict leads the log line.
-        self.notes.insert(0, question.words if verdict == HIT else "data is not cached")
+        self.notes.insert(0, question.log_note if verdict == HIT else "data is not cached")
         for name, value in page.headers(verdict, question.link).items():
             self.set_header(name, value)
         self.finish(page.body)
@@ -50,7 +50,7 @@ class FrontEndHandler(Handler):
                 answer: dict[str, Any] = await self.service.client.call(
                     sibling, f"{path}?alone=1", None, SIBLING_S
                 )
-            except (Unavailable, Unknown):
+            except (Unavailable, Indeterminate):
                 return None
             return answer
 

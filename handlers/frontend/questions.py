@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bazar.cache import Shelf, Tags
+from bazar.cache import LRUStore, Tags
 from bazar.http.response import render
 from bazar.http.response_cache import CachedResponse, CacheSlot
 from bazar.replication.store import Answer
@@ -28,17 +28,17 @@ class Question:
     is shown. `tags` are the cache keys that it shows; None if only the answer shows them."""
 
     source: Source
-    shelf: Shelf
+    store: LRUStore
     key: str
     tags: Tags | None
     items: tuple[dict[str, Any], ...]
     show: Callable[[Answer, str], CachedResponse] = plain
-    words: str = "data is cached"
+    log_note: str = "data is cached"
     link: str | None = None
 
     @property
     def slot(self) -> CacheSlot:
-        return CacheSlot(self.source.cache, self.shelf, self.key, self.link, self.words)
+        return CacheSlot(self.source.cache, self.store, self.key, self.link, self.log_note)
 
     async def answered(self, note: Note) -> tuple[CachedResponse, str]:
         """Return the page, from the cache or from the next replica, and HIT, MISS or PASS. Raises
@@ -55,7 +55,7 @@ class Question:
             return self.show(answer, found[0][1]), tags
 
         page: CachedResponse
-        page, verdict = await self.source.cache.read(self.shelf, self.key, self.tags, fetch)
+        page, verdict = await self.source.cache.read(self.store, self.key, self.tags, fetch)
         return page, verdict
 
 

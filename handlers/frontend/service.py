@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bazar.background_tasks import Tasks
-from bazar.cache import Shelf
+from bazar.cache import LRUStore
 from bazar.errors import Unavailable
 from bazar.http.response_cache import CachedResponse, ResponseCache
 from bazar.node.server import MAX_BODY_BYTES, Context, Route
 from bazar.replication.store import Answer
-from bazar.rpc.client import Client
+from bazar.rpc.client import RPCClient
 from handlers.api import search_key
 from handlers.frontend.questions import Question
 from handlers.frontend.upstream import Note, Source
@@ -40,15 +40,15 @@ class FrontEndService:
         self, context: Context, rooms: Sequence[Callable[[FrontEndService], Room]] = ()
     ) -> None:
         self.context = context
-        self.client = Client(context.token)
-        self.local, self.default, self.pages = self.shelves = [
-            Shelf(name, context.config.caches[name].entries, context.config.caches[name].ttl_s)
+        self.client = RPCClient(context.token)
+        self.local, self.default, self.pages = self.stores = [
+            LRUStore(name, context.config.caches[name].entries, context.config.caches[name].ttl_s)
             for name in ("local", "default", "pages")
         ]
         self.catalog = Source(context, self.client, "catalog")
         self.orders = Source(context, self.client, "order")
         # One target per cached answer: other spellings of a target are not kept.
-        self.responses = ResponseCache(sum(shelf.entries for shelf in self.shelves))
+        self.responses = ResponseCache(sum(store.entries for store in self.stores))
         self._tasks = Tasks(context.on_fatal)
         self.purchases = 0
         self._rooms = [room(self) for room in rooms]
@@ -63,9 +63,9 @@ class FrontEndService:
     def search(self, search: dict[str, Any], link: str | None = None) -> Question:
         """Ask for a page of a search; `link` is the address of the page behind it, without its
         beginning."""
-        words = "Data retrieved from cache"
+        note = "Data retrieved from cache"
         key = search_key(search)
-        return Question(self.catalog, self.local, key, None, (search,), words=words, link=link)
+        return Question(self.catalog, self.local, key, None, (search,), log_note=note, link=link)
 
     def topics(self) -> Question:
         tags = frozenset({TOPICS})
@@ -127,8 +127,8 @@ class FrontEndService:
             "group": "frontend",
             "purchases": self.purchases,
             "latency": self.context.meter.counts,
-            "shelves": {
-                shelf.name: {"entries": len(shelf), "of": shelf.entries} for shelf in self.shelves
+            "caches": {
+                store.name: {"entries": len(store), "of": store.entries} for store in self.stores
             },
             "sources": {
                 source.role: {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bazar.node.server import PUBLIC, Route
 from handlers.assets import AssetHandler
-from handlers.storefront.base import LostPage
+from handlers.storefront.base import NotFoundPage
 from handlers.storefront.basket import BasketBuyHandler, BasketPage
 from handlers.storefront.books import BookPage, HomePage, ResultsPage
 from handlers.storefront.checkout import BuyHandler, ConfirmPage, ReceiptPage
@@ -25,5 +25,5 @@ ROUTES = (
     Route("/basket", BasketPage, PUBLIC),
     Route("/basket/buy", BasketBuyHandler, PUBLIC),
     Route("/static/([^/]+)", AssetHandler, PUBLIC),
-    Route("/(.*)", LostPage, PUBLIC),  # every path that no other route has
+    Route("/(.*)", NotFoundPage, PUBLIC),  # every path that no other route has
 )

@@ -123,7 +123,7 @@ def apologize(
     )
 
 
-class LostPage(NoRoute):
+class NotFoundPage(NoRoute):
     """The answer where no route is: a page for a browser, JSON for every other client."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -144,7 +144,7 @@ class ShelfPage(PageHandler, ABC):
         await self.show(
             replace(
                 question,
-                shelf=self.service.pages,
+                store=self.service.pages,
                 key=page_key,
                 items=(*question.items, *more),
                 show=self.page,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from bazar.errors import ConfigError, Fatal, Unavailable
+from bazar.errors import ConfigError, FatalError, Unavailable
 from storage.sqlite.errors import translated_errors
 from storage.sqlite.wal import IN_USE, empty_wal, is_marked
 
@@ -45,8 +45,8 @@ class Database:
         teach: Callable[[sqlite3.Connection], None] = lambda connection: None,
     ) -> Database:
         """Open or make the file and bring its schema up to date; `teach` gives the connection that
-        writes the functions that triggers call. Raises ConfigError, Damaged, or Fatal while the
-        disk fails."""
+        writes the functions that triggers call. Raises ConfigError, Damaged, or FatalError while
+        the disk fails."""
         database: Database | None = None
         try:
             with translated_errors(path):
@@ -58,7 +58,7 @@ class Database:
                 await database._migrate(migrations)
                 for _ in range(READERS):
                     database._readers.append(await database.connect_reader())
-        except (sqlite3.Error, ConfigError, Fatal) as error:
+        except (sqlite3.Error, ConfigError, FatalError) as error:
             if database is not None:
                 await database.close()
             if isinstance(error, sqlite3.Error):
@@ -72,7 +72,7 @@ class Database:
 
     async def _mark(self, mark: int) -> None:
         """Write the mark into the database itself, fsynced. The WAL is there by then, under its
-        name, after any crash. Raises Fatal if another process reads the file for long."""
+        name, after any crash. Raises FatalError if another process reads the file for long."""
         await self.writer.execute(f"PRAGMA application_id = {mark}")
         await self.write(partial(empty_wal, self.path))
 
@@ -130,7 +130,7 @@ class Database:
         """Close all connections, and remove the mark once the WAL is in the database."""
         await asyncio.gather(*(reader.close() for reader in self._readers))
         # Where the WAL can't be moved the mark stays, and the file opens as well with it.
-        with contextlib.suppress(sqlite3.Error, Fatal, ValueError):  # that last: it is closed
+        with contextlib.suppress(sqlite3.Error, FatalError, ValueError):  # that last: it is closed
             await self.write(partial(empty_wal, self.path))
             await self._mark(0)
         await self.writer.close()

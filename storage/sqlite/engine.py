@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from bazar.config import Config, NodeConfig
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, FatalError
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from storage.sqlite.database import Database
 from storage.sqlite.errors import Damaged
@@ -60,7 +60,7 @@ class SQLiteEngine(Generic[R]):
     async def open(self) -> bool:
         """Lock the node's file for this process, and open it. Return whether it is known to be
         whole, with all that is derived from its rows; else `check` must be awaited. Raises
-        ConfigError, Damaged or Fatal."""
+        ConfigError, Damaged or FatalError."""
         self._alone = lock_exclusively(self._lock_path)
         refuse_copy(self._path)
         refuse_foreign_wal(self._path)
@@ -84,11 +84,11 @@ class SQLiteEngine(Generic[R]):
 
     async def check(self) -> None:
         """Return once the file is known to be whole, with all that is derived from its rows. Raises
-        Fatal where it is not whole: it is moved away then."""
+        FatalError where it is not whole: it is moved away then."""
         found = await self._checking
         if found is not None:
             self._set_aside(found)
-            raise Fatal(f"{self._node.name} starts again, empty")
+            raise FatalError(f"{self._node.name} starts again, empty")
         if not self.store.derived:
             log.info("%s: rebuilds its index of words", self._node.name)
             await self.store.derive()

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FAILING = {
@@ -16,14 +16,14 @@ FAILING = {
 }
 
 
-class Damaged(Fatal):
+class Damaged(FatalError):
     """A file does not hold what was written to it: its node can't use it any more."""
 
 
 @contextlib.contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """Raise an error of SQLite as Damaged, or as Fatal where the machine fails and may recover.
-    Others are raised as they are."""
+    """Raise an error of SQLite as Damaged, or as FatalError where the machine fails and may
+    recover. Others are raised as they are."""
     try:
         yield
     except sqlite3.Error as error:
@@ -31,14 +31,14 @@ def translated_errors(path: Path) -> Iterator[None]:
         if code in DAMAGE or "decode" in str(error):  # text that is no UTF-8 has no code of its own
             raise Damaged(f"{path}: {error}") from error
         if code in FAILING:
-            raise Fatal(f"{path}: {error}") from error
+            raise FatalError(f"{path}: {error}") from error
         raise
 
 
 @contextlib.contextmanager
 def translated_os_errors(path: Path) -> Iterator[None]:
-    """Raise an OSError as Fatal, with the path."""
+    """Raise an OSError as FatalError, with the path."""
     try:
         yield
     except OSError as error:
-        raise Fatal(f"{path}: {error.strerror or error}") from error
+        raise FatalError(f"{path}: {error.strerror or error}") from error

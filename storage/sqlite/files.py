@@ -11,7 +11,7 @@ import itertools
 from pathlib import Path
 
 from bazar.durable import sync_path
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 from storage.sqlite.errors import translated_os_errors
 
 
@@ -35,25 +35,25 @@ class OpenFiles:
         self._files = {path: _identity(path) for path in (database, *others)}
 
     def check(self) -> None:
-        """Check that each path still names the same file. Raises Fatal."""
+        """Check that each path still names the same file. Raises FatalError."""
         for path, known in self._files.items():
             if _identity(path) != known:
-                raise Fatal(f"{path}: has been replaced while it was open")
+                raise FatalError(f"{path}: has been replaced while it was open")
 
 
 def _identity(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError as error:
-        raise Fatal(
+        raise FatalError(
             f"{path}: is not there any more, though it is open: {error.strerror or error}"
         ) from error
     return status.st_dev, status.st_ino
 
 
 def set_aside(database: Path) -> Path:
-    """Move the database and its files away, durably, and return its new path. Raises Fatal while
-    the disk fails."""
+    """Move the database and its files away, durably, and return its new path. Raises FatalError
+    while the disk fails."""
     real = database.resolve()
     aside = next(
         path

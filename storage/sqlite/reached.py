@@ -31,7 +31,7 @@ class Reached:
                 sync_path(self._path.parent)
 
     def note(self, seq: int) -> None:
-        """Note that the log ends at `seq`. Raises Fatal while the disk fails."""
+        """Note that the log ends at `seq`. Raises FatalError while the disk fails."""
         if self._fd is None:
             return
         with translated_os_errors(self._path):
@@ -41,7 +41,7 @@ class Reached:
         self._seq = seq
 
     def sync(self) -> None:
-        """Write the same number again, synced. Raises Fatal while the disk fails."""
+        """Write the same number again, synced. Raises FatalError while the disk fails."""
         if self._fd is not None:
             with translated_os_errors(self._path):
                 os.pwrite(self._fd, _line(self._seq), 0)

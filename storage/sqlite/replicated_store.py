@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
@@ -63,7 +63,7 @@ class ReplicatedStore:
         cls, path: Path, model: Model, log_entries: int, derive_s: float = math.inf
     ) -> ReplicatedStore:
         """Open or make the file, and spend up to `derive_s` on what is derived from its rows.
-        Raises ConfigError, Damaged if it contradicts itself, or Fatal while the disk fails."""
+        Raises ConfigError, Damaged if it contradicts itself, or FatalError while the disk fails."""
         reached = Reached(path)
         try:
             if is_new(path):
@@ -150,7 +150,8 @@ class ReplicatedStore:
         self._reached.close()
 
     def check(self) -> None:
-        """Check that what is written here is in the files at their paths (R8). Raises Fatal."""
+        """Check that what is written here is in the files at their paths (R8). Raises
+        FatalError."""
         self._files.check()
 
     async def probe(self) -> None:
@@ -167,7 +168,7 @@ class ReplicatedStore:
 
     async def sync(self) -> None:
         """Return once the disk has taken a write, fsynced, whatever transaction is open (T4).
-        Raises Fatal as `check` does."""
+        Raises FatalError as `check` does."""
         await self.database.write(lambda writer: self._reached.sync())
         self.check()
 
@@ -229,12 +230,12 @@ class ReplicatedStore:
 
         if self._batch:
             if self._batch[-1].mark != mark:
-                raise Fatal(f"asked to commit {mark}, but {self._batch[-1].mark} is executed")
+                raise FatalError(f"asked to commit {mark}, but {self._batch[-1].mark} is executed")
             await self.database.write(lambda writer: self._commit(writer, mark))
             self._batch = ()
         elif count > 0:
             if tail_mark(self.committed, entries) != mark:
-                raise Fatal(f"asked to apply {mark}, but the log has {self.last}")
+                raise FatalError(f"asked to apply {mark}, but the log has {self.last}")
             await self.database.write(work)
             del self.pending[:count]
         else:
@@ -244,7 +245,7 @@ class ReplicatedStore:
     async def install(self, chunk: Snapshot) -> None:
         """Take one chunk of a snapshot; the final one commits all of them at once (J3)."""
         if not chunk.first and not self._installing:
-            raise Fatal("a chunk of a snapshot came without the first one")
+            raise FatalError("a chunk of a snapshot came without the first one")
 
         def work(writer: sqlite3.Connection) -> None:
             if chunk.first:

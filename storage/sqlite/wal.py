@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, FatalError
 from storage.sqlite.errors import Damaged, translated_errors
 from storage.sqlite.files import beside, is_new
 from storage.sqlite.reached import Reached
@@ -69,9 +69,8 @@ def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
     it: the check of a large file reads it for so long that the mark could not be written.
 
     After an fsync that failed, what the kernel shows of a WAL need not be on the disk, and no later
-    fsync would tell (Rebello et al., 2020). Raises Fatal while the disk fails, or another process
-    reads the file for longer than `patience_s`. Damage is left for the check to find.
-    """
+    fsync would tell (Rebello et al., 2020). Raises FatalError while the disk fails, or another
+    process reads the file for longer than `patience_s`. Damage is left for the check to find."""
     if is_new(path):
         return
     Reached(path).close()  # from here on it is a node's file, and no copy that lacks its WAL
@@ -89,8 +88,8 @@ def rewrite_wal(path: Path, patience_s: float = 5.0) -> None:
 
 
 def empty_wal(path: Path, connection: sqlite3.Connection) -> None:
-    """Move all of the WAL into the database, fsynced. Raises Fatal if another process reads the
-    file for long."""
+    """Move all of the WAL into the database, fsynced. Raises FatalError if another process reads
+    the file for long."""
     [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     if busy:
-        raise Fatal(f"{path}: another process reads it, so its WAL can't be moved into it")
+        raise FatalError(f"{path}: another process reads it, so its WAL can't be moved into it")

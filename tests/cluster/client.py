@@ -39,7 +39,7 @@ class StaleConnection(ConnectionResetError):
     may do at any time: a client that may ask again should do so (RFC 9112, section 9.3.1)."""
 
 
-class Client:
+class HTTPClient:
     """One connection to 127.0.0.1:`port`, opened when it is needed, for one task at a time."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
@@ -48,7 +48,7 @@ class Client:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._reused = False
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> HTTPClient:
         return self
 
     async def __aexit__(

@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.cluster import ports
-from tests.cluster.client import TIMEOUT_S, Answer, Client
+from tests.cluster.client import TIMEOUT_S, Answer, HTTPClient
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"frontend": 1, "catalog": 2, "order": 2}
@@ -303,9 +303,9 @@ class Cluster:
 
     # --- asking ----------------------------------------------------------------------------------
 
-    def client(self, name: str, *, with_token: bool = False) -> Client:
+    def client(self, name: str, *, with_token: bool = False) -> HTTPClient:
         """Return a connection to a node, for any number of requests."""
-        return Client(self.ports[name], self.token if with_token else None)
+        return HTTPClient(self.ports[name], self.token if with_token else None)
 
     async def get(self, name: str, path: str, *, with_token: bool = False) -> Answer:
         async with self.client(name, with_token=with_token) as client:

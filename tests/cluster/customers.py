@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from tests.cluster.client import Answer, Client, StaleConnection
+from tests.cluster.client import Answer, HTTPClient, StaleConnection
 from tests.cluster.cluster import Cluster, until
 from tests.cluster.memory import PASSING, Memory, Violation, Write
 from tests.cluster.moments import Sold
@@ -68,7 +68,7 @@ class Customers:
     def _enter(
         self,
         doors: Sequence[str],
-        act: Callable[[random.Random, Sequence[Client]], Awaitable[None]],
+        act: Callable[[random.Random, Sequence[HTTPClient]], Awaitable[None]],
         how_many: int = 1,
         *,
         token: bool = False,
@@ -80,9 +80,9 @@ class Customers:
 
     async def _stay(
         self,
-        act: Callable[[random.Random, Sequence[Client]], Awaitable[None]],
+        act: Callable[[random.Random, Sequence[HTTPClient]], Awaitable[None]],
         rng: random.Random,
-        clients: Sequence[Client],
+        clients: Sequence[HTTPClient],
     ) -> None:
         try:
             while True:
@@ -138,9 +138,9 @@ class Customers:
     async def _insist(
         self,
         rng: random.Random,
-        clients: Sequence[Client],
+        clients: Sequence[HTTPClient],
         write: Write,
-        ask: Callable[[Client, float], Awaitable[Answer]],
+        ask: Callable[[HTTPClient, float], Awaitable[Answer]],
     ) -> Answer:
         """Return the answer as soon as there is one, of the history of that time."""
         self.memory.open[write.key] = write
@@ -167,7 +167,7 @@ class Customers:
     def _purchase(self, rng: random.Random) -> Write:
         return Write(self._key(), rng.choice(self._books), "buy", rng.choice((1, 1, 2)))
 
-    async def _buy(self, rng: random.Random, clients: Sequence[Client]) -> None:
+    async def _buy(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         write = self._purchase(rng)
         path, body = f"/purchase/{write.book}", {"quantity": write.argument}
         answer = await self._insist(
@@ -184,13 +184,13 @@ class Customers:
             self.memory.acknowledge(write, sold)
             self.memory.ordered(write, sold)
 
-    async def _sell(self, rng: random.Random, clients: Sequence[Client]) -> None:
+    async def _sell(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         """Sell at the catalog directly, as an order replica does."""
         write = self._purchase(rng)
         lines = [{"book": write.book, "quantity": write.argument}]
         items = [{"op": "sell", "key": write.key, "lines": lines}]
 
-        async def ask(client: Client, timeout_s: float) -> Answer:
+        async def ask(client: HTTPClient, timeout_s: float) -> Answer:
             answer = await client.post("/write", {"items": items}, timeout_s=timeout_s)
             if answer.status != 200:
                 return answer
@@ -206,7 +206,7 @@ class Customers:
         sold = Sold(write.book, write.argument, told["order_id"], told["lines"][0]["new_count"])
         self.memory.acknowledge(write, sold)
 
-    async def _update(self, rng: random.Random, clients: Sequence[Client]) -> None:
+    async def _update(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         key, book = self._key(), rng.choice(self._books)
         title, topic = f"Book {book}, edition {key}", rng.choice(TOPICS)
         write = Write(key, book, "update", (title, topic, None))
@@ -224,7 +224,7 @@ class Customers:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    async def _get(self, rng: random.Random, client: Client, path: str) -> Any:
+    async def _get(self, rng: random.Random, client: HTTPClient, path: str) -> Any:
         """Return the JSON of a 200; None if there was no such answer."""
         began = time.monotonic()
         try:
@@ -246,14 +246,14 @@ class Customers:
             self.counts["cache hits"] += 1
         return answer.json
 
-    async def _look(self, rng: random.Random, clients: Sequence[Client]) -> None:
+    async def _look(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         book = rng.choice(self._books)
         began = time.monotonic()
         shown = await self._get(rng, clients[0], f"/info/{book}")
         if shown is not None:
             self.memory.saw(shown, began)
 
-    async def _search(self, rng: random.Random, clients: Sequence[Client]) -> None:
+    async def _search(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         topic = rng.choice((EVERYTHING, "under", "Systems"))
         began = time.monotonic()
         shown = await self._get(rng, clients[0], f"/search?topic={topic}")
@@ -265,7 +265,7 @@ class Customers:
         if len(set(found)) < len(found) or (topic == EVERYTHING and found != sorted(self._books)):
             raise Violation(f"a search for {topic!r} shows the books {found}", shown)
 
-    async def _look_up_order(self, rng: random.Random, clients: Sequence[Client]) -> None:
+    async def _look_up_order(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         if self.memory.orders:
             await self._get(rng, clients[0], f"/orders/{rng.choice(self.memory.orders)}")
         await asyncio.sleep(2 * PACE_S)

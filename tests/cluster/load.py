@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from tests.cluster.client import Answer, Client, StaleConnection
+from tests.cluster.client import Answer, HTTPClient, StaleConnection
 from tests.cluster.cluster import READY_S, Cluster, until
 
 RETRY_S = 0.01  # a buyer's pause between two tries; shorter than Retry-After
@@ -156,7 +156,7 @@ class Load:
 
 
 async def purchase(
-    client: Client,
+    client: HTTPClient,
     book: int,
     key: str,
     *,

@@ -7,14 +7,14 @@ import secrets
 from functools import partial
 from pathlib import Path
 
-from tests.cluster.client import Client
+from tests.cluster.client import HTTPClient
 from tests.cluster.cluster import Cluster, until
 
 SOLD_BEFORE, BATCH = 10_000, 100
 LOG_ENTRIES = 100  # far less than what is sold during one snapshot
 
 
-async def sell(client: Client) -> None:
+async def sell(client: HTTPClient) -> None:
     line = {"book": 4, "quantity": 1}
     items = [{"op": "sell", "key": secrets.token_hex(16), "lines": [line]} for _ in range(BATCH)]
     answer = await client.post("/write", {"items": items})

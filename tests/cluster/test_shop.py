@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.client import Client
+from tests.cluster.client import HTTPClient
 from tests.cluster.cluster import LONG_LEASES, Cluster, until
 
 SETTLED = {"replication": LONG_LEASES}
@@ -105,7 +105,7 @@ class Writer:
         self.cost = 0
         self.writes = 0
 
-    async def run(self, writes: int, front: Client) -> None:
+    async def run(self, writes: int, front: HTTPClient) -> None:
         catalogs = [self.shop.client(n, with_token=True) for n in self.shop.group("catalog")]
         orders = [self.shop.client(name) for name in self.shop.group("order")]
         await self.update(catalogs[0])
@@ -122,19 +122,19 @@ class Writer:
             for client in catalogs + orders:
                 client.close()
 
-    async def buy(self, client: Client) -> None:
+    async def buy(self, client: HTTPClient) -> None:
         answer = await client.put(f"/order_service/purchase/{self.book}")
         assert answer.status == 200, answer
         self.count -= 1
         assert answer.json["new_count"] == self.count
 
-    async def update(self, client: Client) -> None:
+    async def update(self, client: HTTPClient) -> None:
         self.cost += 1
         fields = {"cost": self.cost, "count": self.count}
         answer = await client.put(f"/catalog/update/{self.book}", fields, key=secrets.token_hex(8))
         assert answer.status == 200, answer
 
-    async def check(self, front: Client) -> None:
+    async def check(self, front: HTTPClient) -> None:
         """It is the only one who writes this book: the value is exactly known."""
         shown = await front.get(f"/info/{self.book}")
         found = await front.get("/search?topic=under")

@@ -12,12 +12,12 @@ from typing import Any
 from bazar.errors import (
     BazarError,
     ForeignHistory,
+    Indeterminate,
     KeyReused,
     NotFound,
     OutOfStock,
     PriceChanged,
     Unavailable,
-    Unknown,
 )
 from tests.simulation.history import Operation, Undecided, linearizable
 from tests.simulation.invariants import Item, items
@@ -325,10 +325,10 @@ class Write:
     def _heard(self, attempt: int, found: Any, who: str) -> None:
         if self.settled:
             return
-        if isinstance(found, Unavailable | Unknown | ForeignHistory):
+        if isinstance(found, Unavailable | Indeterminate | ForeignHistory):
             if attempt > self.over:
                 self.over = attempt
-                self.unsure = self.unsure or isinstance(found, Unknown)
+                self.unsure = self.unsure or isinstance(found, Indeterminate)
                 self._next()
             return
         self.settled = True

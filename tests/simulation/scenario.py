@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bazar.errors import Unavailable, Unknown
+from bazar.errors import Indeterminate, Unavailable
 from bazar.replication.disk import DISK_S
 from bazar.replication.primary import Primary
 from tests.simulation import shop
@@ -301,7 +301,7 @@ class Scenario:
             while len(heard) < len(nodes) and world.now < until:
                 world.run(world.now + 0.01)
             late = len(nodes) - len(heard)
-            wrong = [one for one in heard if isinstance(one, Unavailable | Unknown)]
+            wrong = [one for one in heard if isinstance(one, Unavailable | Indeterminate)]
             if turn and (late or wrong):
                 raise Violation(f"I6: {late} purchases in a calm shop take over {CALM_S} s {wrong}")
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 from bazar.replication.effects import LogPage
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Entry, Mark, Snapshot, tail_mark
@@ -87,7 +87,7 @@ class SimulatedStore:
         assert commit is not None
         error: Exception | None = None
         if self.disk.deleted:
-            error = Fatal(f"{self.disk.name}: is not there any more")
+            error = FatalError(f"{self.disk.name}: is not there any more")
         elif self.disk.full and not small:
             error = OSError("no space left on device")
         else:
@@ -111,7 +111,7 @@ class SimulatedStore:
 
     def check(self) -> None:
         if self.disk.deleted:
-            raise Fatal(f"{self.disk.name}: is not there any more")
+            raise FatalError(f"{self.disk.name}: is not there any more")
 
     async def probe(self) -> None:
         await self._write(lambda: None)
@@ -174,7 +174,7 @@ class SimulatedStore:
         if mark.seq <= self.committed.seq:
             return
         if batch and batch[-1].mark != mark:
-            raise Fatal(f"asked to commit {mark}, but {batch[-1].mark} is executed")
+            raise FatalError(f"asked to commit {mark}, but {batch[-1].mark} is executed")
         await self._write(commit)
         self._batch = ()
         self.committed = mark
@@ -185,7 +185,7 @@ class SimulatedStore:
         if chunk.first:
             self._staged = {}
         if self._staged is None:
-            raise Fatal("a chunk of a snapshot came without the first one")
+            raise FatalError("a chunk of a snapshot came without the first one")
         staged = self._staged
         shop.touched(staged, {"put": chunk.rows}, tables)
 

@@ -19,7 +19,7 @@ from tornado.web import Application, RequestHandler
 from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
-from bazar.http.response import HEADERS, Rendered
+from bazar.http.response import HEADERS, RawResponse
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
 from tests.unit.patience import PATIENCE_S, until
@@ -160,7 +160,7 @@ class Answer:
         return json.loads(self.body)
 
 
-class Client:
+class RawClient:
     """A connection of its own."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -227,7 +227,7 @@ class Door:
         self.now = 1000.0
         self.application = application()
         self.settings = self.application.settings
-        self.rendered: Rendered | None = Rendered.of(CACHED, PAGE_HEADERS, "data is cached")
+        self.rendered: RawResponse | None = RawResponse.of(CACHED, PAGE_HEADERS, "data is cached")
         state = ServerState(
             self.application,
             self._find,
@@ -240,9 +240,9 @@ class Door:
             limits=limits,
         )
         self.server = HTTPServer(state)
-        self._clients: list[Client] = []
+        self._clients: list[RawClient] = []
 
-    def _find(self, target: bytes, now: float) -> Rendered | None:
+    def _find(self, target: bytes, now: float) -> RawResponse | None:
         assert now == self.now
         return self.rendered if target == b"/cached" else None
 
@@ -262,7 +262,7 @@ class Door:
         self.now += seconds
         self.server.sweep()
 
-    async def client(self, receive_buffer: int | None = None) -> Client:
+    async def client(self, receive_buffer: int | None = None) -> RawClient:
         """`receive_buffer`: how much its kernel takes before it reads, about."""
         one = socket.socket()
         if receive_buffer is not None:
@@ -273,7 +273,7 @@ class Door:
         except OSError:
             one.close()
             raise
-        client = Client(*await asyncio.open_connection(sock=one, limit=1 << 16))
+        client = RawClient(*await asyncio.open_connection(sock=one, limit=1 << 16))
         self._clients.append(client)
         return client
 

@@ -16,7 +16,7 @@ from bazar.http.state import Limits
 from bazar.node import server as node_server
 from bazar.rpc.client import CALLS_PATH
 from bazar.rpc.frames import dial
-from tests.unit.door import CACHED, Client, EdgeTestCase, get, request
+from tests.unit.door import CACHED, EdgeTestCase, RawClient, get, request
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
 
@@ -30,7 +30,7 @@ class AcceptorTest(EdgeTestCase):
     def paused(self) -> bool:
         return self.door.server._acceptor.paused
 
-    async def fill(self) -> list[Client]:
+    async def fill(self) -> list[RawClient]:
         """As many clients at work as there can be; accepting is paused behind one more."""
         self.door.settings["let"].clear()
         clients = []
@@ -100,11 +100,11 @@ class PortsTest(ShopTestCase):
         with mock.patch.object(node_server, "MAX_CONNECTIONS", MOST):
             return super().get_app()
 
-    async def crowd(self, node: str, sent: bytes) -> list[Client]:
+    async def crowd(self, node: str, sent: bytes) -> list[RawClient]:
         port = self.shop.node(node).port
         clients = []
         for _ in range(MOST + 1):
-            clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
+            clients.append(RawClient(*await asyncio.open_connection("127.0.0.1", port)))
             clients[-1].send(sent)
         return clients
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from bazar.durable import atomic_write
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, FatalError
 from bazar.replication import file_arbiter
 from bazar.replication.file_arbiter import (
     FileArbiter,
@@ -70,7 +70,7 @@ class ArbiterTest(FilesTestCase):
 
     async def test_only_the_holder_records(self) -> None:
         arbiter = self.arbiter()
-        with self.assertRaises(Fatal):
+        with self.assertRaises(FatalError):
             await arbiter.record(membership(1, "a"))
         self.assertIsNone(arbiter.read())
 
@@ -78,14 +78,14 @@ class ArbiterTest(FilesTestCase):
         arbiter = self.arbiter()
         arbiter.try_acquire()
         await arbiter.record(membership(5, "a"))
-        with self.assertRaisesRegex(Fatal, "epoch 5 has begun"):
+        with self.assertRaisesRegex(FatalError, "epoch 5 has begun"):
             await arbiter.record(membership(4, "a"))
         self.assertEqual(arbiter.read(), membership(5, "a"))
 
     async def test_check_wants_the_lock_and_the_epoch(self) -> None:
         arbiter = self.arbiter()
         arbiter.try_acquire()
-        with self.assertRaises(Fatal):
+        with self.assertRaises(FatalError):
             arbiter.check(1)
         await arbiter.record(membership(1, "a"))
         arbiter.check(1)
@@ -93,7 +93,7 @@ class ArbiterTest(FilesTestCase):
             self.directory / "catalog.members",
             (self.directory / "catalog.members").read_bytes().replace(b'"epoch": 1', b'"epoch": 2'),
         )
-        with self.assertRaisesRegex(Fatal, "no longer says epoch 1"):
+        with self.assertRaisesRegex(FatalError, "no longer says epoch 1"):
             arbiter.check(1)
 
     async def test_a_membership_that_is_deleted_is_made_anew_by_who_holds_the_lock(self) -> None:
@@ -107,10 +107,10 @@ class ArbiterTest(FilesTestCase):
         await arbiter.record(membership(1, "a"))
         self.assertEqual(arbiter.read(), membership(1, "a"))
         members.unlink()
-        with self.assertRaisesRegex(Fatal, "no longer says epoch 2"):
+        with self.assertRaisesRegex(FatalError, "no longer says epoch 2"):
             arbiter.check(2)
         (self.directory / "catalog.lock").unlink()
-        with self.assertRaisesRegex(Fatal, "is not the file this primary has locked"):
+        with self.assertRaisesRegex(FatalError, "is not the file this primary has locked"):
             arbiter.check(1)
         self.assertFalse(members.exists())
 
@@ -132,7 +132,7 @@ class ArbiterTest(FilesTestCase):
                 self.assertEqual(self.arbiter().read(), membership(2, "a"))
                 # Who begins an epoch takes nothing for put back that it has not recorded.
                 members.write_bytes(older)
-                with self.assertRaises(Fatal):
+                with self.assertRaises(FatalError):
                     await arbiter.record(membership(3, "a"))
                 arbiter.check(2)
 
@@ -141,10 +141,10 @@ class ArbiterTest(FilesTestCase):
         self.assertTrue(old.try_acquire())
         await old.record(membership(1, "a"))
         (self.directory / "catalog.lock").unlink()
-        with self.assertRaises(Fatal):
+        with self.assertRaises(FatalError):
             old.check(1)
         self.assertTrue(new.try_acquire())
-        with self.assertRaises(Fatal):
+        with self.assertRaises(FatalError):
             await old.record(membership(1, "b"))
         new.check(1)
 
@@ -164,7 +164,7 @@ class ArbiterTest(FilesTestCase):
     async def test_an_unreadable_membership_is_fatal(self) -> None:
         for content in (b"", b"{", b"[]", b'{"epoch": 1}', b"\xff", b"null", b"7"):
             (self.directory / "catalog.members").write_bytes(content)
-            with self.subTest(content), self.assertRaises(Fatal):
+            with self.subTest(content), self.assertRaises(FatalError):
                 self.arbiter().read()
 
     def test_the_kernel_lets_go_when_another_process_dies(self) -> None:

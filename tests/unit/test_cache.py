@@ -6,7 +6,7 @@ import asyncio
 import unittest
 from typing import Any
 
-from bazar.cache import HIT, MISS, PASS, Cache, Shelf, Tags
+from bazar.cache import HIT, MISS, PASS, Cache, LRUStore, Tags
 from bazar.errors import Unavailable
 
 
@@ -50,12 +50,12 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         self.now = 1000.0
         self.guard = Guard()
         self.cache = Cache(self.guard, lambda: self.now)
-        self.shelf = Shelf("local", 3, 300.0)
+        self.store = LRUStore("local", 3, 300.0)
 
     async def read(self, key: str, value: Any, *tags: str, known: bool = True) -> tuple[Any, str]:
         """Read `key`; a replica would answer `value`, which shows `tags`."""
         source = Source(value, *(tags or (key,)))
-        return await self.cache.read(self.shelf, key, source.tags if known else None, source)
+        return await self.cache.read(self.store, key, source.tags if known else None, source)
 
     async def search(self, key: str, value: Any, *tags: str) -> tuple[Any, str]:
         return await self.read(key, value, "searches", *tags, known=False)
@@ -74,7 +74,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.cache.counters.evictions, 1)
         self.assertEqual([(await self.read(k, "new"))[1] for k in "acd"], [HIT] * 3)
         self.assertEqual(await self.read("b", "new"), ("new", MISS))
-        self.assertEqual(len(self.shelf), 3)
+        self.assertEqual(len(self.store), 3)
 
     async def test_an_entry_ends_with_its_ttl_and_not_before(self) -> None:
         await self.read("a", 1)
@@ -92,7 +92,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         source = Source(1, "a")
         source.may_answer.clear()
         reads = [
-            asyncio.create_task(self.cache.read(self.shelf, "a", source.tags, source))
+            asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
             for _ in range(5)
         ]
         await source.asked_now.wait()
@@ -103,11 +103,11 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
     async def test_c2_an_invalidation_detaches_the_flight(self) -> None:
         old, new = Source("old", "a"), Source("new", "a")
         old.may_answer.clear()
-        before = asyncio.create_task(self.cache.read(self.shelf, "a", old.tags, old))
+        before = asyncio.create_task(self.cache.read(self.store, "a", old.tags, old))
         await old.asked_now.wait()
         self.cache.drop(["a"])
         # A later reader does not join it, though the key is clean again.
-        self.assertEqual(await self.cache.read(self.shelf, "a", new.tags, new), ("new", MISS))
+        self.assertEqual(await self.cache.read(self.store, "a", new.tags, new), ("new", MISS))
         old.may_answer.set()
         self.assertEqual(await before, ("old", MISS))
         self.assertEqual(await self.read("a", "?"), ("new", HIT))
@@ -115,7 +115,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
     async def test_c2_a_flight_about_another_key_is_left_alone(self) -> None:
         source = Source(1, "a")
         source.may_answer.clear()
-        read = asyncio.create_task(self.cache.read(self.shelf, "a", source.tags, source))
+        read = asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
         await source.asked_now.wait()
         self.cache.drop(["b"])
         source.may_answer.set()
@@ -125,7 +125,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
     async def test_c2_losing_the_lease_detaches_every_flight(self) -> None:
         source = Source("old", "a")
         source.may_answer.clear()
-        read = asyncio.create_task(self.cache.read(self.shelf, "a", source.tags, source))
+        read = asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
         await source.asked_now.wait()
         self.cache.reset()
         source.may_answer.set()
@@ -135,20 +135,20 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
     async def test_c2_a_flight_that_lands_without_a_lease_is_not_stored(self) -> None:
         source = Source("old", "a")
         source.may_answer.clear()
-        read = asyncio.create_task(self.cache.read(self.shelf, "a", source.tags, source))
+        read = asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
         await source.asked_now.wait()
         self.guard.lease = False  # it ran out while this process slept
         source.may_answer.set()
         await read
-        self.assertEqual(len(self.shelf), 0)
+        self.assertEqual(len(self.store), 0)
 
     async def test_c2_landing_says_whether_it_was_stored(self) -> None:
         tags = frozenset({"a"})
         for lease in (True, False):
-            flight = self.cache.board(self.shelf, "a", tags, self.now)
+            flight = self.cache.join(self.store, "a", tags, self.now)
             assert flight is not None
             self.guard.lease = lease
-            self.assertEqual(self.cache.land(flight, 1, tags, self.now), lease)
+            self.assertEqual(self.cache.complete(flight, 1, tags, self.now), lease)
 
     async def test_c3_a_dirty_key_is_read_through_and_not_stored(self) -> None:
         self.guard.dirty = {"a"}
@@ -163,7 +163,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         source = Source(1, "a")
         source.may_answer.clear()
         reads = [
-            asyncio.create_task(self.cache.read(self.shelf, "a", source.tags, source))
+            asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
             for _ in range(3)
         ]
         await source.asked_now.wait()
@@ -175,7 +175,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         await self.read("a", 1)
         await self.search("s", [1], "a")
         self.cache.reset()
-        self.assertEqual(len(self.shelf), 0)
+        self.assertEqual(len(self.store), 0)
         self.assertEqual(await self.read("a", 2), (2, MISS))
 
     async def test_c5_a_book_drops_the_searches_that_show_it(self) -> None:
@@ -190,7 +190,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
     async def test_c5_any_entry_detaches_a_search_under_way(self) -> None:
         source = Source([1], "searches", "info_1")
         source.may_answer.clear()
-        search = asyncio.create_task(self.cache.read(self.shelf, "s", None, source))
+        search = asyncio.create_task(self.cache.read(self.store, "s", None, source))
         await source.asked_now.wait()
         self.cache.drop(["info_99"])  # not known yet whether it will show this one
         source.may_answer.set()
@@ -209,12 +209,12 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(shown, {"info_47", "info_48", "info_49"})
         self.now += 300
         for number in range(50):
-            self.shelf.get(f"s{number}", self.now)
+            self.store.get(f"s{number}", self.now)
         self.assertEqual(self.cache._shown_by, {})
 
     async def test_a_search_stored_anew_shows_its_new_books_alone(self) -> None:
         await self.search("s", "old", "info_1")
-        self.shelf.remove("s")
+        self.store.remove("s")
         await self.search("s", "new", "info_2")
         self.cache.drop(["info_1"])
         self.assertEqual((await self.search("s", "?", "info_2"))[1], HIT)
@@ -223,7 +223,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         source = Source(Unavailable("nobody is there"), "a")
         source.may_answer.clear()
         reads = [
-            asyncio.create_task(self.cache.read(self.shelf, "a", source.tags, source))
+            asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
             for _ in range(3)
         ]
         await source.asked_now.wait()
@@ -237,7 +237,7 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         source = Source(1, "a")
         source.may_answer.clear()
         first, second = (
-            asyncio.create_task(self.cache.read(self.shelf, "a", source.tags, source))
+            asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
             for _ in range(2)
         )
         await source.asked_now.wait()
@@ -251,8 +251,8 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         other = Cache(Guard(), lambda: self.now)
         await self.read("a", 1)
         source = Source(2, "b")
-        await other.read(self.shelf, "b", source.tags, source)
+        await other.read(self.store, "b", source.tags, source)
         self.cache.reset()
-        self.assertEqual((await other.read(self.shelf, "b", source.tags, source))[1], HIT)
+        self.assertEqual((await other.read(self.store, "b", source.tags, source))[1], HIT)
         self.assertEqual((await self.read("a", 1))[1], MISS)
         self.assertEqual(other.drop(["a"]), 0)

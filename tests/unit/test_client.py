@@ -19,15 +19,15 @@ from tornado.web import Application, RequestHandler
 from bazar.config import NodeConfig
 from bazar.errors import (
     BazarError,
-    Leaving,
+    Indeterminate,
     NotFound,
     OtherToken,
     OutOfStock,
+    ShuttingDown,
     Unavailable,
-    Unknown,
 )
 from bazar.rpc import client
-from bazar.rpc.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, Client, error_body
+from bazar.rpc.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, RPCClient, error_body
 from bazar.rpc.frames import SWITCHING, Connection
 from tests.unit.patience import PATIENCE_S, until
 
@@ -140,7 +140,7 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         first = self.submit(0, 0.01)
         await self.calls.called.wait()
         second = self.submit(1, 0.01)
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await first
         with self.assertRaises(Unavailable):
             await second
@@ -162,9 +162,9 @@ class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
         await asyncio.sleep(0)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         calls.may_answer.set()
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await first
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await second
         self.assertEqual(calls.batches, [[1], [2]])
 
@@ -224,7 +224,7 @@ class CallsPeer(RequestHandler):
                     for item in call["items"]
                 ],
             },
-            "/refuses": {"error": error_body(Leaving("not now"))},
+            "/refuses": {"error": error_body(ShuttingDown("not now"))},
             "/short": {"results": [], "primary": None},
             "/odd": {"results": 7},
             "/none": {},
@@ -249,7 +249,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             Application([(CALLS_PATH, CallsPeer), ("/.*", Peer)], log_function=lambda handler: None)
         )
         self.server.add_sockets(sockets)
-        self.client = Client("the-token", PATIENCE_S)
+        self.client = RPCClient("the-token", PATIENCE_S)
 
     async def asyncTearDown(self) -> None:
         self.client.close()
@@ -304,16 +304,16 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((caught.exception.status, caught.exception.code), (418, "teapot"))
 
     async def test_r5_an_answer_that_cannot_be_read_is_unknown(self) -> None:
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await self.client.call(self.node, "/garbage", {}, PATIENCE_S)
         for path in ("/short", "/odd", "/garbage", "/none", "/breaks"):
             for _ in range(2):  # the first does not stop the next
-                with self.subTest(path=path), self.assertRaises(Unknown):
+                with self.subTest(path=path), self.assertRaises(Indeterminate):
                     await self.client.submit(self.node, path, 1, PATIENCE_S)
         self.assertEqual(await self.client.submit(self.node, "/items", 1, PATIENCE_S), 1)
 
     async def test_a_call_may_be_refused_as_a_whole(self) -> None:
-        with self.assertRaisesRegex(Leaving, "not now"):
+        with self.assertRaisesRegex(ShuttingDown, "not now"):
             await self.client.submit(self.node, "/refuses", 1, PATIENCE_S)
 
     async def test_r5_nobody_there_is_unavailable(self) -> None:
@@ -363,7 +363,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         peer = client.Peer(self.node, "the-token", PATIENCE_S)
         await peer.call("/items", [1], PATIENCE_S)  # it is connected
         slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await peer.call("/hangs", [1], 0.05)
         self.assertFalse(slow.done())
         CallsPeer.may_answer.set()
@@ -373,7 +373,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_primary_that_does_not_answer_is_preferred_no_more(self) -> None:
         for _ in range(2):
             self.client.primaries["catalog"] = "peer-1"
-            with self.assertRaises(Unknown):
+            with self.assertRaises(Indeterminate):
                 await self.client.submit(self.node, "/breaks", 1, PATIENCE_S)
             self.assertEqual(self.client.primaries, {})
 
@@ -384,7 +384,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             answer = await peer.call("/items", [1], PATIENCE_S)
             self.assertEqual(answer["results"], [{"answer": 1}])
             connections.append(peer._connection)
-            with self.assertRaisesRegex(Unknown, "no answer in"):
+            with self.assertRaisesRegex(Indeterminate, "no answer in"):
                 await peer.call("/hangs", [1], 0.05)
         self.assertEqual(len(set(connections)), 3)
         peer.close()
@@ -396,7 +396,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         first = peer._connection
         slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
         await until(lambda: peer._answers, "it is under way")
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await peer.call("/hangs", [1], 0.05)
         answer = await peer.call("/items", [1], PATIENCE_S)  # over another connection
         self.assertEqual(answer["results"], [{"answer": 1}])
@@ -424,19 +424,19 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         server = await asyncio.start_server(serve, sock=listening[0])
         there = NodeConfig("there", "catalog", port)
         await self.client.call(there, "/write", {"key": 1}, PATIENCE_S)
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await self.client.call(there, "/write", {"key": 2}, PATIENCE_S)
         self.assertIn(b'{"key":2}', received[1])
         with self.assertRaises(Unavailable):  # now nobody is there at all
             await self.client.call(there, "/write", {"key": 3}, PATIENCE_S)
 
     async def test_r5_no_answer_in_time_is_unknown(self) -> None:
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await self.client.call(self.node, "/hangs", {}, 0.05)
 
     async def test_r5_a_connection_that_breaks_is_unknown(self) -> None:
         call = asyncio.create_task(self.client.call(self.node, "/hangs", {}, PATIENCE_S))
         await until(lambda: self.server._connections, "it has connected")
         await self.server.close_all_connections()
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await call

@@ -74,7 +74,7 @@ class AbsoluteTest(ClientsTestCase):
         self.assertEqual(self.ask("/info/4").headers["X-Cache"], "miss")
         self.send("frontend-1", "GET http://localhost/info/4")
         self.send("frontend-1", "GET http://127.0.0.1/info/4")
-        self.assertEqual(self.shop.frontend.status()["shelves"]["local"]["entries"], 1)
+        self.assertEqual(self.shop.frontend.status()["caches"]["local"]["entries"], 1)
 
     def test_a_url_without_a_host_or_with_more_is_malformed(self) -> None:
         for node in ("frontend-1", "catalog-1", "order-1"):

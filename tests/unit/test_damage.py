@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, FatalError
 from bazar.replication.messages import GENESIS, Mark, Snapshot
 from storage.checksum import checksum
 from storage.sqlite.database import Database
@@ -356,8 +356,8 @@ class SetAsideTest(FilesTestCase):
 class TellingApartTest(FilesTestCase):
     def test_a_failing_disk_is_no_damage(self) -> None:
         for code, kind in (
-            (sqlite3.SQLITE_FULL, Fatal),
-            (sqlite3.SQLITE_IOERR_FSYNC, Fatal),
+            (sqlite3.SQLITE_FULL, FatalError),
+            (sqlite3.SQLITE_IOERR_FSYNC, FatalError),
             (sqlite3.SQLITE_CORRUPT, Damaged),
             (sqlite3.SQLITE_NOTADB, Damaged),
             (sqlite3.SQLITE_CANTOPEN, sqlite3.OperationalError),

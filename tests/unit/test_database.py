@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from bazar.errors import ConfigError, Fatal
+from bazar.errors import ConfigError, FatalError
 from storage.sqlite.database import Database
 from storage.sqlite.errors import Damaged
 from storage.sqlite.wal import IN_USE, lacks_wal, refuse_copy, rewrite_wal, take_as_whole
@@ -68,7 +68,7 @@ class DatabaseTest(FilesTestCase):
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM a").fetchall()
-            with self.assertRaisesRegex(Fatal, "another process reads it"):
+            with self.assertRaisesRegex(FatalError, "another process reads it"):
                 rewrite_wal(path, patience_s=0.01)
         rewrite_wal(path)
 

@@ -24,7 +24,7 @@ from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 
 from bazar.http.state import Limits
-from tests.unit.door import Client, Door
+from tests.unit.door import Door, RawClient
 from tests.unit.patience import PATIENCE_S
 
 HEAD_BYTES = 600
@@ -76,7 +76,7 @@ async def both(requests: bytes) -> tuple[Told, Told]:
         try:
             told = []
             for port in (door.port, sockets[0].getsockname()[1]):
-                client = Client(*await asyncio.open_connection("127.0.0.1", port))
+                client = RawClient(*await asyncio.open_connection("127.0.0.1", port))
                 client.send(requests + LAST * 3)
                 told.append(understand(await client.rest(), requests))
                 await client.close()

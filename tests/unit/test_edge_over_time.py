@@ -8,23 +8,23 @@ import socket
 
 from bazar.http.access_log import AccessLog, LineByLine
 from bazar.http.connection import WAITING_BYTES
-from bazar.http.response import Rendered
+from bazar.http.response import RawResponse
 from bazar.http.state import Limits
-from tests.unit.door import CACHED, PAGE_HEADERS, Client, Door, EdgeTestCase, get, request
+from tests.unit.door import CACHED, PAGE_HEADERS, Door, EdgeTestCase, RawClient, get, request
 from tests.unit.patience import PATIENCE_S, until
 
 
 class TimeTest(EdgeTestCase):
     limits = Limits(head_s=10, body_s=10, idle_s=60, write_s=30, linger_s=2)
 
-    async def started(self, sent: bytes) -> Client:
+    async def started(self, sent: bytes) -> RawClient:
         """A client whose bytes have arrived."""
         client = await self.door.client()
         client.send(sent)
         connection = await self.door.connection()
         stage = "BODY" if b"\r\n\r\n" in sent else "HEAD"
         await until(lambda: f"{stage}>" in f"{connection!r}".upper(), "it is read")
-        await until(lambda: len(connection._reader) or stage == "BODY", "it is read")
+        await until(lambda: len(connection._parser) or stage == "BODY", "it is read")
         return client
 
     async def test_a_slow_head_is_408(self) -> None:
@@ -42,7 +42,7 @@ class TimeTest(EdgeTestCase):
         client.send(get() + b"GET")
         await client.answer()
         connection = await self.door.connection()
-        await until(lambda: len(connection._reader), "it is read")
+        await until(lambda: len(connection._parser), "it is read")
         self.door.pass_time(10.1)
         self.assertEqual((await client.answer()).status, 408)
 
@@ -112,7 +112,7 @@ class TimeTest(EdgeTestCase):
 class CrowdTest(EdgeTestCase):
     limits = Limits(connections=3)
 
-    async def busy(self) -> Client:
+    async def busy(self) -> RawClient:
         """A client whose request is being answered."""
         self.door.settings["waiting"].clear()
         client = await self.door.client()
@@ -140,7 +140,7 @@ class CrowdTest(EdgeTestCase):
         kernel: socket.socket = connection._transport.get_extra_info("socket")
         kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         slow.send(get() * 20_000)
-        await until(lambda: len(connection._reader) > WAITING_BYTES, "it has much to do")
+        await until(lambda: len(connection._parser) > WAITING_BYTES, "it has much to do")
         await until(lambda: not connection._writable, "nobody reads")
         await self.busy()
         await self.busy()
@@ -192,7 +192,7 @@ class HalfClosedTest(EdgeTestCase):
 
     async def test_whoever_listens_gets_all_of_a_long_answer(self) -> None:
         body = b"x" * 8_000_000
-        self.door.rendered = Rendered.of(body, PAGE_HEADERS, "long")
+        self.door.rendered = RawResponse.of(body, PAGE_HEADERS, "long")
         client = await self.door.client(receive_buffer=4096)
         client.send(get("/cached", "Connection: close"))
         client.writer.write_eof()
@@ -219,14 +219,14 @@ class HalfClosedTest(EdgeTestCase):
 class LeavingTest(EdgeTestCase):
     """Connections that go on in another protocol."""
 
-    async def ask(self, behind: bytes) -> Client:
+    async def ask(self, behind: bytes) -> RawClient:
         client = await self.door.client()
         client.send(get() + get("/leaves", "Connection: Upgrade", "Upgrade: odd") + behind)
         self.assertEqual((await client.answer()).body, CACHED)
         await self.door.settings["waiting"].wait()
         return client
 
-    async def said(self, client: Client, size: int) -> bytes:
+    async def said(self, client: RawClient, size: int) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
             return await client.reader.readexactly(size)
 
@@ -236,7 +236,7 @@ class LeavingTest(EdgeTestCase):
             client = await self.ask(behind)
             connection = await self.door.connection()
             least = min(len(behind), WAITING_BYTES + 1)  # then it reads no more
-            await until(lambda: len(connection._reader) >= least, "it is read")  # noqa: B023
+            await until(lambda: len(connection._parser) >= least, "it is read")  # noqa: B023
             self.door.settings["let"].set()
             client.send(b"last")
             said = await self.said(client, len(b"hello " + behind + b"last"))
@@ -281,7 +281,7 @@ class StoppingTest(EdgeTestCase):
             self.assertEqual((answer.status, answer.headers["Connection"]), (200, "close"))
             self.assertEqual(await client.rest(), b"")
             await client.close()
-            await door.server.say_goodbye()
+            await door.server.close_gracefully()
             self.assertFalse(door.server.connections)
 
     async def test_nobody_new_gets_in(self) -> None:

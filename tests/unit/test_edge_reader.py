@@ -1,4 +1,4 @@
-"""The edge's reader of requests: what it takes, what it refuses, wherever the bytes are split."""
+"""The edge's parser of requests: what it takes, what it refuses, wherever the bytes are split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazar.errors import BazarError
-from bazar.http.parser import Progress, Reader, Request, Stage
+from bazar.http.parser import Parser, Progress, Request, Stage
 
 HEAD_BYTES = 300
 BODY_BYTES = 60
@@ -22,15 +22,15 @@ Seen = tuple[str, str, bytes]
 
 def read(pieces: Iterable[bytes]) -> tuple[list[Seen], BazarError | None]:
     """The requests in these pieces, and what was refused in the end."""
-    reader = Reader(HEAD_BYTES, BODY_BYTES)
+    parser = Parser(HEAD_BYTES, BODY_BYTES)
     seen: list[Seen] = []
     try:
         for piece in pieces:
-            reader.feed(piece)
+            parser.feed(piece)
             while True:
-                step = reader.read()
+                step = parser.read()
                 if isinstance(step, bytes):
-                    step = reader.judge(step)
+                    step = parser.parse_head(step)
                 if isinstance(step, Request):
                     line = step.start_line
                     seen.append((line.method, line.path, bytes(step.body)))
@@ -180,19 +180,19 @@ def test_the_limits_are_exact() -> None:
 
 
 def test_it_says_what_it_waits_for() -> None:
-    reader = Reader(HEAD_BYTES, BODY_BYTES)
-    assert (reader.read(), reader.stage, len(reader)) == (Progress.NONE, Stage.IDLE, 0)
-    reader.feed(SIZED[:20])
-    assert (reader.read(), reader.stage, len(reader)) == (Progress.NONE, Stage.HEAD, 20)
-    reader.feed(SIZED[20:] % 2)
-    assert (reader.read(), reader.stage, len(reader)) == (Progress.SOME, Stage.BODY, 0)
-    assert not reader.awaits_continue
-    reader.feed(b"hi")
-    assert isinstance(reader.read(), Request)
-    assert reader.stage is Stage.IDLE
-    reader.feed(PLAIN[:5])
-    reader.clear()
-    assert (reader.stage, len(reader)) == (Stage.IDLE, 0)
+    parser = Parser(HEAD_BYTES, BODY_BYTES)
+    assert (parser.read(), parser.stage, len(parser)) == (Progress.NONE, Stage.IDLE, 0)
+    parser.feed(SIZED[:20])
+    assert (parser.read(), parser.stage, len(parser)) == (Progress.NONE, Stage.HEAD, 20)
+    parser.feed(SIZED[20:] % 2)
+    assert (parser.read(), parser.stage, len(parser)) == (Progress.SOME, Stage.BODY, 0)
+    assert not parser.awaits_continue
+    parser.feed(b"hi")
+    assert isinstance(parser.read(), Request)
+    assert parser.stage is Stage.IDLE
+    parser.feed(PLAIN[:5])
+    parser.clear()
+    assert (parser.stage, len(parser)) == (Stage.IDLE, 0)
 
 
 def test_keep_alive_is_the_clients_wish() -> None:
@@ -206,10 +206,10 @@ def test_keep_alive_is_the_clients_wish() -> None:
         (b"1.1", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", True),
         (b"1.1", b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n", False),
     ):
-        reader = Reader(HEAD_BYTES, BODY_BYTES)
-        reader.feed(b"GET / HTTP/%b\r\nHost: a\r\n%b\r\n" % (version, connection))
-        assert isinstance(reader.read(), bytes)
-        assert reader.keep_alive is kept, connection
+        parser = Parser(HEAD_BYTES, BODY_BYTES)
+        parser.feed(b"GET / HTTP/%b\r\nHost: a\r\n%b\r\n" % (version, connection))
+        assert isinstance(parser.read(), bytes)
+        assert parser.keep_alive is kept, connection
 
 
 def test_a_client_may_ask_whether_its_body_is_welcome() -> None:
@@ -220,8 +220,8 @@ def test_a_client_may_ask_whether_its_body_is_welcome() -> None:
         (b"1.0", b"100-continue", b"", False),
         (b"1.1", b"something", b"", False),
     ):
-        reader = Reader(HEAD_BYTES, BODY_BYTES)
-        reader.feed(b"PUT / HTTP/%b\r\nContent-Length: 2\r\nExpect: %b\r\n\r\n" % (version, expect))
-        reader.feed(sent)
-        assert reader.read() is Progress.SOME
-        assert reader.awaits_continue is asked, (version, expect, sent)
+        parser = Parser(HEAD_BYTES, BODY_BYTES)
+        parser.feed(b"PUT / HTTP/%b\r\nContent-Length: 2\r\nExpect: %b\r\n\r\n" % (version, expect))
+        parser.feed(sent)
+        assert parser.read() is Progress.SOME
+        assert parser.awaits_continue is asked, (version, expect, sent)

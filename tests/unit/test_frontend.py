@@ -358,7 +358,7 @@ class CachingTest(ShopTestCase):
     def test_errors_are_not_cached(self) -> None:
         for _ in range(2):
             self.assert_error(self.ask("/info/99"), 404)
-        self.assertEqual(self.shop.frontend.status()["shelves"]["local"]["entries"], 0)
+        self.assertEqual(self.shop.frontend.status()["caches"]["local"]["entries"], 0)
         created = self.ask(
             "/create", "POST", {"title": "t", "topic": "t", "cost": 1, "count": 1},
             node="catalog-1", token=TOKEN,
@@ -369,7 +369,7 @@ class CachingTest(ShopTestCase):
     def test_one_book_has_one_cache_key(self) -> None:
         self.assertEqual(self.cached("/info/1"), "miss")
         self.assertEqual(self.cached("/info/%31"), "hit")
-        self.assertEqual(self.shop.frontend.status()["shelves"]["local"]["entries"], 1)
+        self.assertEqual(self.shop.frontend.status()["caches"]["local"]["entries"], 1)
 
     def test_invalidate_cache_says_whether_there_was_an_entry(self) -> None:
         self.get("/info/1")

@@ -47,7 +47,7 @@ class IdsTest(ShopTestCase):
                     response = self.ask(f"{prefix}/{quote(bad, safe='')}", node=node)
                     self.assertIn(response.code, (400, 404))
                     self.assert_error(response, response.code)
-        self.assertEqual(self.shop.frontend.status()["shelves"]["local"]["entries"], 0)
+        self.assertEqual(self.shop.frontend.status()["caches"]["local"]["entries"], 0)
 
     def test_a_path_that_is_not_utf8(self) -> None:
         for node, prefix in SERVICES:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bazar.errors import Conflict, Fatal
+from bazar.errors import Conflict, FatalError
 from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chain, tail_mark
 from bazar.replication.store import Operation, Outcome
 from storage import history
@@ -159,7 +159,7 @@ class BatchTest(LogTest):
         store = await self.open()
         await store.execute([{"name": "a", "by": 1}], 0)
         await store.append(entries(GENESIS, change("a", 1)))
-        with self.assertRaisesRegex(Fatal, "is executed"):
+        with self.assertRaisesRegex(FatalError, "is executed"):
             await store.apply(entries(GENESIS, change("a", 2))[0].mark)
         await store.rollback()
 
@@ -240,7 +240,7 @@ class FollowerTest(LogTest):
         made = entries(GENESIS, change("a", 1))
         await store.persist(GENESIS, made)
         for mark in (Mark(1, "another"), Mark(2, made[0].digest)):
-            with self.assertRaisesRegex(Fatal, "the log has"):
+            with self.assertRaisesRegex(FatalError, "the log has"):
                 await store.apply(mark)
 
     async def test_follower_and_primary_end_with_the_same_rows(self) -> None:
@@ -265,7 +265,7 @@ class FollowerTest(LogTest):
         connection.execute("UPDATE log SET effects = replace(effects, '1', '9') WHERE seq = 1")
         connection.commit()
         connection.close()
-        with self.assertRaisesRegex(Fatal, "does not follow"):
+        with self.assertRaisesRegex(FatalError, "does not follow"):
             await ReplicatedStore.open(self.path("one"), Shelf(), 1000)
         await asyncio.sleep(0)
 
@@ -459,5 +459,5 @@ class SnapshotTest(LogTest):
 
     async def test_a_snapshot_without_a_beginning_is_fatal(self) -> None:
         source, target = await self.filled(), await self.open("target")
-        with self.assertRaisesRegex(Fatal, "without the first one"):
+        with self.assertRaisesRegex(FatalError, "without the first one"):
             await target.install((await self.chunks(source))[-1])

@@ -7,7 +7,7 @@ import unittest
 from unittest import mock
 
 from bazar.config import NodeConfig, PoolConfig
-from bazar.errors import BazarError, Leaving, OutOfStock, Unavailable, Unknown
+from bazar.errors import BazarError, Indeterminate, OutOfStock, ShuttingDown, Unavailable
 from bazar.rpc import pool as pool_module
 from bazar.rpc.pool import Health, ReplicaPool, choose
 from tests.unit.patience import PATIENCE_S
@@ -77,7 +77,7 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([h.failures for h in self.pool.replicas], [0, 0])
 
     async def test_one_that_is_about_to_stop_is_left_alone_for_the_longest(self) -> None:
-        self.down = {1: Leaving("is about to stop")}
+        self.down = {1: ShuttingDown("is about to stop")}
         await self.call()
         self.down = {}
         self.now += 1.9  # of backoff_max_s
@@ -86,8 +86,8 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual({await self.call() for _ in range(2)}, {1, 2})
 
     async def test_r5_a_refusal_after_an_unknown_attempt_is_unknown(self) -> None:
-        self.down = {1: Unknown("no answer"), 2: OutOfStock("none left")}
-        with self.assertRaises(Unknown):
+        self.down = {1: Indeterminate("no answer"), 2: OutOfStock("none left")}
+        with self.assertRaises(Indeterminate):
             await self.call()
 
     async def test_it_is_set_aside_longer_each_time_up_to_a_limit(self) -> None:
@@ -110,8 +110,8 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
     async def test_r5_what_may_have_happened_is_unknown(self) -> None:
         for errors, kind in (
             ({1: Unavailable(""), 2: Unavailable("")}, Unavailable),
-            ({1: Unknown(""), 2: Unavailable("")}, Unknown),
-            ({1: Unavailable(""), 2: Unknown("")}, Unknown),
+            ({1: Indeterminate(""), 2: Unavailable("")}, Indeterminate),
+            ({1: Unavailable(""), 2: Indeterminate("")}, Indeterminate),
         ):
             self.down = dict(errors)
             with self.subTest(kind=kind), self.assertRaises(kind):

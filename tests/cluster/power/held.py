@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Member
 from storage.catalog import Catalog
@@ -54,7 +54,7 @@ def _of_group(role: str, recording: Recording, cut: int, data: Path) -> Iterator
     wanted = {one.key if role == "catalog" else one.order_id for one in acknowledged}
     try:
         membership = FileArbiter(data, role).read()
-    except Fatal as error:
+    except FatalError as error:
         yield str(error)
         return
     if membership is None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tests.cluster.client import Client
+from tests.cluster.client import HTTPClient
 from tests.cluster.cluster import Cluster, until
 from tests.cluster.commands import command
 from tests.cluster.load import Bought, purchase
@@ -75,7 +75,7 @@ def _some(acknowledged: Sequence[Bought]) -> list[Bought]:
     return [*some, *acknowledged[-LATEST:]]
 
 
-async def _asked_again(client: Client, one: Bought) -> list[str]:
+async def _asked_again(client: HTTPClient, one: Bought) -> list[str]:
     """Return what differs from the buyer's first answer."""
     found = []
     order = await client.get(f"/orders/{one.order_id}")

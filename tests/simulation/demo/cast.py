@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import handlers.frontend.upstream
 import handlers.replicated
-from bazar.cache import Cache, Flight, Shelf, Tags
+from bazar.cache import Cache, Flight, LRUStore, Tags
 from bazar.replication.effects import Apply, Effect, Install, Persist, Record
 from bazar.replication.messages import Grant
 from bazar.replication.primary import Phase
@@ -117,14 +117,14 @@ class ShownSubscriber(Speaking, CacheSubscriber):
 class ShownCache(Speaking, Cache):
     """Reports what happens to each answer."""
 
-    def find(self, shelf: Shelf, key: str, now: float) -> Any | None:
-        found = super().find(shelf, key, now)
+    def find(self, store: LRUStore, key: str, now: float) -> Any | None:
+        found = super().find(store, key, now)
         if found is not None:
             self._say("answers from its cache")
         return found
 
-    def board(self, shelf: Shelf, key: str, tags: Tags | None, now: float) -> Flight | None:
-        flight = super().board(shelf, key, tags, now)
+    def join(self, store: LRUStore, key: str, tags: Tags | None, now: float) -> Flight | None:
+        flight = super().join(store, key, tags, now)
         if flight is None and not self.guard.lease_valid(now):
             self._say("has no lease: must ask (C3)")
         elif flight is None:
@@ -133,9 +133,9 @@ class ShownCache(Speaking, Cache):
             self._say("not cached: asks")
         return flight
 
-    def land(self, flight: Flight, value: Any, tags: Tags, now: float) -> bool:
+    def complete(self, flight: Flight, value: Any, tags: Tags, now: float) -> bool:
         detached = flight.detached
-        stored = super().land(flight, value, tags, now)
+        stored = super().complete(flight, value, tags, now)
         if stored:
             self._say("caches the answer")
         elif detached:

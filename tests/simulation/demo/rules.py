@@ -29,7 +29,7 @@ def known(name: str) -> Mutation:
 SEARCHES_FORGOTTEN = without(
     "a cached search is not known by the books it shows",
     "C5",
-    (Cache, "land", "for tag in tags:", "for tag in flight.tags or ():"),
+    (Cache, "complete", "for tag in tags:", "for tag in flight.tags or ():"),
 )
 CACHES_UNAWAITED = without(
     "a cache is told, and not waited for",

@@ -185,7 +185,7 @@ CACHING = (
     shop(
         "fills of dirty keys are kept",
         "C3",
-        (Cache, "board", "if not self.guard.clean(tags, now):", "if False:"),
+        (Cache, "join", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
     ),
     shop(
@@ -196,7 +196,7 @@ CACHING = (
     shop(
         "an invalidation drops nothing",
         "C2",
-        (Cache, "drop", "dropped += shelf.remove(key)", "pass"),
+        (Cache, "drop", "dropped += store.remove(key)", "pass"),
     ),
     shop(
         "an entry detaches only the searches that it changes",
@@ -239,9 +239,9 @@ CACHING = (
         "C3",
         (
             Cache,
-            "board",
+            "join",
             "        return None\n",
-            "        detached = Flight(shelf, key, tags, detached=True)\n"
+            "        detached = Flight(store, key, tags, detached=True)\n"
             "        return self._flights.setdefault(key, detached)\n",
         ),
         focus="caching",

@@ -11,7 +11,7 @@ from typing import Any
 from bazar.errors import BadRequest, ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PLAYS = "tests.simulation.demo"  # plays the real code; only the stage is part of the tests
+DEMO = "tests.simulation.demo"  # runs the real code; only its small world is part of the tests
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +20,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(flags: argparse.Namespace) -> int:
     """Play the named faults. Return 1 if one was not seen without its rule, or was seen with it."""
-    plays = _plays()
-    known = {play.name: play for play in plays.PLAYS}
+    demo = _demo()
+    known = {scenario.name: scenario for scenario in demo.SCENARIOS}
     if flags.name is None:
         width = max(len(name) for name in known)
-        for play in known.values():
-            print(f"{play.name:{width}}  {play.fault}")
+        for scenario in known.values():
+            print(f"{scenario.name:{width}}  {scenario.fault}")
         print("\nPlay one: python -m bazar demo NAME, or all of them: python -m bazar demo all")
         return 0
     if flags.name != "all" and flags.name not in known:
@@ -33,21 +33,21 @@ def run(flags: argparse.Namespace) -> int:
     names = list(known) if flags.name == "all" else [flags.name]
     fine = True
     for number, name in enumerate(names):
-        lines, as_expected = plays.perform(known[name])
+        lines, as_expected = demo.perform(known[name])
         print("\n\n" if number else "", "\n".join(lines), sep="", flush=True)
         fine &= as_expected
     return 0 if fine else 1
 
 
-def _plays() -> Any:
+def _demo() -> Any:
     if str(CHECKOUT) not in sys.path:  # the `bazar` command has its own directory first in the path
         sys.path.append(str(CHECKOUT))
     try:
-        return importlib.import_module(PLAYS)
+        return importlib.import_module(DEMO)
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("tests"):
             raise
         raise ConfigError(
-            "the plays are part of the tests, which are not here: "
+            "the scenarios are part of the tests, which are not here: "
             "run this in a checkout, where its README.md lies"
         ) from error

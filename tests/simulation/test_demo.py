@@ -12,13 +12,13 @@ import pytest
 from bazar.cli.program import main
 from tests.simulation import demo
 from tests.simulation.demo import rules
-from tests.simulation.demo.play import Play
-from tests.simulation.demo.stage import COLUMNS
+from tests.simulation.demo.scenario import Scenario
+from tests.simulation.demo.world import COLUMNS
 from tests.simulation.mutations import Mutation
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
-NAMES = [play.name for play in demo.PLAYS]
+NAMES = [scenario.name for scenario in demo.SCENARIOS]
 VERDICTS = {
     "stale-search": ("STALE", "FRESH"),
     "lost-invalidation": ("STALE", "FRESH"),
@@ -30,21 +30,21 @@ VERDICTS = {
 }
 
 
-@pytest.mark.parametrize("play", demo.PLAYS, ids=NAMES)
-def test_the_fault_is_seen_without_the_rule_and_only_then(play: Play) -> None:
+@pytest.mark.parametrize("scenario", demo.SCENARIOS, ids=NAMES)
+def test_the_fault_is_seen_without_the_rule_and_only_then(scenario: Scenario) -> None:
     with demo.quiet():
-        without, with_the_rule = play.without_the_rule(), play.with_the_rule()
+        without, with_the_rule = scenario.without_the_rule(), scenario.with_the_rule()
     assert (without.fault, with_the_rule.fault) == (True, False)
-    fault, none = VERDICTS[play.name]
+    fault, none = VERDICTS[scenario.name]
     assert without.verdict.startswith(f"{fault}: ")
     assert with_the_rule.verdict.startswith(f"{none}: ")
 
 
-@pytest.mark.parametrize("play", demo.PLAYS, ids=NAMES)
-def test_a_play_is_the_same_each_time(play: Play) -> None:
-    lines, fine = demo.perform(play)
+@pytest.mark.parametrize("scenario", demo.SCENARIOS, ids=NAMES)
+def test_a_play_is_the_same_each_time(scenario: Scenario) -> None:
+    lines, fine = demo.perform(scenario)
     assert fine
-    assert (lines, fine) == demo.perform(play)
+    assert (lines, fine) == demo.perform(scenario)
     assert max(map(len, lines)) <= COLUMNS
 
 
@@ -60,11 +60,11 @@ def test_the_simulation_finds_what_is_switched_off(mutation: Mutation) -> None:
 
 
 def test_the_documentation_shows_what_is_played() -> None:
-    [play] = [play for play in demo.PLAYS if play.name == "stale-fill"]
+    [scenario] = [scenario for scenario in demo.SCENARIOS if scenario.name == "stale-fill"]
     page = (Path(__file__).resolve().parents[2] / "docs" / "teaching.md").read_text("utf-8")
     shown = page.partition("-m bazar demo stale-fill\n")[2].partition("\n```")[0]
     assert shown
-    assert "\n".join(demo.perform(play)[0]).startswith(shown)
+    assert "\n".join(demo.perform(scenario)[0]).startswith(shown)
 
 
 def test_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,10 +78,10 @@ def test_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_command_fails_with_a_play_that_shows_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    [play] = [play for play in demo.PLAYS if play.name == "stale-fill"]
-    with mock.patch.object(demo, "PLAYS", (dataclasses.replace(play, off=()),)):
+    [scenario] = [scenario for scenario in demo.SCENARIOS if scenario.name == "stale-fill"]
+    with mock.patch.object(demo, "SCENARIOS", (dataclasses.replace(scenario, off=()),)):
         assert main(["demo", "stale-fill"]) == 1
-    assert "THIS PLAY HAS FAILED" in capsys.readouterr().out
+    assert "THIS SCENARIO HAS FAILED" in capsys.readouterr().out
     assert main(["demo", "stale-fill"]) == 0
 
 

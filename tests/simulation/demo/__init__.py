@@ -1,6 +1,6 @@
 """The seven faults of the reference, played: without the rule that prevents each, then with it.
 
-The code that plays is the production code. A rule is switched off as in the hunt for mutations: by
+The code that runs is the production code. A rule is switched off as in the hunt for mutations: by
 removing a piece of the function that keeps it.
 """
 
@@ -12,63 +12,63 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.simulation.demo import rules
-from tests.simulation.demo.door import open_door
-from tests.simulation.demo.play import Performance, Play
-from tests.simulation.demo.plays import (
+from tests.simulation.demo.auth_scenario import open_door
+from tests.simulation.demo.oversell_scenario import oversell
+from tests.simulation.demo.scenario import Run, Scenario
+from tests.simulation.demo.scenarios import (
     dead_replica,
     diverged_replicas,
     lost_invalidation,
     stale_fill,
     stale_search,
 )
-from tests.simulation.demo.stage import COLUMNS
-from tests.simulation.demo.till import oversell
+from tests.simulation.demo.world import COLUMNS
 from tests.simulation.mutations import Mutation
 
-PLAYS = (
-    Play(
+SCENARIOS = (
+    Scenario(
         "stale-search",
         "a cached search is never invalidated, and shows old counts until it expires",
         "C5: an entry about a book drops every cached search that shows it",
         (rules.SEARCHES_FORGOTTEN,),
         stale_search,
     ),
-    Play(
+    Scenario(
         "lost-invalidation",
         "an invalidation that does not arrive is forgotten, and the cache serves the old value",
         "R3: a write waits for each cache's acknowledgement, or for the end of its lease",
         (rules.CACHES_UNAWAITED,),
         lost_invalidation,
     ),
-    Play(
+    Scenario(
         "stale-fill",
         "a slow reader puts the old value into the cache after it was invalidated",
         "C2: an invalidation detaches the fetch under way: its answer is not cached",
         (rules.known("an invalidation detaches no flight"),),
         stale_fill,
     ),
-    Play(
+    Scenario(
         "diverged-replicas",
         "whichever replica gets a write executes it, and two at once leave them different",
         "T1, R7: only who holds the arbiter's lock executes writes; the others pass them on",
         (rules.NO_ARBITER,),
         diverged_replicas,
     ),
-    Play(
+    Scenario(
         "oversell",
         "the count is read and then written, so two buy the last copy; a retry buys twice",
         "R1, S1: each purchase sees those before it, and a sale keeps the key it was asked with",
         (rules.EACH_BY_ITSELF, rules.KEYS_FORGOTTEN),
         oversell,
     ),
-    Play(
+    Scenario(
         "dead-replica",
         "every second request fails while a replica is down, and nothing updates it afterwards",
         "pool, L2: who fails is set aside, another asked; who returns catches up before it answers",
         (rules.NOBODY_ELSE, rules.known("a follower answers without a lease")),
         dead_replica,
     ),
-    Play(
+    Scenario(
         "open-door",
         "nobody can see how the shop is, and anyone can call update and invalidateCache",
         "internal paths want the cluster token; health is open to all, status to who has it",
@@ -78,25 +78,25 @@ PLAYS = (
 )
 
 
-def perform(play: Play) -> tuple[list[str], bool]:
+def perform(scenario: Scenario) -> tuple[list[str], bool]:
     """Return the lines to show, and whether the fault was seen exactly without the rule."""
-    lines = [play.name, "=" * len(play.name), *wrapped(f"The fault: {play.fault}.")]
-    lines += wrapped(f"The rule:  {play.rule}.")
-    switched_off = [line for mutation in play.off for line in difference(mutation)]
+    lines = [scenario.name, "=" * len(scenario.name), *wrapped(f"The fault: {scenario.fault}.")]
+    lines += wrapped(f"The rule:  {scenario.rule}.")
+    switched_off = [line for mutation in scenario.off for line in difference(mutation)]
     fine = True
     for title, act, expected in (
-        (["Without the rule", *switched_off], play.without_the_rule, True),
-        (["With the rule"], play.with_the_rule, False),
+        (["Without the rule", *switched_off], scenario.without_the_rule, True),
+        (["With the rule"], scenario.with_the_rule, False),
     ):
         lines += ["", *title, ""]
         try:
             with quiet():
                 done = act()
         except (AssertionError, LookupError) as error:
-            done = Performance([], not expected, str(error))
+            done = Run([], not expected, str(error))
         lines += [*done.lines, "", *wrapped(f"{done.verdict}.")]
         if done.fault is not expected:
-            lines += wrapped("THIS PLAY HAS FAILED: it was to show the opposite.")
+            lines += wrapped("THIS SCENARIO HAS FAILED: it was to show the opposite.")
             fine = False
     return lines, fine
 

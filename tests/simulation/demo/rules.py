@@ -1,5 +1,5 @@
-"""The rules that the plays switch off: those of the simulation's mutations, and some more that the
-simulation does not test."""
+"""The rules that the scenarios switch off: those of the simulation's mutations, and some more that
+the simulation does not test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plays of the simulated shop: caches, replicas, and the pool that chooses among them."""
+"""The scenarios of the simulated shop: caches, replicas, and the pool that chooses among them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from bazar.replication.feed import FEED_PATH
 from bazar.rpc.client import CALLS_PATH
-from tests.simulation.demo.play import Performance
-from tests.simulation.demo.stage import Asked, Stage, staged
+from tests.simulation.demo.scenario import Run
+from tests.simulation.demo.world import Asked, Stage, staged
 
 FAR_S = 400.0
 
@@ -29,7 +29,7 @@ def rename(book: int, title: str) -> dict[str, Any]:
     return {"op": "update", "key": title, "book": book, "fields": {"title": title}}
 
 
-def stale_search() -> Performance:
+def stale_search() -> Run:
     """Play C5. Book 2 is the one that a search for `systems` shows."""
     with staged("reader", "buyer", books=2) as stage:
         [frontend], [primary, _] = stage.group.caches, stage.group.replicas
@@ -46,7 +46,7 @@ def stale_search() -> Performance:
     )
 
 
-def lost_invalidation() -> Performance:
+def lost_invalidation() -> Run:
     """Play R3 and C1. The network loses what the primary sends to the front end."""
     with staged("reader", "buyer") as stage:
         [frontend], [primary, _] = stage.group.caches, stage.group.replicas
@@ -67,7 +67,7 @@ def lost_invalidation() -> Performance:
     )
 
 
-def stale_fill() -> Performance:
+def stale_fill() -> Run:
     """Play C2. The first reader's answer is slow: it was read before the write, and arrives after
     it."""
     with staged("reader", "buyer") as stage:
@@ -88,7 +88,7 @@ def stale_fill() -> Performance:
     )
 
 
-def diverged_replicas() -> Performance:
+def diverged_replicas() -> Run:
     """Play T1 and R7. Two updates of one book at once, one to each replica."""
     with staged("alice", "bob", frontends=0) as stage:
         one, two = stage.group.replicas
@@ -106,14 +106,14 @@ def diverged_replicas() -> Performance:
     titles = [image.state["books", 1]["title"] for image in images]
     marks = [image.committed for image in images]
     if titles[0] != titles[1] or marks[0] != marks[1]:
-        return Performance(
+        return Run(
             lines,
             True,
             f"DIVERGED: both updates were acknowledged, and a minute later catalog-1 holds "
             f"{titles[0]!r} (its log ends at {marks[0]}) and catalog-2 {titles[1]!r} "
             f"({marks[1]}): nothing will make them equal again",
         )
-    return Performance(
+    return Run(
         lines,
         False,
         f"EQUAL: catalog-2 does not hold the arbiter's lock (rule T1) and passed its update on "
@@ -122,7 +122,7 @@ def diverged_replicas() -> Performance:
     )
 
 
-def dead_replica() -> Performance:
+def dead_replica() -> Run:
     """Play the pool, and L2 for the replica that returns. Each read asks for what is not cached
     yet."""
     with staged("reader", "buyer", books=4) as stage:
@@ -162,33 +162,33 @@ def dead_replica() -> Performance:
     for read in stale:
         stage.story.mark(read.who, read.told_ms, "STALE")
     down = f"DOWN: {len(failed)} of {len(reads)} reads failed while one replica of two was up"
-    return Performance(stage.story.lines(), True, "; and ".join([down, *old]))
+    return Run(stage.story.lines(), True, "; and ".join([down, *old]))
 
 
 # --- judging -------------------------------------------------------------------------------------
 
 
-def judged(stage: Stage, sale: Asked, reads: Sequence[Asked], fresh: str) -> Performance:
+def judged(stage: Stage, sale: Asked, reads: Sequence[Asked], fresh: str) -> Run:
     """Judge whether a read that began after the sale was acknowledged showed more than the sale
     left."""
     must_be_answered([sale, *reads])
     for read in reads:
         if is_stale(read, sale):
             stage.story.mark(read.who, read.told_ms, "STALE")
-            return Performance(
+            return Run(
                 stage.story.lines(),
                 True,
                 f"STALE: at t={read.told_ms:.0f} ms {read.server} answered {left_of(read)} copies, "
                 f"though a purchase acknowledged at t={sale.told_ms:.0f} ms had left "
                 f"{left_of(sale)}",
             )
-    return Performance(stage.story.lines(), False, f"{fresh}: {left_of(reads[-1])} left")
+    return Run(stage.story.lines(), False, f"{fresh}: {left_of(reads[-1])} left")
 
 
 def must_be_answered(requests: Sequence[Asked]) -> None:
     for request in requests:
         if request.failed:
-            raise AssertionError(f"the play has failed: {request}")
+            raise AssertionError(f"the scenario has failed: {request}")
 
 
 def is_stale(read: Asked, sale: Asked) -> bool:

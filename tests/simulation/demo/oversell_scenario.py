@@ -1,4 +1,4 @@
-"""The play of the count and the key: production code down to the SQLite file."""
+"""The scenario of the count and the key: production code down to the SQLite file."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from bazar.replication.store import Operation, Outcome
 from storage.catalog import Catalog
 from storage.sqlite.catalog import CatalogRows
 from storage.sqlite.replicated_store import ReplicatedStore
-from tests.simulation.demo.play import Performance
-from tests.simulation.demo.plays import must_be_answered, sell
-from tests.simulation.demo.stage import FSYNC_S, Stage, staged
+from tests.simulation.demo.scenario import Run
+from tests.simulation.demo.scenarios import must_be_answered, sell
+from tests.simulation.demo.world import FSYNC_S, Stage, staged
 from tests.simulation.shopworld import Node, Reply
 from tests.world.world import Process, World
 
 LOG_ENTRIES = 1000
 
 
-def oversell() -> Performance:
+def oversell() -> Run:
     """Play R1 and S1. Two buyers want the last copy of book 2. Then alice does not receive the
     answer to her purchase of book 4, and asks again."""
     with (
@@ -51,14 +51,14 @@ def oversell() -> Performance:
     (had2, _), (left2, sold2) = before[2], after[2]
     (had4, _), (left4, sold4) = before[4], after[4]
     if (had2 - left2, had4 - left4) == (sold2, sold4) == (1, 1):
-        return Performance(
+        return Run(
             stage.story.lines(),
             False,
             f"EXACT: within the transaction bob's purchase saw alice's (rule R1), so {sold2} of "
             f"{had2} copy of book 2 was sold; and the key a2 got its first answer again (rule S1): "
             f"alice has bought book 4 once, {left4} of {had4} left",
         )
-    return Performance(
+    return Run(
         stage.story.lines(),
         True,
         f"OVERSOLD: {sold2} copies of book 2 were sold, and there was {had2}; alice, who did not "

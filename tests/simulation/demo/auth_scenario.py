@@ -1,4 +1,4 @@
-"""The play of the token: the real application, on 127.0.0.1."""
+"""The scenario of the token: the real application, on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient
 
-from tests.simulation.demo.play import Performance
-from tests.simulation.demo.stage import Story
+from tests.simulation.demo.scenario import Run
+from tests.simulation.demo.world import Story
 from tests.unit.shop import TOKEN, Shop
 
 BOOK = 4
@@ -19,7 +19,7 @@ BOOK = 4
 
 class Numbered(Story):
     """A story with steps instead of times: the duration of a real request does not belong to the
-    play."""
+    scenario."""
 
     unit = "step"
 
@@ -64,12 +64,12 @@ def told(found: Any) -> str:
     return f"book {found['id']} costs {found['cost']}" if "cost" in found else ""
 
 
-def open_door() -> Performance:
+def open_door() -> Run:
     """Play the token: a client without it changes a price."""
     return asyncio.run(_open_door())
 
 
-async def _open_door() -> Performance:
+async def _open_door() -> Run:
     client = AsyncHTTPClient(force_instance=True)
     with tempfile.TemporaryDirectory() as directory:
         shop = Shop(Path(directory) / "shop")
@@ -82,7 +82,7 @@ async def _open_door() -> Performance:
             await shop.stop()
 
 
-async def _visit(visit: Visit) -> Performance:
+async def _visit(visit: Visit) -> Run:
     info, update, drop = f"/info/{BOOK}", f"/update/{BOOK}", f"/invalidateCache/{BOOK}"
     _, before = await visit.ask("reader", "frontend-1", "GET", info)
     dropped, _ = await visit.ask("mallory", "frontend-1", "GET", drop)
@@ -94,16 +94,16 @@ async def _visit(visit: Visit) -> Performance:
         "operator", "catalog-1", "PUT", update, {"cost": 25}, token=TOKEN
     )
     if (healthy, seen, changed, new["cost"]) != (200, 200, 200, 25):
-        raise AssertionError("the play has failed: the operator is not let in")
+        raise AssertionError("the scenario has failed: the operator is not let in")
     lines = visit.story.lines()
     if updated == 200 or dropped == 200 or after["cost"] != before["cost"]:
-        return Performance(
+        return Run(
             lines,
             True,
             f"OPEN: mallory, who knows no token, emptied a cache ({dropped}) and changed the price "
             f"of book {BOOK} from {before['cost']} cents to {after['cost']} ({updated})",
         )
-    return Performance(
+    return Run(
         lines,
         False,
         f"SHUT: without the cluster token an internal path answers {updated}; book {BOOK} still "

@@ -1,7 +1,7 @@
-"""A small world without chance, in which a play is performed and drawn.
+"""A small world without chance, in which a scenario is performed and drawn.
 
 It is the simulation's own world, with the product in it, but without random draws. A message takes
-5 ms and an fsync 2 ms, unless the play says otherwise, so that a play is always the same.
+5 ms and an fsync 2 ms, unless the scenario says otherwise, so that a scenario is always the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from bazar.errors import BazarError
 from bazar.replication.timing import Timing
-from tests.simulation.demo.cast import cast
+from tests.simulation.demo.traced_nodes import cast
 from tests.simulation.demo.words import answered, asked, said
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import Truth
@@ -105,7 +105,7 @@ class Asked:
 
 
 class Stage(ShopWorld):
-    """The world, its cast and its story. The play begins at 0 ms, when all have joined."""
+    """The world, its cast and its story. The scenario begins at 0 ms, when all have joined."""
 
     def __init__(self, customers: Sequence[str], frontends: int, catalogs: int, books: int) -> None:
         names = [f"frontend-{number}" for number in range(1, frontends + 1)]
@@ -158,10 +158,11 @@ class Stage(ShopWorld):
     def ms(self) -> float:
         return 1000 * (self.now - REHEARSAL_S)
 
-    # --- what the play does ----------------------------------------------------------------------
+    # --- what the scenario does
+    # ----------------------------------------------------------------------
 
     def at(self, ms: float, happens: Callable[..., None], *args: Any) -> None:
-        """Have something happen at that time of the play."""
+        """Have something happen at that time of the scenario."""
         self.due(REHEARSAL_S + ms / 1000, None, happens, *args)
 
     def request(

@@ -1,4 +1,4 @@
-"""A play, and one performance of it."""
+"""A scenario, and one run of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.simulation.mutations import Mutation
 
 
 @dataclass(frozen=True, slots=True)
-class Performance:
+class Run:
     """One performance: its drawing, whether the fault was seen, and what to say about it."""
 
     lines: list[str]
@@ -19,20 +19,20 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
+class Scenario:
     """One fault of the reference. `act` performs it on the code as it is at that moment."""
 
     name: str
     fault: str
     rule: str
     off: tuple[Mutation, ...]
-    act: Callable[[], Performance]
+    act: Callable[[], Run]
 
-    def without_the_rule(self) -> Performance:
+    def without_the_rule(self) -> Run:
         with ExitStack() as stack:
             for mutation in self.off:
                 stack.enter_context(mutation.applied())
             return self.act()
 
-    def with_the_rule(self) -> Performance:
+    def with_the_rule(self) -> Run:
         return self.act()

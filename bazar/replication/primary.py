@@ -7,7 +7,6 @@ docstring; this file says where each applies.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Sequence
 from math import inf
 
@@ -50,22 +49,18 @@ from bazar.replication.messages import (
     chain,
     tail_mark,
 )
+from bazar.replication.states import (
+    Admit,
+    HandOver,
+    Lead,
+    Life,
+    PassOver,
+    Phase,
+    Recording,
+    StandDown,
+)
 from bazar.replication.subscription import Feed, Stage
 from bazar.replication.timing import Timing, touched_seq
-
-
-class Phase(enum.Enum):
-    """Where the one batch (R1) stands. IDLE is a batch boundary.
-
-    IDLE ──▶ EXECUTING ──▶ PREPARED ──▶ COMMITTING ──▶ IDLE
-    EXECUTING ──▶ IDLE   nothing to write, or it failed before anybody heard of it (R4)
-    IDLE ──▶ PREPARED   a tail is adopted (T3); with pending entries a takeover begins there
-    """
-
-    IDLE = enum.auto()
-    EXECUTING = enum.auto()
-    PREPARED = enum.auto()
-    COMMITTING = enum.auto()
 
 
 class Primary:
@@ -102,13 +97,10 @@ class Primary:
         self.feeds: dict[int, Feed] = {}
         self.leases: dict[str, float] = {}  # run -> when its lease is surely over
         self._leads_until = -inf  # what the arbiter has confirmed (L5)
+        self.life = Life.LEADING
         self.phase = Phase.PREPARED if pending else Phase.IDLE
-        self.retiring = False
-        self._revoked = False
-        self.stopped = False
         self._unproven = restarted  # our own disk may have lost commits (L4, J5)
-        self._taking_over = True
-        self._recording: Feed | str | None = "lead"
+        self._recording: Recording | None = Lead()
         self._stranger: ArbiterId | None = None  # that was told of last (A2)
 
     @classmethod
@@ -158,11 +150,31 @@ class Primary:
             f"committed={self.committed} tail={self.tail} feeds={len(self.feeds)}>"
         )
 
+    @property
+    def stopped(self) -> bool:
+        return self.life is Life.STOPPED
+
+    @property
+    def retiring(self) -> bool:
+        """Whether it takes nothing new any more, in order to hand over (T5)."""
+        return self.life in (Life.RETIRING, Life.REVOKED)
+
+    @property
+    def on_record(self) -> bool:
+        """Whether the arbiter is known to have this epoch (T2)."""
+        return not isinstance(self._recording, Lead)
+
+    @property
+    def _inherits(self) -> bool:
+        """Whether what is pending was left by an epoch before (T3). A batch of its own begins only
+        when nothing is pending."""
+        return bool(self.pending) and self.pending[0].epoch < self.epoch
+
     # --- writing (R1-R4) -------------------------------------------------------------------------
 
     def begin(self, now: float) -> bool:
         """Whether a batch may be executed now; if so it must end in `propose` or `abort`."""
-        if self.phase is not Phase.IDLE or self._recording or self.retiring or self.stopped:
+        if self.life is not Life.LEADING or self.phase is not Phase.IDLE or self._recording:
             return False
         if now < self.not_before or self._unproven:
             return False
@@ -175,7 +187,6 @@ class Primary:
         if near:
             return False
         self.phase = Phase.EXECUTING
-        self._taking_over = False
         return True
 
     def extend(self, changes: Iterable[Change]) -> tuple[Entry, ...]:
@@ -228,7 +239,7 @@ class Primary:
         members = frozenset({self.me, *(feed.member for feed in acked if not feed.is_cache)})
         if members != self.membership.members:
             # Durable before the commit: or a removed replica could become primary without it.
-            return effects + self._record(members, "commit", now)
+            return effects + self._record(members, PassOver(), now)
         return effects + self._commit()
 
     def _commit(self) -> list[Effect]:
@@ -250,7 +261,7 @@ class Primary:
     # --- the membership --------------------------------------------------------------------------
 
     def _record(
-        self, members: frozenset[Member], why: Feed | str, now: float, *, clean: bool = False
+        self, members: frozenset[Member], why: Recording, now: float, *, clean: bool = False
     ) -> list[Effect]:
         lease_s = self.timing.lease_s
         if now < self.not_before:
@@ -262,20 +273,19 @@ class Primary:
     def recorded(self, now: float) -> list[Effect]:
         """The membership of the last `Record` is durable."""
         why, self._recording = self._recording, None
-        if isinstance(why, Feed):
-            # An adopted tail may have come in between (T3): then it has more to acknowledge first.
-            still = why.id in self.feeds and why.acked == self.tail
-            effects = self._join(why, now) if still else []
-        elif why == "commit":
-            effects = self._commit()
-        elif why == "retire":
-            self.stopped = True
-            effects = [Stop("handed over", clean=True)]
-        elif why == "lead":
-            effects = [Confirm()]
-        else:
-            self.stopped = True
-            effects = [Stop(str(why))]
+        effects: list[Effect] = []
+        match why:
+            case Lead():
+                effects = [Confirm()]
+            case PassOver():
+                effects = self._commit()
+            case Admit(feed) if feed.id in self.feeds and feed.acked == self.tail:
+                # An adopted tail may have come in between (T3): then it has more to acknowledge.
+                effects = self._join(feed, now)
+            case HandOver():
+                effects = self._stop("handed over", clean=True)
+            case StandDown(reason):
+                effects = self._stop(reason)
         return effects + self._settle(now)
 
     # --- subscribers (J1-J6) ---------------------------------------------------------------------
@@ -319,15 +329,14 @@ class Primary:
         stranger = hello.epoch >= self.epoch and not same
         if stranger and hello.kind != CACHE and self._has(hello):
             # J5: another has led this group, or the files here were put back below a member.
-            self.stopped = True
             theirs, ours = f"{hello.epoch} {hello.epoch_id}", f"{self.epoch} {self.epoch_id}"
-            return [Stop(f"epoch {theirs} has begun elsewhere; this one is {ours}")]
-        if self.retiring or self.stopped:
+            return self._stop(f"epoch {theirs} has begun elsewhere; this one is {ours}")
+        if self.life is not Life.LEADING:
             refusal = NotPrimary(self.epoch, None, self.arbiter)
             return [Send(feed_id, refusal), Close(feed_id, "retiring")]
         # J1: or it would be taken for the primary by those who know its successor. While it is not
         # on record yet nobody is answered, and it is asked for as soon as it is.
-        ask = stranger and self._recording != "lead"
+        ask = stranger and self.on_record
         effects: list[Effect] = [Confirm()] if ask else []
         for old in list(self.feeds.values()):
             if old.hello.node == hello.node:
@@ -360,11 +369,11 @@ class Primary:
     def _boundary(self) -> bool:
         """J1, J4, J6: subscribers join between batches, or while a takeover waits (T3)."""
         between = self.phase is Phase.IDLE
-        waiting = self.phase is Phase.PREPARED and self._taking_over
+        waiting = self.phase is Phase.PREPARED and self._inherits
         return (between or waiting) and not self._recording and not self.stopped
 
     def _settle(self, now: float) -> list[Effect]:
-        if self._recording != "lead":
+        if self.on_record:
             self._prove(now)
         effects: list[Effect] = []
         # What a member has to show comes before anybody new is let in on our word (J5).
@@ -386,7 +395,7 @@ class Primary:
                 # Nobody new on our word alone: a member may be about to show that we lack
                 # acknowledged entries, and must not find successors made in our image.
                 return []
-            return self._record(self.membership.members | {feed.member}, feed, now)
+            return self._record(self.membership.members | {feed.member}, Admit(feed), now)
         if feed.page is not None:
             return self._welcome(feed, feed.page, now) if self._boundary else []
         if feed.busy or (feed.welcomed and feed.position.seq >= self.durable.seq):
@@ -420,8 +429,8 @@ class Primary:
             # J5: a member has committed what we have not: our own disk has lost it.
             others = self.membership.members - {self.me}
             why = f"lost acknowledged entries: {feed.hello.node} has {theirs}"
-            self.stopped = True  # from now on: what we would show is old
-            return self._record(others, why, now)
+            self.life = Life.STOPPED  # from now on: what we would show is old
+            return self._record(others, StandDown(why), now)
         elif is_member and (self.pending or now < self.not_before):
             # A snapshot shows what is committed here, and would take from a member the entries
             # behind that, which may have been acknowledged. At the end of T2's wait they commit
@@ -434,7 +443,7 @@ class Primary:
         return [Send(feed.id, self._welcome_message(now)), *answer]
 
     def _welcome_message(self, now: float) -> Welcome:
-        adopting = self._taking_over and now < self.not_before
+        adopting = now < self.not_before
         return Welcome(
             *(self.epoch, self.tail, self.committed, adopting, self.epoch_id, self.arbiter)
         )
@@ -480,9 +489,8 @@ class Primary:
         mine = (self.committed.seq, self.arbiter)
         if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):
             return self._strange(theirs.node, theirs.arbiter)
-        self.stopped = True
         why = two_clusters(self.me.node, self.arbiter, theirs.node, theirs.arbiter)
-        return [Stop(f"{why}. The log of {theirs.node} is longer")]
+        return self._stop(f"{why}. The log of {theirs.node} is longer")
 
     def _strange(self, node: str, arbiter: ArbiterId) -> list[Effect]:
         """Say it once: who is refused may ask again and again."""
@@ -494,7 +502,7 @@ class Primary:
     # --- leases (L1, L3) -------------------------------------------------------------------------
 
     def _grant(self, feed: Feed, now: float) -> list[Effect]:
-        if not feed.joined or feed.renew is None or self.retiring or self.stopped:
+        if not feed.joined or feed.renew is None or self.life is not Life.LEADING:
             return []
         owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s
         if owes or self._unproven:
@@ -515,20 +523,20 @@ class Primary:
         A batch under way needs no waiting: its transaction shows when it commits. But after a
         takeover the pending tail may have been acknowledged and shown by the old primary.
         """
-        if self.stopped or self._recording == "lead":
+        if self.stopped or not self.on_record:
             raise Unavailable(f"{self.me.node} is not primary yet")
         if self._unproven:
             raise Unavailable(f"{self.me.node} waits for the members of its set")
         if now >= self._leads_until:
             raise Unavailable(f"{self.me.node} has not asked lately whether it still leads")
-        return touched_seq(self.pending, tags) if self._taking_over else 0
+        return touched_seq(self.pending, tags) if self._inherits else 0
 
     # --- taking over and handing over (T2-T5) ----------------------------------------------------
 
     def _adopt(self, feed: Feed, entries: tuple[Entry, ...], now: float) -> list[Effect]:
         """T3: a member knows entries that follow our log: they may have been acknowledged."""
         before = self.tail
-        fits = self._taking_over and now < self.not_before and bool(entries)
+        fits = now < self.not_before and bool(entries)
         for entry in entries:
             fits = fits and entry.extends(before) and entry.epoch < self.epoch
             before = entry.mark
@@ -540,20 +548,25 @@ class Primary:
 
     def retire(self, now: float) -> list[Effect]:
         """T5: finish the batch, take every lease back, record a clean end."""
-        self.retiring = True
+        if self.life is Life.LEADING:
+            self.life = Life.RETIRING
         return self._settle(now)
 
     def _try_retire(self, now: float) -> list[Effect]:
-        if not self.retiring or self.stopped or self._recording or self.phase is not Phase.IDLE:
+        if not self.retiring or self._recording or self.phase is not Phase.IDLE:
             return []
-        if not self._revoked:
+        if self.life is Life.RETIRING:
             # Only now: a follower that gave its lease back before it has acknowledged the last
             # batch would be passed over, and be no successor.
-            self._revoked = True
+            self.life = Life.REVOKED
             return [Send(feed.id, Revoke()) for feed in self.feeds.values() if feed.joined]
         if now < self.not_before or any(until > now for until in self.leases.values()):
             return []
-        return self._record(self.membership.members, "retire", now, clean=True)
+        return self._record(self.membership.members, HandOver(), now, clean=True)
+
+    def _stop(self, reason: str, *, clean: bool = False) -> list[Effect]:
+        self.life = Life.STOPPED
+        return [Stop(reason, clean)]
 
     def due(self, now: float) -> float:
         """When the next `tick` has something to do, as far as it is known by `now`."""
@@ -566,7 +579,7 @@ class Primary:
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: leases run out, waits end."""
-        if self._recording == "lead":
+        if not self.on_record:
             return []
         effects: list[Effect] = [Confirm()]
         for feed in list(self.feeds.values()):

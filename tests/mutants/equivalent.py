@@ -38,13 +38,6 @@ ALL: tuple[Equivalent, ...] = (
     ),
     Equivalent(
         PRIMARY,
-        "Primary._adopt",
-        "fits = self._taking_over and now < self.not_before and bool(entries)",
-        "fits = True and now < self.not_before and bool(entries)",
-        "the wait is over before the first batch begins, which ends the taking over",
-    ),
-    Equivalent(
-        PRIMARY,
         "Primary._grant",
         "owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s",
         "owes = feed.acked != self.tail and now >= feed.asked_at + self.timing.ack_timeout_s",

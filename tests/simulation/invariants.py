@@ -18,7 +18,8 @@ import orjson
 from bazar.errors import ForeignHistory
 from bazar.replication.effects import Effect, Send
 from bazar.replication.messages import Entry, Mark, Member, Revoke
-from bazar.replication.primary import Phase, Primary
+from bazar.replication.primary import Primary
+from bazar.replication.states import Life, Phase
 from bazar.replication.store import Outcome
 from bazar.replication.subscriber import ReplicaSubscriber
 from storage.catalog import Catalog
@@ -355,7 +356,7 @@ def check_memory(follower: ReplicaSubscriber, image: Image) -> None:
 
 def check_excuse(primary: Primary, image: Image, group: Group) -> None:
     """J5: a primary whose disk has lost commits has waited, and nobody who has them has come."""
-    if primary.me not in primary.membership.members or primary._recording == "lead":
+    if primary.me not in primary.membership.members or not primary.on_record:
         return  # it leaves already, or answers nobody yet
     if primary._unproven:  # it waits for somebody who has said hello, though his time is over
         goes_on = primary._recording or primary.phase is Phase.COMMITTING
@@ -389,7 +390,7 @@ def check_joining(primary: Primary) -> None:
 def check_hand_over(primary: Primary, effects: Iterable[Effect], last_lease: float) -> float:
     """T5: the last batch is done before any lease is taken back, and then leases only end. Returns
     when the last one does."""
-    if not primary.retiring:
+    if primary.life is Life.LEADING:
         return last_lease
     if primary.phase is not Phase.IDLE:
         if any(isinstance(one, Send) and isinstance(one.message, Revoke) for one in effects):

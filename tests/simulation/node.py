@@ -29,7 +29,8 @@ from bazar.replication.effects import Effect
 from bazar.replication.feed import FEED_PATH
 from bazar.replication.messages import Member
 from bazar.replication.node import Replica
-from bazar.replication.primary import Phase, Primary
+from bazar.replication.primary import Primary
+from bazar.replication.states import Phase
 from bazar.replication.store import Answer, Operation
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timing import Timing

@@ -21,6 +21,7 @@ from bazar.replication.messages import (
     NotPrimary,
     Welcome,
 )
+from bazar.replication.states import Life
 from bazar.replication.subscriber import FAITHFUL_LEASES, CacheSubscriber, ReplicaSubscriber
 from tests.unit.files import FilesTestCase
 from tests.unit.test_primary import HERE, THERE, TIMING, PrimaryTest, of, sent
@@ -116,7 +117,7 @@ class PrimaryOfTwoTest(PrimaryTest):
     def test_a3_what_has_stopped_leads_nothing(self) -> None:
         primary = self.lead()
         self.assertEqual(primary.knock(), Knock("r-1", HERE, 3))
-        primary.stopped = True
+        primary.life = Life.STOPPED
         self.assertIsNone(primary.knock().leads)
 
 

@@ -13,7 +13,7 @@ import handlers.replicated
 from bazar.cache import Cache, Flight, Shelf, Tags
 from bazar.replication.effects import Apply, Effect, Install, Persist, Record
 from bazar.replication.messages import Grant
-from bazar.replication.primary import Phase
+from bazar.replication.states import Phase
 from bazar.replication.subscriber import CacheSubscriber
 from bazar.rpc.pool import Health, ReplicaPool
 from tests.simulation.demo.words import listed

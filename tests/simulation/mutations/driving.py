@@ -128,8 +128,8 @@ LEADING = (
         (
             Primary,
             "recorded",
-            "still = why.id in self.feeds and why.acked == self.tail",
-            "still = True",
+            "case Admit(feed) if feed.id in self.feeds and feed.acked == self.tail:",
+            "case Admit(feed):",
         ),
         focus="burying",
     ),
@@ -372,7 +372,7 @@ BATCHING = (
     mutation(
         "a primary that has handed over answers reads",
         "T5",
-        (Primary, "read", "if self.stopped or self._recording", "if self._recording"),
+        (Primary, "read", "if self.stopped or not self.on_record:", "if not self.on_record:"),
         focus="leaving",
     ),
     mutation(

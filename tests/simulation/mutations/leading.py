@@ -81,7 +81,7 @@ TAKING_OVER = (
             Primary,
             "_try_commit",
             "joined = [feed",
-            "if self._taking_over:\n        return self._commit()\n    joined = [feed",
+            "if self._inherits:\n        return self._commit()\n    joined = [feed",
         ),
         focus="tails",
     ),
@@ -93,7 +93,7 @@ TAKING_OVER = (
     mutation(
         "a member's longer tail is not adopted",
         "T3",
-        (Primary, "_welcome_message", "self._taking_over and now < self.not_before", "False"),
+        (Primary, "_welcome_message", "adopting = now < self.not_before", "adopting = False"),
         focus="power",
     ),
     shop(
@@ -139,7 +139,7 @@ TAKING_OVER = (
     mutation(
         "a retiring primary grants",
         "T5",
-        (Primary, "_grant", " or self.retiring", ""),
+        (Primary, "_grant", "self.life is not Life.LEADING", "self.stopped"),
         focus="leaving",
     ),
 )

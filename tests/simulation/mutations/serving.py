@@ -21,10 +21,10 @@ WRITING = (
         (
             Primary,
             "_try_commit",
-            'self._record(members, "commit", now)',
+            "self._record(members, PassOver(), now)",
             'self._record(members, "", now) + self._commit()',
         ),
-        (Primary, "recorded", 'elif why == "lead":', 'elif why in ("lead", ""):'),
+        (Primary, "recorded", "case Lead():", 'case Lead() | "":'),
         (  # by itself this is no fault: the core waits for what it needs
             Replica,
             "_perform",
@@ -158,7 +158,7 @@ READING = (
     mutation(
         "a new primary answers reads of what it has yet to commit",
         "L4",
-        (Primary, "read", "if self._taking_over else 0", "if False else 0"),
+        (Primary, "read", "if self._inherits else 0", "if False else 0"),
         focus="joining",
     ),
     mutation(

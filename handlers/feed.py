@@ -7,7 +7,7 @@ from typing import Protocol
 
 from bazar.errors import BadRequest
 from bazar.node.server import Service
-from bazar.replication.node import Replica
+from bazar.replication.replica import Replica
 from bazar.rpc import frames
 from handlers.base import Handler
 

@@ -10,9 +10,9 @@ from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import Leaving, Unavailable
 from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
-from bazar.replication.feed import FEED_PATH
+from bazar.replication.feed_client import FEED_PATH
 from bazar.replication.messages import Entry
-from bazar.replication.node import Replica
+from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Engine, Operation
 from bazar.rpc.client import CALLS_PATH, Client
 from bazar.rpc.frames import Connection

@@ -10,9 +10,9 @@ from bazar.errors import BazarError, Fatal, Unavailable
 from bazar.replication.disk import within
 from bazar.replication.effects import Effect
 from bazar.replication.primary import Primary
-from bazar.replication.queue import Ticket, WriteQueue
 from bazar.replication.store import Operation, Outcome, Store
 from bazar.replication.story import Story
+from bazar.replication.write_queue import Ticket, WriteQueue
 
 log = logging.getLogger(__name__)
 

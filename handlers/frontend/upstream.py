@@ -10,7 +10,7 @@ from bazar.config import NodeConfig
 from bazar.errors import Unavailable, Unknown
 from bazar.node.server import Context
 from bazar.replication.effects import Drop, Effect, Reset
-from bazar.replication.feed import FeedClient
+from bazar.replication.feed_client import FeedClient
 from bazar.replication.store import Answer
 from bazar.replication.subscriber import CacheSubscriber
 from bazar.replication.timing import Timing

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bazar import durable
 from bazar.replication.batches import Batches
-from bazar.replication.feed import FeedClient
+from bazar.replication.feed_client import FeedClient
 from bazar.replication.file_arbiter import FileArbiter
-from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
-from bazar.replication.queue import WriteQueue
+from bazar.replication.replica import Replica
+from bazar.replication.write_queue import WriteQueue
 from handlers.calls import CallsHandler
 from handlers.replicated import ReplicatedService
 from tests.simulation.mutations.mutation import mutation, shop

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from bazar.replication.batches import Batches
-from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
+from bazar.replication.replica import Replica
 from handlers.orders.service import OrderService
 from storage import history, orders
 from storage.catalog import Catalog

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from bazar.replication.file_arbiter import FileArbiter
-from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
+from bazar.replication.replica import Replica
 from bazar.replication.subscriber import Subscriber
 from handlers.frontend.upstream import Source
 from tests.simulation.mutations.mutation import mutation, shop

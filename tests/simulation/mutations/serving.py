@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bazar.cache import Cache
 from bazar.replication import timing
-from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
+from bazar.replication.replica import Replica
 from bazar.replication.subscriber import CacheSubscriber, ReplicaSubscriber, Subscriber
 from tests.simulation.mutations.mutation import mutation, shop
 

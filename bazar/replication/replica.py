@@ -41,7 +41,7 @@ from bazar.replication.effects import (
     SendSnapshot,
     Stop,
 )
-from bazar.replication.feed import TICKS_PER_LEASE, FeedClient
+from bazar.replication.feed_client import TICKS_PER_LEASE, FeedClient
 from bazar.replication.knocking import Ask, Knocking
 from bazar.replication.messages import (
     GENESIS,
@@ -55,11 +55,11 @@ from bazar.replication.messages import (
     encode,
 )
 from bazar.replication.primary import Primary
-from bazar.replication.queue import WriteQueue
 from bazar.replication.store import Answer, Operation, Store
 from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE, Timing
+from bazar.replication.write_queue import WriteQueue
 from bazar.rpc.frames import Connection
 
 log = logging.getLogger(__name__)

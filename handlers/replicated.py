@@ -122,7 +122,7 @@ class ReplicatedService(Generic[R]):
 
     def ready(self) -> None:
         """Raises Unavailable while this node may not answer reads."""
-        self.replica.readable(frozenset())
+        self.replica.read_index(frozenset())
 
     def status(self) -> dict[str, Any]:
         return self.replica.status()

@@ -59,7 +59,7 @@ from bazar.replication.states import (
     Recording,
     StandDown,
 )
-from bazar.replication.subscription import Feed, Stage
+from bazar.replication.subscription import Stage, Subscription
 from bazar.replication.timing import Timing, touched_seq
 
 
@@ -94,7 +94,7 @@ class Primary:
         self.durable = self.tail  # how far a reader of our own log sees
         self.not_before = not_before
         self.timing = timing
-        self.feeds: dict[int, Feed] = {}
+        self.feeds: dict[int, Subscription] = {}
         self.leases: dict[str, float] = {}  # run -> when its lease is surely over
         self._leads_until = -inf  # what the arbiter has confirmed (L5)
         self.life = Life.LEADING
@@ -341,10 +341,10 @@ class Primary:
         for old in list(self.feeds.values()):
             if old.hello.node == hello.node:
                 effects += self._close(old, "replaced by a new hello")
-        self.feeds[feed_id] = Feed(feed_id, hello)
+        self.feeds[feed_id] = Subscription(feed_id, hello)
         return effects + self._settle(now)
 
-    def _close(self, feed: Feed, reason: str) -> list[Effect]:
+    def _close(self, feed: Subscription, reason: str) -> list[Effect]:
         self.feeds.pop(feed.id, None)
         return [Close(feed.id, reason)]
 
@@ -359,7 +359,7 @@ class Primary:
         if all_joined or (now >= self.not_before and not unheard):
             self._unproven = False
 
-    def _is_member(self, feed: Feed) -> bool:
+    def _is_member(self, feed: Subscription) -> bool:
         return self._has(feed.hello)
 
     def _has(self, hello: Hello) -> bool:
@@ -382,7 +382,7 @@ class Primary:
         effects += self._try_commit(now)
         return effects + self._try_retire(now)
 
-    def _advance(self, feed: Feed, now: float) -> list[Effect]:
+    def _advance(self, feed: Subscription, now: float) -> list[Effect]:
         """Bring one feed that has not joined a step further."""
         if feed.is_cache:
             return self._join_cache(feed, now) if self._boundary else []
@@ -415,7 +415,7 @@ class Primary:
             return self._close(feed, f"its log at {feed.position} is not ours at {page.base}")
         return self._send_page(feed, page)
 
-    def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
+    def _welcome(self, feed: Subscription, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
         theirs, feed.stage = feed.hello.committed, Stage.HEARD
         is_member = self._is_member(feed)
@@ -448,7 +448,7 @@ class Primary:
             *(self.epoch, self.tail, self.committed, adopting, self.epoch_id, self.arbiter)
         )
 
-    def _send_page(self, feed: Feed, page: LogPage) -> list[Effect]:
+    def _send_page(self, feed: Subscription, page: LogPage) -> list[Effect]:
         feed.stage = Stage.NEAR if page.end else Stage.CATCHING_UP
         # An empty page is sent too: its ack says how far the follower's own log agrees.
         effects: list[Effect] = [Send(feed.id, Prepare(page.entries))]
@@ -457,7 +457,7 @@ class Primary:
             effects.append(Send(feed.id, Commit(done[-1])))
         return effects
 
-    def _join(self, feed: Feed, now: float) -> list[Effect]:
+    def _join(self, feed: Subscription, now: float) -> list[Effect]:
         """J4: durable up to our tail and in the set: from here on its acks count."""
         feed.stage, feed.hold_until = Stage.JOINED, None
         effects: list[Effect] = []
@@ -466,7 +466,7 @@ class Primary:
             effects.append(Send(feed.id, Commit(self.committed)))
         return effects + self._grant(feed, now)
 
-    def _join_cache(self, feed: Feed, now: float) -> list[Effect]:
+    def _join_cache(self, feed: Subscription, now: float) -> list[Effect]:
         """J6: it starts empty, and is told of all that is pending before its first lease."""
         feed.stage = Stage.JOINED
         feed.acked, feed.asked_at = self.committed, now
@@ -501,7 +501,7 @@ class Primary:
 
     # --- leases (L1, L3) -------------------------------------------------------------------------
 
-    def _grant(self, feed: Feed, now: float) -> list[Effect]:
+    def _grant(self, feed: Subscription, now: float) -> list[Effect]:
         if not feed.joined or feed.renew is None or self.life is not Life.LEADING:
             return []
         owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s
@@ -533,7 +533,7 @@ class Primary:
 
     # --- taking over and handing over (T2-T5) ----------------------------------------------------
 
-    def _adopt(self, feed: Feed, entries: tuple[Entry, ...], now: float) -> list[Effect]:
+    def _adopt(self, feed: Subscription, entries: tuple[Entry, ...], now: float) -> list[Effect]:
         """T3: a member knows entries that follow our log: they may have been acknowledged."""
         before = self.tail
         fits = now < self.not_before and bool(entries)

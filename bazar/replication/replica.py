@@ -1,7 +1,7 @@
 """One replica of a group: follows its primary, or is it. Carries the protocol's effects out.
 
-Reads ask `reading` first and then look at the store; writes go through `write`. Everything that
-touches the disk runs in one worker, in order.
+Reads pass `read_barrier` first and then look at the store; writes go through `write`. Everything
+that touches the disk runs in one worker, in order.
 """
 
 from __future__ import annotations
@@ -315,14 +315,14 @@ class Replica:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    async def reading(self, tags: frozenset[str] | None) -> None:
+    async def read_barrier(self, tags: frozenset[str] | None) -> None:
         """Return once the store may be read about `tags` (None: about anything). Raises
         Unavailable where it may not (L2, L4)."""
-        seq = self.readable(tags)
-        if not await self.applied(seq, self.settings.lease_s):
+        seq = self.read_index(tags)
+        if not await self.wait_applied(seq, self.settings.lease_s):
             raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
 
-    def readable(self, tags: frozenset[str] | None) -> int:
+    def read_index(self, tags: frozenset[str] | None) -> int:
         """The entry that a read of `tags` must wait for now, 0 for none. Raises Unavailable."""
         seq = self.core.read(tags, self.clock())
         if self._seeded and self.core.committed == GENESIS:
@@ -333,13 +333,13 @@ class Replica:
     async def caught_up(self, seq: int) -> None:
         """Return once the state shows entry `seq`, or the log is known to have no such entry (H3).
         Raises Unavailable where the store may not be read, or not in time."""
-        self.readable(frozenset())
+        self.read_index(frozenset())
         known = self.primary.tail if self.primary else self.subscriber.last
-        if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):
+        if seq <= known.seq and not await self.wait_applied(seq, self.settings.lease_s):
             raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
-        self.readable(frozenset())  # meanwhile it may have been welcomed to another history (H4)
+        self.read_index(frozenset())  # meanwhile it may have been welcomed to another history (H4)
 
-    async def applied(self, seq: int, timeout_s: float) -> bool:
+    async def wait_applied(self, seq: int, timeout_s: float) -> bool:
         """Wait until the state shows entry `seq`; False if it does not in time."""
         deadline = self.clock() + timeout_s
         while self.core.committed.seq < seq:

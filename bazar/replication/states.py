@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from bazar.replication.subscription import Feed
+from bazar.replication.subscription import Subscription
 
 
 class Life(enum.Enum):
@@ -53,7 +53,7 @@ class PassOver:
 class Admit:
     """A replica that is durable up to the tail becomes a member (J4)."""
 
-    feed: Feed
+    feed: Subscription
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class OrderService(ReplicatedService[OrderReader]):
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
             case {"op": "order", "order_id": str(order_id)}:
-                await self.replica.reading(frozenset({order_key(order_id)}))
+                await self.replica.read_barrier(frozenset({order_key(order_id)}))
                 order = await self.reader.order(order_id)
                 if order is None:
                     raise NotFound(f"no order has the id {order_id}")
@@ -143,7 +143,7 @@ class OrderService(ReplicatedService[OrderReader]):
         began = clock()
         deadline = began + deadline_s
         # A replica out of sync could not tell when the order is there: it refuses at once.
-        await self.replica.reading(frozenset())
+        await self.replica.read_barrier(frozenset())
         asked, sale = await self._sell(item, deadline)
         sold = clock()
         await self._ordered(sale, deadline - clock())
@@ -272,7 +272,7 @@ class OrderService(ReplicatedService[OrderReader]):
     async def standing(self, item: dict[str, Any]) -> Answer:
         """How the orders stand to the catalog's history: their cursor; whether it is on that; the
         last sale that both have; and the orders behind it, whose sales are lost."""
-        await self.replica.reading(None)
+        await self.replica.read_barrier(None)
         cursor = self._cursor
         try:
             await self._sales_behind(cursor, 0)

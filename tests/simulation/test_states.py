@@ -25,7 +25,7 @@ from bazar.replication.messages import (
 )
 from bazar.replication.primary import Primary
 from bazar.replication.states import Life, Phase
-from bazar.replication.subscription import Feed, Stage
+from bazar.replication.subscription import Stage, Subscription
 from bazar.replication.timing import Timing
 from tests.simulation.scenario import run
 
@@ -88,7 +88,7 @@ def test_what_is_drawn_is_what_happens() -> None:
     with (
         seen(Primary, "life") as lives,
         seen(Primary, "phase") as phases,
-        seen(Feed, "stage") as stages,
+        seen(Subscription, "stage") as stages,
     ):
         for seed in range(SEEDS):
             run(seed, core=seed % 4 > 0)

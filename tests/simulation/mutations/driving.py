@@ -357,16 +357,21 @@ BATCHING = (
         "L2",
         (
             Replica,
-            "reading",
-            "if not await self.applied(seq, self.settings.lease_s):",
-            "await self.applied(seq, self.settings.lease_s)\n    if False:",
+            "read_barrier",
+            "if not await self.wait_applied(seq, self.settings.lease_s):",
+            "await self.wait_applied(seq, self.settings.lease_s)\n    if False:",
         ),
         focus="barrier",
     ),
     mutation(
         "the read barrier is not waited for",
         "L2",
-        (Replica, "reading", "if not await self.applied(seq, self.settings.lease_s):", "if False:"),
+        (
+            Replica,
+            "read_barrier",
+            "if not await self.wait_applied(seq, self.settings.lease_s):",
+            "if False:",
+        ),
         focus="laggards",
     ),
     mutation(
@@ -378,7 +383,7 @@ BATCHING = (
     mutation(
         "the starting stock is not waited for",
         "T0",
-        (Replica, "readable", "if self._seeded and self.core.committed == GENESIS:", "if False:"),
+        (Replica, "read_index", "if self._seeded and self.core.committed == GENESIS:", "if False:"),
         focus="starting",
     ),
     mutation(

@@ -63,7 +63,7 @@ HISTORIES = (
         (
             Replica,
             "caught_up",
-            "if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):",
+            "if seq <= known.seq and not await self.wait_applied(seq, self.settings.lease_s):",
             "if False:",
         ),
         focus="following",

@@ -77,7 +77,7 @@ ORDERING = (
         (
             OrderService,
             "read",
-            "await self.replica.reading(frozenset({order_key(order_id)}))",
+            "await self.replica.read_barrier(frozenset({order_key(order_id)}))",
             "pass",
         ),
         focus="ordering",
@@ -192,8 +192,8 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(frozenset({info_key(book)}))",
-            "await self.replica.reading(frozenset())",
+            "await self.replica.read_barrier(frozenset({info_key(book)}))",
+            "await self.replica.read_barrier(frozenset())",
         ),
         focus="reading",
     ),
@@ -209,8 +209,9 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(None)\n            return (await self.reader.search",
-            "await self.replica.reading(frozenset())\n            return (await self.reader.search",
+            "await self.replica.read_barrier(None)\n            return (await self.reader.search",
+            "await self.replica.read_barrier(frozenset())\n"
+            "            return (await self.reader.search",
         ),
         focus="reading",
     ),
@@ -220,8 +221,9 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(None)\n            return (await self.reader.find",
-            "await self.replica.reading(frozenset())\n            return (await self.reader.find",
+            "await self.replica.read_barrier(None)\n            return (await self.reader.find",
+            "await self.replica.read_barrier(frozenset())\n"
+            "            return (await self.reader.find",
         ),
         focus="reading",
     ),

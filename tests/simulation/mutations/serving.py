@@ -127,8 +127,9 @@ READING = (
         (
             Primary,
             "_hello",
-            "self.feeds[feed_id] = Feed(feed_id, hello)",
-            "self.leases.pop(hello.run, None)\n    self.feeds[feed_id] = Feed(feed_id, hello)",
+            "self.feeds[feed_id] = Subscription(feed_id, hello)",
+            "self.leases.pop(hello.run, None)\n"
+            "    self.feeds[feed_id] = Subscription(feed_id, hello)",
         ),
     ),
     mutation(

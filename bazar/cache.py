@@ -54,7 +54,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A cached answer and the keys it shows."""
+    """A cached answer and the tags it shows."""
 
     owner: Cache
     value: Any
@@ -194,10 +194,10 @@ class Cache:
 
     # --- invalidating ----------------------------------------------------------------------------
 
-    def drop(self, keys: Iterable[str]) -> int:
-        """`prepare` has touched `keys`: drop what shows them and detach the flights (C2, C5).
+    def drop(self, tags: Iterable[str]) -> int:
+        """`prepare` has touched `tags`: drop what shows them and detach the flights (C2, C5).
         Returns how many items were dropped."""
-        touched = frozenset(keys)
+        touched = frozenset(tags)
         dropped = 0
         for tag in touched:
             for shelf, key in list(self._shown_by.get(tag, ())):

@@ -375,7 +375,7 @@ class ReplicatedStore:
     def _append(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         writer.executemany(
             "INSERT INTO log (seq, epoch, keys, effects, digest) VALUES (?, ?, ?, ?, ?)",
-            [(e.seq, e.epoch, _json(e.keys), _json(e.effects), e.digest) for e in entries],
+            [(e.seq, e.epoch, _json(e.tags), _json(e.effects), e.digest) for e in entries],
         )
 
     def _commit_mark(self, writer: sqlite3.Connection, mark: Mark) -> None:
@@ -468,8 +468,8 @@ async def _chunks(
 
 def entry_of(row: sqlite3.Row) -> Entry:
     """The entry in a row of `log`. Raises ValueError where it is not one."""
-    keys = tuple(orjson.loads(row["keys"]))
-    return Entry(row["seq"], row["epoch"], keys, orjson.loads(row["effects"]), row["digest"])
+    tags = tuple(orjson.loads(row["keys"]))
+    return Entry(row["seq"], row["epoch"], tags, orjson.loads(row["effects"]), row["digest"])
 
 
 def _json(value: Any) -> str:

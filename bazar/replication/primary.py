@@ -472,8 +472,8 @@ class Primary:
         feed.acked, feed.asked_at = self.committed, now
         effects: list[Effect] = [Send(feed.id, self._welcome_message(now))]
         if self.pending:
-            keys_only = tuple(entry.without_effects() for entry in self.pending)
-            effects.append(Send(feed.id, Prepare(keys_only)))
+            tags_only = tuple(entry.without_effects() for entry in self.pending)
+            effects.append(Send(feed.id, Prepare(tags_only)))
         return effects + self._grant(feed, now)
 
     # --- other arbiters (A2, A3) -----------------------------------------------------------------

@@ -363,7 +363,7 @@ class ReplicaSubscriber(Subscriber):
 class CacheSubscriber(Subscriber):
     """A front end's cache: drops what an entry touches, at once, and then acknowledges.
 
-    Its pending entries carry no effects; their keys are dirty until they are committed (C3).
+    Its pending entries carry no effects; their tags are dirty until they are committed (C3).
     """
 
     kind = CACHE
@@ -387,8 +387,8 @@ class CacheSubscriber(Subscriber):
         if self.feed is None or not entries or entries[0].seq != self.last.seq + 1:
             return self._hello_anew(f"entries do not follow {self.last}")
         self.pending.extend(entries)
-        keys = frozenset(key for entry in entries for key in entry.keys)
-        return [Drop(tuple(sorted(keys))), Send(self.feed, Ack(self.last))]
+        tags = frozenset(tag for entry in entries for tag in entry.tags)
+        return [Drop(tuple(sorted(tags))), Send(self.feed, Ack(self.last))]
 
     def _committed(self, mark: Mark) -> list[Effect]:
         position = self._position(mark)

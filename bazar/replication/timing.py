@@ -29,5 +29,5 @@ def touched_seq(pending: Iterable[Entry], tags: frozenset[str] | None) -> int:
 
     None stands for a read that may show anything, as a search does: every entry touches it.
     """
-    touching = [e.seq for e in pending if tags is None or not tags.isdisjoint(e.keys)]
+    touching = [e.seq for e in pending if tags is None or not tags.isdisjoint(e.tags)]
     return max(touching, default=0)

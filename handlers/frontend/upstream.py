@@ -43,8 +43,8 @@ class Source:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Drop(keys):
-                self.cache.drop(keys)
+            case Drop(tags):
+                self.cache.drop(tags)
             case Reset():
                 self.cache.reset()
 

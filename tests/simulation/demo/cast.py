@@ -142,9 +142,9 @@ class ShownCache(Speaking, Cache):
             self._say("caches nothing: the fetch was detached (C2)")
         return stored
 
-    def drop(self, keys: Iterable[str]) -> int:
+    def drop(self, tags: Iterable[str]) -> int:
         before = set(self._flights)
-        dropped = super().drop(keys)
+        dropped = super().drop(tags)
         if dropped:
             self._say("drops " + ("a cached answer" if dropped == 1 else f"{dropped} answers"))
         elif before - set(self._flights):

@@ -62,7 +62,7 @@ TAKING_OVER = (
             "from bazar.replication.effects import Persist\n"
             "    fresh: list[Entry] = []\n"
             "    for old in pending:\n"
-            "        change = Change(old.keys, old.effects)\n"
+            "        change = Change(old.tags, old.effects)\n"
             "        fresh.append(chain(tail_mark(committed, fresh), begun.epoch, change))\n"
             "    old_pending, pending = pending, tuple(fresh)\n"
             "    primary = cls(",

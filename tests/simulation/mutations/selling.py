@@ -173,7 +173,7 @@ SHOWING = (
     shop(
         "a front end ignores invalidations",
         "C2",
-        (Source, "_carry_out", "self.cache.drop(keys)", "pass"),
+        (Source, "_carry_out", "self.cache.drop(tags)", "pass"),
     ),
     shop(
         "searches are known by their books alone",

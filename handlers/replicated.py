@@ -134,7 +134,7 @@ class ReplicatedService(Generic[R]):
         raise NotImplementedError
 
     async def write(self, operation: Operation) -> Answer:
-        """Any replica takes any write (R7). With `tell` the answer says how it went."""
+        """Any replica takes any write (R7)."""
         return await self._write(operation, may_forward=True)
 
     async def write_forwarded(self, operation: Operation) -> Answer:
@@ -150,11 +150,8 @@ class ReplicatedService(Generic[R]):
         return answer
 
     async def _write(self, operation: Operation, may_forward: bool) -> Answer:
-        tell = operation.get("tell", False)
-        if tell:  # it is no part of what is asked
-            operation = {name: value for name, value in operation.items() if name != "tell"}
         timeout_s = self.context.config.pool.write_attempt_s
-        return await self.replica.write(operation, timeout_s, may_forward=may_forward, tell=tell)
+        return await self.replica.write(operation, timeout_s, may_forward=may_forward)
 
     async def _forward(self, leader: NodeConfig, operation: Operation) -> Answer:
         timeout_s = self.context.config.pool.write_attempt_s

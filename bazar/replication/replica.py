@@ -23,7 +23,7 @@ from bazar.errors import (
     ProtocolError,
     Unavailable,
 )
-from bazar.replication import telling
+from bazar.replication import telling, trace
 from bazar.replication.arbiter import Arbiter, Knock
 from bazar.replication.batches import Batches
 from bazar.replication.disk import DISK_S, within
@@ -56,7 +56,6 @@ from bazar.replication.messages import (
 )
 from bazar.replication.primary import Primary
 from bazar.replication.store import Answer, Operation, Store
-from bazar.replication.story import Story
 from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE, Timing
 from bazar.replication.write_queue import WriteQueue
@@ -354,26 +353,22 @@ class Replica:
     # --- writing ---------------------------------------------------------------------------------
 
     async def write(
-        self,
-        operation: Operation,
-        timeout_s: float,
-        *,
-        may_forward: bool = True,
-        tell: bool = False,
+        self, operation: Operation, timeout_s: float, *, may_forward: bool = True
     ) -> Answer:
         """The operation's answer, once it is committed at every in-sync replica. Raises its
-        refusal; Unavailable if surely nothing happened; Unknown if it may have (R5). With `tell`
-        a primary's answer has its story in `told`."""
+        refusal; Unavailable if surely nothing happened; Unknown if it may have (R5). One that has
+        `tell` is traced."""
         if self.primary is None:
             leader = self._client.leader
             if leader is None or not may_forward:
                 raise Unavailable(f"{self.me.name} is not primary and knows of none")
-            return await self._forward(leader, {**operation, "tell": True} if tell else operation)
+            return await self._forward(leader, operation)
         if self.primary.retiring or self._stopped.is_set():
             raise Unavailable(f"{self.me.name} hands over")
-        ticket = self._queue.add(operation)
-        if tell:
-            ticket.story = Story(self.me.name, self.clock())
+        tracing: trace.Trace | None = None
+        if "tell" in operation:
+            operation, tracing = trace.begin(operation, self.me.name, self.clock())
+        ticket = self._queue.add(operation, tracing)
         return await self._queue.answer(ticket, timeout_s)
 
     # --- the primary's feeds ---------------------------------------------------------------------
@@ -397,10 +392,10 @@ class Replica:
                 log.error("%s: %s", self.me.name, error)
             return
         if self.primary is not None:
-            known = self.primary.feeds.get(feed)
-            acked = isinstance(message, Ack) and message.mark == self.primary.tail
-            if known and acked and self._batches is not None:
-                self._batches.note(f"ack {known.hello.node}")
+            if self._batches is not None and self._batches.traces and isinstance(message, Ack):
+                known = self.primary.feeds.get(feed)
+                if known is not None and message.mark == self.primary.tail:
+                    self._batches.note(f"ack {known.hello.node}")
             self._perform(self.primary.receive(feed, message, self.clock()))
         elif isinstance(message, Hello):
             hint = self.leader.name if self.leader else None

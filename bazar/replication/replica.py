@@ -55,8 +55,8 @@ from bazar.replication.messages import (
     encode,
 )
 from bazar.replication.primary import Primary
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.store import Answer, Operation, Store
-from bazar.replication.subscriber import ReplicaSubscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE, Timing
 from bazar.replication.write_queue import WriteQueue
 from bazar.rpc.frames import Connection

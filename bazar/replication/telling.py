@@ -7,7 +7,7 @@ from typing import Any
 
 from bazar.replication.messages import Member, Membership
 from bazar.replication.primary import Primary
-from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 
 
 def hopeless(

@@ -9,10 +9,10 @@ from bazar.cache import Cache
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable, Unknown
 from bazar.node.server import Context
+from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed_client import FeedClient
 from bazar.replication.store import Answer
-from bazar.replication.subscriber import CacheSubscriber
 from bazar.replication.timing import Timing
 from bazar.rpc.client import Client
 from bazar.rpc.pool import ReplicaPool

@@ -19,9 +19,9 @@ from bazar.errors import ForeignHistory
 from bazar.replication.effects import Effect, Send
 from bazar.replication.messages import Entry, Mark, Member, Revoke
 from bazar.replication.primary import Primary
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.states import Life, Phase
 from bazar.replication.store import Outcome
-from bazar.replication.subscriber import ReplicaSubscriber
 from storage.catalog import Catalog
 from storage.history import EPOCH_SHIFT
 from storage.orders import Orders

@@ -15,7 +15,7 @@ from handlers import ROLES
 HERE = Path(__file__).resolve().parents[2]
 ROOMS = ("run", "handlers", "storage", "bazar", "tests")
 MAY_IMPORT = {"bazar": set[str](), "storage": {"bazar"}, "handlers": {"bazar", "storage"}}
-PROTOCOL = ("messages", "primary", "subscriber", "effects", "timing")
+PROTOCOL = ("primary", "replica_subscriber", "cache_subscriber")
 SANS_IO = (*(f"bazar.replication.{name}" for name in PROTOCOL), "storage.catalog", "storage.orders")
 IO = {"asyncio", "tornado", "sqlite3", "aiosqlite", "socket", "time", "os", "threading", "random"}
 

@@ -7,6 +7,7 @@ from unittest import mock
 
 from bazar.replication import file_arbiter
 from bazar.replication.arbiter import Knock
+from bazar.replication.cache_subscriber import FAITHFUL_LEASES, CacheSubscriber
 from bazar.replication.effects import Alert, Close, Send, Stop
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import (
@@ -21,8 +22,8 @@ from bazar.replication.messages import (
     NotPrimary,
     Welcome,
 )
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.states import Life
-from bazar.replication.subscriber import FAITHFUL_LEASES, CacheSubscriber, ReplicaSubscriber
 from tests.unit.files import FilesTestCase
 from tests.unit.test_primary import HERE, THERE, TIMING, PrimaryTest, of, sent
 

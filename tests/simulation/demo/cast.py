@@ -11,10 +11,10 @@ from unittest.mock import patch
 import handlers.frontend.upstream
 import handlers.replicated
 from bazar.cache import Cache, Flight, Shelf, Tags
+from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.effects import Apply, Effect, Install, Persist, Record
 from bazar.replication.messages import Grant
 from bazar.replication.states import Phase
-from bazar.replication.subscriber import CacheSubscriber
 from bazar.rpc.pool import Health, ReplicaPool
 from tests.simulation.demo.words import listed
 from tests.simulation.node import Watched, production

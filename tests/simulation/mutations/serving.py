@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bazar.cache import Cache
 from bazar.replication import timing
+from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.primary import Primary
 from bazar.replication.replica import Replica
-from bazar.replication.subscriber import CacheSubscriber, ReplicaSubscriber, Subscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.subscriber import Subscriber
 from tests.simulation.mutations.mutation import mutation, shop
 
 WRITING = (

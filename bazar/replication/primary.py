@@ -7,10 +7,7 @@ docstring; this file says where each applies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import inf
-
-from bazar.errors import Unavailable
+from bazar.replication import joining
 from bazar.replication.arbiter import Knock, two_clusters
 from bazar.replication.effects import (
     Alert,
@@ -30,12 +27,10 @@ from bazar.replication.messages import (
     CACHE,
     Ack,
     ArbiterId,
-    Change,
     Commit,
     Entry,
     Grant,
     Hello,
-    Mark,
     Member,
     Membership,
     Message,
@@ -45,8 +40,6 @@ from bazar.replication.messages import (
     Renew,
     Revoke,
     Tail,
-    Welcome,
-    chain,
     tail_mark,
 )
 from bazar.replication.states import (
@@ -60,115 +53,15 @@ from bazar.replication.states import (
     StandDown,
 )
 from bazar.replication.subscription import Stage, Subscription
-from bazar.replication.timing import Timing, touched_seq
+from bazar.replication.tenure import Tenure
 
 
-class Primary:
+class Primary(Tenure):
     """One primaryship, from `take_over` to `Stop`.
 
     The driver asks `begin`, executes operations in an uncommitted transaction, and hands the
     entries (made by `extend`) to `propose`; or calls `abort`. `Apply` then tells it to commit.
     """
-
-    def __init__(
-        self,
-        me: Member,
-        membership: Membership,
-        committed: Mark,
-        pending: Sequence[Entry],
-        not_before: float,
-        timing: Timing,
-        *,
-        epoch_id: str,
-        restarted: bool,
-        arbiter: ArbiterId,
-    ) -> None:
-        self.me = me
-        self.arbiter = arbiter
-        self.epoch = membership.epoch
-        self.epoch_id = epoch_id
-        self.membership = membership
-        self.committed = committed
-        self.pending = tuple(pending)
-        self.tail = tail_mark(committed, pending)
-        self.durable = self.tail  # how far a reader of our own log sees
-        self.not_before = not_before
-        self.timing = timing
-        self.feeds: dict[int, Subscription] = {}
-        self.leases: dict[str, float] = {}  # run -> when its lease is surely over
-        self._leads_until = -inf  # what the arbiter has confirmed (L5)
-        self.life = Life.LEADING
-        self.phase = Phase.PREPARED if pending else Phase.IDLE
-        self._unproven = restarted  # our own disk may have lost commits (L4, J5)
-        self._recording: Recording | None = Lead()
-        self._stranger: ArbiterId | None = None  # that was told of last (A2)
-
-    @classmethod
-    def take_over(
-        cls,
-        me: Member,
-        membership: Membership | None,
-        committed: Mark,
-        pending: Sequence[Entry],
-        now: float,
-        timing: Timing,
-        *,
-        known: int,
-        epoch_id: str,
-        restarted: bool,
-        arbiter: ArbiterId,
-    ) -> tuple[Primary, list[Effect]]:
-        """Begin the next epoch (T0, T2); `now` is a moment after the lock was got.
-
-        `membership` is None for the very first epoch. `known` is the newest epoch of our log,
-        `epoch_id` a random name that no epoch has had (H1). `restarted` says that committed
-        entries were read from disk, not kept in this process since it followed (L4).
-        """
-        if membership is None:
-            begun = Membership(1, frozenset({me}), timing.lease_s)
-            wait_s = 0.0
-        else:
-            # A lease of the old epoch may just have been granted: until it is surely over, a
-            # commit here could be missed by a reader who still trusts it. `clean` says none is.
-            # A restarted node waits all the same: for the others of its set (L4, J5), and because
-            # files that were put back know nothing of the leases of what they are put back from.
-            skip = membership.clean and not restarted
-            wait_s = 0.0 if skip else timing.surely_over_s(membership.lease_s)
-            longest_s = max(0.0 if membership.clean else membership.lease_s, timing.lease_s)
-            begun = Membership(max(membership.epoch, known) + 1, membership.members, longest_s)
-        primary = cls(
-            *(me, begun, committed, pending, now + wait_s, timing),
-            epoch_id=epoch_id,
-            restarted=restarted,
-            arbiter=arbiter,
-        )
-        return primary, [Record(begun)]
-
-    def __repr__(self) -> str:
-        return (
-            f"<Primary {self.me.node} epoch={self.epoch} {self.phase.name} "
-            f"committed={self.committed} tail={self.tail} feeds={len(self.feeds)}>"
-        )
-
-    @property
-    def stopped(self) -> bool:
-        return self.life is Life.STOPPED
-
-    @property
-    def retiring(self) -> bool:
-        """Whether it takes nothing new any more, in order to hand over (T5)."""
-        return self.life in (Life.RETIRING, Life.REVOKED)
-
-    @property
-    def on_record(self) -> bool:
-        """Whether the arbiter is known to have this epoch (T2)."""
-        return not isinstance(self._recording, Lead)
-
-    @property
-    def _inherits(self) -> bool:
-        """Whether what is pending was left by an epoch before (T3). A batch of its own begins only
-        when nothing is pending."""
-        return bool(self.pending) and self.pending[0].epoch < self.epoch
 
     # --- writing (R1-R4) -------------------------------------------------------------------------
 
@@ -188,13 +81,6 @@ class Primary:
             return False
         self.phase = Phase.EXECUTING
         return True
-
-    def extend(self, changes: Iterable[Change]) -> tuple[Entry, ...]:
-        """The entries that put `changes` behind the log, in order."""
-        entries: list[Entry] = []
-        for change in changes:
-            entries.append(chain(tail_mark(self.tail, entries), self.epoch, change))
-        return tuple(entries)
 
     def abort(self, now: float) -> list[Effect]:
         """The batch left nothing to write, or failed before anybody heard of it (R4)."""
@@ -348,30 +234,6 @@ class Primary:
         self.feeds.pop(feed.id, None)
         return [Close(feed.id, reason)]
 
-    def _prove(self, now: float) -> None:
-        """L4: once every member has joined, none has shown that our disk lost commits."""
-        if not self._unproven and now >= self.not_before:
-            return
-        joined = {feed.member for feed in self.feeds.values() if feed.joined}
-        # One that has said hello is heard, even if our own log is still being read for it.
-        unheard = any(not feed.heard and self._is_member(feed) for feed in self.feeds.values())
-        all_joined = self.membership.members <= joined | {self.me}
-        if all_joined or (now >= self.not_before and not unheard):
-            self._unproven = False
-
-    def _is_member(self, feed: Subscription) -> bool:
-        return self._has(feed.hello)
-
-    def _has(self, hello: Hello) -> bool:
-        return Member(hello.node, hello.store) in self.membership.members
-
-    @property
-    def _boundary(self) -> bool:
-        """J1, J4, J6: subscribers join between batches, or while a takeover waits (T3)."""
-        between = self.phase is Phase.IDLE
-        waiting = self.phase is Phase.PREPARED and self._inherits
-        return (between or waiting) and not self._recording and not self.stopped
-
     def _settle(self, now: float) -> list[Effect]:
         if self.on_record:
             self._prove(now)
@@ -385,7 +247,9 @@ class Primary:
     def _advance(self, feed: Subscription, now: float) -> list[Effect]:
         """Bring one feed that has not joined a step further."""
         if feed.is_cache:
-            return self._join_cache(feed, now) if self._boundary else []
+            if not self._boundary:
+                return []
+            return joining.join_cache(self, feed, now) + self._grant(feed, now)
         if feed.welcomed and feed.acked == self.tail:
             if not self._boundary:
                 return []
@@ -413,14 +277,14 @@ class Primary:
             return self._settle(now)
         if page.base != feed.position:
             return self._close(feed, f"its log at {feed.position} is not ours at {page.base}")
-        return self._send_page(feed, page)
+        return joining.send_page(self, feed, page)
 
     def _welcome(self, feed: Subscription, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
         theirs, feed.stage = feed.hello.committed, Stage.HEARD
         is_member = self._is_member(feed)
         if page.base == theirs:
-            answer = self._send_page(feed, page)
+            answer = joining.send_page(self, feed, page)
         elif page.base is None and self.committed.seq < theirs.seq <= self.tail.seq:
             # Read before the tail that another member offered was on our disk (T3).
             feed.page = None
@@ -440,47 +304,12 @@ class Primary:
             feed.stage = Stage.CATCHING_UP
             answer = [SendSnapshot(feed.id)]
         feed.page = None
-        return [Send(feed.id, self._welcome_message(now)), *answer]
-
-    def _welcome_message(self, now: float) -> Welcome:
-        adopting = now < self.not_before
-        return Welcome(
-            *(self.epoch, self.tail, self.committed, adopting, self.epoch_id, self.arbiter)
-        )
-
-    def _send_page(self, feed: Subscription, page: LogPage) -> list[Effect]:
-        feed.stage = Stage.NEAR if page.end else Stage.CATCHING_UP
-        # An empty page is sent too: its ack says how far the follower's own log agrees.
-        effects: list[Effect] = [Send(feed.id, Prepare(page.entries))]
-        done = [entry.mark for entry in page.entries if entry.seq <= self.committed.seq]
-        if done:
-            effects.append(Send(feed.id, Commit(done[-1])))
-        return effects
+        return [Send(feed.id, joining.welcome(self, now)), *answer]
 
     def _join(self, feed: Subscription, now: float) -> list[Effect]:
-        """J4: durable up to our tail and in the set: from here on its acks count."""
-        feed.stage, feed.hold_until = Stage.JOINED, None
-        effects: list[Effect] = []
-        if self.committed.seq > feed.hello.committed.seq:
-            # What was committed while its acknowledgement was under way, nobody has told it yet.
-            effects.append(Send(feed.id, Commit(self.committed)))
-        return effects + self._grant(feed, now)
-
-    def _join_cache(self, feed: Subscription, now: float) -> list[Effect]:
-        """J6: it starts empty, and is told of all that is pending before its first lease."""
-        feed.stage = Stage.JOINED
-        feed.acked, feed.asked_at = self.committed, now
-        effects: list[Effect] = [Send(feed.id, self._welcome_message(now))]
-        if self.pending:
-            tags_only = tuple(entry.without_effects() for entry in self.pending)
-            effects.append(Send(feed.id, Prepare(tags_only)))
-        return effects + self._grant(feed, now)
+        return joining.join(self, feed) + self._grant(feed, now)
 
     # --- other arbiters (A2, A3) -----------------------------------------------------------------
-
-    def knock(self) -> Knock:
-        """What it asks its peers with, and answers them."""
-        return Knock(self.me.node, self.arbiter, None if self.stopped else self.committed.seq)
 
     def meet(self, theirs: Knock) -> list[Effect]:
         """What another had is compared with what we have now: logs grow, so never do both stop."""
@@ -512,24 +341,6 @@ class Primary:
         until = now + self.timing.surely_over_s(self.timing.lease_s)
         self.leases[feed.hello.run] = max(until, self.leases.get(feed.hello.run, until))
         return [Confirm(), Send(feed.id, Grant(self.epoch, number, self.timing.lease_s))]
-
-    def confirmed(self, asked_at: float) -> None:
-        """The arbiter, asked at `asked_at` or later, says that this node still leads (L5)."""
-        self._leads_until = asked_at + self.timing.lease_s
-
-    def read(self, tags: frozenset[str] | None, now: float) -> int:
-        """The entry that a read of `tags` must wait for, 0 for none (L4). Raises Unavailable.
-
-        A batch under way needs no waiting: its transaction shows when it commits. But after a
-        takeover the pending tail may have been acknowledged and shown by the old primary.
-        """
-        if self.stopped or not self.on_record:
-            raise Unavailable(f"{self.me.node} is not primary yet")
-        if self._unproven:
-            raise Unavailable(f"{self.me.node} waits for the members of its set")
-        if now >= self._leads_until:
-            raise Unavailable(f"{self.me.node} has not asked lately whether it still leads")
-        return touched_seq(self.pending, tags) if self._inherits else 0
 
     # --- taking over and handing over (T2-T5) ----------------------------------------------------
 
@@ -567,15 +378,6 @@ class Primary:
     def _stop(self, reason: str, *, clean: bool = False) -> list[Effect]:
         self.life = Life.STOPPED
         return [Stop(reason, clean)]
-
-    def due(self, now: float) -> float:
-        """When the next `tick` has something to do, as far as it is known by `now`."""
-        times = [feed.hold_until for feed in self.feeds.values() if feed.hold_until is not None]
-        if now < self.not_before:
-            times.append(self.not_before)
-        if self.phase is Phase.PREPARED or self.retiring:
-            times += [until for until in self.leases.values() if until > now]
-        return min(times, default=inf)
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: leases run out, waits end."""

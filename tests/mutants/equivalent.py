@@ -25,13 +25,14 @@ class Equivalent:
 
 
 PRIMARY = "bazar/replication/primary.py"
+TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 FINDING = "storage/sqlite/finding.py"
 
 ALL: tuple[Equivalent, ...] = (
     Equivalent(
-        PRIMARY,
-        "Primary._prove",
+        TENURE,
+        "Tenure._prove",
         "if not self._unproven and now >= self.not_before:",
         "if not self._unproven and True:",
         "what follows for a proven primary is to end a clean wait, which proving it has done",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bazar.replication import joining
 from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from tests.simulation.mutations.mutation import mutation, shop
@@ -93,7 +94,7 @@ TAKING_OVER = (
     mutation(
         "a member's longer tail is not adopted",
         "T3",
-        (Primary, "_welcome_message", "adopting = now < self.not_before", "adopting = False"),
+        (joining, "welcome", "adopting = now < tenure.not_before", "adopting = False"),
         focus="power",
     ),
     shop(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bazar.cache import Cache
-from bazar.replication import timing
+from bazar.replication import joining, timing
 from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.primary import Primary
 from bazar.replication.replica import Replica
@@ -252,12 +252,12 @@ CACHING = (
     shop(
         "a cache that joins is not told what is pending",
         "J6",
-        (Primary, "_join_cache", "if self.pending:", "if False:"),
+        (joining, "join_cache", "if tenure.pending:", "if False:"),
         (
-            Primary,
-            "_join_cache",
-            "feed.acked, feed.asked_at = self.committed, now",
-            "feed.acked = self.tail",
+            joining,
+            "join_cache",
+            "feed.acked, feed.asked_at = tenure.committed, now",
+            "feed.acked = tenure.tail",
         ),
     ),
 )

@@ -86,7 +86,7 @@ class ReplicatedService(Generic[R]):
             on_install=self.installed,
             on_fatal=self.context.on_fatal,
         )
-        if (why := self.replica.hopeless()) is not None:
+        if (why := self.replica.candidate.hopeless()) is not None:
             log.critical("%s: %s", node.name, why)
         if is_whole:
             await self._join()
@@ -122,7 +122,7 @@ class ReplicatedService(Generic[R]):
 
     def ready(self) -> None:
         """Raises Unavailable while this node may not answer reads."""
-        self.replica.read_index(frozenset())
+        self.replica.reads.index(frozenset())
 
     def status(self) -> dict[str, Any]:
         return self.replica.status()

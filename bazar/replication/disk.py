@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from bazar.errors import Fatal
 
 DISK_S = 10.0  # for one transaction
+SNAPSHOT_S = 120.0  # for one chunk, or all that it replaces
 
 
 @contextlib.asynccontextmanager

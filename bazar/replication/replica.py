@@ -1,6 +1,6 @@
 """One replica of a group: follows its primary, or is it. Carries the protocol's effects out.
 
-Reads pass `read_barrier` first and then look at the store; writes go through `write`. Everything
+Reads pass `reads.barrier` first and then look at the store; writes go through `write`. Everything
 that touches the disk runs in one worker, in order.
 """
 
@@ -18,15 +18,13 @@ from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import (
     BadRequest,
     Fatal,
-    NeedsRepair,
-    OtherVersion,
-    ProtocolError,
     Unavailable,
 )
 from bazar.replication import telling, trace
 from bazar.replication.arbiter import Arbiter, Knock
 from bazar.replication.batches import Batches
-from bazar.replication.disk import DISK_S, within
+from bazar.replication.candidate import Candidate
+from bazar.replication.disk import DISK_S, SNAPSHOT_S, within
 from bazar.replication.effects import (
     Alert,
     Apply,
@@ -42,6 +40,7 @@ from bazar.replication.effects import (
     Stop,
 )
 from bazar.replication.feed_client import TICKS_PER_LEASE, FeedClient
+from bazar.replication.feed_server import FeedServer
 from bazar.replication.knocking import Ask, Knocking
 from bazar.replication.messages import (
     GENESIS,
@@ -49,12 +48,11 @@ from bazar.replication.messages import (
     Entry,
     Hello,
     Member,
-    Membership,
     NotPrimary,
-    decode,
     encode,
 )
 from bazar.replication.primary import Primary
+from bazar.replication.reads import Reads
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.store import Answer, Operation, Store
 from bazar.replication.timing import RENEWALS_PER_LEASE, Timing
@@ -64,11 +62,9 @@ from bazar.rpc.frames import Connection
 log = logging.getLogger(__name__)
 
 POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
-MAX_FEEDS = 1024
 MAX_DISK_QUEUE = 64
 LONG_LEASES = 10
 PROBE_LEASES = 2  # in which a disk must take its first write, while others could lead
-SNAPSHOT_S = 120.0
 LOOK_LEASES = 3  # how often a primary looks for others
 
 
@@ -117,24 +113,25 @@ class Replica:
             self._knocking.home,
         )
         self.primary: Primary | None = None
-        self._seeded = bool(store.seed())
+        self.reads = Reads(
+            *(me.name, lambda: self.core, clock),
+            lease_s=settings.lease_s,
+            seeded=bool(store.seed()),
+        )
         self._forward = forward
         self._founding = founding
         self._on_commit = on_commit
         self._on_install = on_install
+        self.candidate = Candidate(self._member, me.role, [peer.name for peer in peers], arbiter)
         self._client = FeedClient(
             self.subscriber, peers, token, clock, self._carry_out, self._disk_settling
         )
-        self._feeds: dict[int, Connection] = {}
-        self._next_feed = 0
-        self._refused = ""  # the last hello of another version
+        self._feeds = FeedServer(me.name, store)
         self._disk: asyncio.Queue[Effect] = asyncio.Queue()
         self._tasks = Tasks(on_fatal)
         self._queue = WriteQueue(settings.queue_ops)
         self._run = run
         self._batches: Batches | None = None  # of a primary
-        self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent, at least
-        self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
         self._due = inf  # when the primary's clock is looked at again
@@ -170,27 +167,15 @@ class Replica:
             self._client.release()
         self._stopped.set()
         await self._tasks.close()
-        for connection in list(self._feeds.values()):
-            connection.close()
+        self._feeds.close_all()
         self._queue.refuse_all("the node stops")
         self._arbiter.release()
-
-    def hopeless(self) -> str | None:
-        """Why no replica of this group can ever lead as it stands; None if one may."""
-        recorded = self._arbiter.look()
-        return telling.hopeless(self._member, self.me.role, self._client.peers, recorded)
-
-    def _waits_for(self) -> str:
-        """What has to come before this node can follow or lead, in words."""
-        holder = self._arbiter.holder()
-        held = "nobody holds" if holder is None else f"process {holder} holds"
-        return self.hopeless() or f"{held} the lock of {self.me.role}, and no peer says it leads"
 
     async def _live(self) -> None:
         following = asyncio.create_task(self._client.run())
         seeks_since: float | None = self.clock()
         try:
-            while not self._may_lead():
+            while not self.candidate.may_lead(self.subscriber.last):
                 if following.done():
                     following.result()  # raises what has ended it
                 self.store.check()
@@ -199,7 +184,7 @@ class Replica:
                 elif seeks_since is not None and self.clock() - seeks_since > self._long_s:
                     log.warning(
                         "%s has sought a primary for %.0f s: %s",
-                        *(self.me.name, self.clock() - seeks_since, self._waits_for()),
+                        *(self.me.name, self.clock() - seeks_since, self.candidate.waits_for()),
                     )
                     seeks_since = None  # it is said once, until there has been one again
                 await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
@@ -213,36 +198,15 @@ class Replica:
         if self._arbiter.read() is None:
             await self._founding()
         if not self.subscriber.followed:
-            await self._knocking.must_be_alone(founding=self._membership() is None)
-        if not self._may_lead():  # its lock was deleted meanwhile, and another has led (T1)
+            await self._knocking.must_be_alone(founding=self.candidate.membership() is None)
+        if not self.candidate.may_lead(self.subscriber.last):
+            # Its lock was deleted meanwhile, and another has led (T1).
             raise Fatal(f"{self.me.name} has lost its lock before it could lead")
         self._lead()
 
-    def _may_lead(self) -> bool:
-        """Get the lock, and keep it where it is ours by right (T0, T1)."""
-        if not self._arbiter.try_acquire():
-            return False
-        # Only now: what the file said before, its holder may have changed before it died.
-        membership = self._membership()
-        if membership is None and self.subscriber.last != GENESIS:
-            raise NeedsRepair(
-                f"{self.me.name} has a log, but its group's membership is missing: put"
-                f" {self.me.role}.members back, or stop the shop and make it anew: python -m bazar"
-                f" rebuild {self.me.role}"
-            )
-        if membership is None or self._member in membership.members:
-            return True
-        self._arbiter.release()
-        return False
-
-    def _membership(self) -> Membership | None:
-        """What is recorded; None of a group that is yet to begin, and may have been told to."""
-        membership = self._arbiter.read()
-        return membership if membership is not None and membership.members else None
-
     def _lead(self) -> None:
-        membership = self._membership()
-        self.primary, effects = Primary.take_over(
+        membership = self.candidate.membership()
+        primary, effects = Primary.take_over(
             self._member,
             membership,
             self.subscriber.committed,
@@ -254,19 +218,20 @@ class Replica:
             restarted=not self.subscriber.followed,
             arbiter=self._knocking.home,
         )
-        log.info("%s is primary in epoch %d", self.me.name, self.primary.epoch)
+        self.primary = primary
+        log.info("%s is primary in epoch %d", self.me.name, primary.epoch)
         self.leading.set()
         self._perform(effects)
         self._tasks.spawn(self._keep_time())
         self._batches = Batches(
-            *(self.primary, self.store, self._queue, self.settings.batch_rows, self.clock),
+            *(primary, self.store, self._queue, self.settings.batch_rows, self.clock),
             perform=self._perform,
             check=self._arbiter.check,
-            needed=self._needed,
+            needed=lambda: self._feeds.needed(primary.feeds),
         )
         self._tasks.spawn(self._batches.run())
         self._tasks.spawn(self._look_for_others())
-        if self.primary.tail == GENESIS:
+        if primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
                 self._queue.add(operation)
@@ -312,44 +277,6 @@ class Replica:
                 self._perform(self.primary.meet(theirs))
             await asyncio.sleep(LOOK_LEASES * self.settings.lease_s)
 
-    # --- reading ---------------------------------------------------------------------------------
-
-    async def read_barrier(self, tags: frozenset[str] | None) -> None:
-        """Return once the store may be read about `tags` (None: about anything). Raises
-        Unavailable where it may not (L2, L4)."""
-        seq = self.read_index(tags)
-        if not await self.wait_applied(seq, self.settings.lease_s):
-            raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
-
-    def read_index(self, tags: frozenset[str] | None) -> int:
-        """The entry that a read of `tags` must wait for now, 0 for none. Raises Unavailable."""
-        seq = self.core.read(tags, self.clock())
-        if self._seeded and self.core.committed == GENESIS:
-            # T0: what a group begins with is there for every reader, or nothing is yet.
-            raise Unavailable(f"{self.me.name}: the first entries are not committed yet")
-        return seq
-
-    async def caught_up(self, seq: int) -> None:
-        """Return once the state shows entry `seq`, or the log is known to have no such entry (H3).
-        Raises Unavailable where the store may not be read, or not in time."""
-        self.read_index(frozenset())
-        known = self.primary.tail if self.primary else self.subscriber.last
-        if seq <= known.seq and not await self.wait_applied(seq, self.settings.lease_s):
-            raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
-        self.read_index(frozenset())  # meanwhile it may have been welcomed to another history (H4)
-
-    async def wait_applied(self, seq: int, timeout_s: float) -> bool:
-        """Wait until the state shows entry `seq`; False if it does not in time."""
-        deadline = self.clock() + timeout_s
-        while self.core.committed.seq < seq:
-            left_s = deadline - self.clock()
-            if left_s <= 0:
-                return False
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
-                    await self._committed.wait()
-        return True
-
     # --- writing ---------------------------------------------------------------------------------
 
     async def write(
@@ -375,21 +302,12 @@ class Replica:
 
     def open_feed(self, connection: Connection) -> int:
         """A subscriber has connected. Raises Unavailable beyond the bound."""
-        if len(self._feeds) >= MAX_FEEDS:
-            raise Unavailable(f"{self.me.name} has {MAX_FEEDS} feeds open already")
-        self._next_feed += 1
-        self._feeds[self._next_feed] = connection
-        return self._next_feed
+        return self._feeds.open(connection)
 
     def feed_message(self, feed: int, text: str | bytes) -> None:
         """A subscriber has said something."""
-        try:
-            message = decode(text)
-        except ProtocolError as error:
-            self._close_feed(feed, str(error))
-            if isinstance(error, OtherVersion) and self._refused != str(error):
-                self._refused = str(error)  # it comes again all the time
-                log.error("%s: %s", self.me.name, error)
+        message = self._feeds.message(feed, text)
+        if message is None:
             return
         if self.primary is not None:
             if self._batches is not None and self._batches.traces and isinstance(message, Ack):
@@ -403,14 +321,8 @@ class Replica:
             self._perform([Send(feed, answer), Close(feed, "not primary")])
 
     def feed_closed(self, feed: int) -> None:
-        if self._feeds.pop(feed, None) is not None and self.primary is not None:
+        if self._feeds.closed(feed) and self.primary is not None:
             self._perform(self.primary.disconnected(feed, self.clock()))
-
-    def _close_feed(self, feed: int, reason: str) -> None:
-        connection = self._feeds.pop(feed, None)
-        if connection is not None:
-            log.debug("%s ends feed %d: %s", self.me.name, feed, reason)
-            connection.close()
 
     # --- carrying effects out --------------------------------------------------------------------
 
@@ -423,18 +335,17 @@ class Replica:
                     # The same entries go to many: they are encoded once.
                     text = encoded.get(id(message)) or encode(message)
                     encoded[id(message)] = text
-                    if feed in self._feeds:
-                        self._feeds[feed].send(text)
+                    self._feeds.send(feed, text)
                 case Close(feed, reason):
-                    self._close_feed(feed, reason)
+                    self._feeds.close(feed, reason)
                 case Confirm():
                     if not self._still_leads():
                         return
                 case ReadLog():
                     self._tasks.spawn(self._read_log(effect))
                 case SendSnapshot(feed):
-                    self._snapshots[feed] = self.core.committed.seq
-                    self._tasks.spawn(self._send_snapshot(feed))
+                    self._feeds.begin_snapshot(feed, self.core.committed.seq)
+                    self._tasks.spawn(self._feeds.send_snapshot(feed))
                 case Alert(reason):
                     log.critical("%s", reason)
                 case Stop(reason, clean):
@@ -509,41 +420,13 @@ class Replica:
                 self._batches.answer()
             self._perform(effects)
         if not isinstance(effect, Persist):
-            committed, self._committed = self._committed, asyncio.Event()
-            committed.set()
+            self.reads.committed()
 
     async def _read_log(self, effect: ReadLog) -> None:
         async with within():
             page = await self.store.read_log(effect.after_seq)
         if self.primary is not None:
             self._perform(self.primary.log_read(effect.feed, page, self.clock()))
-
-    def _needed(self) -> int | None:
-        """The entry behind which a replica that fills itself will ask for the log: without it a
-        snapshot that takes long under load would be of no use when it is there (J3, J4)."""
-        assert self.primary is not None
-        feeds = self.primary.feeds
-        self._snapshots = {
-            feed: seq
-            for feed, seq in self._snapshots.items()
-            if feed in feeds and not feeds[feed].joined
-        }
-        return min(self._snapshots.values(), default=None)
-
-    async def _send_snapshot(self, feed: int) -> None:
-        log.info("%s sends a snapshot on feed %d", self.me.name, feed)
-        async with contextlib.aclosing(self.store.snapshot()) as chunks:
-            while (connection := self._feeds.get(feed)) is not None:
-                async with within(SNAPSHOT_S):
-                    chunk = await anext(chunks)
-                connection.send(encode(chunk))
-                try:
-                    async with asyncio.timeout(SNAPSHOT_S):
-                        if chunk.final or not await connection.drained():
-                            return
-                except TimeoutError:  # it would keep our log from being checkpointed for ever
-                    connection.abort()
-                    return
 
     # --- looking at it ---------------------------------------------------------------------------
 
@@ -559,5 +442,5 @@ class Replica:
         if self.primary is not None:
             shown["queue"] = len(self._queue)
         elif self.leader is None:
-            shown["waits_for"] = self._waits_for()
+            shown["waits_for"] = self.candidate.waits_for()
         return shown

@@ -113,6 +113,10 @@ class Tenure:
         )
 
     @property
+    def last(self) -> Mark:
+        return self.tail
+
+    @property
     def stopped(self) -> bool:
         return self.life is Life.STOPPED
 

@@ -121,7 +121,7 @@ class OrderService(ReplicatedService[OrderReader]):
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
             case {"op": "order", "order_id": str(order_id)}:
-                await self.replica.read_barrier(frozenset({order_key(order_id)}))
+                await self.replica.reads.barrier(frozenset({order_key(order_id)}))
                 order = await self.reader.order(order_id)
                 if order is None:
                     raise NotFound(f"no order has the id {order_id}")
@@ -140,7 +140,7 @@ class OrderService(ReplicatedService[OrderReader]):
         clock = self.context.clock
         deadline = clock() + deadline_s
         # A replica out of sync could not tell when the order is there: it refuses at once.
-        await self.replica.read_barrier(frozenset())
+        await self.replica.reads.barrier(frozenset())
         tell = item.get("tell", False)
         if tell:
             await self._ask_leader(TRACE_PATH, {}, deadline)
@@ -278,7 +278,7 @@ class OrderService(ReplicatedService[OrderReader]):
     async def standing(self, item: dict[str, Any]) -> Answer:
         """How the orders stand to the catalog's history: their cursor; whether it is on that; the
         last sale that both have; and the orders behind it, whose sales are lost."""
-        await self.replica.read_barrier(None)
+        await self.replica.reads.barrier(None)
         cursor = self._cursor
         try:
             await self._sales_behind(cursor, 0)

@@ -43,7 +43,7 @@ MEETING = (
         (
             Replica,
             "_live",
-            "await self._knocking.must_be_alone(founding=self._membership() is None)",
+            "await self._knocking.must_be_alone(founding=self.candidate.membership() is None)",
             "pass",
         ),
     ),

@@ -77,7 +77,7 @@ ORDERING = (
         (
             OrderService,
             "read",
-            "await self.replica.read_barrier(frozenset({order_key(order_id)}))",
+            "await self.replica.reads.barrier(frozenset({order_key(order_id)}))",
             "pass",
         ),
         focus="ordering",
@@ -108,7 +108,7 @@ ORDERING = (
     shop(
         "sales are told without a lease",
         "S2",
-        (CatalogService, "sales", "await self.replica.caught_up(position.seq)", "pass"),
+        (CatalogService, "sales", "await self.replica.reads.caught_up(position.seq)", "pass"),
         focus="ordering",
     ),
     shop(
@@ -192,8 +192,8 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.read_barrier(frozenset({info_key(book)}))",
-            "await self.replica.read_barrier(frozenset())",
+            "await self.replica.reads.barrier(frozenset({info_key(book)}))",
+            "await self.replica.reads.barrier(frozenset())",
         ),
         focus="reading",
     ),
@@ -209,8 +209,8 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.read_barrier(None)\n            return (await self.reader.search",
-            "await self.replica.read_barrier(frozenset())\n"
+            "await self.replica.reads.barrier(None)\n            return (await self.reader.search",
+            "await self.replica.reads.barrier(frozenset())\n"
             "            return (await self.reader.search",
         ),
         focus="reading",
@@ -221,8 +221,8 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.read_barrier(None)\n            return (await self.reader.find",
-            "await self.replica.read_barrier(frozenset())\n"
+            "await self.replica.reads.barrier(None)\n            return (await self.reader.find",
+            "await self.replica.reads.barrier(frozenset())\n"
             "            return (await self.reader.find",
         ),
         focus="reading",

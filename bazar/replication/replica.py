@@ -7,10 +7,8 @@ that touches the disk runs in one worker, in order.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from math import inf
 from typing import Any
 
 from bazar.background_tasks import Tasks
@@ -24,7 +22,7 @@ from bazar.replication import telling, trace
 from bazar.replication.arbiter import Arbiter, Knock
 from bazar.replication.batches import Batches
 from bazar.replication.candidate import Candidate
-from bazar.replication.disk import DISK_S, SNAPSHOT_S, within
+from bazar.replication.disk import DiskWorker, within
 from bazar.replication.effects import (
     Alert,
     Apply,
@@ -39,7 +37,7 @@ from bazar.replication.effects import (
     SendSnapshot,
     Stop,
 )
-from bazar.replication.feed_client import TICKS_PER_LEASE, FeedClient
+from bazar.replication.feed_client import FeedClient
 from bazar.replication.feed_server import FeedServer
 from bazar.replication.knocking import Ask, Knocking
 from bazar.replication.messages import (
@@ -55,15 +53,15 @@ from bazar.replication.primary import Primary
 from bazar.replication.reads import Reads
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.store import Answer, Operation, Store
-from bazar.replication.timing import RENEWALS_PER_LEASE, Timing
+from bazar.replication.timekeeper import Timekeeper
+from bazar.replication.timing import Timing
 from bazar.replication.write_queue import WriteQueue
 from bazar.rpc.frames import Connection
 
 log = logging.getLogger(__name__)
 
 POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
-MAX_DISK_QUEUE = 64
-LONG_LEASES = 10
+LONG_LEASES = 10  # that a group is without a primary only if something is wrong
 PROBE_LEASES = 2  # in which a disk must take its first write, while others could lead
 LOOK_LEASES = 3  # how often a primary looks for others
 
@@ -102,15 +100,9 @@ class Replica:
         self._arbiter = arbiter
         self._knocking = Knocking(me.name, arbiter.id, peers, knock)
         self.subscriber = ReplicaSubscriber(
-            me.name,
-            store.store_id,
-            run,
-            store.epoch,
-            store.epoch_id,
+            *(me.name, store.store_id, run, store.epoch, store.epoch_id),
             Timing(settings.lease_s, settings.ack_timeout_s),
-            store.committed,
-            store.pending,
-            self._knocking.home,
+            *(store.committed, store.pending, self._knocking.home),
         )
         self.primary: Primary | None = None
         self.reads = Reads(
@@ -122,27 +114,21 @@ class Replica:
         self._founding = founding
         self._on_commit = on_commit
         self._on_install = on_install
+        self._disk = DiskWorker(self._write_out)
         self.candidate = Candidate(self._member, me.role, [peer.name for peer in peers], arbiter)
         self._client = FeedClient(
-            self.subscriber, peers, token, clock, self._carry_out, self._disk_settling
+            self.subscriber, peers, token, clock, self._carry_out, self._disk.settling
         )
         self._feeds = FeedServer(me.name, store)
-        self._disk: asyncio.Queue[Effect] = asyncio.Queue()
         self._tasks = Tasks(on_fatal)
         self._queue = WriteQueue(settings.queue_ops)
         self._run = run
         self._batches: Batches | None = None  # of a primary
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
-        self._due = inf  # when the primary's clock is looked at again
-        self._sooner = asyncio.Event()
+        self._timekeeper: Timekeeper | None = None
 
     # --- its life --------------------------------------------------------------------------------
-
-    @property
-    def _long_s(self) -> float:
-        """How long a group is without a primary only if something is wrong."""
-        return LONG_LEASES * self.settings.lease_s
 
     @property
     def core(self) -> Primary | ReplicaSubscriber:
@@ -154,7 +140,7 @@ class Replica:
         return self.me if self.primary else self._client.leader
 
     def start(self) -> None:
-        self._tasks.spawn(self._disk_worker())
+        self._tasks.spawn(self._disk.run())
         self._tasks.spawn(self._live())
 
     async def stop(self) -> None:
@@ -174,6 +160,7 @@ class Replica:
     async def _live(self) -> None:
         following = asyncio.create_task(self._client.run())
         seeks_since: float | None = self.clock()
+        long_s = LONG_LEASES * self.settings.lease_s
         try:
             while not self.candidate.may_lead(self.subscriber.last):
                 if following.done():
@@ -181,7 +168,7 @@ class Replica:
                 self.store.check()
                 if self._client.leader is not None:
                     seeks_since = self.clock()
-                elif seeks_since is not None and self.clock() - seeks_since > self._long_s:
+                elif seeks_since is not None and self.clock() - seeks_since > long_s:
                     log.warning(
                         "%s has sought a primary for %.0f s: %s",
                         *(self.me.name, self.clock() - seeks_since, self.candidate.waits_for()),
@@ -205,24 +192,23 @@ class Replica:
         self._lead()
 
     def _lead(self) -> None:
-        membership = self.candidate.membership()
+        follower = self.subscriber
         primary, effects = Primary.take_over(
-            self._member,
-            membership,
-            self.subscriber.committed,
-            self.subscriber.pending,
-            self.clock(),
-            self.subscriber.timing,
-            known=self.subscriber.epoch,
+            *(self._member, self.candidate.membership(), follower.committed, follower.pending),
+            *(self.clock(), follower.timing),
+            known=follower.epoch,
             epoch_id=self._run,  # a process leads once at the most, and draws this when it starts
-            restarted=not self.subscriber.followed,
+            restarted=not follower.followed,
             arbiter=self._knocking.home,
         )
         self.primary = primary
+        self._timekeeper = Timekeeper(
+            primary, self.store, self.clock, self.settings.lease_s, self._perform
+        )
         log.info("%s is primary in epoch %d", self.me.name, primary.epoch)
         self.leading.set()
         self._perform(effects)
-        self._tasks.spawn(self._keep_time())
+        self._tasks.spawn(self._timekeeper.run())
         self._batches = Batches(
             *(primary, self.store, self._queue, self.settings.batch_rows, self.clock),
             perform=self._perform,
@@ -230,25 +216,12 @@ class Replica:
             needed=lambda: self._feeds.needed(primary.feeds),
         )
         self._tasks.spawn(self._batches.run())
-        self._tasks.spawn(self._look_for_others())
+        look_s = LOOK_LEASES * self.settings.lease_s
+        self._tasks.spawn(self._knocking.look_for_others(primary, self._perform, look_s))
         if primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
                 self._queue.add(operation)
-
-    async def _keep_time(self) -> None:
-        """Let time pass for the primary: when something is due, and often enough for L5."""
-        assert self.primary is not None
-        lease_s = self.settings.lease_s
-        while True:
-            now = self.clock()
-            self.store.check()
-            self._perform(self.primary.tick(now))
-            self._due = min(self.primary.due(now), now + lease_s / RENEWALS_PER_LEASE)
-            self._sooner.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(self._due - now, lease_s / TICKS_PER_LEASE)):
-                    await self._sooner.wait()
 
     # --- other arbiters (A3) ---------------------------------------------------------------------
 
@@ -267,15 +240,6 @@ class Replica:
             self._perform(self.primary.meet(theirs))
         knock = Knock(self.me.name, self._knocking.home, None)
         return (knock if self.primary is None else self.primary.knock()).plain()
-
-    async def _look_for_others(self) -> None:
-        assert self.primary is not None
-        while True:
-            here = {feed.hello.node for feed in self.primary.feeds.values()}
-            others = [peer for peer in self._knocking.peers if peer.name not in here]
-            for theirs in await self._knocking.at(others, self.primary.knock()):
-                self._perform(self.primary.meet(theirs))
-            await asyncio.sleep(LOOK_LEASES * self.settings.lease_s)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -356,8 +320,8 @@ class Replica:
                 case _:
                     self._carry_out(effect)
         self._queue.wake.set()
-        if self.primary is not None and self.primary.due(self.clock()) < self._due:
-            self._sooner.set()
+        if self._timekeeper is not None:
+            self._timekeeper.look()
 
     def _still_leads(self) -> bool:
         assert self.primary is not None
@@ -375,18 +339,7 @@ class Replica:
         if isinstance(effect, Stop):
             self._tasks.fail(Fatal(effect.reason))
             return
-        self._disk.put_nowait(effect)
-
-    def _disk_settling(self) -> Awaitable[None] | None:
-        """The follower reads no further while its disk is behind: TCP tells the primary."""
-        return self._disk.join() if self._disk.qsize() > MAX_DISK_QUEUE else None
-
-    async def _disk_worker(self) -> None:
-        while True:
-            effect = await self._disk.get()
-            async with within(SNAPSHOT_S if isinstance(effect, Install) else DISK_S):
-                await self._write_out(effect)
-            self._disk.task_done()
+        self._disk.put(effect)
 
     async def _write_out(self, effect: Effect) -> None:
         match effect:

@@ -9,6 +9,7 @@ from bazar.replication.messages import Entry
 
 CLOCK_DRIFT = 0.01
 RENEWALS_PER_LEASE = 3
+TICKS_PER_LEASE = 30  # at the most
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.primary import Primary
 from bazar.replication.reads import Reads
 from bazar.replication.replica import Replica
+from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.write_queue import WriteQueue
 from handlers.calls import CallsHandler
 from handlers.replicated import ReplicatedService
@@ -86,7 +87,7 @@ LEADING = (
     mutation(
         "a primary stays whose file is deleted",
         "R8",
-        (Replica, "_keep_time", "self.store.check()", "pass"),
+        (Timekeeper, "run", "self.store.check()", "pass"),
         focus="idling",
     ),
     mutation(
@@ -121,7 +122,7 @@ LEADING = (
     mutation(
         "nobody was restarted",
         "L4",
-        (Replica, "_lead", "restarted=not self.subscriber.followed", "restarted=False"),
+        (Replica, "_lead", "restarted=not follower.followed", "restarted=False"),
         focus="power",
     ),
     mutation(

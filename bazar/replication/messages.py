@@ -118,7 +118,8 @@ class ArbiterId:
 class Hello:
     """Opens a feed (J1). `run` is this process's own random name: a lease belongs to a run.
 
-    `epoch` and `epoch_id` are of the newest epoch that the subscriber knows.
+    `epoch` and `epoch_id` are of the newest epoch that the subscriber knows. Nobody decides by
+    `last`: it is there for who looks at the wire, and nodes of this version refuse a hello without.
     """
 
     version: int

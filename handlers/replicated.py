@@ -8,13 +8,13 @@ from typing import Any, Generic, TypeVar
 
 from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
-from bazar.errors import Leaving, Unavailable
+from bazar.errors import ShuttingDown, Unavailable
 from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.replication.feed_client import FEED_PATH
 from bazar.replication.messages import Entry
 from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Engine, Operation
-from bazar.rpc.client import CALLS_PATH, Client
+from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import Connection
 from handlers import status
 from handlers.calls import BatchHandler, Call, CallsHandler
@@ -44,7 +44,7 @@ class ReplicatedService(Generic[R]):
         self.context = context
         self.engine = engine
         self._routes = routes
-        self.client = Client(context.token)
+        self.client = RPCClient(context.token)
         self._joining = Tasks(context.on_fatal)
         self.callers: dict[Connection, None] = {}
         self.calls: dict[str, Call] = {
@@ -157,6 +157,6 @@ class ReplicatedService(Generic[R]):
         timeout_s = self.context.config.pool.write_attempt_s
         try:
             answer: Answer = await self.client.submit(leader, FORWARDED_PATH, operation, timeout_s)
-        except Leaving as error:  # the leader leaves, not we
+        except ShuttingDown as error:  # the leader leaves, not we
             raise Unavailable(str(error)) from error
         return answer

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import aiosqlite
 import orjson
 
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
 from bazar.replication.store import Operation, Outcome
@@ -103,7 +103,7 @@ class ReplicatedStore:
         cls, path: Path, model: Model, log_entries: int, derive_s: float = math.inf
     ) -> ReplicatedStore:
         """Open or make the file, and spend `derive_s` on what may have to be derived. Raises
-        ConfigError, Damaged if it contradicts itself, or Fatal while the disk fails."""
+        ConfigError, Damaged if it contradicts itself, or FatalError while the disk fails."""
         reached = Reached(path)
         try:
             if is_new(path):
@@ -262,12 +262,12 @@ class ReplicatedStore:
 
         if self._batch:
             if self._batch[-1].mark != mark:
-                raise Fatal(f"asked to commit {mark}, but {self._batch[-1].mark} is executed")
+                raise FatalError(f"asked to commit {mark}, but {self._batch[-1].mark} is executed")
             await self.database.write(lambda writer: self._commit(writer, mark))
             self._batch = ()
         elif count > 0:
             if tail_mark(self.committed, entries) != mark:
-                raise Fatal(f"asked to apply {mark}, but the log has {self.last}")
+                raise FatalError(f"asked to apply {mark}, but the log has {self.last}")
             await self.database.write(work)
             del self.pending[:count]
         else:
@@ -277,7 +277,7 @@ class ReplicatedStore:
     async def install(self, chunk: Snapshot) -> None:
         """Take one chunk of a snapshot; the final one commits all of them at once (J3)."""
         if not chunk.first and not self._installing:
-            raise Fatal("a snapshot goes on that was not begun")
+            raise FatalError("a snapshot goes on that was not begun")
 
         def work(writer: sqlite3.Connection) -> None:
             if chunk.first:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from bazar.errors import BazarError, Fatal, Unavailable
+from bazar.errors import BazarError, FatalError, Unavailable
 from bazar.replication.disk import within
 from bazar.replication.effects import Effect
 from bazar.replication.primary import Primary
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Batches:
     """The batches of one primaryship; only one is under way at a time.
 
-    `perform` carries out what the core answers, `check` raises Fatal once another primary leads,
+    `perform` carries out what the core answers, `check` raises FatalError once another primary leads,
     and `needed` says from which entry on somebody will ask for the log.
     """
 
@@ -73,7 +73,7 @@ class Batches:
                     await self.store.append(entries)
                 else:
                     await self.store.rollback()
-        except Fatal:
+        except FatalError:
             raise
         except Exception as error:
             # R4: nobody has heard of it yet, so only the batch's operations fail.

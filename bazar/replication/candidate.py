@@ -61,6 +61,6 @@ class Candidate:
 
     def waits_for(self) -> str:
         """What has to come before this node can follow or lead, in words."""
-        holder = self._arbiter.holder()
+        holder = self._arbiter.lock_owner()
         held = "nobody holds" if holder is None else f"process {holder} holds"
         return self.hopeless() or f"{held} the lock of {self.role}, and no peer says it leads"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 from bazar.replication.effects import Effect, Install
 
 DISK_S = 10.0  # for one transaction
@@ -16,13 +16,13 @@ MAX_QUEUE = 64
 
 @contextlib.asynccontextmanager
 async def within(limit_s: float = DISK_S) -> AsyncIterator[None]:
-    """Raises Fatal when the disk has not answered by then: a node that waits for ever would keep
+    """Raises FatalError when the disk has not answered by then: a node that waits for ever would keep
     the primaryship, or the lock, from those that could go on."""
     try:
         async with asyncio.timeout(limit_s):
             yield
     except TimeoutError as error:
-        raise Fatal(f"the disk has not answered in {limit_s:g} s") from error
+        raise FatalError(f"the disk has not answered in {limit_s:g} s") from error
 
 
 class DiskWorker:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, Fatal, OtherToken
+from bazar.errors import BazarError, FatalError, OtherToken
 from bazar.replication.arbiter import Knock, two_clusters
 from bazar.replication.effects import Effect
 from bazar.replication.messages import ArbiterId
@@ -46,7 +46,7 @@ class Knocking:
         return [answer for answer in answers if answer is not None]
 
     async def must_be_alone(self, founding: bool) -> None:
-        """Raises Fatal if a peer is under another arbiter. Two that begin at once do not listen yet
+        """Raises FatalError if a peer is under another arbiter. Two that begin at once do not listen yet
         when they ask first, but when they ask again."""
         unheard, ours = list(self.peers), Knock(self.node, self.home, None)
         for turn in range(2 if founding else 1):
@@ -55,7 +55,9 @@ class Knocking:
             answers = await self.at(unheard, ours)
             for theirs in answers:
                 if theirs.arbiter != self.home:
-                    raise Fatal(two_clusters(self.node, self.home, theirs.node, theirs.arbiter))
+                    raise FatalError(
+                        two_clusters(self.node, self.home, theirs.node, theirs.arbiter)
+                    )
             heard = {theirs.node for theirs in answers}
             unheard = [peer for peer in unheard if peer.name not in heard]
 

@@ -15,7 +15,7 @@ from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import (
     BadRequest,
-    Fatal,
+    FatalError,
     Unavailable,
 )
 from bazar.replication import telling, trace
@@ -188,7 +188,7 @@ class Replica:
             await self._knocking.must_be_alone(founding=self.candidate.membership() is None)
         if not self.candidate.may_lead(self.subscriber.last):
             # Its lock was deleted meanwhile, and another has led (T1).
-            raise Fatal(f"{self.me.name} has lost its lock before it could lead")
+            raise FatalError(f"{self.me.name} has lost its lock before it could lead")
         self._lead()
 
     def _lead(self) -> None:
@@ -247,7 +247,7 @@ class Replica:
         self, operation: Operation, timeout_s: float, *, may_forward: bool = True
     ) -> Answer:
         """The operation's answer, once it is committed at every in-sync replica. Raises its
-        refusal; Unavailable if surely nothing happened; Unknown if it may have (R5). One that has
+        refusal; Unavailable if surely nothing happened; Indeterminate if it may have (R5). One that has
         `tell` is traced."""
         if self.primary is None:
             leader = self._client.leader
@@ -316,7 +316,7 @@ class Replica:
                     if clean:
                         self._stopped.set()
                     else:
-                        self._tasks.fail(Fatal(f"{self.me.name}: {reason}"))
+                        self._tasks.fail(FatalError(f"{self.me.name}: {reason}"))
                 case _:
                     self._carry_out(effect)
         self._queue.wake.set()
@@ -328,7 +328,7 @@ class Replica:
         asked_at = self.clock()
         try:
             self._arbiter.check(self.primary.epoch)
-        except Fatal as error:
+        except FatalError as error:
             self._tasks.fail(error)
             return False
         self.primary.confirmed(asked_at)
@@ -337,7 +337,7 @@ class Replica:
     def _carry_out(self, effect: Effect) -> None:
         """What both sides ask of the disk goes through one worker, in order."""
         if isinstance(effect, Stop):
-            self._tasks.fail(Fatal(effect.reason))
+            self._tasks.fail(FatalError(effect.reason))
             return
         self._disk.put(effect)
 
@@ -361,7 +361,7 @@ class Replica:
                 self._perform(self.primary.recorded(self.clock()))
                 return
             case _:
-                raise Fatal(f"no way to carry out {effect}")
+                raise FatalError(f"no way to carry out {effect}")
         self._report(effect)
 
     def _report(self, effect: Persist | Apply | Install) -> None:

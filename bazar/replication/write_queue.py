@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-from bazar.errors import BazarError, Unavailable, Unknown
+from bazar.errors import BazarError, Indeterminate, Unavailable
 from bazar.replication.store import Answer, Operation
 from bazar.replication.trace import Trace
 
@@ -52,14 +52,14 @@ class WriteQueue:
 
     async def answer(self, ticket: Ticket, timeout_s: float) -> Answer:
         """The operation's answer. Raises its refusal; after `timeout_s` Unavailable if no batch
-        has taken it - then it is gone from the queue - and Unknown if one has (R5)."""
+        has taken it - then it is gone from the queue - and Indeterminate if one has (R5)."""
         await asyncio.wait([ticket.done], timeout=timeout_s)
         if ticket.done.done():
             return ticket.done.result()
         if ticket in self._waiting:
             self._waiting.remove(ticket)
             raise Unavailable(f"no batch has taken it in {timeout_s} s")
-        raise Unknown(f"not committed in {timeout_s} s")
+        raise Indeterminate(f"not committed in {timeout_s} s")
 
     def take(self, most: int) -> list[Ticket]:
         """The next batch: at least one operation, and as many as touch up to `most` rows."""

@@ -7,14 +7,14 @@ from typing import Any
 
 from bazar.cache import Cache
 from bazar.config import NodeConfig
-from bazar.errors import Unavailable, Unknown
+from bazar.errors import Indeterminate, Unavailable
 from bazar.node.server import Context
 from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.effects import Drop, Effect, Reset
 from bazar.replication.feed_client import FeedClient
 from bazar.replication.store import Answer
 from bazar.replication.timing import Timing
-from bazar.rpc.client import Client
+from bazar.rpc.client import RPCClient
 from bazar.rpc.pool import ReplicaPool
 from handlers.paths import READ_PATH
 
@@ -26,7 +26,7 @@ class Source:
     """One replicated service as the front end uses it: a pool to ask, and a cache that the
     service's feed keeps coherent."""
 
-    def __init__(self, context: Context, client: Client, role: str) -> None:
+    def __init__(self, context: Context, client: RPCClient, role: str) -> None:
         config = context.config
         self.role = role
         self.client = client
@@ -69,5 +69,5 @@ class Source:
             return await self.ask(
                 READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, note
             )
-        except Unknown as error:
+        except Indeterminate as error:
             raise Unavailable(str(error)) from error  # a read changes nothing

@@ -16,9 +16,9 @@ from bazar.errors import (
     BazarError,
     Conflict,
     ForeignHistory,
+    Indeterminate,
     NotFound,
     Unavailable,
-    Unknown,
 )
 from bazar.node.server import Context, Route
 from bazar.replication.messages import Entry
@@ -184,7 +184,7 @@ class OrderService(ReplicatedService[OrderReader]):
         return self.client.primaries.get("catalog")
 
     async def _ordered(self, sale: Answer, timeout_s: float) -> None:
-        """Wait until the sale has its order here. Raises Unknown."""
+        """Wait until the sale has its order here. Raises Indeterminate."""
         try:
             async with asyncio.timeout(max(timeout_s, 0)):
                 # The order itself has to be there: a number may come twice (S5).
@@ -194,7 +194,9 @@ class OrderService(ReplicatedService[OrderReader]):
                         return  # a replay, of a sale of long ago
                     await projected.wait()
         except TimeoutError:
-            raise Unknown(f"sold, but its order is not committed in {timeout_s:.1f} s") from None
+            raise Indeterminate(
+                f"sold, but its order is not committed in {timeout_s:.1f} s"
+            ) from None
 
     async def _project(self) -> None:
         """S2: the one path on which sales become orders, recovery included."""
@@ -224,7 +226,7 @@ class OrderService(ReplicatedService[OrderReader]):
                     )
                 self._foreign = str(error)
                 await asyncio.sleep(FOREIGN_RETRY_S)
-            except (Unavailable, Unknown) as error:
+            except (Unavailable, Indeterminate) as error:
                 log.info("%s cannot follow the sales: %s", self.context.node.name, error)
                 await asyncio.sleep(PROJECT_RETRY_S)
 

@@ -22,7 +22,7 @@ import orjson
 import handlers.replicated
 from bazar import durable
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
-from bazar.errors import BazarError, Leaving, NotFound, Unavailable
+from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
 from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
 from bazar.replication.effects import Effect
@@ -316,7 +316,7 @@ class ReplicaProcess(NodeProcess):
     def upgrade(self, path: str) -> frames.Connection:
         kind = {FEED_PATH: FeedHandler, CALLS_PATH: CallsHandler}[path]
         if self.service.context.activity.draining:
-            raise Leaving(f"{self.name} is about to stop")
+            raise ShuttingDown(f"{self.name} is about to stop")
         handler = kind.__new__(kind)
         handler.service = cast(Any, self.service)
         return handler.open_connection()
@@ -325,7 +325,7 @@ class ReplicaProcess(NodeProcess):
         """Take a write of an operator (PUT /update, POST /create), or a sale where nobody keeps
         orders."""
         if self.service.context.activity.draining:
-            raise Leaving(f"{self.name} is about to stop")
+            raise ShuttingDown(f"{self.name} is about to stop")
         answer = await self.service.write(operation)
         if "seq" in answer:
             self.world.guard(self.truth.sale_is_committed, answer["order_id"])

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from bazar.config import NodeConfig, ReplicationConfig
-from bazar.errors import Fatal
+from bazar.errors import FatalError
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.replica import Replica
 from storage.catalog import Catalog
@@ -97,7 +97,7 @@ class LeadingTest(FilesTestCase):
     async def test_r8_nothing_is_acknowledged_that_is_in_a_deleted_file(self) -> None:
         async with self.store() as store:
             (self.directory / "catalog-1.db").unlink()
-            with self.assertRaisesRegex(Fatal, "is not there any more"):
+            with self.assertRaisesRegex(FatalError, "is not there any more"):
                 await store.probe()
 
     async def test_t1_a_disk_that_hangs_does_not_lead(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unittest
 
-from bazar.errors import OutOfStock, Unavailable, Unknown
+from bazar.errors import Indeterminate, OutOfStock, Unavailable
 from bazar.replication.write_queue import WriteQueue
 
 
@@ -49,7 +49,7 @@ class QueueTest(unittest.IsolatedAsyncioTestCase):
         queue = WriteQueue(2)
         ticket = queue.add({})
         queue.take(1)
-        with self.assertRaises(Unknown):
+        with self.assertRaises(Indeterminate):
             await queue.answer(ticket, 0.001)
 
     async def test_all_that_wait_can_be_refused(self) -> None:

@@ -293,8 +293,8 @@ BATCHING = (
         (
             Batches,
             "_write",
-            "    except Fatal:",
-            "        outcomes, entries = [], ()\n    except Fatal:",
+            "    except FatalError:",
+            "        outcomes, entries = [], ()\n    except FatalError:",
         ),
         focus="disks",
     ),
@@ -347,7 +347,7 @@ BATCHING = (
     mutation(
         "a write that was taken is called not taken",
         "R5",
-        (WriteQueue, "answer", "raise Unknown(", "raise Unavailable("),
+        (WriteQueue, "answer", "raise Indeterminate(", "raise Unavailable("),
         focus="laggards",
     ),
     shop(

@@ -120,7 +120,7 @@ ORDERING = (
     shop(
         "sold, and called unavailable",
         "R5",
-        (OrderService, "_ordered", "raise Unknown(", "raise Unavailable("),
+        (OrderService, "_ordered", "raise Indeterminate(", "raise Unavailable("),
         focus="ordering",
     ),
 )
@@ -132,7 +132,7 @@ CALLING = (
         (
             Peer,
             "call",
-            'raise Unknown(f"{node}: no answer',
+            'raise Indeterminate(f"{node}: no answer',
             'raise Unavailable(f"{node}: no answer',
         ),
         focus="laggards",
@@ -140,13 +140,13 @@ CALLING = (
     mutation(
         "a call whose connection broke is called not sent",
         "R5",
-        (Peer, "_lost", "answer.set_exception(Unknown(", "answer.set_exception(Unavailable("),
+        (Peer, "_lost", "answer.set_exception(Indeterminate(", "answer.set_exception(Unavailable("),
         focus="calls",
     ),
     mutation(
         "a batch that was sent is called not sent",
         "R5",
-        (Batcher, "submit", "raise Unknown(", "raise Unavailable("),
+        (Batcher, "submit", "raise Indeterminate(", "raise Unavailable("),
         focus="laggards",
     ),
     shop(

@@ -56,7 +56,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A cached answer and the keys of what it shows."""
+    """A cached answer and the tags it shows."""
 
     owner: Cache
     value: Any
@@ -199,10 +199,10 @@ class Cache:
 
     # --- invalidating ----------------------------------------------------------------------------
 
-    def drop(self, keys: Iterable[str]) -> int:
-        """Drop what shows any of `keys`, which a `prepare` touches, and detach the flights that may
+    def drop(self, tags: Iterable[str]) -> int:
+        """Drop what shows any of `tags`, which a `prepare` touches, and detach the flights that may
         show them (C2, C5). Return how many items were dropped."""
-        touched = frozenset(keys)
+        touched = frozenset(tags)
         dropped = 0
         for tag in touched:
             for store, key in list(self._shown_by.get(tag, ())):

@@ -9,7 +9,7 @@ from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest
 from bazar.node.server import Service
-from bazar.replication.node import Replica
+from bazar.replication.replica import Replica
 from bazar.rpc import frames
 from handlers.base import Handler
 

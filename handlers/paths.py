@@ -11,6 +11,7 @@ SALES_PATH = "/sales"
 NEWEST_PATH = "/sales/newest"
 
 PURCHASES_PATH = "/purchases"
-STORIES_PATH = "/stories"
+TRACE_PATH = "/stories/trace"
+TRACES_PATH = "/stories"
 STANDING_PATH = "/standing"
 ADOPT_PATH = "/standing/adopt"

@@ -10,9 +10,9 @@ from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import ShuttingDown, Unavailable
 from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
-from bazar.replication.feed import FEED_PATH
+from bazar.replication.feed_client import FEED_PATH
 from bazar.replication.messages import Entry
-from bazar.replication.node import Replica
+from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Engine, Operation
 from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import Connection
@@ -86,7 +86,7 @@ class ReplicatedService(Generic[R]):
             on_install=self.installed,
             on_fatal=self.context.on_fatal,
         )
-        if (why := self.replica.hopeless()) is not None:
+        if (why := self.replica.candidate.hopeless()) is not None:
             log.critical("%s: %s", node.name, why)
         if is_whole:
             await self._join()
@@ -122,7 +122,7 @@ class ReplicatedService(Generic[R]):
 
     def ready(self) -> None:
         """Raises Unavailable while this node may not answer reads."""
-        self.replica.readable(frozenset())
+        self.replica.reads.index(frozenset())
 
     def status(self) -> dict[str, Any]:
         return self.replica.status()
@@ -134,7 +134,7 @@ class ReplicatedService(Generic[R]):
         raise NotImplementedError
 
     async def write(self, operation: Operation) -> Answer:
-        """Any replica takes any write (R7). With `tell` the answer says how it went."""
+        """Any replica takes any write (R7)."""
         return await self._write(operation, may_forward=True)
 
     async def write_forwarded(self, operation: Operation) -> Answer:
@@ -150,11 +150,8 @@ class ReplicatedService(Generic[R]):
         return answer
 
     async def _write(self, operation: Operation, may_forward: bool) -> Answer:
-        tell = operation.get("tell", False)
-        if tell:  # it is no part of what is asked
-            operation = {name: value for name, value in operation.items() if name != "tell"}
         timeout_s = self.context.config.pool.write_attempt_s
-        return await self.replica.write(operation, timeout_s, may_forward=may_forward, tell=tell)
+        return await self.replica.write(operation, timeout_s, may_forward=may_forward)
 
     async def _forward(self, leader: NodeConfig, operation: Operation) -> Answer:
         timeout_s = self.context.config.pool.write_attempt_s

@@ -125,7 +125,7 @@ class Catalog:
                 outcomes.append(Outcome({}, history.beginning(work.history[-1])))
                 work.next_number += 1
                 continue
-            work.put, work.keys = {}, set()
+            work.put, work.tags = {}, set()
             try:
                 answer = self._answer(work, operation)
             except BazarError as refusal:
@@ -136,7 +136,7 @@ class Catalog:
                 effects: dict[str, Any] = {"put": work.put}
                 if work.expired:
                     effects["delete"], work.expired = {"answers": work.expired}, []
-                change = Change(tuple(sorted(work.keys)), effects)
+                change = Change(tuple(sorted(work.tags)), effects)
                 work.next_number += 1
             outcomes.append(Outcome(answer, change))
         return outcomes
@@ -208,7 +208,7 @@ class Catalog:
             fields["catalog_id"] = work.topic(fields["topic"])
         after = {**before, **fields}
         if any(after[name] != before[name] for name in ("title", "author", "isbn", "catalog_id")):
-            work.keys |= {SEARCHES, TOPICS}  # C5: it may enter or leave any search
+            work.tags |= {SEARCHES, TOPICS}  # C5: it may enter or leave any search
         work.write_book(after)
         return {"book": show_book(after)}
 
@@ -225,7 +225,7 @@ class Catalog:
             if same is None:
                 work.write_book({"id": work.next_book, **book, "catalog_id": topic})
                 work.next_book += 1
-                work.keys |= {SEARCHES, TOPICS}
+                work.tags |= {SEARCHES, TOPICS}
         return {"books": results}
 
 

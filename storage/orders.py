@@ -91,8 +91,8 @@ class Orders:
             row = {"order_id": sale["order_id"], "seq": work.highest, "sold_at": sale["sold_at"]}
             rows.append({**row, "lines": json.dumps(sale["lines"], ensure_ascii=False)})
         put = {"orders": rows, "cursors": [_cursor_row(work.cursor)]}
-        keys = tuple(order_key(row["order_id"]) for row in rows)
-        return Outcome(_answer(work.cursor), Change(keys, {"put": put}))
+        tags = tuple(order_key(row["order_id"]) for row in rows)
+        return Outcome(_answer(work.cursor), Change(tags, {"put": put}))
 
     def _adopt(self, work: Projected, operation: Operation) -> Outcome:
         work.cursor = Position.of(operation["to"])

@@ -43,7 +43,7 @@ class WorkingSet:
     history: list[Epoch]
     last_seq: int  # of the committed log
     put: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    keys: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -95,7 +95,7 @@ class WorkingSet:
         return self.topics[name]
 
     def write_book(self, book: dict[str, Any]) -> None:
-        """Put a new or changed book into the change, and its key among the keys to invalidate."""
+        """Put a new or changed book into the change, and its tag among those to invalidate."""
         before = self.books.get(book["id"])
         if before is not None:
             editions = self.by_identity.get(_identity(before), {})
@@ -105,7 +105,7 @@ class WorkingSet:
         self.by_identity.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
         row = {name: value for name, value in book.items() if name != "topic"}
         self.put.setdefault("books", []).append(row)
-        self.keys.add(info_key(book["id"]))
+        self.tags.add(info_key(book["id"]))
 
     def book(self, number: int) -> dict[str, Any]:
         """Return the row of a book, as the batch has it so far. Raises NotFound."""

@@ -13,18 +13,18 @@ et al., 1999); invalidate, then commit, and wait on a pending key, as in Hermes 
 2020) and CRAQ (Terrace & Freedman, 2009); detachable fills as in memcache leases (Nishtala et al.,
 2013); log conflicts as in Raft (Ongaro & Ousterhout, 2014).
 
-An *entry* is `(seq, epoch, keys, effects, digest)`. `seq` is dense from 1. `effects` are row
-images, never commands, so that applying one twice is applying it once. `keys` are the cache keys
-that it touches. `digest` is a hash over the digest before it and the entry: two logs that agree at
+An *entry* is `(seq, epoch, tags, effects, digest)`. `seq` is dense from 1. `effects` are row
+images, never commands, so that applying one twice is applying it once. `tags` name what it touches
+in the caches. `digest` is a hash over the digest before it and the entry: two logs that agree at
 one mark agree up to it. An entry is *pending* once a log holds it durably, *committed* once its
-primary has committed it; its keys are *dirty* in between.
+primary has committed it; its tags are *dirty* in between.
 
 **Writing**
 
 R1  One batch at a time: the primary takes everything that waits, up to a bound, and executes it in
     order in one uncommitted transaction; each operation sees those before it.
-R2  It sends `prepare`: entries to replicas, keys to caches. A replica holds their keys dirty from
-    the receipt, makes the entries durable, then acks. A cache drops the keys, holds them dirty,
+R2  It sends `prepare`: entries to replicas, tags to caches. A replica holds their tags dirty from
+    the receipt, makes the entries durable, then acks. A cache drops the tags, holds them dirty,
     acks. An entry that does not extend the log by its digest ends the feed: hello anew.
 R3  The primary commits (fsync) when each subscriber has acked or its lease is surely over, and when
     every replica passed over is out of the in-sync set, durably. Then it answers the whole batch at
@@ -85,7 +85,7 @@ T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again.
 T2  The others record an epoch above the recorded one and any that their log knows, and commit
     nothing before the old epoch's longest lease is surely over.
 T3  Pending entries keep seq, epoch and digest, are prepared to everyone again and commit before
-    anything new; their keys are dirty at the new primary too. In T2's wait a member's tail that
+    anything new; their tags are dirty at the new primary too. In T2's wait a member's tail that
     extends the primary's log is adopted: it may have been acknowledged.
 T4  A member that has not joined by then leaves the set with the first commit (R3). Before a
     primary records that, its disk takes a write: or the last member might be one whose disk hangs.

@@ -10,9 +10,9 @@ from bazar.errors import BazarError, FatalError, Unavailable
 from bazar.replication.disk import within
 from bazar.replication.effects import Effect
 from bazar.replication.primary import Primary
-from bazar.replication.queue import Ticket, WriteQueue
 from bazar.replication.store import Operation, Outcome, Store
-from bazar.replication.story import Story
+from bazar.replication.trace import Trace
+from bazar.replication.write_queue import Ticket, WriteQueue
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Batches:
         self._needed = needed
         self._begun = False  # the epoch has told of itself (H1)
         self._batch: list[tuple[Ticket, Outcome]] = []
-        self._stories: list[Story] = []  # of the batch under way
+        self.traces: list[Trace] = []  # of the batch under way
 
     async def run(self) -> None:
         """R1: one batch at a time, everything that waits."""
@@ -56,7 +56,7 @@ class Batches:
                 await self._write(self._queue.take(self._batch_rows))
 
     async def _write(self, tickets: list[Ticket]) -> None:
-        self._stories = [ticket.story for ticket in tickets if ticket.story is not None]
+        self.traces = [ticket.trace for ticket in tickets if ticket.trace is not None]
         self.note("taken")
         try:
             async with within():
@@ -100,14 +100,14 @@ class Batches:
         """R3: all of the batch at once, refusals and replays too: they tell of its writes."""
         batch, self._batch = self._batch, []
         self.note("committed")
-        self._stories = []
+        self.traces = []
         for ticket, outcome in batch:
             answer = outcome.answer
-            if ticket.story is not None and not isinstance(answer, BazarError):
-                answer = {**answer, "told": ticket.story.told()}
+            if ticket.trace is not None and not isinstance(answer, BazarError):
+                answer = ticket.trace.told(answer)
             ticket.resolve(answer)
 
     def note(self, what: str) -> None:
-        """Put into the stories of the batch under way what has just happened to it."""
-        for story in self._stories:
-            story.note(what, self.clock())
+        """Put into the traces of the batch under way what has just happened to it."""
+        for trace in self.traces:
+            trace.note(what, self.clock())

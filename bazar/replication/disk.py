@@ -1,14 +1,17 @@
-"""How long a disk may take before it is taken for dead."""
+"""What both sides of the protocol ask of the disk: in order, and each within a bound."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bazar.errors import FatalError
+from bazar.replication.effects import Effect, Install
 
 DISK_S = 10.0  # for one transaction
+SNAPSHOT_S = 120.0  # for one chunk, or all that it replaces
+MAX_QUEUE = 64
 
 
 @contextlib.asynccontextmanager
@@ -20,3 +23,30 @@ async def within(limit_s: float = DISK_S) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise FatalError(f"the disk has not answered in {limit_s:g} s") from error
+
+
+class DiskWorker:
+    """Has effects written out in the order in which they were put."""
+
+    def __init__(self, write_out: Callable[[Effect], Awaitable[None]]) -> None:
+        self._write_out = write_out
+        self._queue: asyncio.Queue[Effect] = asyncio.Queue()
+
+    def put(self, effect: Effect) -> None:
+        self._queue.put_nowait(effect)
+
+    def settling(self) -> Awaitable[None] | None:
+        """What a follower waits for before it reads on, as its disk is behind: TCP tells the
+        primary."""
+        return self._queue.join() if self._queue.qsize() > MAX_QUEUE else None
+
+    async def join(self) -> None:
+        """Return once all is on disk."""
+        await self._queue.join()
+
+    async def run(self) -> None:
+        while True:
+            effect = await self._queue.get()
+            async with within(SNAPSHOT_S if isinstance(effect, Install) else DISK_S):
+                await self._write_out(effect)
+            self._queue.task_done()

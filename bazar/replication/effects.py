@@ -84,9 +84,9 @@ class SendSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The cache drops what these keys touch and detaches the fills under way (C2, C5)."""
+    """The cache drops what has one of these tags and detaches the fills under way (C2, C5)."""
 
-    keys: tuple[str, ...]
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

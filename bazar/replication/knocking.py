@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from bazar.config import NodeConfig
 from bazar.errors import BazarError, FatalError, OtherToken
 from bazar.replication.arbiter import Knock, two_clusters
+from bazar.replication.effects import Effect
 from bazar.replication.messages import ArbiterId
+from bazar.replication.primary import Primary
 from bazar.replication.store import Answer
 
 log = logging.getLogger(__name__)
@@ -58,3 +60,14 @@ class Knocking:
                     )
             heard = {theirs.node for theirs in answers}
             unheard = [peer for peer in unheard if peer.name not in heard]
+
+    async def look_for_others(
+        self, primary: Primary, perform: Callable[[Iterable[Effect]], None], every_s: float
+    ) -> None:
+        """Have a primary ask those that hold no feed of it, again and again."""
+        while True:
+            here = {feed.hello.node for feed in primary.feeds.values()}
+            others = [peer for peer in self.peers if peer.name not in here]
+            for theirs in await self.at(others, primary.knock()):
+                perform(primary.meet(theirs))
+            await asyncio.sleep(every_s)

@@ -37,23 +37,24 @@ GENESIS = Mark(0, "")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one operation does: the cache keys it touches and the row images it leaves.
+    """What one operation does: the cache's tags that it touches and the row images it leaves.
 
     `effects` is a JSON value that only the store reads; it says what is so now ("book 4 is this
     row"), never what to do, so that applying it twice is applying it once.
     """
 
-    keys: tuple[str, ...]
+    tags: tuple[str, ...]
     effects: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change with its place in the log. `seq` is dense from 1; `epoch` is its primary's."""
+    """A change with its place in the log. `seq` is dense from 1; `epoch` is its primary's. On the
+    wire and on disk its tags are called `keys`."""
 
     seq: int
     epoch: int
-    keys: tuple[str, ...]
+    tags: tuple[str, ...]
     effects: Any
     digest: str
 
@@ -63,20 +64,20 @@ class Entry:
 
     def extends(self, before: Mark) -> bool:
         """Whether this entry is the very next one after `before`, by number and by digest."""
-        return self == chain(before, self.epoch, Change(self.keys, self.effects))
+        return self == chain(before, self.epoch, Change(self.tags, self.effects))
 
     def without_effects(self) -> Entry:
-        """The entry as a cache sees it: which keys, not what they became."""
-        return Entry(self.seq, self.epoch, self.keys, None, self.digest)
+        """The entry as a cache sees it: what it touches, not what that became."""
+        return Entry(self.seq, self.epoch, self.tags, None, self.digest)
 
 
 def chain(before: Mark, epoch: int, change: Change) -> Entry:
     """The entry that puts `change` behind `before`."""
     seq = before.seq + 1
-    hashed = [before.digest, seq, epoch, change.keys, change.effects]
+    hashed = [before.digest, seq, epoch, change.tags, change.effects]
     text = orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.blake2b(text, digest_size=16).hexdigest()
-    return Entry(seq, epoch, change.keys, change.effects, digest)
+    return Entry(seq, epoch, change.tags, change.effects, digest)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -117,7 +118,8 @@ class ArbiterId:
 class Hello:
     """Opens a feed (J1). `run` is this process's own random name: a lease belongs to a run.
 
-    `epoch` and `epoch_id` are of the newest epoch that the subscriber knows.
+    `epoch` and `epoch_id` are of the newest epoch that the subscriber knows. Nobody decides by
+    `last`: it is there for who looks at the wire, and nodes of this version refuse a hello without.
     """
 
     version: int
@@ -187,7 +189,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Entries to make durable (a replica) or keys to drop (a cache), to be acknowledged (R2)."""
+    """Entries to make durable (a replica) or tags to drop (a cache), to be acknowledged (R2)."""
 
     entries: tuple[Entry, ...]
 
@@ -251,6 +253,8 @@ def encode(message: Message) -> bytes:
     """One message as one JSON text."""
     kind = type(message)
     parts = {name: getattr(message, name) for name in kind.__dataclass_fields__}
+    if isinstance(message, Prepare | Tail):
+        parts["entries"] = [_plain(entry) for entry in message.entries]
     return orjson.dumps({"type": kind.__name__.lower(), **parts})
 
 
@@ -278,9 +282,20 @@ def decode(text: str | bytes) -> Message:
     return message
 
 
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {
+        "seq": entry.seq,
+        "epoch": entry.epoch,
+        "keys": entry.tags,
+        "effects": entry.effects,
+        "digest": entry.digest,
+    }
+
+
 def load_entry(plain: dict[str, Any]) -> Entry:
     """An entry from its JSON object. Raises KeyError or TypeError where it is not one."""
-    return Entry(**{**plain, "keys": tuple(plain["keys"])})
+    parts = dict(plain)
+    return Entry(tags=tuple(parts.pop("keys")), **parts)
 
 
 def tail_mark(before: Mark, entries: Sequence[Entry]) -> Mark:

@@ -7,11 +7,7 @@ docstring; this file says where each applies.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Sequence
-from math import inf
-
-from bazar.errors import Unavailable
+from bazar.replication import joining
 from bazar.replication.arbiter import Knock, two_clusters
 from bazar.replication.effects import (
     Alert,
@@ -31,12 +27,10 @@ from bazar.replication.messages import (
     CACHE,
     Ack,
     ArbiterId,
-    Change,
     Commit,
     Entry,
     Grant,
     Hello,
-    Mark,
     Member,
     Membership,
     Message,
@@ -46,123 +40,34 @@ from bazar.replication.messages import (
     Renew,
     Revoke,
     Tail,
-    Welcome,
-    chain,
     tail_mark,
 )
-from bazar.replication.subscription import Feed, Stage
-from bazar.replication.timing import Timing, touched_seq
+from bazar.replication.states import (
+    Admit,
+    HandOver,
+    Lead,
+    Life,
+    PassOver,
+    Phase,
+    Recording,
+    StandDown,
+)
+from bazar.replication.subscription import Stage, Subscription
+from bazar.replication.tenure import Tenure
 
 
-class Phase(enum.Enum):
-    """Where the one batch (R1) stands. IDLE is a batch boundary.
-
-    IDLE ──▶ EXECUTING ──▶ PREPARED ──▶ COMMITTING ──▶ IDLE
-    EXECUTING ──▶ IDLE   nothing to write, or it failed before anybody heard of it (R4)
-    IDLE ──▶ PREPARED   a tail is adopted (T3); with pending entries a takeover begins there
-    """
-
-    IDLE = enum.auto()
-    EXECUTING = enum.auto()
-    PREPARED = enum.auto()
-    COMMITTING = enum.auto()
-
-
-class Primary:
+class Primary(Tenure):
     """One primaryship, from `take_over` to `Stop`.
 
     The driver asks `begin`, executes operations in an uncommitted transaction, and hands the
     entries (made by `extend`) to `propose`; or calls `abort`. `Apply` then tells it to commit.
     """
 
-    def __init__(
-        self,
-        me: Member,
-        membership: Membership,
-        committed: Mark,
-        pending: Sequence[Entry],
-        not_before: float,
-        timing: Timing,
-        *,
-        epoch_id: str,
-        restarted: bool,
-        arbiter: ArbiterId,
-    ) -> None:
-        self.me = me
-        self.arbiter = arbiter
-        self.epoch = membership.epoch
-        self.epoch_id = epoch_id
-        self.membership = membership
-        self.committed = committed
-        self.pending = tuple(pending)
-        self.tail = tail_mark(committed, pending)
-        self.durable = self.tail  # how far a reader of our own log sees
-        self.not_before = not_before
-        self.timing = timing
-        self.feeds: dict[int, Feed] = {}
-        self.leases: dict[str, float] = {}  # run -> when its lease is surely over
-        self._leads_until = -inf  # what the arbiter has confirmed (L5)
-        self.phase = Phase.PREPARED if pending else Phase.IDLE
-        self.retiring = False
-        self._revoked = False
-        self.stopped = False
-        self._unproven = restarted  # our own disk may have lost commits (L4, J5)
-        self._taking_over = True
-        self._recording: Feed | str | None = "lead"
-        self._stranger: ArbiterId | None = None  # that was told of last (A2)
-
-    @classmethod
-    def take_over(
-        cls,
-        me: Member,
-        membership: Membership | None,
-        committed: Mark,
-        pending: Sequence[Entry],
-        now: float,
-        timing: Timing,
-        *,
-        known: int,
-        epoch_id: str,
-        restarted: bool,
-        arbiter: ArbiterId,
-    ) -> tuple[Primary, list[Effect]]:
-        """Begin the next epoch (T0, T2); `now` is a moment after the lock was got.
-
-        `membership` is None for the very first epoch. `known` is the newest epoch of our log,
-        `epoch_id` a random name that no epoch has had (H1). `restarted` says that committed
-        entries were read from disk, not kept in this process since it followed (L4).
-        """
-        if membership is None:
-            begun = Membership(1, frozenset({me}), timing.lease_s)
-            wait_s = 0.0
-        else:
-            # A lease of the old epoch may just have been granted: until it is surely over, a
-            # commit here could be missed by a reader who still trusts it. `clean` says none is.
-            # A restarted node waits all the same: for the others of its set (L4, J5), and because
-            # files that were put back know nothing of the leases of what they are put back from.
-            skip = membership.clean and not restarted
-            wait_s = 0.0 if skip else timing.surely_over_s(membership.lease_s)
-            longest_s = max(0.0 if membership.clean else membership.lease_s, timing.lease_s)
-            begun = Membership(max(membership.epoch, known) + 1, membership.members, longest_s)
-        primary = cls(
-            *(me, begun, committed, pending, now + wait_s, timing),
-            epoch_id=epoch_id,
-            restarted=restarted,
-            arbiter=arbiter,
-        )
-        return primary, [Record(begun)]
-
-    def __repr__(self) -> str:
-        return (
-            f"<Primary {self.me.node} epoch={self.epoch} {self.phase.name} "
-            f"committed={self.committed} tail={self.tail} feeds={len(self.feeds)}>"
-        )
-
     # --- writing (R1-R4) -------------------------------------------------------------------------
 
     def begin(self, now: float) -> bool:
         """Whether a batch may be executed now; if so it must end in `propose` or `abort`."""
-        if self.phase is not Phase.IDLE or self._recording or self.retiring or self.stopped:
+        if self.life is not Life.LEADING or self.phase is not Phase.IDLE or self._recording:
             return False
         if now < self.not_before or self._unproven:
             return False
@@ -175,15 +80,7 @@ class Primary:
         if near:
             return False
         self.phase = Phase.EXECUTING
-        self._taking_over = False
         return True
-
-    def extend(self, changes: Iterable[Change]) -> tuple[Entry, ...]:
-        """The entries that put `changes` behind the log, in order."""
-        entries: list[Entry] = []
-        for change in changes:
-            entries.append(chain(tail_mark(self.tail, entries), self.epoch, change))
-        return tuple(entries)
 
     def abort(self, now: float) -> list[Effect]:
         """The batch left nothing to write, or failed before anybody heard of it (R4)."""
@@ -228,7 +125,7 @@ class Primary:
         members = frozenset({self.me, *(feed.member for feed in acked if not feed.is_cache)})
         if members != self.membership.members:
             # Durable before the commit: or a removed replica could become primary without it.
-            return effects + self._record(members, "commit", now)
+            return effects + self._record(members, PassOver(), now)
         return effects + self._commit()
 
     def _commit(self) -> list[Effect]:
@@ -250,7 +147,7 @@ class Primary:
     # --- the membership --------------------------------------------------------------------------
 
     def _record(
-        self, members: frozenset[Member], why: Feed | str, now: float, *, clean: bool = False
+        self, members: frozenset[Member], why: Recording, now: float, *, clean: bool = False
     ) -> list[Effect]:
         lease_s = self.timing.lease_s
         if now < self.not_before:
@@ -262,20 +159,19 @@ class Primary:
     def recorded(self, now: float) -> list[Effect]:
         """The membership of the last `Record` is durable."""
         why, self._recording = self._recording, None
-        if isinstance(why, Feed):
-            # An adopted tail may have come in between (T3): then it has more to acknowledge first.
-            still = why.id in self.feeds and why.acked == self.tail
-            effects = self._join(why, now) if still else []
-        elif why == "commit":
-            effects = self._commit()
-        elif why == "retire":
-            self.stopped = True
-            effects = [Stop("handed over", clean=True)]
-        elif why == "lead":
-            effects = [Confirm()]
-        else:
-            self.stopped = True
-            effects = [Stop(str(why))]
+        effects: list[Effect] = []
+        match why:
+            case Lead():
+                effects = [Confirm()]
+            case PassOver():
+                effects = self._commit()
+            case Admit(feed) if feed.id in self.feeds and feed.acked == self.tail:
+                # An adopted tail may have come in between (T3): then it has more to acknowledge.
+                effects = self._join(feed, now)
+            case HandOver():
+                effects = self._stop("handed over", clean=True)
+            case StandDown(reason):
+                effects = self._stop(reason)
         return effects + self._settle(now)
 
     # --- subscribers (J1-J6) ---------------------------------------------------------------------
@@ -319,52 +215,27 @@ class Primary:
         stranger = hello.epoch >= self.epoch and not same
         if stranger and hello.kind != CACHE and self._has(hello):
             # J5: another has led this group, or the files here were put back below a member.
-            self.stopped = True
             theirs, ours = f"{hello.epoch} {hello.epoch_id}", f"{self.epoch} {self.epoch_id}"
-            return [Stop(f"epoch {theirs} has begun elsewhere; this one is {ours}")]
-        if self.retiring or self.stopped:
+            return self._stop(f"epoch {theirs} has begun elsewhere; this one is {ours}")
+        if self.life is not Life.LEADING:
             refusal = NotPrimary(self.epoch, None, self.arbiter)
             return [Send(feed_id, refusal), Close(feed_id, "retiring")]
         # J1: or it would be taken for the primary by those who know its successor. While it is not
         # on record yet nobody is answered, and it is asked for as soon as it is.
-        ask = stranger and self._recording != "lead"
+        ask = stranger and self.on_record
         effects: list[Effect] = [Confirm()] if ask else []
         for old in list(self.feeds.values()):
             if old.hello.node == hello.node:
                 effects += self._close(old, "replaced by a new hello")
-        self.feeds[feed_id] = Feed(feed_id, hello)
+        self.feeds[feed_id] = Subscription(feed_id, hello)
         return effects + self._settle(now)
 
-    def _close(self, feed: Feed, reason: str) -> list[Effect]:
+    def _close(self, feed: Subscription, reason: str) -> list[Effect]:
         self.feeds.pop(feed.id, None)
         return [Close(feed.id, reason)]
 
-    def _prove(self, now: float) -> None:
-        """L4: once every member has joined, none has shown that our disk lost commits."""
-        if not self._unproven and now >= self.not_before:
-            return
-        joined = {feed.member for feed in self.feeds.values() if feed.joined}
-        # One that has said hello is heard, even if our own log is still being read for it.
-        unheard = any(not feed.heard and self._is_member(feed) for feed in self.feeds.values())
-        all_joined = self.membership.members <= joined | {self.me}
-        if all_joined or (now >= self.not_before and not unheard):
-            self._unproven = False
-
-    def _is_member(self, feed: Feed) -> bool:
-        return self._has(feed.hello)
-
-    def _has(self, hello: Hello) -> bool:
-        return Member(hello.node, hello.store) in self.membership.members
-
-    @property
-    def _boundary(self) -> bool:
-        """J1, J4, J6: subscribers join between batches, or while a takeover waits (T3)."""
-        between = self.phase is Phase.IDLE
-        waiting = self.phase is Phase.PREPARED and self._taking_over
-        return (between or waiting) and not self._recording and not self.stopped
-
     def _settle(self, now: float) -> list[Effect]:
-        if self._recording != "lead":
+        if self.on_record:
             self._prove(now)
         effects: list[Effect] = []
         # What a member has to show comes before anybody new is let in on our word (J5).
@@ -373,10 +244,12 @@ class Primary:
         effects += self._try_commit(now)
         return effects + self._try_retire(now)
 
-    def _advance(self, feed: Feed, now: float) -> list[Effect]:
+    def _advance(self, feed: Subscription, now: float) -> list[Effect]:
         """Bring one feed that has not joined a step further."""
         if feed.is_cache:
-            return self._join_cache(feed, now) if self._boundary else []
+            if not self._boundary:
+                return []
+            return joining.join_cache(self, feed, now) + self._grant(feed, now)
         if feed.welcomed and feed.acked == self.tail:
             if not self._boundary:
                 return []
@@ -386,7 +259,7 @@ class Primary:
                 # Nobody new on our word alone: a member may be about to show that we lack
                 # acknowledged entries, and must not find successors made in our image.
                 return []
-            return self._record(self.membership.members | {feed.member}, feed, now)
+            return self._record(self.membership.members | {feed.member}, Admit(feed), now)
         if feed.page is not None:
             return self._welcome(feed, feed.page, now) if self._boundary else []
         if feed.busy or (feed.welcomed and feed.position.seq >= self.durable.seq):
@@ -404,14 +277,14 @@ class Primary:
             return self._settle(now)
         if page.base != feed.position:
             return self._close(feed, f"its log at {feed.position} is not ours at {page.base}")
-        return self._send_page(feed, page)
+        return joining.send_page(self, feed, page)
 
-    def _welcome(self, feed: Feed, page: LogPage, now: float) -> list[Effect]:
+    def _welcome(self, feed: Subscription, page: LogPage, now: float) -> list[Effect]:
         """Answer a replica's hello with what follows its committed entries (J2, J3, J5)."""
         theirs, feed.stage = feed.hello.committed, Stage.HEARD
         is_member = self._is_member(feed)
         if page.base == theirs:
-            answer = self._send_page(feed, page)
+            answer = joining.send_page(self, feed, page)
         elif page.base is None and self.committed.seq < theirs.seq <= self.tail.seq:
             # Read before the tail that another member offered was on our disk (T3).
             feed.page = None
@@ -420,8 +293,8 @@ class Primary:
             # J5: a member has committed what we have not: our own disk has lost it.
             others = self.membership.members - {self.me}
             why = f"lost acknowledged entries: {feed.hello.node} has {theirs}"
-            self.stopped = True  # from now on: what we would show is old
-            return self._record(others, why, now)
+            self.life = Life.STOPPED  # from now on: what we would show is old
+            return self._record(others, StandDown(why), now)
         elif is_member and (self.pending or now < self.not_before):
             # A snapshot shows what is committed here, and would take from a member the entries
             # behind that, which may have been acknowledged. At the end of T2's wait they commit
@@ -431,47 +304,12 @@ class Primary:
             feed.stage = Stage.CATCHING_UP
             answer = [SendSnapshot(feed.id)]
         feed.page = None
-        return [Send(feed.id, self._welcome_message(now)), *answer]
+        return [Send(feed.id, joining.welcome(self, now)), *answer]
 
-    def _welcome_message(self, now: float) -> Welcome:
-        adopting = self._taking_over and now < self.not_before
-        return Welcome(
-            *(self.epoch, self.tail, self.committed, adopting, self.epoch_id, self.arbiter)
-        )
-
-    def _send_page(self, feed: Feed, page: LogPage) -> list[Effect]:
-        feed.stage = Stage.NEAR if page.end else Stage.CATCHING_UP
-        # An empty page is sent too: its ack says how far the follower's own log agrees.
-        effects: list[Effect] = [Send(feed.id, Prepare(page.entries))]
-        done = [entry.mark for entry in page.entries if entry.seq <= self.committed.seq]
-        if done:
-            effects.append(Send(feed.id, Commit(done[-1])))
-        return effects
-
-    def _join(self, feed: Feed, now: float) -> list[Effect]:
-        """J4: durable up to our tail and in the set: from here on its acks count."""
-        feed.stage, feed.hold_until = Stage.JOINED, None
-        effects: list[Effect] = []
-        if self.committed.seq > feed.hello.committed.seq:
-            # What was committed while its acknowledgement was under way, nobody has told it yet.
-            effects.append(Send(feed.id, Commit(self.committed)))
-        return effects + self._grant(feed, now)
-
-    def _join_cache(self, feed: Feed, now: float) -> list[Effect]:
-        """J6: it starts empty, and is told of all that is pending before its first lease."""
-        feed.stage = Stage.JOINED
-        feed.acked, feed.asked_at = self.committed, now
-        effects: list[Effect] = [Send(feed.id, self._welcome_message(now))]
-        if self.pending:
-            keys_only = tuple(entry.without_effects() for entry in self.pending)
-            effects.append(Send(feed.id, Prepare(keys_only)))
-        return effects + self._grant(feed, now)
+    def _join(self, feed: Subscription, now: float) -> list[Effect]:
+        return joining.join(self, feed) + self._grant(feed, now)
 
     # --- other arbiters (A2, A3) -----------------------------------------------------------------
-
-    def knock(self) -> Knock:
-        """What it asks its peers with, and answers them."""
-        return Knock(self.me.node, self.arbiter, None if self.stopped else self.committed.seq)
 
     def meet(self, theirs: Knock) -> list[Effect]:
         """What another had is compared with what we have now: logs grow, so never do both stop."""
@@ -480,9 +318,8 @@ class Primary:
         mine = (self.committed.seq, self.arbiter)
         if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):
             return self._strange(theirs.node, theirs.arbiter)
-        self.stopped = True
         why = two_clusters(self.me.node, self.arbiter, theirs.node, theirs.arbiter)
-        return [Stop(f"{why}. The log of {theirs.node} is longer")]
+        return self._stop(f"{why}. The log of {theirs.node} is longer")
 
     def _strange(self, node: str, arbiter: ArbiterId) -> list[Effect]:
         """Say it once: who is refused may ask again and again."""
@@ -493,8 +330,8 @@ class Primary:
 
     # --- leases (L1, L3) -------------------------------------------------------------------------
 
-    def _grant(self, feed: Feed, now: float) -> list[Effect]:
-        if not feed.joined or feed.renew is None or self.retiring or self.stopped:
+    def _grant(self, feed: Subscription, now: float) -> list[Effect]:
+        if not feed.joined or feed.renew is None or self.life is not Life.LEADING:
             return []
         owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s
         if owes or self._unproven:
@@ -505,30 +342,12 @@ class Primary:
         self.leases[feed.hello.run] = max(until, self.leases.get(feed.hello.run, until))
         return [Confirm(), Send(feed.id, Grant(self.epoch, number, self.timing.lease_s))]
 
-    def confirmed(self, asked_at: float) -> None:
-        """The arbiter, asked at `asked_at` or later, says that this node still leads (L5)."""
-        self._leads_until = asked_at + self.timing.lease_s
-
-    def read(self, tags: frozenset[str] | None, now: float) -> int:
-        """The entry that a read of `tags` must wait for, 0 for none (L4). Raises Unavailable.
-
-        A batch under way needs no waiting: its transaction shows when it commits. But after a
-        takeover the pending tail may have been acknowledged and shown by the old primary.
-        """
-        if self.stopped or self._recording == "lead":
-            raise Unavailable(f"{self.me.node} is not primary yet")
-        if self._unproven:
-            raise Unavailable(f"{self.me.node} waits for the members of its set")
-        if now >= self._leads_until:
-            raise Unavailable(f"{self.me.node} has not asked lately whether it still leads")
-        return touched_seq(self.pending, tags) if self._taking_over else 0
-
     # --- taking over and handing over (T2-T5) ----------------------------------------------------
 
-    def _adopt(self, feed: Feed, entries: tuple[Entry, ...], now: float) -> list[Effect]:
+    def _adopt(self, feed: Subscription, entries: tuple[Entry, ...], now: float) -> list[Effect]:
         """T3: a member knows entries that follow our log: they may have been acknowledged."""
         before = self.tail
-        fits = self._taking_over and now < self.not_before and bool(entries)
+        fits = now < self.not_before and bool(entries)
         for entry in entries:
             fits = fits and entry.extends(before) and entry.epoch < self.epoch
             before = entry.mark
@@ -540,33 +359,29 @@ class Primary:
 
     def retire(self, now: float) -> list[Effect]:
         """T5: finish the batch, take every lease back, record a clean end."""
-        self.retiring = True
+        if self.life is Life.LEADING:
+            self.life = Life.RETIRING
         return self._settle(now)
 
     def _try_retire(self, now: float) -> list[Effect]:
-        if not self.retiring or self.stopped or self._recording or self.phase is not Phase.IDLE:
+        if not self.retiring or self._recording or self.phase is not Phase.IDLE:
             return []
-        if not self._revoked:
+        if self.life is Life.RETIRING:
             # Only now: a follower that gave its lease back before it has acknowledged the last
             # batch would be passed over, and be no successor.
-            self._revoked = True
+            self.life = Life.REVOKED
             return [Send(feed.id, Revoke()) for feed in self.feeds.values() if feed.joined]
         if now < self.not_before or any(until > now for until in self.leases.values()):
             return []
-        return self._record(self.membership.members, "retire", now, clean=True)
+        return self._record(self.membership.members, HandOver(), now, clean=True)
 
-    def due(self, now: float) -> float:
-        """When the next `tick` has something to do, as far as it is known by `now`."""
-        times = [feed.hold_until for feed in self.feeds.values() if feed.hold_until is not None]
-        if now < self.not_before:
-            times.append(self.not_before)
-        if self.phase is Phase.PREPARED or self.retiring:
-            times += [until for until in self.leases.values() if until > now]
-        return min(times, default=inf)
+    def _stop(self, reason: str, *, clean: bool = False) -> list[Effect]:
+        self.life = Life.STOPPED
+        return [Stop(reason, clean)]
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: leases run out, waits end."""
-        if self._recording == "lead":
+        if not self.on_record:
             return []
         effects: list[Effect] = [Confirm()]
         for feed in list(self.feeds.values()):

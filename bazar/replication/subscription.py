@@ -26,7 +26,7 @@ class Stage(enum.IntEnum):
 
 
 @dataclass(slots=True)
-class Feed:
+class Subscription:
     """One subscriber's connection, from its hello to its end."""
 
     id: int

@@ -2,33 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from bazar.replication.messages import Member, Membership
 from bazar.replication.primary import Primary
-from bazar.replication.subscriber import ReplicaSubscriber
-
-
-def hopeless(
-    me: Member, role: str, peers: Iterable[str], recorded: Membership | None
-) -> str | None:
-    """Why no replica of this group can ever lead as it stands; None if one may."""
-    if recorded is None or me in recorded.members:
-        return None
-    members = {member.node for member in recorded.members}
-    if members == {me.node}:
-        return (
-            f"the file that was the only one in sync is gone, and no {role} replica can lead."
-            " Put it back, or go on with what another has: python -m bazar promote NODE"
-        )
-    if not members & {me.node, *peers}:
-        return (
-            f"the members on record ({', '.join(sorted(members))}) are not in the"
-            f" configuration, and no other {role} replica can lead. Give the nodes their names"
-            " back, or go on with what another has: python -m bazar promote NODE"
-        )
-    return None
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 
 
 def standing(core: Primary | ReplicaSubscriber, now: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from bazar.replication.messages import Entry
 
 CLOCK_DRIFT = 0.01
 RENEWALS_PER_LEASE = 3
+TICKS_PER_LEASE = 30  # at the most
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +30,5 @@ def touched_seq(pending: Iterable[Entry], tags: frozenset[str] | None) -> int:
 
     None stands for a read that may show anything, as a search does: every entry touches it.
     """
-    touching = [e.seq for e in pending if tags is None or not tags.isdisjoint(e.keys)]
+    touching = [e.seq for e in pending if tags is None or not tags.isdisjoint(e.tags)]
     return max(touching, default=0)

@@ -58,21 +58,21 @@ class CatalogService(ReplicatedService[CatalogReader]):
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
             case {"op": "info", "book": int(book)}:
-                await self.replica.reading(frozenset({info_key(book)}))
+                await self.replica.reads.barrier(frozenset({info_key(book)}))
                 return {"book": await self._lookups.submit(book, LOOKUP_S)}
             case {"op": "books", "books": list(books)}:
-                await self.replica.reading(frozenset(map(info_key, books)))
+                await self.replica.reads.barrier(frozenset(map(info_key, books)))
                 return {"books": list((await self.reader.info(books)).values())}
             case {"op": "search", "topic": str(topic), **part}:
                 window = Window.of(part)
-                await self.replica.reading(None)
+                await self.replica.reads.barrier(None)
                 return (await self.reader.search(topic, window)).plain()
             case {"op": "find", "q": str(q), **part}:
                 window = Window.of(part)
-                await self.replica.reading(None)
+                await self.replica.reads.barrier(None)
                 return (await self.reader.find(q, window)).plain()
             case {"op": "topics"}:
-                await self.replica.reading(frozenset({TOPICS}))
+                await self.replica.reads.barrier(frozenset({TOPICS}))
                 return {"topics": await self.reader.topics()}
         raise BadRequest(f"no such read: {str(item)[:100]}")
 
@@ -89,11 +89,11 @@ class CatalogService(ReplicatedService[CatalogReader]):
         while True:
             # Under a lease: a file that is still checked, or of another history, is not asked.
             seen = self.replica.core.committed.seq
-            await self.replica.caught_up(position.seq)
+            await self.replica.reads.caught_up(position.seq)
             sales, last_id = await self.reader.sales(position, MAX_SALES)
             if sales:
                 break
-            more = self.replica.applied(seen + 1, deadline - clock())
+            more = self.replica.reads.wait_applied(seen + 1, deadline - clock())
             if not await self.context.activity.unless_leaving(more):
                 break
         return {"sales": sales, "id": last_id}
@@ -102,7 +102,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
         """Committed sales before the number `before`, newest first, each with its place."""
         match item:
             case {"before": int(before)}:
-                await self.replica.reading(None)
+                await self.replica.reads.barrier(None)
                 return {"sales": await self.reader.newest(before, MAX_SALES)}
         raise BadRequest(f"before: is not in {str(item)[:100]}")
 

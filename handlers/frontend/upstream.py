@@ -9,10 +9,10 @@ from bazar.cache import Cache
 from bazar.config import NodeConfig
 from bazar.errors import Indeterminate, Unavailable
 from bazar.node.server import Context
+from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.effects import Drop, Effect, Reset
-from bazar.replication.feed import FeedClient
+from bazar.replication.feed_client import FeedClient
 from bazar.replication.store import Answer
-from bazar.replication.subscriber import CacheSubscriber
 from bazar.replication.timing import Timing
 from bazar.rpc.client import RPCClient
 from bazar.rpc.pool import ReplicaPool
@@ -43,8 +43,8 @@ class Source:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Drop(keys):
-                self.cache.drop(keys)
+            case Drop(tags):
+                self.cache.drop(tags)
             case Reset():
                 self.cache.reset()
 

@@ -47,7 +47,7 @@ class OrdersHandler(OrderServiceHandler):
     async def get(self) -> None:
         after = self.query_number("after", 0, 0, validation.MAX_ID)
         limit = self.query_number("limit", 100, 1, MAX_LISTED)
-        await self.service.replica.reading(None)
+        await self.service.replica.reads.barrier(None)
         orders = await self.service.reader.orders(after, limit + 1)
         shown = orders[:limit]
         if len(orders) > limit:

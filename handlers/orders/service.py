@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,13 +26,15 @@ from bazar.replication.store import Answer, Engine
 from bazar.rpc.client import Batcher
 from bazar.rpc.pool import ReplicaPool
 from handlers.calls import Call
+from handlers.orders import trace
 from handlers.paths import (
     ADOPT_PATH,
     NEWEST_PATH,
     PURCHASES_PATH,
     SALES_PATH,
     STANDING_PATH,
-    STORIES_PATH,
+    TRACE_PATH,
+    TRACES_PATH,
     WRITE_PATH,
 )
 from handlers.replicated import ReplicatedService
@@ -51,8 +51,6 @@ FOREIGN_RETRY_S = 0.5
 LOOKUP_S = 10.0
 MAX_LOST_SHOWN = 20
 MAX_MADE = 4096
-MAX_STORIES = 64
-STORY_S = 1.0
 
 _SOLD = ("key", "lines", "tell")  # what of a purchase goes on to the catalog
 
@@ -82,10 +80,10 @@ class OrderService(ReplicatedService[OrderReader]):
         self._lookups = Batcher(self._look_up)
         self._foreign: str | None = None  # why no sale becomes an order (S2)
         self._tasks = Tasks(context.on_fatal)
-        # Of the last batches of sales that became orders here: behind which, up to which, how.
-        self._stories: deque[tuple[int, int, Answer]] = deque(maxlen=MAX_STORIES)
+        self._traces: trace.ProjectionTraces | None = None  # while somebody asks for them
         self.calls[PURCHASES_PATH] = Call(self.purchase_item)
-        self.calls[STORIES_PATH] = Call(self.story_item)
+        self.calls[TRACE_PATH] = Call(self.trace_item)
+        self.calls[TRACES_PATH] = Call(self.traced_item)
         self.calls[STANDING_PATH] = Call(self.standing)
         self.calls[ADOPT_PATH] = Call(self.adopt)
 
@@ -123,7 +121,7 @@ class OrderService(ReplicatedService[OrderReader]):
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
             case {"op": "order", "order_id": str(order_id)}:
-                await self.replica.reading(frozenset({order_key(order_id)}))
+                await self.replica.reads.barrier(frozenset({order_key(order_id)}))
                 order = await self.reader.order(order_id)
                 if order is None:
                     raise NotFound(f"no order has the id {order_id}")
@@ -140,10 +138,13 @@ class OrderService(ReplicatedService[OrderReader]):
         """Sell `lines` once for this `key`, and answer when its order is committed too (S3). With
         `tell` the answer says how it went."""
         clock = self.context.clock
-        began = clock()
-        deadline = began + deadline_s
+        deadline = clock() + deadline_s
         # A replica out of sync could not tell when the order is there: it refuses at once.
-        await self.replica.reading(frozenset())
+        await self.replica.reads.barrier(frozenset())
+        tell = item.get("tell", False)
+        if tell:
+            await self._ask_leader(TRACE_PATH, {}, deadline)
+        began = clock()
         asked, sale = await self._sell(item, deadline)
         sold = clock()
         await self._ordered(sale, deadline - clock())
@@ -154,14 +155,12 @@ class OrderService(ReplicatedService[OrderReader]):
             "key": item["key"],
             "replayed": sale.get("replayed", False),
         }
-        if item.get("tell", False):
-            ordered = clock()
+        if tell:
+            order_ms, seq = 1000 * (clock() - sold), {"seq": sale["seq"]}
+            projection = await self._ask_leader(TRACES_PATH, seq, deadline)
             answer["told"] = {
                 "sale": {"asked": asked, "ms": 1000 * (sold - began), **sale.get("told", {})},
-                "order": {
-                    "ms": 1000 * (ordered - sold),
-                    **await self._story(sale["seq"], min(STORY_S, deadline - ordered)),
-                },
+                "order": {"ms": order_ms, **projection},
             }
         return answer
 
@@ -210,11 +209,13 @@ class OrderService(ReplicatedService[OrderReader]):
                     log.warning("%s follows the catalog's sales again", self.context.node.name)
                     self._foreign = None
                 if behind["sales"]:
-                    project = {"op": "project", "after": cursor.plain, **behind, "tell": True}
-                    done = await self.write(project)
-                    up_to = Position.of(done["cursor"]).number
-                    self._stories.append((cursor.number, up_to, done["told"]))
-                    self._wake()
+                    project = {"op": "project", "after": cursor.plain, **behind}
+                    if (traces := self._tracing()) is None:
+                        await self.write(project)
+                    else:
+                        done = await self.write({**project, "tell": True})
+                        up_to = Position.of(done["cursor"]).number
+                        traces.keep(cursor.number, up_to, done["told"])
             except Conflict:
                 pass  # this very batch came in on an earlier try
             except ForeignHistory as error:
@@ -229,30 +230,35 @@ class OrderService(ReplicatedService[OrderReader]):
                 log.info("%s cannot follow the sales: %s", self.context.node.name, error)
                 await asyncio.sleep(PROJECT_RETRY_S)
 
-    async def story_item(self, item: dict[str, Any]) -> Answer:
-        """How the sale of entry `seq` became an order, as far as this node has led that. Raises
-        NotFound."""
-        newest = 0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STORY_S):
-                while newest < item["seq"]:
-                    for behind, up_to, told in self._stories:
-                        if behind < item["seq"] <= up_to:
-                            return told
-                        newest = up_to
-                    await self._projected.wait()  # it is committed, and its primary not yet told
-        raise NotFound(f"{self.context.node.name} did not lead the order of sale {item['seq']}")
+    # --- how sales become orders, shown ----------------------------------------------------------
 
-    async def _story(self, seq: int, timeout_s: float) -> Answer:
-        """The same from the primary; nothing if that can't tell."""
+    def _tracing(self) -> trace.ProjectionTraces | None:
+        if self._traces is not None and self.context.clock() >= self._traces.until:
+            self._traces = None
+        return self._traces
+
+    async def trace_item(self, item: dict[str, Any]) -> Answer:
+        """Trace how the next sales become orders, for a while."""
+        self._traces = self._traces or trace.ProjectionTraces()
+        self._traces.until = self.context.clock() + trace.TRACED_S
+        return {}
+
+    async def traced_item(self, item: dict[str, Any]) -> Answer:
+        """How the sale of entry `seq` became an order here. Raises NotFound."""
+        if self._traces is None:
+            raise NotFound(f"{self.context.node.name} traces no orders")
+        return await self._traces.of(item["seq"])
+
+    async def _ask_leader(self, path: str, item: dict[str, Any], deadline: float) -> Answer:
+        """What the orders' primary says about its traces; nothing if it can't tell."""
         leader = self.replica.leader
         if leader is None:
             return {}
-        item = {"seq": seq}
         try:
             if leader.name == self.context.node.name:
-                return await self.story_item(item)
-            told: Answer = await self.client.submit(leader, STORIES_PATH, item, timeout_s)
+                return await self.calls[path].method(item)
+            timeout_s = min(trace.TOLD_S, deadline - self.context.clock())
+            told: Answer = await self.client.submit(leader, path, item, timeout_s)
         except BazarError:
             return {}
         return told
@@ -274,7 +280,7 @@ class OrderService(ReplicatedService[OrderReader]):
     async def standing(self, item: dict[str, Any]) -> Answer:
         """How the orders stand to the catalog's history: their cursor; whether it is on that; the
         last sale that both have; and the orders behind it, whose sales are lost."""
-        await self.replica.reading(None)
+        await self.replica.reads.barrier(None)
         cursor = self._cursor
         try:
             await self._sales_behind(cursor, 0)

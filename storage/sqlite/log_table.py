@@ -41,15 +41,15 @@ _BASE = (
 
 def entry_of(row: sqlite3.Row) -> Entry:
     """Return the entry in a row of `log`. Raises ValueError where it is not one."""
-    keys = tuple(orjson.loads(row["keys"]))
-    return Entry(row["seq"], row["epoch"], keys, orjson.loads(row["effects"]), row["digest"])
+    tags = tuple(orjson.loads(row["keys"]))
+    return Entry(row["seq"], row["epoch"], tags, orjson.loads(row["effects"]), row["digest"])
 
 
 def append(writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """Add `entries` to the log, in the open transaction."""
     writer.executemany(
         "INSERT INTO log (seq, epoch, keys, effects, digest) VALUES (?, ?, ?, ?, ?)",
-        [(e.seq, e.epoch, _json(e.keys), _json(e.effects), e.digest) for e in entries],
+        [(e.seq, e.epoch, _json(e.tags), _json(e.effects), e.digest) for e in entries],
     )
 
 

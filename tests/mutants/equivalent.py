@@ -26,23 +26,17 @@ class Equivalent:
 
 
 PRIMARY = "bazar/replication/primary.py"
+TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 FINDING = "storage/sqlite/search.py"
 
 ALL: tuple[Equivalent, ...] = (
     Equivalent(
-        PRIMARY,
-        "Primary._prove",
+        TENURE,
+        "Tenure._prove",
         "if not self._unproven and now >= self.not_before:",
         "if not self._unproven and True:",
         "what follows for a proven primary is to end a clean wait, which proving it has done",
-    ),
-    Equivalent(
-        PRIMARY,
-        "Primary._adopt",
-        "fits = self._taking_over and now < self.not_before and bool(entries)",
-        "fits = True and now < self.not_before and bool(entries)",
-        "the wait is over before the first batch begins, which ends the taking over",
     ),
     Equivalent(
         PRIMARY,

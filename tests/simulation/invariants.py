@@ -18,9 +18,10 @@ import orjson
 from bazar.errors import ForeignHistory
 from bazar.replication.effects import Effect, Send
 from bazar.replication.messages import Entry, Mark, Member, Revoke
-from bazar.replication.primary import Phase, Primary
+from bazar.replication.primary import Primary
+from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.states import Life, Phase
 from bazar.replication.store import Outcome
-from bazar.replication.subscriber import ReplicaSubscriber
 from storage.catalog import Catalog
 from storage.history import EPOCH_SHIFT
 from storage.orders import Orders
@@ -361,7 +362,7 @@ def check_memory(follower: ReplicaSubscriber, image: Image) -> None:
 def check_excuse(primary: Primary, image: Image, group: Group) -> None:
     """Check J5: a primary whose disk has lost commits has waited, and no member that has them has
     come."""
-    if primary.me not in primary.membership.members or primary._recording == "lead":
+    if primary.me not in primary.membership.members or not primary.on_record:
         return  # it is leaving, or answers no client yet
     # It waits for a member that has said hello, although the member's time is over.
     if primary._unproven:
@@ -396,7 +397,7 @@ def check_joining(primary: Primary) -> None:
 def check_hand_over(primary: Primary, effects: Iterable[Effect], last_lease: float) -> float:
     """Check T5: the last batch is done before any lease is taken back, and from then on leases only
     end. Returns when the last lease ends."""
-    if not primary.retiring:
+    if primary.life is Life.LEADING:
         return last_lease
     if primary.phase is not Phase.IDLE:
         if any(isinstance(one, Send) and isinstance(one.message, Revoke) for one in effects):

@@ -26,10 +26,11 @@ from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
 from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
 from bazar.replication.effects import Effect
-from bazar.replication.feed import FEED_PATH
+from bazar.replication.feed_client import FEED_PATH
 from bazar.replication.messages import Member
-from bazar.replication.node import Replica
-from bazar.replication.primary import Phase, Primary
+from bazar.replication.primary import Primary
+from bazar.replication.replica import Replica
+from bazar.replication.states import Phase
 from bazar.replication.store import Answer, Operation
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timing import Timing

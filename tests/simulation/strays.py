@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import Truth
 from tests.simulation.shopworld import Group, Node, ShopWorld

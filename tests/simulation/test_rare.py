@@ -36,7 +36,7 @@ from bazar.replication.messages import (
     tail_mark,
 )
 from bazar.replication.primary import Primary
-from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.timing import Timing
 from storage.history import Position
 from storage.orders import Orders, Projected

@@ -146,7 +146,7 @@ class Lanes:
         return ("".join(line) + words).rstrip()
 
 
-_ENTRY = re.compile(r"Entry\(seq=(\d+), epoch=(\d+), keys=\(([^)]*)\).*?digest='(\w{0,6})\w*'\)")
+_ENTRY = re.compile(r"Entry\(seq=(\d+), epoch=(\d+), tags=\(([^)]*)\).*?digest='(\w{0,6})\w*'\)")
 
 
 def brief(text: str) -> str:

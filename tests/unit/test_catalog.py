@@ -43,10 +43,10 @@ class DecidingTest(unittest.TestCase):
     def setUp(self) -> None:
         self.catalog = PlainCatalog()
 
-    def keys(self, operation: Any) -> set[str]:
+    def tags(self, operation: Any) -> set[str]:
         [outcome] = self.catalog.batch(operation)
         assert outcome.change is not None
-        return set(outcome.change.keys)
+        return set(outcome.change.tags)
 
     def book(self, number: int) -> dict[str, Any]:
         return dict(self.catalog.state["books", number])
@@ -85,7 +85,7 @@ class SellingTest(DecidingTest):
     def test_s1_a_sale_is_one_entry_with_the_rows_it_leaves(self) -> None:
         [outcome] = self.catalog.batch(sell("k", (4, 2)))
         assert outcome.change is not None
-        self.assertEqual(outcome.change.keys, ("info_4",))
+        self.assertEqual(outcome.change.tags, ("info_4",))
         put = outcome.change.effects["put"]
         self.assertEqual([(row["id"], row["count"]) for row in put["books"]], [(4, 5)])
         [sale] = put["sales"]
@@ -173,18 +173,18 @@ class SellingTest(DecidingTest):
 
 class ChangingTest(DecidingTest):
     def test_c5_an_update_of_the_stock_touches_its_book_alone(self) -> None:
-        self.assertEqual(self.keys(update("a", 4, count=9, cost=9)), {info_key(4)})
+        self.assertEqual(self.tags(update("a", 4, count=9, cost=9)), {info_key(4)})
 
     def test_c5_what_searches_show_by_touches_every_search(self) -> None:
         for number, fields in enumerate(
             ({"title": "x"}, {"author": "y"}, {"topic": "z"}, {"topic": "Distributed Systems"})
         ):
-            keys = self.keys(update(f"k{number}", 4, **fields))
+            keys = self.tags(update(f"k{number}", 4, **fields))
             self.assertEqual(keys, {info_key(4), SEARCHES, TOPICS}, fields)
-        keys = self.keys(update("same", 4, title="x", cost=3))  # nothing of it is new
+        keys = self.tags(update("same", 4, title="x", cost=3))  # nothing of it is new
         self.assertEqual(keys, {info_key(4)})
         self.assertEqual(
-            self.keys(create("c", ("t", None, "new"))), {info_key(8), SEARCHES, TOPICS}
+            self.tags(create("c", ("t", None, "new"))), {info_key(8), SEARCHES, TOPICS}
         )
 
     def test_an_update_of_an_unknown_book(self) -> None:
@@ -267,8 +267,8 @@ class ChangingTest(DecidingTest):
         self.assertEqual(made(other), (9, False))
 
     def test_c5_an_isbn_that_changes_drops_all_searches(self) -> None:
-        self.assertIn(SEARCHES, self.keys(update("u", 4, isbn="9780306406157")))
-        self.assertNotIn(SEARCHES, self.keys(update("v", 4, isbn="9780306406157", cost=3)))
+        self.assertIn(SEARCHES, self.tags(update("u", 4, isbn="9780306406157")))
+        self.assertNotIn(SEARCHES, self.tags(update("v", 4, isbn="9780306406157", cost=3)))
 
 
 class ConditionsTest(DecidingTest):

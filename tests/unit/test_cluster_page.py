@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from unittest import mock
 
 from bazar.errors import Unavailable
+from bazar.replication import trace as replication_trace
 from bazar.replication.file_arbiter import lock_owner
 from handlers.dashboard import poller
 from handlers.frontend.upstream import Source
-from handlers.orders import service as order
+from handlers.orders import trace
 from tests.unit.patience import PATIENCE_S, until
 from tests.unit.shop import TOKEN, ShopTestCase
 
@@ -107,7 +112,7 @@ class StreamTest(DashboardTestCase):
 class LessonTest(ShopTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.enterContext(mock.patch.object(order, "STORY_S", PATIENCE_S))
+        self.enterContext(mock.patch.object(trace, "TOLD_S", PATIENCE_S))
 
     def way(self, do: str, book: int = 4) -> Any:
         response = self.ask("/cluster/try", "POST", {"do": do, "book": book})
@@ -142,6 +147,39 @@ class LessonTest(ShopTestCase):
             self.assertEqual(self.get(f"/orders/{told['result']['order_id']}")["cost"], 20)
         self.assertEqual(self.rules(self.way("read"))[0], "C2")
         self.assertEqual((told["result"]["left"], self.get("/info/4")["count"]), (3, 3))
+
+    @contextlib.contextmanager
+    def run_of_tracing(self) -> Iterator[set[str]]:
+        """The functions of tracing that are run in this block."""
+        files = {replication_trace.__file__, trace.__file__}
+        run: set[str] = set()
+
+        def note(frame: FrameType, event: str, arg: Any) -> None:
+            if frame.f_code.co_filename in files:
+                run.add(frame.f_code.co_qualname)
+
+        before = sys.gettrace()
+        sys.settrace(note)
+        try:
+            yield run
+        finally:
+            sys.settrace(before)
+
+    def test_what_nobody_traces_runs_none_of_it(self) -> None:
+        with self.run_of_tracing() as run:
+            self.buy(5)
+        self.assertEqual(run, set())
+        with self.run_of_tracing() as run:
+            self.way("buy")
+        self.assertLess({"begin", "Trace.note", "Trace.told", "ProjectionTraces.keep"}, run)
+
+    def test_tracing_ends_by_itself(self) -> None:
+        with mock.patch.object(trace, "TRACED_S", 0):
+            told = self.way("buy")
+        self.assertEqual(self.rules(told)[-3:], ["R3", "S2", "S3"])  # of the sale alone
+        with self.run_of_tracing() as run:
+            self.buy(5)
+        self.assertEqual(run, set())
 
     def leader(self, source: Source) -> str:
         assert source.feed.leader is not None

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import FatalError
 from bazar.replication.file_arbiter import FileArbiter
-from bazar.replication.node import Replica
+from bazar.replication.replica import Replica
 from storage.catalog import Catalog
 from storage.sqlite.catalog import CatalogRows
 from storage.sqlite.replicated_store import ReplicatedStore

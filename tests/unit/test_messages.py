@@ -113,10 +113,10 @@ class ChainTest(unittest.TestCase):
     @given(ENTRY)
     def test_any_change_shows_in_the_digest(self, entry: Entry) -> None:
         before = Mark(entry.seq - 1, "")
-        base = chain(before, entry.epoch, Change(entry.keys, entry.effects))
+        base = chain(before, entry.epoch, Change(entry.tags, entry.effects))
         for other in (
             dataclasses.replace(base, epoch=base.epoch + 1),
-            dataclasses.replace(base, keys=(*base.keys, "x")),
+            dataclasses.replace(base, tags=(*base.tags, "x")),
             dataclasses.replace(base, effects=[base.effects]),
             dataclasses.replace(base, seq=base.seq + 1),
             dataclasses.replace(base, digest="0" * 32),
@@ -127,12 +127,20 @@ class ChainTest(unittest.TestCase):
     @given(ENTRY)
     def test_the_digest_survives_the_wire(self, entry: Entry) -> None:
         before = Mark(entry.seq - 1, "")
-        base = chain(before, entry.epoch, Change(entry.keys, entry.effects))
+        base = chain(before, entry.epoch, Change(entry.tags, entry.effects))
         message = decode(encode(Prepare((base,))))
         assert isinstance(message, Prepare)
         self.assertTrue(message.entries[0].extends(before))
 
-    def test_a_cache_sees_keys_and_no_effects(self) -> None:
+    def test_tags_keep_their_old_name_on_the_wire(self) -> None:
+        entry = Entry(1, 2, ("a", "b"), {"c": 3}, "d")
+        self.assertEqual(
+            encode(Prepare((entry,))),
+            b'{"type":"prepare","entries":'
+            b'[{"seq":1,"epoch":2,"keys":["a","b"],"effects":{"c":3},"digest":"d"}]}',
+        )
+
+    def test_a_cache_sees_tags_and_no_effects(self) -> None:
         entry = chain(GENESIS, 1, Change(("a",), {"secret": 1}))
         self.assertEqual(entry.without_effects().mark, entry.mark)
         self.assertNotIn(b"secret", encode(Prepare((entry.without_effects(),))))

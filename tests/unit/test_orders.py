@@ -43,7 +43,7 @@ class OrdersTest(unittest.TestCase):
         [outcome] = decide(0, project(0, 3, 7))
         self.assertEqual(outcome.answer, {"cursor": at(7)})
         assert outcome.change is not None
-        self.assertEqual(outcome.change.keys, (order_key("o3"), order_key("o7")))
+        self.assertEqual(outcome.change.tags, (order_key("o3"), order_key("o7")))
         put = outcome.change.effects["put"]
         self.assertEqual(put["cursors"], [{"name": "sales", "seq": 7, "id": "e"}])
         self.assertEqual(
@@ -92,7 +92,7 @@ class OrdersTest(unittest.TestCase):
     def test_s5_a_sale_that_is_there_again_has_its_order(self) -> None:
         [outcome] = decide(5, project(5, 6, 7, 8), highest=20, known=["o6", "o7"])
         assert outcome.change is not None
-        self.assertEqual(outcome.change.keys, (order_key("o8"),))
+        self.assertEqual(outcome.change.tags, (order_key("o8"),))
         put = outcome.change.effects["put"]
         self.assertEqual([(row["order_id"], row["seq"]) for row in put["orders"]], [("o8", 21)])
         self.assertEqual(outcome.answer, {"cursor": at(8)})

@@ -6,6 +6,7 @@ import unittest
 from collections.abc import Sequence
 
 from bazar.errors import Unavailable
+from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.effects import Apply, Close, Drop, Effect, Install, Persist, Reset, Send
 from bazar.replication.messages import (
     GENESIS,
@@ -28,7 +29,8 @@ from bazar.replication.messages import (
     chain,
     tail_mark,
 )
-from bazar.replication.subscriber import QUESTIONS_KEPT, CacheSubscriber, ReplicaSubscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.subscriber import QUESTIONS_KEPT
 from bazar.replication.timing import Timing
 
 HERE = ArbiterId("here", "/data on one")

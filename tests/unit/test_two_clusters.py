@@ -7,6 +7,7 @@ from unittest import mock
 
 from bazar.replication import file_arbiter
 from bazar.replication.arbiter import Knock
+from bazar.replication.cache_subscriber import FAITHFUL_LEASES, CacheSubscriber
 from bazar.replication.effects import Alert, Close, Send, Stop
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import (
@@ -21,7 +22,8 @@ from bazar.replication.messages import (
     NotPrimary,
     Welcome,
 )
-from bazar.replication.subscriber import FAITHFUL_LEASES, CacheSubscriber, ReplicaSubscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.states import Life
 from tests.unit.files import FilesTestCase
 from tests.unit.test_primary import HERE, THERE, TIMING, PrimaryTest, of, sent
 
@@ -116,7 +118,7 @@ class PrimaryOfTwoTest(PrimaryTest):
     def test_a3_what_has_stopped_leads_nothing(self) -> None:
         primary = self.lead()
         self.assertEqual(primary.knock(), Knock("r-1", HERE, 3))
-        primary.stopped = True
+        primary.life = Life.STOPPED
         self.assertIsNone(primary.knock().leads)
 
 

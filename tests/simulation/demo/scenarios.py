@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bazar.replication.feed import FEED_PATH
+from bazar.replication.feed_client import FEED_PATH
 from bazar.rpc.client import CALLS_PATH
 from tests.simulation.demo.scenario import Run
 from tests.simulation.demo.world import Asked, Stage, staged

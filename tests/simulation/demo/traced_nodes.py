@@ -11,10 +11,10 @@ from unittest.mock import patch
 import handlers.frontend.upstream
 import handlers.replicated
 from bazar.cache import Cache, Flight, LRUStore, Tags
-from bazar.replication.effects import Apply, Effect, Install, Persist, Record
+from bazar.replication.cache_subscriber import CacheSubscriber
+from bazar.replication.effects import Apply, Close, Effect, Install, Persist, Record
 from bazar.replication.messages import Grant
-from bazar.replication.primary import Phase
-from bazar.replication.subscriber import CacheSubscriber
+from bazar.replication.states import Phase
 from bazar.rpc.pool import Health, ReplicaPool
 from tests.simulation.demo.words import listed
 from tests.simulation.node import Watched, production
@@ -52,6 +52,10 @@ class ShownReplica(Watched):
             self._proposed = primary.tail.seq
             self._say(f"executes entry {listed(primary.pending)}")
             self.process.world.after(PATIENCE_S, self.process, self._look_round, primary.tail.seq)
+        effects = list(effects)
+        for effect in effects:
+            if isinstance(effect, Close) and effect.feed in self._feeds:
+                self._say(f"ends the feed: {effect.reason}")
         super()._perform(effects)
 
     def _look_round(self, seq: int) -> None:
@@ -63,11 +67,6 @@ class ShownReplica(Watched):
             if run not in acked and until > now:
                 name = run.partition("#")[0]
                 self._say(f"{name} is silent: waits for the end of its lease (R3)")
-
-    def _close_feed(self, feed: int, reason: str) -> None:
-        if feed in self._feeds:
-            self._say(f"ends the feed: {reason}")
-        super()._close_feed(feed, reason)
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Record):
@@ -142,9 +141,9 @@ class ShownCache(Speaking, Cache):
             self._say("caches nothing: the fetch was detached (C2)")
         return stored
 
-    def drop(self, keys: Iterable[str]) -> int:
+    def drop(self, tags: Iterable[str]) -> int:
         before = set(self._flights)
-        dropped = super().drop(keys)
+        dropped = super().drop(tags)
         if dropped:
             self._say("drops " + ("a cached answer" if dropped == 1 else f"{dropped} answers"))
         elif before - set(self._flights):

@@ -59,7 +59,7 @@ def told(message: Message) -> str:
 
 
 def listed(entries: Iterable[Entry]) -> str:
-    return ", ".join(f"{entry.seq}: {', '.join(entry.keys)}" for entry in entries)
+    return ", ".join(f"{entry.seq}: {', '.join(entry.tags)}" for entry in entries)
 
 
 def asked(item: Item) -> str:

@@ -4,56 +4,59 @@ from __future__ import annotations
 
 from bazar import durable
 from bazar.replication.batches import Batches
-from bazar.replication.feed import FeedClient
+from bazar.replication.candidate import Candidate
+from bazar.replication.feed_client import FeedClient
 from bazar.replication.file_arbiter import FileArbiter
-from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
-from bazar.replication.queue import WriteQueue
+from bazar.replication.reads import Reads
+from bazar.replication.replica import Replica
+from bazar.replication.timekeeper import Timekeeper
+from bazar.replication.write_queue import WriteQueue
 from handlers.calls import CallsHandler
 from handlers.replicated import ReplicatedService
 from tests.simulation.mutations.mutation import mutation, shop
 
-IN_THE_SET = "self._member in membership.members"
+IN_THE_SET = "self.me in membership.members"
 
 LEADING = (
     mutation(
         "anybody may take over",
         "T1",
-        (Replica, "_may_lead", f"if membership is None or {IN_THE_SET}:", "if True:"),
+        (Candidate, "may_lead", f"if membership is None or {IN_THE_SET}:", "if True:"),
         focus="joining",
     ),
     mutation(
         "a member is known by its name alone",
         "T1",
-        (Replica, "_may_lead", IN_THE_SET, "self.me.name in {m.node for m in membership.members}"),
+        (Candidate, "may_lead", IN_THE_SET, "self.me.node in {m.node for m in membership.members}"),
         focus="power",
     ),
     mutation(
         "the membership is read before the lock is got",
         "T1",
         (
-            Replica,
-            "_may_lead",
+            Candidate,
+            "may_lead",
             "if not self._arbiter.try_acquire():",
-            "before = self._membership()\n    if not self._arbiter.try_acquire():",
+            "before = self.membership()\n    if not self._arbiter.try_acquire():",
         ),
         (
-            Replica,
-            "_may_lead",
-            "membership = self._membership()\n    if",
+            Candidate,
+            "may_lead",
+            "membership = self.membership()\n    if",
             "membership = before\n    if",
         ),
-        (Replica, "_live", "if not self._may_lead():", "if False:"),
+        (Replica, "_live", "if not self.candidate.may_lead(self.subscriber.last):", "if False:"),
         focus="calls",
     ),
     mutation(
         "a group whose membership is missing begins anew",
         "T0",
         (
-            Replica,
-            "_may_lead",
-            "if membership is None and self.subscriber.last",
-            "if False and self",
+            Candidate,
+            "may_lead",
+            "if membership is None and last",
+            "if False and last",
         ),
         focus="forgetting",
     ),
@@ -84,7 +87,7 @@ LEADING = (
     mutation(
         "a primary stays whose file is deleted",
         "R8",
-        (Replica, "_keep_time", "self.store.check()", "pass"),
+        (Timekeeper, "run", "self.store.check()", "pass"),
         focus="idling",
     ),
     mutation(
@@ -119,7 +122,7 @@ LEADING = (
     mutation(
         "nobody was restarted",
         "L4",
-        (Replica, "_lead", "restarted=not self.subscriber.followed", "restarted=False"),
+        (Replica, "_lead", "restarted=not follower.followed", "restarted=False"),
         focus="power",
     ),
     mutation(
@@ -128,8 +131,8 @@ LEADING = (
         (
             Primary,
             "recorded",
-            "still = why.id in self.feeds and why.acked == self.tail",
-            "still = True",
+            "case Admit(feed) if feed.id in self.feeds and feed.acked == self.tail:",
+            "case Admit(feed):",
         ),
         focus="burying",
     ),
@@ -350,35 +353,40 @@ BATCHING = (
     shop(
         "a commit wakes nobody",
         "L2",
-        (Replica, "_report", "committed.set()", "pass"),
+        (Reads, "committed", "committed.set()", "pass"),
     ),
     mutation(
         "the read barrier times out and lets pass",
         "L2",
         (
-            Replica,
-            "reading",
-            "if not await self.applied(seq, self.settings.lease_s):",
-            "await self.applied(seq, self.settings.lease_s)\n    if False:",
+            Reads,
+            "barrier",
+            "if not await self.wait_applied(seq, self.lease_s):",
+            "await self.wait_applied(seq, self.lease_s)\n    if False:",
         ),
         focus="barrier",
     ),
     mutation(
         "the read barrier is not waited for",
         "L2",
-        (Replica, "reading", "if not await self.applied(seq, self.settings.lease_s):", "if False:"),
+        (
+            Reads,
+            "barrier",
+            "if not await self.wait_applied(seq, self.lease_s):",
+            "if False:",
+        ),
         focus="laggards",
     ),
     mutation(
         "a primary that has handed over answers reads",
         "T5",
-        (Primary, "read", "if self.stopped or self._recording", "if self._recording"),
+        (Primary, "read", "if self.stopped or not self.on_record:", "if not self.on_record:"),
         focus="leaving",
     ),
     mutation(
         "the starting stock is not waited for",
         "T0",
-        (Replica, "readable", "if self._seeded and self.core.committed == GENESIS:", "if False:"),
+        (Reads, "index", "if self._seeded and core.committed == GENESIS:", "if False:"),
         focus="starting",
     ),
     mutation(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from bazar.replication.batches import Batches
-from bazar.replication.node import Replica
 from bazar.replication.primary import Primary
+from bazar.replication.reads import Reads
+from bazar.replication.replica import Replica
 from handlers.orders.service import OrderService
 from storage import history, orders
 from storage.catalog import Catalog
@@ -61,9 +62,9 @@ HISTORIES = (
         "what is pending counts as cut off",
         "H3",
         (
-            Replica,
+            Reads,
             "caught_up",
-            "if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):",
+            "if seq <= self.core().last.seq and not await self.wait_applied(seq, self.lease_s):",
             "if False:",
         ),
         focus="following",

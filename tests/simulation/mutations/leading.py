@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bazar.replication import joining
 from bazar.replication.primary import Primary
-from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from tests.simulation.mutations.mutation import mutation, shop
 
 TAKING_OVER = (
@@ -62,7 +63,7 @@ TAKING_OVER = (
             "from bazar.replication.effects import Persist\n"
             "    fresh: list[Entry] = []\n"
             "    for old in pending:\n"
-            "        change = Change(old.keys, old.effects)\n"
+            "        change = Change(old.tags, old.effects)\n"
             "        fresh.append(chain(tail_mark(committed, fresh), begun.epoch, change))\n"
             "    old_pending, pending = pending, tuple(fresh)\n"
             "    primary = cls(",
@@ -81,7 +82,7 @@ TAKING_OVER = (
             Primary,
             "_try_commit",
             "joined = [feed",
-            "if self._taking_over:\n        return self._commit()\n    joined = [feed",
+            "if self._inherits:\n        return self._commit()\n    joined = [feed",
         ),
         focus="tails",
     ),
@@ -93,7 +94,7 @@ TAKING_OVER = (
     mutation(
         "a member's longer tail is not adopted",
         "T3",
-        (Primary, "_welcome_message", "self._taking_over and now < self.not_before", "False"),
+        (joining, "welcome", "adopting = now < tenure.not_before", "adopting = False"),
         focus="power",
     ),
     shop(
@@ -139,7 +140,7 @@ TAKING_OVER = (
     mutation(
         "a retiring primary grants",
         "T5",
-        (Primary, "_grant", " or self.retiring", ""),
+        (Primary, "_grant", "self.life is not Life.LEADING", "self.stopped"),
         focus="leaving",
     ),
 )

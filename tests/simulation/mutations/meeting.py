@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from bazar.replication.file_arbiter import FileArbiter
-from bazar.replication.node import Replica
+from bazar.replication.knocking import Knocking
 from bazar.replication.primary import Primary
+from bazar.replication.replica import Replica
 from bazar.replication.subscriber import Subscriber
 from handlers.frontend.upstream import Source
 from tests.simulation.mutations.mutation import mutation, shop
@@ -43,7 +44,7 @@ MEETING = (
         (
             Replica,
             "_live",
-            "await self._knocking.must_be_alone(founding=self._membership() is None)",
+            "await self._knocking.must_be_alone(founding=self.candidate.membership() is None)",
             "pass",
         ),
     ),
@@ -51,9 +52,9 @@ MEETING = (
         "a primary looks for nobody",
         "A3",
         (
-            Replica,
-            "_look_for_others",
-            "[peer for peer in self._knocking.peers if peer.name not in here]",
+            Knocking,
+            "look_for_others",
+            "[peer for peer in self.peers if peer.name not in here]",
             "()",
         ),
     ),

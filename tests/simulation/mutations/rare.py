@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bazar.replication.primary import Primary
-from bazar.replication.subscriber import ReplicaSubscriber
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from storage.orders import Orders
 from tests.simulation.mutations.mutation import mutation
 

@@ -77,7 +77,7 @@ ORDERING = (
         (
             OrderService,
             "read",
-            "await self.replica.reading(frozenset({order_key(order_id)}))",
+            "await self.replica.reads.barrier(frozenset({order_key(order_id)}))",
             "pass",
         ),
         focus="ordering",
@@ -108,7 +108,7 @@ ORDERING = (
     shop(
         "sales are told without a lease",
         "S2",
-        (CatalogService, "sales", "await self.replica.caught_up(position.seq)", "pass"),
+        (CatalogService, "sales", "await self.replica.reads.caught_up(position.seq)", "pass"),
         focus="ordering",
     ),
     shop(
@@ -173,7 +173,7 @@ SHOWING = (
     shop(
         "a front end ignores invalidations",
         "C2",
-        (Source, "_carry_out", "self.cache.drop(keys)", "pass"),
+        (Source, "_carry_out", "self.cache.drop(tags)", "pass"),
     ),
     shop(
         "searches are known by their books alone",
@@ -192,8 +192,8 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(frozenset({info_key(book)}))",
-            "await self.replica.reading(frozenset())",
+            "await self.replica.reads.barrier(frozenset({info_key(book)}))",
+            "await self.replica.reads.barrier(frozenset())",
         ),
         focus="reading",
     ),
@@ -209,8 +209,9 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(None)\n            return (await self.reader.search",
-            "await self.replica.reading(frozenset())\n            return (await self.reader.search",
+            "await self.replica.reads.barrier(None)\n            return (await self.reader.search",
+            "await self.replica.reads.barrier(frozenset())\n"
+            "            return (await self.reader.search",
         ),
         focus="reading",
     ),
@@ -220,8 +221,9 @@ SHOWING = (
         (
             CatalogService,
             "read",
-            "await self.replica.reading(None)\n            return (await self.reader.find",
-            "await self.replica.reading(frozenset())\n            return (await self.reader.find",
+            "await self.replica.reads.barrier(None)\n            return (await self.reader.find",
+            "await self.replica.reads.barrier(frozenset())\n"
+            "            return (await self.reader.find",
         ),
         focus="reading",
     ),

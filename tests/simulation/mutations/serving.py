@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bazar.cache import Cache
-from bazar.replication import timing
-from bazar.replication.node import Replica
+from bazar.replication import joining, timing
+from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.primary import Primary
-from bazar.replication.subscriber import CacheSubscriber, ReplicaSubscriber, Subscriber
+from bazar.replication.replica import Replica
+from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.subscriber import Subscriber
 from tests.simulation.mutations.mutation import mutation, shop
 
 WRITING = (
@@ -21,10 +23,10 @@ WRITING = (
         (
             Primary,
             "_try_commit",
-            'self._record(members, "commit", now)',
+            "self._record(members, PassOver(), now)",
             'self._record(members, "", now) + self._commit()',
         ),
-        (Primary, "recorded", 'elif why == "lead":', 'elif why in ("lead", ""):'),
+        (Primary, "recorded", "case Lead():", 'case Lead() | "":'),
         (  # by itself this is no fault: the core waits for what it needs
             Replica,
             "_perform",
@@ -127,8 +129,9 @@ READING = (
         (
             Primary,
             "_hello",
-            "self.feeds[feed_id] = Feed(feed_id, hello)",
-            "self.leases.pop(hello.run, None)\n    self.feeds[feed_id] = Feed(feed_id, hello)",
+            "self.feeds[feed_id] = Subscription(feed_id, hello)",
+            "self.leases.pop(hello.run, None)\n"
+            "    self.feeds[feed_id] = Subscription(feed_id, hello)",
         ),
     ),
     mutation(
@@ -158,7 +161,7 @@ READING = (
     mutation(
         "a new primary answers reads of what it has yet to commit",
         "L4",
-        (Primary, "read", "if self._taking_over else 0", "if False else 0"),
+        (Primary, "read", "if self._inherits else 0", "if False else 0"),
         focus="joining",
     ),
     mutation(
@@ -249,12 +252,12 @@ CACHING = (
     shop(
         "a cache that joins is not told what is pending",
         "J6",
-        (Primary, "_join_cache", "if self.pending:", "if False:"),
+        (joining, "join_cache", "if tenure.pending:", "if False:"),
         (
-            Primary,
-            "_join_cache",
-            "feed.acked, feed.asked_at = self.committed, now",
-            "feed.acked = self.tail",
+            joining,
+            "join_cache",
+            "feed.acked, feed.asked_at = tenure.committed, now",
+            "feed.acked = tenure.tail",
         ),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 
 from bazar.errors import Indeterminate, OutOfStock, Unavailable
-from bazar.replication.queue import WriteQueue
+from bazar.replication.write_queue import WriteQueue
 
 
 class QueueTest(unittest.IsolatedAsyncioTestCase):

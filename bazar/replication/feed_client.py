@@ -12,7 +12,7 @@ from bazar.errors import ProtocolError
 from bazar.replication.effects import Close, Effect, Send
 from bazar.replication.messages import Message, decode, encode
 from bazar.replication.subscriber import Subscriber
-from bazar.replication.timing import RENEWALS_PER_LEASE
+from bazar.replication.timing import RENEWALS_PER_LEASE, TICKS_PER_LEASE
 from bazar.rpc.frames import Connection, dial
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,6 @@ FEED_PATH = "/feed"
 CONNECT_TIMEOUT_S = 1.0
 RETRY_S = 0.05
 SILENT_LEASES = 3  # a primary that says nothing for so many leases is left
-TICKS_PER_LEASE = 30  # at the most
 
 
 class FeedClient:

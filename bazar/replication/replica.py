@@ -1,16 +1,14 @@
 """One replica of a group: follows its primary, or is it. Carries the protocol's effects out.
 
-Reads ask `reading` first and then look at the store; writes go through `write`. Everything that
-touches the disk runs in one worker, in order.
+Reads pass `reads.barrier` first and then look at the store; writes go through `write`. Everything
+that touches the disk runs in one worker, in order.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from math import inf
 from typing import Any
 
 from bazar.background_tasks import Tasks
@@ -18,15 +16,13 @@ from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import (
     BadRequest,
     FatalError,
-    NeedsRepair,
-    OtherVersion,
-    ProtocolError,
     Unavailable,
 )
-from bazar.replication import telling
+from bazar.replication import telling, trace
 from bazar.replication.arbiter import Arbiter, Knock
 from bazar.replication.batches import Batches
-from bazar.replication.disk import DISK_S, within
+from bazar.replication.candidate import Candidate
+from bazar.replication.disk import DiskWorker, within
 from bazar.replication.effects import (
     Alert,
     Apply,
@@ -41,7 +37,8 @@ from bazar.replication.effects import (
     SendSnapshot,
     Stop,
 )
-from bazar.replication.feed import TICKS_PER_LEASE, FeedClient
+from bazar.replication.feed_client import FeedClient
+from bazar.replication.feed_server import FeedServer
 from bazar.replication.knocking import Ask, Knocking
 from bazar.replication.messages import (
     GENESIS,
@@ -49,27 +46,23 @@ from bazar.replication.messages import (
     Entry,
     Hello,
     Member,
-    Membership,
     NotPrimary,
-    decode,
     encode,
 )
 from bazar.replication.primary import Primary
-from bazar.replication.queue import WriteQueue
+from bazar.replication.reads import Reads
+from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.store import Answer, Operation, Store
-from bazar.replication.story import Story
-from bazar.replication.subscriber import ReplicaSubscriber
-from bazar.replication.timing import RENEWALS_PER_LEASE, Timing
+from bazar.replication.timekeeper import Timekeeper
+from bazar.replication.timing import Timing
+from bazar.replication.write_queue import WriteQueue
 from bazar.rpc.frames import Connection
 
 log = logging.getLogger(__name__)
 
 POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
-MAX_FEEDS = 1024
-MAX_DISK_QUEUE = 64
-LONG_LEASES = 10
+LONG_LEASES = 10  # that a group is without a primary only if something is wrong
 PROBE_LEASES = 2  # in which a disk must take its first write, while others could lead
-SNAPSHOT_S = 120.0
 LOOK_LEASES = 3  # how often a primary looks for others
 
 
@@ -107,46 +100,35 @@ class Replica:
         self._arbiter = arbiter
         self._knocking = Knocking(me.name, arbiter.id, peers, knock)
         self.subscriber = ReplicaSubscriber(
-            me.name,
-            store.store_id,
-            run,
-            store.epoch,
-            store.epoch_id,
+            *(me.name, store.store_id, run, store.epoch, store.epoch_id),
             Timing(settings.lease_s, settings.ack_timeout_s),
-            store.committed,
-            store.pending,
-            self._knocking.home,
+            *(store.committed, store.pending, self._knocking.home),
         )
         self.primary: Primary | None = None
-        self._seeded = bool(store.seed())
+        self.reads = Reads(
+            *(me.name, lambda: self.core, clock),
+            lease_s=settings.lease_s,
+            seeded=bool(store.seed()),
+        )
         self._forward = forward
         self._founding = founding
         self._on_commit = on_commit
         self._on_install = on_install
+        self._disk = DiskWorker(self._write_out)
+        self.candidate = Candidate(self._member, me.role, [peer.name for peer in peers], arbiter)
         self._client = FeedClient(
-            self.subscriber, peers, token, clock, self._carry_out, self._disk_settling
+            self.subscriber, peers, token, clock, self._carry_out, self._disk.settling
         )
-        self._feeds: dict[int, Connection] = {}
-        self._next_feed = 0
-        self._refused = ""  # the last hello of another version
-        self._disk: asyncio.Queue[Effect] = asyncio.Queue()
+        self._feeds = FeedServer(me.name, store)
         self._tasks = Tasks(on_fatal)
         self._queue = WriteQueue(settings.queue_ops)
         self._run = run
         self._batches: Batches | None = None  # of a primary
-        self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent, at least
-        self._committed = asyncio.Event()  # replaced at every commit
         self._stopped = asyncio.Event()
         self.leading = asyncio.Event()
-        self._due = inf  # when the primary's clock is looked at again
-        self._sooner = asyncio.Event()
+        self._timekeeper: Timekeeper | None = None
 
     # --- its life --------------------------------------------------------------------------------
-
-    @property
-    def _long_s(self) -> float:
-        """How long a group is without a primary only if something is wrong."""
-        return LONG_LEASES * self.settings.lease_s
 
     @property
     def core(self) -> Primary | ReplicaSubscriber:
@@ -158,7 +140,7 @@ class Replica:
         return self.me if self.primary else self._client.leader
 
     def start(self) -> None:
-        self._tasks.spawn(self._disk_worker())
+        self._tasks.spawn(self._disk.run())
         self._tasks.spawn(self._live())
 
     async def stop(self) -> None:
@@ -171,36 +153,25 @@ class Replica:
             self._client.release()
         self._stopped.set()
         await self._tasks.close()
-        for connection in list(self._feeds.values()):
-            connection.close()
+        self._feeds.close_all()
         self._queue.refuse_all("the node stops")
         self._arbiter.release()
-
-    def hopeless(self) -> str | None:
-        """Why no replica of this group can ever lead as it stands; None if one may."""
-        recorded = self._arbiter.look()
-        return telling.hopeless(self._member, self.me.role, self._client.peers, recorded)
-
-    def _waits_for(self) -> str:
-        """What has to come before this node can follow or lead, in words."""
-        holder = self._arbiter.lock_owner()
-        held = "nobody holds" if holder is None else f"process {holder} holds"
-        return self.hopeless() or f"{held} the lock of {self.me.role}, and no peer says it leads"
 
     async def _live(self) -> None:
         following = asyncio.create_task(self._client.run())
         seeks_since: float | None = self.clock()
+        long_s = LONG_LEASES * self.settings.lease_s
         try:
-            while not self._may_lead():
+            while not self.candidate.may_lead(self.subscriber.last):
                 if following.done():
                     following.result()  # raises what has ended it
                 self.store.check()
                 if self._client.leader is not None:
                     seeks_since = self.clock()
-                elif seeks_since is not None and self.clock() - seeks_since > self._long_s:
+                elif seeks_since is not None and self.clock() - seeks_since > long_s:
                     log.warning(
                         "%s has sought a primary for %.0f s: %s",
-                        *(self.me.name, self.clock() - seeks_since, self._waits_for()),
+                        *(self.me.name, self.clock() - seeks_since, self.candidate.waits_for()),
                     )
                     seeks_since = None  # it is said once, until there has been one again
                 await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
@@ -214,77 +185,43 @@ class Replica:
         if self._arbiter.read() is None:
             await self._founding()
         if not self.subscriber.followed:
-            await self._knocking.must_be_alone(founding=self._membership() is None)
-        if not self._may_lead():  # its lock was deleted meanwhile, and another has led (T1)
+            await self._knocking.must_be_alone(founding=self.candidate.membership() is None)
+        if not self.candidate.may_lead(self.subscriber.last):
+            # Its lock was deleted meanwhile, and another has led (T1).
             raise FatalError(f"{self.me.name} has lost its lock before it could lead")
         self._lead()
 
-    def _may_lead(self) -> bool:
-        """Get the lock, and keep it where it is ours by right (T0, T1)."""
-        if not self._arbiter.try_acquire():
-            return False
-        # Only now: what the file said before, its holder may have changed before it died.
-        membership = self._membership()
-        if membership is None and self.subscriber.last != GENESIS:
-            raise NeedsRepair(
-                f"{self.me.name} has a log, but its group's membership is missing: put"
-                f" {self.me.role}.members back, or stop the shop and make it anew: python -m bazar"
-                f" rebuild {self.me.role}"
-            )
-        if membership is None or self._member in membership.members:
-            return True
-        self._arbiter.release()
-        return False
-
-    def _membership(self) -> Membership | None:
-        """What is recorded; None of a group that is yet to begin, and may have been told to."""
-        membership = self._arbiter.read()
-        return membership if membership is not None and membership.members else None
-
     def _lead(self) -> None:
-        membership = self._membership()
-        self.primary, effects = Primary.take_over(
-            self._member,
-            membership,
-            self.subscriber.committed,
-            self.subscriber.pending,
-            self.clock(),
-            self.subscriber.timing,
-            known=self.subscriber.epoch,
+        follower = self.subscriber
+        primary, effects = Primary.take_over(
+            *(self._member, self.candidate.membership(), follower.committed, follower.pending),
+            *(self.clock(), follower.timing),
+            known=follower.epoch,
             epoch_id=self._run,  # a process leads once at the most, and draws this when it starts
-            restarted=not self.subscriber.followed,
+            restarted=not follower.followed,
             arbiter=self._knocking.home,
         )
-        log.info("%s is primary in epoch %d", self.me.name, self.primary.epoch)
+        self.primary = primary
+        self._timekeeper = Timekeeper(
+            primary, self.store, self.clock, self.settings.lease_s, self._perform
+        )
+        log.info("%s is primary in epoch %d", self.me.name, primary.epoch)
         self.leading.set()
         self._perform(effects)
-        self._tasks.spawn(self._keep_time())
+        self._tasks.spawn(self._timekeeper.run())
         self._batches = Batches(
-            *(self.primary, self.store, self._queue, self.settings.batch_rows, self.clock),
+            *(primary, self.store, self._queue, self.settings.batch_rows, self.clock),
             perform=self._perform,
             check=self._arbiter.check,
-            needed=self._needed,
+            needed=lambda: self._feeds.needed(primary.feeds),
         )
         self._tasks.spawn(self._batches.run())
-        self._tasks.spawn(self._look_for_others())
-        if self.primary.tail == GENESIS:
+        look_s = LOOK_LEASES * self.settings.lease_s
+        self._tasks.spawn(self._knocking.look_for_others(primary, self._perform, look_s))
+        if primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
                 self._queue.add(operation)
-
-    async def _keep_time(self) -> None:
-        """Let time pass for the primary: when something is due, and often enough for L5."""
-        assert self.primary is not None
-        lease_s = self.settings.lease_s
-        while True:
-            now = self.clock()
-            self.store.check()
-            self._perform(self.primary.tick(now))
-            self._due = min(self.primary.due(now), now + lease_s / RENEWALS_PER_LEASE)
-            self._sooner.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(self._due - now, lease_s / TICKS_PER_LEASE)):
-                    await self._sooner.wait()
 
     # --- other arbiters (A3) ---------------------------------------------------------------------
 
@@ -304,103 +241,43 @@ class Replica:
         knock = Knock(self.me.name, self._knocking.home, None)
         return (knock if self.primary is None else self.primary.knock()).plain()
 
-    async def _look_for_others(self) -> None:
-        assert self.primary is not None
-        while True:
-            here = {feed.hello.node for feed in self.primary.feeds.values()}
-            others = [peer for peer in self._knocking.peers if peer.name not in here]
-            for theirs in await self._knocking.at(others, self.primary.knock()):
-                self._perform(self.primary.meet(theirs))
-            await asyncio.sleep(LOOK_LEASES * self.settings.lease_s)
-
-    # --- reading ---------------------------------------------------------------------------------
-
-    async def reading(self, tags: frozenset[str] | None) -> None:
-        """Return once the store may be read about `tags` (None: about anything). Raises
-        Unavailable where it may not (L2, L4)."""
-        seq = self.readable(tags)
-        if not await self.applied(seq, self.settings.lease_s):
-            raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
-
-    def readable(self, tags: frozenset[str] | None) -> int:
-        """The entry that a read of `tags` must wait for now, 0 for none. Raises Unavailable."""
-        seq = self.core.read(tags, self.clock())
-        if self._seeded and self.core.committed == GENESIS:
-            # T0: what a group begins with is there for every reader, or nothing is yet.
-            raise Unavailable(f"{self.me.name}: the first entries are not committed yet")
-        return seq
-
-    async def caught_up(self, seq: int) -> None:
-        """Return once the state shows entry `seq`, or the log is known to have no such entry (H3).
-        Raises Unavailable where the store may not be read, or not in time."""
-        self.readable(frozenset())
-        known = self.primary.tail if self.primary else self.subscriber.last
-        if seq <= known.seq and not await self.applied(seq, self.settings.lease_s):
-            raise Unavailable(f"{self.me.name}: entry {seq} is still pending")
-        self.readable(frozenset())  # meanwhile it may have been welcomed to another history (H4)
-
-    async def applied(self, seq: int, timeout_s: float) -> bool:
-        """Wait until the state shows entry `seq`; False if it does not in time."""
-        deadline = self.clock() + timeout_s
-        while self.core.committed.seq < seq:
-            left_s = deadline - self.clock()
-            if left_s <= 0:
-                return False
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
-                    await self._committed.wait()
-        return True
-
     # --- writing ---------------------------------------------------------------------------------
 
     async def write(
-        self,
-        operation: Operation,
-        timeout_s: float,
-        *,
-        may_forward: bool = True,
-        tell: bool = False,
+        self, operation: Operation, timeout_s: float, *, may_forward: bool = True
     ) -> Answer:
         """The operation's answer, once it is committed at every in-sync replica. Raises its
-        refusal; Unavailable if surely nothing happened; Indeterminate if it may have (R5). With
-        `tell` a primary's answer has its story in `told`."""
+        refusal; Unavailable if surely nothing happened; Indeterminate if it may have (R5). One that
+        has `tell` is traced."""
         if self.primary is None:
             leader = self._client.leader
             if leader is None or not may_forward:
                 raise Unavailable(f"{self.me.name} is not primary and knows of none")
-            return await self._forward(leader, {**operation, "tell": True} if tell else operation)
+            return await self._forward(leader, operation)
         if self.primary.retiring or self._stopped.is_set():
             raise Unavailable(f"{self.me.name} hands over")
-        ticket = self._queue.add(operation)
-        if tell:
-            ticket.story = Story(self.me.name, self.clock())
+        tracing: trace.Trace | None = None
+        if "tell" in operation:
+            operation, tracing = trace.begin(operation, self.me.name, self.clock())
+        ticket = self._queue.add(operation, tracing)
         return await self._queue.answer(ticket, timeout_s)
 
     # --- the primary's feeds ---------------------------------------------------------------------
 
     def open_feed(self, connection: Connection) -> int:
         """A subscriber has connected. Raises Unavailable beyond the bound."""
-        if len(self._feeds) >= MAX_FEEDS:
-            raise Unavailable(f"{self.me.name} has {MAX_FEEDS} feeds open already")
-        self._next_feed += 1
-        self._feeds[self._next_feed] = connection
-        return self._next_feed
+        return self._feeds.open(connection)
 
     def feed_message(self, feed: int, text: str | bytes) -> None:
         """A subscriber has said something."""
-        try:
-            message = decode(text)
-        except ProtocolError as error:
-            self._close_feed(feed, str(error))
-            if isinstance(error, OtherVersion) and self._refused != str(error):
-                self._refused = str(error)  # it comes again all the time
-                log.error("%s: %s", self.me.name, error)
+        message = self._feeds.message(feed, text)
+        if message is None:
             return
         if self.primary is not None:
-            known = self.primary.feeds.get(feed)
-            acked = isinstance(message, Ack) and message.mark == self.primary.tail
-            if known and acked and self._batches is not None:
-                self._batches.note(f"ack {known.hello.node}")
+            if self._batches is not None and self._batches.traces and isinstance(message, Ack):
+                known = self.primary.feeds.get(feed)
+                if known is not None and message.mark == self.primary.tail:
+                    self._batches.note(f"ack {known.hello.node}")
             self._perform(self.primary.receive(feed, message, self.clock()))
         elif isinstance(message, Hello):
             hint = self.leader.name if self.leader else None
@@ -408,14 +285,8 @@ class Replica:
             self._perform([Send(feed, answer), Close(feed, "not primary")])
 
     def feed_closed(self, feed: int) -> None:
-        if self._feeds.pop(feed, None) is not None and self.primary is not None:
+        if self._feeds.closed(feed) and self.primary is not None:
             self._perform(self.primary.disconnected(feed, self.clock()))
-
-    def _close_feed(self, feed: int, reason: str) -> None:
-        connection = self._feeds.pop(feed, None)
-        if connection is not None:
-            log.debug("%s ends feed %d: %s", self.me.name, feed, reason)
-            connection.close()
 
     # --- carrying effects out --------------------------------------------------------------------
 
@@ -428,18 +299,17 @@ class Replica:
                     # The same entries go to many: they are encoded once.
                     text = encoded.get(id(message)) or encode(message)
                     encoded[id(message)] = text
-                    if feed in self._feeds:
-                        self._feeds[feed].send(text)
+                    self._feeds.send(feed, text)
                 case Close(feed, reason):
-                    self._close_feed(feed, reason)
+                    self._feeds.close(feed, reason)
                 case Confirm():
                     if not self._still_leads():
                         return
                 case ReadLog():
                     self._tasks.spawn(self._read_log(effect))
                 case SendSnapshot(feed):
-                    self._snapshots[feed] = self.core.committed.seq
-                    self._tasks.spawn(self._send_snapshot(feed))
+                    self._feeds.begin_snapshot(feed, self.core.committed.seq)
+                    self._tasks.spawn(self._feeds.send_snapshot(feed))
                 case Alert(reason):
                     log.critical("%s", reason)
                 case Stop(reason, clean):
@@ -450,8 +320,8 @@ class Replica:
                 case _:
                     self._carry_out(effect)
         self._queue.wake.set()
-        if self.primary is not None and self.primary.due(self.clock()) < self._due:
-            self._sooner.set()
+        if self._timekeeper is not None:
+            self._timekeeper.look()
 
     def _still_leads(self) -> bool:
         assert self.primary is not None
@@ -469,18 +339,7 @@ class Replica:
         if isinstance(effect, Stop):
             self._tasks.fail(FatalError(effect.reason))
             return
-        self._disk.put_nowait(effect)
-
-    def _disk_settling(self) -> Awaitable[None] | None:
-        """The follower reads no further while its disk is behind: TCP tells the primary."""
-        return self._disk.join() if self._disk.qsize() > MAX_DISK_QUEUE else None
-
-    async def _disk_worker(self) -> None:
-        while True:
-            effect = await self._disk.get()
-            async with within(SNAPSHOT_S if isinstance(effect, Install) else DISK_S):
-                await self._write_out(effect)
-            self._disk.task_done()
+        self._disk.put(effect)
 
     async def _write_out(self, effect: Effect) -> None:
         match effect:
@@ -514,41 +373,13 @@ class Replica:
                 self._batches.answer()
             self._perform(effects)
         if not isinstance(effect, Persist):
-            committed, self._committed = self._committed, asyncio.Event()
-            committed.set()
+            self.reads.committed()
 
     async def _read_log(self, effect: ReadLog) -> None:
         async with within():
             page = await self.store.read_log(effect.after_seq)
         if self.primary is not None:
             self._perform(self.primary.log_read(effect.feed, page, self.clock()))
-
-    def _needed(self) -> int | None:
-        """The entry behind which a replica that fills itself will ask for the log: without it a
-        snapshot that takes long under load would be of no use when it is there (J3, J4)."""
-        assert self.primary is not None
-        feeds = self.primary.feeds
-        self._snapshots = {
-            feed: seq
-            for feed, seq in self._snapshots.items()
-            if feed in feeds and not feeds[feed].joined
-        }
-        return min(self._snapshots.values(), default=None)
-
-    async def _send_snapshot(self, feed: int) -> None:
-        log.info("%s sends a snapshot on feed %d", self.me.name, feed)
-        async with contextlib.aclosing(self.store.snapshot()) as chunks:
-            while (connection := self._feeds.get(feed)) is not None:
-                async with within(SNAPSHOT_S):
-                    chunk = await anext(chunks)
-                connection.send(encode(chunk))
-                try:
-                    async with asyncio.timeout(SNAPSHOT_S):
-                        if chunk.final or not await connection.drained():
-                            return
-                except TimeoutError:  # it would keep our log from being checkpointed for ever
-                    connection.abort()
-                    return
 
     # --- looking at it ---------------------------------------------------------------------------
 
@@ -564,5 +395,5 @@ class Replica:
         if self.primary is not None:
             shown["queue"] = len(self._queue)
         elif self.leader is None:
-            shown["waits_for"] = self._waits_for()
+            shown["waits_for"] = self.candidate.waits_for()
         return shown

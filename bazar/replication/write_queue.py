@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bazar.errors import BazarError, Indeterminate, Unavailable
 from bazar.replication.store import Answer, Operation
-from bazar.replication.story import Story
+from bazar.replication.trace import Trace
 
 
 @dataclass(slots=True, eq=False)
@@ -17,7 +17,7 @@ class Ticket:
 
     operation: Operation
     done: asyncio.Future[Answer] = field(repr=False)
-    story: Story | None = None
+    trace: Trace | None = None
 
     def resolve(self, answer: Answer | BazarError) -> None:
         if self.done.done():
@@ -39,11 +39,11 @@ class WriteQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, operation: Operation) -> Ticket:
+    def add(self, operation: Operation, trace: Trace | None = None) -> Ticket:
         """Queue an operation. Raises Unavailable beyond the bound."""
         if len(self._waiting) >= self._limit:
             raise Unavailable(f"{self._limit} operations wait already")
-        ticket = Ticket(operation, asyncio.get_running_loop().create_future())
+        ticket = Ticket(operation, asyncio.get_running_loop().create_future(), trace)
         # Whoever asked may have gone when it fails: then nobody else looks at the error.
         ticket.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(ticket)

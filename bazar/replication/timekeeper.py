@@ -1,0 +1,49 @@
+"""How time passes for a primary."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from math import inf
+
+from bazar.replication.effects import Effect
+from bazar.replication.primary import Primary
+from bazar.replication.store import Store
+from bazar.replication.timing import RENEWALS_PER_LEASE, TICKS_PER_LEASE
+
+
+class Timekeeper:
+    """Ticks when something is due, and often enough for L5 and R8."""
+
+    def __init__(
+        self,
+        primary: Primary,
+        store: Store,
+        clock: Callable[[], float],
+        lease_s: float,
+        perform: Callable[[Iterable[Effect]], None],
+    ) -> None:
+        self.primary = primary
+        self.store = store
+        self.clock = clock
+        self.lease_s = lease_s
+        self._perform = perform
+        self._due = inf  # when the clock is looked at again
+        self._sooner = asyncio.Event()
+
+    def look(self) -> None:
+        """Something has happened: perhaps something is due sooner."""
+        if self.primary.due(self.clock()) < self._due:
+            self._sooner.set()
+
+    async def run(self) -> None:
+        while True:
+            now = self.clock()
+            self.store.check()
+            self._perform(self.primary.tick(now))
+            self._due = min(self.primary.due(now), now + self.lease_s / RENEWALS_PER_LEASE)
+            self._sooner.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(self._due - now, self.lease_s / TICKS_PER_LEASE)):
+                    await self._sooner.wait()

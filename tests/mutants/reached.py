@@ -12,7 +12,7 @@ from statistics import fmean
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import Tree
 
-UNIT = "tests/unit"
+SUITES = ("unit", "http")
 PYTEST = (
     *("-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.mutants.leave"),
     *("--rootdir=.", "--assert=plain", "--tb=line"),
@@ -55,7 +55,9 @@ class Reach:
         """Return the tests that may notice the mutant: first those of the file's own name, then the
         fastest files. If the mutant is outside all functions, or in a file that was not measured,
         that is every test."""
-        near = re.compile(rf"{UNIT}/(?:.*/)?test_{PurePath(mutant.file).stem}(?:_\w+)?\.py::")
+        path = PurePath(mutant.file)
+        named = rf"test_(?:{path.stem}|{path.parent.name})(?:_\w+)?\.py::"
+        near = re.compile(rf"tests/(?:{'|'.join(SUITES)})/(?:.*/)?{named}")
         chosen = set(self.seconds)
         if mutant.function and (measured := self.functions.get(mutant.file)) is not None:
             chosen = {*measured.get(mutant.function, ()), *filter(near.match, self.seconds)}
@@ -72,7 +74,8 @@ class Reach:
 
 def test_files(tree: Tree) -> list[Path]:
     """Return the files of unit tests, relative to the tree."""
-    return [path.relative_to(tree.path) for path in sorted((tree.path / UNIT).rglob("test_*.py"))]
+    found = (path for suite in SUITES for path in (tree.path / "tests" / suite).rglob("test_*.py"))
+    return sorted(path.relative_to(tree.path) for path in found)
 
 
 def sound(file: Path) -> bool:

@@ -53,13 +53,13 @@ class Bench:
         place = self.state / "reach"
         place.mkdir(exist_ok=True)
         files = [
-            file for file in test_files(self.trees[0]) if not (place / f"{file.stem}.json").exists()
+            file for file in test_files(self.trees[0]) if not (place / _measured(file)).exists()
         ]
         if files:
             self.say(f"running the tests of {len(files)} files, to see what they reach")
 
         def measured(tree: Tree, file: Path) -> None:
-            fresh = tree.path.with_name(f"{file.stem}.json")
+            fresh = tree.path.with_name(_measured(file))
             measure(tree, file, fresh)
             shutil.move(fresh, place)
 
@@ -111,3 +111,8 @@ class Bench:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self.close()
                 raise
+
+
+def _measured(tests: Path) -> str:
+    """Return the name of the file that holds what these tests reach."""
+    return f"{'-'.join(tests.with_suffix('').parts)}.json"

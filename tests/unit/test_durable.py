@@ -8,7 +8,7 @@ from bazar.config import parse
 from bazar.durable import atomic_write, make_directory
 from bazar.node.server import prepare_data_dir
 from handlers import ROLES
-from tests.unit.files import FilesTestCase, syncs
+from tests.files import FilesTestCase, syncs
 
 
 class DurableTest(FilesTestCase):

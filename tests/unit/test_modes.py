@@ -11,7 +11,7 @@ from bazar.modes import narrow
 from bazar.node.server import prepare_data_dir
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from handlers import ROLES
-from tests.unit.files import FilesTestCase
+from tests.files import FilesTestCase
 
 OURS = ("catalog-1.db", "catalog-1.db-wal", "catalog-1.db.damaged-1", "catalog.lock", "token")
 

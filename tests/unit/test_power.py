@@ -11,7 +11,7 @@ import unittest
 
 from tests.cluster.power.disk import Disk, Lying, Names, State, Sync, Unfaithful, look
 from tests.cluster.power.recording import Event, Kind, build_shim, compiler, read_logs, recorded
-from tests.unit.files import FilesTestCase
+from tests.files import FilesTestCase
 
 DATA, FILE = 1, 2  # inodes
 ONE = "data/one"

@@ -10,9 +10,9 @@ from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient
 
+from tests.http.shop import TOKEN, Shop
 from tests.simulation.demo.scenario import Run
 from tests.simulation.demo.world import Story
-from tests.unit.shop import TOKEN, Shop
 
 BOOK = 4
 

@@ -1,0 +1,143 @@
+"""Calls as frames, against a real node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+from unittest import mock
+
+from bazar.rpc.client import CALLS_PATH
+from bazar.rpc.frames import SWITCHING, Connection, dial
+from handlers import calls
+from tests.http.shop import TOKEN, ShopTestCase
+from tests.patience import PATIENCE_S, until
+
+
+class CallsTest(ShopTestCase):
+    async def connect(self, got: list[Any]) -> Connection:
+        connection = await dial(self.shop.node("catalog-1"), CALLS_PATH, TOKEN, PATIENCE_S)
+        connection.on_frame = lambda frame: got.append(json.loads(frame))
+        connection.resume()
+        return connection
+
+    def exchange(self, *frames: bytes, answers: int) -> tuple[list[Any], bool]:
+        """What comes back by call number, and whether the node has hung up."""
+
+        async def talk() -> tuple[list[Any], bool]:
+            got: list[Any] = []
+            connection = await self.connect(got)
+            lost = asyncio.Event()
+            connection.on_lost = lost.set
+            for frame in frames:
+                connection.send(frame)
+            await until(lambda: len(got) == answers or lost.is_set(), "it has answered")
+            connection.close()
+            return sorted(got, key=lambda answer: answer["id"]), lost.is_set()
+
+        result: tuple[list[Any], bool] = self.io_loop.run_sync(talk)
+        return result
+
+    def call(self, number: int, path: Any, items: Any) -> bytes:
+        return json.dumps({"id": number, "path": path, "items": items}).encode()
+
+    def test_each_item_has_its_answer_and_each_call_its_number(self) -> None:
+        info = {"op": "info", "book": 4}
+        got, _ = self.exchange(
+            self.call(1, "/read", [info, {"op": "info", "book": 99}, {"op": "odd"}]),
+            self.call(2, "/nowhere", [info]),
+            self.call(3, "/read", {}),
+            self.call(4, "/read", []),
+            answers=4,
+        )
+        found, unknown, odd = got[0]["results"]
+        self.assertEqual(found["answer"]["book"]["id"], 4)
+        self.assertEqual((unknown["error"]["status"], odd["error"]["status"]), (404, 400))
+        self.assertEqual(got[0]["primary"], "catalog-1")
+        self.assertEqual((got[1]["error"]["status"], got[2]["error"]["status"]), (404, 400))
+        self.assertEqual(got[3]["results"], [])
+
+    def test_a_call_may_come_right_behind_the_request(self) -> None:
+        call = self.call(1, "/read", [{"op": "info", "book": 4}])
+        request = (
+            b"GET " + CALLS_PATH.encode() + b" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+            b"Authorization: Bearer " + TOKEN.encode() + b"\r\nUpgrade: bazar-frames\r\n\r\n"
+        )
+
+        async def talk() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(request + len(call).to_bytes(4, "big") + call)
+            async with asyncio.timeout(PATIENCE_S):
+                self.assertEqual(await reader.readuntil(b"\r\n\r\n"), SWITCHING)
+                answer = await reader.readexactly(int.from_bytes(await reader.readexactly(4)))
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+        [result] = json.loads(self.io_loop.run_sync(talk))["results"]
+        self.assertEqual(result["answer"]["book"]["id"], 4)
+
+    def test_who_sends_nonsense_is_hung_up_on(self) -> None:
+        for frame in (b"", b"{", b"[]", b"{}", b'{"id": 1}', b"\xff", b"7"):
+            with self.assertLogs("handlers.calls", "ERROR"):
+                self.assertEqual(self.exchange(frame, answers=1), ([], True))
+        self.get("/info/4")
+
+    def test_a_node_that_leaves_takes_no_more_calls(self) -> None:
+        async def talk() -> None:
+            got: list[Any] = []
+            connection = await self.connect(got)
+            with mock.patch.object(self.shop.catalog(1).context.activity, "draining", True):
+                connection.send(self.call(1, "/write", [{"op": "update"}]))
+                await until(lambda: got, "it has answered")
+            connection.close()
+            self.assertEqual(got[0]["error"]["code"], "leaving")
+
+        self.io_loop.run_sync(talk)
+
+    async def quiet(self) -> None:
+        """Nobody calls the catalog's nodes who has not been told to."""
+        for name in ("frontend-1", "order-1", "order-2"):
+            await self.shop.stop_node(name)
+        await until(lambda: not self.shop.catalog(1).callers, "they are gone")
+
+    def test_who_hangs_up_before_the_answer_is_forgotten(self) -> None:
+        self.io_loop.run_sync(self.quiet)
+        service = self.shop.catalog(1)
+        before = len(service.callers), len(service.replica._feeds)
+        for path in (CALLS_PATH.encode(), b"/feed"):
+            request = (
+                b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+                b"Authorization: Bearer " + TOKEN.encode() + b"\r\nUpgrade: bazar-frames\r\n\r\n"
+            )
+            with self.assertNoLogs("handlers.base", "ERROR"):
+                for _ in range(20):
+                    with socket.create_connection(("127.0.0.1", self.port)) as knocking:
+                        knocking.sendall(request)
+                self.assertEqual(self.get("/info/4", "catalog-1")["id"], 4)
+
+            def forgotten() -> bool:
+                return (len(service.callers), len(service.replica._feeds)) == before
+
+            gone = until(forgotten, "they are forgotten")
+            self.io_loop.run_sync(lambda gone=gone: gone)
+
+    @property
+    def port(self) -> int:
+        return self.shop.node("catalog-1").port
+
+    def test_callers_are_bounded_and_forgotten_when_they_go(self) -> None:
+        callers = self.shop.catalog(1).callers
+
+        async def crowd() -> None:
+            await self.quiet()
+            with mock.patch.object(calls, "MAX_CALLERS", 1):
+                connection = await self.connect([])
+                self.assertEqual(len(callers), 1)
+                with self.assertRaisesRegex(ConnectionRefusedError, "503"):
+                    await self.connect([])
+                connection.close()
+                await until(lambda: not callers, "it is forgotten")
+
+        self.io_loop.run_sync(crowd)

@@ -1,0 +1,226 @@
+"""Who is primary: real files, real locks, and a second process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+from bazar.durable import atomic_write
+from bazar.errors import ConfigError, FatalError
+from bazar.replication import file_arbiter
+from bazar.replication.file_arbiter import (
+    FileArbiter,
+    lock_exclusively,
+    refuse_network_file_system,
+)
+from bazar.replication.messages import Member, Membership
+from tests.files import FilesTestCase
+
+HERE = Path(__file__).resolve().parents[3]
+HOLDER = """
+import sys, pathlib
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
+directory = pathlib.Path(sys.argv[1])
+print(FileArbiter(directory, "catalog").try_acquire(), flush=True)
+lock_exclusively(directory / "catalog-1.pid")
+print("alone", flush=True)
+sys.stdin.read()
+"""
+
+
+def membership(epoch: int, *nodes: str, clean: bool = False) -> Membership:
+    members = frozenset(Member(node, f"store-of-{node}") for node in nodes)
+    return Membership(epoch, members, 1.5, clean)
+
+
+class ArbiterTest(FilesTestCase):
+    def arbiter(self) -> FileArbiter:
+        arbiter = FileArbiter(self.directory, "catalog")
+        self.addCleanup(arbiter.release)
+        return arbiter
+
+    async def test_what_is_recorded_is_read_by_the_next(self) -> None:
+        arbiter = self.arbiter()
+        self.assertIsNone(arbiter.read())
+        self.assertTrue(arbiter.try_acquire())
+        for recorded in (membership(1, "a"), membership(1, "a", "b"), membership(2, clean=True)):
+            await arbiter.record(recorded)
+            self.assertEqual(self.arbiter().read(), recorded)
+        names = sorted(path.name for path in self.directory.iterdir())
+        self.assertEqual(names, ["catalog.lock", "catalog.members"])
+
+    async def test_one_at_a_time(self) -> None:
+        first, second = self.arbiter(), self.arbiter()
+        self.assertTrue(first.try_acquire())
+        self.assertFalse(second.try_acquire())
+        first.release()
+        self.assertTrue(second.try_acquire())
+        self.assertFalse(first.try_acquire())
+
+    async def test_groups_do_not_disturb_each_other(self) -> None:
+        self.assertTrue(self.arbiter().try_acquire())
+        orders = FileArbiter(self.directory, "order")
+        self.addCleanup(orders.release)
+        self.assertTrue(orders.try_acquire())
+
+    async def test_only_the_holder_records(self) -> None:
+        arbiter = self.arbiter()
+        with self.assertRaises(FatalError):
+            await arbiter.record(membership(1, "a"))
+        self.assertIsNone(arbiter.read())
+
+    async def test_an_older_epoch_is_not_recorded_over_a_newer(self) -> None:
+        arbiter = self.arbiter()
+        arbiter.try_acquire()
+        await arbiter.record(membership(5, "a"))
+        with self.assertRaisesRegex(FatalError, "epoch 5 has begun"):
+            await arbiter.record(membership(4, "a"))
+        self.assertEqual(arbiter.read(), membership(5, "a"))
+
+    async def test_check_wants_the_lock_and_the_epoch(self) -> None:
+        arbiter = self.arbiter()
+        arbiter.try_acquire()
+        with self.assertRaises(FatalError):
+            arbiter.check(1)
+        await arbiter.record(membership(1, "a"))
+        arbiter.check(1)
+        atomic_write(
+            self.directory / "catalog.members",
+            (self.directory / "catalog.members").read_bytes().replace(b'"epoch": 1', b'"epoch": 2'),
+        )
+        with self.assertRaisesRegex(FatalError, "no longer says epoch 1"):
+            arbiter.check(1)
+
+    async def test_a_membership_that_is_deleted_is_made_anew_by_who_holds_the_lock(self) -> None:
+        arbiter, members = self.arbiter(), self.directory / "catalog.members"
+        arbiter.try_acquire()
+        await arbiter.record(membership(1, "a", "b"))
+        members.unlink()
+        arbiter.check(1)
+        self.assertEqual(arbiter.read(), membership(1, "a", "b"))
+        members.unlink()
+        await arbiter.record(membership(1, "a"))
+        self.assertEqual(arbiter.read(), membership(1, "a"))
+        members.unlink()
+        with self.assertRaisesRegex(FatalError, "no longer says epoch 2"):
+            arbiter.check(2)
+        (self.directory / "catalog.lock").unlink()
+        with self.assertRaisesRegex(FatalError, "is not the file this primary has locked"):
+            arbiter.check(1)
+        self.assertFalse(members.exists())
+
+    async def test_a_membership_that_is_put_back_is_made_anew_by_who_holds_the_lock(self) -> None:
+        arbiter, members = self.arbiter(), self.directory / "catalog.members"
+        arbiter.try_acquire()
+        await arbiter.record(membership(1, "b"))
+        before = members.read_bytes()
+        await arbiter.record(membership(2, "a", "b"))
+        grown = members.read_bytes()
+        await arbiter.record(membership(2, "a"))
+        for older in (before, grown, b"damaged", b""):
+            with self.subTest(older):
+                members.write_bytes(older)
+                arbiter.check(2)
+                self.assertEqual(arbiter.read(), membership(2, "a"))
+                members.write_bytes(older)
+                await arbiter.record(membership(2, "a"))
+                self.assertEqual(self.arbiter().read(), membership(2, "a"))
+                # Who begins an epoch takes nothing for put back that it has not recorded.
+                members.write_bytes(older)
+                with self.assertRaises(FatalError):
+                    await arbiter.record(membership(3, "a"))
+                arbiter.check(2)
+
+    async def test_a_lock_file_made_anew_has_one_owner(self) -> None:
+        old, new = self.arbiter(), self.arbiter()
+        self.assertTrue(old.try_acquire())
+        await old.record(membership(1, "a"))
+        (self.directory / "catalog.lock").unlink()
+        with self.assertRaises(FatalError):
+            old.check(1)
+        self.assertTrue(new.try_acquire())
+        with self.assertRaises(FatalError):
+            await old.record(membership(1, "b"))
+        new.check(1)
+
+    async def test_a_lock_file_replaced_while_it_is_locked_is_not_taken(self) -> None:
+        path = self.directory / "catalog.lock"
+        lock = fcntl.flock
+
+        def lock_too_late(fd: int, operation: int) -> None:
+            path.rename(self.directory / "old.lock")  # opened, not yet locked
+            path.touch()
+            lock(fd, operation)
+
+        with mock.patch.object(fcntl, "flock", lock_too_late):
+            self.assertFalse(self.arbiter().try_acquire())
+        self.assertTrue(self.arbiter().try_acquire())
+
+    async def test_an_unreadable_membership_is_fatal(self) -> None:
+        for content in (b"", b"{", b"[]", b'{"epoch": 1}', b"\xff", b"null", b"7"):
+            (self.directory / "catalog.members").write_bytes(content)
+            with self.subTest(content), self.assertRaises(FatalError):
+                self.arbiter().read()
+
+    def test_the_kernel_lets_go_when_another_process_dies(self) -> None:
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(self.directory)],
+            cwd=HERE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as holder:
+            assert holder.stdout is not None
+            self.assertEqual(holder.stdout.readline(), "True\n")
+            self.assertEqual(holder.stdout.readline(), "alone\n")
+            arbiter = self.arbiter()
+            self.assertFalse(arbiter.try_acquire())
+            with self.assertRaisesRegex(ConfigError, f"runs already \\(process {holder.pid}\\)"):
+                lock_exclusively(self.directory / "catalog-1.pid")
+            holder.send_signal(signal.SIGSTOP)
+            self.assertFalse(arbiter.try_acquire())  # paused is not dead
+            holder.kill()
+            holder.wait()
+        self.assertTrue(arbiter.try_acquire())
+        os.close(lock_exclusively(self.directory / "catalog-1.pid"))
+
+    def test_the_lock_is_not_inherited_by_a_program_that_is_started(self) -> None:
+        arbiter = self.arbiter()
+        arbiter.try_acquire()
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            arbiter.release()
+            self.assertTrue(self.arbiter().try_acquire())
+            child.communicate()
+
+
+class FilesTest(FilesTestCase):
+    def test_atomic_write(self) -> None:
+        path = self.directory / "file"
+        for content in (b"first", b"", b"second" * 10_000):
+            atomic_write(path, content)
+            self.assertEqual(path.read_bytes(), content)
+        atomic_write(path, b"x", mode=0o600)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        self.assertEqual([one.name for one in self.directory.iterdir()], ["file"])
+
+    def test_one_process_a_node(self) -> None:
+        path = self.directory / "catalog-1.pid"
+        held = lock_exclusively(path)
+        self.assertEqual(path.read_text(), f"{os.getpid()}\n")
+        for locks in (file_arbiter.LOCKS, self.directory / "nothing"):  # some systems have no list
+            with (
+                mock.patch.object(file_arbiter, "LOCKS", locks),
+                self.assertRaisesRegex(ConfigError, rf"already \(process {os.getpid()}\)"),
+            ):
+                lock_exclusively(path)
+        os.close(held)
+        os.close(lock_exclusively(path))
+
+    def test_a_local_file_system_is_taken(self) -> None:
+        refuse_network_file_system(self.directory)
+        refuse_network_file_system(self.directory / "not" / "yet" / "made")

@@ -1,0 +1,253 @@
+"""A primary that takes over by its rules: whom it waits for, and what it owes its predecessor."""
+
+from __future__ import annotations
+
+from bazar.errors import Unavailable
+from bazar.replication.effects import (
+    Apply,
+    Close,
+    Confirm,
+    LogPage,
+    Persist,
+    ReadLog,
+    Record,
+    SendSnapshot,
+    Stop,
+)
+from bazar.replication.messages import (
+    GENESIS,
+    REPLICA,
+    WIRE_VERSION,
+    Ack,
+    Change,
+    Hello,
+    Mark,
+    Member,
+    Membership,
+    Release,
+    Renew,
+    Revoke,
+    Tail,
+    Welcome,
+)
+from bazar.replication.primary import Primary
+from tests.unit.replication.test_primary import (
+    BEGUN,
+    CACHE_FEED,
+    EPOCH_ID,
+    HERE,
+    ME,
+    OTHER,
+    REPLICA_FEED,
+    TIMING,
+    PrimaryTest,
+    log,
+    of,
+    sent,
+)
+
+
+class TakingOverTest(PrimaryTest):
+    def test_t0_the_first_epoch_has_itself_as_its_only_member(self) -> None:
+        primary, effects = Primary.take_over(
+            ME, None, GENESIS, (), 5.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
+        )
+        self.assertEqual(effects, [Record(Membership(1, frozenset({ME}), 1.0))])
+        with self.assertRaises(Unavailable):
+            primary.read(None, 5.0)
+        self.assertFalse(primary.begin(5.0))
+        primary.recorded(5.0)
+        primary.confirmed(5.0)
+        self.assertEqual(primary.read(None, 5.0), 0)
+        self.assertTrue(primary.begin(5.0))
+
+    def test_t2_nothing_is_committed_before_old_leases_are_over(self) -> None:
+        primary = self.lead()
+        self.assertFalse(primary.begin(1.009))
+        self.assertTrue(primary.begin(1.01))
+
+    def test_t2_the_longest_lease_on_record_counts(self) -> None:
+        before = Membership(1, frozenset({ME}), 5.0)
+        primary, _ = Primary.take_over(
+            ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=False, arbiter=HERE
+        )
+        primary.recorded(0.0)
+        self.assertFalse(primary.begin(5.0))
+        self.assertTrue(primary.begin(5.05))
+
+    def test_t2_the_longest_lease_stays_on_record_until_it_is_over(self) -> None:
+        """Should this primary die within the wait, its successor must wait for those leases."""
+        for clean, at_first in ((False, 5.0), (True, 1.0)):
+            before = Membership(1, frozenset({ME}), 5.0, clean)
+            primary, effects = Primary.take_over(
+                ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=False, arbiter=HERE
+            )
+            self.assertEqual(effects, [Record(Membership(2, frozenset({ME}), at_first))])
+        for now, recorded in ((2.0, 5.0), (5.05, 1.0)):
+            before = Membership(1, frozenset({ME}), 5.0)
+            primary, _ = Primary.take_over(
+                ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=False, arbiter=HERE
+            )
+            primary.recorded(0.0)
+            primary.receive(REPLICA_FEED, self.hello(REPLICA), now)
+            primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), now)
+            effects = primary.receive(REPLICA_FEED, Ack(self.committed), now)
+            record = Record(Membership(2, frozenset({ME, OTHER}), recorded))
+            self.assertEqual(of(effects, Record), [record], now)
+
+    def test_t3_pending_entries_keep_their_place_and_commit_first(self) -> None:
+        pending = log(self.committed, "p", "q")
+        primary = self.lead(pending=pending)
+        self.assertFalse(primary.begin(1.02))
+        self.assertEqual(primary.read(frozenset({"q"}), 0.5), 5)
+        self.assertEqual(primary.read(frozenset({"z"}), 0.5), 0)
+        self.assertEqual(of(primary.tick(1.0), Apply), [])
+        [apply] = of(primary.tick(1.02), Apply)
+        self.assertEqual(apply, Apply(pending[-1].mark))
+        primary.stored(Apply(pending[-1].mark), 1.02)
+        self.assertTrue(primary.begin(1.02))
+        [entry] = primary.extend([Change(("x",), None)])
+        self.assertEqual((entry.seq, entry.epoch), (6, 2))
+
+    def test_t3_a_members_tail_that_extends_the_log_is_adopted(self) -> None:
+        primary = self.lead(OTHER)
+        [effect] = primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.1)
+        self.assertIsInstance(effect, ReadLog)
+        effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
+        [welcome, _] = sent(effects, REPLICA_FEED)
+        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True, EPOCH_ID, HERE))
+        tail = log(self.committed, "t")
+        effects = primary.receive(REPLICA_FEED, Tail(tail), 0.2)
+        self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
+        self.assertEqual(primary.tail, tail[-1].mark)
+
+    def test_t3_a_tail_that_does_not_extend_the_log_is_not_adopted(self) -> None:
+        fits = log(self.committed, "t")
+        late = TIMING.surely_over_s(1.0)
+        for tail, member, now in (
+            (log(Mark(3, "else"), "t"), OTHER, 0.2),
+            (log(self.committed, "t", epoch=2), OTHER, 0.2),  # of this epoch only we make entries
+            ((*fits, *log(Mark(4, "else"), "u")), OTHER, 0.2),
+            ((), OTHER, 0.2),
+            (fits, OTHER, late),  # nobody waits any more
+            (fits, Member("r-9", "s9"), 0.2),  # it has never acknowledged what counts
+        ):
+            with self.subTest(tail=tail, member=member, now=now):
+                primary = self.lead(member)
+                primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.1)
+                primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
+                effects = primary.receive(REPLICA_FEED, Tail(tail), now)
+                self.assertEqual([type(effect) for effect in effects], [Close])
+                self.assertEqual(primary.tail, self.committed)
+
+    def test_t3_an_adopted_tail_is_sent_to_the_others_once_it_is_durable(self) -> None:
+        third = Member("r-3", "s3")
+        primary = self.lead(OTHER, third)
+        for feed, member in ((1, OTHER), (3, third)):
+            at = self.committed
+            hello = Hello(WIRE_VERSION, REPLICA, member.node, "run", member.store, 1, at, at, "")
+            primary.receive(feed, hello, 0.1)
+            primary.log_read(feed, LogPage(self.committed, (), end=True), 0.1)
+        tail = log(self.committed, "t")
+        [persist] = of(primary.receive(1, Tail(tail), 0.2), Persist)
+        assert isinstance(persist, Persist)
+        self.assertEqual(primary.receive(3, Ack(self.committed), 0.2), [])
+        self.assertIn(ReadLog(3, self.committed.seq), primary.stored(persist, 0.3))
+
+    def test_t4_a_member_that_has_not_joined_is_removed(self) -> None:
+        primary = self.lead(OTHER)
+        [entry] = self.propose(primary, "x", at=1.1)
+        [record] = of(self.effects, Record)
+        assert isinstance(record, Record)
+        self.assertEqual(record.membership.members, {ME})
+        self.assertEqual(of(primary.recorded(1.1), Apply), [Apply(entry.mark)])
+
+    def test_t5_it_hands_over_when_every_lease_is_given_back(self) -> None:
+        primary = self.ready()
+        effects = primary.retire(2.1)
+        for feed in (REPLICA_FEED, CACHE_FEED):
+            self.assertEqual(sent(effects, feed), [Revoke()])
+        self.assertEqual(of(effects, Record), [])
+        self.assertFalse(primary.begin(2.1))
+        self.assertEqual(primary.receive(CACHE_FEED, Renew(2), 2.1), [])
+        primary.receive(CACHE_FEED, Release(), 2.1)
+        [record] = of(primary.receive(REPLICA_FEED, Release(), 2.1), Record)
+        assert isinstance(record, Record)
+        self.assertTrue(record.membership.clean)
+        self.assertEqual(record.membership.members, {ME, OTHER})
+        [stop] = of(primary.recorded(2.1), Stop)
+        assert isinstance(stop, Stop)
+        self.assertTrue(stop.clean)
+        with self.assertRaises(Unavailable):  # its successor may have committed already
+            primary.read(None, 2.1)
+
+    def test_t5_a_successor_that_finds_clean_need_not_wait(self) -> None:
+        self.assertTrue(self.lead(clean=True).begin(0.0))
+
+    def test_t5_its_own_epoch_is_not_clean(self) -> None:
+        self.assertFalse(self.lead(clean=True).membership.clean)
+
+    def test_l4_one_that_was_restarted_waits_for_its_members(self) -> None:
+        primary = self.lead(OTHER, restarted=True)
+        with self.assertRaises(Unavailable):
+            primary.read(None, 0.5)
+        self.join_replica(primary, 0.5)
+        primary.tick(0.5)
+        self.assertEqual(primary.read(None, 0.5), 0)
+        primary = self.lead(OTHER, restarted=True)
+        primary.tick(1.02)
+        primary.confirmed(1.02)
+        self.assertEqual(primary.read(None, 1.02), 0)  # T2's wait is over
+
+    def test_l4_a_member_that_has_gone_again_is_not_waited_for(self) -> None:
+        primary = self.lead(OTHER, restarted=True)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.5)
+        primary.disconnected(REPLICA_FEED, 0.6)  # before our log was read for it
+        primary.tick(1.02)
+        primary.confirmed(1.02)
+        self.assertEqual(primary.read(None, 1.02), 0)
+
+    def test_l4_while_a_member_is_heard_nothing_pending_is_committed(self) -> None:
+        """It may be about to show that our disk has lost what it acknowledged (J5)."""
+        primary = self.lead(OTHER, pending=log(self.committed, "p"), restarted=True)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA), 1.0)
+        self.assertEqual(primary.tick(1.02), [Confirm()])
+        primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 1.02)
+        self.assertEqual(len(of(primary.tick(1.02), Record)), 1)  # without it, it is now T4's
+
+    def test_j3_a_newcomer_gets_its_snapshot_within_the_wait(self) -> None:
+        """A member must not: it would lose entries that may have been acknowledged."""
+        for members, sends in (((), True), ((OTHER,), False)):
+            primary = self.lead(*members)
+            primary.receive(REPLICA_FEED, self.hello(REPLICA, GENESIS), 0.1)
+            effects = primary.log_read(REPLICA_FEED, LogPage(None, (), end=False), 0.1)
+            self.assertEqual(of(effects, SendSnapshot), [SendSnapshot(REPLICA_FEED)] * sends)
+
+    def test_j5_a_member_shows_what_it_has_before_anybody_new_is_let_in(self) -> None:
+        before = Membership(1, frozenset({ME, OTHER}), 1.0)
+        primary, _ = Primary.take_over(
+            ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
+        )
+        ahead = log(self.committed, "lost")[-1].mark
+        newcomer = Hello(WIRE_VERSION, REPLICA, "r-3", "run", "s3", 1, GENESIS, GENESIS, "")
+        primary.receive(3, newcomer, 0.1)
+        primary.log_read(3, LogPage(None, (), end=False), 0.1)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, ahead), 0.1)
+        primary.log_read(REPLICA_FEED, LogPage(None, (), end=True), 0.1)
+        effects = primary.recorded(0.2)
+        self.assertEqual([type(effect) for effect in effects], [Confirm, Record])  # without us
+
+    def test_j5_a_member_with_another_history_shows_that_ours_is_wrong(self) -> None:
+        primary = self.lead(OTHER, restarted=True)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, Mark(3, "else")), 0.5)
+        effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.5)
+        self.assertEqual(effects, [Record(Membership(2, frozenset({OTHER}), 1.0))])
+
+    def test_j5_from_then_on_it_answers_no_read(self) -> None:
+        primary = self.lead(OTHER)
+        self.assertEqual(primary.read(None, 0.4), 0)
+        ahead = log(self.committed, "lost")[-1].mark
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, ahead), 0.5)
+        primary.log_read(REPLICA_FEED, LogPage(None, (), end=True), 0.5)
+        with self.assertRaises(Unavailable):  # not even before it is recorded
+            primary.read(None, 0.5)

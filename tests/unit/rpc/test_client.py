@@ -1,0 +1,442 @@
+"""Calls between nodes: batches without a timer, and the client against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sqlite3
+import unittest
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from unittest import mock
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from bazar.config import NodeConfig
+from bazar.errors import (
+    BazarError,
+    Indeterminate,
+    NotFound,
+    OtherToken,
+    OutOfStock,
+    ShuttingDown,
+    Unavailable,
+)
+from bazar.rpc import client
+from bazar.rpc.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, RPCClient, error_body
+from bazar.rpc.frames import SWITCHING, Connection
+from tests.patience import PATIENCE_S, until
+
+
+class Calls:
+    """A call that returns each item doubled, when it is let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.called = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self, items: list[Any], timeout_s: float) -> Sequence[Any]:
+        self.batches.append(items)
+        self.called.set()
+        await self.may_answer.wait()
+        if self.error is not None:
+            raise self.error
+        return [NotFound("odd") if item == 13 else 2 * item for item in items]
+
+
+class BatcherTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        self.calls = Calls()
+        self.batcher = Batcher(self.calls, slow_s=60)
+
+    def submit(self, item: int, timeout_s: float = PATIENCE_S) -> asyncio.Task[Any]:
+        return asyncio.create_task(self.batcher.submit(item, timeout_s))
+
+    async def test_alone_an_item_leaves_at_once(self) -> None:
+        self.calls.may_answer.set()
+        self.assertEqual(await self.batcher.submit(1, PATIENCE_S), 2)
+        self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
+        self.assertEqual(self.calls.batches, [[1], [2]])
+
+    async def test_what_arrives_during_a_call_leaves_as_the_next(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        rest = [self.submit(item) for item in range(1, 6)]
+        await asyncio.sleep(0)
+        self.calls.may_answer.set()
+        self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4, 6, 8, 10])
+        self.assertEqual(self.calls.batches, [[0], [1, 2, 3, 4, 5]])
+
+    async def test_nothing_waits_for_a_call_that_has_become_slow(self) -> None:
+        batcher = Batcher(self.calls, slow_s=0.0)
+        first = asyncio.create_task(batcher.submit(0, PATIENCE_S))
+        await self.calls.called.wait()
+        rest = [asyncio.create_task(batcher.submit(item, PATIENCE_S)) for item in (1, 2)]
+        await until(lambda: self.calls.batches == [[0], [1, 2]], "the others leave")
+        self.calls.may_answer.set()
+        self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4])
+        self.assertEqual(await batcher.submit(3, PATIENCE_S), 6)
+
+    async def test_slow_calls_have_a_bound(self) -> None:
+        batcher = Batcher(self.calls, slow_s=0.0)
+        with mock.patch.object(client, "MAX_SLOW_CALLS", 2):
+            tasks = [asyncio.create_task(batcher.submit(0, PATIENCE_S))]
+            for count in (1, 2):
+                await until(lambda: batcher._slow == count, "it is slow")  # noqa: B023
+                tasks += [asyncio.create_task(batcher.submit(item, PATIENCE_S)) for item in (1, 2)]
+                await asyncio.sleep(0)
+            await until(lambda: batcher._slow == 2, "both are slow")
+            self.assertEqual(self.calls.batches, [[0], [1, 2]])
+            self.calls.may_answer.set()
+            self.assertEqual(await asyncio.gather(*tasks), [0, 2, 4, 2, 4])
+        self.assertEqual((batcher._slow, self.calls.batches), (0, [[0], [1, 2], [1, 2]]))
+
+    async def test_an_error_is_its_items_alone(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        rest = [self.submit(item) for item in (1, 13, 2)]
+        await asyncio.sleep(0)
+        self.calls.may_answer.set()
+        await first
+        answers = await asyncio.gather(*rest, return_exceptions=True)
+        self.assertEqual((answers[0], answers[2]), (2, 4))
+        self.assertIsInstance(answers[1], NotFound)
+
+    async def test_a_call_that_fails_fails_for_all_and_the_next_leaves(self) -> None:
+        self.calls.error = Unavailable("nobody there")
+        self.calls.may_answer.set()
+        answers = await asyncio.gather(*map(self.submit, (1, 2)), return_exceptions=True)
+        self.assertEqual([type(answer) for answer in answers], [Unavailable, Unavailable])
+        self.calls.error = None
+        self.assertEqual(await self.batcher.submit(3, PATIENCE_S), 6)
+
+    async def test_a_batch_has_a_bound(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        rest = [self.submit(20) for _ in range(MAX_BATCH_ITEMS + 5)]
+        await asyncio.sleep(0)
+        self.calls.may_answer.set()
+        await asyncio.gather(first, *rest)
+        self.assertEqual([len(batch) for batch in self.calls.batches], [1, MAX_BATCH_ITEMS, 5])
+
+    async def test_the_queue_has_a_bound(self) -> None:
+        first = self.submit(0)
+        await self.calls.called.wait()
+        with mock.patch.object(client, "MAX_WAITING_ITEMS", 3):
+            rest = [self.submit(20) for _ in range(3)]
+            await asyncio.sleep(0)
+            with self.assertRaises(Unavailable):
+                await self.batcher.submit(1, PATIENCE_S)
+        self.calls.may_answer.set()
+        await asyncio.gather(first, *rest)
+
+    async def test_r5_what_never_left_is_unavailable_and_what_did_is_unknown(self) -> None:
+        first = self.submit(0, 0.01)
+        await self.calls.called.wait()
+        second = self.submit(1, 0.01)
+        with self.assertRaises(Indeterminate):
+            await first
+        with self.assertRaises(Unavailable):
+            await second
+        self.calls.may_answer.set()
+        self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
+        self.assertEqual(self.calls.batches, [[0], [2]])  # the second is not sent afterwards
+
+
+class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
+    async def test_what_waits_behind_a_call_that_failed_in_its_own_way_is_not_stranded(
+        self,
+    ) -> None:
+        calls = Calls()
+        calls.error = sqlite3.OperationalError("no such table")
+        batcher = Batcher(calls)
+        first = asyncio.create_task(batcher.submit(1, PATIENCE_S))
+        await calls.called.wait()
+        second = asyncio.create_task(batcher.submit(2, PATIENCE_S))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        calls.may_answer.set()
+        with self.assertRaises(Indeterminate):
+            await first
+        with self.assertRaises(Indeterminate):
+            await second
+        self.assertEqual(calls.batches, [[1], [2]])
+
+
+class Peer(RequestHandler):
+    """Another node: says what its path names."""
+
+    async def answer(self) -> None:
+        what = self.request.path
+        if what == "/echo":
+            names = ("Authorization", "Idempotency-Key")
+            self.write({name: self.request.headers.get(name) for name in names})
+        elif what == "/refuses":
+            self.set_status(409)
+            self.write({"error": "none left", "code": "out_of_stock"})
+        elif what == "/newer":
+            self.set_status(418)
+            self.write({"error": "tea", "code": "teapot"})
+        elif what == "/garbage":
+            self.write("<html>")
+        elif what == "/hangs":
+            await asyncio.Event().wait()
+
+    async def get(self) -> None:
+        await self.answer()
+
+    async def post(self) -> None:
+        await self.answer()
+
+
+class CallsPeer(RequestHandler):
+    """The same, for calls: answers as the path of the call says."""
+
+    async def get(self) -> None:
+        assert self.request.headers["Authorization"] == "Bearer the-token"
+        self.connection = Connection(self.on_frame)
+        stream = self.detach()
+        sock = stream.socket.dup()
+        stream.close()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_accepted_socket(lambda: self.connection, sock)
+        transport.write(SWITCHING)
+
+    may_answer: ClassVar[asyncio.Event]
+
+    async def answer_when_it_may(self, number: int) -> None:
+        await self.may_answer.wait()
+        self.connection.send(json.dumps({"id": number, "results": []}).encode())
+
+    def on_frame(self, frame: bytes) -> None:
+        call = json.loads(frame)
+        answers: dict[str, Any] = {
+            "/items": {
+                "primary": "peer-2",
+                "results": [
+                    {"error": error_body(OutOfStock("none"))} if item == 13 else {"answer": item}
+                    for item in call["items"]
+                ],
+            },
+            "/refuses": {"error": error_body(ShuttingDown("not now"))},
+            "/short": {"results": [], "primary": None},
+            "/odd": {"results": 7},
+            "/none": {},
+        }
+        match call["path"]:
+            case "/garbage":
+                self.connection.send(b"<html>")
+            case "/slow":
+                self.slow = asyncio.ensure_future(self.answer_when_it_may(call["id"]))
+            case "/breaks":
+                self.connection.close()
+            case path if path in answers:
+                self.connection.send(json.dumps({"id": call["id"], **answers[path]}).encode())
+
+
+class ClientTest(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        CallsPeer.may_answer = asyncio.Event()
+        sockets = bind_sockets(0, "127.0.0.1")
+        self.node = NodeConfig("peer-1", "catalog", sockets[0].getsockname()[1])
+        self.server = HTTPServer(
+            Application([(CALLS_PATH, CallsPeer), ("/.*", Peer)], log_function=lambda handler: None)
+        )
+        self.server.add_sockets(sockets)
+        self.client = RPCClient("the-token", PATIENCE_S)
+
+    async def asyncTearDown(self) -> None:
+        self.client.close()
+        self.server.stop()
+        await self.server.close_all_connections()
+
+    async def test_it_shows_the_token_and_the_key(self) -> None:
+        answer = await self.client.call(self.node, "/echo", None, PATIENCE_S)
+        self.assertEqual(answer, {"Authorization": "Bearer the-token", "Idempotency-Key": None})
+        answer = await self.client.call(self.node, "/echo", {}, PATIENCE_S, key="k")
+        self.assertEqual(answer["Idempotency-Key"], "k")
+
+    async def test_it_asks_no_proxy(self) -> None:
+        """Which would be told the token."""
+        with socket.socket() as proxy, mock.patch.dict(os.environ):
+            proxy.bind(("127.0.0.1", 0))  # it does not listen
+            for name in ("http_proxy", "all_proxy", "ALL_PROXY"):
+                os.environ[name] = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+            os.environ.pop("no_proxy", None)
+            os.environ.pop("NO_PROXY", None)
+            bodies: tuple[Any, ...] = (None, {})
+            for body in bodies:
+                answer = await self.client.call(self.node, "/echo", body, PATIENCE_S)
+                self.assertEqual(answer["Authorization"], "Bearer the-token")
+
+    async def test_one_that_is_broken_off_is_not_complained_of(self) -> None:
+        call = asyncio.create_task(self.client.call(self.node, "/hangs", None, PATIENCE_S))
+        await until(lambda: self.server._connections, "it has connected")
+        call.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await call
+        http = self.client._http
+        assert http is not None
+        with self.assertNoLogs():
+            await self.server.close_all_connections()
+            await until(lambda: len(http._free_list) == len(http._curls), "its transfer ends")
+
+    async def test_items_travel_together_and_come_back_one_by_one(self) -> None:
+        answers = await asyncio.gather(
+            *(self.client.submit(self.node, "/items", item, PATIENCE_S) for item in (1, 13, "é")),
+            return_exceptions=True,
+        )
+        self.assertEqual((answers[0], answers[2]), (1, "é"))
+        self.assertIsInstance(answers[1], OutOfStock)
+        self.assertEqual(self.client.primaries, {self.node.role: "peer-2"})
+
+    async def test_a_refusal_is_the_error_that_was_raised_there(self) -> None:
+        with self.assertRaisesRegex(OutOfStock, "none left"):
+            await self.client.call(self.node, "/refuses", {}, PATIENCE_S)
+        with self.assertRaises(BazarError) as caught:
+            await self.client.call(self.node, "/newer", {}, PATIENCE_S)
+        self.assertEqual((caught.exception.status, caught.exception.code), (418, "teapot"))
+
+    async def test_r5_an_answer_that_cannot_be_read_is_unknown(self) -> None:
+        with self.assertRaises(Indeterminate):
+            await self.client.call(self.node, "/garbage", {}, PATIENCE_S)
+        for path in ("/short", "/odd", "/garbage", "/none", "/breaks"):
+            for _ in range(2):  # the first does not stop the next
+                with self.subTest(path=path), self.assertRaises(Indeterminate):
+                    await self.client.submit(self.node, path, 1, PATIENCE_S)
+        self.assertEqual(await self.client.submit(self.node, "/items", 1, PATIENCE_S), 1)
+
+    async def test_a_call_may_be_refused_as_a_whole(self) -> None:
+        with self.assertRaisesRegex(ShuttingDown, "not now"):
+            await self.client.submit(self.node, "/refuses", 1, PATIENCE_S)
+
+    async def test_r5_nobody_there_is_unavailable(self) -> None:
+        with socket.socket() as taken:  # it does not listen, and nobody else can
+            taken.bind(("127.0.0.1", 0))
+            gone = NodeConfig("gone-1", "catalog", taken.getsockname()[1])
+            with self.assertRaises(Unavailable):
+                await self.client.call(gone, "/echo", {}, PATIENCE_S)
+            with self.assertRaises(Unavailable):
+                await self.client.submit(gone, "/items", 1, PATIENCE_S)
+
+    async def test_who_knows_another_token_is_told_apart(self) -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            there = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
+            with self.assertRaises(OtherToken):
+                await self.client.submit(there, "/items", 1, PATIENCE_S)
+            with self.assertRaises(OtherToken):
+                await self.client.call(there, "/status", None, PATIENCE_S)
+
+    async def test_r5_who_does_not_take_calls_is_unavailable(self) -> None:
+        """Nothing has been sent that could have been carried out."""
+        listening = bind_sockets(0, "127.0.0.1")
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, sock=listening[0]):
+            there = NodeConfig("there", "catalog", listening[0].getsockname()[1])
+            with self.assertRaisesRegex(Unavailable, "503"):
+                await self.client.submit(there, "/items", 1, PATIENCE_S)
+
+        [silent] = bind_sockets(0, "127.0.0.1")  # its kernel answers, as a paused process's does
+        with silent:
+            there = NodeConfig("silent", "catalog", silent.getsockname()[1])
+            with self.assertRaisesRegex(Unavailable, "no connection in time"):
+                await client.Peer(there, "the-token").call("/items", [1], 0.05)
+
+    async def test_a_call_with_little_time_leaves_the_others_their_connection(self) -> None:
+        peer = client.Peer(self.node, "the-token", PATIENCE_S)
+        await peer.call("/items", [1], PATIENCE_S)  # it is connected
+        slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
+        with self.assertRaises(Indeterminate):
+            await peer.call("/hangs", [1], 0.05)
+        self.assertFalse(slow.done())
+        CallsPeer.may_answer.set()
+        self.assertEqual((await slow)["results"], [])
+        peer.close()
+
+    async def test_a_primary_that_does_not_answer_is_preferred_no_more(self) -> None:
+        for _ in range(2):
+            self.client.primaries["catalog"] = "peer-1"
+            with self.assertRaises(Indeterminate):
+                await self.client.submit(self.node, "/breaks", 1, PATIENCE_S)
+            self.assertEqual(self.client.primaries, {})
+
+    async def test_r5_a_call_without_an_answer_is_unknown_and_its_connection_given_up(self) -> None:
+        peer = client.Peer(self.node, "the-token", PATIENCE_S, silent_s=0.01)
+        connections = []
+        for _ in range(3):
+            answer = await peer.call("/items", [1], PATIENCE_S)
+            self.assertEqual(answer["results"], [{"answer": 1}])
+            connections.append(peer._connection)
+            with self.assertRaisesRegex(Indeterminate, "no answer in"):
+                await peer.call("/hangs", [1], 0.05)
+        self.assertEqual(len(set(connections)), 3)
+        peer.close()
+
+    async def test_a_call_that_is_given_up_breaks_off_no_other(self) -> None:
+        CallsPeer.may_answer.clear()
+        peer = client.Peer(self.node, "the-token", PATIENCE_S, silent_s=0.01)
+        await peer.call("/items", [1], PATIENCE_S)
+        first = peer._connection
+        slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
+        await until(lambda: peer._answers, "it is under way")
+        with self.assertRaises(Indeterminate):
+            await peer.call("/hangs", [1], 0.05)
+        answer = await peer.call("/items", [1], PATIENCE_S)  # over another connection
+        self.assertEqual(answer["results"], [{"answer": 1}])
+        self.assertIsNot(peer._connection, first)
+        CallsPeer.may_answer.set()
+        self.assertEqual((await slow)["results"], [])
+        assert first is not None
+        self.assertTrue(first.closed)
+        peer.close()
+
+    async def test_r5_a_request_that_libcurl_sent_twice_is_unknown(self) -> None:
+        """The first got through on a reused connection that then died; the second was refused."""
+        listening = bind_sockets(0, "127.0.0.1")
+        port = listening[0].getsockname()[1]
+        received: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for turn in range(2):
+                received.append(await reader.readuntil(b"}"))
+                if turn == 0:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            server.close()
+            writer.close()
+
+        server = await asyncio.start_server(serve, sock=listening[0])
+        there = NodeConfig("there", "catalog", port)
+        await self.client.call(there, "/write", {"key": 1}, PATIENCE_S)
+        with self.assertRaises(Indeterminate):
+            await self.client.call(there, "/write", {"key": 2}, PATIENCE_S)
+        self.assertIn(b'{"key":2}', received[1])
+        with self.assertRaises(Unavailable):  # now nobody is there at all
+            await self.client.call(there, "/write", {"key": 3}, PATIENCE_S)
+
+    async def test_r5_no_answer_in_time_is_unknown(self) -> None:
+        with self.assertRaises(Indeterminate):
+            await self.client.call(self.node, "/hangs", {}, 0.05)
+
+    async def test_r5_a_connection_that_breaks_is_unknown(self) -> None:
+        call = asyncio.create_task(self.client.call(self.node, "/hangs", {}, PATIENCE_S))
+        await until(lambda: self.server._connections, "it has connected")
+        await self.server.close_all_connections()
+        with self.assertRaises(Indeterminate):
+            await call

@@ -1,0 +1,145 @@
+"""Round robin over replicas, with a clock of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+from unittest import mock
+
+from bazar.config import NodeConfig, PoolConfig
+from bazar.errors import BazarError, Indeterminate, OutOfStock, ShuttingDown, Unavailable
+from bazar.rpc import pool as pool_module
+from bazar.rpc.pool import Health, ReplicaPool, choose
+from tests.patience import PATIENCE_S
+
+
+def node(number: int) -> NodeConfig:
+    return NodeConfig(f"catalog-{number}", "catalog", 8000 + number, number=number)
+
+
+def healths(*aside_until: float) -> list[Health]:
+    return [Health(node(n), int(t > 0), t) for n, t in enumerate(aside_until, start=1)]
+
+
+class ChooseTest(unittest.TestCase):
+    def name(self, health: Health | None) -> str | None:
+        return None if health is None else health.node.name
+
+    def test_the_next_at_or_after_the_turn(self) -> None:
+        replicas = healths(0, 0, 0)
+        for turn, number in ((0, 1), (1, 2), (2, 3)):
+            self.assertEqual(self.name(choose(replicas, turn, 0, set())), f"catalog-{number}")
+
+    def test_one_that_is_set_aside_is_passed_over_until_its_time(self) -> None:
+        replicas = healths(0, 10, 0)
+        self.assertEqual(self.name(choose(replicas, 1, 9.9, set())), "catalog-3")
+        self.assertEqual(self.name(choose(replicas, 1, 10, set())), "catalog-2")
+
+    def test_when_all_are_set_aside_the_one_due_first(self) -> None:
+        self.assertEqual(self.name(choose(healths(30, 10, 20), 0, 0, set())), "catalog-2")
+
+    def test_none_is_tried_twice(self) -> None:
+        replicas = healths(0, 10, 0)
+        self.assertEqual(self.name(choose(replicas, 0, 0, {"catalog-1"})), "catalog-3")
+        tried = {"catalog-1", "catalog-3"}
+        self.assertEqual(self.name(choose(replicas, 0, 0, tried)), "catalog-2")
+        self.assertIsNone(choose(replicas, 0, 0, tried | {"catalog-2"}))
+        self.assertIsNone(choose([], 0, 0, set()))
+
+
+class PoolTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        self.now = 0.0
+        self.pool = ReplicaPool([node(1), node(2)], PoolConfig(), lambda: self.now)
+        self.asked: list[int] = []
+        self.down: dict[int, BazarError] = {}
+
+    async def attempt(self, node: NodeConfig) -> int:
+        self.asked.append(node.number)
+        self.now += 0.001
+        if node.number in self.down:
+            raise self.down[node.number]
+        return node.number
+
+    async def call(self, deadline_s: float = 4.0) -> int:
+        return await self.pool.call(self.attempt, deadline_s)
+
+    async def test_it_takes_turns(self) -> None:
+        self.assertEqual([await self.call() for _ in range(6)], [1, 2, 1, 2, 1, 2])
+
+    async def test_a_failing_one_is_skipped_and_then_tried_again(self) -> None:
+        self.down = {1: Unavailable("down")}
+        self.assertEqual([await self.call() for _ in range(5)], [2] * 5)
+        self.assertEqual(self.asked.count(1), 1)
+        self.down = {}
+        self.now += 0.1  # backoff_s
+        self.assertEqual({await self.call() for _ in range(2)}, {1, 2})
+        self.assertEqual([h.failures for h in self.pool.replicas], [0, 0])
+
+    async def test_one_that_is_about_to_stop_is_left_alone_for_the_longest(self) -> None:
+        self.down = {1: ShuttingDown("is about to stop")}
+        await self.call()
+        self.down = {}
+        self.now += 1.9  # of backoff_max_s
+        self.assertEqual([await self.call() for _ in range(3)], [2] * 3)
+        self.now += 0.1
+        self.assertEqual({await self.call() for _ in range(2)}, {1, 2})
+
+    async def test_r5_a_refusal_after_an_unknown_attempt_is_unknown(self) -> None:
+        self.down = {1: Indeterminate("no answer"), 2: OutOfStock("none left")}
+        with self.assertRaises(Indeterminate):
+            await self.call()
+
+    async def test_it_is_set_aside_longer_each_time_up_to_a_limit(self) -> None:
+        self.down = {1: Unavailable("down")}
+        pauses = []
+        for _ in range(8):
+            await self.call()
+            await self.call()
+            pauses.append(round(self.pool.replicas[0].aside_until - self.now, 1))
+            self.now = self.pool.replicas[0].aside_until
+        self.assertEqual(pauses, [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0])
+
+    async def test_a_refusal_is_an_answer(self) -> None:
+        self.down = {1: OutOfStock("none left")}
+        with self.assertRaises(OutOfStock):
+            await self.call()
+        self.assertEqual(self.asked, [1])
+        self.assertTrue(self.pool.replicas[0].healthy)
+
+    async def test_r5_what_may_have_happened_is_unknown(self) -> None:
+        for errors, kind in (
+            ({1: Unavailable(""), 2: Unavailable("")}, Unavailable),
+            ({1: Indeterminate(""), 2: Unavailable("")}, Indeterminate),
+            ({1: Unavailable(""), 2: Indeterminate("")}, Indeterminate),
+        ):
+            self.down = dict(errors)
+            with self.subTest(kind=kind), self.assertRaises(kind):
+                await self.call(0.002)
+
+    async def test_the_preferred_is_asked_first_unless_it_has_failed(self) -> None:
+        async def call() -> int:
+            return await self.pool.call(self.attempt, 4.0, prefer="catalog-2")
+
+        self.assertEqual([await call(), await call()], [2, 2])
+        self.down = {2: Unavailable("down")}
+        self.assertEqual([await call(), await call()], [1, 1])
+        self.assertEqual(self.asked, [2, 2, 2, 1, 1])
+
+    async def test_it_goes_on_round_by_round_until_one_is_back(self) -> None:
+        self.down = {1: Unavailable("down"), 2: Unavailable("down")}
+
+        async def attempt(node: NodeConfig) -> int:
+            if len(self.asked) == 5:
+                self.down.clear()
+            return await self.attempt(node)
+
+        with mock.patch.object(pool_module, "ROUND_PAUSE_S", 0):
+            self.assertEqual(await self.pool.call(attempt, 4.0), self.asked[-1])
+        self.assertEqual(sorted(self.asked[:4]), [1, 1, 2, 2])
+
+    async def test_an_empty_pool_is_unavailable(self) -> None:
+        empty = ReplicaPool([], PoolConfig(), asyncio.get_running_loop().time)
+        with self.assertRaises(Unavailable):
+            async with asyncio.timeout(PATIENCE_S):
+                await empty.call(self.attempt, 0.01)

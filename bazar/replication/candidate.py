@@ -60,7 +60,22 @@ class Candidate:
         return None
 
     def waits_for(self) -> str:
-        """What has to come before this node can follow or lead, in words."""
-        holder = self._arbiter.lock_owner()
-        held = "nobody holds" if holder is None else f"process {holder} holds"
-        return self.hopeless() or f"{held} the lock of {self.role}, and no peer says it leads"
+        """Return what has to come before this node can follow or lead, in words."""
+        owner = self._arbiter.lock_owner()
+        held = "nobody holds" if owner is None else f"process {owner} holds"
+        waits = f"{held} the lock of {self.role}, and no peer says it leads"
+        return self.hopeless() or f"{waits}{self._lost()}"
+
+    def _lost(self) -> str:
+        """Return what to do about this node's file, if it is not the one that was in sync."""
+        recorded = self._arbiter.look()
+        members = set() if recorded is None else recorded.members
+        names = {member.node for member in members}
+        if self.me in members or self.me.node not in names:
+            return ""
+        others = ", ".join(sorted(names - {self.me.node}))
+        return (
+            f". The file of {self.me.node} that was in sync is gone: deleted, or set aside as"
+            f" {self.me.node}.db.damaged-*. If that of {others} is lost, too, put one of them back"
+            " and go on with it: python -m bazar promote NODE"
+        )

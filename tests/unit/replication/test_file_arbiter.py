@@ -218,6 +218,12 @@ class FilesTest(FilesTestCase):
                 self.assertRaisesRegex(ConfigError, rf"already \(process {os.getpid()}\)"),
             ):
                 lock_exclusively(path)
+        path.write_text("")  # its owner has just opened it, and notes itself in a moment
+        with (
+            mock.patch.object(file_arbiter, "LOCKS", self.directory / "nothing"),
+            self.assertRaisesRegex(ConfigError, r"already \(process another\)"),
+        ):
+            lock_exclusively(path)
         os.close(held)
         os.close(lock_exclusively(path))
 

@@ -8,7 +8,6 @@ import contextlib
 import enum
 import json
 import math
-import re
 import socket
 from http.client import responses
 from typing import Protocol, cast
@@ -19,7 +18,7 @@ from tornado.iostream import StreamClosedError
 from bazar.errors import BazarError, RequestTimeout, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, Peer, closed
-from bazar.http.forwarded import Arrivals
+from bazar.http.hit_fields import REQUEST_ID, HitFields, read_fields
 from bazar.http.parser import Parser, Progress, Request, Stage
 from bazar.http.response import RawResponse
 from bazar.http.state import ServerState
@@ -29,8 +28,6 @@ WAITING_BYTES = 64 << 10  # of requests behind the one that is being answered: t
 UNSENT_BYTES = 64 << 10  # of answers: then we stop answering
 LINGER_BYTES = 1 << 20  # read away behind the last answer
 
-_HOST = re.compile(rb"(?:[\[\]:A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+")
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _CONNECTION = {
     # The header line, where the version does not imply what it would say.
     (b"HTTP/1.1", True): b"",
@@ -74,8 +71,8 @@ class Connection(asyncio.Protocol):
         self._parser = Parser(state.limits.head_bytes, state.max_body_bytes)
         self._loop = asyncio.get_running_loop()
         self._stage = Stage.HEAD
-        self._fields = b""  # of the last hit, and what they ask for
-        self._asks: tuple[bytes, bytes, bytes] | None = None
+        self._fields = b""  # of the last hit, as they came and as they were read
+        self._hit_fields: HitFields | None = None
         self._exchange: Exchange | None = None  # the request that the application is answering
         self._turn_over = False
         self._held = False  # we don't read
@@ -229,10 +226,11 @@ class Connection(asyncio.Protocol):
         method, target, version = self._parser.request_line
         fields = head[head.find(b"\r\n") :]
         if fields != self._fields:  # most clients send the same with every request
-            self._fields, self._asks = fields, _asks(fields, self.peer.remote_ip, state.arrivals)
-        if self._asks is None:
+            self._fields = fields
+            self._hit_fields = read_fields(fields, self.peer.remote_ip, state.arrivals)
+        if self._hit_fields is None:
             return False
-        request_id, condition, client = self._asks
+        request_id, condition, client = self._hit_fields
         if not request_id:
             request_id = state.new_id()
         keep_alive = self._parser.keep_alive and not state.stopping
@@ -304,7 +302,7 @@ class Connection(asyncio.Protocol):
             return
         state = self._state
         given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
-        request_id = given if _REQUEST_ID.fullmatch(given) else state.new_id()
+        request_id = given if REQUEST_ID.fullmatch(given) else state.new_id()
         message = {"error": str(error), "code": error.code, "request_id": request_id.decode()}
         body = json.dumps(message, ensure_ascii=False).encode() + b"\n"
         state.renew_date(self._clock())
@@ -385,27 +383,3 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
-
-
-def _asks(fields: bytes, peer: str, arrivals: Arrivals) -> tuple[bytes, bytes, bytes] | None:
-    """What the header lines say that matters to a cached answer: the request id, if it may be used,
-    If-None-Match, and the client's address. None if there are two of one, or if Host is not as it
-    must be."""
-    lower = fields.lower()
-    values = []
-    for name in (b"\r\nhost:", b"\r\nx-request-id:", b"\r\nif-none-match:"):
-        before, found, after = lower.partition(name)
-        if name in after:
-            return None
-        at = len(before) + len(found)
-        values.append(fields[at : fields.find(b"\r\n", at)].strip(b" \t") if found else b"")
-    host, request_id, condition = values
-    if not _HOST.fullmatch(host):
-        return None
-    asked = host.decode()
-    if arrivals.proxies.trust(peer):
-        visitor = arrivals.proxies.visitor(peer, HTTPHeaders.parse(fields.decode("latin-1")))
-        peer, asked = visitor.address, visitor.host or asked
-    if not arrivals.hosts.own(asked):
-        return None
-    return request_id if _REQUEST_ID.fullmatch(request_id) else b"", condition, peer.encode()

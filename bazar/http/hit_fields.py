@@ -1,0 +1,46 @@
+"""What the header lines of a request mean to a cached answer, read without parsing all of them."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from tornado.httputil import HTTPHeaders
+
+from bazar.http.forwarded import Arrivals
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HOST = re.compile(rb"(?:[\[\]:A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+")
+
+
+class HitFields(NamedTuple):
+    """The request's own id, if it has one that may be used, its If-None-Match, and the address of
+    the client; empty where there is none."""
+
+    request_id: bytes
+    if_none_match: bytes
+    client: bytes
+
+
+def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | None:
+    """Read header lines that came from `peer`. None if one that matters is there twice, or if Host
+    is not as it must be: then the application shall answer."""
+    lower = fields.lower()
+    values = []
+    for name in (b"\r\nhost:", b"\r\nx-request-id:", b"\r\nif-none-match:"):
+        before, found, after = lower.partition(name)
+        if name in after:
+            return None
+        at = len(before) + len(found)
+        values.append(fields[at : fields.find(b"\r\n", at)].strip(b" \t") if found else b"")
+    host, request_id, condition = values
+    if not _HOST.fullmatch(host):
+        return None
+    asked = host.decode()
+    if arrivals.proxies.trust(peer):
+        visitor = arrivals.proxies.visitor(peer, HTTPHeaders.parse(fields.decode("latin-1")))
+        peer, asked = visitor.address, visitor.host or asked
+    if not arrivals.hosts.own(asked):
+        return None
+    request_id = request_id if REQUEST_ID.fullmatch(request_id) else b""
+    return HitFields(request_id, condition, peer.encode())

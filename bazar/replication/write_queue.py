@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bazar.errors import BazarError, Indeterminate, Unavailable
+from bazar.futures import resolve
 from bazar.replication.store import Answer, Operation
 from bazar.replication.trace import Trace
 
@@ -20,12 +21,7 @@ class Ticket:
     trace: Trace | None = None
 
     def resolve(self, answer: Answer | BazarError) -> None:
-        if self.done.done():
-            return
-        if isinstance(answer, BazarError):
-            self.done.set_exception(answer)
-        else:
-            self.done.set_result(answer)
+        resolve(self.done, answer)
 
 
 class WriteQueue:

@@ -24,6 +24,7 @@ from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
 from bazar.errors import BazarError, Indeterminate, OtherToken, Unavailable, from_answer
+from bazar.futures import resolve
 from bazar.rpc.frames import Connection, dial
 
 CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no such path
@@ -96,8 +97,7 @@ class Batcher:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
             error = Unavailable(f"the call could not be sent in {waiting.timeout_s} s")
-        if not waiting.done.done():
-            waiting.done.set_exception(error)
+        resolve(waiting.done, error)
 
     def _go_on(self) -> None:
         if self._waiting and self._lane is None and self._slow < MAX_SLOW_CALLS:
@@ -141,12 +141,7 @@ class Batcher:
             raise
         finally:
             for one, result in zip(batch, results, strict=True):
-                if one.done.done():
-                    continue
-                if isinstance(result, BazarError):
-                    one.done.set_exception(result)
-                else:
-                    one.done.set_result(result)
+                resolve(one.done, result)
 
 
 class Peer:

@@ -199,15 +199,6 @@ class ArbiterTest(FilesTestCase):
 
 
 class FilesTest(FilesTestCase):
-    def test_atomic_write(self) -> None:
-        path = self.directory / "file"
-        for content in (b"first", b"", b"second" * 10_000):
-            atomic_write(path, content)
-            self.assertEqual(path.read_bytes(), content)
-        atomic_write(path, b"x", mode=0o600)
-        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
-        self.assertEqual([one.name for one in self.directory.iterdir()], ["file"])
-
     def test_one_process_a_node(self) -> None:
         path = self.directory / "catalog-1.pid"
         held = lock_exclusively(path)

@@ -225,6 +225,15 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "batch_rows": (1, 3),
         "think_s": (0.02, 0.05),
     },
+    # A disk that takes a write or two, and then hangs below the node that has come to lead.
+    "hanging leader": {
+        "hangs": (True,),
+        "hangs_leading": (1.0,),
+        "hangs_late_s": (0.0, 0.15),
+        "catalogs": (2, 3),
+        "batch_rows": (1, 3),
+        "think_s": (0.02, 0.05),
+    },
     # Other processes run between two system calls of a step, and a node that gets the lock dies
     # soon.
     "calls": {

@@ -224,8 +224,11 @@ class Watched(Replica):
             self._excused_at = process.time() + wait_s
         group = process.node.group
         if group.hangs_next is process.node:
-            process.disk.hangs = True
-            world.say(process.name, "its disk hangs")
+            late_s = process.profile.hangs_late_s
+            if late_s:
+                world.after(late_s * process.profile.draw.random(), process, process.hang_disk)
+            else:
+                process.hang_disk()
         group.hangs_next = None
         super()._lead()
 
@@ -299,6 +302,10 @@ class ReplicaProcess(NodeProcess):
         if gone and self.primary is not None and ".members" in why:
             self.world.violate(f"T0: {self.name} leads, and leaves its group unrecorded")
         super().exit(why)
+
+    def hang_disk(self) -> None:
+        self.world.say(self.name, "its disk hangs")
+        self.disk.hangs = True
 
     def may_read(self) -> bool:
         """Return whether this replica may answer a read now, as far as it knows."""

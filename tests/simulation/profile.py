@@ -62,6 +62,8 @@ class Profile:
         self.caches = choice((1, 1, 1, 2))
         self.orders = choice((2, 0, 2, 0, 2))
         self.hangs = draw.chance(0.1)
+        self.hangs_leading = 0.35
+        self.hangs_late_s = 0.0  # from then on, at most
         self.silent = draw.chance(0.1)
         self.late_start = draw.chance(0.2)
         self.supervised = draw.chance(0.3)
@@ -115,6 +117,8 @@ class Profile:
         if not self.focus and draw.chance(0.2):
             self.faults = {**self.faults, "put_back": 1.0, "rewind": 0.5}
         self.damages = not self.faults.keys().isdisjoint(("damage", "power_cut", "rewind"))
+        if self.hangs:
+            self.wall_rate = 1.0  # waiting for the disk, a key could become older than a day
         if core:
             self.caches = self.orders = 0
         if self.busy:

@@ -45,9 +45,11 @@ class DiskFaults(NetworkFaults):
             node = followers[self.tape.below(len(followers))]
             assert node.disk is not None
             # Once the node leads, and has shown that its disk takes a write (T1).
-            if self.tape.chance(0.35):
+            if self.tape.chance(self.world.profile.hangs_leading):
                 assert group.holder is not None
                 group.hangs_next = node
+                if self.tape.chance(0.5):  # one that was restarted waits for its members (L4)
+                    self.crash(node, 0.05)
                 self.crash(group.holder.node)
                 return
             if self.tape.chance(0.5):  # while it joins

@@ -111,13 +111,13 @@ LEADING = (
         "the last member may be one whose disk hangs",
         "T4",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
-        focus="hanging",
+        focus="hanging leader",
     ),
     mutation(
         "a disk that hangs may be read for ever",
         "T1",
         (Replica, "_read_log", "async with within():", "if True:"),
-        focus="hanging",
+        focus="hanging leader",
     ),
     mutation(
         "nobody was restarted",

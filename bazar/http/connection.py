@@ -214,6 +214,7 @@ class Connection(asyncio.Protocol):
 
     def _idle(self, now: float) -> None:
         self._stage = Stage.IDLE
+        self._parser.headers = None  # idle connections may be many
         if not self._ended:
             self.deadline = now + self._state.limits.idle_s
 

@@ -140,8 +140,8 @@ class Exchange(HTTPConnection):
         if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
             bad = next(line for line in lines if "\n" in line or "\r" in line)
             raise ValueError(f"a line end in a header: {bad!r}")
-        self._begun = True
         begin = head.encode("latin-1") + b"\r\n\r\n"
+        self._begun = True
         return self._client.write(begin + self._framed(chunk) if chunk else begin)
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:

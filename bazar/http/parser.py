@@ -28,6 +28,7 @@ from tornado.httputil import (
 from bazar.errors import BadRequest, HeadersTooLarge, TargetTooLong, TooLarge
 
 END = b"\r\n\r\n"
+KEPT_BYTES = 2 << 10  # of a head that is parsed: tiny lines take many times their size
 RAW_PER_BODY = 8  # a body in chunks of one byte takes six times its size
 VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 CACHEABLE = (b"GET", b"HEAD")
@@ -156,9 +157,12 @@ class Parser:
         try:
             line, _, lines = head.decode("latin-1").partition("\r\n")
             start_line = parse_request_start_line(line)
+            headers = self._parsed
             if lines != self._lines:
-                self._lines, self._parsed = lines, HTTPHeaders.parse(lines)
-            headers = self.headers = self._parsed
+                headers = HTTPHeaders.parse(lines)
+                if len(lines) <= KEPT_BYTES:
+                    self._lines, self._parsed = lines, headers
+            self.headers = headers
         except HTTPInputError as error:
             raise BadRequest(f"malformed request: {error}") from None
         remaining = self._body_length(start_line.version, headers)

@@ -75,7 +75,8 @@ C5  An entry about a book drops every search that shows it; one that makes or re
 T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
     member, the starting stock in its first batch. Not where something on this disk says that there
     was a group, nor where some of its nodes are on other machines, unless an operator has said so;
-    nor while its supervisor remembers a primary of the group: its files were deleted meanwhile.
+    nor while its supervisor remembers a primary of the group, whose files were deleted meanwhile;
+    but what follows from another group's log (S2) may begin anew.
     A record that is deleted below a primary, or replaced by an older one, is made anew by it, as it
     was, as long as it holds its lock: nobody else can have led meanwhile.
 T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again. A member first

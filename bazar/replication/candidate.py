@@ -43,7 +43,7 @@ class Candidate:
     def hopeless(self) -> str | None:
         """Why no replica of this group can ever lead as it stands; None if one may."""
         recorded = self._arbiter.look()
-        if recorded is None or self.me in recorded.members:
+        if recorded is None or not recorded.members or self.me in recorded.members:
             return None
         members = {member.node for member in recorded.members}
         if members == {self.me.node}:

@@ -52,6 +52,7 @@ from bazar.replication.messages import (
 from bazar.replication.primary import Primary
 from bazar.replication.reads import Reads
 from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.states import Life
 from bazar.replication.store import Answer, Operation, Store
 from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.timing import Timing
@@ -254,7 +255,7 @@ class Replica:
             if leader is None or not may_forward:
                 raise Unavailable(f"{self.me.name} is not primary and knows of none")
             return await self._forward(leader, operation)
-        if self.primary.retiring or self._stopped.is_set():
+        if self.primary.life is not Life.LEADING or self._stopped.is_set():
             raise Unavailable(f"{self.me.name} hands over")
         tracing: trace.Trace | None = None
         if "tell" in operation:

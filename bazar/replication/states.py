@@ -19,7 +19,7 @@ class Life(enum.Enum):
     LEADING = enum.auto()
     RETIRING = enum.auto()  # it finishes its batch, and grants nothing more (T5)
     REVOKED = enum.auto()  # it has asked for its leases back, and waits until they are over
-    STOPPED = enum.auto()  # it answers nothing and commits nothing more
+    STOPPED = enum.auto()  # it answers nothing more, and begins nothing
 
 
 class Phase(enum.Enum):

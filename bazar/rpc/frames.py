@@ -185,4 +185,8 @@ def accept(connection: Connection, transport: asyncio.Transport, received: bytes
     transport.set_protocol(connection)
     transport.write(SWITCHING)
     connection.connection_made(transport)
-    connection.data_received(received)
+    try:
+        connection.data_received(received)
+    except BaseException:
+        transport.abort()  # as asyncio does with what comes later
+        raise

@@ -185,7 +185,8 @@ LEADING = (
         "a node that leaves takes calls, and its primary writes",
         "T5",
         (CallsHandler, "answer_call", "if activity.draining:", "if False:"),
-        (Replica, "write", "if self.primary.retiring or self._stopped.is_set():", "if False:"),
+        (ReplicatedService, "stop", "connection.close()", "pass"),
+        (Replica, "write", "if self.primary.life is not Life.LEADING or", "if"),
         focus="leaving",
     ),
 )

@@ -127,17 +127,6 @@ ORDERING = (
 
 CALLING = (
     mutation(
-        "a call without an answer is called not sent",
-        "R5",
-        (
-            Peer,
-            "call",
-            'raise Indeterminate(f"{node}: no answer',
-            'raise Unavailable(f"{node}: no answer',
-        ),
-        focus="laggards",
-    ),
-    mutation(
         "a call whose connection broke is called not sent",
         "R5",
         (Peer, "_lost", "answer.set_exception(Indeterminate(", "answer.set_exception(Unavailable("),

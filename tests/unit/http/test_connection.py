@@ -151,6 +151,14 @@ class ConnectionsTest(EdgeTestCase):
                     self.assertEqual((await client.answer()).status, 200)
                 self.assertEqual(await client.rest(), b"")
 
+    async def test_one_that_waits_keeps_nothing_of_its_last_head(self) -> None:
+        client = await self.door.client()
+        client.send(request("PUT", "/"))
+        await client.answer()
+        connection = await self.door.connection()
+        await until(lambda: connection.idle_since is not None, "it waits")
+        self.assertIsNone(connection._parser.headers)
+
     async def test_answers_come_in_order(self) -> None:
         targets = [f"/{number}" if number % 3 else "/cached" for number in range(200)]
         client = await self.door.client()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazar.errors import BazarError
-from bazar.http.parser import Parser, Progress, Request, Stage
+from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, Stage
 
 HEAD_BYTES = 300
 BODY_BYTES = 60
@@ -225,3 +225,16 @@ def test_a_client_may_ask_whether_its_body_is_welcome() -> None:
         parser.feed(sent)
         assert parser.read() is Progress.SOME
         assert parser.awaits_continue is asked, (version, expect, sent)
+
+
+def test_a_repeated_head_is_parsed_once_and_a_large_one_is_not_kept() -> None:
+    for lines, kept in ((b"Host: a\r\n", True), (b"a: b\r\n" * (KEPT_BYTES // 5), False)):
+        parser = Parser(HEAD_BYTES + 2 * KEPT_BYTES, BODY_BYTES)
+        found = []
+        for _ in range(2):
+            parser.feed(b"PUT / HTTP/1.1\r\n" + lines + b"\r\n")
+            request = parser.read()
+            assert isinstance(request, Request)
+            found.append(request.headers)
+        assert found[0] == found[1]
+        assert (found[0] is found[1]) is kept

@@ -42,6 +42,7 @@ class CandidateTest(FilesTestCase):
         await self.record()
         candidate = self.candidate()
         self.assertIsNone(candidate.membership())
+        self.assertIsNone(candidate.hopeless())
         self.assertTrue(candidate.may_lead(GENESIS))
 
     async def test_who_waits_says_for_what(self) -> None:

@@ -67,6 +67,19 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         self.accepted.append(connection)
         return connection, got, lost
 
+    async def test_a_frame_that_came_with_the_request_ends_the_connection_if_it_fails(self) -> None:
+        def fail(frame: bytes) -> None:
+            raise ValueError("as what is no message may do")
+
+        near, far = socket.socketpair()
+        with near:
+            connection = Connection(fail, self.lost.set)
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, far)
+            with self.assertRaises(ValueError):
+                accept(connection, transport, (1).to_bytes(4, "big") + b"x")
+            await asyncio.wait_for(self.lost.wait(), PATIENCE_S)
+
     async def test_frames_arrive_whole_and_in_order_both_ways(self) -> None:
         here, got, _ = await self.dial()
         self.assertIn(b"GET /feed HTTP/1.1\r\n", self.requests[0])

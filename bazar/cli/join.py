@@ -31,7 +31,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     try:
         os.kill(lock_owner(shop.config.data_dir / "supervisor.pid"), LOOK_AGAIN)
     except (OSError, Unavailable) as error:
-        raise Unavailable(f"no supervisor to start them: {error}") from error
+        raise Unavailable("the shop does not run: start it, and all nodes begin") from error
     deadline = clock.now() + JOIN_S
     for node in new:
         while not is_well(node, await ask_all(shop)):

@@ -147,6 +147,7 @@ class Supervisor:
             for one in child.sockets:
                 one.close()
         os.close(alone)
+        self._say.write("The shop is closed.\n")
         self._say.flush()
         return self._exit_code
 

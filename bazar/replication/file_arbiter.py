@@ -245,7 +245,7 @@ def lock_exclusively(path: Path) -> int:
         noted = os.read(fd, 20).decode(errors="replace").strip() or "another"
         other = locked_by(path) or noted
         os.close(fd)
-        raise Busy(f"{path}: this node runs already (process {other})") from None
+        raise Busy(f"{path}: {path.stem} runs already (process {other})") from None
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     return fd

@@ -70,7 +70,7 @@ class ReplicaPool:
 
     def _failed(self, health: Health, error: Exception) -> None:
         if health.healthy:
-            log.warning("sets %s aside: %s", health.node.name, error)
+            log.info("asks others for a while: %s", error)
         backoff_s = self._settings.backoff_s * 2 ** min(health.failures, 20)
         if isinstance(error, ShuttingDown):
             # While the replica restarts, its supervisor lets connections wait: do not add to them.

@@ -120,9 +120,7 @@ class SQLiteEngine(Generic[R]):
         found = await asyncio.to_thread(why_not_begin, self._config, role, self._derived)
         if found is not None:
             raise ConfigError(found)
-        log.warning(
-            "%s: begins a new %s group: there is none in %s", self._node.name, role, data_dir
-        )
+        log.info("%s: begins a new %s group: there is none in %s", self._node.name, role, data_dir)
 
     async def close(self) -> None:
         """Close the file, and unlock it."""

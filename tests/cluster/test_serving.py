@@ -205,7 +205,7 @@ async def test_a_second_process_for_the_same_node_is_refused(tmp_path: Path, por
         shop.ports["catalog-1"], before = port, shop.ports["catalog-1"]
         shop.write_config()
         line = await asyncio.to_thread(busy, *one_node(shop, "catalog-1"))
-        assert f"this node runs already (process {shop.pid('catalog-1')})" in line
+        assert f"catalog-1 runs already (process {shop.pid('catalog-1')})" in line
         shop.ports["catalog-1"] = before
         assert (await shop.get("catalog-1", "/info/1")).status == 200
 

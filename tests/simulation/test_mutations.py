@@ -24,7 +24,7 @@ IDS = [f"{mutation.rule} {mutation.name}" for mutation in ALL]
 def hunts() -> Iterator[dict[int, AsyncResult[Finding | None]]]:
     """All mutations, side by side."""
     with workers() as pool:
-        yield {index: pool.apply_async(hunt, (index, WITHIN)) for index in INDEXES}
+        yield {index: pool.apply_async(hunt, (index, WITHIN, True, True)) for index in INDEXES}
 
 
 @pytest.mark.parametrize("index", INDEXES, ids=IDS)

@@ -48,6 +48,7 @@ LEADING = (
         ),
         (Replica, "_live", "if not self.candidate.may_lead(self.subscriber.last):", "if False:"),
         focus="calls",
+        near=22,
     ),
     mutation(
         "a group whose membership is missing begins anew",
@@ -77,12 +78,14 @@ LEADING = (
         "R8",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="deleting",
+        near=16,
     ),
     mutation(
         "a follower stays whose file is deleted",
         "R8",
         (Replica, "_live", "self.store.check()", "pass"),
         focus="deleting",
+        near=41,
     ),
     mutation(
         "a primary stays whose file is deleted",
@@ -106,6 +109,7 @@ LEADING = (
         "T1",
         (Replica, "_live", "await self.store.probe()", "pass"),
         focus="hanging",
+        near=18,
     ),
     mutation(
         "the last member may be one whose disk hangs",
@@ -118,6 +122,7 @@ LEADING = (
         "T1",
         (Replica, "_read_log", "async with within():", "if True:"),
         focus="hanging leader",
+        near=52,
     ),
     mutation(
         "nobody was restarted",
@@ -135,6 +140,7 @@ LEADING = (
             "case Admit(feed):",
         ),
         focus="burying",
+        near=165,
     ),
     mutation(
         "a batch is committed that is not proven",
@@ -146,6 +152,7 @@ LEADING = (
             "if now < self.not_before:",
         ),
         focus="hearing",
+        near=20,
     ),
     mutation(
         "a hand-over does not wait for its batch",
@@ -197,18 +204,21 @@ ARBITRATING = (
         "L5",
         (Primary, "_grant", "[Confirm(), Send(", "[Send("),
         focus="stealing",
+        near=27,
     ),
     mutation(
         "reads are not confirmed",
         "L5",
         (Primary, "read", "if now >= self._leads_until:", "if False:"),
         focus="seizing",
+        near=16,
     ),
     mutation(
         "the arbiter is not asked",
         "L5",
         (Replica, "_still_leads", "self._arbiter.check(self.primary.epoch)", "pass"),
         focus="stealing",
+        near=53,
     ),
     mutation(
         "a lock that was deleted is kept for ours",
@@ -235,6 +245,7 @@ ARBITRATING = (
         "T2",
         (FileArbiter, "_alone", "fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
         focus="overtaking",
+        near=18,
     ),
     mutation(
         "the membership's file is not synced",
@@ -259,6 +270,7 @@ ARBITRATING = (
         ),
         (durable, "atomic_write", "temporary.replace(path)", "pass"),
         focus="outages",
+        near=21,
     ),
 )
 
@@ -395,11 +407,13 @@ BATCHING = (
         "R7",
         (ReplicatedService, "write_forwarded", "may_forward=False", "may_forward=True"),
         focus="succession",
+        near=113,
     ),
     mutation(
         "what was passed on is passed on again",
         "R7",
         (Replica, "write", "if leader is None or not may_forward:", "if leader is None:"),
         focus="succession",
+        near=113,
     ),
 )

@@ -26,6 +26,7 @@ HISTORIES = (
             "if position.id is not None and (own is None or own.id != position.id):",
             "if False:",
         ),
+        near=22,
     ),
     restored(
         "the ranges of epochs are not compared",
@@ -41,6 +42,7 @@ HISTORIES = (
         "an epoch ends where the log does",
         "H2",
         (history, "is_on", "later.behind if later is not None else last_seq", "last_seq"),
+        near=31,
     ),
     restored(
         "an epoch tells nothing of itself",
@@ -98,6 +100,7 @@ HISTORIES = (
         "a sale that is there again is an order again",
         "S5",
         (Orders, "_project", 'if sale["order_id"] in work.known:', "if False:"),
+        near=36,
     ),
     restored(
         "an order has its sale's number",

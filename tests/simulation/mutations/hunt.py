@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.simulation.mutations import ALL
@@ -22,21 +22,23 @@ class Finding:
         return self.violation or f"(unnamed) {self.error}"
 
 
-def findings(index: int, within: int, focused: bool = True) -> Iterator[Finding]:
-    """Yield the seeds, of the first so many, that notice a mutation."""
+def findings(index: int, seeds: Iterable[int], focused: bool = True) -> Iterator[Finding]:
+    """Yield the seeds that notice a mutation."""
     mutation = ALL[index]
     focus = mutation.focus if focused else ""
     with mutation.applied():
-        for seed in range(within):
+        for seed in seeds:
             result = run(seed, focus=focus, core=focused and not mutation.shop)
             if result.violation or result.error:
                 yield Finding(seed, result.violation, result.error)
 
 
-def hunt(index: int, within: int, focused: bool = True) -> Finding | None:
-    """Return the first seed that notices by name, else the first that notices at all."""
+def hunt(index: int, within: int, focused: bool = True, near: bool = False) -> Finding | None:
+    """Return the first seed, of so many, that notices by name, else the first that notices at all.
+    If `near`, begin at the seed that the mutation names."""
+    begin = ALL[index].near if near else 0
     unnamed: Finding | None = None
-    for finding in findings(index, within, focused):
+    for finding in findings(index, (*range(begin, within), *range(begin)), focused):
         if finding.violation:
             return finding
         unnamed = unnamed or finding
@@ -45,4 +47,4 @@ def hunt(index: int, within: int, focused: bool = True) -> Finding | None:
 
 def census(index: int, within: int) -> list[Finding]:
     """Return all that notice."""
-    return list(findings(index, within))
+    return list(findings(index, range(within)))

@@ -12,6 +12,7 @@ TAKING_OVER = (
         "no wait for the leases of the old epoch",
         "T2",
         (Primary, "take_over", "timing.surely_over_s(membership.lease_s)", "0.0"),
+        near=33,
     ),
     shop(
         "the wait is of the successor's own lease_s",
@@ -23,6 +24,7 @@ TAKING_OVER = (
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
+        near=39,
     ),
     shop(
         "the longest lease granted is forgotten",
@@ -130,12 +132,14 @@ TAKING_OVER = (
             "Membership(self.epoch, members, lease_s, clean or self.membership.clean)",
         ),
         focus="succession",
+        near=172,
     ),
     mutation(
         "a restarted node trusts its disk after a clean end",
         "T5",
         (Primary, "take_over", "membership.clean and not restarted", "membership.clean"),
         focus="power",
+        near=23,
     ),
     mutation(
         "a retiring primary grants",
@@ -172,6 +176,7 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
+        near=178,
     ),
     mutation(
         "the boundary is held for nobody",
@@ -184,6 +189,7 @@ JOINING = (
         "J4",
         (Primary, "tick", "now >= feed.hold_until", "False"),
         focus="hanging",
+        near=31,
     ),
     mutation(
         "a primary that lost commits stays",
@@ -195,6 +201,7 @@ JOINING = (
             "elif False:",
         ),
         focus="hearing",
+        near=108,
     ),
     mutation(
         "a log that was compacted is sent all the same",
@@ -211,6 +218,7 @@ JOINING = (
             "elif False:",
         ),
         focus="rejoining",
+        near=137,
     ),
     mutation(
         "a snapshot counts from its first chunk",

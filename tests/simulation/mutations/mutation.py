@@ -43,6 +43,8 @@ class Mutation:
     focus: str = ""
     shop: bool = False
     """Whether it takes a whole shop to meet it, and not the replicas of one group alone."""
+    near: int = 0
+    """A seed that met it once: tests look from there on, which is no promise that it still does."""
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -55,10 +57,10 @@ class Mutation:
             yield
 
 
-def mutation(name: str, rule: str, *edits: Edit, focus: str = "") -> Mutation:
-    return Mutation(name, rule, edits, focus)
+def mutation(name: str, rule: str, *edits: Edit, focus: str = "", near: int = 0) -> Mutation:
+    return Mutation(name, rule, edits, focus, near=near)
 
 
-def shop(name: str, rule: str, *edits: Edit, focus: str = "") -> Mutation:
+def shop(name: str, rule: str, *edits: Edit, focus: str = "", near: int = 0) -> Mutation:
     """A mutation that it takes a whole shop to meet."""
-    return Mutation(name, rule, edits, focus, shop=True)
+    return Mutation(name, rule, edits, focus, shop=True, near=near)

@@ -122,6 +122,7 @@ ORDERING = (
         "R5",
         (OrderService, "_ordered", "raise Indeterminate(", "raise Unavailable("),
         focus="ordering",
+        near=23,
     ),
 )
 
@@ -149,6 +150,7 @@ CALLING = (
         "R5",
         (ReplicaPool, "call", "raise unknown or last", "raise last"),
         focus="pool",
+        near=77,
     ),
 )
 
@@ -174,6 +176,7 @@ SHOWING = (
         "searches are not known by their books",
         "C5",
         (questions, "shown", '*(info_key(book["id"]) for book in answer["books"])', ""),
+        near=85,
     ),
     mutation(
         "a book is read as if nothing touched it",
@@ -232,5 +235,6 @@ SHOWING = (
             "flight.key in touched",
         ),
         focus="fetching",
+        near=16,
     ),
 )

@@ -64,6 +64,7 @@ WRITING = (
         (ReplicaSubscriber, "_joining", "if not welcome.adopting:", "if False:"),
         (ReplicaSubscriber, "_joining", "if not beyond:", "if True:"),
         focus="tails",
+        near=25,
     ),
 )
 
@@ -99,6 +100,7 @@ READING = (
         "L1",
         (Subscriber, "_renew", "self._number += 1", "self._number = 1"),
         focus="caching",
+        near=103,
     ),
     mutation(
         "the holder counts its own lease_s",
@@ -111,6 +113,7 @@ READING = (
         "L1",
         (timing.Timing, "surely_over_s", "lease_s * (1 + CLOCK_DRIFT)", "lease_s"),
         focus="clocks",
+        near=56,
     ),
     mutation(
         "a closed connection ends a lease",
@@ -133,6 +136,7 @@ READING = (
             "self.leases.pop(hello.run, None)\n"
             "    self.feeds[feed_id] = Subscription(feed_id, hello)",
         ),
+        near=16,
     ),
     mutation(
         "who owes an acknowledgement is granted all the same",
@@ -163,6 +167,7 @@ READING = (
         "L4",
         (Primary, "read", "if self._inherits else 0", "if False else 0"),
         focus="joining",
+        near=19,
     ),
     mutation(
         "a restarted primary answers reads at once",
@@ -175,6 +180,7 @@ READING = (
         "L4",
         (Primary, "_grant", "if owes or self._unproven:", "if owes:"),
         focus="power",
+        near=50,
     ),
     mutation(
         "a restarted primary adds members at once",
@@ -190,6 +196,7 @@ CACHING = (
         "C3",
         (Cache, "join", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
+        near=21,
     ),
     shop(
         "an invalidation detaches no flight",
@@ -248,6 +255,7 @@ CACHING = (
             "        return self._flights.setdefault(key, detached)\n",
         ),
         focus="caching",
+        near=18,
     ),
     shop(
         "a cache that joins is not told what is pending",

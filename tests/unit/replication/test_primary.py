@@ -324,6 +324,28 @@ class JoiningTest(PrimaryTest):
             ],
         )
 
+    def test_j2_one_page_after_the_other_on_the_same_feed(self) -> None:
+        primary = self.lead()
+        first, second, third = (entry.mark for entry in self.log)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, first), 2.0)
+        primary.log_read(REPLICA_FEED, LogPage(first, self.log[1:2], end=False), 2.0)
+        [read] = primary.receive(REPLICA_FEED, Ack(second), 2.0)
+        self.assertEqual(read, ReadLog(REPLICA_FEED, 2))
+        effects = primary.log_read(REPLICA_FEED, LogPage(second, self.log[2:], end=True), 2.0)
+        self.assertEqual(
+            effects, [Send(REPLICA_FEED, Prepare(self.log[2:])), Send(REPLICA_FEED, Commit(third))]
+        )
+
+    def test_j2_a_log_that_has_parted_meanwhile_ends_the_feed(self) -> None:
+        primary = self.lead()
+        first, second, _ = (entry.mark for entry in self.log)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, first), 2.0)
+        primary.log_read(REPLICA_FEED, LogPage(first, self.log[1:2], end=False), 2.0)
+        primary.receive(REPLICA_FEED, Ack(second), 2.0)
+        page = LogPage(Mark(2, "another"), self.log[2:], end=True)
+        [close] = primary.log_read(REPLICA_FEED, page, 2.0)
+        self.assertIsInstance(close, Close)
+
     def test_j3_where_the_log_does_not_reach_it_sends_a_snapshot(self) -> None:
         for page in (LogPage(None, (), end=False), LogPage(Mark(1, "else"), (), end=True)):
             primary = self.lead()

@@ -15,6 +15,7 @@ from bazar.http.access_log import AccessLog
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import RawResponse, header_lines
 
+MAX_CONNECTIONS = 4096  # of one port
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,7 +35,7 @@ class Limits:
     """For its answers, when it has said that it sends no more: it may have gone."""
     graceful_close_s: float = 0.5
     """For its next request to be told to close, when the node leaves."""
-    connections: int = 4096
+    connections: int = MAX_CONNECTIONS
 
 
 class ServerState:

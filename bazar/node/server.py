@@ -27,7 +27,7 @@ from bazar.http.access_log import AccessLog
 from bazar.http.response import HEADERS, RawResponse
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
-from bazar.http.state import Limits, ServerState
+from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
 from bazar.latency_histogram import LatencyHistogram
 from bazar.modes import narrow
 
@@ -39,7 +39,6 @@ INTERNAL = "internal"
 MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
 MAX_INTERNAL_BODY_BYTES = 16 << 20
-MAX_CONNECTIONS = 4096
 SLOW_CLIENT_S = 10.0
 DRAIN_S = 5.0
 STOP_S = 12.0

@@ -29,12 +29,12 @@ from handlers.calls import Call
 from handlers.orders import trace
 from handlers.paths import (
     ADOPT_PATH,
+    BEGIN_TRACING_PATH,
     NEWEST_PATH,
     PURCHASES_PATH,
     SALES_PATH,
     STANDING_PATH,
-    TRACE_PATH,
-    TRACES_PATH,
+    TRACE_OF_SALE_PATH,
     WRITE_PATH,
 )
 from handlers.replicated import ReplicatedService
@@ -82,8 +82,8 @@ class OrderService(ReplicatedService[OrderReader]):
         self._tasks = Tasks(context.on_fatal)
         self._traces: trace.ProjectionTraces | None = None  # while somebody asks for them
         self.calls[PURCHASES_PATH] = Call(self.purchase_item)
-        self.calls[TRACE_PATH] = Call(self.trace_item)
-        self.calls[TRACES_PATH] = Call(self.traced_item)
+        self.calls[BEGIN_TRACING_PATH] = Call(self.trace_item)
+        self.calls[TRACE_OF_SALE_PATH] = Call(self.traced_item)
         self.calls[STANDING_PATH] = Call(self.standing)
         self.calls[ADOPT_PATH] = Call(self.adopt)
 
@@ -143,7 +143,7 @@ class OrderService(ReplicatedService[OrderReader]):
         await self.replica.reads.barrier(frozenset())
         tell = item.get("tell", False)
         if tell:
-            await self._ask_leader(TRACE_PATH, {}, deadline)
+            await self._ask_leader(BEGIN_TRACING_PATH, {}, deadline)
         began = clock()
         asked, sale = await self._sell(item, deadline)
         sold = clock()
@@ -157,7 +157,7 @@ class OrderService(ReplicatedService[OrderReader]):
         }
         if tell:
             order_ms, seq = 1000 * (clock() - sold), {"seq": sale["seq"]}
-            projection = await self._ask_leader(TRACES_PATH, seq, deadline)
+            projection = await self._ask_leader(TRACE_OF_SALE_PATH, seq, deadline)
             answer["told"] = {
                 "sale": {"asked": asked, "ms": 1000 * (sold - began), **sale.get("told", {})},
                 "order": {"ms": order_ms, **projection},

@@ -194,7 +194,7 @@ class Rows:
             try:
                 value = self._value(ours, self._given(row, ours))
                 if value is not None:
-                    book[ours] = validation.BOOK_FIELDS[ours](value, ours)
+                    book[ours] = validation.FIELD_RULES[ours](value, ours)
             except BadRequest as error:
                 row.problems.append(Problem(str(error), str(error)))
             except (NotAnAmount, NotAnIsbn) as error:

@@ -17,6 +17,7 @@ from bazar.http.response import RawResponse, header_lines
 
 MAX_CONNECTIONS = 4096  # of one port
 
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a client may take."""
@@ -73,11 +74,11 @@ class ServerState:
         self._ids = itertools.count(secrets.randbits(62))
 
     def new_id(self) -> bytes:
-        """A request id. Counted from a random start: unique, and cheaper than a random one."""
+        """Return a request id, counted from a random start: unique, cheaper than a random one."""
         return b"%016x" % next(self._ids)
 
     def date_at(self, now: float) -> str:
-        """What an answer's Date says."""
+        """Return what an answer's Date says."""
         if now >= self.date_until:
             self.renew_date(now)
         return self._date

@@ -194,8 +194,7 @@ def _isbn(value: Any, place: str) -> str | None:
     digits = isbn13(text(value, place))
     if digits is None:
         raise BadRequest(
-            f"{place}: {value[:40]!r} is no ISBN: 10 or 13 digits, of which the last checks the"
-            " others"
+            f"{place}: {value[:40]!r} is no ISBN: 10 or 13 digits, the last digit is a check digit"
         )
     return digits
 

@@ -1,8 +1,9 @@
 """The front end's cache: LRU with a TTL, single-flight, and fills that an invalidation detaches.
 
 One `Cache` belongs to one replicated group and is kept coherent by that group's feed: its guard
-(a `CacheSubscriber`) knows the lease and what is dirty, and the feed's driver calls `drop` and
-`reset`. Several caches may keep their answers on the same `LRUStore`.
+(a `CacheSubscriber`) knows the lease and what is dirty, and the feed's driver (`Source` in
+`handlers/frontend/upstream.py`) calls `drop` and `reset`. Several caches may keep their answers on
+the same `LRUStore`.
 
 The race that all of this exists for, the *stale fill* (Nishtala et al., "Scaling Memcache at
 Facebook", 2013, section 3.2.1):

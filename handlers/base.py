@@ -1,4 +1,4 @@
-"""What every route shares: who may call it, JSON in and out, errors to statuses, the log line."""
+"""What every route shares: the token, JSON in and out, errors to statuses, the log line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def new_request_id() -> str:
-    """Unique, and no secret: the system's randomness costs a system call each time."""
+    """Return an id that is unique, and no secret: the system's randomness costs a system call each
+    time."""
     return f"{random.getrandbits(64):016x}"
 
 
@@ -101,8 +102,8 @@ class Handler(RequestHandler):
         return None
 
     def _refuse_unread(self) -> None:
-        """Whoever sends what nobody reads means something by it, and would be told that it has been
-        done. Raises BadRequest, or UnsupportedMediaType."""
+        """Refuse what this handler does not read: its sender means something by it, and would be
+        told that it has been done. Raises BadRequest, or UnsupportedMediaType."""
         request, headers = self.request, self.request.headers
         for name in SINGLE:
             if len(headers.get_list(name)) > 1:
@@ -140,7 +141,8 @@ class Handler(RequestHandler):
             raise Forbidden("this is not the cluster token")
 
     def _origin_matches_host(self, origin: str) -> bool:
-        """A browser names the shop as it knows it, also where a proxy names this port."""
+        """Whether a page of this shop sends the request. A browser names the shop as it knows it,
+        also where a proxy names this port."""
         if origin.lower() == self.service.context.config.public_url != "":
             return True
         try:
@@ -154,7 +156,7 @@ class Handler(RequestHandler):
         return validation.json_object(self.request.body)
 
     def query(self, name: str) -> str | None:
-        """A query argument that may be given once."""
+        """Return a query argument, which may be given once; None if it is not."""
         # Not get_query_argument, which turns control characters into spaces.
         return self._once(self.request.query_arguments, name)
 
@@ -172,7 +174,7 @@ class Handler(RequestHandler):
         return default if value is None else validation.number(value, name, low, high)
 
     def conditions(self) -> dict[str, list[str]]:
-        """If-Match and If-None-Match, as an operation carries them."""
+        """Return If-Match and If-None-Match, as an operation carries them."""
         headers = self.request.headers
         return {
             name.lower().replace("-", "_"): validation.entity_tags(headers[name], name)
@@ -181,8 +183,8 @@ class Handler(RequestHandler):
         }
 
     def idempotency_key(self, *, required: bool = False) -> str:
-        """The caller's key, or one made here and returned, in errors too (S4). Raises KeyRequired
-        if there must be one, and is none."""
+        """Return the caller's key, or one made here that goes back with the answer, errors too
+        (S4). Raises KeyRequired if there must be one, and is none."""
         given = self.request.headers.get("Idempotency-Key")
         if given is None and required:
             raise KeyRequired(
@@ -203,7 +205,7 @@ class Handler(RequestHandler):
         self.finish(render(value))
 
     def link_behind(self, search: Mapping[str, Any]) -> str:
-        """Where the page behind this one of a list is, but for the place where it begins."""
+        """Return the next page's address without the value of its `after`."""
         wanted = {name: search[name] for name in ("topic", "q", "limit") if name in search}
         return f"{self.request.path}?{urlencode({**wanted, 'after': ''})}"
 
@@ -283,13 +285,13 @@ class NoRoute(Handler):
 
 
 def _shown(request: HTTPServerRequest) -> str:
-    """The target as the log shows it."""
+    """Return the target as the log shows it."""
     uri = without_keys(request.uri or "")
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", uri)
 
 
 def as_error(status: int, error: BaseException | None, handler: Handler) -> BazarError:
-    """The one place where an exception becomes what the caller sees."""
+    """Return what the caller sees of an exception: nowhere else is one turned into another."""
     if isinstance(error, BazarError):
         return error
     if isinstance(error, MissingArgumentError):

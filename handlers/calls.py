@@ -25,7 +25,7 @@ MAX_CALLERS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What takes the items that come to one path, and how loud the log is about it."""
+    """The method that takes the items of one path, and at which level they are logged."""
 
     method: Callable[[dict[str, Any]], Awaitable[Answer]]
     log_level: int = logging.INFO
@@ -37,8 +37,8 @@ class CallingService(Replicated, Protocol):
 
 
 async def answer_all(service: CallingService, call: Call, items: Any) -> dict[str, Any]:
-    """`{"answer": …}` or `{"error": …}` for each item; and who is primary, for those who would
-    rather ask it. Raises BadRequest."""
+    """Return `{"answer": …}` or `{"error": …}` for each item; and the primary, for callers that
+    would rather ask it. Raises BadRequest."""
 
     async def one(item: Any) -> dict[str, Any]:
         try:

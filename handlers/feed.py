@@ -24,7 +24,7 @@ class UpgradeHandler(Handler):
     """Turns a request into a connection of frames."""
 
     def open_connection(self) -> frames.Connection:
-        """This end of it. Raises what the request is refused with."""
+        """Return this end of it. Raises what the request is refused with."""
         raise NotImplementedError
 
     async def get(self) -> None:
@@ -34,7 +34,7 @@ class UpgradeHandler(Handler):
         self.service.context.activity.leave(self)  # the connection stays, and is no request
         try:
             transport, received = cast(tuple[asyncio.Transport, bytes], self.detach())
-        except StreamClosedError:  # whoever asked has hung up meanwhile
+        except StreamClosedError:  # the client has hung up meanwhile
             connection.connection_lost(None)
         else:
             frames.accept(connection, transport, received)

@@ -40,7 +40,7 @@ class ReplicatedService(Generic[R]):
     replica: Replica
 
     def __init__(self, context: Context, engine: Engine[R], routes: Sequence[Route]) -> None:
-        """`routes` are the role's own paths, before those of every replica."""
+        """Serve the role's own `routes`, before those of every replica."""
         self.context = context
         self.engine = engine
         self._routes = routes
@@ -103,10 +103,10 @@ class ReplicatedService(Generic[R]):
         self.replica.start()
 
     def committed(self, entries: Sequence[Entry]) -> None:
-        """These entries, behind all that came before, are committed here now."""
+        """Hear of entries that are committed here now, behind all that came before."""
 
     async def installed(self) -> None:
-        """The committed state is another one: a snapshot's, or what the log was opened with."""
+        """Hear of another committed state: a snapshot's, or that with which the log was opened."""
 
     @property
     def reader(self) -> R:
@@ -121,7 +121,7 @@ class ReplicatedService(Generic[R]):
         self.client.close()
 
     def ready(self) -> None:
-        """Raises Unavailable while this node may not answer reads."""
+        """Raise Unavailable while this node may not answer reads."""
         self.replica.reads.index(frozenset())
 
     def status(self) -> dict[str, Any]:
@@ -134,15 +134,15 @@ class ReplicatedService(Generic[R]):
         raise NotImplementedError
 
     async def write(self, operation: Operation) -> Answer:
-        """Any replica takes any write (R7)."""
+        """Write at the primary: any replica takes any write (R7)."""
         return await self._write(operation, may_forward=True)
 
     async def write_forwarded(self, operation: Operation) -> Answer:
-        """A write that another replica passed on: one hop at the most (R7)."""
+        """Write what another replica passed on: one hop at the most (R7)."""
         return await self._write(operation, may_forward=False)
 
     async def knocked(self, item: dict[str, Any]) -> Answer:
-        """Another node of the group asks under which arbiter this one is (A3)."""
+        """Tell another node of the group under which arbiter this one is (A3)."""
         return self.replica.knocked(item)
 
     async def _knock(self, node: NodeConfig, item: Answer) -> Answer:

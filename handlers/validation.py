@@ -194,8 +194,7 @@ def _isbn(value: Any, place: str) -> str | None:
     digits = isbn13(text(value, place))
     if digits is None:
         raise BadRequest(
-            f"{place}: {value[:40]!r} is no ISBN: 10 or 13 digits, of which the last checks the"
-            " others"
+            f"{place}: {value[:40]!r} is no ISBN: 10 or 13 digits, the last digit is a check digit"
         )
     return digits
 
@@ -204,7 +203,7 @@ def _amount(value: Any, place: str) -> int:
     return integer(value, place, 0, MAX_AMOUNT)
 
 
-BOOK_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
+FIELD_RULES: Mapping[str, Callable[[Any, str], Any]] = {
     "title": text,
     "author": _author,
     "isbn": _isbn,
@@ -218,7 +217,7 @@ def _more(value: Any, place: str) -> int:
     return integer(value, place, -MAX_AMOUNT, MAX_AMOUNT)
 
 
-BOOK_CHANGES: Mapping[str, Callable[[Any, str], Any]] = {**BOOK_FIELDS, "count_add": _more}
+BOOK_CHANGES: Mapping[str, Callable[[Any, str], Any]] = {**FIELD_RULES, "count_add": _more}
 
 
 def only(plain: Mapping[str, Any], known: Mapping[str, Any] | set[str], place: str) -> None:
@@ -241,13 +240,13 @@ def new_book(plain: Any, place: str = "body") -> dict[str, Any]:
     """Return a whole book; only `author` and `isbn` may be left out."""
     if not isinstance(plain, dict):
         raise BadRequest(f"{place}: must be a JSON object")
-    only(plain, BOOK_FIELDS, place)
+    only(plain, FIELD_RULES, place)
     given = {"author": None, "isbn": None, **plain}
-    for name in BOOK_FIELDS:
+    for name in FIELD_RULES:
         if name not in given:
             raise BadRequest(f"{place}: {name} is missing")
     prefix = "" if place == "body" else f"{place}."
-    book = {name: read(given[name], prefix + name) for name, read in BOOK_FIELDS.items()}
+    book = {name: read(given[name], prefix + name) for name, read in FIELD_RULES.items()}
     if book["isbn"] is None:
         del book["isbn"]  # a request from before ISBNs stays the same request (S1)
     return book

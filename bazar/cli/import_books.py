@@ -129,7 +129,7 @@ def _progress(file: BinaryIO, doing: str) -> Iterator[Progress]:
 def _defaults(flags: argparse.Namespace) -> dict[str, Any]:
     given = {"topic": flags.topic, "cost": flags.cost, "count": flags.count}
     return {
-        ours: validation.BOOK_FIELDS[ours](value, COLUMNS[ours].default or ours)
+        ours: validation.FIELD_RULES[ours](value, COLUMNS[ours].default or ours)
         for ours, value in given.items()
         if value is not None
     }

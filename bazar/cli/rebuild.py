@@ -135,7 +135,9 @@ def _only(held: Sequence[Held], marks: Sequence[Mark]) -> Mark:
     """Return the mark that all of them have. Raises Conflict if they differ."""
     if len(set(marks)) > 1:
         nodes = " and ".join(one.member.node for one in held)
-        raise Conflict(f"{nodes} have different logs of the same length: move one's file away")
+        raise Conflict(
+            f"{nodes} have different logs of the same length: move the file of one of them away"
+        )
     return marks[0]
 
 
@@ -157,8 +159,8 @@ def _tell(role: str, held: Sequence[Held], best: Sequence[Held], epoch: int) -> 
     """Print what may be lost."""
     [last] = {one.last for one in best}
     names = ", ".join(one.member.node for one in best)
-    print(f"In sync would be {names}, in epoch {epoch}, with all up to entry {last.seq}.")
-    print("It is not on record which were in sync: all that was acknowledged beyond that is lost.")
+    print(f"To be recorded as in sync: {names}, in epoch {epoch}, with all up to entry {last.seq}.")
+    print("Which were in sync is not known any more: what was acknowledged beyond that is lost.")
     for one in held:
         if one not in best and one.last.seq > last.seq:
             lost = f"{last.seq + 1} to {one.last.seq}"

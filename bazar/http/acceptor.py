@@ -34,7 +34,7 @@ class Acceptor:
         self._told = False
 
     def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept on these, which are bound."""
+        """Accept connections on these sockets, which are bound."""
         for one in sockets:
             one.setblocking(False)
             one.listen(BACKLOG)
@@ -49,7 +49,7 @@ class Acceptor:
                 self._loop.add_reader(one, self._accept, one)
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more connections."""
         self._stop_waiting()
         for one in self._listening:
             self._loop.remove_reader(one)

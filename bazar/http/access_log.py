@@ -26,7 +26,7 @@ def names_a_key(target: str) -> bool:
 
 
 def without_keys(target: str) -> str:
-    """A target as logs show it."""
+    """Return a target as logs show it."""
     return _KEY.sub(r"\1…", target)
 
 
@@ -42,7 +42,7 @@ class LineByLine(logging.Formatter):
 
 
 def printable(text: bytes) -> bytes:
-    """`text` with its control characters escaped: one line stays one line."""
+    """Return `text` with its control characters escaped: one line stays one line."""
     if text.translate(None, _CONTROLS) == text:
         return text
     return _CONTROL.sub(lambda match: b"\\x%02x" % match[0][0], text)
@@ -77,7 +77,7 @@ class AccessLog:
         *,
         counts: bool = True,
     ) -> None:
-        """`note` say what else there is to say, if anything."""
+        """Add a request's line; `note` says what else there is to say, if anything."""
         self._lines.append((request_id, client, method, target, status, ms, note))
         if counts:
             self._counted.append(ms)

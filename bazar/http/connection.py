@@ -46,11 +46,11 @@ class Phase(enum.Enum):
 
     OPEN = enum.auto()  # requests are read and answered
     LEAVING = enum.auto()  # the last answer is given; what still comes is read away
-    GONE = enum.auto()  # nobody listens, or another protocol does
+    GONE = enum.auto()  # the client has, or another protocol has taken over
 
 
 class Owner(Protocol):
-    """Whoever has accepted a connection."""
+    """The server that has accepted a connection."""
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more."""
@@ -111,8 +111,8 @@ class Connection(asyncio.Protocol):
             self._advance()
 
     def eof_received(self) -> bool:
-        """The client sends no more, but may still listen: what it has asked for is answered. One
-        that has gone is found out by what is written to it, or in the end by time."""
+        """Go on, though the client sends no more: it may still listen, and what it has asked for is
+        answered. One that has gone is found out by what is written to it, or in the end by time."""
         self._ended = True
         if self._busy and self.phase is not Phase.LEAVING:
             self.deadline = self._clock() + self._state.limits.half_close_s
@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _step(self) -> bool:
-        """False if more must arrive first."""
+        """Read and answer one request. Return False if more must arrive first."""
         try:
             step = self._parser.read()
             if isinstance(step, bytes):
@@ -221,8 +221,8 @@ class Connection(asyncio.Protocol):
     # --- answering -------------------------------------------------------------------------------
 
     def _hit(self, head: bytes, rendered: RawResponse, now: float) -> bool:
-        """Answer with the cached bytes. False if anything about the request is unusual: then the
-        application shall judge it."""
+        """Answer with the cached bytes. Return False if anything about the request is unusual: then
+        the application shall judge it."""
         state = self._state
         method, target, version = self._parser.request_line
         fields = head[head.find(b"\r\n") :]
@@ -326,15 +326,17 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle_since(self) -> float | None:
-        """Since when it could be closed without harm: no request is known yet."""
+        """Return since when it could be closed without harm, as no request is known yet; None if it
+        can't."""
         if self._busy or self.phase is not Phase.OPEN or self._stage is Stage.BODY:
             return None
         limits = self._state.limits
         return self.deadline - (limits.idle_s if self._stage is Stage.IDLE else limits.head_s)
 
     def leave(self) -> None:
-        """The last answer is given. Say so, and read away for a while what the client still sends:
-        to close with input unread would make its kernel drop the answer (RFC 9112 section 9.6)."""
+        """Close after the last answer. Say so, and read away for a while what the client still
+        sends: to close with input unread would make its kernel drop the answer (RFC 9112 section
+        9.6)."""
         if self._ended:
             self.close()
             return
@@ -360,7 +362,7 @@ class Connection(asyncio.Protocol):
                 future.exception()
 
     def expire(self, now: float) -> None:
-        """A deadline has passed."""
+        """Close, as a deadline has passed; where a request has begun, refuse it."""
         if now >= self.write_deadline:
             self._transport.abort()
         elif self.phase is not Phase.OPEN:

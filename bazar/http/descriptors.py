@@ -32,7 +32,7 @@ def limit() -> int:
 
 
 def for_connections(ports: int) -> int:
-    """How many connections each of so many ports may hold. The rest is for all else: files, feeds,
-    calls from and to other nodes."""
+    """Return how many connections each of so many ports may hold. The rest is for all else: files,
+    feeds, calls from and to other nodes."""
     most = limit()
     return (most - max(most // 4, min(RESERVED, most // 2))) // ports

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who asks: what Tornado looks for in `HTTPConnection.context`."""
+    """The client: what Tornado looks for in `HTTPConnection.context`."""
 
     remote_ip: str
     protocol: str = "http"
@@ -42,10 +42,11 @@ class ClientConnection(Protocol):
     def detach(self) -> tuple[asyncio.Transport, bytes]: ...
 
     def write(self, data: bytes) -> asyncio.Future[None]:
-        """Done when more may be written; fails with StreamClosedError if nobody listens."""
+        """Write; the future is done when more may be written, and fails with StreamClosedError if
+        the client has gone."""
 
     def date(self) -> str:
-        """What an answer's Date says now."""
+        """Return what an answer's Date says now."""
 
     def keeps_alive(self) -> bool:
         """Whether another request may follow on this connection."""
@@ -56,7 +57,7 @@ class ClientConnection(Protocol):
 
 
 def connection_header(version: str, keep_alive: bool) -> str | None:
-    """What the answer's Connection says where it isn't what the version implies."""
+    """Return what the answer's Connection says, where that isn't what the version implies."""
     if version == "HTTP/1.1":
         return None if keep_alive else "close"
     return "Keep-Alive" if keep_alive else None
@@ -181,7 +182,7 @@ class Exchange(HTTPConnection):
         return chunk
 
     def _give_up(self, what: str) -> NoReturn:
-        """Only the connection's end tells the client that this answer is not whole."""
+        """Break the connection: only its end tells the client that this answer is not whole."""
         client = self._client
         self.lost()
         if client is not None:
@@ -191,14 +192,14 @@ class Exchange(HTTPConnection):
     # --- what the connection calls ---------------------------------------------------------------
 
     def lost(self) -> None:
-        """The client has gone: the application hears of it, once."""
+        """Tell the application, once, that the client has gone."""
         callback, self._on_close, self._client = self._on_close, None, None
         if callback is not None:
             callback()
 
 
 def closed() -> asyncio.Future[None]:
-    """What a write to nobody returns. Not every caller looks at it."""
+    """Return what a write to a closed connection returns. Not every caller looks at it."""
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.set_exception(StreamClosedError())
     future.exception()

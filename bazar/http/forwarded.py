@@ -27,8 +27,8 @@ _NODE = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<v4>[0-9.]+))(?::[0-9]+)?|(?P
 
 
 def in_origin_form(request: HTTPServerRequest) -> HTTPServerRequest:
-    """The same request with a path for its target, if it came with a whole URL, as to a proxy: then
-    the URL says which host is meant, and not Host (RFC 9112 section 3.2.2). Raises
+    """Return the same request with a path for its target, if it came with a whole URL, as to a
+    proxy: then the URL says which host is meant, and not Host (RFC 9112 section 3.2.2). Raises
     HTTPInputError."""
     match = _ABSOLUTE.fullmatch(request.uri or "")
     if match is None:
@@ -51,8 +51,8 @@ class Hosts:
     here (DNS rebinding), and would be taken for one of ours."""
 
     def __init__(self, names: Iterable[str], *, any_address: bool = False) -> None:
-        """With `any_address`, for a node that listens on all it has, an address is own, too: there
-        is no name that could be led elsewhere."""
+        """Take an address for an own name, too, with `any_address`: for a node that listens on all
+        it has, where there is no name that could be led elsewhere."""
         self._names = {_bare(name) for name in (*names, "localhost", "127.0.0.1", "[::1]")}
         self._any_address = any_address
 
@@ -66,13 +66,13 @@ class Hosts:
 
 
 def _bare(name: str) -> str:
-    """One spelling for a name or an address."""
+    """Return the one spelling of a name or an address."""
     address = _address(name)
     return name.lower().removesuffix(".") if address is None else address
 
 
 def _address(text: str) -> str | None:
-    """The address that is written there, in its one spelling; None if it is none, or a name."""
+    """Return the address that is written there, in its one spelling; None if there is none."""
     match = _NODE.fullmatch(text.strip().lower())
     try:
         return str(ip_address(match["v6"] or match["v4"] or match["bare"])) if match else None
@@ -82,7 +82,7 @@ def _address(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: its address, and as far as they are known how it came and which host it asked."""
+    """The client: its address and, as far as they are known, how it came and the host it asked."""
 
     address: str
     protocol: str | None = None
@@ -90,7 +90,7 @@ class Visitor:
 
 
 class Proxies:
-    """Those that may speak for others: what anybody else says of who it is speaks for nothing."""
+    """The proxies that may speak for others: what any other client says of itself is not heard."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
@@ -105,8 +105,8 @@ class Proxies:
         return any(known in network for network in self._networks)
 
     def visitor(self, peer: str, headers: HTTPHeaders) -> Visitor:
-        """The client behind `peer`. Where the two ways to say so differ, one of them has come
-        through a proxy that does not know it: neither is believed."""
+        """Return the client behind `peer`. Where the two ways to say so differ, one of them has
+        come through a proxy that does not know it: neither is believed."""
         if not self.trust(peer):
             return Visitor(peer)
         told = [
@@ -119,8 +119,9 @@ class Proxies:
         return told[0] if all(one.address == told[0].address for one in told) else Visitor(peer)
 
     def _forwarded(self, peer: str, headers: HTTPHeaders) -> Visitor:
-        """RFC 7239: each proxy adds an element about who asked it. A quote that a client has left
-        open would take what the proxies have added for its own words: then none of it counts."""
+        """Read RFC 7239's header: each proxy adds an element about its client. A quote that a
+        client has left open would take what the proxies have added for its own words: then none of
+        it counts."""
         if not _WELL_QUOTED.fullmatch(headers[FORWARDED]):
             return Visitor(peer)
         elements = [
@@ -132,7 +133,8 @@ class Proxies:
         return Visitor(address, _protocol(said.get("proto")), said.get("host") or None)
 
     def _x_forwarded(self, peer: str, headers: HTTPHeaders) -> Visitor:
-        """The same in headers of their own; of protocol and host the last proxy's word counts."""
+        """Read the same from headers of their own; of protocol and host the last proxy's word
+        counts."""
         _, address = self._first(peer, headers.get(FORWARDED_FOR, "").split(","))
         protocol, host = (
             headers.get(f"X-Forwarded-{what}", "").rpartition(",")[2].strip() or None
@@ -141,8 +143,9 @@ class Proxies:
         return Visitor(address, _protocol(protocol), host)
 
     def _first(self, peer: str, hops: Sequence[str]) -> tuple[int, str]:
-        """From the last hop on, the first that is none of ours, with its place: what stands before
-        it is its own word alone. Where one is no address, whoever told it."""
+        """Return, from the last hop on, the first that is none of ours, with its place: what stands
+        before it is its own word alone. Where a hop is no address, return the one that has told it.
+        """
         address, at = peer, 0
         for at in range(len(hops) - 1, -1, -1):
             hop = _address(hops[at])
@@ -170,7 +173,7 @@ class Arrivals:
     proxies: Proxies
 
     def seen(self, request: HTTPServerRequest) -> HTTPServerRequest:
-        """The request as its client meant it. Raises HTTPInputError."""
+        """Return the request as its client meant it. Raises HTTPInputError."""
         request = in_origin_form(request)
         peer = request.remote_ip or ""
         if self.proxies.trust(peer):

@@ -23,8 +23,8 @@ class HitFields(NamedTuple):
 
 
 def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | None:
-    """Read header lines that came from `peer`. None if one that matters is there twice, or if Host
-    is not as it must be: then the application shall answer."""
+    """Read header lines that came from `peer`. Return None if one that matters is there twice, or
+    if Host is not as it must be: then the application shall answer."""
     lower = fields.lower()
     values = []
     for name in (b"\r\nhost:", b"\r\nx-request-id:", b"\r\nif-none-match:"):

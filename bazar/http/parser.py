@@ -87,7 +87,7 @@ class Parser:
         """Of the last head: most clients send the same with every request."""
 
     def __len__(self) -> int:
-        """How many bytes are fed but not read."""
+        """Return how many bytes are fed but not read."""
         return len(self.rest) - self._at
 
     @property
@@ -112,7 +112,7 @@ class Parser:
         self._at = 0
 
     def take_rest(self) -> bytes:
-        """What was fed and not read, which is no request."""
+        """Return what was fed and not read, which is no request, and forget it."""
         rest = self.rest[self._at :]
         self.clear()
         return rest
@@ -122,8 +122,8 @@ class Parser:
         self.rest, self._at, self._incoming = b"", 0, None
 
     def read(self) -> Request | bytes | Progress:
-        """One step. A GET or HEAD without a body comes as its bare head, well-formed but not
-        judged: `parse_head` it unless `request_line` say enough."""
+        """Go a step. A GET or HEAD without a body comes as its bare head, well-formed but not
+        judged: `parse_head` it unless `request_line` says enough."""
         if self._incoming is not None:
             return self._read_body(self._incoming)
         self.request_line, self.headers = [], None
@@ -152,8 +152,8 @@ class Parser:
         return Progress.SOME
 
     def parse_head(self, head: bytes) -> Request:
-        """The request that this head begins. Its headers are not to be changed: the next one may
-        have the same."""
+        """Return the request that this head begins. Its headers are not to be changed: the next one
+        may have the same."""
         try:
             line, _, lines = head.decode("latin-1").partition("\r\n")
             start_line = parse_request_start_line(line)
@@ -198,9 +198,8 @@ class Parser:
                     # behind this request is read.
                     self.keep_alive = False
                     return
-                # An offer binds nobody, and is the application's to take: else it answers in this
-                # protocol (RFC 9110 section 7.8). llhttp must not see it: it would take the body
-                # for the other's.
+                # An offer is the application's to take, or to answer in this protocol (RFC 9110
+                # section 7.8). llhttp must not see it: it would take the body for the other's.
                 self._parser, self._whole = HttpRequestParser(self), False
                 self._feed_head(_OFFER.sub(_DECLINED, head))
         except HttpParserError as error:
@@ -216,7 +215,8 @@ class Parser:
             self._parser.feed_data(b"POST" + space + rest)
 
     def _body_length(self, version: str, headers: HTTPHeaders) -> int | None:
-        """None if it comes in chunks. Stricter than llhttp: `gzip, chunked` is fine with it."""
+        """Return the body's length, None if it comes in chunks. Stricter than llhttp: `gzip,
+        chunked` is fine with it."""
         if version.encode() not in VERSIONS:
             raise BadRequest(f"{version}: is not a version of HTTP that is spoken here")
         coding = headers.get("Transfer-Encoding")

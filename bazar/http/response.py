@@ -23,18 +23,18 @@ _ETAGS = re.compile(rb'\*|(?:W/)?"[^"]*"')
 
 
 def render(value: Any) -> bytes:
-    """JSON as every answer has it."""
+    """Return a value as JSON, as every answer has it."""
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
 def entity_tag(body: bytes) -> str:
-    """The tag of an answer with this body, the same whoever gives it: a writer that has read at one
-    node may name it at another (RFC 9110 section 8.8.3)."""
+    """Return the tag of an answer with this body, the same at every node: a writer that has read at
+    one may name it at another (RFC 9110 section 8.8.3)."""
     return f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
 
 
 def next_page(link: str, place: object) -> str:
-    """The Link to the next page (RFC 8288), which begins behind `place`."""
+    """Return the Link to the next page (RFC 8288), which begins behind `place`."""
     return f'<{link}{place}>; rel="next"'
 
 
@@ -52,7 +52,7 @@ class RawResponse:
 
     @classmethod
     def of(cls, body: bytes, headers: Mapping[str, str], log_note: str) -> RawResponse:
-        """`headers` are all but ETag and Content-Length."""
+        """Make it of a body and all headers but ETag and Content-Length."""
         etag = entity_tag(body)
         shared = {**headers, "Etag": etag}
         own = {"Content-Type": shared.pop("Content-Type"), "Content-Length": str(len(body))}
@@ -60,21 +60,22 @@ class RawResponse:
         return cls(etag.encode(), header_lines(shared), head + body, len(head), _kept(log_note))
 
     def answer(self, method: bytes, lines: bytes, if_none_match: bytes) -> tuple[int, bytes]:
-        """Status and bytes; `lines` are this request's own header lines."""
+        """Return status and bytes; `lines` are this request's own header lines."""
         if if_none_match and self._matches(if_none_match):
             return 304, b"HTTP/1.1 304 Not Modified\r\n%b%b\r\n" % (lines, self.validators)
         entity = self.entity if method != b"HEAD" else self.entity[: self.body_at]
         return 200, b"HTTP/1.1 200 OK\r\n%b%b%b" % (lines, self.validators, entity)
 
     def _matches(self, if_none_match: bytes) -> bool:
-        """RFC 9110 section 13.1.2: weak comparison with each of a list, or `*`."""
+        """Whether one of a list of tags is this one, by weak comparison, or `*` (RFC 9110 section
+        13.1.2)."""
         given = _ETAGS.findall(if_none_match)
         return given[:1] == [b"*"] or any(etag.removeprefix(b"W/") == self.etag for etag in given)
 
 
 @functools.lru_cache(maxsize=16)
 def _kept(log_note: str) -> bytes:
-    """The same bytes for all answers of a kind: there may be many."""
+    """Return the same bytes for all answers of a kind: there may be many."""
     return log_note.encode()
 
 

@@ -15,8 +15,8 @@ from bazar.http.response import HEADERS, RawResponse, next_page
 
 @dataclass(frozen=True, slots=True)
 class CacheSlot:
-    """Where the answer to a target is cached, and what is the target's own: where the next page is,
-    but for the place where it begins, and what the log says of a hit."""
+    """Where the answer to a target is cached, and what is the target's own: the next page's
+    address without the value of its `after`, and what the log says of a hit."""
 
     cache: Cache
     store: LRUStore
@@ -27,8 +27,9 @@ class CacheSlot:
 
 @dataclass(slots=True)
 class CachedResponse:
-    """An answer as it is cached: its bytes, who filled it, the place behind which another page
-    follows if one does, and the headers by which it is not an answer like the others."""
+    """An answer as it is cached: its bytes, the replica that filled it, the place behind which
+    another page follows if one does, and the headers by which it is not an answer like the others.
+    """
 
     body: bytes
     replica: str
@@ -68,7 +69,7 @@ class ResponseCache:
         return None if found is None else found.rendered(slot)
 
     def remember(self, target: bytes, slot: CacheSlot, found: CachedResponse) -> None:
-        """Find this answer by `target` from now on. Not by one with a key in it: a hit is logged
+        """Find this answer by `target` from now on, but by none with a key in it: a hit is logged
         with its target as it is."""
         found.rendered(slot)
         if not names_a_key(target.decode("latin-1")):

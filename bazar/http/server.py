@@ -46,7 +46,7 @@ class HTTPServer:
     # --- listening -------------------------------------------------------------------------------
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these."""
+        """Accept connections on these sockets."""
         self._acceptor.listen(sockets)
 
     def _take(self, one: socket.socket, address: Any) -> bool:
@@ -70,8 +70,8 @@ class HTTPServer:
         self._acceptor.close()
 
     async def close_gracefully(self) -> None:
-        """A client that keeps its connection must be told before it is closed, or its next request
-        might already be on the way. Wait a little for those that are busy."""
+        """Wait a little for clients that keep their connection: they must be told before it is
+        closed, or the next request might already be on the way."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.state.limits.graceful_close_s):
                 await self._none_left.wait()
@@ -96,7 +96,7 @@ class HTTPServer:
     # --- room for connections --------------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more: who has waited longest makes it."""
+        """Whether there is room for one more: the connection that has waited longest makes it."""
         if not self.connections:
             self._none_left.clear()
             self._sweep_later()
@@ -125,7 +125,7 @@ class HTTPServer:
     # --- keeping time ----------------------------------------------------------------------------
 
     def _sweep_later(self) -> None:
-        """One timer for all: a timer for each would be set anew with each request."""
+        """Set one timer for all: a timer for each would be set anew with each request."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         limits = self.state.limits

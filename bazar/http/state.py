@@ -15,6 +15,8 @@ from bazar.http.access_log import AccessLog
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import RawResponse, header_lines
 
+MAX_CONNECTIONS = 4096  # of one port
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,7 +36,7 @@ class Limits:
     """For its answers, when it has said that it sends no more: it may have gone."""
     graceful_close_s: float = 0.5
     """For its next request to be told to close, when the node leaves."""
-    connections: int = 4096
+    connections: int = MAX_CONNECTIONS
 
 
 class ServerState:
@@ -72,11 +74,11 @@ class ServerState:
         self._ids = itertools.count(secrets.randbits(62))
 
     def new_id(self) -> bytes:
-        """A request id. Counted from a random start: unique, and cheaper than a random one."""
+        """Return a request id, counted from a random start: unique, cheaper than a random one."""
         return b"%016x" % next(self._ids)
 
     def date_at(self, now: float) -> str:
-        """What an answer's Date says."""
+        """Return what an answer's Date says."""
         if now >= self.date_until:
             self.renew_date(now)
         return self._date

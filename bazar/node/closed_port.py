@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 from collections.abc import AsyncIterator, Sequence
 
@@ -17,16 +18,10 @@ MOST_BYTES = 1 << 16
 @contextlib.asynccontextmanager
 async def refusing(sockets: Sequence[socket.socket], why: str) -> AsyncIterator[None]:
     """Answer 503 on these sockets. They stay open: later connections wait for the node."""
-    error = Unavailable(why)
-    body = json.dumps({"error": why, "code": error.code}).encode() + b"\n"
-    answer = (
-        b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\n"
-        b"Connection: close\r\nRetry-After: 1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    )
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError):
-            writer.write(answer)
+            writer.write(_answer(Unavailable(why)))
             writer.write_eof()
             async with asyncio.timeout(LISTEN_S):
                 left = MOST_BYTES
@@ -40,3 +35,15 @@ async def refusing(sockets: Sequence[socket.socket], why: str) -> AsyncIterator[
     finally:
         for server in servers:
             server.close()
+
+
+def _answer(error: Unavailable) -> bytes:
+    """Return a refusal as the node itself would answer it; its `request_id` is in no log."""
+    request_id = f"{random.getrandbits(64):016x}"
+    plain = {"error": str(error), "code": error.code, "request_id": request_id}
+    body = json.dumps(plain).encode() + b"\n"
+    return (
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\n"
+        b"X-Request-Id: %b\r\nConnection: close\r\nRetry-After: %d\r\nContent-Length: %d\r\n\r\n%b"
+        % (request_id.encode(), error.retry_after_s or 0, len(body), body)
+    )

@@ -27,7 +27,7 @@ from bazar.http.access_log import AccessLog
 from bazar.http.response import HEADERS, RawResponse
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
-from bazar.http.state import Limits, ServerState
+from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
 from bazar.latency_histogram import LatencyHistogram
 from bazar.modes import narrow
 
@@ -39,7 +39,6 @@ INTERNAL = "internal"
 MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
 MAX_INTERNAL_BODY_BYTES = 16 << 20
-MAX_CONNECTIONS = 4096
 SLOW_CLIENT_S = 10.0
 DRAIN_S = 5.0
 STOP_S = 12.0
@@ -49,7 +48,7 @@ LISTEN_VARIABLE = "BAZAR_LISTEN"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path: a pattern without its service's prefix, and who may call it."""
+    """One path: a pattern without its service's prefix, and its callers: all, or nodes."""
 
     pattern: str
     handler: type[RequestHandler]
@@ -77,7 +76,7 @@ class Activity:
             self._idle.set()
 
     async def unless_leaving(self, wait: Coroutine[Any, Any, bool]) -> bool:
-        """What `wait` returns, but False as soon as the node is to leave: no reason to stay."""
+        """Return what `wait` returns, but False as soon as the node is to leave."""
         waiting = asyncio.create_task(wait)
         leaving = asyncio.create_task(self._leaving.wait())
         try:
@@ -129,10 +128,10 @@ class Service(Protocol):
         """Leave the cluster; no request is under way any more."""
 
     def ready(self) -> None:
-        """Raises Unavailable while this node is not fit to serve."""
+        """Raise Unavailable while this node is not fit to serve."""
 
     def status(self) -> dict[str, Any]:
-        """What an operator wants to know, as JSON."""
+        """Return what an operator wants to know, as JSON."""
 
 
 class ServiceApplication(Application):
@@ -229,8 +228,8 @@ class Server:
 
 
 def listen(node: NodeConfig) -> list[socket.socket]:
-    """The node's sockets: those that its supervisor holds for it, so that a restart refuses no
-    connection, or else newly bound. Raises ConfigError, and Busy if the port is taken."""
+    """Return the node's sockets: those that its supervisor holds for it, so that a restart refuses
+    no connection, or else newly bound. Raises ConfigError, and Busy if the port is taken."""
     inherited = os.environ.pop(LISTEN_VARIABLE, None)
     if inherited is not None:
         return [socket.socket(fileno=int(number)) for number in inherited.split(",")]

@@ -1,5 +1,5 @@
-"""Who is primary, and what a successor must know, kept durably: the configuration manager of
-*PacificA* (Lin et al., 2008)."""
+"""What is kept durably of a group, its primary and what a successor must know: as PacificA's
+configuration manager (Lin et al., 2008)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ class Arbiter(Protocol):
 
     @property
     def id(self) -> ArbiterId:
-        """What no other arbiter has, nor a copy of this one (A1). Raises FatalError."""
+        """Return the id that no other arbiter has, nor a copy of this one (A1). Raises
+        FatalError."""
 
     def read(self) -> Membership | None:
-        """The recorded membership; None before the first epoch. Raises FatalError if unreadable."""
+        """Return the recorded membership, None before the first epoch. Raises FatalError if it
+        can't be read."""
 
     def look(self) -> Membership | None:
-        """The same, for who only wants to tell it."""
+        """Return the same, to be shown: what was read for a decision is not replaced by it."""
 
     def try_acquire(self) -> bool:
         """Whether this process now holds the primaryship."""
@@ -35,16 +37,16 @@ class Arbiter(Protocol):
         """Make `membership` durable. Raises FatalError if the primaryship is not ours any more."""
 
     def lock_owner(self) -> int | None:
-        """The process that holds the primaryship, where that can be known."""
+        """Return the process that holds the primaryship, where that can be known."""
 
     def check(self, epoch: int) -> None:
-        """Raises FatalError unless this process is still the primary of `epoch`."""
+        """Raise FatalError unless this process is still the primary of `epoch`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """Who asks, and who answers, under which arbiter (A3); `leads` is the last committed entry of a
-    primary, None of anybody else."""
+    """A node that asks, or answers, and its arbiter (A3); `leads` is the last committed entry of a
+    primary, None of any other node."""
 
     node: str
     arbiter: ArbiterId
@@ -60,7 +62,7 @@ class Knock:
 
 
 def two_clusters(node: str, ours: ArbiterId, other: str, theirs: ArbiterId) -> str:
-    """What is wrong when two arbiters meet, and what to do."""
+    """Return, for two arbiters that meet, what is wrong and what to do."""
     return (
         f"two clusters run by one configuration: {node} with {ours.place}, {other} with"
         f" {theirs.place}. All nodes of a group need the same data directory, itself and no copy,"

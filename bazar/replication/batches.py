@@ -21,7 +21,7 @@ class Batches:
     """The batches of one primaryship; only one is under way at a time.
 
     `perform` carries out what the core answers, `check` raises FatalError once another primary
-    leads, and `needed` says from which entry on somebody will ask for the log."""
+    leads, and `needed` says from which entry on the log will be asked for."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Batches:
         self.traces: list[Trace] = []  # of the batch under way
 
     async def run(self) -> None:
-        """R1: one batch at a time, everything that waits."""
+        """Carry out one batch at a time, each of everything that waits (R1)."""
         while True:
             await self._queue.wake.wait()
             self._queue.wake.clear()
@@ -75,7 +75,7 @@ class Batches:
         except FatalError:
             raise
         except Exception as error:
-            # R4: nobody has heard of it yet, so only the batch's operations fail.
+            # R4: no node has heard of it yet, so only the batch's operations fail.
             log.exception("a batch of %d operations failed", len(tickets))
             await self.store.rollback()
             self._perform(self.primary.abort(self.clock()))
@@ -93,11 +93,12 @@ class Batches:
             self._perform(self.primary.abort(self.clock()))
 
     def _begin(self) -> Operation:
-        """H1: what an epoch tells of itself, once it has anything to commit."""
+        """Return the operation by which an epoch tells of itself, once it has anything to commit
+        (H1)."""
         return {"op": "begin", "epoch": self.primary.epoch, "id": self.primary.epoch_id}
 
     def answer(self) -> None:
-        """R3: all of the batch at once, refusals and replays too: they tell of its writes."""
+        """Answer all at once, refusals and replays too: they tell of the batch's writes (R3)."""
         batch, self._batch = self._batch, []
         self.note("committed")
         self.traces = []

@@ -10,7 +10,7 @@ from bazar.replication.messages import CACHE, Ack, Entry, Grant, Mark, Welcome
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timing import Timing
 
-FAITHFUL_LEASES = 10  # that a cache waits for the arbiter which granted it one
+FAITHFUL_LEASES = 10  # that a cache waits for the arbiter that granted it one
 
 
 class CacheSubscriber(Subscriber):

@@ -36,12 +36,12 @@ class Candidate:
         return False
 
     def membership(self) -> Membership | None:
-        """What is recorded; None of a group that is yet to begin, and may have been told to."""
+        """Return the recorded membership, None of a group that is yet to begin, told to or not."""
         membership = self._arbiter.read()
         return membership if membership is not None and membership.members else None
 
     def hopeless(self) -> str | None:
-        """Why no replica of this group can ever lead as it stands; None if one may."""
+        """Return why no replica of this group can ever lead as it stands, None if one may."""
         recorded = self._arbiter.look()
         if recorded is None or not recorded.members or self.me in recorded.members:
             return None

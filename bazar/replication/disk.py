@@ -16,8 +16,8 @@ MAX_QUEUE = 64
 
 @contextlib.asynccontextmanager
 async def within(limit_s: float = DISK_S) -> AsyncIterator[None]:
-    """Raises FatalError when the disk has not answered by then: a node that waits for ever would
-    keep the primaryship, or the lock, from those that could go on."""
+    """Bound how long the disk may take. Raises FatalError when it has not answered by then: a node
+    that waits for ever would keep the primaryship, or the lock, from those that could go on."""
     try:
         async with asyncio.timeout(limit_s):
             yield
@@ -36,8 +36,8 @@ class DiskWorker:
         self._queue.put_nowait(effect)
 
     def settling(self) -> Awaitable[None] | None:
-        """What a follower waits for before it reads on, as its disk is behind: TCP tells the
-        primary."""
+        """Return what a follower waits for before it reads on, if its disk is behind; else None.
+        TCP lets the primary know."""
         return self._queue.join() if self._queue.qsize() > MAX_QUEUE else None
 
     async def join(self) -> None:

@@ -96,7 +96,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Tell an operator, who has to do something about it."""
+    """Tell an operator what has to be dealt with."""
 
     reason: str
 

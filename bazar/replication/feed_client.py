@@ -1,4 +1,4 @@
-"""The subscriber's end of a feed: a connection to whoever is primary, and its lease's heartbeat."""
+"""The subscriber's end of a feed: a connection to the primary, and the lease's heartbeat."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FeedClient:
         settling: Callable[[], Awaitable[None] | None] = lambda: None,
     ) -> None:
         self.subscriber = subscriber
-        self.leader: NodeConfig | None = None  # who has welcomed us
+        self.leader: NodeConfig | None = None  # the primary that has welcomed us
         self.peers = {node.name: node for node in peers}
         self._token = token
         self._clock = clock
@@ -57,7 +57,7 @@ class FeedClient:
                 for node in self._candidates():
                     await self._follow(node)
                     if self.subscriber.hint not in (None, node.name):
-                        break  # somebody knows better
+                        break  # that peer names another
                 await asyncio.sleep(RETRY_S)
         finally:
             ticker.cancel()
@@ -70,7 +70,7 @@ class FeedClient:
         return [hinted, *rest] if hinted else rest
 
     async def _follow(self, node: NodeConfig) -> None:
-        """One feed, from its connection to its end."""
+        """Follow this node, if it leads, for as long as the connection lasts."""
         try:
             connection = await dial(node, FEED_PATH, self._token, CONNECT_TIMEOUT_S)
         except OSError as error:  # refused, reset, no such host, 401, …: try the next
@@ -130,7 +130,7 @@ class FeedClient:
 
     def _settled(self, done: asyncio.Future[None], connection: Connection) -> None:
         self._waits.discard(done)
-        self._heard_at = self._clock()  # until now it was we who did not listen
+        self._heard_at = self._clock()  # until now we did not listen
         connection.resume()
 
     def _disconnect(self) -> None:

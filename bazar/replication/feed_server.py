@@ -1,4 +1,4 @@
-"""The primary's end of its feeds: who is connected, and the snapshots that some are sent."""
+"""The primary's end of its feeds: their connections, and the snapshots that some are sent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FeedServer:
         return self._last
 
     def message(self, feed: int, text: str | bytes) -> Message | None:
-        """What a subscriber has said; where it cannot be read its feed ends."""
+        """Return what a subscriber has said; None, and end its feed, where it can't be read."""
         try:
             return decode(text)
         except ProtocolError as error:
@@ -66,7 +66,7 @@ class FeedServer:
             connection.close()
 
     def closed(self, feed: int) -> bool:
-        """A connection is gone: whether it was still known."""
+        """Forget a connection that is gone. Return whether it was still known."""
         return self._connections.pop(feed, None) is not None
 
     def close_all(self) -> None:
@@ -76,8 +76,8 @@ class FeedServer:
     # --- snapshots (J3) --------------------------------------------------------------------------
 
     def needed(self, feeds: Mapping[int, Subscription]) -> int | None:
-        """The entry behind which a replica that fills itself will ask for the log: without it a
-        snapshot that takes long under load would be of no use when it is there (J3, J4)."""
+        """Return the entry behind which a replica that fills itself will ask for the log: without
+        it a snapshot that takes long under load would be of no use when it is there (J3, J4)."""
         self._snapshots = {
             feed: seq
             for feed, seq in self._snapshots.items()
@@ -86,7 +86,7 @@ class FeedServer:
         return min(self._snapshots.values(), default=None)
 
     def begin_snapshot(self, feed: int, seq: int) -> None:
-        """It will be of the state of entry `seq`, or a later one."""
+        """Note that this feed gets a snapshot, of the state of entry `seq` or a later one."""
         self._snapshots[feed] = seq
 
     async def send_snapshot(self, feed: int) -> None:

@@ -113,7 +113,7 @@ class FileArbiter:
 
     def _exchange(self, membership: Membership) -> bool:
         """Replace the file, if it is still the one that is known here, or was deleted or put back
-        since; False while another process is about to. Raises FatalError."""
+        since. Return False while another process is about to. Raises FatalError."""
         with self._alone() as alone:
             if not alone:
                 return False
@@ -133,10 +133,10 @@ class FileArbiter:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Be the only one that replaces the file, and the primary; or find that another process is
-        at it. Between a look and a write this process may be stopped, its lock's file deleted and
-        another epoch recorded: so both happen under a lock that nobody can delete below its holder,
-        the directory's. Raises FatalError."""
+        """Yield True while this process alone may replace the file, and is primary; False if
+        another is at it. Between a look and a write this process may be stopped, its lock's file
+        deleted and another epoch recorded: so both happen under a lock that can't be deleted below
+        its holder, the directory's. Raises FatalError."""
         try:
             directory = os.open(self._members_path.parent, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -180,8 +180,8 @@ class FileArbiter:
             raise FatalError(f"{self._members_path}: no longer says epoch {epoch}: {recorded}")
 
     def _is_older(self, found: bytes | None) -> bool:
-        """Whether this is not what somebody has recorded who leads after this primary: then it was
-        deleted, damaged, or put back."""
+        """Whether this is not the record of a later primary: then the file was deleted, damaged, or
+        put back."""
         if found is None:
             return True
         try:
@@ -190,7 +190,7 @@ class FileArbiter:
             return True
 
     def _restore(self) -> None:
-        """Make the file that is not this primary's anew, as that has recorded it last (T0)."""
+        """Make the file anew that was deleted or replaced, as it was recorded here last (T0)."""
         try:
             with self._alone() as alone:
                 if not alone:
@@ -220,7 +220,7 @@ class FileArbiter:
 
 
 def this_machine() -> tuple[str, str]:
-    """What tells this machine, as it runs, from its clones; and its name."""
+    """Return what tells this machine, as it runs, from its clones; and its name."""
     host = socket.gethostname()
     try:
         return BOOT.read_text("ascii").strip(), host
@@ -236,7 +236,7 @@ def parse_membership(content: bytes) -> Membership:
 
 
 def lock_exclusively(path: Path) -> int:
-    """Lock `path` for the life of this process; the descriptor to keep. Raises Busy if
+    """Lock `path` for the life of this process; return the descriptor to keep. Raises Busy if
     another process holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.FILE)
     try:
@@ -252,8 +252,8 @@ def lock_exclusively(path: Path) -> int:
 
 
 def locked_by(path: Path) -> int | None:
-    """The process that has locked this file, by the kernel's list of locks; None if nobody has, or
-    there is no such list."""
+    """Return the process that has locked this file, by the kernel's list of locks; None if none
+    has, or there is no such list."""
     try:
         inode, held = path.stat().st_ino, LOCKS.read_bytes().decode("ascii", "replace")
     except OSError:
@@ -263,9 +263,9 @@ def locked_by(path: Path) -> int | None:
 
 
 def lock_owner(path: Path) -> int:
-    """The process that holds this lock, and has written its number into the file. That may be
-    another's by now, so the kernel's list of locks must agree. Raises Unavailable if nobody does.
-    """
+    """Return the process that holds this lock, and has written its number into the file. The number
+    may be another process's by now, so the kernel's list of locks must agree. Raises Unavailable if
+    no process holds it."""
     try:
         pid = int(path.read_text("ascii"))
     except (OSError, ValueError):
@@ -276,7 +276,7 @@ def lock_owner(path: Path) -> int:
 
 
 def refuse_network_file_system(data_dir: Path) -> None:
-    """Raises ConfigError if `data_dir` lies on a file system where a lock proves nothing."""
+    """Refuse a `data_dir` on a file system where a lock proves nothing. Raises ConfigError."""
     mounts = Path("/proc/self/mounts")
     if not mounts.exists():
         return

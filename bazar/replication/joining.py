@@ -9,7 +9,7 @@ from bazar.replication.tenure import Tenure
 
 
 def welcome(tenure: Tenure, now: float) -> Welcome:
-    """The answer to a hello; in T2's wait with the question for what lies beyond our log (T3)."""
+    """Return the answer to a hello; in T2's wait it asks for what lies beyond our log (T3)."""
     adopting = now < tenure.not_before
     marks = tenure.tail, tenure.committed
     return Welcome(tenure.epoch, *marks, adopting, tenure.epoch_id, tenure.arbiter)
@@ -27,16 +27,18 @@ def send_page(tenure: Tenure, feed: Subscription, page: LogPage) -> list[Effect]
 
 
 def join(tenure: Tenure, feed: Subscription) -> list[Effect]:
-    """J4: durable up to our tail and in the set: from here on its acks count."""
+    """Take a replica in that is durable up to our tail and in the set: from here on its acks count
+    (J4)."""
     feed.stage, feed.hold_until = Stage.JOINED, None
     if tenure.committed.seq > feed.hello.committed.seq:
-        # What was committed while its acknowledgement was under way, nobody has told it yet.
+        # It has not been told yet what was committed while its acknowledgement was under way.
         return [Send(feed.id, Commit(tenure.committed))]
     return []
 
 
 def join_cache(tenure: Tenure, feed: Subscription, now: float) -> list[Effect]:
-    """J6: it starts empty, and is told of all that is pending before its first lease."""
+    """Take a cache in: it starts empty, and is told of all that is pending before its first lease
+    (J6)."""
     feed.stage = Stage.JOINED
     feed.acked, feed.asked_at = tenure.committed, now
     effects: list[Effect] = [Send(feed.id, welcome(tenure, now))]

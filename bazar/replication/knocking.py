@@ -31,7 +31,7 @@ class Knocking:
         self._ask = ask
 
     async def at(self, peers: Iterable[NodeConfig], ours: Knock) -> list[Knock]:
-        """What those of these peers answer that do."""
+        """Ask these peers; return the answers that came."""
 
         async def one(peer: NodeConfig) -> Knock | None:
             try:
@@ -46,8 +46,8 @@ class Knocking:
         return [answer for answer in answers if answer is not None]
 
     async def must_be_alone(self, founding: bool) -> None:
-        """Raises FatalError if a peer is under another arbiter. Two that begin at once do not
-        listen yet when they ask first, but when they ask again."""
+        """Raise FatalError if a peer is under another arbiter. Two that begin at once do not listen
+        yet when they ask first, but when they ask again."""
         unheard, ours = list(self.peers), Knock(self.node, self.home, None)
         for turn in range(2 if founding else 1):
             if turn and unheard:
@@ -64,7 +64,7 @@ class Knocking:
     async def look_for_others(
         self, primary: Primary, perform: Callable[[Iterable[Effect]], None], every_s: float
     ) -> None:
-        """Have a primary ask those that hold no feed of it, again and again."""
+        """Have a primary ask the peers that hold no feed of it, again and again."""
         while True:
             here = {feed.hello.node for feed in primary.feeds.values()}
             others = [peer for peer in self.peers if peer.name not in here]

@@ -67,12 +67,12 @@ class Entry:
         return self == chain(before, self.epoch, Change(self.tags, self.effects))
 
     def without_effects(self) -> Entry:
-        """The entry as a cache sees it: what it touches, not what that became."""
+        """Return the entry as a cache sees it: what it touches, not what that became."""
         return Entry(self.seq, self.epoch, self.tags, None, self.digest)
 
 
 def chain(before: Mark, epoch: int, change: Change) -> Entry:
-    """The entry that puts `change` behind `before`."""
+    """Return the entry that puts `change` behind `before`."""
     seq = before.seq + 1
     hashed = [before.digest, seq, epoch, change.tags, change.effects]
     text = orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)
@@ -82,7 +82,7 @@ def chain(before: Mark, epoch: int, change: Change) -> Entry:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Member:
-    """A replica with its disk: a node that comes back with an empty file is somebody else."""
+    """A replica with its disk: a node that comes back with an empty file is another member."""
 
     node: str
     store: str
@@ -90,7 +90,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What the arbiter keeps durably: who may become primary, and what a successor must know.
+    """What the arbiter keeps durably: the nodes that may lead, and what a successor must know.
 
     `lease_s` is the longest lease that may be running; `clean` says that none is (T5). Without
     members it says that the group may begin (T0).
@@ -104,8 +104,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ArbiterId:
-    """Which arbiter somebody is under (A1): `digest` tells it from all others, `place` tells people
-    where it is."""
+    """An arbiter (A1): `digest` tells it from all others, `place` tells people where it is."""
 
     digest: str
     place: str = field(compare=False)
@@ -118,8 +117,8 @@ class ArbiterId:
 class Hello:
     """Opens a feed (J1). `run` is this process's own random name: a lease belongs to a run.
 
-    `epoch` and `epoch_id` are of the newest epoch that the subscriber knows. Nobody decides by
-    `last`: it is there for who looks at the wire, and nodes of this version refuse a hello without.
+    `epoch` and `epoch_id` are of the newest epoch that the subscriber knows. Nothing is decided by
+    `last`: it is there to be seen on the wire, and nodes of this version refuse a hello without.
     """
 
     version: int
@@ -131,7 +130,7 @@ class Hello:
     committed: Mark
     last: Mark
     epoch_id: str
-    arbiter: ArbiterId | None = None  # none of a cache that follows nobody yet, or of version 1
+    arbiter: ArbiterId | None = None  # none of a cache that follows no primary yet, or of version 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +249,7 @@ _TYPES: dict[str, type[Any]] = {
 
 
 def encode(message: Message) -> bytes:
-    """One message as one JSON text."""
+    """Return a message as one JSON text."""
     kind = type(message)
     parts = {name: getattr(message, name) for name in kind.__dataclass_fields__}
     if isinstance(message, Prepare | Tail):
@@ -259,8 +258,8 @@ def encode(message: Message) -> bytes:
 
 
 def decode(text: str | bytes) -> Message:
-    """The message that `encode` wrote. Raises ProtocolError for anything else, OtherVersion for the
-    hello of a node that runs another program."""
+    """Return the message that `encode` wrote. Raises ProtocolError for anything else, OtherVersion
+    for the hello of a node that runs another program."""
     try:
         plain = orjson.loads(text)
         kind = _TYPES[plain.pop("type")]
@@ -293,11 +292,11 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def load_entry(plain: dict[str, Any]) -> Entry:
-    """An entry from its JSON object. Raises KeyError or TypeError where it is not one."""
+    """Return an entry from its JSON object. Raises KeyError or TypeError where it is not one."""
     parts = dict(plain)
     return Entry(tags=tuple(parts.pop("keys")), **parts)
 
 
 def tail_mark(before: Mark, entries: Sequence[Entry]) -> Mark:
-    """The last mark of a log that goes on from `before` with `entries`."""
+    """Return the last mark of a log that goes on from `before` with `entries`."""
     return entries[-1].mark if entries else before

@@ -83,13 +83,13 @@ class Primary(Tenure):
         return True
 
     def abort(self, now: float) -> list[Effect]:
-        """The batch left nothing to write, or failed before anybody heard of it (R4)."""
+        """End a batch that left nothing to write, or failed before any node heard of it (R4)."""
         assert self.phase is Phase.EXECUTING
         self.phase = Phase.IDLE
         return self._settle(now)
 
     def propose(self, entries: tuple[Entry, ...], now: float) -> list[Effect]:
-        """R2: the batch is executed and written in an open transaction; tell everyone."""
+        """Send subscribers the entries of a batch, executed in an open transaction (R2)."""
         assert self.phase is Phase.EXECUTING
         self.phase = Phase.PREPARED
         return self._prepare(entries, now) + self._try_commit(now)
@@ -105,7 +105,7 @@ class Primary(Tenure):
         return [Send(feed.id, for_cache if feed.is_cache else for_replica) for feed in joined]
 
     def _try_commit(self, now: float) -> list[Effect]:
-        """R3: commit once everybody who may still answer reads has acknowledged."""
+        """Commit once every subscriber that may still answer reads has acknowledged (R3)."""
         if self.phase is not Phase.PREPARED or self._recording or self.stopped:
             return []
         if now < self.not_before or self._unproven:
@@ -119,8 +119,8 @@ class Primary(Tenure):
         effects: list[Effect] = []
         for feed in joined:
             if feed.acked != self.tail:
-                # Passed over: it has missed a commit, and is nobody until it has joined anew. Its
-                # late ack or renewal must find no feed (L3).
+                # Passed over: it has missed a commit, and counts for nothing until it has joined
+                # anew. Its late ack or renewal must find no feed (L3).
                 effects += self._close(feed, "did not acknowledge in time")
         members = frozenset({self.me, *(feed.member for feed in acked if not feed.is_cache)})
         if members != self.membership.members:
@@ -133,7 +133,7 @@ class Primary(Tenure):
         return [Apply(self.tail)]
 
     def stored(self, effect: Persist | Apply, now: float) -> list[Effect]:
-        """The driver has carried `effect` out, durably."""
+        """Go on after the driver has carried `effect` out, durably."""
         if isinstance(effect, Persist):
             self.durable = tail_mark(effect.after, effect.entries)
             return self._settle(now)
@@ -157,7 +157,7 @@ class Primary(Tenure):
         return [Record(self.membership)]
 
     def recorded(self, now: float) -> list[Effect]:
-        """The membership of the last `Record` is durable."""
+        """Go on after the membership of the last `Record` is durable, as it was recorded for."""
         why, self._recording = self._recording, None
         effects: list[Effect] = []
         match why:
@@ -177,7 +177,7 @@ class Primary(Tenure):
     # --- subscribers (J1-J6) ---------------------------------------------------------------------
 
     def receive(self, feed_id: int, message: Message, now: float) -> list[Effect]:
-        """A message has arrived on a feed."""
+        """Take a message that has arrived on a feed."""
         if isinstance(message, Hello):
             return self._hello(feed_id, message, now)
         feed = self.feeds.get(feed_id)
@@ -200,7 +200,8 @@ class Primary(Tenure):
                 return self._close(feed, f"unexpected {type(message).__name__}")
 
     def disconnected(self, feed_id: int, now: float) -> list[Effect]:
-        """The connection is gone. Its lease is not: only release or expiry ends one (L3)."""
+        """Forget a feed whose connection is gone. Its lease is not: only release or expiry ends one
+        (L3)."""
         self.feeds.pop(feed_id, None)
         return self._settle(now)
 
@@ -220,8 +221,8 @@ class Primary(Tenure):
         if self.life is not Life.LEADING:
             refusal = NotPrimary(self.epoch, None, self.arbiter)
             return [Send(feed_id, refusal), Close(feed_id, "retiring")]
-        # J1: or it would be taken for the primary by those who know its successor. While it is not
-        # on record yet nobody is answered, and it is asked for as soon as it is.
+        # J1: or nodes that know its successor would take it for the primary. While it is not on
+        # record yet it answers nothing, and it asks as soon as it is.
         ask = stranger and self.on_record
         effects: list[Effect] = [Confirm()] if ask else []
         for old in list(self.feeds.values()):
@@ -238,7 +239,7 @@ class Primary(Tenure):
         if self.on_record:
             self._prove(now)
         effects: list[Effect] = []
-        # What a member has to show comes before anybody new is let in on our word (J5).
+        # What a member has to show comes before a newcomer is let in on our word (J5).
         for feed in sorted(self.feeds.values(), key=lambda f: f.welcomed or not self._is_member(f)):
             effects += self._grant(feed, now) if feed.joined else self._advance(feed, now)
         effects += self._try_commit(now)
@@ -256,7 +257,7 @@ class Primary(Tenure):
             if self._is_member(feed):
                 return self._join(feed, now)
             if self._unproven:
-                # Nobody new on our word alone: a member may be about to show that we lack
+                # No newcomer on our word alone: a member may be about to show that we lack
                 # acknowledged entries, and must not find successors made in our image.
                 return []
             return self._record(self.membership.members | {feed.member}, Admit(feed), now)
@@ -268,7 +269,7 @@ class Primary(Tenure):
         return [ReadLog(feed.id, feed.position.seq)]
 
     def log_read(self, feed_id: int, page: LogPage, now: float) -> list[Effect]:
-        """The page of the log that `ReadLog` asked for."""
+        """Take the page of the log that `ReadLog` asked for, and send it on."""
         feed = self.feeds.get(feed_id)
         if feed is None:
             return []
@@ -312,7 +313,8 @@ class Primary(Tenure):
     # --- other arbiters (A2, A3) -----------------------------------------------------------------
 
     def meet(self, theirs: Knock) -> list[Effect]:
-        """What another had is compared with what we have now: logs grow, so never do both stop."""
+        """Stop, or tell an operator, if this one is under another arbiter (A3). What it had is
+        compared with what we have now: logs grow, so never do both stop."""
         if theirs.arbiter == self.arbiter or self.stopped:
             return []
         mine = (self.committed.seq, self.arbiter)
@@ -322,7 +324,7 @@ class Primary(Tenure):
         return self._stop(f"{why}. The log of {theirs.node} is longer")
 
     def _strange(self, node: str, arbiter: ArbiterId) -> list[Effect]:
-        """Say it once: who is refused may ask again and again."""
+        """Tell an operator of a node under another arbiter, once: it may ask again and again."""
         known, self._stranger = self._stranger, arbiter
         if arbiter == known:
             return []
@@ -345,7 +347,7 @@ class Primary(Tenure):
     # --- taking over and handing over (T2-T5) ----------------------------------------------------
 
     def _adopt(self, feed: Subscription, entries: tuple[Entry, ...], now: float) -> list[Effect]:
-        """T3: a member knows entries that follow our log: they may have been acknowledged."""
+        """Adopt a member's entries that follow our log: they may have been acknowledged (T3)."""
         before = self.tail
         fits = now < self.not_before and bool(entries)
         for entry in entries:
@@ -358,7 +360,7 @@ class Primary(Tenure):
         return [persist, *self._prepare(entries, now)]
 
     def retire(self, now: float) -> list[Effect]:
-        """T5: finish the batch, take every lease back, record a clean end."""
+        """Finish the batch, take every lease back, record a clean end (T5)."""
         if self.life is Life.LEADING:
             self.life = Life.RETIRING
         return self._settle(now)
@@ -380,7 +382,7 @@ class Primary(Tenure):
         return [Stop(reason, clean)]
 
     def tick(self, now: float) -> list[Effect]:
-        """Time has passed: leases run out, waits end."""
+        """Deal with what time has brought: leases that ran out, waits that ended."""
         if not self.on_record:
             return []
         effects: list[Effect] = [Confirm()]

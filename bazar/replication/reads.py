@@ -44,7 +44,7 @@ class Reads:
         self._committed = asyncio.Event()  # replaced at every commit
 
     def committed(self) -> None:
-        """The committed state is another one now."""
+        """Wake those that wait for another committed state: it is here."""
         committed, self._committed = self._committed, asyncio.Event()
         committed.set()
 
@@ -56,7 +56,8 @@ class Reads:
             raise Unavailable(f"{self.node}: entry {seq} is still pending")
 
     def index(self, tags: frozenset[str] | None) -> int:
-        """The entry that a read of `tags` must wait for now, 0 for none. Raises Unavailable."""
+        """Return the entry that a read of `tags` must wait for now, 0 for none. Raises Unavailable
+        where the store may not be read."""
         core = self.core()
         seq = core.read(tags, self.clock())
         if self._seeded and core.committed == GENESIS:

@@ -137,7 +137,7 @@ class Replica:
 
     @property
     def leader(self) -> NodeConfig | None:
-        """Who is primary, as far as this node knows."""
+        """Return the primary, as far as this node knows."""
         return self.me if self.primary else self._client.leader
 
     def start(self) -> None:
@@ -179,7 +179,7 @@ class Replica:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        # What a follower's feed has left is on disk before anybody leads from it; and T1.
+        # What a follower's feed has left is on disk before a node leads from it; and T1.
         async with within(PROBE_LEASES * self.settings.lease_s):
             await self._disk.join()
             await self.store.probe()
@@ -227,12 +227,12 @@ class Replica:
     # --- other arbiters (A3) ---------------------------------------------------------------------
 
     def refuse_other(self, arbiter: str | None) -> None:
-        """Raises Unavailable for whoever follows this group under another arbiter (A2)."""
+        """Refuse callers that follow this group under another arbiter (A2). Raises Unavailable."""
         if arbiter not in (None, self._knocking.home.digest):
             raise Unavailable(f"{self.me.name}: belongs to another cluster than its caller")
 
     def knocked(self, plain: Answer) -> Answer:
-        """Somebody asks under which arbiter this node is. Raises BadRequest."""
+        """Answer a node that asks under which arbiter this one is. Raises BadRequest."""
         try:
             theirs = Knock.load(plain)
         except (KeyError, TypeError) as error:
@@ -247,9 +247,9 @@ class Replica:
     async def write(
         self, operation: Operation, timeout_s: float, *, may_forward: bool = True
     ) -> Answer:
-        """The operation's answer, once it is committed at every in-sync replica. Raises its
-        refusal; Unavailable if surely nothing happened; Indeterminate if it may have (R5). One that
-        has `tell` is traced."""
+        """Return the operation's answer, once it is committed at every in-sync replica. Raises its
+        refusal; Unavailable if surely nothing happened; Indeterminate if it may have (R5). An
+        operation that has `tell` is traced."""
         if self.primary is None:
             leader = self._client.leader
             if leader is None or not may_forward:
@@ -266,11 +266,11 @@ class Replica:
     # --- the primary's feeds ---------------------------------------------------------------------
 
     def open_feed(self, connection: Connection) -> int:
-        """A subscriber has connected. Raises Unavailable beyond the bound."""
+        """Return the feed of a subscriber that connects. Raises Unavailable beyond the bound."""
         return self._feeds.open(connection)
 
     def feed_message(self, feed: int, text: str | bytes) -> None:
-        """A subscriber has said something."""
+        """Take what a subscriber has said."""
         message = self._feeds.message(feed, text)
         if message is None:
             return
@@ -292,7 +292,7 @@ class Replica:
     # --- carrying effects out --------------------------------------------------------------------
 
     def _perform(self, effects: Iterable[Effect]) -> None:
-        """The primary's effects, in order."""
+        """Carry out the primary's effects, in order."""
         encoded: dict[int, bytes] = {}
         for effect in effects:
             match effect:
@@ -336,7 +336,7 @@ class Replica:
         return True
 
     def _carry_out(self, effect: Effect) -> None:
-        """What both sides ask of the disk goes through one worker, in order."""
+        """Pass on what both sides ask of the disk: it goes through one worker, in order."""
         if isinstance(effect, Stop):
             self._tasks.fail(FatalError(effect.reason))
             return
@@ -385,7 +385,7 @@ class Replica:
     # --- looking at it ---------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        """What an operator wants to know, as JSON."""
+        """Return what an operator wants to know, as JSON."""
         shown: dict[str, Any] = {
             "node": self.me.name,
             "group": self.me.role,

@@ -79,7 +79,7 @@ class ReplicaSubscriber(Subscriber):
         if not beyond:
             return []
         if not welcome.adopting:
-            # J2: nobody has acknowledged these to a client, or the primary would have them.
+            # J2: these were acknowledged to no client, or the primary would have them.
             return self._replace(len(self.pending) - len(beyond), ())
         if self._position(welcome.tail) is not None and self.feed is not None:
             return [Send(self.feed, Tail(tuple(beyond)))]
@@ -116,7 +116,7 @@ class ReplicaSubscriber(Subscriber):
         return effects + self._acknowledge()
 
     def _acknowledge(self) -> list[Effect]:
-        """R2: only what is durable. A later entry's ack covers the earlier ones."""
+        """Acknowledge only what is durable (R2). A later entry's ack covers the earlier ones."""
         if not self._owes or self._agreed.seq > self._durable.seq or self.feed is None:
             return []
         self._owes = False
@@ -133,7 +133,8 @@ class ReplicaSubscriber(Subscriber):
         return self._write(Install(chunk))
 
     def stored(self, effect: Persist | Apply | Install, now: float) -> list[Effect]:
-        """The driver has carried `effect` out, durably, in the order they were returned."""
+        """Go on after the driver has carried `effect` out, durably, in the order they were
+        returned."""
         self._writing -= 1
         match effect:
             case Persist(after, entries):
@@ -155,7 +156,8 @@ class ReplicaSubscriber(Subscriber):
         return self._acknowledge()
 
     def read(self, tags: frozenset[str] | None, now: float) -> int:
-        """The entry that a read of `tags` must wait for, 0 for none (L2). Raises Unavailable."""
+        """Return the entry that a read of `tags` must wait for, 0 for none (L2). Raises
+        Unavailable."""
         if not self.lease_valid(now):
             raise Unavailable(f"{self.node} holds no lease")
         return self.touched(tags)

@@ -41,7 +41,7 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The epoch begins (T2): before this nobody is answered."""
+    """The epoch begins (T2): before this nothing is answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,10 @@ class Store(Protocol):
     """The log from this entry on is needed, however long it is."""
 
     def seed(self) -> Sequence[Operation]:
-        """What a brand-new group begins with (T0)."""
+        """Return what a brand-new group begins with (T0)."""
 
     def check(self) -> None:
-        """Raises FatalError if what is written here is not in the file at its place any more
-        (R8)."""
+        """Raise FatalError if what is written here is no more in the file at its place (R8)."""
 
     async def probe(self) -> None:
         """Return once the disk has taken a write, fsynced (T1)."""
@@ -71,29 +70,29 @@ class Store(Protocol):
         """Take one chunk of a snapshot; the final one replaces the state at once (J3)."""
 
     async def read_log(self, after_seq: int) -> LogPage:
-        """The entries behind `after_seq`, up to a page."""
+        """Return the entries behind `after_seq`, up to a page."""
 
     def snapshot(self) -> AsyncGenerator[Snapshot, None]:
-        """The committed state at one moment, in chunks. To be closed: it is kept until then."""
+        """Yield the committed state at one moment, in chunks. It is kept until this is closed."""
 
 
 class Engine(Protocol[R]):
-    """Where one replica keeps its log and its state, and who arbitrates its group."""
+    """Where one replica keeps its log and its state, and the arbiter of its group."""
 
     @property
     def arbiter(self) -> Arbiter: ...
 
     @property
     def store(self) -> Store:
-        """The log; once it is open."""
+        """Return the log, once it is open."""
 
     @property
     def reader(self) -> R:
-        """What reads the committed state; once it is open."""
+        """Return what reads the committed state, once it is open."""
 
     async def open(self) -> bool:
-        """Open the log for this process alone. Returns whether it is known to be whole; else
-        `check` has to be awaited before this node takes part. Raises ConfigError or FatalError."""
+        """Open the log for this process alone. Return whether it is known to be whole; else `check`
+        has to be awaited before this node takes part. Raises ConfigError or FatalError."""
 
     async def check(self) -> None:
         """Return once the log is known to be whole. Raises FatalError where it is not."""
@@ -102,4 +101,4 @@ class Engine(Protocol[R]):
         """Return if a group may begin here, with an empty log (T0). Raises ConfigError."""
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Close the log."""

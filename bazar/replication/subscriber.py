@@ -50,7 +50,7 @@ class Subscriber:
         self.timing = timing
         self.feed: int | None = None
         self.welcomed = False
-        self.hint: str | None = None  # who is primary, as far as anybody told
+        self.hint: str | None = None  # the primary, as far as a peer has told
         self.committed = GENESIS
         self.pending: list[Entry] = []
         self.lease_until = -inf
@@ -74,7 +74,7 @@ class Subscriber:
     # --- the feed (J1) ---------------------------------------------------------------------------
 
     def connected(self, feed: int, now: float) -> list[Effect]:
-        """A connection to somebody who may be the primary is open: say hello."""
+        """Say hello on a connection that is open, to a node that may be the primary."""
         self.feed, self.welcomed = feed, False
         return self._greet(feed, now)
 
@@ -94,7 +94,7 @@ class Subscriber:
         return [Send(feed, hello), *self._renew(now)]
 
     def disconnected(self, feed: int) -> None:
-        """The connection is gone; the lease runs on, as the primary counts it too."""
+        """Forget a connection that is gone; the lease runs on, as the primary counts it too."""
         if feed == self.feed:
             self.feed, self.welcomed = None, False
 
@@ -103,7 +103,7 @@ class Subscriber:
         return [] if feed is None else [Close(feed, reason)]
 
     def receive(self, feed: int, message: Message, now: float) -> list[Effect]:
-        """A message has arrived. What a replaced feed still brings is not processed."""
+        """Take a message that has arrived. What a replaced feed still brings is not processed."""
         if feed != self.feed:
             return []
         match message:
@@ -141,7 +141,7 @@ class Subscriber:
         return self._joining(welcome)
 
     def _estranged(self, other: ArbiterId) -> list[Effect]:
-        """Whoever is asked is under another arbiter (A2)."""
+        """End a feed whose other end is under another arbiter (A2)."""
         return self._hello_anew(f"under another arbiter, {other.place}")
 
     def _joining(self, welcome: Welcome) -> list[Effect]:
@@ -157,7 +157,7 @@ class Subscriber:
         return self._hello_anew("a snapshot for a cache")
 
     def _position(self, mark: Mark) -> int | None:
-        """How many pending entries lie up to `mark`; None if it is not on our log (R6)."""
+        """Return how many pending entries lie up to `mark`, None if it is not on our log (R6)."""
         count = mark.seq - self.committed.seq
         if count == 0:
             return 0 if mark == self.committed else None
@@ -196,9 +196,10 @@ class Subscriber:
         return [] if self.feed is None else [Send(self.feed, Release())]
 
     def tick(self, now: float) -> list[Effect]:
-        """Time has passed: renew every third of a lease."""
+        """Renew the lease, if a third of it is over."""
         return self._renew(now) if now >= self.renew_at else []
 
     def touched(self, tags: frozenset[str] | None) -> int:
-        """The newest pending entry that touches `tags`, 0 for none; None: a read of anything."""
+        """Return the newest pending entry that touches `tags`, 0 for none; None: a read of
+        anything."""
         return touched_seq(self.pending, tags)

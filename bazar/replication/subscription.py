@@ -65,5 +65,5 @@ class Subscription:
 
     @property
     def position(self) -> Mark:
-        """How far its log is known to agree with ours."""
+        """Return how far its log is known to agree with ours."""
         return self.acked or self.hello.committed

@@ -9,7 +9,7 @@ from bazar.replication.replica_subscriber import ReplicaSubscriber
 
 
 def standing(core: Primary | ReplicaSubscriber, now: float) -> dict[str, Any]:
-    """How one side of the protocol stands, as JSON; times are seconds from `now`."""
+    """Return how one side of the protocol stands, as JSON; times are seconds from `now`."""
     shown: dict[str, Any] = {
         "epoch": core.epoch,
         "epoch_id": core.epoch_id,

@@ -1,5 +1,5 @@
-"""One node's tenure as primary, as it stands: its epoch, its log, who subscribes and who holds a
-lease; and what follows from that alone. `Primary` says what is to be done about it.
+"""One node's tenure as primary, as it stands: its epoch, its log, its subscribers and their leases;
+and what follows from that alone. `Primary` says what is to be done about it.
 
 Nothing here reads a clock: `now` is always this node's own, in seconds.
 """
@@ -140,7 +140,8 @@ class Tenure:
 
     @property
     def _boundary(self) -> bool:
-        """J1, J4, J6: subscribers join between batches, or while a takeover waits (T3)."""
+        """Whether subscribers may join now: between batches, or while a takeover waits (J1, J4, J6,
+        T3)."""
         between = self.phase is Phase.IDLE
         waiting = self.phase is Phase.PREPARED and self._inherits
         return (between or waiting) and not self._recording and not self.stopped
@@ -152,7 +153,8 @@ class Tenure:
         return Member(hello.node, hello.store) in self.membership.members
 
     def _prove(self, now: float) -> None:
-        """L4: once every member has joined, none has shown that our disk lost commits."""
+        """Take our state for proved once every member has joined: none has shown that our disk lost
+        commits (L4)."""
         if not self._unproven and now >= self.not_before:
             return
         joined = {feed.member for feed in self.feeds.values() if feed.joined}
@@ -163,7 +165,7 @@ class Tenure:
             self._unproven = False
 
     def due(self, now: float) -> float:
-        """When the next `tick` has something to do, as far as it is known by `now`."""
+        """Return when the next `tick` has something to do, as far as it is known by `now`."""
         times = [feed.hold_until for feed in self.feeds.values() if feed.hold_until is not None]
         if now < self.not_before:
             times.append(self.not_before)
@@ -174,22 +176,24 @@ class Tenure:
     # --- what it says of itself ------------------------------------------------------------------
 
     def extend(self, changes: Iterable[Change]) -> tuple[Entry, ...]:
-        """The entries that put `changes` behind the log, in order."""
+        """Return the entries that put `changes` behind the log, in order."""
         entries: list[Entry] = []
         for change in changes:
             entries.append(chain(tail_mark(self.tail, entries), self.epoch, change))
         return tuple(entries)
 
     def knock(self) -> Knock:
-        """What it asks its peers with, and answers them."""
+        """Return what this node asks its peers with, and answers them."""
         return Knock(self.me.node, self.arbiter, None if self.stopped else self.committed.seq)
 
     def confirmed(self, asked_at: float) -> None:
-        """The arbiter, asked at `asked_at` or later, says that this node still leads (L5)."""
+        """Answer reads for a lease from `asked_at`: the arbiter was asked then, or later, and says
+        that this node still leads (L5)."""
         self._leads_until = asked_at + self.timing.lease_s
 
     def read(self, tags: frozenset[str] | None, now: float) -> int:
-        """The entry that a read of `tags` must wait for, 0 for none (L4). Raises Unavailable.
+        """Return the entry that a read of `tags` must wait for, 0 for none (L4). Raises
+        Unavailable.
 
         A batch under way needs no waiting: its transaction shows when it commits. But after a
         takeover the pending tail may have been acknowledged and shown by the old primary.

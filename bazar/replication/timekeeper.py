@@ -33,7 +33,7 @@ class Timekeeper:
         self._sooner = asyncio.Event()
 
     def look(self) -> None:
-        """Something has happened: perhaps something is due sooner."""
+        """Look at the clock again, if what has happened makes something due sooner."""
         if self.primary.due(self.clock()) < self._due:
             self._sooner.set()
 

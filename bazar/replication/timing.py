@@ -1,4 +1,9 @@
-"""The durations of the protocol, and the one question that both of its sides ask of a log."""
+"""The durations of the protocol, and the one question that both of its sides ask of a log.
+
+The end of a lease is computed by its holder in `Subscriber._granted` and by the primary that grants
+it in `Primary._grant` (L1), by a primary for its own reads in `Tenure.confirmed` (L5), and by its
+successor, for all that may still be running, in `Tenure.take_over` (T2).
+"""
 
 from __future__ import annotations
 
@@ -21,12 +26,13 @@ class Timing:
 
     @staticmethod
     def surely_over_s(lease_s: float) -> float:
-        """How long another clock must count until a lease of `lease_s` is over at its holder."""
+        """Return how long another clock must count until a lease of `lease_s` is over at its
+        holder."""
         return lease_s * (1 + CLOCK_DRIFT)
 
 
 def touched_seq(pending: Iterable[Entry], tags: frozenset[str] | None) -> int:
-    """The newest pending entry that touches `tags`, 0 for none.
+    """Return the newest pending entry that touches `tags`, 0 for none.
 
     None stands for a read that may show anything, as a search does: every entry touches it.
     """

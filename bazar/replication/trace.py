@@ -1,7 +1,7 @@
-"""Tracing's one hook: how a write goes at its primary, for whoever asks to see it.
+"""Tracing's one hook: how a write goes at its primary, for those that ask to see it.
 
 An operation with `tell` is traced, and its answer has in `told` what happened, and when. Of one
-that nobody traces nothing is noted, and nothing here is run.
+that is not traced nothing is noted, and nothing here is run.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Trace:
         self.moments.setdefault(what, now)
 
     def told(self, answer: Answer) -> Answer:
-        """The answer, with `{"primary", "moments"}`: milliseconds since the write came, in their
-        order."""
+        """Return the answer with `{"primary", "moments"}`: milliseconds since the write came, in
+        their order."""
         moments = {what: round(1000 * (at - self.asked), 3) for what, at in self.moments.items()}
         return {**answer, "told": {"primary": self.primary, "moments": moments}}
 
 
 def begin(operation: Operation, primary: str, now: float) -> tuple[Operation, Trace | None]:
-    """The operation without its wish, which is no part of what is asked; and its trace."""
+    """Return the operation without its `tell`, which is no part of what is asked; and its trace."""
     plain = {name: value for name, value in operation.items() if name != "tell"}
     return plain, Trace(primary, now) if operation["tell"] else None

@@ -14,7 +14,7 @@ from bazar.replication.trace import Trace
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One operation and the answer that somebody waits for."""
+    """One operation and the answer that is waited for."""
 
     operation: Operation
     done: asyncio.Future[Answer] = field(repr=False)
@@ -25,7 +25,7 @@ class Ticket:
 
 
 class WriteQueue:
-    """First come, first served. `wake` is set by whatever may let the next batch begin."""
+    """First come, first served. `wake` is set by all that may let the next batch begin."""
 
     def __init__(self, limit: int) -> None:
         self.wake = asyncio.Event()
@@ -40,15 +40,15 @@ class WriteQueue:
         if len(self._waiting) >= self._limit:
             raise Unavailable(f"{self._limit} operations wait already")
         ticket = Ticket(operation, asyncio.get_running_loop().create_future(), trace)
-        # Whoever asked may have gone when it fails: then nobody else looks at the error.
+        # The asker may have gone when it fails: then the error is looked at here.
         ticket.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(ticket)
         self.wake.set()
         return ticket
 
     async def answer(self, ticket: Ticket, timeout_s: float) -> Answer:
-        """The operation's answer. Raises its refusal; after `timeout_s` Unavailable if no batch
-        has taken it - then it is gone from the queue - and Indeterminate if one has (R5)."""
+        """Return the operation's answer. Raises its refusal; after `timeout_s` Unavailable if no
+        batch has taken it - then it is gone from the queue - and Indeterminate if one has (R5)."""
         await asyncio.wait([ticket.done], timeout=timeout_s)
         if ticket.done.done():
             return ticket.done.result()
@@ -58,7 +58,7 @@ class WriteQueue:
         raise Indeterminate(f"not committed in {timeout_s} s")
 
     def take(self, most: int) -> list[Ticket]:
-        """The next batch: at least one operation, and as many as touch up to `most` rows."""
+        """Return the next batch: at least one operation, and as many as touch up to `most` rows."""
         batch: list[Ticket] = []
         rows = 0
         while self._waiting:
@@ -74,5 +74,6 @@ class WriteQueue:
 
 
 def _rows(operation: Operation) -> int:
-    """How large an operation is: the items of the lists that it brings, as an import's books."""
+    """Return how large an operation is: the items of the lists that it brings, as an import's
+    books."""
     return max([1, *(len(value) for value in operation.values() if isinstance(value, list))])

@@ -77,8 +77,8 @@ class CatalogService(ReplicatedService[CatalogReader]):
         raise BadRequest(f"no such read: {str(item)[:100]}")
 
     async def sales(self, item: dict[str, Any]) -> Answer:
-        """Committed sales behind the position `after`, and the `id` of the last one's epoch; with
-        `wait_ms` it waits that long for the first. Raises ForeignHistory (S2)."""
+        """Return the committed sales behind the position `after`, and the `id` of the last one's
+        epoch; wait up to `wait_ms` for the first. Raises ForeignHistory (S2)."""
         match item:
             case {"after": dict(after), "wait_ms": int(wait_ms)} if wait_ms <= MAX_WAIT_MS:
                 position = _position(after)
@@ -99,7 +99,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
         return {"sales": sales, "id": last_id}
 
     async def newest_sales(self, item: dict[str, Any]) -> Answer:
-        """Committed sales before the number `before`, newest first, each with its place."""
+        """Return committed sales before the number `before`, newest first, each with its place."""
         match item:
             case {"before": int(before)}:
                 await self.replica.reads.barrier(None)

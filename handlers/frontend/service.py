@@ -61,8 +61,8 @@ class FrontEndService:
         return Question(self.catalog, self.local, key, frozenset({key}), (item,))
 
     def search(self, search: dict[str, Any], link: str | None = None) -> Question:
-        """Ask for a page of a search; `link` is the address of the page behind it, without its
-        beginning."""
+        """Ask for a page of a search; `link` is the next page's address without the value of its
+        `after`."""
         note = "Data retrieved from cache"
         key = search_key(search)
         return Question(self.catalog, self.local, key, None, (search,), log_note=note, link=link)

@@ -29,12 +29,12 @@ from handlers.calls import Call
 from handlers.orders import trace
 from handlers.paths import (
     ADOPT_PATH,
+    BEGIN_TRACING_PATH,
     NEWEST_PATH,
     PURCHASES_PATH,
     SALES_PATH,
     STANDING_PATH,
-    TRACE_PATH,
-    TRACES_PATH,
+    TRACE_OF_SALE_PATH,
     WRITE_PATH,
 )
 from handlers.replicated import ReplicatedService
@@ -80,10 +80,10 @@ class OrderService(ReplicatedService[OrderReader]):
         self._lookups = Batcher(self._look_up)
         self._foreign: str | None = None  # why no sale becomes an order (S2)
         self._tasks = Tasks(context.on_fatal)
-        self._traces: trace.ProjectionTraces | None = None  # while somebody asks for them
+        self._traces: trace.ProjectionTraces | None = None  # while they are asked for
         self.calls[PURCHASES_PATH] = Call(self.purchase_item)
-        self.calls[TRACE_PATH] = Call(self.trace_item)
-        self.calls[TRACES_PATH] = Call(self.traced_item)
+        self.calls[BEGIN_TRACING_PATH] = Call(self.trace_item)
+        self.calls[TRACE_OF_SALE_PATH] = Call(self.traced_item)
         self.calls[STANDING_PATH] = Call(self.standing)
         self.calls[ADOPT_PATH] = Call(self.adopt)
 
@@ -131,7 +131,7 @@ class OrderService(ReplicatedService[OrderReader]):
     # --- selling (S3) ----------------------------------------------------------------------------
 
     async def purchase_item(self, item: dict[str, Any]) -> Answer:
-        """One purchase of a front end's batch; it asks again by itself."""
+        """Carry out one purchase of a front end's batch; the front end asks again by itself."""
         return await self.purchase(item, self.settings.write_attempt_s)
 
     async def purchase(self, item: dict[str, Any], deadline_s: float) -> Answer:
@@ -143,7 +143,7 @@ class OrderService(ReplicatedService[OrderReader]):
         await self.replica.reads.barrier(frozenset())
         tell = item.get("tell", False)
         if tell:
-            await self._ask_leader(TRACE_PATH, {}, deadline)
+            await self._ask_leader(BEGIN_TRACING_PATH, {}, deadline)
         began = clock()
         asked, sale = await self._sell(item, deadline)
         sold = clock()
@@ -157,7 +157,7 @@ class OrderService(ReplicatedService[OrderReader]):
         }
         if tell:
             order_ms, seq = 1000 * (clock() - sold), {"seq": sale["seq"]}
-            projection = await self._ask_leader(TRACES_PATH, seq, deadline)
+            projection = await self._ask_leader(TRACE_OF_SALE_PATH, seq, deadline)
             answer["told"] = {
                 "sale": {"asked": asked, "ms": 1000 * (sold - began), **sale.get("told", {})},
                 "order": {"ms": order_ms, **projection},
@@ -165,7 +165,7 @@ class OrderService(ReplicatedService[OrderReader]):
         return answer
 
     async def _sell(self, item: dict[str, Any], deadline: float) -> tuple[str, Answer]:
-        """The catalog's answer, and the replica that was asked. Raises ForeignHistory (S4)."""
+        """Return the replica that was asked, and its answer. Raises ForeignHistory (S4)."""
         clock = self.context.clock
         sell = {"op": "sell", **{name: item[name] for name in _SOLD if name in item}}
 
@@ -179,8 +179,8 @@ class OrderService(ReplicatedService[OrderReader]):
 
     @property
     def _catalog_primary(self) -> str | None:
-        """Any replica takes a sale, and passes it on (R7), and each has it a moment later: this
-        saves the detour."""
+        """Return the catalog's primary, if known. Any replica takes a sale and passes it on (R7),
+        and each has it a moment later: this saves the detour."""
         return self.client.primaries.get("catalog")
 
     async def _ordered(self, sale: Answer, timeout_s: float) -> None:
@@ -199,7 +199,7 @@ class OrderService(ReplicatedService[OrderReader]):
             ) from None
 
     async def _project(self) -> None:
-        """S2: the one path on which sales become orders, recovery included."""
+        """Turn sales into orders: this is the one path on which they do, recovery included (S2)."""
         await self.replica.leading.wait()
         while True:
             try:
@@ -244,13 +244,13 @@ class OrderService(ReplicatedService[OrderReader]):
         return {}
 
     async def traced_item(self, item: dict[str, Any]) -> Answer:
-        """How the sale of entry `seq` became an order here. Raises NotFound."""
+        """Return how the sale of entry `seq` became an order here. Raises NotFound."""
         if self._traces is None:
             raise NotFound(f"{self.context.node.name} traces no orders")
         return await self._traces.of(item["seq"])
 
     async def _ask_leader(self, path: str, item: dict[str, Any], deadline: float) -> Answer:
-        """What the orders' primary says about its traces; nothing if it can't tell."""
+        """Return what the orders' primary says about its traces, nothing if it can't tell."""
         leader = self.replica.leader
         if leader is None:
             return {}
@@ -264,7 +264,7 @@ class OrderService(ReplicatedService[OrderReader]):
         return told
 
     async def _sales_behind(self, cursor: Position, wait_ms: int) -> Answer:
-        """The sales behind the cursor, and the `id` of the last one's epoch."""
+        """Return the sales behind the cursor, and the `id` of the last one's epoch."""
         return await self._ask_catalog(SALES_PATH, {"after": cursor.plain, "wait_ms": wait_ms})
 
     async def _ask_catalog(self, path: str, item: dict[str, Any]) -> Answer:
@@ -278,8 +278,8 @@ class OrderService(ReplicatedService[OrderReader]):
     # --- another history (S5) --------------------------------------------------------------------
 
     async def standing(self, item: dict[str, Any]) -> Answer:
-        """How the orders stand to the catalog's history: their cursor; whether it is on that; the
-        last sale that both have; and the orders behind it, whose sales are lost."""
+        """Return how the orders stand to the catalog's history: their cursor; whether it is on
+        that; the last sale that both have; and the orders behind it, whose sales are lost."""
         await self.replica.reads.barrier(None)
         cursor = self._cursor
         try:
@@ -297,8 +297,9 @@ class OrderService(ReplicatedService[OrderReader]):
         return {"follows": True, "cursor": cursor.plain}
 
     async def _common(self) -> tuple[Position, int]:
-        """The newest sale that has an order, and its order's number. Along each history the sales
-        that have one come first, so those behind it have none, and the orders behind no sale."""
+        """Return the newest sale that has an order, and its order's number. Along each history the
+        sales that have one come first, so those behind it have none, and the orders behind no sale.
+        """
         before = 1 << 62
         while True:
             answer = await self._ask_catalog(NEWEST_PATH, {"before": before})

@@ -1,5 +1,5 @@
-"""How sales become orders, for whoever asks to see it: the orders' primary is asked beforehand to
-trace what it is about to log. While nobody has asked lately nothing here is run."""
+"""How sales become orders, for those that ask to see it: the orders' primary is asked beforehand to
+trace what it is about to log. While it has not been asked lately nothing here is run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ProjectionTraces:
     """Of the last batches of sales that became orders here: behind which, up to which, how."""
 
     def __init__(self) -> None:
-        self.until = -inf  # nobody asks any more
+        self.until = -inf  # until when it is asked for
         self._kept: deque[tuple[int, int, Answer]] = deque(maxlen=MAX_TRACES)
         self._more = asyncio.Event()  # replaced whenever one is kept
 
@@ -30,7 +30,7 @@ class ProjectionTraces:
         more.set()
 
     async def of(self, seq: int) -> Answer:
-        """How the sale of entry `seq` became an order. Raises NotFound."""
+        """Return how the sale of entry `seq` became an order. Raises NotFound."""
         newest = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TOLD_S):

@@ -55,6 +55,7 @@ SALES = (
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
+    # How many a file has had is its version: a new one goes to the end, whatever it is about.
     migrations: Sequence[str] = (SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA)
 
     def __init__(

@@ -73,7 +73,7 @@ async def test_a_membership_that_is_lost_is_made_anew(tmp_path: Path) -> None:
 
         shown = await command(shop, "rebuild", "catalog")
         assert (shown.returncode, members.exists()) == (1, False)
-        assert f"In sync would be {primary}, in epoch " in shown.stdout
+        assert f"To be recorded as in sync: {primary}, in epoch " in shown.stdout
         assert (await command(shop, "rebuild", "catalog", "--force")).returncode == 0
         await shop.start()
         assert await shop.primary("catalog") == primary

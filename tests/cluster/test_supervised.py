@@ -80,6 +80,7 @@ async def test_a_crash_while_the_settings_are_edited_closes_no_shop(tmp_path: Pa
         answer = await shop.get("frontend-1", "/info/1")
         assert answer.status == 503
         assert "frontend-1 waits for its operator" in answer.json["error"]
+        assert answer.json["request_id"] == answer.headers["x-request-id"]
         shop.config_path.write_text(whole)
         await shop.ready()
         assert supervisor.poll() is None

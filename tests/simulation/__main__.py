@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from bazar.cli.ending import ended
-from tests.simulation.focus import FOCUSES
+from tests.simulation.focus import FOCUSES, named
 from tests.simulation.scenario import Result, run
 from tests.simulation.shrink import RUNS, Shrinking, promise
 from tests.simulation.trace import Trace
@@ -43,14 +43,14 @@ def show(seed: int, last: int | None, focus: str, core: bool) -> None:
     finally:
         print("\n".join(trace.lines(last)))
     said = result.violation or result.error or result.excused
-    print(*result.waits, f"seed {seed}: {said or 'no violation'}", sep="\n")
+    print(*result.waits, f"{named(seed, focus)}: {said or 'no violation'}", sep="\n")
 
 
 def shrink(seed: int, last: int, focus: str, core: bool, runs: int) -> int:
     """Draw the run of a failing seed with only the draws that it needs to fail."""
     shrinking = Shrinking(seed, focus, core=core)
     if not promise(shrinking.result):
-        print(f"seed {seed}: no violation")
+        print(f"{named(seed, focus)}: no violation")
         return 1
     shrinking.shrink(runs)
     print("\n".join(shrinking.lines(last)))
@@ -93,7 +93,8 @@ def main() -> int:
         total["excused"] += bool(result.excused)
         if result.violation or result.error:
             failed.append(result)
-            print(f"\nseed {result.seed}: {result.violation or result.error}", flush=True)
+            said = result.violation or result.error
+            print(f"\n{named(result.seed, options.focus)}: {said}", flush=True)
             if not options.keep_going:
                 break
         if done % 100 == 0 or done == options.seeds:

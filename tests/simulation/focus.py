@@ -500,3 +500,8 @@ FOCUSES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "think_s": (0.3,),
     },
 }
+
+
+def named(seed: int, focus: str) -> str:
+    """Return what decides a run, in words: one seed is another run with another focus."""
+    return f"seed {seed}, focus {focus}" if focus else f"seed {seed}"

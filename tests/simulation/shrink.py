@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from unittest.mock import patch
 
+from tests.simulation.focus import named
 from tests.simulation.scenario import Result, run
 from tests.simulation.trace import Trace
 from tests.world import world
@@ -120,7 +121,8 @@ class Shrinking:
             yield from begins(other, same)
         counts = ", ".join(f"{n} {len(numbers)}" for n, numbers in self.kept.items() if numbers)
         said = result.violation or result.error or "no violation"
-        yield f"\nseed {self.seed}: {said}\n{self.left} of {self.drawn} draws left: {counts}"
+        yield f"\n{named(self.seed, self.focus)}: {said}"
+        yield f"{self.left} of {self.drawn} draws left: {counts}"
 
 
 def begins(trace: Trace, same: int) -> list[str]:

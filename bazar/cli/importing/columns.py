@@ -1,7 +1,7 @@
 """The columns of a book, and their names in other programs.
 
 A further field of books needs only its line in `COLUMNS`. It is filled as soon as the shop's books
-have it (`BOOK_FIELDS` in `handlers/validation.py`); until then the report says that it is left out.
+have it (`FIELD_RULES` in `handlers/validation.py`); until then the report says that it is left out.
 """
 
 from __future__ import annotations
@@ -241,4 +241,4 @@ def read_map(header: Sequence[str], given: Sequence[str]) -> tuple[dict[str, int
 
 def fields() -> list[str]:
     """Return those of our columns that the shop's books have."""
-    return [ours for ours in COLUMNS if ours in validation.BOOK_FIELDS]
+    return [ours for ours in COLUMNS if ours in validation.FIELD_RULES]

@@ -13,7 +13,7 @@ from storage.isbn import isbn13
 
 _ROUNDED = re.compile(r"9[.,]7\d*e\+?\d+", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d{7,13}[0-9X]?)\.0+", re.IGNORECASE)
-_SHORT = re.compile(r"\d{6,8}[0-9X]", re.IGNORECASE)  # of ten, without the noughts before them
+_SHORT = re.compile(r"\d{6,8}[0-9X]", re.IGNORECASE)  # of ten, without the zeros before them
 _ONE = re.compile(
     r"(?<![0-9])(?:97[89](?:[ -]?[0-9]){10}|[0-9](?:[ -]?[0-9]){8}[ -]?[0-9X])(?![0-9X])",
     re.IGNORECASE,
@@ -21,11 +21,11 @@ _ONE = re.compile(
 
 
 class NotAnIsbn(ValueError):
-    """Why a cell is none, in words that follow it."""
+    """A cell holds no ISBN; the message continues a sentence that begins with the cell."""
 
 
 def isbn(cell: str) -> str | None:
-    """The 13 digits of the first ISBN in a cell, None if it is noughts only. Raises NotAnIsbn.
+    """Return the 13 digits of the first ISBN in a cell, None if all are zeros. Raises NotAnIsbn.
 
     >>> isbn("[0306406152]"), isbn("306406152"), isbn("0000000000")
     ('9780306406157', '9780306406157', None)
@@ -43,11 +43,11 @@ def isbn(cell: str) -> str | None:
             "was rounded by a spreadsheet, its digits are lost: export the column as text, or do"
             " without it (--ignore)"
         )
-    raise NotAnIsbn("is no ISBN: 10 or 13 digits, of which the last checks the others")
+    raise NotAnIsbn("is no ISBN: 10 or 13 digits, the last digit is a check digit")
 
 
 def is_isbn(value: str) -> bool:
-    """Whether there is one in it."""
+    """Return whether the cell holds an ISBN."""
     try:
         return isbn(value) is not None
     except NotAnIsbn:

@@ -100,7 +100,7 @@ def describe(books: BookList) -> Iterator[str]:
     yield _line("header", f"line {layout.line}{above}")
     for ours in COLUMNS:
         place = layout.chosen.places.get(ours)
-        if ours not in validation.BOOK_FIELDS:
+        if ours not in validation.FIELD_RULES:
             continue
         origin = "none" if place is None else layout.name(place)
         if (other := layout.chosen.instead.get(ours)) is not None:
@@ -156,7 +156,7 @@ def _manner(ours: str, place: int | None, books: BookList) -> str:
 
 def _left(layout: Layout) -> Iterator[str]:
     chosen = layout.chosen
-    used = {place for ours, place in chosen.places.items() if ours in validation.BOOK_FIELDS}
+    used = {place for ours, place in chosen.places.items() if ours in validation.FIELD_RULES}
     used |= {*(chosen.options or chosen.formats[:1]), *chosen.instead.values()}
     by_place = {place: ours for ours, place in chosen.places.items()}
     for place in range(layout.width):

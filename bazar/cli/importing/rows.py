@@ -19,8 +19,8 @@ from bazar.cli.importing.text import LOST
 from bazar.errors import BadRequest
 from handlers import validation
 
-# Words that stand below a list, in the first cell that is not empty: in rows that lack what a book
-# has, or even in complete ones.
+# First words of footer rows, in the first cell that is not empty: _FOOTER in rows that lack what a
+# book has, _TOTAL in complete ones, too.
 _FOOTER = re.compile(
     r"#|[-=*_.~ ]+$|[-=*]{2,}|\(?\d+ (books?|titles?|entries|items?|titel|livres|titres|libros|"
     r"títulos|libri|titoli)\b|((grand |sub ?)?total|sum|summe|zwischensumme|gesamt|gesamtsumme|"
@@ -36,8 +36,8 @@ _TOTAL = re.compile(
     re.IGNORECASE,
 )
 _FOOTER_CELLS = 3
-# What stands in a cell to say that nothing does. A title is a title, whatever it is; a name that is
-# also somebody's (Null) must look as only programs write it.
+# Values that mean empty. A name counts as empty only in these exact spellings, as some people are
+# called Null; a title in none.
 _NOTHING = {"", *"-–—?", "--", "n/a", "na", "n.a.", "#n/a", "null", "none", "nil", "nan", "\\n"}
 NO_NAME = {*"-–—", "--", "n/a", "N/A", "#N/A", "NULL", "NaN", "nan", "\\N"}
 _NO_OPTION = {"", "Default Title", "Default", "Regular"}
@@ -194,7 +194,7 @@ class Rows:
             try:
                 value = self._value(ours, self._given(row, ours))
                 if value is not None:
-                    book[ours] = validation.BOOK_FIELDS[ours](value, ours)
+                    book[ours] = validation.FIELD_RULES[ours](value, ours)
             except BadRequest as error:
                 row.problems.append(Problem(str(error), str(error)))
             except (NotAnAmount, NotAnIsbn) as error:

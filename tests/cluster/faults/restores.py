@@ -165,7 +165,7 @@ async def _replace(shop: Shop, backup: Backup, groups: Sequence[str], way: str) 
 async def _rebuild(shop: Shop, group: str) -> None:
     """Make a membership anew from the databases."""
     code, said = await shop.command("rebuild", group)
-    if code != 1 or "In sync would be " not in said:
+    if code != 1 or "To be recorded as in sync: " not in said:
         raise Violation(f"rebuild {group} ended with {code}: {said}")
     code, said = await shop.command("rebuild", group, "--force")
     if code != 0:

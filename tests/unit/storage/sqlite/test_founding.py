@@ -111,7 +111,7 @@ class FoundingTest(FilesTestCase):
         with contextlib.redirect_stdout(said):
             flags = argparse.Namespace(role="catalog", force=True)
             self.assertEqual(await rebuild.run(Shop(self.config), flags), 0)
-        self.assertIn("In sync would be catalog-1, in epoch 4", said.getvalue())
+        self.assertIn("To be recorded as in sync: catalog-1, in epoch 4", said.getvalue())
 
     async def record(self, arbiter: FileArbiter, membership: Membership) -> None:
         arbiter.try_acquire()

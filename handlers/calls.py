@@ -13,7 +13,7 @@ import orjson
 from bazar.errors import BadRequest, BazarError, Indeterminate, NotFound, ShuttingDown, Unavailable
 from bazar.replication.store import Answer
 from bazar.rpc.client import error_body
-from bazar.rpc.frames import Connection
+from bazar.rpc.frames import FrameConnection
 from handlers import validation
 from handlers.base import Handler, access_log
 from handlers.feed import Replicated, UpgradeHandler
@@ -33,7 +33,7 @@ class Call:
 
 class CallingService(Replicated, Protocol):
     calls: Mapping[str, Call]
-    callers: dict[Connection, None]
+    callers: dict[FrameConnection, None]
 
 
 async def answer_all(service: CallingService, call: Call, items: Any) -> dict[str, Any]:
@@ -83,11 +83,11 @@ class CallsHandler(UpgradeHandler):
 
     service: CallingService
 
-    def open_connection(self) -> Connection:
+    def open_connection(self) -> FrameConnection:
         if len(self.service.callers) >= MAX_CALLERS:
             raise Unavailable(f"{self.service.context.node.name} has {MAX_CALLERS} callers already")
         self.tasks: dict[asyncio.Task[None], None] = {}
-        self.connection = Connection(self.on_frame, self.on_lost)
+        self.connection = FrameConnection(self.on_frame, self.on_lost)
         self.service.callers[self.connection] = None
         return self.connection
 

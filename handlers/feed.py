@@ -23,7 +23,7 @@ class Replicated(Service, Protocol):
 class UpgradeHandler(Handler):
     """Turns a request into a connection of frames."""
 
-    def open_connection(self) -> frames.Connection:
+    def open_connection(self) -> frames.FrameConnection:
         """Return this end of it. Raises what the request is refused with."""
         raise NotImplementedError
 
@@ -45,9 +45,9 @@ class FeedHandler(UpgradeHandler):
 
     service: Replicated
 
-    def open_connection(self) -> frames.Connection:
+    def open_connection(self) -> frames.FrameConnection:
         replica = self.service.replica
-        connection = frames.Connection()
+        connection = frames.FrameConnection()
         feed = replica.open_feed(connection)
         connection.on_frame = lambda frame: replica.feed_message(feed, frame)
         connection.on_lost = lambda: replica.feed_closed(feed)

@@ -15,7 +15,7 @@ from bazar.replication.messages import Entry
 from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Engine, Operation
 from bazar.rpc.client import CALLS_PATH, RPCClient
-from bazar.rpc.frames import Connection
+from bazar.rpc.frames import FrameConnection
 from handlers import status
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
@@ -46,7 +46,7 @@ class ReplicatedService(Generic[R]):
         self._routes = routes
         self.client = RPCClient(context.token)
         self._joining = Tasks(context.on_fatal)
-        self.callers: dict[Connection, None] = {}
+        self.callers: dict[FrameConnection, None] = {}
         self.calls: dict[str, Call] = {
             READ_PATH: Call(self.read),
             WRITE_PATH: Call(self.write),

@@ -46,7 +46,7 @@ from storage import history
 from storage.books import Row, offer, sale_answer, show_book
 from storage.history import Position
 from storage.paging import Found, Window
-from storage.working_set import Wanted, WorkingSet
+from storage.working_set import WantedRows, WorkingSet
 
 MAX_AMOUNT = 10**12  # of money, in cents, and of copies
 KEYS_KEPT_MS = 24 * 3600 * 1000
@@ -85,7 +85,7 @@ class Catalog:
         books = [{"author": None, **dict(zip(names, row, strict=True))} for row in STARTING_STOCK]
         return [{"op": "create", "key": "starting-stock", "books": books}]
 
-    def wanted(self, operations: Sequence[Operation]) -> Wanted:
+    def wanted(self, operations: Sequence[Operation]) -> WantedRows:
         """Name the rows that a batch of `operations` may need."""
         books: set[int] = set()
         topics: set[str] = set()
@@ -101,7 +101,7 @@ class Catalog:
             for book in operation.get("books", ()):
                 topics.add(book["topic"])
                 titles.add(book["title"])
-        return Wanted(
+        return WantedRows(
             books=frozenset(books),
             topics=frozenset(topics),
             titles=frozenset(titles),

@@ -16,7 +16,7 @@ Identity = tuple[str, str | None, int]  # title, author, topic
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedRows:
     """The rows that a batch may need, named before anything is read."""
 
     books: frozenset[int]
@@ -61,9 +61,9 @@ class WorkingSet:
         first: int,
         now_ms: int,
     ) -> WorkingSet:
-        """Make it from the rows that `Wanted` names: `books` each with its topic's name, `alike`
-        the books that have one of its titles, newest first, the highest ids that exist (0: none),
-        and the epochs in order. Number changes from `first`."""
+        """Make it from the rows that `WantedRows` names: `books` each with its topic's name,
+        `alike` the books that have one of its titles, newest first, the highest ids that exist (0:
+        none), and the epochs in order. Number changes from `first`."""
         done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
         # One key, one request: a sale's key is no update's either.
         done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}

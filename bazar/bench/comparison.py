@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bazar.bench.experiment import ALL, Quantity, Reading
+from bazar.bench.experiment import ALL, Measurement, Quantity
 from bazar.bench.report import Section, ms, number
 from bazar.bench.workload import ANSWERS
 
@@ -24,7 +24,7 @@ HEADER = (
 LEAST_SHARE = 0.05
 LEFT_OUT = f"Nodes with less than {LEAST_SHARE:.0%} of the sum are left out; --json has them."
 
-Round = Mapping[str, Reading]
+Round = Mapping[str, Measurement]
 """By side."""
 
 

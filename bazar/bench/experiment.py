@@ -24,7 +24,7 @@ class Quantity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Measurement:
     """One measurement of one shop."""
 
     values: Mapping[Quantity, float]
@@ -33,13 +33,13 @@ class Reading:
     """Whether the load generator, and not the shop, may have limited the requests a second."""
 
     @classmethod
-    def of_nodes(cls, unit: str, by_node: Mapping[str, float]) -> Reading:
+    def of_nodes(cls, unit: str, by_node: Mapping[str, float]) -> Measurement:
         """Return the reading of each node, and of their sum."""
         values = {Quantity(node, unit): value for node, value in by_node.items()}
         return cls({**values, Quantity(ALL, unit): sum(by_node.values())})
 
 
-Measure = Callable[[Bench, MeasuredShop], Reading]
+Measure = Callable[[Bench, MeasuredShop], Measurement]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ PAUSE_S = 0.01  # after a connection that could not be made
 
 
 @dataclass(slots=True, eq=False)
-class Connection:
+class LoadConnection:
     """One client: it sends a request, waits for its answer, sends the next."""
 
     socket: socket.socket
@@ -43,7 +43,7 @@ class LoadClient:
         self._next = plain.get("first", 0)
         self._left = plain["count"] or sys.maxsize
         self._selector = selectors.DefaultSelector()
-        self._busy: set[Connection] = set()
+        self._busy: set[LoadConnection] = set()
         self._sending = True
         self._measure_from = self._measure_to = 0.0
         self.latency = LatencyHistogram(FINE)
@@ -94,12 +94,12 @@ class LoadClient:
             return
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.settimeout(CONNECT_S)
-        connection = Connection(made)
+        connection = LoadConnection(made)
         self._selector.register(made, selectors.EVENT_READ, connection)
         self._busy.add(connection)
         self._send(connection)
 
-    def _send(self, connection: Connection) -> None:
+    def _send(self, connection: LoadConnection) -> None:
         if not self._sending or self._left == 0:
             self._close(connection)
             return
@@ -112,7 +112,7 @@ class LoadClient:
         except OSError:
             self._broken(connection)
 
-    def _read(self, connection: Connection) -> None:
+    def _read(self, connection: LoadConnection) -> None:
         try:
             more = connection.socket.recv(READ_BYTES)
         except OSError:
@@ -145,14 +145,14 @@ class LoadClient:
             self.latency.add(1000 * seconds)
             self.hits += b"\r\nX-Cache: hit\r\n" in received
 
-    def _broken(self, connection: Connection) -> None:
+    def _broken(self, connection: LoadConnection) -> None:
         self.errors += 1
         self.unknown += 1
         self._close(connection)
         if self._sending:
             self._open()
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: LoadConnection) -> None:
         self._busy.discard(connection)
         self._selector.unregister(connection.socket)
         connection.socket.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from bazar.bench import processor
 from bazar.bench.bench import Bench
 from bazar.bench.cluster import MeasuredShop
-from bazar.bench.experiment import Measure, Quantity, Reading
+from bazar.bench.experiment import Measure, Measurement, Quantity
 from bazar.bench.load import Load
 from bazar.errors import Unavailable
 
@@ -41,7 +41,7 @@ class Workload:
             collect=self.collect,
         )
 
-    def cost(self, bench: Bench, shop: MeasuredShop) -> Reading:
+    def cost(self, bench: Bench, shop: MeasuredShop) -> Measurement:
         """Return what a request costs each node in processor time. A process's clock can't leave
         out a warm-up, so here the warm-up is a load of its own. Raises Unavailable if nothing is
         answered."""
@@ -53,8 +53,10 @@ class Workload:
         if not result.answers:
             raise Unavailable(f"{self}: nothing was answered")
         per_request = {node: one / result.answers * 1e6 for node, one in spent_s.items()}
-        reading = Reading.of_nodes(MICROSECONDS, per_request)
-        return Reading({**reading.values, ANSWERS: result.per_s}, result.errors, result.load_bound)
+        reading = Measurement.of_nodes(MICROSECONDS, per_request)
+        return Measurement(
+            {**reading.values, ANSWERS: result.per_s}, result.errors, result.load_bound
+        )
 
 
 def costs(workloads: Iterable[Workload]) -> dict[str, Measure]:

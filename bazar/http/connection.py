@@ -17,9 +17,9 @@ from tornado.iostream import StreamClosedError
 
 from bazar.errors import BazarError, RequestTimeout, Unavailable
 from bazar.http.access_log import printable
-from bazar.http.exchange import Exchange, Peer, closed
+from bazar.http.exchange import ClientContext, Exchange, closed
 from bazar.http.hit_fields import REQUEST_ID, HitFields, read_fields
-from bazar.http.parser import Parser, Progress, Request, Stage
+from bazar.http.parser import Parser, Progress, Request, RequestStage
 from bazar.http.response import RawResponse
 from bazar.http.state import ServerState
 
@@ -37,7 +37,7 @@ _CONNECTION = {
 }
 
 
-class Phase(enum.Enum):
+class ConnectionPhase(enum.Enum):
     """How long a connection goes on.
 
     OPEN ──▶ LEAVING ──▶ GONE
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._clock = state.clock
         self._parser = Parser(state.limits.head_bytes, state.max_body_bytes)
         self._loop = asyncio.get_running_loop()
-        self._stage = Stage.HEAD
+        self._stage = RequestStage.HEAD
         self._fields = b""  # of the last hit, as they came and as they were read
         self._hit_fields: HitFields | None = None
         self._exchange: Exchange | None = None  # the request that the application is answering
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._drained: list[asyncio.Future[None]] = []
         self._ended = False  # nothing more comes
-        self.phase = Phase.OPEN
+        self.phase = ConnectionPhase.OPEN
         self._flushed_by = -math.inf  # what has been written must have left by then
         self._unread = 0
         self.write_deadline = math.inf
@@ -95,13 +95,13 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(UNSENT_BYTES)
         name = self._transport.get_extra_info("peername")
         inet = self._transport.get_extra_info("socket").family != socket.AF_UNIX
-        self.peer = Peer(name[0] if name and inet else "0.0.0.0")
+        self.peer = ClientContext(name[0] if name and inet else "0.0.0.0")
         self.deadline = self._clock() + self._state.limits.head_s
         if not self._owner.admit(self):
             self.refuse(Unavailable("too many connections"))
 
     def data_received(self, data: bytes) -> None:
-        if self.phase is not Phase.OPEN:
+        if self.phase is not ConnectionPhase.OPEN:
             self._unread += len(data)
             if self._unread > LINGER_BYTES:
                 self._transport.abort()
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         """Go on, though the client sends no more: it may still listen, and what it has asked for is
         answered. One that has gone is found out by what is written to it, or in the end by time."""
         self._ended = True
-        if self._busy and self.phase is not Phase.LEAVING:
+        if self._busy and self.phase is not ConnectionPhase.LEAVING:
             self.deadline = self._clock() + self._state.limits.half_close_s
             return True
         self.close()
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
         """Answer what has arrived, as far as that goes."""
         parser = self._parser
         for _ in range(TURN_REQUESTS):
-            if self._exchange or self.phase is not Phase.OPEN or not self._writable:
+            if self._exchange or self.phase is not ConnectionPhase.OPEN or not self._writable:
                 break
             if not self._step():
                 break
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
 
     def _next_turn(self) -> None:
         self._turn_over = False
-        if self.phase is not Phase.GONE:
+        if self.phase is not ConnectionPhase.GONE:
             self._advance()
 
     def _hold_back(self) -> None:
@@ -207,13 +207,13 @@ class Connection(asyncio.Protocol):
             return
         self._stage = stage
         limits = self._state.limits
-        allowed_s = limits.body_s if stage is Stage.BODY else limits.head_s
+        allowed_s = limits.body_s if stage is RequestStage.BODY else limits.head_s
         self.deadline = self._clock() + allowed_s
         if self._parser.awaits_continue:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _idle(self, now: float) -> None:
-        self._stage = Stage.IDLE
+        self._stage = RequestStage.IDLE
         self._parser.headers = None  # idle connections may be many
         if not self._ended:
             self.deadline = now + self._state.limits.idle_s
@@ -256,7 +256,7 @@ class Connection(asyncio.Protocol):
         exchange.run(self._state.application.start_request(self, exchange))
 
     def write(self, data: bytes) -> asyncio.Future[None]:
-        if self.phase is Phase.GONE:
+        if self.phase is ConnectionPhase.GONE:
             return closed()
         self._transport.write(data)
         future = self._loop.create_future()
@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             self.close()
             raise StreamClosedError
-        self.phase = Phase.GONE
+        self.phase = ConnectionPhase.GONE
         if self._held:
             self._transport.resume_reading()
         self._owner.closed(self)
@@ -299,7 +299,7 @@ class Connection(asyncio.Protocol):
         """Answer as the application would, and close: where this request ends, or what the client
         meant by it, is not sure."""
         self._exchange = None
-        if self.phase is not Phase.OPEN:
+        if self.phase is not ConnectionPhase.OPEN:
             return
         state = self._state
         given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
@@ -328,10 +328,12 @@ class Connection(asyncio.Protocol):
     def idle_since(self) -> float | None:
         """Return since when it could be closed without harm, as no request is known yet; None if it
         can't."""
-        if self._busy or self.phase is not Phase.OPEN or self._stage is Stage.BODY:
+        if self._busy or self.phase is not ConnectionPhase.OPEN or self._stage is RequestStage.BODY:
             return None
         limits = self._state.limits
-        return self.deadline - (limits.idle_s if self._stage is Stage.IDLE else limits.head_s)
+        return self.deadline - (
+            limits.idle_s if self._stage is RequestStage.IDLE else limits.head_s
+        )
 
     def leave(self) -> None:
         """Close after the last answer. Say so, and read away for a while what the client still
@@ -341,7 +343,7 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         limits, now = self._state.limits, self._clock()
-        self.phase = Phase.LEAVING
+        self.phase = ConnectionPhase.LEAVING
         self._parser.clear()
         self.deadline = now + limits.linger_s
         self._flushed_by = now + limits.write_s
@@ -351,7 +353,7 @@ class Connection(asyncio.Protocol):
                 self._transport.write_eof()
 
     def _lost(self) -> None:
-        self.phase = Phase.GONE
+        self.phase = ConnectionPhase.GONE
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.lost()
@@ -365,14 +367,14 @@ class Connection(asyncio.Protocol):
         """Close, as a deadline has passed; where a request has begun, refuse it."""
         if now >= self.write_deadline:
             self._transport.abort()
-        elif self.phase is not Phase.OPEN:
+        elif self.phase is not ConnectionPhase.OPEN:
             if self._transport.get_write_buffer_size() and now < self._flushed_by:
                 self.deadline = self._flushed_by
             else:
                 self._transport.abort()
         elif self._ended:
             self._transport.abort()
-        elif self._parser.stage is Stage.IDLE:
+        elif self._parser.stage is RequestStage.IDLE:
             self.leave()
         else:
             late = RequestTimeout(f"{self._stage.value} did not come in time")

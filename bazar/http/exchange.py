@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class ClientContext:
     """The client: what Tornado looks for in `HTTPConnection.context`."""
 
     remote_ip: str
@@ -37,7 +37,7 @@ class Peer:
 class ClientConnection(Protocol):
     """The side of the connection that an answer goes to."""
 
-    peer: Peer
+    peer: ClientContext
 
     def detach(self) -> tuple[asyncio.Transport, bytes]: ...
 

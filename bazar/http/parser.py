@@ -40,7 +40,7 @@ _DECLINED = b"\r\nX-Declined:"
 _IMPOSSIBLE = re.compile(rb"[^\r]\n|\r[^\n]|\0")
 
 
-class Stage(enum.Enum):
+class RequestStage(enum.Enum):
     """What the reader waits for."""
 
     IDLE = "a request"
@@ -91,10 +91,10 @@ class Parser:
         return len(self.rest) - self._at
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> RequestStage:
         if self._incoming is not None:
-            return Stage.BODY
-        return Stage.HEAD if self.rest else Stage.IDLE
+            return RequestStage.BODY
+        return RequestStage.HEAD if self.rest else RequestStage.IDLE
 
     @property
     def awaits_continue(self) -> bool:

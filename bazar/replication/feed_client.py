@@ -13,7 +13,7 @@ from bazar.replication.effects import Close, Effect, Send
 from bazar.replication.messages import Message, decode, encode
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE, TICKS_PER_LEASE
-from bazar.rpc.frames import Connection, dial
+from bazar.rpc.frames import FrameConnection, dial
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class FeedClient:
         self._clock = clock
         self._carry_out = carry_out
         self._settling = settling  # what the next message has to wait for: bounds what is queued
-        self._connection: Connection | None = None
+        self._connection: FrameConnection | None = None
         self._over = asyncio.Event()  # this connection's end
         self._heard_at = 0.0
         self._waits: set[asyncio.Task[None]] = set()
@@ -106,7 +106,9 @@ class FeedClient:
             self.subscriber.disconnected(feed)
             self._disconnect()
 
-    def _heard(self, feed: int, node: NodeConfig, connection: Connection, frame: bytes) -> None:
+    def _heard(
+        self, feed: int, node: NodeConfig, connection: FrameConnection, frame: bytes
+    ) -> None:
         self._heard_at = self._clock()
         try:
             message = decode(frame)
@@ -128,7 +130,7 @@ class FeedClient:
             self._waits.add(task)
             task.add_done_callback(lambda done: self._settled(done, connection))
 
-    def _settled(self, done: asyncio.Future[None], connection: Connection) -> None:
+    def _settled(self, done: asyncio.Future[None], connection: FrameConnection) -> None:
         self._waits.discard(done)
         self._heard_at = self._clock()  # until now we did not listen
         connection.resume()

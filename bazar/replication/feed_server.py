@@ -12,7 +12,7 @@ from bazar.replication.disk import SNAPSHOT_S, within
 from bazar.replication.messages import Message, decode, encode
 from bazar.replication.store import Store
 from bazar.replication.subscription import Subscription
-from bazar.rpc.frames import Connection
+from bazar.rpc.frames import FrameConnection
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class FeedServer:
     def __init__(self, node: str, store: Store) -> None:
         self.node = node
         self.store = store
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, FrameConnection] = {}
         self._last = 0
         self._refused = ""  # the last hello of another version
         self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent, at least
@@ -36,7 +36,7 @@ class FeedServer:
     def __contains__(self, feed: int) -> bool:
         return feed in self._connections
 
-    def open(self, connection: Connection) -> int:
+    def open(self, connection: FrameConnection) -> int:
         """Number a feed. Raises Unavailable beyond the bound."""
         if len(self._connections) >= MAX_FEEDS:
             raise Unavailable(f"{self.node} has {MAX_FEEDS} feeds open already")

@@ -57,7 +57,7 @@ from bazar.replication.store import Answer, Operation, Store
 from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.timing import Timing
 from bazar.replication.write_queue import WriteQueue
-from bazar.rpc.frames import Connection
+from bazar.rpc.frames import FrameConnection
 
 log = logging.getLogger(__name__)
 
@@ -265,7 +265,7 @@ class Replica:
 
     # --- the primary's feeds ---------------------------------------------------------------------
 
-    def open_feed(self, connection: Connection) -> int:
+    def open_feed(self, connection: FrameConnection) -> int:
         """Return the feed of a subscriber that connects. Raises Unavailable beyond the bound."""
         return self._feeds.open(connection)
 

@@ -25,7 +25,7 @@ from tornado.httpclient import HTTPRequest
 from bazar.config import NodeConfig
 from bazar.errors import BazarError, Indeterminate, OtherToken, Unavailable, from_answer
 from bazar.futures import resolve
-from bazar.rpc.frames import Connection, dial
+from bazar.rpc.frames import FrameConnection, dial
 
 CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no such path
 MAX_BATCH_ITEMS = 128
@@ -155,8 +155,8 @@ class Peer:
         self._dial_s = dial_s
         self._silent_s = silent_s
         self._dialing = asyncio.Lock()
-        self._connection: Connection | None = None
-        self._answers: dict[int, tuple[Connection, asyncio.Future[dict[str, Any]]]] = {}
+        self._connection: FrameConnection | None = None
+        self._answers: dict[int, tuple[FrameConnection, asyncio.Future[dict[str, Any]]]] = {}
         self._numbers = itertools.count(1)
         self._unheard_since: float | None = None
         """Since when calls wait and no frame has come, or None if no call waits."""
@@ -226,11 +226,11 @@ class Peer:
         others = len(self._answers) > 1
         self._unheard_since = asyncio.get_running_loop().time() if others else None
 
-    def _of(self, connection: Connection) -> list[asyncio.Future[dict[str, Any]]]:
+    def _of(self, connection: FrameConnection) -> list[asyncio.Future[dict[str, Any]]]:
         """Return the futures of the answers that are to come over this connection."""
         return [answer for one, answer in self._answers.values() if one is connection]
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: FrameConnection) -> None:
         for answer in self._of(connection):
             if not answer.done():
                 answer.set_exception(Indeterminate(f"{self._node.name}: the connection broke"))

@@ -24,7 +24,7 @@ SWITCHING = (
 ).encode()
 
 
-class Connection(asyncio.Protocol):
+class FrameConnection(asyncio.Protocol):
     """One end of a connection. `on_frame` is called with each frame, `on_lost` once, when the
     connection is over; neither is called after `close`."""
 
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
             self.on_lost()
 
 
-class _Dialing(Connection):
+class _Dialing(FrameConnection):
     """The end that asked for the upgrade, until the answer comes."""
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class _Dialing(Connection):
         super().connection_lost(error)
 
 
-async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Connection:
+async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> FrameConnection:
     """Return a connection to `path` at `node`, paused: set `on_frame` and `on_lost`, then `resume`.
     Raises OSError; nothing has been sent then. That includes TimeoutError, and PermissionError if
     the other end has another token."""
@@ -179,7 +179,7 @@ async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> Con
     return connection
 
 
-def accept(connection: Connection, transport: asyncio.Transport, received: bytes) -> None:
+def accept(connection: FrameConnection, transport: asyncio.Transport, received: bytes) -> None:
     """Continue `connection` over a transport whose other end has asked for the upgrade, and has
     sent `received` behind that."""
     transport.set_protocol(connection)

@@ -16,20 +16,20 @@ _EMPHASIS = re.compile(r"\*(.+?)\*")
 
 
 @dataclass(slots=True)
-class Section:
+class RuleSection:
     """A heading of the rules, and each rule's name and text, which is HTML."""
 
     title: str
     rules: dict[str, str] = field(default_factory=dict)
 
 
-def read(text: str) -> list[Section]:
+def read(text: str) -> list[RuleSection]:
     """Return the sections of a text that is written like that docstring."""
-    sections: list[Section] = []
+    sections: list[RuleSection] = []
     name = ""
     for line in text.splitlines():
         if section := _SECTION.fullmatch(line):
-            sections.append(Section(section[1]))
+            sections.append(RuleSection(section[1]))
             name = ""
         elif rule := _RULE.fullmatch(line):
             name = rule[1]

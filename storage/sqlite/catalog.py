@@ -20,7 +20,7 @@ from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
 from storage.sqlite.database import Database
 from storage.sqlite.history import EPOCHS_SINCE, HISTORY_SCHEMA
 from storage.sqlite.search import find
-from storage.working_set import Wanted, WorkingSet
+from storage.working_set import WantedRows, WorkingSet
 
 SCHEMA = """
 CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);
@@ -83,7 +83,7 @@ class CatalogRows:
         return self._catalog.decide(work, operations)
 
 
-def load(connection: sqlite3.Connection, wanted: Wanted, first: int, now_ms: int) -> WorkingSet:
+def load(connection: sqlite3.Connection, wanted: WantedRows, first: int, now_ms: int) -> WorkingSet:
     """Read the rows that are wanted, in a few statements however large the batch is; sales alone
     need the fewest."""
 

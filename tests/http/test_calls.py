@@ -9,14 +9,14 @@ from typing import Any
 from unittest import mock
 
 from bazar.rpc.client import CALLS_PATH
-from bazar.rpc.frames import SWITCHING, Connection, dial
+from bazar.rpc.frames import SWITCHING, FrameConnection, dial
 from handlers import calls
 from tests.http.shop import TOKEN, ShopTestCase
 from tests.patience import PATIENCE_S, until
 
 
 class CallsTest(ShopTestCase):
-    async def connect(self, got: list[Any]) -> Connection:
+    async def connect(self, got: list[Any]) -> FrameConnection:
         connection = await dial(self.shop.node("catalog-1"), CALLS_PATH, TOKEN, PATIENCE_S)
         connection.on_frame = lambda frame: got.append(json.loads(frame))
         connection.resume()

@@ -168,7 +168,7 @@ class NodeProcess(Process):
         finally:
             activity.leave(request)
 
-    def upgrade(self, path: str) -> frames.Connection:
+    def upgrade(self, path: str) -> frames.FrameConnection:
         """Open a connection to `path`. Raises BazarError."""
         raise NotFound(f"no such path: {path}")
 
@@ -316,7 +316,7 @@ class ReplicaProcess(NodeProcess):
             return False
         return True
 
-    def upgrade(self, path: str) -> frames.Connection:
+    def upgrade(self, path: str) -> frames.FrameConnection:
         kind = {FEED_PATH: FeedHandler, CALLS_PATH: CallsHandler}[path]
         if self.service.context.activity.draining:
             raise ShuttingDown(f"{self.name} is about to stop")

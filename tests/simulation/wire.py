@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from bazar.replication.messages import Message, decode
-from bazar.rpc.frames import Connection
+from bazar.rpc.frames import FrameConnection
 from tests.world.network import Stream
 
 
@@ -47,7 +47,7 @@ class Wire:
     def __init__(self, heard: Callable[[Stream, Stream, Said, float], None]) -> None:
         self._heard = heard
         self._heads: dict[Stream, bytes] = {}
-        self._frames: dict[Stream, Connection] = {}  # as the other end reads them
+        self._frames: dict[Stream, FrameConnection] = {}  # as the other end reads them
         self._asked: dict[tuple[Stream, int], Calls] = {}
         self._arrives_s = 0.0  # of the frame that is read
 
@@ -59,7 +59,7 @@ class Wire:
             if not end:
                 return
             self._heard(sender, to, first_line(head), arrives_s)
-            self._frames[sender] = Connection(partial(self._frame, sender, to))
+            self._frames[sender] = FrameConnection(partial(self._frame, sender, to))
         self._frames[sender].data_received(data)
 
     def leads_to(self, stream: Stream, path: str) -> bool:

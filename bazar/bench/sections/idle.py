@@ -7,7 +7,7 @@ import time
 from bazar.bench import processor
 from bazar.bench.bench import Bench
 from bazar.bench.cluster import MeasuredShop
-from bazar.bench.experiment import Experiment, Reading
+from bazar.bench.experiment import Experiment, Measurement
 from bazar.bench.report import Section, ms
 
 TITLE = "the processor time of a shop at rest"
@@ -15,14 +15,14 @@ HEADER = ("node", "% of a core")
 UNIT = "% of a core"
 
 
-def rest(bench: Bench, shop: MeasuredShop) -> Reading:
+def rest(bench: Bench, shop: MeasuredShop) -> Measurement:
     bench.step("at rest")
     time.sleep(bench.warm_s)
     began, before = time.monotonic(), shop.processor_times()
     time.sleep(bench.seconds)
     spent_s = processor.spent_s(before, shop.processor_times())
     passed_s = time.monotonic() - began
-    return Reading.of_nodes(UNIT, {node: 100 * one / passed_s for node, one in spent_s.items()})
+    return Measurement.of_nodes(UNIT, {node: 100 * one / passed_s for node, one in spent_s.items()})
 
 
 EXPERIMENT = Experiment("idle", {"at rest": rest})

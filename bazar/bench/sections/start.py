@@ -12,7 +12,7 @@ from bazar.bench import processor
 from bazar.bench.bench import Bench
 from bazar.bench.books import STARTING_BOOKS
 from bazar.bench.cluster import READY_S, MeasuredShop
-from bazar.bench.experiment import Experiment, Quantity, Reading
+from bazar.bench.experiment import Experiment, Measurement, Quantity
 from bazar.bench.report import Section, ms
 from bazar.errors import Unavailable
 
@@ -23,20 +23,20 @@ POLL_S = 0.01
 READY, PROCESSOR = "s", "processor s"
 
 
-def anew(bench: Bench, shop: MeasuredShop) -> Reading:
+def anew(bench: Bench, shop: MeasuredShop) -> Measurement:
     bench.step("a first start")
     shop.stop()
     shutil.rmtree(shop.data_dir)
     return _start(shop)
 
 
-def again(bench: Bench, shop: MeasuredShop) -> Reading:
+def again(bench: Bench, shop: MeasuredShop) -> Measurement:
     bench.step("another start")
     shop.stop()
     return _start(shop)
 
 
-def _start(shop: MeasuredShop) -> Reading:
+def _start(shop: MeasuredShop) -> Measurement:
     """Start the shop. Raises Unavailable if a node is not ready in time, or has ended."""
     began = time.monotonic()
     for name in shop.nodes:
@@ -52,8 +52,8 @@ def _start(shop: MeasuredShop) -> Reading:
     values = {Quantity(name, READY): ready_s[name] for name in shop.nodes}
     if processor.READABLE:
         spent_s = processor.spent_s({}, shop.processor_times())
-        values |= Reading.of_nodes(PROCESSOR, spent_s).values
-    return Reading(values)
+        values |= Measurement.of_nodes(PROCESSOR, spent_s).values
+    return Measurement(values)
 
 
 EXPERIMENT = Experiment(

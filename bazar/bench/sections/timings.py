@@ -26,7 +26,7 @@ SEARCH = "/search?topic=undergraduate&limit=5"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TimingRow:
     """Requests to one node. `replicas` has the reference's milliseconds for each replica that
     served, or one value for a request that needs no replica."""
 
@@ -44,19 +44,19 @@ SEARCHES = tuple(f"{SEARCH}&offset={offset}" for offset in range(21))  # more th
 BUY = (f"/purchase/{BOUGHT}",)
 
 ROWS = (
-    Row("front end info", "not cached", "frontend-1", "GET", INFOS, (24, 17)),
-    Row("front end info", "cached", "frontend-1", "GET", ("/info/4",), (9,)),
-    Row("front end search", "not cached", "frontend-1", "GET", SEARCHES, (18, 19)),
-    Row("front end search", "cached", "frontend-1", "GET", (SEARCH,), (4,)),
-    Row("front end purchase", "", "frontend-1", "PUT", BUY, (27, 20)),
-    Row("order purchase", "replica 1", "order-1", "PUT", BUY, (30,)),
-    Row("order purchase", "replica 2", "order-2", "PUT", BUY, (24,)),
-    Row("catalog info", "replica 1", "catalog-1", "GET", INFOS, (6,)),
-    Row("catalog info", "replica 2", "catalog-2", "GET", INFOS, (10,)),
-    Row("catalog search", "replica 1", "catalog-1", "GET", SEARCHES, (8,)),
-    Row("catalog search", "replica 2", "catalog-2", "GET", SEARCHES, (12,)),
-    Row("catalog update", "replica 1", "catalog-1", "PUT", ("/update/6",), (33,), body=True),
-    Row("catalog update", "replica 2", "catalog-2", "PUT", ("/update/6",), (30,), body=True),
+    TimingRow("front end info", "not cached", "frontend-1", "GET", INFOS, (24, 17)),
+    TimingRow("front end info", "cached", "frontend-1", "GET", ("/info/4",), (9,)),
+    TimingRow("front end search", "not cached", "frontend-1", "GET", SEARCHES, (18, 19)),
+    TimingRow("front end search", "cached", "frontend-1", "GET", (SEARCH,), (4,)),
+    TimingRow("front end purchase", "", "frontend-1", "PUT", BUY, (27, 20)),
+    TimingRow("order purchase", "replica 1", "order-1", "PUT", BUY, (30,)),
+    TimingRow("order purchase", "replica 2", "order-2", "PUT", BUY, (24,)),
+    TimingRow("catalog info", "replica 1", "catalog-1", "GET", INFOS, (6,)),
+    TimingRow("catalog info", "replica 2", "catalog-2", "GET", INFOS, (10,)),
+    TimingRow("catalog search", "replica 1", "catalog-1", "GET", SEARCHES, (8,)),
+    TimingRow("catalog search", "replica 2", "catalog-2", "GET", SEARCHES, (12,)),
+    TimingRow("catalog update", "replica 1", "catalog-1", "PUT", ("/update/6",), (33,), body=True),
+    TimingRow("catalog update", "replica 2", "catalog-2", "PUT", ("/update/6",), (30,), body=True),
 )
 
 
@@ -91,7 +91,7 @@ def run(bench: Bench) -> Section:
     return section
 
 
-def _measure(shop: MeasuredShop, row: Row, limit_s: float) -> list[list[float]]:
+def _measure(shop: MeasuredShop, row: TimingRow, limit_s: float) -> list[list[float]]:
     """Return the seconds of each request, by the replica that served it where several do."""
     found: list[list[float]] = [[] for _ in row.replicas]
     costs: Iterator[int] = itertools.count(1000)

@@ -10,7 +10,7 @@ from itertools import islice
 
 from bazar.cli.importing import columns
 from bazar.cli.importing.columns import COLUMNS, MONEY, NUMBER, Chosen
-from bazar.cli.importing.records import Lines, Record, Shape, clean, split_records
+from bazar.cli.importing.records import Lines, ListRecord, Shape, clean, split_records
 from bazar.errors import BadRequest
 
 SAMPLE_CHARS = 1 << 18
@@ -59,7 +59,7 @@ class Layout:
         found = None if place is None else _LAST_FIRST.search(self.header[place])
         return None if found is None else found[1]
 
-    def records(self, lines: Lines) -> Iterator[Record]:
+    def records(self, lines: Lines) -> Iterator[ListRecord]:
         """Yield all records below the header."""
         kinds = ((COLUMNS[ours].kind, place) for ours, place in self.chosen.places.items())
         shape = Shape(self.width, [place for kind, place in kinds if kind in (MONEY, NUMBER)])
@@ -93,7 +93,7 @@ def sniff(sample: str, wanted: Wanted, defaults: Mapping[str, object]) -> Layout
         candidates: tuple[str, ...] = (wanted.delimiter,)
     else:
         candidates = (told[1],) if told is not None else DELIMITERS
-    best: tuple[tuple[int, float, int], str, Record, list[Record]] | None = None
+    best: tuple[tuple[int, float, int], str, ListRecord, list[ListRecord]] | None = None
     for delimiter in candidates:
         records = list(_some(sample, delimiter, 1 if told is not None else 0))
         if not records:
@@ -112,20 +112,20 @@ def sniff(sample: str, wanted: Wanted, defaults: Mapping[str, object]) -> Layout
     return _layout(delimiter, header, rows, wanted, defaults)
 
 
-def _some(sample: str, delimiter: str, skipped: int) -> Iterator[Record]:
+def _some(sample: str, delimiter: str, skipped: int) -> Iterator[ListRecord]:
     records = split_records(_below(io.StringIO(sample, newline=""), skipped), delimiter,
                             line=skipped + 1)  # fmt: skip
     filled = (record for record in records if not record.blank)
     return islice(filled, SAMPLE_RECORDS)
 
 
-def _header(records: Sequence[Record], wanted: Wanted) -> tuple[int, int]:
+def _header(records: Sequence[ListRecord], wanted: Wanted) -> tuple[int, int]:
     """Return which record names the columns, and how many of ours it names: the first that names
     most. A single name below the first record is chance."""
     told = {"".join(columns.words(side)) for pair in wanted.mapped for side in pair.split("=")}
     told -= {""}
 
-    def names(record: Record) -> int:
+    def names(record: ListRecord) -> int:
         cells = [clean(cell) for cell in record.cells]
         known = columns.recognized(cells)
         return known + sum(
@@ -146,8 +146,8 @@ def names_in(beginning: str) -> int:
 
 def _layout(
     delimiter: str,
-    header: Record,
-    rows: Sequence[Record],
+    header: ListRecord,
+    rows: Sequence[ListRecord],
     wanted: Wanted,
     defaults: Mapping[str, object],
 ) -> Layout:

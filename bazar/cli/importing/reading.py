@@ -11,7 +11,7 @@ from bazar.cli.importing import amounts, text
 from bazar.cli.importing.amounts import Evidence, Reading
 from bazar.cli.importing.columns import in_cents
 from bazar.cli.importing.layout import SAMPLE_CHARS, Layout, Wanted, names_in, sniff
-from bazar.cli.importing.records import Record, clean
+from bazar.cli.importing.records import ListRecord, clean
 from bazar.cli.importing.rows import Row, Rows
 
 PROGRESS_RECORDS = 1000
@@ -59,7 +59,7 @@ def understand(
 
 def _records(
     file: BinaryIO, encoding: text.Encoding, layout: Layout, progress: Progress
-) -> Iterator[Record]:
+) -> Iterator[ListRecord]:
     """Yield all records below the header."""
     lines = text.open_text(file, encoding.name)
     try:

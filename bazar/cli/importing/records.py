@@ -30,7 +30,7 @@ class Lines(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ListRecord:
     """One row: its place, and its cells; `error` if it could not be split well."""
 
     line: int
@@ -83,7 +83,7 @@ class Shape:
 
 def split_records(
     lines: Lines, delimiter: str, shape: Shape | None = None, line: int = 1
-) -> Iterator[Record]:
+) -> Iterator[ListRecord]:
     """Yield all records, blank ones too. If a record of several lines holds what looks like rows,
     it is taken for an open quote: all lines but its first begin anew. `line` is the first line's
     number."""
@@ -94,14 +94,14 @@ def split_records(
             while text and not text.endswith(("\n", "\r")):
                 text = feed.line()
                 feed.next -= bool(text)
-            yield Record(first, first, [], f"the line has {MAX_LINE} characters or more")
+            yield ListRecord(first, first, [], f"the line has {MAX_LINE} characters or more")
         elif '"' not in text:
-            yield Record(first, first, text.rstrip("\r\n").split(delimiter))
+            yield ListRecord(first, first, text.rstrip("\r\n").split(delimiter))
         else:
             yield _quoted(feed, first, text, delimiter, shape)
 
 
-def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | None) -> Record:
+def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | None) -> ListRecord:
     taken = [line]
 
     def more() -> Iterator[str]:
@@ -117,7 +117,7 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
     try:
         cells = next(_reader(more(), delimiter))
         if len(taken) == 1 or shape is None or not _hold_rows(taken, cells, delimiter, shape):
-            return Record(first, feed.next - 1, cells)
+            return ListRecord(first, feed.next - 1, cells)
         error = _unclosed(line, delimiter)
     except csv.Error as problem:
         # If one line is bad by itself, the problem is not an open quote.
@@ -128,8 +128,8 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
     feed.give_back(taken[1:])
     if delimiter == "\t" and shape is not None and line.count(delimiter) + 1 == shape.width:
         # Many programs that write tabs quote nothing: there it is a sign like any other.
-        return Record(first, first, line.rstrip("\r\n").split(delimiter))
-    return Record(first, first, _roughly(line, delimiter), error)
+        return ListRecord(first, first, line.rstrip("\r\n").split(delimiter))
+    return ListRecord(first, first, _roughly(line, delimiter), error)
 
 
 def _hold_rows(lines: Sequence[str], cells: Sequence[str], delimiter: str, shape: Shape) -> bool:

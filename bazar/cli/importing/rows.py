@@ -14,7 +14,7 @@ from bazar.cli.importing.columns import CODE, COLUMNS, MONEY, TEXT
 from bazar.cli.importing.isbns import NotAnIsbn
 from bazar.cli.importing.layout import Layout
 from bazar.cli.importing.markup import without_markup
-from bazar.cli.importing.records import Record, clean
+from bazar.cli.importing.records import ListRecord, clean
 from bazar.cli.importing.text import LOST
 from bazar.errors import BadRequest
 from handlers import validation
@@ -84,7 +84,7 @@ class Rows:
         self._instead = layout.chosen.instead
         self._product: Row | None = None  # a copy of the last row with a title of its own
 
-    def read(self, records: Iterable[Record]) -> Generator[Row]:
+    def read(self, records: Iterable[ListRecord]) -> Generator[Row]:
         """Yield the result for each record. Rows that are left out may come a little early."""
         self._product = None
         before: Row | None = None
@@ -102,7 +102,7 @@ class Rows:
 
     # --- a row by itself -------------------------------------------------------------------------
 
-    def _prepare(self, record: Record) -> Row:
+    def _prepare(self, record: ListRecord) -> Row:
         """Return the row with all its cells, and those that it shares with its product."""
         row = Row(record.line, record.cells)
         if record.error is not None:

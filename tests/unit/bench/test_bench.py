@@ -35,7 +35,7 @@ from bazar.bench.checkout import Checkout
 from bazar.bench.children import Children, Cores, pinned
 from bazar.bench.cluster import free_ports
 from bazar.bench.comparison import AGAIN, OTHER, SIDES, THIS, Round
-from bazar.bench.experiment import Reading
+from bazar.bench.experiment import Measurement
 from bazar.bench.http_client import Answer, answer_size, request_bytes
 from bazar.bench.quantiles import FRACTIONS, quantile_ms
 from bazar.bench.report import Section
@@ -258,7 +258,7 @@ def rounds(
     return [
         {
             side: dataclasses.replace(
-                Reading.of_nodes(MICROSECONDS, {"frontend-1": us, "order-1": 1.0}),
+                Measurement.of_nodes(MICROSECONDS, {"frontend-1": us, "order-1": 1.0}),
                 errors=errors if side == THIS else 0,
                 load_bound=bound,
             )
@@ -297,7 +297,7 @@ class ComparisonTest(unittest.TestCase):
         self.assertIn("the answers a second may be its limit", bound)
 
     def test_what_can_not_be_divided_has_no_ratio(self) -> None:
-        nothing: list[Round] = [{side: Reading({ANSWERS: 0.0}) for side in SIDES}]
+        nothing: list[Round] = [{side: Measurement({ANSWERS: 0.0}) for side in SIDES}]
         section = comparison.section("hits", "title", {"cached": nothing})
         row = ("cached", "answers a second", "0.000", "0.000", "-", "-", "-", "-")
         self.assertEqual([tuple(row) for row in section.rows], [row])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazar.errors import BazarError
-from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, Stage
+from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, RequestStage
 
 HEAD_BYTES = 300
 BODY_BYTES = 60
@@ -181,18 +181,18 @@ def test_the_limits_are_exact() -> None:
 
 def test_it_says_what_it_waits_for() -> None:
     parser = Parser(HEAD_BYTES, BODY_BYTES)
-    assert (parser.read(), parser.stage, len(parser)) == (Progress.NONE, Stage.IDLE, 0)
+    assert (parser.read(), parser.stage, len(parser)) == (Progress.NONE, RequestStage.IDLE, 0)
     parser.feed(SIZED[:20])
-    assert (parser.read(), parser.stage, len(parser)) == (Progress.NONE, Stage.HEAD, 20)
+    assert (parser.read(), parser.stage, len(parser)) == (Progress.NONE, RequestStage.HEAD, 20)
     parser.feed(SIZED[20:] % 2)
-    assert (parser.read(), parser.stage, len(parser)) == (Progress.SOME, Stage.BODY, 0)
+    assert (parser.read(), parser.stage, len(parser)) == (Progress.SOME, RequestStage.BODY, 0)
     assert not parser.awaits_continue
     parser.feed(b"hi")
     assert isinstance(parser.read(), Request)
-    assert parser.stage is Stage.IDLE
+    assert parser.stage is RequestStage.IDLE
     parser.feed(PLAIN[:5])
     parser.clear()
-    assert (parser.stage, len(parser)) == (Stage.IDLE, 0)
+    assert (parser.stage, len(parser)) == (RequestStage.IDLE, 0)
 
 
 def test_keep_alive_is_the_clients_wish() -> None:

@@ -28,7 +28,7 @@ from bazar.errors import (
 )
 from bazar.rpc import client
 from bazar.rpc.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, RPCClient, error_body
-from bazar.rpc.frames import SWITCHING, Connection
+from bazar.rpc.frames import SWITCHING, FrameConnection
 from tests.patience import PATIENCE_S, until
 
 
@@ -200,7 +200,7 @@ class CallsPeer(RequestHandler):
 
     async def get(self) -> None:
         assert self.request.headers["Authorization"] == "Bearer the-token"
-        self.connection = Connection(self.on_frame)
+        self.connection = FrameConnection(self.on_frame)
         stream = self.detach()
         sock = stream.socket.dup()
         stream.close()

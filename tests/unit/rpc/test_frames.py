@@ -13,14 +13,14 @@ from unittest import mock
 
 from bazar.config import NodeConfig
 from bazar.rpc import frames
-from bazar.rpc.frames import Connection, accept, dial
+from bazar.rpc.frames import FrameConnection, accept, dial
 from tests.patience import PATIENCE_S, until
 
 
 class Accepting(asyncio.Protocol):
     """Hands a connection over once it has read a head."""
 
-    def __init__(self, requests: list[bytes], connection: Connection) -> None:
+    def __init__(self, requests: list[bytes], connection: FrameConnection) -> None:
         self.requests = requests
         self.connection = connection
         self.received = b""
@@ -39,7 +39,7 @@ class Accepting(asyncio.Protocol):
 class FramesTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         self.requests: list[bytes] = []
-        self.accepted: list[Connection] = []
+        self.accepted: list[FrameConnection] = []
         self.got: list[bytes] = []
         self.lost = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -53,11 +53,11 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         await self.server.wait_closed()
 
     def accepting(self) -> Accepting:
-        connection = Connection(self.got.append, self.lost.set)
+        connection = FrameConnection(self.got.append, self.lost.set)
         self.accepted.append(connection)
         return Accepting(self.requests, connection)
 
-    async def dial(self) -> tuple[Connection, list[bytes], asyncio.Event]:
+    async def dial(self) -> tuple[FrameConnection, list[bytes], asyncio.Event]:
         """This end, what it gets, and whether it was lost."""
         got: list[bytes] = []
         lost = asyncio.Event()
@@ -73,7 +73,7 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
 
         near, far = socket.socketpair()
         with near:
-            connection = Connection(fail, self.lost.set)
+            connection = FrameConnection(fail, self.lost.set)
             loop = asyncio.get_running_loop()
             transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, far)
             with self.assertRaises(ValueError):
@@ -97,7 +97,7 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         stream = b"".join(len(frame).to_bytes(4, "big") + frame for frame in sent)
         for _ in range(50):
             got: list[bytes] = []
-            connection = Connection(got.append)
+            connection = FrameConnection(got.append)
             at = 0
             while at < len(stream):
                 size = rng.choice((1, 2, 3, 4, 5, 17, 1000))

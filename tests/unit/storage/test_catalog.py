@@ -18,7 +18,7 @@ from bazar.http.response import entity_tag, render
 from storage.books import fold, info_key, show_book
 from storage.catalog import KEYS_KEPT_MS, MAX_AMOUNT, SEARCHES, TOPICS, Catalog
 from storage.history import Position
-from storage.working_set import Wanted
+from storage.working_set import WantedRows
 from tests.unit.storage.rows import PlainCatalog
 
 
@@ -370,19 +370,21 @@ class WantedTest(unittest.TestCase):
     def test_a_sale_wants_its_books_and_its_key(self) -> None:
         self.assertEqual(
             Catalog().wanted([sell("k", (4, 1), (5, 2)), sell("l", (4, 1))]),
-            Wanted(frozenset({4, 5}), frozenset(), frozenset(), frozenset("kl"), forgets=0),
+            WantedRows(frozenset({4, 5}), frozenset(), frozenset(), frozenset("kl"), forgets=0),
         )
 
     def test_an_update_wants_its_book_and_the_topic_that_it_names(self) -> None:
         self.assertEqual(
             Catalog().wanted([update("k", 4, title="t"), update("l", 5, topic="c")]),
-            Wanted(frozenset({4, 5}), frozenset("c"), frozenset(), frozenset("kl"), forgets=4),
+            WantedRows(frozenset({4, 5}), frozenset("c"), frozenset(), frozenset("kl"), forgets=4),
         )
 
     def test_new_books_want_their_topics_and_titles(self) -> None:
         self.assertEqual(
             Catalog().wanted([create("k", ("t", None, "c"), ("u", "a", "d")), sell("l", (4, 1))]),
-            Wanted(frozenset({4}), frozenset("cd"), frozenset("tu"), frozenset("kl"), forgets=2),
+            WantedRows(
+                frozenset({4}), frozenset("cd"), frozenset("tu"), frozenset("kl"), forgets=2
+            ),
         )
 
     def test_cursors_want_the_history_from_the_oldest_of_them_on(self) -> None:

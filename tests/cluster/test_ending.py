@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -20,16 +21,25 @@ INTERRUPTED, NO_READER = 130, 141
 ENDS_S = 60.0
 
 
-async def start(*words: str, stdout: int = PIPE) -> asyncio.subprocess.Process:
-    """Start a command in a process group of its own, as a shell does."""
-    return await asyncio.create_subprocess_exec(
+@contextlib.asynccontextmanager
+async def started(*words: str, stdout: int = PIPE) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command in a process group of its own, as a shell does, and end all of it after this.
+    It hears Ctrl-C, also where these tests run in the background and do not."""
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-u", "-m", *words),
         cwd=ROOT,
         stdin=DEVNULL,
         stdout=stdout,
         stderr=PIPE,
         start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 async def broken_off(process: asyncio.subprocess.Process) -> str:
@@ -65,10 +75,10 @@ async def test_ctrl_c_before_the_shop_serves(tmp_path: Path) -> None:
 
 
 async def test_ctrl_c_in_a_demo() -> None:
-    process = await start("bazar", "demo", "all")
-    assert process.stdout is not None
-    await process.stdout.readline()
-    await broken_off(process)
+    async with started("bazar", "demo", "all") as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        await broken_off(process)
 
 
 async def test_ctrl_c_while_it_waits_for_nodes_that_hang(tmp_path: Path) -> None:
@@ -76,11 +86,11 @@ async def test_ctrl_c_while_it_waits_for_nodes_that_hang(tmp_path: Path) -> None
         await shop.start()
         for name in shop.roles:
             await shop.pause(name)
-        process = await start("bazar", "status", "--config", str(shop.config_path))
-        await until(lambda: _asks(process.pid), "it asks")
-        await broken_off(process)
-        for name in shop.roles:
-            shop.resume(name)
+        async with started("bazar", "status", "--config", str(shop.config_path)) as process:
+            await until(lambda: _asks(process.pid), "it asks")
+            await broken_off(process)
+            for name in shop.roles:
+                shop.resume(name)
 
 
 def _asks(pid: int) -> bool:
@@ -99,14 +109,14 @@ async def test_ctrl_c_in_an_import_tells_what_has_gone_in(tmp_path: Path) -> Non
         books = tmp_path / "books.csv"
         books.write_text("title,topic,cost,count\nA,B,1,1\n")
         command = ("bazar", "import", str(books), "--config", str(shop.config_path))
-        process = await start(*command)
-        await until(lambda: _asks(process.pid), "it asks")
-        process.send_signal(signal.SIGINT)
-        said, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
-        assert process.returncode == INTERRUPTED, errors
-        assert b"0 created, 0 there already (left as they are), 0 rejected" in said
-        assert b"Traceback" not in errors
-        shop.resume("catalog-1")
+        async with started(*command) as process:
+            await until(lambda: _asks(process.pid), "it asks")
+            process.send_signal(signal.SIGINT)
+            said, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
+            assert process.returncode == INTERRUPTED, errors
+            assert b"0 created, 0 there already (left as they are), 0 rejected" in said
+            assert b"Traceback" not in errors
+            shop.resume("catalog-1")
 
 
 @pytest.mark.parametrize(
@@ -118,12 +128,12 @@ async def test_ctrl_c_in_an_import_tells_what_has_gone_in(tmp_path: Path) -> Non
     ids=lambda words: words[0],
 )
 async def test_ctrl_c_in_a_hunt_ends_its_workers_too(command: tuple[str, ...]) -> None:
-    process = await start(*command)
-    await until(lambda: _children(process.pid), "it has started a worker")
-    await until(lambda: _catches(process.pid), "it waits for its workers")
-    children = _children(process.pid)
-    await broken_off(process)
-    await until(lambda: not any(map(_lives, children)), "no worker is left")
+    async with started(*command) as process:
+        await until(lambda: _children(process.pid), "it has started a worker")
+        await until(lambda: _catches(process.pid), "it waits for its workers")
+        children = _children(process.pid)
+        await broken_off(process)
+        await until(lambda: not any(map(_lives, children)), "no worker is left")
 
 
 def _children(pid: int) -> list[int]:

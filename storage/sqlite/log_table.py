@@ -33,9 +33,9 @@ _PAGE = (
     " WHERE bytes <= ? OR seq = ? ORDER BY seq"
 )
 _BASE = (
-    "SELECT (SELECT MAX(seq) FROM log) AS newest, (SELECT digest FROM log WHERE seq = ?1"
+    "SELECT (SELECT MAX(seq) FROM log) AS newest, (SELECT digest FROM log WHERE seq = ?"
     " UNION ALL SELECT d.value FROM meta d JOIN meta s ON d.name = 'committed_digest' AND"
-    " s.name = 'committed_seq' AND s.value = ?1 LIMIT 1) AS digest"
+    " s.name = 'committed_seq' AND s.value = ? LIMIT 1) AS digest"
 )
 
 
@@ -82,7 +82,7 @@ async def read_page(database: Database, after_seq: int, *, begun: bool) -> LogPa
     there is any. `begun` says whether anything was committed before."""
     limits = (after_seq, PAGE_ENTRIES, PAGE_BYTES, after_seq + 1)
     entries = tuple(entry_of(row) for row in await database.read(_PAGE, limits))
-    [found] = await database.read(_BASE, (after_seq,))
+    [found] = await database.read(_BASE, (after_seq, after_seq))
     base = None if found["digest"] is None else Mark(after_seq, found["digest"])
     if after_seq == 0 and (entries or not begun):
         base = GENESIS  # else all of it has been compacted, or came as a snapshot

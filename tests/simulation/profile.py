@@ -113,6 +113,8 @@ class Profile:
         self.focus = focus or (choice(tuple(FOCUSES)) if draw.chance(FOCUSED) else "")
         self.busy = self.busy and not self.focus
         for name, values in FOCUSES.get(self.focus, {}).items():
+            if not hasattr(self, name):
+                raise LookupError(f"focus {self.focus}: a profile has no {name!r}")
             setattr(self, name, choice(values))
         if not self.focus and draw.chance(0.2):
             self.faults = {**self.faults, "put_back": 1.0, "rewind": 0.5}

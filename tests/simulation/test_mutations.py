@@ -8,7 +8,7 @@ from multiprocessing.pool import AsyncResult
 import pytest
 
 from tests.simulation import test_rare
-from tests.simulation.focus import FOCUSES
+from tests.simulation.focus import FOCUSES, PARTS
 from tests.simulation.mutations import ALL, Mutation
 from tests.simulation.mutations.hunt import Finding, hunt
 from tests.simulation.mutations.rare import RARE
@@ -53,3 +53,4 @@ def test_what_seeds_meet_too_seldom_is_played_by_hand(mutation: Mutation) -> Non
 
 def test_names_are_unique() -> None:
     assert len({mutation.name for mutation in ALL}) == len(ALL)
+    assert len(FOCUSES) == sum(map(len, PARTS))

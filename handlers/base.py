@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, MissingArgumentError, RequestHandler
 
 from bazar.errors import (
@@ -26,12 +26,11 @@ from bazar.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from bazar.http.access_log import without_keys
+from bazar.http.access_log import shown
 from bazar.http.response import HEADERS, entity_tag, render
 from bazar.node.server import INTERNAL, MAX_BODY_BYTES, PUBLIC, Service, ServiceApplication
 from handlers import validation
 
-access_log = logging.getLogger("bazar.access")
 log = logging.getLogger(__name__)
 
 METHODS = ("get", "put", "post", "delete")
@@ -90,8 +89,6 @@ class Handler(RequestHandler):
     def prepare(self) -> Awaitable[None] | None:
         activity = self.service.context.activity
         activity.enter(self)
-        if activity.draining:
-            self.set_header("Connection", "close")
         if self.access == INTERNAL:
             self._check_token()
             if activity.draining:
@@ -247,9 +244,9 @@ class Handler(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, BazarError | HTTPError):
-            log.error(
-                "%s %s failed", self.request.method, _shown(self.request), exc_info=(typ, value, tb)
-            )
+            target = shown((self.request.uri or "").encode("latin-1"))
+            text = target.decode("utf-8", "backslashreplace")
+            log.error("%s %s failed", self.request.method, text, exc_info=(typ, value, tb))
 
     def note(self, words: str) -> None:
         """Add to this request's log line."""
@@ -282,12 +279,6 @@ class NoRoute(Handler):
     def prepare(self) -> None:
         path = CONTROL.sub("?", self.request.path[:100])
         raise self._refusal or NotFound(f"no such path: {path}")
-
-
-def _shown(request: HTTPServerRequest) -> str:
-    """Return the target as the log shows it."""
-    uri = without_keys(request.uri or "")
-    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", uri)
 
 
 def as_error(status: int, error: BaseException | None, handler: Handler) -> BazarError:

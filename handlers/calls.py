@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import orjson
 
 from bazar.errors import BadRequest, BazarError, Indeterminate, NotFound, ShuttingDown, Unavailable
+from bazar.http.access_log import access_log
 from bazar.replication.store import Answer
 from bazar.rpc.client import error_body
 from bazar.rpc.frames import FrameConnection
 from handlers import validation
-from handlers.base import Handler, access_log
+from handlers.base import Handler
 from handlers.feed import Replicated, UpgradeHandler
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class CallsHandler(UpgradeHandler):
         else:
             level = call.log_level if call is not None else logging.WARNING
             spent_ms = 1000 * (clock() - began)
-            access_log.log(level, "%s %s %.1f ms - %d items", node, path, spent_ms, len(items))
+            count = len(items) if isinstance(items, list) else 0
+            access_log.log(level, "%s %s %.1f ms - %d items", node, path, spent_ms, count)
         finally:
             activity.leave(under_way)

@@ -16,18 +16,9 @@ BATCH_S = 0.1  # how far a line's time may be off
 _CONTROLS = bytes((*range(0x20), *range(0x7F, 0xA0)))
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
 
-
-_KEY = re.compile(r"([?&](?:k|%6b)(?:e|%65)(?:y|%79)=)[^&#]*", re.IGNORECASE)
-
-
-def names_a_key(target: str) -> bool:
-    """Whether a target has a key in it, which is all it takes to see what that has bought."""
-    return _KEY.search(target) is not None
-
-
-def without_keys(target: str) -> str:
-    """Return a target as logs show it."""
-    return _KEY.sub(r"\1…", target)
+# A purchase's key: it is all that it takes to see what that has bought.
+_KEY = re.compile(rb"([?&](?:k|%6b)(?:e|%65)(?:y|%79)=)[^&#]*", re.IGNORECASE)
+_LEFT_OUT = "…".encode()
 
 
 class LineByLine(logging.Formatter):
@@ -48,9 +39,10 @@ def printable(text: bytes) -> bytes:
     return _CONTROL.sub(lambda match: b"\\x%02x" % match[0][0], text)
 
 
-def _shown(target: bytes) -> bytes:
-    shown = printable(target)
-    return without_keys(shown.decode("latin-1")).encode() if b"=" in shown else shown
+def shown(target: bytes) -> bytes:
+    """Return a target as logs show it: on one line, and without a purchase's key."""
+    line = printable(target)
+    return _KEY.sub(rb"\1" + _LEFT_OUT, line) if b"=" in line else line
 
 
 class AccessLog:
@@ -58,9 +50,8 @@ class AccessLog:
     along at once: what has changed something is not to be missing. `meter` counts how long took
     what `counts`."""
 
-    def __init__(self, node: str, meter: LatencyHistogram | None = None) -> None:
+    def __init__(self, node: str, meter: LatencyHistogram) -> None:
         self._meter = meter
-        self._counted: list[float] = []
         self._node = printable(node.encode())
         self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -80,7 +71,7 @@ class AccessLog:
         """Add a request's line; `note` says what else there is to say, if anything."""
         self._lines.append((request_id, client, method, target, status, ms, note))
         if counts:
-            self._counted.append(ms)
+            self._meter.add(ms)
         if len(self._lines) >= BATCH_LINES or method in WRITES:
             self.flush()
         elif self._timer is None:
@@ -91,14 +82,11 @@ class AccessLog:
             self._timer.cancel()
             self._timer = None
         lines, self._lines = self._lines, []
-        counted, self._counted = self._counted, []
-        if self._meter is not None:
-            self._meter.add_all(counted)
         if lines and access_log.isEnabledFor(logging.INFO):
             node = self._node
             text = b"\n".join(
                 b"%b %b %b %b %b %d %.1f ms"
-                % (node, request_id, client, method, _shown(target), status, ms)
+                % (node, request_id, client, method, shown(target), status, ms)
                 + (b" - %b" % note if note else b"")
                 for request_id, client, method, target, status, ms, note in lines
             )

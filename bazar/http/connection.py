@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import json
 import math
 import socket
 from http.client import responses
@@ -19,8 +18,8 @@ from bazar.errors import BazarError, RequestTimeout, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.exchange import ClientContext, Exchange, closed
 from bazar.http.hit_fields import REQUEST_ID, HitFields, read_fields
-from bazar.http.parser import Parser, Progress, Request, RequestStage
-from bazar.http.response import RawResponse
+from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, RequestStage
+from bazar.http.response import RawResponse, render
 from bazar.http.state import ServerState
 
 TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
@@ -227,7 +226,7 @@ class Connection(asyncio.Protocol):
         method, target, version = self._parser.request_line
         fields = head[head.find(b"\r\n") :]
         if fields != self._fields:  # most clients send the same with every request
-            self._fields = fields
+            self._fields = fields if len(fields) <= KEPT_BYTES else b""  # no fields are that
             self._hit_fields = read_fields(fields, self.peer.remote_ip, state.arrivals)
         if self._hit_fields is None:
             return False
@@ -305,7 +304,7 @@ class Connection(asyncio.Protocol):
         given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
         request_id = given if REQUEST_ID.fullmatch(given) else state.new_id()
         message = {"error": str(error), "code": error.code, "request_id": request_id.decode()}
-        body = json.dumps(message, ensure_ascii=False).encode() + b"\n"
+        body = render(message)
         state.renew_date(self._clock())
         own = b"Connection: close\r\nContent-Length: %d\r\n" % len(body)
         if error.retry_after_s is not None:
@@ -319,7 +318,8 @@ class Connection(asyncio.Protocol):
         client = self.peer.remote_ip
         if headers is not None:
             client = state.arrivals.proxies.visitor(client, headers).address
-        state.log.add(request_id, client.encode(), b"-", b"-", error.status, 0.0, reason)
+        status = error.status
+        state.log.add(request_id, client.encode(), b"-", b"-", status, 0.0, reason, counts=False)
         self.leave()
 
     # --- ending ----------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from lru import LRU
 
 from bazar.cache import HIT, Cache, LRUStore
-from bazar.http.access_log import names_a_key
 from bazar.http.response import HEADERS, RawResponse, next_page
 
 
@@ -69,8 +68,6 @@ class ResponseCache:
         return None if found is None else found.rendered(slot)
 
     def remember(self, target: bytes, slot: CacheSlot, found: CachedResponse) -> None:
-        """Find this answer by `target` from now on, but by none with a key in it: a hit is logged
-        with its target as it is."""
+        """Find this answer by `target` from now on."""
         found.rendered(slot)
-        if not names_a_key(target.decode("latin-1")):
-            self._slots[target] = slot
+        self._slots[target] = slot

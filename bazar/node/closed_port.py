@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import socket
 from collections.abc import AsyncIterator, Sequence
 
 from bazar.errors import Unavailable
+from bazar.http.response import HEADERS, header_lines, render
 
 LISTEN_S = 1.0  # to read on after the answer: a close with unread input may lose it
 MOST_BYTES = 1 << 16
@@ -41,9 +41,12 @@ def _answer(error: Unavailable) -> bytes:
     """Return a refusal as the node itself would answer it; its `request_id` is in no log."""
     request_id = f"{random.getrandbits(64):016x}"
     plain = {"error": str(error), "code": error.code, "request_id": request_id}
-    body = json.dumps(plain).encode() + b"\n"
-    return (
-        b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\n"
-        b"X-Request-Id: %b\r\nConnection: close\r\nRetry-After: %d\r\nContent-Length: %d\r\n\r\n%b"
-        % (request_id.encode(), error.retry_after_s or 0, len(body), body)
-    )
+    body = render(plain)
+    fields = {
+        **HEADERS,
+        "X-Request-Id": request_id,
+        "Connection": "close",
+        "Retry-After": str(error.retry_after_s or 0),
+        "Content-Length": str(len(body)),
+    }
+    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (header_lines(fields), body)

@@ -36,10 +36,8 @@ log = logging.getLogger(__name__)
 PUBLIC = "public"
 INTERNAL = "internal"
 
-MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
 MAX_INTERNAL_BODY_BYTES = 16 << 20
-SLOW_CLIENT_S = 10.0
 DRAIN_S = 5.0
 STOP_S = 12.0
 FAILING = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # a disk may be well again later
@@ -205,12 +203,7 @@ class Server:
             headers=HEADERS,
             max_body_bytes=service.max_body_bytes,
             clock=service.context.clock,
-            limits=Limits(
-                MAX_HEADER_BYTES,
-                head_s=SLOW_CLIENT_S,
-                body_s=SLOW_CLIENT_S,
-                connections=min(connections, MAX_CONNECTIONS),
-            ),
+            limits=Limits(connections=min(connections, MAX_CONNECTIONS)),
         )
         self.http = HTTPServer(state)
 

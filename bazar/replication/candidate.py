@@ -42,7 +42,9 @@ class Candidate:
 
     def hopeless(self) -> str | None:
         """Return why no replica of this group can ever lead as it stands, None if one may."""
-        recorded = self._arbiter.look()
+        return self._hopeless(self._arbiter.look())
+
+    def _hopeless(self, recorded: Membership | None) -> str | None:
         if recorded is None or not recorded.members or self.me in recorded.members:
             return None
         members = {member.node for member in recorded.members}
@@ -64,11 +66,11 @@ class Candidate:
         owner = self._arbiter.lock_owner()
         held = "nobody holds" if owner is None else f"process {owner} holds"
         waits = f"{held} the lock of {self.role}, and no peer says it leads"
-        return self.hopeless() or f"{waits}{self._lost()}"
-
-    def _lost(self) -> str:
-        """Return what to do about this node's file, if it is not the one that was in sync."""
         recorded = self._arbiter.look()
+        return self._hopeless(recorded) or f"{waits}{self._lost(recorded)}"
+
+    def _lost(self, recorded: Membership | None) -> str:
+        """Return what to do about this node's file, if it is not the one that was in sync."""
         members = set() if recorded is None else recorded.members
         names = {member.node for member in members}
         if self.me in members or self.me.node not in names:

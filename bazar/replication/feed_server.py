@@ -30,12 +30,6 @@ class FeedServer:
         self._refused = ""  # the last hello of another version
         self._snapshots: dict[int, int] = {}  # feed -> the entry whose state it is sent, at least
 
-    def __len__(self) -> int:
-        return len(self._connections)
-
-    def __contains__(self, feed: int) -> bool:
-        return feed in self._connections
-
     def open(self, connection: FrameConnection) -> int:
         """Number a feed. Raises Unavailable beyond the bound."""
         if len(self._connections) >= MAX_FEEDS:

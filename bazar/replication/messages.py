@@ -7,7 +7,7 @@ nodes which agree on a mark agree on the whole prefix (a hash chain: Haber & Sto
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -300,3 +300,11 @@ def load_entry(plain: dict[str, Any]) -> Entry:
 def tail_mark(before: Mark, entries: Sequence[Entry]) -> Mark:
     """Return the last mark of a log that goes on from `before` with `entries`."""
     return entries[-1].mark if entries else before
+
+
+def chained(before: Mark, epoch: int, changes: Iterable[Change]) -> tuple[Entry, ...]:
+    """Return the entries that put `changes` behind `before`, in order."""
+    entries: list[Entry] = []
+    for change in changes:
+        entries.append(chain(tail_mark(before, entries), epoch, change))
+    return tuple(entries)

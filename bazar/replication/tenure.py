@@ -1,5 +1,5 @@
 """One node's tenure as primary, as it stands: its epoch, its log, its subscribers and their leases;
-and what follows from that alone. `Primary` says what is to be done about it.
+what follows from that alone, and how it is taken over. `Primary` says what is to be done about it.
 
 Nothing here reads a clock: `now` is always this node's own, in seconds.
 """
@@ -21,7 +21,7 @@ from bazar.replication.messages import (
     Mark,
     Member,
     Membership,
-    chain,
+    chained,
     tail_mark,
 )
 from bazar.replication.states import Lead, Life, Phase, Recording
@@ -177,10 +177,7 @@ class Tenure:
 
     def extend(self, changes: Iterable[Change]) -> tuple[Entry, ...]:
         """Return the entries that put `changes` behind the log, in order."""
-        entries: list[Entry] = []
-        for change in changes:
-            entries.append(chain(tail_mark(self.tail, entries), self.epoch, change))
-        return tuple(entries)
+        return chained(self.tail, self.epoch, changes)
 
     def knock(self) -> Knock:
         """Return what this node asks its peers with, and answers them."""

@@ -221,8 +221,8 @@ class Peer:
         except (ValueError, KeyError, TypeError):
             self.close()
             return
-        if answer is not None and not answer.done():
-            answer.set_result(plain)
+        if answer is not None:
+            resolve(answer, plain)
         others = len(self._answers) > 1
         self._unheard_since = asyncio.get_running_loop().time() if others else None
 
@@ -232,8 +232,7 @@ class Peer:
 
     def _lost(self, connection: FrameConnection) -> None:
         for answer in self._of(connection):
-            if not answer.done():
-                answer.set_exception(Indeterminate(f"{self._node.name}: the connection broke"))
+            resolve(answer, Indeterminate(f"{self._node.name}: the connection broke"))
 
     def close(self) -> None:
         under_way = [one for one, _ in self._answers.values()]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bazar.background_tasks import Tasks
-from bazar.cache import LRUStore
+from bazar.cache import PASS, LRUStore
 from bazar.errors import Unavailable
 from bazar.http.response_cache import CachedResponse, ResponseCache
 from bazar.node.server import MAX_BODY_BYTES, Context, Route
@@ -79,10 +79,11 @@ class FrontEndService:
     async def answered(
         self, target: bytes, question: Question, note: Note
     ) -> tuple[CachedResponse, str]:
-        """Return the question's answer, and HIT, MISS or PASS. The response cache then answers the
-        next request for the same target."""
+        """Return the question's answer, and HIT, MISS or PASS. If it was cached the response cache
+        answers the next request for the same target."""
         answer, verdict = await question.answered(note)
-        self.responses.remember(target, question.slot, answer)
+        if verdict != PASS:
+            self.responses.remember(target, question.slot, answer)
         return answer, verdict
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:

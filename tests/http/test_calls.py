@@ -58,6 +58,12 @@ class CallsTest(ShopTestCase):
         self.assertEqual((got[1]["error"]["status"], got[2]["error"]["status"]), (404, 400))
         self.assertEqual(got[3]["results"], [])
 
+    def test_items_that_are_no_list_are_refused_and_logged(self) -> None:
+        with self.assertLogs("bazar.access") as logs:
+            [answer], _ = self.exchange(self.call(1, "/read", 5), answers=1)
+        self.assertEqual(answer["error"]["status"], 400)
+        self.assertRegex("\n".join(logs.output), r"catalog-1 /read .* 0 items")
+
     def test_a_call_may_come_right_behind_the_request(self) -> None:
         call = self.call(1, "/read", [{"op": "info", "book": 4}])
         request = (
@@ -105,7 +111,7 @@ class CallsTest(ShopTestCase):
     def test_who_hangs_up_before_the_answer_is_forgotten(self) -> None:
         self.io_loop.run_sync(self.quiet)
         service = self.shop.catalog(1)
-        before = len(service.callers), len(service.replica._feeds)
+        before = len(service.callers), len(service.replica._feeds._connections)
         for path in (CALLS_PATH.encode(), b"/feed"):
             request = (
                 b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
@@ -118,7 +124,7 @@ class CallsTest(ShopTestCase):
                 self.assertEqual(self.get("/info/4", "catalog-1")["id"], 4)
 
             def forgotten() -> bool:
-                return (len(service.callers), len(service.replica._feeds)) == before
+                return (len(service.callers), len(service.replica._feeds._connections)) == before
 
             gone = until(forgotten, "they are forgotten")
             self.io_loop.run_sync(lambda gone=gone: gone)

@@ -7,7 +7,8 @@ import json
 from dataclasses import replace
 from urllib.parse import quote
 
-from bazar.node.server import MAX_BODY_BYTES, MAX_HEADER_BYTES
+from bazar.http.state import Limits
+from bazar.node.server import MAX_BODY_BYTES
 from tests.http.shop import TOKEN, ShopTestCase
 from tests.http.test_frontend import book
 from tests.patience import PATIENCE_S
@@ -249,7 +250,7 @@ class WireTest(ShopTestCase):
             self.assert_refused_and_closed(request, b"400")
 
     def test_a_header_block_over_16_kib(self) -> None:
-        for filler in (b"X-Filler: " + b"x" * MAX_HEADER_BYTES, b"X: y\r\n" * (16 << 10)):
+        for filler in (b"X-Filler: " + b"x" * Limits().head_bytes, b"X: y\r\n" * (16 << 10)):
             request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + filler + b"\r\n\r\n"
             for node in ("frontend-1", "catalog-1", "order-1"):
                 answer = self.raw(request, node)

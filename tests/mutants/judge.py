@@ -56,7 +56,7 @@ class Judges:
 
     def _near_and_far(self, mutant: Mutant) -> tuple[list[str], list[str]]:
         tests = self.reach.tests(mutant)
-        spent = accumulate(self.reach.seconds.get(test, 0.0) for test in tests)
+        spent = accumulate(self.reach.seconds[test] for test in tests)
         near = sum(1 for _ in takewhile(lambda seconds: seconds <= NEAR_S, spent))
         return tests[:near], tests[near:]
 

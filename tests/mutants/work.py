@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tests.mutants.judge import Judges, Verdict
 from tests.mutants.mutant import Mutant
-from tests.mutants.reached import Reach, measure, test_files
+from tests.mutants.reached import Reach, measure, sound, test_files
 from tests.mutants.state import Verdicts
 from tests.mutants.tree import Tree
 
@@ -52,16 +52,14 @@ class Bench:
         """Return which tests reach what in this tree: measured once, file by file."""
         place = self.state / "reach"
         place.mkdir(exist_ok=True)
-        files = [
-            file for file in test_files(self.trees[0]) if not (place / _measured(file)).exists()
-        ]
+        files = [file for file in test_files(self.trees[0]) if not sound(place / _measured(file))]
         if files:
             self.say(f"running the tests of {len(files)} files, to see what they reach")
 
         def measured(tree: Tree, file: Path) -> None:
             fresh = tree.path.with_name(_measured(file))
             measure(tree, file, fresh)
-            shutil.move(fresh, place)
+            fresh.replace(place / fresh.name)
 
         for _ in self._each(measured, files):
             pass

@@ -8,12 +8,10 @@ import pytest
 
 from bazar.errors import Conflict, Unavailable
 from bazar.replication.effects import (
-    Effect,
     LogPage,
     Persist,
     ReadLog,
     Record,
-    Send,
     SendSnapshot,
 )
 from bazar.replication.messages import (
@@ -32,14 +30,14 @@ from bazar.replication.messages import (
     Prepare,
     Tail,
     Welcome,
-    chain,
-    tail_mark,
+    chained,
 )
 from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.timing import Timing
 from storage.history import Position
 from storage.orders import Orders, Projected
+from tests.unit.replication.steps import sent
 
 HERE = ArbiterId("here", "/data")
 TIMING = Timing()
@@ -47,22 +45,15 @@ BEGUN: Any = {"known": 1, "epoch_id": "e"}
 A, B, C = (Member(name, f"{name}/1") for name in ("a", "b", "c"))
 
 
-def log(count: int, epoch: int = 1) -> list[Entry]:
-    entries: list[Entry] = []
-    for number in range(count):
-        change = Change((f"info_{number}",), number)
-        entries.append(chain(tail_mark(GENESIS, entries), epoch, change))
-    return entries
+def log(count: int, epoch: int = 1) -> tuple[Entry, ...]:
+    changes = [Change((f"info_{number}",), number) for number in range(count)]
+    return chained(GENESIS, epoch, changes)
 
 
 def hello(member: Member, committed: Mark, last: Mark) -> Hello:
     return Hello(
         WIRE_VERSION, REPLICA, member.node, member.node, member.store, 1, committed, last, "e"
     )
-
-
-def sent(effects: list[Effect], feed: int) -> list[object]:
-    return [e.message for e in effects if isinstance(e, Send) and e.feed == feed]
 
 
 def test_a_page_read_before_an_adopted_tail_is_durable_is_read_again() -> None:

@@ -174,6 +174,15 @@ class ReachTest(unittest.TestCase):
         self.assertEqual(tests(""), ["near", "reaches_nothing", "other", "slow"])
         self.assertEqual(len(Reach(seconds, {}).tests(self.mutant)), 4)
 
+    def test_those_of_the_package_and_of_both_suites_are_near(self) -> None:
+        seconds = {
+            "tests/unit/test_a.py::fast": 0.1,
+            "tests/http/test_orders.py::package": 9.0,
+            "tests/unit/storage/test_service.py::name": 9.0,
+        }
+        mutant = replace(self.mutant, file="handlers/orders/service.py", function="")
+        self.assertEqual(Reach(seconds, {}).tests(mutant)[-1], "tests/unit/test_a.py::fast")
+
 
 TOY = {
     "bazar/__init__.py": "",

@@ -58,8 +58,8 @@ class Handle:
 
 
 class NodeLoop(asyncio.AbstractEventLoop):
-    """The loop of one process. There are no real threads, sockets or signals: what is not simulated
-    raises NotImplementedError, as the base class does."""
+    """The loop of one process. There are no real threads, sockets or signals: to use what is not
+    simulated is an error, as it is in the base class."""
 
     network: Network
 

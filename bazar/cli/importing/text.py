@@ -101,7 +101,7 @@ def check_encoding(name: str) -> str:
 
 
 def find_encoding(
-    chunks: Iterable[bytes], wanted: str | None = None, named: Callable[[str], int] = len
+    chunks: Iterable[bytes], wanted: str | None, named: Callable[[str], int]
 ) -> Encoding:
     """Return the encoding of these bytes, which are the whole file. A byte order mark decides, even
     against `wanted`, because such a file is never in another encoding. `named` returns how many

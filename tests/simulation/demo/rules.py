@@ -3,8 +3,6 @@ the simulation does not test."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from bazar.cache import Cache
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.primary import Primary
@@ -13,11 +11,7 @@ from handlers.base import Handler
 from storage.catalog import Catalog
 from storage.working_set import WorkingSet
 from tests.simulation.mutations import ALL, Mutation
-
-
-def without(name: str, rule: str, *edits: tuple[Any, str, str, str]) -> Mutation:
-    """Return the code without that rule: owner, function, the piece, and its replacement."""
-    return Mutation(name, rule, edits)
+from tests.simulation.mutations.mutation import mutation
 
 
 def known(name: str) -> Mutation:
@@ -26,12 +20,12 @@ def known(name: str) -> Mutation:
     return found
 
 
-SEARCHES_FORGOTTEN = without(
+SEARCHES_FORGOTTEN = mutation(
     "a cached search is not known by the books it shows",
     "C5",
     (Cache, "complete", "for tag in tags:", "for tag in flight.tags or ():"),
 )
-CACHES_UNAWAITED = without(
+CACHES_UNAWAITED = mutation(
     "a cache is told, and not waited for",
     "R3",
     (
@@ -41,7 +35,7 @@ CACHES_UNAWAITED = without(
         "run not in heard and not any(f.is_cache and f.hello.run == run for f in joined)",
     ),
 )
-NO_ARBITER = without(
+NO_ARBITER = mutation(
     "whoever likes is primary",
     "T1",
     (
@@ -52,22 +46,22 @@ NO_ARBITER = without(
     ),
     (FileArbiter, "_exchange", "if self._known != found:", "if False:"),
 )
-EACH_BY_ITSELF = without(
+EACH_BY_ITSELF = mutation(
     "an operation does not see those before it",
     "R1",
     (WorkingSet, "write_book", 'self.books[book["id"]] = book', "pass"),
 )
-KEYS_FORGOTTEN = without(
+KEYS_FORGOTTEN = mutation(
     "a sale does not keep its key",
     "S1",
     (Catalog, "_sell", '"key": operation["key"],', '"key": self._new_order_id(),'),
 )
-NOBODY_ELSE = without(
+NOBODY_ELSE = mutation(
     "who failed stays in the cycle, and nobody else is asked",
     "pool",
     (ReplicaPool, "call", "self._failed(health, error)", "raise"),
 )
-OPEN_DOOR = without(
+OPEN_DOOR = mutation(
     "no path wants the token",
     "door",
     (Handler, "prepare", "if self.access == INTERNAL:", "if False:"),

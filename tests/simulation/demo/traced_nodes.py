@@ -54,7 +54,7 @@ class ShownReplica(Watched):
             self.process.world.after(PATIENCE_S, self.process, self._look_round, primary.tail.seq)
         effects = list(effects)
         for effect in effects:
-            if isinstance(effect, Close) and effect.feed in self._feeds:
+            if isinstance(effect, Close) and effect.feed in self._feeds._connections:
                 self._say(f"ends the feed: {effect.reason}")
         super()._perform(effects)
 

@@ -158,8 +158,7 @@ class Stage(ShopWorld):
     def ms(self) -> float:
         return 1000 * (self.now - REHEARSAL_S)
 
-    # --- what the scenario does
-    # ----------------------------------------------------------------------
+    # --- what the scenario does ------------------------------------------------------------------
 
     def at(self, ms: float, happens: Callable[..., None], *args: Any) -> None:
         """Have something happen at that time of the scenario."""

@@ -43,8 +43,3 @@ def hunt(index: int, within: int, focused: bool = True, near: bool = False) -> F
             return finding
         unnamed = unnamed or finding
     return unnamed
-
-
-def census(index: int, within: int) -> list[Finding]:
-    """Return all that notice."""
-    return list(findings(index, range(within)))

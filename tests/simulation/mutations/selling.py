@@ -130,7 +130,7 @@ CALLING = (
     mutation(
         "a call whose connection broke is called not sent",
         "R5",
-        (Peer, "_lost", "answer.set_exception(Indeterminate(", "answer.set_exception(Unavailable("),
+        (Peer, "_lost", "resolve(answer, Indeterminate(", "resolve(answer, Unavailable("),
         focus="calls",
     ),
     mutation(

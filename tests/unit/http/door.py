@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
-from unittest import IsolatedAsyncioTestCase
+from unittest import IsolatedAsyncioTestCase, mock
 
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
@@ -22,6 +22,7 @@ from bazar.http.forwarded import Arrivals, Hosts, Proxies
 from bazar.http.response import HEADERS, RawResponse
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
+from bazar.latency_histogram import LatencyHistogram
 from tests.patience import PATIENCE_S, until
 
 CACHED = b'{"from": "the cache"}\n'
@@ -232,7 +233,7 @@ class Door:
             self.application,
             self._find,
             arrivals=Arrivals(Hosts(["shop", "a", "%41"]), Proxies(())),
-            log=AccessLog("frontend-1"),
+            log=AccessLog("frontend-1", LatencyHistogram()),
             headers=HEADERS,
             max_body_bytes=max_body_bytes,
             clock=lambda: self.now,
@@ -294,10 +295,19 @@ class Door:
     async def talk(self, pieces: bytes | Iterable[bytes]) -> bytes:
         """All that is answered until the edge closes. Each piece arrives by itself."""
         client = await self.client()
-        for piece in [pieces] if isinstance(pieces, bytes) else pieces:
-            client.send(piece)
-            await asyncio.sleep(0)
-        answer = await client.rest()
+        read, received = asyncio.Event(), Connection.data_received
+
+        def hear(connection: Connection, data: bytes) -> None:
+            read.set()
+            received(connection, data)
+
+        with mock.patch.object(Connection, "data_received", hear):
+            for piece in [pieces] if isinstance(pieces, bytes) else pieces:
+                client.send(piece)
+                async with asyncio.timeout(PATIENCE_S):
+                    await read.wait()
+                read.clear()
+            answer = await client.rest()
         await client.close()
         return answer
 

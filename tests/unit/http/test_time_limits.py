@@ -10,6 +10,7 @@ from bazar.http.access_log import AccessLog, LineByLine
 from bazar.http.connection import WAITING_BYTES
 from bazar.http.response import RawResponse
 from bazar.http.state import Limits
+from bazar.latency_histogram import LatencyHistogram
 from tests.patience import PATIENCE_S, until
 from tests.unit.http.door import CACHED, PAGE_HEADERS, Door, EdgeTestCase, RawClient, get, request
 
@@ -29,9 +30,11 @@ class TimeTest(EdgeTestCase):
 
     async def test_a_slow_head_is_408(self) -> None:
         client = await self.started(b"GET /cached HT")
+        connection = await self.door.connection()
         self.door.pass_time(9.9)
         client.send(b"TP/1.1\r\n")
-        await asyncio.sleep(0)
+        line = len(b"GET /cached HTTP/1.1\r\n")
+        await until(lambda: len(connection._parser) == line, "it is read")
         self.door.pass_time(0.2)
         answer = await client.answer()
         self.assertEqual((answer.status, answer.json["code"]), (408, "request_timeout"))
@@ -48,8 +51,12 @@ class TimeTest(EdgeTestCase):
 
     async def test_a_slow_body_is_408(self) -> None:
         client = await self.started(request("PUT", "/a", "Content-Length: 3", body=b"x"))
+        incoming = (await self.door.connection())._parser._incoming
+        assert incoming is not None
+        await until(lambda: incoming.remaining == 2, "it is read")
         self.door.pass_time(9.9)
         client.send(b"x")
+        await until(lambda: incoming.remaining == 1, "it is read")
         self.door.pass_time(0.2)
         answer = await client.answer()
         self.assertEqual((answer.status, answer.json["code"]), (408, "request_timeout"))
@@ -429,7 +436,7 @@ class LogTest(EdgeTestCase):
         self.assertTrue(logs.records[0].getMessage().isprintable())
 
     async def test_control_characters_are_escaped_and_many_lines_do_not_wait(self) -> None:
-        log = AccessLog("node")
+        log = AccessLog("node", LatencyHistogram())
         with self.assertLogs("bazar.access", logging.INFO) as logs:
             for _ in range(1000):
                 log.add(b"id", b"::1", b"GET", b"/a\n\x1b\x9f", 200, 1.25, b"data is cached")

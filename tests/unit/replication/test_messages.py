@@ -34,9 +34,9 @@ from bazar.replication.messages import (
     Tail,
     Welcome,
     chain,
+    chained,
     decode,
     encode,
-    tail_mark,
 )
 
 INTEGER = st.integers(-(2**63), 2**63 - 1)
@@ -99,9 +99,7 @@ class WireTest(unittest.TestCase):
 class ChainTest(unittest.TestCase):
     @given(st.lists(CHANGE, min_size=1, max_size=5), st.integers(1, 9))
     def test_a_chain_extends_itself_and_nothing_else(self, changes: Any, epoch: int) -> None:
-        entries: list[Entry] = []
-        for change in changes:
-            entries.append(chain(tail_mark(GENESIS, entries), epoch, change))
+        entries = chained(GENESIS, epoch, changes)
         self.assertEqual([entry.seq for entry in entries], list(range(1, len(changes) + 1)))
         before = GENESIS
         for entry in entries:

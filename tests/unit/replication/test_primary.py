@@ -25,7 +25,6 @@ from bazar.replication.messages import (
     REPLICA,
     WIRE_VERSION,
     Ack,
-    ArbiterId,
     Change,
     Commit,
     Entry,
@@ -34,40 +33,23 @@ from bazar.replication.messages import (
     Mark,
     Member,
     Membership,
-    Message,
     NotPrimary,
     Prepare,
     Release,
     Renew,
     Welcome,
-    chain,
-    tail_mark,
 )
 from bazar.replication.primary import Primary
-from bazar.replication.timing import Timing
+from tests.unit.replication.steps import HERE, TIMING, log, sent
 
-TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
-HERE = ArbiterId("here", "/data on one")
-THERE = ArbiterId("there", "/data on two")
 EPOCH_ID = "e2"
 BEGUN: Any = {"known": 1, "epoch_id": EPOCH_ID}
 ME, OTHER = Member("r-1", "s1"), Member("r-2", "s2")
 REPLICA_FEED, CACHE_FEED = 1, 2
 
 
-def log(before: Mark, *keys: str, epoch: int = 1) -> tuple[Entry, ...]:
-    made: list[Entry] = []
-    for key in keys:
-        made.append(chain(tail_mark(before, made), epoch, Change((key,), {"to": key})))
-    return tuple(made)
-
-
 def of(effects: Sequence[Effect], kind: type) -> list[Effect]:
     return [effect for effect in effects if isinstance(effect, kind)]
-
-
-def sent(effects: Sequence[Effect], feed: int) -> list[Message]:
-    return [e.message for e in effects if isinstance(e, Send) and e.feed == feed]
 
 
 class PrimaryTest(unittest.TestCase):

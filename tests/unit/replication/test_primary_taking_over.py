@@ -31,19 +31,16 @@ from bazar.replication.messages import (
     Welcome,
 )
 from bazar.replication.primary import Primary
+from tests.unit.replication.steps import HERE, TIMING, log, sent
 from tests.unit.replication.test_primary import (
     BEGUN,
     CACHE_FEED,
     EPOCH_ID,
-    HERE,
     ME,
     OTHER,
     REPLICA_FEED,
-    TIMING,
     PrimaryTest,
-    log,
     of,
-    sent,
 )
 
 

@@ -11,8 +11,6 @@ from bazar.replication.effects import Apply, Close, Drop, Effect, Install, Persi
 from bazar.replication.messages import (
     GENESIS,
     Ack,
-    ArbiterId,
-    Change,
     Commit,
     Entry,
     Grant,
@@ -26,29 +24,13 @@ from bazar.replication.messages import (
     Snapshot,
     Tail,
     Welcome,
-    chain,
-    tail_mark,
 )
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.subscriber import QUESTIONS_KEPT
-from bazar.replication.timing import Timing
+from tests.unit.replication.steps import HERE, TIMING, log, sent
 
-HERE = ArbiterId("here", "/data on one")
-THERE = ArbiterId("there", "/data on two")
-TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
 EPOCH_ID = "e1"
 FEED = 1
-
-
-def log(before: Mark, *keys: str, epoch: int = 1) -> tuple[Entry, ...]:
-    made: list[Entry] = []
-    for key in keys:
-        made.append(chain(tail_mark(before, made), epoch, Change((key,), {"to": key})))
-    return tuple(made)
-
-
-def sent(effects: Sequence[Effect]) -> list[object]:
-    return [effect.message for effect in effects if isinstance(effect, Send)]
 
 
 class ReplicaTest(unittest.TestCase):

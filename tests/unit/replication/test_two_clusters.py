@@ -25,7 +25,8 @@ from bazar.replication.messages import (
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.states import Life
 from tests.files import FilesTestCase
-from tests.unit.replication.test_primary import HERE, THERE, TIMING, PrimaryTest, of, sent
+from tests.unit.replication.steps import HERE, THERE, TIMING, sent
+from tests.unit.replication.test_primary import PrimaryTest, of
 
 FEED = 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from bazar.errors import Conflict, FatalError
-from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chain, tail_mark
+from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chained
 from bazar.replication.store import Operation, Outcome
 from storage import history
 from storage.sqlite import log_table, replicated_store, state_tables
@@ -63,10 +62,7 @@ def change(name: str, value: int) -> Change:
 
 
 def entries(before: Mark, *changes: Change, epoch: int = 1) -> tuple[Entry, ...]:
-    made: list[Entry] = []
-    for one in changes:
-        made.append(chain(tail_mark(before, made), epoch, one))
-    return tuple(made)
+    return chained(before, epoch, changes)
 
 
 class LogTest(FilesTestCase):
@@ -267,7 +263,6 @@ class FollowerTest(LogTest):
         connection.close()
         with self.assertRaisesRegex(FatalError, "does not follow"):
             await ReplicatedStore.open(self.path("one"), Shelf(), 1000)
-        await asyncio.sleep(0)
 
 
 class PagesTest(LogTest):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from bazar.errors import OtherVersion, ProtocolError, Unavailable
 from bazar.replication.disk import SNAPSHOT_S, within
-from bazar.replication.messages import Message, decode, encode
-from bazar.replication.store import Store
+from bazar.replication.messages import Message, Snapshot, decode, encode
 from bazar.replication.subscription import Subscription
 from bazar.rpc.frames import FrameConnection
 
@@ -22,9 +21,8 @@ MAX_FEEDS = 1024
 class FeedServer:
     """The connections of one node's subscribers, by the number that each feed has."""
 
-    def __init__(self, node: str, store: Store) -> None:
+    def __init__(self, node: str) -> None:
         self.node = node
-        self.store = store
         self._connections: dict[int, FrameConnection] = {}
         self._last = 0
         self._refused = ""  # the last hello of another version
@@ -83,9 +81,9 @@ class FeedServer:
         """Note that this feed gets a snapshot, of the state of entry `seq` or a later one."""
         self._snapshots[feed] = seq
 
-    async def send_snapshot(self, feed: int) -> None:
+    async def send_snapshot(self, feed: int, snapshot: AsyncGenerator[Snapshot, None]) -> None:
         log.info("%s sends a snapshot on feed %d", self.node, feed)
-        async with contextlib.aclosing(self.store.snapshot()) as chunks:
+        async with contextlib.aclosing(snapshot) as chunks:
             while (connection := self._connections.get(feed)) is not None:
                 async with within(SNAPSHOT_S):
                     chunk = await anext(chunks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bazar.errors import Unavailable
 from bazar.replication.arbiter import two_clusters
 from bazar.replication.effects import Apply, Effect, Install, Persist, Send, Stop
 from bazar.replication.messages import (
@@ -154,10 +153,3 @@ class ReplicaSubscriber(Subscriber):
         if self.feed is not None and not self._greeted:
             return [] if self._writing else self._greet(self.feed, now)
         return self._acknowledge()
-
-    def read(self, tags: frozenset[str] | None, now: float) -> int:
-        """Return the entry that a read of `tags` must wait for, 0 for none (L2). Raises
-        Unavailable."""
-        if not self.lease_valid(now):
-            raise Unavailable(f"{self.node} holds no lease")
-        return self.touched(tags)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from bazar.errors import Unavailable
 from bazar.replication.effects import Close, Effect, Send
 from bazar.replication.messages import (
     GENESIS,
@@ -203,3 +204,10 @@ class Subscriber:
         """Return the newest pending entry that touches `tags`, 0 for none; None: a read of
         anything."""
         return touched_seq(self.pending, tags)
+
+    def read(self, tags: frozenset[str] | None, now: float) -> int:
+        """Return the entry that a read of `tags` must wait for, 0 for none (L2). Raises
+        Unavailable."""
+        if not self.lease_valid(now):
+            raise Unavailable(f"{self.node} holds no lease")
+        return self.touched(tags)

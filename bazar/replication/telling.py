@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bazar.replication.primary import Primary
-from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.subscriber import Subscriber
 
 
-def standing(core: Primary | ReplicaSubscriber, now: float) -> dict[str, Any]:
+def standing(core: Primary | Subscriber, now: float) -> dict[str, Any]:
     """Return how one side of the protocol stands, as JSON; times are seconds from `now`."""
     shown: dict[str, Any] = {
         "epoch": core.epoch,
@@ -17,7 +17,7 @@ def standing(core: Primary | ReplicaSubscriber, now: float) -> dict[str, Any]:
         "digest": core.committed.digest,
         "pending": len(core.pending),
     }
-    if isinstance(core, ReplicaSubscriber):
+    if isinstance(core, Subscriber):
         shown["lease_s"] = round(max(core.lease_until - now, 0.0), 3)
         return shown
     shown["waits_s"] = round(max(core.not_before - now, 0.0), 3)  # T2

@@ -9,23 +9,23 @@ from math import inf
 
 from bazar.replication.effects import Effect
 from bazar.replication.primary import Primary
-from bazar.replication.store import Store
 from bazar.replication.timing import RENEWALS_PER_LEASE, TICKS_PER_LEASE
 
 
 class Timekeeper:
-    """Ticks when something is due, and often enough for L5 and R8."""
+    """Ticks when something is due, and often enough for L5 and R8, or P2. `check` raises FatalError
+    where the primary must not go on."""
 
     def __init__(
         self,
         primary: Primary,
-        store: Store,
+        check: Callable[[], object],
         clock: Callable[[], float],
         lease_s: float,
         perform: Callable[[Iterable[Effect]], None],
     ) -> None:
         self.primary = primary
-        self.store = store
+        self._check = check
         self.clock = clock
         self.lease_s = lease_s
         self._perform = perform
@@ -40,7 +40,7 @@ class Timekeeper:
     async def run(self) -> None:
         while True:
             now = self.clock()
-            self.store.check()
+            self._check()
             self._perform(self.primary.tick(now))
             self._due = min(self.primary.due(now), now + self.lease_s / RENEWALS_PER_LEASE)
             self._sooner.clear()

@@ -90,7 +90,7 @@ LEADING = (
     mutation(
         "a primary stays whose file is deleted",
         "R8",
-        (Timekeeper, "run", "self.store.check()", "pass"),
+        (Timekeeper, "run", "self._check()", "pass"),
         focus="idling",
     ),
     mutation(

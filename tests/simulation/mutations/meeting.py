@@ -35,7 +35,7 @@ MEETING = (
     shop(
         "a replica answers who follows another cluster",
         "A2",
-        (Replica, "refuse_other", "if arbiter not in (None, self._knocking.home.digest):", "if 0:"),
+        (Replica, "refuse_other", "if arbiter not in (None, self.home.digest):", "if 0:"),
         focus="strays",
     ),
     astray(

@@ -29,11 +29,11 @@ WRITING = (
         (Primary, "recorded", "case Lead():", 'case Lead() | "":'),
         (  # by itself this is no fault: the core waits for what it needs
             Replica,
-            "_perform",
+            "_carry_out",
             "case ReadLog():",
             "case Record():\n"
-            "                self._tasks.spawn(self._write_out(effect))\n"
-            "            case ReadLog():",
+            "            self._tasks.spawn(self._write_out(effect))\n"
+            "        case ReadLog():",
         ),
         focus="shrinking",
     ),

@@ -10,10 +10,11 @@ from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import ShuttingDown, Unavailable
 from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
+from bazar.replication.engine import Engine
 from bazar.replication.feed_client import FEED_PATH
 from bazar.replication.messages import Entry
-from bazar.replication.replica import Replica
-from bazar.replication.store import Answer, Engine, Operation
+from bazar.replication.part import Part, Wiring
+from bazar.replication.store import Answer, Operation
 from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import FrameConnection
 from handlers import status
@@ -29,15 +30,15 @@ R = TypeVar("R")
 
 
 class ReplicatedService(Generic[R]):
-    """A node of a replicated role, over the engine that keeps its log. Subclasses know what may be
-    read and written."""
+    """A node of a replicated role, over the engine that keeps its state. Subclasses know what may
+    be read and written."""
 
     prefix: str
     tables: Mapping[str, str]
     """Each table that is replicated, with its primary key."""
 
     max_body_bytes = MAX_INTERNAL_BODY_BYTES
-    replica: Replica
+    replica: Part
 
     def __init__(self, context: Context, engine: Engine[R], routes: Sequence[Route]) -> None:
         """Serve the role's own `routes`, before those of every replica."""
@@ -70,24 +71,21 @@ class ReplicatedService(Generic[R]):
         """Open the log, take part in the group."""
         config, node = self.context.config, self.context.node
         is_whole = await self.engine.open()
-        self.replica = Replica(
-            node,
-            [peer for peer in config.group(node.role) if peer.name != node.name],
-            self.engine.store,
-            self.engine.arbiter,
-            config.replication,
-            token=self.context.token,
-            run=self.context.run,
-            clock=self.context.clock,
-            forward=self._forward,
-            knock=self._knock,
-            founding=self.engine.founding,
-            on_commit=self.committed,
-            on_install=self.installed,
-            on_fatal=self.context.on_fatal,
+        self.replica = self.engine.part(
+            Wiring(
+                node,
+                [peer for peer in config.group(node.role) if peer.name != node.name],
+                config.replication,
+                token=self.context.token,
+                run=self.context.run,
+                clock=self.context.clock,
+                forward=self._forward,
+                knock=self._knock,
+                on_commit=self.committed,
+                on_install=self.installed,
+                on_fatal=self.context.on_fatal,
+            )
         )
-        if (why := self.replica.candidate.hopeless()) is not None:
-            log.critical("%s: %s", node.name, why)
         if is_whole:
             await self._join()
         else:
@@ -99,8 +97,7 @@ class ReplicatedService(Generic[R]):
         await self._join()
 
     async def _join(self) -> None:
-        await self.installed()
-        self.replica.start()
+        await self.replica.start()
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """Hear of entries that are committed here now, behind all that came before."""

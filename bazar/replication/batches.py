@@ -6,11 +6,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from bazar.errors import BazarError, FatalError, Unavailable
+from bazar.errors import BazarError, FatalError, Indeterminate, Unavailable
 from bazar.replication.disk import within
 from bazar.replication.effects import Effect
 from bazar.replication.primary import Primary
-from bazar.replication.store import Operation, Outcome, Store
+from bazar.replication.store import BatchStore, Operation, Outcome
 from bazar.replication.trace import Trace
 from bazar.replication.write_queue import Ticket, WriteQueue
 
@@ -26,7 +26,7 @@ class Batches:
     def __init__(
         self,
         primary: Primary,
-        store: Store,
+        store: BatchStore,
         queue: WriteQueue,
         batch_rows: int,
         clock: Callable[[], float],
@@ -34,6 +34,7 @@ class Batches:
         perform: Callable[[Iterable[Effect]], None],
         check: Callable[[int], None],
         needed: Callable[[], int | None],
+        begun: bool = False,
     ) -> None:
         self.primary = primary
         self.store = store
@@ -43,7 +44,8 @@ class Batches:
         self._perform = perform
         self._check = check
         self._needed = needed
-        self._begun = False  # the epoch has told of itself (H1)
+        self._begun = begun  # the epoch has told of itself (H1)
+        self._taken: list[Ticket] = []
         self._batch: list[tuple[Ticket, Outcome]] = []
         self.traces: list[Trace] = []  # of the batch under way
 
@@ -56,6 +58,7 @@ class Batches:
                 await self._write(self._queue.take(self._batch_rows))
 
     async def _write(self, tickets: list[Ticket]) -> None:
+        self._taken = tickets
         self.traces = [ticket.trace for ticket in tickets if ticket.trace is not None]
         self.note("taken")
         try:
@@ -107,6 +110,11 @@ class Batches:
             if ticket.trace is not None and not isinstance(answer, BazarError):
                 answer = ticket.trace.told(answer)
             ticket.resolve(answer)
+
+    def abandon(self, reason: str) -> None:
+        """Answer the batch under way, of which nobody knows what becomes (R5)."""
+        for ticket in self._taken:
+            ticket.resolve(Indeterminate(reason))
 
     def note(self, what: str) -> None:
         """Put into the traces of the batch under way what has just happened to it."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf
 
 from bazar.replication.effects import Drop, Effect, Reset, Send
-from bazar.replication.messages import CACHE, Ack, Entry, Grant, Mark, Welcome
+from bazar.replication.messages import CACHE, Ack, ArbiterId, Entry, Grant, Mark, Welcome
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timing import Timing
 
@@ -20,6 +20,8 @@ class CacheSubscriber(Subscriber):
     """
 
     kind = CACHE
+    home: ArbiterId | None = None
+    """The arbiter that it belongs to, where it has one of its own."""
 
     def __init__(self, node: str, run: str, timing: Timing) -> None:
         super().__init__(node, "", run, 0, "", timing)
@@ -27,7 +29,7 @@ class CacheSubscriber(Subscriber):
 
     def _greet(self, feed: int, now: float) -> list[Effect]:
         if now >= self._faithful_until:
-            self.arbiter = None
+            self.arbiter = self.home
         return super()._greet(feed, now)
 
     def _joining(self, welcome: Welcome) -> list[Effect]:

@@ -95,6 +95,13 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A follower that keeps nothing has been told that these entries are committed."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Tell an operator what has to be dealt with."""
 
@@ -121,6 +128,7 @@ Effect = (
     | SendSnapshot
     | Drop
     | Reset
+    | Told
     | Alert
     | Stop
 )

@@ -19,6 +19,7 @@ WIRE_VERSION = 2
 
 REPLICA = "replica"
 CACHE = "cache"
+FOLLOWER = "follower"  # of a group whose state is in a database
 
 
 @dataclass(frozen=True, slots=True)

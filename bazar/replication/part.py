@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bazar.background_tasks import Tasks
@@ -30,31 +31,43 @@ from bazar.rpc.frames import FrameConnection
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a node's part in its group is connected to. `forward` sends an operation to another node
+    of the group (R7), `knock` asks one what `knocked` answers (A3), both within a bound.
+
+    `on_commit` hears of what has been committed here, in order, in the same step in which others
+    can learn of it; `on_install` that the whole state is another one. `on_fatal` must end the
+    process, or whatever stands for it."""
+
+    me: NodeConfig
+    peers: Sequence[NodeConfig]
+    settings: ReplicationConfig
+    token: str
+    run: str
+    clock: Callable[[], float]
+    forward: Callable[[NodeConfig, Operation], Awaitable[Answer]]
+    knock: Callable[[NodeConfig, Answer], Awaitable[Answer]]
+    on_commit: Callable[[Sequence[Entry]], None]
+    on_install: Callable[[], Awaitable[None]]
+    on_fatal: Callable[[BaseException], None]
+
+
 class Part:
     """One node's part in its group. Reads pass `reads.barrier` first, and then look at the state;
     writes go through `write`. Subclasses know how a node comes to lead, and what is done about the
-    effects that are not the feeds'.
-
-    `forward` sends an operation to another node of the group (R7), within a bound; `on_fatal` must
-    end the process, or whatever stands for it."""
+    effects that are not the feeds'."""
 
     def __init__(
         self,
-        me: NodeConfig,
-        peers: Sequence[NodeConfig],
+        wiring: Wiring,
         subscriber: Subscriber,
-        settings: ReplicationConfig,
         home: ArbiterId,
         *,
-        token: str,
-        clock: Callable[[], float],
-        forward: Callable[[NodeConfig, Operation], Awaitable[Answer]],
         settling: Callable[[], Awaitable[None] | None],
         seeded: bool,
-        on_commit: Callable[[Sequence[Entry]], None],
-        on_install: Callable[[], Awaitable[None]],
-        on_fatal: Callable[[BaseException], None],
     ) -> None:
+        me, settings, clock = wiring.me, wiring.settings, wiring.clock
         self.me = me
         self.settings = settings
         self.clock = clock
@@ -65,16 +78,26 @@ class Part:
         self.reads = Reads(
             *(me.name, lambda: self.core, clock), lease_s=settings.lease_s, seeded=seeded
         )
-        self._forward = forward
-        self._on_commit = on_commit
-        self._on_install = on_install
-        self._client = FeedClient(subscriber, peers, token, clock, self._carry_out, settling)
+        self._forward = wiring.forward
+        self._on_commit = wiring.on_commit
+        self._on_install = wiring.on_install
+        self._client = FeedClient(
+            *(subscriber, wiring.peers, wiring.token, clock, self._carry_out, settling)
+        )
         self._feeds = FeedServer(me.name)
-        self._tasks = Tasks(on_fatal)
+        self._tasks = Tasks(wiring.on_fatal)
         self._queue = WriteQueue(settings.queue_ops)
         self._batches: Batches | None = None  # of a primary
         self._timekeeper: Timekeeper | None = None
         self._stopped = asyncio.Event()
+
+    async def start(self) -> None:
+        """Take part."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """Leave in order: hand over (T5), or give the lease back (L3)."""
+        raise NotImplementedError
 
     @property
     def core(self) -> Primary | Subscriber:

@@ -102,7 +102,9 @@ class Primary(Tenure):
         for_cache = Prepare(tuple(entry.without_effects() for entry in entries))
         for feed in joined:
             feed.asked_at = now
-        return [Send(feed.id, for_cache if feed.is_cache else for_replica) for feed in joined]
+        return [
+            Send(feed.id, for_cache if feed.hello.kind == CACHE else for_replica) for feed in joined
+        ]
 
     def _try_commit(self, now: float) -> list[Effect]:
         """Commit once every subscriber that may still answer reads has acknowledged (R3)."""
@@ -336,13 +338,14 @@ class Primary(Tenure):
         if not feed.joined or feed.renew is None or self.life is not Life.LEADING:
             return []
         owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s
-        if owes or self._unproven:
+        lease_s = self._lease_s(now)
+        if owes or self._unproven or not lease_s:
             return []
         number, feed.renew = feed.renew, None
         # The holder counts from when it asked, we count from now, and add what clocks may differ.
-        until = now + self.timing.surely_over_s(self.timing.lease_s)
+        until = now + self.timing.surely_over_s(lease_s)
         self.leases[feed.hello.run] = max(until, self.leases.get(feed.hello.run, until))
-        return [Confirm(), Send(feed.id, Grant(self.epoch, number, self.timing.lease_s))]
+        return [Confirm(), Send(feed.id, Grant(self.epoch, number, lease_s))]
 
     # --- taking over and handing over (T2-T5) ----------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bazar.errors import Unavailable
-from bazar.replication.messages import GENESIS, Mark
+from bazar.replication.messages import Mark
 
 
 class Core(Protocol):
@@ -41,6 +41,8 @@ class Reads:
         self.clock = clock
         self.lease_s = lease_s
         self._seeded = seeded
+        self.closed: str | None = None
+        """Why nothing may be read here, whatever the core says."""
         self._committed = asyncio.Event()  # replaced at every commit
 
     def committed(self) -> None:
@@ -60,7 +62,9 @@ class Reads:
         where the store may not be read."""
         core = self.core()
         seq = core.read(tags, self.clock())
-        if self._seeded and core.committed == GENESIS:
+        if self.closed is not None:
+            raise Unavailable(self.closed)
+        if self._seeded and core.committed.seq == 0:
             # T0: what a group begins with is there for every reader, or nothing is yet.
             raise Unavailable(f"{self.node}: the first entries are not committed yet")
         return seq

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import (
     FatalError,
 )
@@ -25,16 +24,15 @@ from bazar.replication.effects import (
     SendSnapshot,
     Stop,
 )
-from bazar.replication.knocking import Ask, Knocking
+from bazar.replication.knocking import Knocking
 from bazar.replication.messages import (
     GENESIS,
-    Entry,
     Member,
 )
-from bazar.replication.part import Part
+from bazar.replication.part import Part, Wiring
 from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
-from bazar.replication.store import Answer, Operation, Store
+from bazar.replication.store import Store
 from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.timing import Timing
 
@@ -47,60 +45,44 @@ LOOK_LEASES = 3  # how often a primary looks for others
 
 
 class Replica(Part):
-    """One replica of a group, with its log and its state. `knock` asks another node of the group
-    what `knocked` answers (A3), within a bound. `founding` raises where no group may begin (T0).
-
-    `on_commit` hears of what has been committed here, in order, in the same step in which others
-    can learn of it; `on_install` that a snapshot has replaced the whole state."""
+    """One replica of a group, with its log and its state. `founding` raises where no group may
+    begin (T0)."""
 
     subscriber: ReplicaSubscriber
 
     def __init__(
         self,
-        me: NodeConfig,
-        peers: Sequence[NodeConfig],
+        wiring: Wiring,
         store: Store,
         arbiter: Arbiter,
-        settings: ReplicationConfig,
         *,
-        token: str,
-        run: str,
-        clock: Callable[[], float],
-        forward: Callable[[NodeConfig, Operation], Awaitable[Answer]],
-        knock: Ask,
         founding: Callable[[], Awaitable[None]],
-        on_commit: Callable[[Sequence[Entry]], None],
-        on_install: Callable[[], Awaitable[None]],
-        on_fatal: Callable[[BaseException], None],
     ) -> None:
+        me, settings = wiring.me, wiring.settings
         self.store = store
-        self._run = run
+        self._run = wiring.run
         self._founding = founding
         self._member = Member(me.name, store.store_id)
         self._arbiter = arbiter
-        self._knocking = Knocking(me.name, arbiter.id, peers, knock)
+        self._knocking = Knocking(me.name, arbiter.id, wiring.peers, wiring.knock)
         self._disk = DiskWorker(self._write_out)
-        self.candidate = Candidate(self._member, me.role, [peer.name for peer in peers], arbiter)
+        peers = [peer.name for peer in wiring.peers]
+        self.candidate = Candidate(self._member, me.role, peers, arbiter)
         subscriber = ReplicaSubscriber(
-            *(me.name, store.store_id, run, store.epoch, store.epoch_id),
+            *(me.name, store.store_id, wiring.run, store.epoch, store.epoch_id),
             Timing(settings.lease_s, settings.ack_timeout_s),
             *(store.committed, store.pending, self._knocking.home),
         )
         super().__init__(
-            *(me, peers, subscriber, settings, self._knocking.home),
-            token=token,
-            clock=clock,
-            forward=forward,
+            *(wiring, subscriber, self._knocking.home),
             settling=self._disk.settling,
             seeded=bool(store.seed()),
-            on_commit=on_commit,
-            on_install=on_install,
-            on_fatal=on_fatal,
         )
 
     # --- its life --------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        await self._on_install()
         self._tasks.spawn(self._disk.run())
         self._tasks.spawn(self._live())
 

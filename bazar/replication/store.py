@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from bazar.errors import BazarError
-from bazar.replication.arbiter import Arbiter
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import Change, Entry, Mark, Snapshot
 
@@ -24,31 +23,14 @@ class Outcome:
     change: Change | None = None
 
 
-class Store(Protocol):
-    """The log and the state it leaves. The writing methods are called one at a time; any error
-    they raise, but for `execute` and `append`, ends the node."""
+class BatchStore(Protocol):
+    """Where a primary executes its batches, one at a time."""
 
-    store_id: str
-    committed: Mark
-    pending: list[Entry]
-    epoch: int
-    epoch_id: str
-    """The newest epoch that the log knew when it was opened, with its id (H1)."""
     keep_from: int | None
     """The log from this entry on is needed, however long it is."""
 
     def seed(self) -> Sequence[Operation]:
         """Return what a brand-new group begins with (T0)."""
-
-    def check(self) -> None:
-        """Raise FatalError if what is written here is no more in the file at its place (R8)."""
-
-    async def probe(self) -> None:
-        """Return once the disk has taken a write, fsynced (T1)."""
-
-    async def sync(self) -> None:
-        """Return once the disk has taken a write, fsynced, whatever transaction is open (T4).
-        Raises FatalError as `check` does."""
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Open a transaction and decide `operations` in it, each seeing those before it (R1). The
@@ -59,6 +41,28 @@ class Store(Protocol):
 
     async def rollback(self) -> None:
         """Undo the open transaction."""
+
+
+class Store(BatchStore, Protocol):
+    """The log and the state it leaves. The writing methods are called one at a time; any error
+    they raise, but for `execute` and `append`, ends the node."""
+
+    store_id: str
+    committed: Mark
+    pending: list[Entry]
+    epoch: int
+    epoch_id: str
+    """The newest epoch that the log knew when it was opened, with its id (H1)."""
+
+    def check(self) -> None:
+        """Raise FatalError if what is written here is no more in the file at its place (R8)."""
+
+    async def probe(self) -> None:
+        """Return once the disk has taken a write, fsynced (T1)."""
+
+    async def sync(self) -> None:
+        """Return once the disk has taken a write, fsynced, whatever transaction is open (T4).
+        Raises FatalError as `check` does."""
 
     async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
         """Replace the log behind `after` by `entries`, fsynced."""
@@ -74,31 +78,3 @@ class Store(Protocol):
 
     def snapshot(self) -> AsyncGenerator[Snapshot, None]:
         """Yield the committed state at one moment, in chunks. It is kept until this is closed."""
-
-
-class Engine(Protocol[R]):
-    """Where one replica keeps its log and its state, and the arbiter of its group."""
-
-    @property
-    def arbiter(self) -> Arbiter: ...
-
-    @property
-    def store(self) -> Store:
-        """Return the log, once it is open."""
-
-    @property
-    def reader(self) -> R:
-        """Return what reads the committed state, once it is open."""
-
-    async def open(self) -> bool:
-        """Open the log for this process alone. Return whether it is known to be whole; else `check`
-        has to be awaited before this node takes part. Raises ConfigError or FatalError."""
-
-    async def check(self) -> None:
-        """Return once the log is known to be whole. Raises FatalError where it is not."""
-
-    async def founding(self) -> None:
-        """Return if a group may begin here, with an empty log (T0). Raises ConfigError."""
-
-    async def close(self) -> None:
-        """Close the log."""

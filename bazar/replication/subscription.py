@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from bazar.replication.effects import LogPage
-from bazar.replication.messages import CACHE, Hello, Mark, Member
+from bazar.replication.messages import CACHE, FOLLOWER, Hello, Mark, Member
 
 
 class Stage(enum.IntEnum):
@@ -57,7 +57,8 @@ class Subscription:
 
     @property
     def is_cache(self) -> bool:
-        return self.hello.kind == CACHE
+        """Whether it keeps no log: it has none to compare, and is told of what comes."""
+        return self.hello.kind in (CACHE, FOLLOWER)
 
     @property
     def member(self) -> Member:

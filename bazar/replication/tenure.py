@@ -164,6 +164,10 @@ class Tenure:
         if all_joined or (now >= self.not_before and not unheard):
             self._unproven = False
 
+    def _lease_s(self, now: float) -> float:
+        """Return how long a lease may be that is granted now; 0: none may be."""
+        return self.timing.lease_s
+
     def due(self, now: float) -> float:
         """Return when the next `tick` has something to do, as far as it is known by `now`."""
         times = [feed.hold_until for feed in self.feeds.values() if feed.hold_until is not None]

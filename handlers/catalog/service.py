@@ -8,7 +8,8 @@ from typing import Any
 
 from bazar.errors import BadRequest, NotFound
 from bazar.node.server import Context, Route
-from bazar.replication.store import Answer, Engine
+from bazar.replication.engine import Engine
+from bazar.replication.store import Answer
 from bazar.rpc.client import Batcher
 from handlers.calls import Call
 from handlers.paths import NEWEST_PATH, SALES_PATH

@@ -21,8 +21,9 @@ from bazar.errors import (
     Unavailable,
 )
 from bazar.node.server import Context, Route
+from bazar.replication.engine import Engine
 from bazar.replication.messages import Entry
-from bazar.replication.store import Answer, Engine
+from bazar.replication.store import Answer
 from bazar.rpc.client import Batcher
 from bazar.rpc.pool import ReplicaPool
 from handlers.calls import Call

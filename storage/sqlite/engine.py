@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError, FatalError
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
+from bazar.replication.part import Wiring
+from bazar.replication.replica import Replica
 from storage.sqlite.database import Database
 from storage.sqlite.errors import Damaged
 from storage.sqlite.files import set_aside
@@ -107,6 +109,13 @@ class SQLiteEngine(Generic[R]):
             " primary",
             *(self._path, found, set_aside(self._path), self._node.name),
         )
+
+    def part(self, wiring: Wiring) -> Replica:
+        """Return this node's replica."""
+        replica = Replica(wiring, self.store, self.arbiter, founding=self.founding)
+        if (why := replica.candidate.hopeless()) is not None:
+            log.critical("%s: %s", self._node.name, why)
+        return replica
 
     async def founding(self) -> None:
         """Return if a group may begin here, with an empty log (T0). Raises ConfigError."""

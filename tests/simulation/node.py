@@ -19,7 +19,6 @@ from unittest.mock import patch
 
 import orjson
 
-import handlers.replicated
 from bazar import durable
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
 from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
@@ -281,11 +280,11 @@ class ReplicaProcess(NodeProcess):
         self.me = Member(node.name, node.disk.store)
         super().__init__(world, node)
         kind: Any = CatalogService if node.config.role == "catalog" else OrderService
-        self.service = kind(self.context(), engine=SimulatedEngine(self))
+        self.service = kind(self.context(), engine=SimulatedEngine(self, Watched))
 
     @property
     def replica(self) -> Replica | None:
-        return getattr(self.service, "replica", None)
+        return cast("Replica | None", getattr(self.service, "replica", None))
 
     @property
     def primary(self) -> Primary | None:
@@ -430,7 +429,6 @@ def production() -> Any:
     with (
         patch.object(ReplicatedService, "write_forwarded", write_forwarded),
         patch.object(ReplicatedService, "_forward", forward),
-        patch.object(handlers.replicated, "Replica", Watched),
         patch.object(file_arbiter, "os", SYSTEM),
         patch.object(durable, "os", SYSTEM),
         patch.object(file_arbiter, "fcntl", SYSTEM),

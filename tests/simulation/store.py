@@ -15,6 +15,8 @@ from bazar.errors import FatalError
 from bazar.replication.effects import LogPage
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Entry, Mark, Snapshot, tail_mark
+from bazar.replication.part import Wiring
+from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Operation, Outcome
 from storage.history import Position, number_of
 from storage.orders import Orders, show_order
@@ -289,8 +291,9 @@ class SimulatedEngine:
     store: SimulatedStore
     reader: SimulatedReader
 
-    def __init__(self, process: ReplicaProcess) -> None:
+    def __init__(self, process: ReplicaProcess, driver: type[Replica]) -> None:
         self.process = process
+        self._driver = driver
         group = process.node.group
         self.arbiter = FileArbiter(Path(group.directory), group.name)  # type: ignore[arg-type]
 
@@ -306,7 +309,12 @@ class SimulatedEngine:
         """Return when the file is checked. Damage is made by `faults`."""
         await self.store._look()
 
-    async def founding(self) -> None:
+    def part(self, wiring: Wiring) -> Replica:
+        replica = self._driver(wiring, self.store, self.arbiter, founding=self._founding)
+        replica.candidate.hopeless()  # looks at the membership's file
+        return replica
+
+    async def _founding(self) -> None:
         pass
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import handlers.frontend.upstream
-import handlers.replicated
+import tests.simulation.node
 from bazar.cache import Cache, Flight, LRUStore, Tags
 from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.effects import Apply, Close, Effect, Install, Persist, Record
@@ -28,7 +28,7 @@ def cast(world: World) -> Iterator[None]:
     """Make the simulated nodes of the parts below."""
     with (
         production(),
-        patch.object(handlers.replicated, "Replica", ShownReplica),
+        patch.object(tests.simulation.node, "Watched", ShownReplica),
         patch.object(
             handlers.frontend.upstream, "CacheSubscriber", partial(ShownSubscriber, world)
         ),

@@ -399,7 +399,7 @@ BATCHING = (
     mutation(
         "the starting stock is not waited for",
         "T0",
-        (Reads, "index", "if self._seeded and core.committed == GENESIS:", "if False:"),
+        (Reads, "index", "if self._seeded and core.committed.seq == 0:", "if False:"),
         focus="starting",
     ),
     mutation(

@@ -141,7 +141,7 @@ READING = (
     mutation(
         "who owes an acknowledgement is granted all the same",
         "L3",
-        (Primary, "_grant", "if owes or self._unproven:", "if self._unproven:"),
+        (Primary, "_grant", "if owes or self._unproven or not lease_s:", "if self._unproven:"),
         focus="hanging",
     ),
     mutation(
@@ -178,7 +178,7 @@ READING = (
     mutation(
         "a restarted primary grants leases at once",
         "L4",
-        (Primary, "_grant", "if owes or self._unproven:", "if owes:"),
+        (Primary, "_grant", "if owes or self._unproven or not lease_s:", "if owes:"),
         focus="power",
         near=50,
     ),

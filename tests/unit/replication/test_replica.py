@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import FatalError
 from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.part import Wiring
 from bazar.replication.replica import Replica
 from storage.catalog import Catalog
 from storage.sqlite.catalog import CatalogRows
@@ -29,29 +30,28 @@ class LeadingTest(FilesTestCase):
     ) -> AsyncIterator[Replica]:
         self.fatal: list[str] = []
         loop = asyncio.get_running_loop()
-        replica = Replica(
+        wiring = Wiring(
             NodeConfig("catalog-1", "catalog"),
             [],
-            store,
-            FileArbiter(self.directory, "catalog"),
             ReplicationConfig(lease_s, ack_timeout_s=0.1),
             token="token",
             run="run",
             clock=loop.time,
             forward=lambda node, operation: self.fail("nobody to pass it on to"),
             knock=lambda node, knock: self.fail("nobody to ask"),
-            founding=self.founding,
             on_commit=lambda entries: None,
-            on_install=lambda: self.fail("nobody sends a snapshot"),
+            on_install=self.nothing,
             on_fatal=lambda error: self.fatal.append(str(error)),
         )
-        replica.start()
+        arbiter = FileArbiter(self.directory, "catalog")
+        replica = Replica(wiring, store, arbiter, founding=self.nothing)
+        await replica.start()
         try:
             yield replica
         finally:
             await replica._tasks.close()
 
-    async def founding(self) -> None:
+    async def nothing(self) -> None:
         pass
 
     @contextlib.asynccontextmanager

@@ -73,6 +73,20 @@ class ReplicationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Where the groups keep their state: in SQLite files of the data directory, or in a database of
+    PostgreSQL that nodes on several machines reach. `servers` are those of one database, `dsn` is
+    how to reach the database of each role."""
+
+    kind: str = "sqlite"
+    servers: tuple[str, ...] = ()
+    dsn: Mapping[str, str] = field(default_factory=dict)
+    primary_lease_s: float = bounded(3.0, 0.05, 60)
+    pause_s: float = bounded(1.0, 0, 60)  # for which a machine may stand still unnoticed
+    may_lose_commits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PoolConfig:
     """How calls to a replicated service are retried."""
 
@@ -110,6 +124,7 @@ class Config:
     nodes: Mapping[str, NodeConfig]
     caches: Mapping[str, CacheConfig] = field(default_factory=_default_caches)
     replication: ReplicationConfig = field(default_factory=ReplicationConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     purchase: PurchaseConfig = field(default_factory=PurchaseConfig)
@@ -172,7 +187,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
     """Return a Config from the JSON object; `data_dir` is relative to `base`. Raises
     ConfigError."""
     known = {
-        *("data_dir", "nodes", "caches", "replication", "pool", "supervisor"),
+        *("data_dir", "nodes", "caches", "replication", "engine", "pool", "supervisor"),
         *("purchase", "public_url", "hosts", "trusted_proxies"),
     }
     top = _object(plain, "the file", known)
@@ -199,6 +214,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
         _nodes(top.get("nodes"), roles),
         caches,
         replication,
+        _engine(top.get("engine", {}), roles),
         pool,
         supervisor,
         _load(PurchaseConfig, top.get("purchase", {}), "purchase"),
@@ -207,6 +223,35 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
         tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", _network)),
         path,
     )
+
+
+def _engine(plain: Any, roles: Collection[str]) -> EngineConfig:
+    """Return where the state is kept. Raises ConfigError."""
+    fields = {one.name for one in dataclasses.fields(EngineConfig)}
+    given = dict(_object(plain, "engine", fields))
+    servers = tuple(_read_each(given.pop("servers", []), "engine.servers", _server))
+    dsn = given.pop("dsn", {})
+    if isinstance(dsn, str):
+        dsn = dict.fromkeys(roles, dsn)
+    for role, text in _object(dsn, "engine.dsn", roles).items():
+        if not isinstance(text, str):
+            raise ConfigError(f"engine.dsn.{role}: {text!r} is not a text")
+    engine = _load(EngineConfig, given, "engine")
+    if engine.kind not in ("sqlite", "postgresql"):
+        raise ConfigError(f"engine.kind: {engine.kind!r} is neither sqlite nor postgresql")
+    if engine.kind == "sqlite" and (servers or dsn or given.keys() - {"kind"}):
+        raise ConfigError("engine: there is nothing to say of sqlite but its kind")
+    if engine.kind == "postgresql" and not servers:
+        raise ConfigError('engine.servers: is missing: ["127.0.0.1:5432"], say')
+    return dataclasses.replace(engine, servers=servers, dsn=dsn)
+
+
+def _server(text: str) -> str:
+    """A database server's address. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    if not HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("is not like db1.example:5432, or [::1]:5432")
+    return text
 
 
 def _origin(url: Any) -> str:

@@ -164,4 +164,43 @@ S5  A person has the orders *adopt* the catalog's present history: their cursor 
     last sale that both have. Sales behind it get their orders; orders whose sale is lost stay, and
     are listed. An order's number is its sale's, or the next one that no order had: what comes later
     has the higher number, even where an epoch's comes twice.
+
+**Over one database**
+
+These hold in place of what speaks of logs, disks and the in-sync set (R6, R8, T0-T4, L4, L5, J2-J5,
+A1-A3), where a group's state is in a database that other machines reach, too. A follower keeps
+nothing: it is told of every batch, as a cache is, and reads the database itself. A group has two
+rows: the *beat* `(epoch, epoch_id, value, released)` and the *mark* `(epoch_id, number)`, where
+`number` is the last entry's seq.
+
+P1  The primaryship is a lease (Gray & Cheriton, 1989). Its holder sets the beat to a value never
+    used before, four times in `primary_lease_s`, where the epoch's id is its own. It *holds* until
+    `primary_lease_s` after it sent the last beat that was confirmed, by its own clock. What is
+    confirmed after the hold has ended extends nothing.
+P2  Only while it holds does a primary begin batches, answer reads and grant leases. A lease that it
+    grants ends, with the 1 % and `pause_s`, no later than its hold. So where a new epoch begins
+    every lease of the old one is over, and nobody waits for them.
+P3  A candidate takes over once it has seen one beat for `primary_lease_s`, 1 % and `pause_s`,
+    counted on one connection to one writable server from when the first answer was there; or at
+    once, where the holder has released it (T5). No clock of another machine is compared. One READ
+    COMMITTED transaction compares and sets the beat, then the mark, and tells the history of its
+    epoch. It leads once that is confirmed (P5).
+P4  A batch locks the mark, finds exactly what this primary wrote last, sets the next, and holds the
+    lock to its end; refusals and replays lock it, too. So what an old primary has left in doubt is
+    decided before a new epoch begins, and one whose commits the database has lost stops.
+P5  What is written is confirmed by one thing only: the tag COMMIT, without a warning, of a
+    transaction that has itself asked for a synchronous commit. Nobody cancels it: at its deadline
+    the socket is shut down. All else is in doubt: the primary stops (R4), its buyers are answered
+    504, and its successor reads what is true.
+P6  The database has the cluster's id, and refuses another's nodes. Each epoch that begins is on its
+    history (H1, H2); a mark that is not shows that commits were lost. Who had seen them is welcomed
+    by another epoch (H4), and begins empty; a projection stops (S2).
+P7  A primary's own reads obey L2 from `prepare` until the commit is confirmed: others may see the
+    new state before its own server shows it.
+P8  A candidate that reaches the database, and not the primary, leaves word there: how many
+    subscribers say hello to it. A primary that hears fewer hands over (T5).
+L6  A follower, and a primary, reads rows and mark in one snapshot. The mark is the one that it was
+    told of when the read arrived, or since. Is it a newer one of the same epoch, it waits until it
+    is told of that, too; but not where nothing pending up to there touches what is read. An older
+    one, or another epoch's: it asks again, another server, and refuses in the end.
 """

@@ -1,0 +1,326 @@
+"""One node of a group whose state is in a database: it follows its primary, or is it, again and
+again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+from bazar.background_tasks import Tasks
+from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
+from bazar.replication.batches import Batches
+from bazar.replication.disk import DiskWorker
+from bazar.replication.effects import Apply, Drop, Effect, Record, Reset, Told
+from bazar.replication.messages import ArbiterId, Hello, Member
+from bazar.replication.part import Part, Wiring
+from bazar.replication.shared.database import Database, Word
+from bazar.replication.shared.follower import Follower
+from bazar.replication.shared.hold import LOOKS_PER_LEASE, Hold, Tempo, Watch
+from bazar.replication.shared.primary import SharedPrimary
+from bazar.replication.shared.shown import Shown
+from bazar.replication.states import Life
+from bazar.replication.timekeeper import Timekeeper
+from bazar.replication.timing import Timing
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.1
+ABSTAIN_LEASES = 2  # for which who has handed over lets others take it (P8)
+HEARD_LEASES = 2  # for which a subscriber that said hello counts (P8)
+WORDS_KEPT = 3  # beats for which a candidate's word counts (P8)
+
+
+class SharedReplica(Part):
+    """A node's part in a group over one database. It leads from when it has taken the beat over
+    until its hold ends, or something is in doubt; then it follows again."""
+
+    subscriber: Follower
+    primary: SharedPrimary | None
+
+    def __init__(self, wiring: Wiring, database: Database, tempo: Tempo, home: ArbiterId) -> None:
+        me, settings, clock = wiring.me, wiring.settings, wiring.clock
+        self._database = database
+        self._register, self._store = database.register, database.store
+        self._tempo = tempo
+        self._run = wiring.run
+        self._tenures = 0
+        self._tenure = Tasks(self._end)
+        self._over = asyncio.Event()  # the end of this tenure
+        self._commits = DiskWorker(self._write_out)
+        self._watch = Watch(tempo)
+        self._abstains_until = -inf
+        self._hellos: dict[str, float] = {}  # who takes this node for the primary, and since when
+        self._values: list[str] = []  # of our last beats
+        self._trouble = "has not asked the database yet"
+        self._installs = 0
+        timing = Timing(settings.lease_s, settings.ack_timeout_s)
+        super().__init__(
+            *(wiring, Follower(me.name, wiring.run, timing, home), home),
+            settling=lambda: None,
+            seeded=bool(self._store.seed()),
+        )
+        self.shown = Shown(me.name, lambda: self.core, self.reads, clock, settings.lease_s)
+
+    # --- its life --------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._tasks.spawn(self._live())
+
+    async def stop(self) -> None:
+        """Leave in order: hand over (T5), or give the lease back (L3)."""
+        if self.primary is not None and not self._over.is_set():
+            self._perform(self.primary.retire(self.clock()))
+            self._queue.refuse_all("the primary hands over")
+            await self._over.wait()
+        else:
+            self._client.release()
+        self._stopped.set()
+        await self._tasks.close()
+        await self._tenure.close()
+        self._feeds.close_all()
+        self._queue.refuse_all("the node stops")
+
+    async def _live(self) -> None:
+        await self._open()
+        while True:
+            primary = await self._follow()
+            self._lead(primary)
+            await self._over.wait()
+            await self._tenure.close()
+            self.primary = self._batches = self._timekeeper = None
+            self._watch.lost()
+            if self._stopped.is_set():
+                return
+
+    async def _open(self) -> None:
+        """Return once the database is there, and for us."""
+        while True:
+            try:
+                await self._database.open()
+                return
+            except Unavailable as error:
+                self._note(str(error))
+                await asyncio.sleep(RETRY_S)
+
+    def _note(self, trouble: str) -> None:
+        """Say once what keeps this node from going on."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.warning("%s: %s", self.me.name, trouble)
+
+    # --- a candidate (P3) ------------------------------------------------------------------------
+
+    async def _follow(self) -> SharedPrimary:
+        """Follow whoever leads, until this node may."""
+        following = asyncio.create_task(self._client.run())
+        try:
+            while (primary := await self._try_to_lead()) is None:
+                if following.done():
+                    following.result()  # raises what has ended it
+                await asyncio.sleep(self._tempo.primary_lease_s / LOOKS_PER_LEASE)
+            return primary
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _try_to_lead(self) -> SharedPrimary | None:
+        try:
+            look = await self._register.look()
+            now = self.clock()
+            if not self._watch.saw(look, now) or now < self._abstains_until:
+                await self._leave_word(look.beat.value, now)
+                return None
+            epoch = max(look.beat.epoch, self.subscriber.epoch) + 1
+            self._tenures += 1
+            # Never the same again, whatever becomes of this one (H1).
+            epoch_id = f"{self._run}-{self._tenures}"
+            sent_at = self.clock()
+            mark = await self._register.take_over(look.beat, epoch, epoch_id)
+            if mark is not None:
+                await self._database.upgrade(epoch_id)
+        except Unavailable as error:
+            self._watch.lost()
+            self._note(str(error))
+            return None
+        hold = Hold(self._tempo, sent_at)
+        if mark is None or self.clock() >= hold.until:
+            self._watch.lost()
+            return None
+        me, timing = Member(self.me.name, ""), self.subscriber.timing
+        return SharedPrimary.begin_epoch(me, epoch, mark, hold, timing, self.home)
+
+    async def _leave_word(self, value: str, now: float) -> None:
+        """Tell the primary by way of the database that it is out of our reach (P8)."""
+        since = now - HEARD_LEASES * self.settings.lease_s
+        self._hellos = {node: at for node, at in self._hellos.items() if at >= since}
+        if self._client.leader is None and self._hellos:
+            # Those that ask us, and we ourselves.
+            word = Word(self.me.name, value, len(self._hellos) + 1)
+            await self._register.leave_word(word)
+
+    def _turn_away(self, feed: int, hello: Hello) -> None:
+        self._hellos[hello.node] = self.clock()
+        super()._turn_away(feed, hello)
+
+    # --- a primary (P1, P2) ----------------------------------------------------------------------
+
+    def _lead(self, primary: SharedPrimary) -> None:
+        log.info("%s is primary in epoch %d", self.me.name, primary.epoch)
+        self.primary = primary
+        self.subscriber.epoch, self.subscriber.epoch_id = primary.epoch, primary.epoch_id
+        self._over = asyncio.Event()
+        self._tenure = Tasks(self._end)
+        self._store.begin_epoch(primary.committed)
+        self._commits = DiskWorker(self._write_out)
+        self._timekeeper = Timekeeper(
+            *(primary, self._must_hold, self.clock, self.settings.lease_s, self._perform)
+        )
+        self._batches = Batches(
+            *(primary, self._store, self._queue, self.settings.batch_rows, self.clock),
+            perform=self._perform,
+            check=lambda epoch: self._must_hold(),
+            needed=lambda: None,
+            begun=True,  # the take-over has told of it (P3)
+        )
+        for work in (self._timekeeper.run(), self._batches.run(), self._commits.run()):
+            self._tenure.spawn(work)
+        self._tenure.spawn(self._beat(primary))
+        self._tenure.spawn(self._install())
+        if primary.tail.seq == 0:
+            for operation in self._store.seed():  # T0
+                self._queue.add(operation)
+
+    def _must_hold(self) -> None:
+        """Raise FatalError once the hold is over (P2)."""
+        assert self.primary is not None
+        if self.clock() >= self.primary.hold.until:
+            raise FatalError(f"{self.me.name} does not hold the primaryship any more")
+
+    async def _beat(self, primary: SharedPrimary) -> None:
+        """Prolong the hold, as long as the database confirms it (P1)."""
+        number = 0
+        while True:
+            sent_at = self.clock()
+            number += 1
+            value = f"{primary.epoch_id}:{number}"
+            self._values = [*self._values[1 - WORDS_KEPT :], value]
+            left_s = primary.hold.until - sent_at
+            try:
+                words = await self._register.beat(primary.epoch_id, value, left_s)
+                primary.hold.confirmed(sent_at, self.clock())
+                self._heed(primary, words)
+            except Unavailable as error:
+                self._must_hold()
+                log.info("%s: a beat is not confirmed: %s", self.me.name, error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            await asyncio.sleep(max(sent_at + self._tempo.beat_s - self.clock(), 0.0))
+
+    def _heed(self, primary: SharedPrimary, words: Sequence[Word]) -> None:
+        """Hand over to a candidate that more subscribers reach (P8)."""
+        hears = sum(feed.joined for feed in primary.feeds.values())
+        here = {feed.hello.node for feed in primary.feeds.values()}
+        for word in words:
+            if word.value in self._values and word.node not in here and word.hears > hears:
+                log.warning("%s hands over: %s is heard by more", self.me.name, word.node)
+                wait_s = ABSTAIN_LEASES * self._tempo.primary_lease_s
+                self._abstains_until = self.clock() + wait_s
+                self._perform(primary.retire(self.clock()))
+                self._queue.refuse_all("the primary hands over")
+                return
+
+    def _end(self, error: BaseException) -> None:
+        """End the primaryship: from here on this node answers nothing of its own (R4)."""
+        if isinstance(error, ConfigError) or not isinstance(error, BazarError):
+            self._tasks.fail(error)
+            return
+        log.warning("%s leads no more: %s", self.me.name, error)
+        self._give_up(str(error))
+
+    def _give_up(self, reason: str) -> None:
+        primary, batches = self.primary, self._batches
+        if primary is None or batches is None or self._over.is_set():
+            return
+        primary.life = Life.STOPPED
+        primary.hold.end()
+        self.leading.clear()
+        self._register.disconnect()
+        self._store.disconnect()
+        batches.abandon(f"{self.me.name} stopped while it was written: {reason}")
+        self._queue.refuse_all(f"{self.me.name} leads no more")
+        self._feeds.close_all()
+        self._over.set()
+
+    def _stop_leading(self, reason: str, clean: bool) -> None:
+        if clean:
+            self._give_up(reason)
+        else:
+            self._tenure.fail(FatalError(f"{self.me.name}: {reason}"))
+
+    def _still_leads(self) -> bool:
+        try:
+            self._must_hold()
+        except FatalError as error:
+            self._tenure.fail(error)
+            return False
+        return True
+
+    # --- carrying effects out --------------------------------------------------------------------
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Apply() | Record():
+                self._commits.put(effect)
+            case Told(entries):
+                self._on_commit(entries)
+                self.reads.committed()
+            case Reset():
+                self._tasks.spawn(self._install())
+            case Drop():
+                pass  # it caches nothing: its entries are dirty until they are committed
+            case _:
+                self._tasks.fail(FatalError(f"no way to carry out {effect}"))
+
+    async def _write_out(self, effect: Effect) -> None:
+        primary = self.primary
+        assert primary is not None and self._batches is not None
+        match effect:
+            case Apply(mark):
+                await self._store.commit(mark)
+                self._on_commit(primary.pending)
+                effects = primary.stored(effect, self.clock())
+                self._batches.answer()
+                self._perform(effects)
+                self.reads.committed()
+            case Record():  # T5: all leases are over
+                await self._register.release(primary.epoch_id)
+                self._perform(primary.recorded(self.clock()))
+
+    async def _install(self) -> None:
+        """Have the service read what it keeps in memory, and answer nothing before."""
+        self._installs += 1
+        number = self._installs
+        self.reads.closed = f"{self.me.name} has just joined"
+        while number == self._installs:
+            with contextlib.suppress(Unavailable):
+                await self._on_install()
+                break
+            await asyncio.sleep(RETRY_S)
+        if number != self._installs:
+            return  # it has joined anew meanwhile
+        self.reads.closed = None
+        if self.primary is not None and self.primary.life is Life.LEADING:
+            self.leading.set()
+
+    # --- looking at it ---------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """Return what an operator wants to know, as JSON."""
+        return {**super().status(), "database": dict(self._database.status())}
+
+    def _waits_for(self) -> str:
+        return self._trouble

@@ -1,0 +1,78 @@
+"""One node's engine over PostgreSQL: it keeps nothing on its own disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from bazar.config import EngineConfig
+from bazar.errors import ConfigError
+from bazar.replication.messages import ArbiterId
+from bazar.replication.part import Wiring
+from bazar.replication.shared.hold import Tempo
+from bazar.replication.shared.replica import SharedReplica
+from storage.postgresql.database import PostgreSQLDatabase
+from storage.postgresql.model import Model
+from storage.postgresql.reading import LinearizableSnapshots, ReadSessions
+from storage.postgresql.session import Servers
+from storage.postgresql.snapshots import Snapshots
+
+R = TypeVar("R")
+
+
+class PostgreSQLEngine(Generic[R]):
+    """The `Engine` of a group whose nodes may be on many machines."""
+
+    reader: R
+
+    def __init__(
+        self,
+        settings: EngineConfig,
+        servers: Servers,
+        model: Model,
+        reader: Callable[[Snapshots], R],
+    ) -> None:
+        self._settings = settings
+        self._servers = servers
+        self._model = model
+        self._reader = reader
+
+    async def open(self) -> bool:
+        """Return True: nothing is kept here that could be damaged."""
+        return True
+
+    def part(self, wiring: Wiring) -> SharedReplica:
+        """Return this node's part in its group. Raises ConfigError where no lease would fit into
+        the primary's (P2)."""
+        settings, lease_s = self._settings, wiring.settings.lease_s
+        tempo = Tempo(settings.primary_lease_s, settings.pause_s)
+        if tempo.primary_lease_s < tempo.shortest_s(lease_s):
+            raise ConfigError(
+                f"engine.primary_lease_s: {tempo.primary_lease_s:g} is too short for a lease_s of"
+                f" {lease_s:g} and a pause_s of {tempo.pause_s:g}: at least"
+                f" {tempo.shortest_s(lease_s):.2f}"
+            )
+        cluster_id = id_of_cluster(wiring.token)
+        self._database = PostgreSQLDatabase(
+            *(self._servers, self._model, wiring.me.name, cluster_id),
+            may_lose_commits=settings.may_lose_commits,
+        )
+        home = ArbiterId(cluster_id, ", ".join(self._servers.names))
+        replica = SharedReplica(wiring, self._database, tempo, home)
+        self._reading = ReadSessions(self._servers, self._model.schema)
+        self.reader = self._reader(LinearizableSnapshots(replica.shown, self._reading))
+        return replica
+
+    async def check(self) -> None:
+        """Return at once."""
+
+    async def close(self) -> None:
+        """End all sessions."""
+        await self._reading.close()
+        await self._database.close()
+
+
+def id_of_cluster(token: str) -> str:
+    """Return the id that all nodes of one shop have in common, and no others (P6)."""
+    return hashlib.blake2b(token.encode(), digest_size=16, person=b"bazar cluster").hexdigest()

@@ -1,0 +1,90 @@
+"""Reads of rows and mark in one snapshot, of whichever server shows enough (L6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from bazar.errors import Unavailable
+from bazar.replication.messages import Mark
+from bazar.replication.shared.shown import Shown
+from storage.postgresql.session import Broken, Refused, Row, Servers, Session, Statement
+
+CONNECT_S = 1.0
+READ_S = 10.0
+MOST_SESSIONS = 4
+
+BEGIN = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+COMMIT = Statement("COMMIT")
+
+
+class ReadSessions:
+    """A few sessions for reading, of any server. A server that fails, or shows too little, is
+    passed over for the next one, which is then asked first."""
+
+    def __init__(self, servers: Servers, schema: str) -> None:
+        self._servers = servers
+        self._mark = Statement(f"SELECT epoch_id, number FROM {schema}.mark")
+        self._idle: list[Session] = []
+        self._free = asyncio.Semaphore(MOST_SESSIONS)
+        self._first = 0
+
+    async def look(
+        self, looks: int, statements: Sequence[Statement]
+    ) -> tuple[Mark, list[Sequence[Row]]]:
+        """Return the mark, and each statement's rows, of one moment of one server. Raises
+        Unavailable where no server answers."""
+        names, trouble = self._servers.names, []
+        if looks:
+            self._first += 1
+        async with self._free:
+            for _ in names:
+                server = names[self._first % len(names)]
+                try:
+                    return await self._read(server, statements)
+                except (Broken, Refused) as error:
+                    trouble.append(f"{server}: {error}")
+                    self._first += 1
+        raise Unavailable(f"no database server answers: {'; '.join(trouble)}")
+
+    async def _read(
+        self, server: str, statements: Sequence[Statement]
+    ) -> tuple[Mark, list[Sequence[Row]]]:
+        session = await self._session(server)
+        try:
+            reply = await session.run(BEGIN, self._mark, *statements, COMMIT, timeout_s=READ_S)
+        except BaseException:
+            session.abort()
+            raise
+        self._idle.append(session)
+        _, mark, *found, _ = reply.results
+        [(epoch_id, number)] = mark.rows
+        return Mark(number, epoch_id), [result.rows for result in found]
+
+    async def _session(self, server: str) -> Session:
+        while self._idle:
+            session = self._idle.pop()
+            if session.server == server and not session.broken:
+                return session
+            session.abort()
+        return await self._servers.connect(server, CONNECT_S)
+
+    async def close(self) -> None:
+        idle, self._idle = self._idle, []
+        for session in idle:
+            await session.close()
+
+
+class LinearizableSnapshots:
+    """The `Snapshots` of one node, of which it may show each."""
+
+    def __init__(self, shown: Shown, sessions: ReadSessions) -> None:
+        self._shown = shown
+        self._sessions = sessions
+
+    async def read(
+        self, tags: frozenset[str] | None, *statements: Statement
+    ) -> Sequence[Sequence[Row]]:
+        """Return the rows of each statement, all of one moment that this node may show about `tags`
+        (None: about anything). Raises Unavailable."""
+        return await self._shown.read(tags, lambda looks: self._sessions.look(looks, statements))

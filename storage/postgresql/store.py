@@ -1,0 +1,89 @@
+"""A primary's batches in PostgreSQL: each one transaction, which holds the mark's lock (P4)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from bazar.errors import FatalError
+from bazar.replication.messages import Entry, Mark
+from bazar.replication.store import Operation, Outcome
+from storage.history import number_of
+from storage.postgresql.link import RUN_S, Link
+from storage.postgresql.model import Model
+from storage.postgresql.session import Broken, Refused, Result, Statement
+from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
+
+log = logging.getLogger(__name__)
+
+TRIES = 2
+REPEATABLE = {"40001", "40P01"}  # serialization failure, deadlock
+
+
+class PostgreSQLStore:
+    """The `SharedStore` of one node, on a connection of its own."""
+
+    def __init__(self, link: Link, model: Model) -> None:
+        self._link = link
+        self._model = model
+        self._mark = Mark(-1, "")  # what this primary has written last
+        self.keep_from: int | None = None
+        mark = f"{model.schema}.mark"
+        self._lock = Statement(f"SELECT epoch_id, number FROM {mark} FOR NO KEY UPDATE")
+        self._set = f"UPDATE {mark} SET number = $1 WHERE epoch_id = $2 AND number = $3"
+
+    def seed(self) -> Sequence[Operation]:
+        return self._model.seed()
+
+    def begin_epoch(self, mark: Mark) -> None:
+        """Go on from the mark that the take-over has confirmed (P4)."""
+        self._mark = mark
+
+    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
+        """Lock the mark, and decide `operations` behind it. Raises FatalError (P4)."""
+        loads = self._model.loads(operations)
+        [locked, *loaded] = (await self._begin(self._lock, *loads))[len(BEGIN) :]
+        found = [Mark(number, epoch_id) for epoch_id, number in locked.rows]
+        if found != [self._mark]:
+            raise FatalError(f"the database is at {found}, and this primary has left {self._mark}")
+        first = number_of(epoch, self._mark.seq + 1)
+        rows = [result.rows for result in loaded]
+        return self._model.execute(operations, rows, first)
+
+    async def _begin(self, *statements: Statement) -> tuple[Result, ...]:
+        """Begin a transaction. Nobody has heard of it yet, so it may be begun again."""
+        for turn in range(TRIES):
+            try:
+                return (await self._link.run(*BEGIN, *statements)).results
+            except Broken as error:
+                if turn + 1 == TRIES:
+                    raise
+                log.info("a batch is begun again: %s", error)
+            except Refused as error:
+                if turn + 1 == TRIES or error.sqlstate not in REPEATABLE:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def append(self, entries: tuple[Entry, ...]) -> None:
+        """Write the batch's rows and the next mark. Raises FatalError if the mark is not ours."""
+        mark = entries[-1].mark
+        after = Statement(self._set, (mark.seq, self._mark.digest, self._mark.seq))
+        reply = await self._link.run(*self._model.writes(entries), after)
+        if reply.results[-1].tag != "UPDATE 1":
+            raise FatalError(f"the database is not at {self._mark} any more")
+
+    async def rollback(self) -> None:
+        """Undo the open transaction, if there is one."""
+        await self._link.roll_back()
+
+    async def commit(self, mark: Mark) -> None:
+        """Commit up to `mark`. Raises FatalError unless that is confirmed (P5)."""
+        try:
+            check_committed(await self._link.run(COMMIT, timeout_s=RUN_S))
+        except (Broken, Refused) as error:
+            raise FatalError(f"entry {mark.seq} is in doubt: {error}") from error
+        self._mark = mark
+
+    def disconnect(self) -> None:
+        """Give up what is under way, at once."""
+        self._link.disconnect()

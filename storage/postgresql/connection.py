@@ -44,11 +44,13 @@ class Connection:
         self.server = server
         self._pq = connection.pgconn
         self._socket = self._pq.socket
+        self.pid = self._pq.backend_pid  # the server's process; or what a pooler says it is
         self._loop = asyncio.get_running_loop()
         self._loaders = Transformer(connection)
         self._failure: str | None = None
         self._last_word = ""  # what the server says as it ends a session that is idle
         self._answered: asyncio.Future[None] | None = None  # while something is run
+        self._writing = False  # while the socket takes no more
         self._results: list[pq.abc.PGresult] = []
         self._warnings: deque[str] = deque(maxlen=WARNINGS)
         self._pq.notice_handler = self._noticed
@@ -58,11 +60,6 @@ class Connection:
     @property
     def broken(self) -> bool:
         return self._failure is not None
-
-    @property
-    def pid(self) -> int:
-        """The server's process, as it was said when the connection was made."""
-        return self._pq.backend_pid
 
     async def run(self, *statements: Statement, timeout_s: float) -> Reply:
         if self._failure is not None:
@@ -106,8 +103,10 @@ class Connection:
         try:
             if self._pq.flush():
                 self._loop.add_writer(self._socket, self._write)
-            else:
+                self._writing = True
+            elif self._writing:
                 self._loop.remove_writer(self._socket)
+                self._writing = False
         except psycopg.Error as error:
             self._break(one_line(error))
 

@@ -81,11 +81,13 @@ class PostgreSQLServers:
         """Connect to this host and port, whatever a service or the environment says of others."""
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-        return await psycopg.AsyncConnection.connect(
-            **{**self._settings, "host": ",".join([host] * len(addresses))},
-            **{"hostaddr": ",".join(addresses), "port": port, "client_encoding": "UTF8"},
-            **{"target_session_attrs": "any", "load_balance_hosts": "disable"},
-        )
+        settings = {
+            **self._settings,
+            **{"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)},
+            **{"port": port, "target_session_attrs": "any", "load_balance_hosts": "disable"},
+            "client_encoding": "UTF8",
+        }
+        return await psycopg.AsyncConnection.connect(conninfo.make_conninfo("", **settings))
 
     async def _settle(self, session: Connection, timeout_s: float) -> None:
         """Set what a session sets for itself, or see that a pooler's sessions have it."""
@@ -96,8 +98,8 @@ class PostgreSQLServers:
             [[limit]] = reply.results[0].rows
             if limit != "0":
                 raise Broken(
-                    f"{session.server}: sessions of this pooler have statement_timeout = {limit},"
-                    " which would cancel a COMMIT that waits for a standby: set it to 0 for the role"
+                    f"{session.server}: sessions of this pooler have statement_timeout = {limit}:"
+                    " it would cancel a COMMIT that waits for a standby; set it to 0 for the role"
                 )
 
 

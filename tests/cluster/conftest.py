@@ -1,32 +1,14 @@
-"""Tests here may be coroutines; each has its own event loop and a bound on its time."""
+"""Tests here may be coroutines, follow processes, and hold ports."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster import ports
-
-TEST_S = 600.0
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    wanted = inspect.signature(pyfuncitem.obj).parameters
-    arguments = {name: pyfuncitem.funcargs[name] for name in wanted}
-
-    async def bounded() -> None:
-        async with asyncio.timeout(TEST_S):
-            await pyfuncitem.obj(**arguments)
-
-    asyncio.run(bounded())
-    return True
+from tests.coroutines import pytest_pyfunc_call as pytest_pyfunc_call
 
 
 @pytest.fixture(autouse=True)

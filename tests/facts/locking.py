@@ -1,0 +1,275 @@
+"""Facts about row locks: who waits for whom, and what is seen after the wait."""
+
+from __future__ import annotations
+
+import asyncio
+
+from storage.postgresql.session import Refused, Statement
+from tests.facts.lab import Fact, Lab, begun, do, n_of, opened, refused, rows, waiting
+
+REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+
+
+async def for_key_share_does_not_fence(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (batch, successor):
+        await do(batch, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR KEY SHARE")
+        reply = await do(successor, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1", "COMMIT")
+        assert [result.tag for result in reply.results] == ["BEGIN", "UPDATE 1", "COMMIT"]
+        assert await n_of(batch, table) == 2
+
+
+async def for_no_key_update_fences(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        locked = f"SELECT n FROM {table} WHERE id = 1 FOR NO KEY UPDATE"
+        assert (await do(batch, "BEGIN", locked)).results[1].rows == ((1,),)
+        update = begun(successor, f"UPDATE {table} SET n = 2 WHERE id = 1")
+        await waiting(lab, watcher)
+        assert await n_of(watcher, table) == 1
+        await do(batch, "COMMIT")
+        assert (await update).results[0].tag == "UPDATE 1"
+
+
+async def key_share_passes_an_update(lab: Lab, table: str) -> None:
+    """It neither waits for one that leaves the key as it is, nor sees it."""
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        assert await rows(other, f"SELECT n FROM {table} WHERE id = 1 FOR KEY SHARE") == ((1,),)
+
+
+async def key_share_waits_for_a_delete(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"DELETE FROM {table} WHERE id = 1")
+        share = begun(other, f"SELECT n FROM {table} WHERE id = 1 FOR KEY SHARE")
+        await waiting(lab, watcher)
+        await do(one, "COMMIT")
+        assert (await share).results[0].rows == ()
+
+
+async def for_share_lets_newcomers_overtake(lab: Lab, table: str) -> None:
+    """A take-over may wait for ever while batches come and go."""
+    async with opened(lab, "one", "one", "one", "one") as (batch, other, successor, watcher):
+        locked = f"SELECT n FROM {table} WHERE id = 1 FOR SHARE"
+        await do(batch, "BEGIN", locked)
+        update = begun(successor, f"UPDATE {table} SET n = 2 WHERE id = 1")
+        await waiting(lab, watcher)
+        await do(other, "BEGIN", locked)
+        await do(batch, "COMMIT")
+        await do(batch, "BEGIN", locked)
+        await do(other, "COMMIT")
+        await waiting(lab, watcher)
+        await do(batch, "COMMIT")
+        assert (await update).results[0].tag == "UPDATE 1"
+
+
+async def who_waits_first_is_served_first(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one", "one") as (batch, successor, late, watcher):
+        locked = f"SELECT n FROM {table} WHERE id = 1 FOR NO KEY UPDATE"
+        await do(batch, "BEGIN", locked)
+        update = begun(successor, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        await waiting(lab, watcher)
+        newcomer = begun(late, "BEGIN", locked)
+        await waiting(lab, watcher, 2)
+        await do(batch, "COMMIT")
+        assert (await update).results[1].tag == "UPDATE 1"
+        await waiting(lab, watcher)
+        await do(successor, "COMMIT")
+        assert (await newcomer).results[1].rows == ((2,),)
+
+
+async def share_locks_are_shared(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        for strength in ("FOR SHARE", "FOR KEY SHARE"):
+            for session in (one, other):
+                await do(session, "BEGIN", f"SELECT n FROM {table} {strength}", "COMMIT")
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR SHARE")
+        await do(other, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR SHARE")
+        # Each may become stronger only where nobody else shares.
+        update = begun(one, f"UPDATE {table} SET n = 2 WHERE id = 1")
+        await waiting(lab, watcher)
+        await do(other, "ROLLBACK")
+        assert (await update).results[0].tag == "UPDATE 1"
+
+
+async def returning_is_of_the_newest_version(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5 WHERE id = 1")
+        update = begun(successor, f"UPDATE {table} SET n = n + 1 WHERE id = 1 RETURNING n")
+        await waiting(lab, watcher)
+        await do(batch, "COMMIT")
+        assert (await update).results[0].rows == ((6,),)
+
+
+async def a_select_for_update_is_too(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5 WHERE id = 1")
+        locked = begun(successor, f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
+        await waiting(lab, watcher)
+        await do(batch, "COMMIT")
+        assert (await locked).results[0].rows == ((5,),)
+
+
+async def a_sub_select_is_of_the_old_one(lab: Lab, table: str) -> None:
+    """It belongs to the moment when the statement began to wait."""
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5")
+        update = begun(
+            successor,
+            f"UPDATE {table} SET n = 9 WHERE id = 1"
+            f" RETURNING n, (SELECT other.n FROM {table} AS other WHERE other.id = 2)",
+        )
+        await waiting(lab, watcher)
+        await do(batch, "COMMIT")
+        assert (await update).results[0].rows == ((9, 1),)
+
+
+async def so_is_one_in_set(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5")
+        update = begun(
+            successor,
+            f"UPDATE {table} SET n = (SELECT other.n FROM {table} AS other WHERE other.id = 2)"
+            " WHERE id = 1 RETURNING n",
+        )
+        await waiting(lab, watcher)
+        await do(batch, "COMMIT")
+        assert (await update).results[0].rows == ((1,),)
+
+
+async def the_condition_is_checked_again(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        update = begun(other, f"UPDATE {table} SET n = 3 WHERE id = 1 AND n = 1")
+        await waiting(lab, watcher)
+        await do(one, "COMMIT")
+        assert (await update).results[0].tag == "UPDATE 0"
+        assert await n_of(watcher, table) == 2
+
+
+async def a_rollback_ends_the_wait(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        update = begun(other, f"UPDATE {table} SET n = n + 10 WHERE id = 1 RETURNING n")
+        await waiting(lab, watcher)
+        await do(one, "ROLLBACK")
+        assert (await update).results[0].rows == ((11,),)
+
+
+async def so_does_the_end_of_the_connection(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        update = begun(other, f"UPDATE {table} SET n = n + 10 WHERE id = 1 RETURNING n")
+        await waiting(lab, watcher)
+        one.abort()
+        assert (await update).results[0].rows == ((11,),)
+
+
+async def a_deadlock_ends_one_of_the_two(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        await do(other, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 2")
+        crossing = begun(one, f"UPDATE {table} SET n = 3 WHERE id = 2")
+        await waiting(lab, watcher)
+        tasks = crossing, begun(other, f"UPDATE {table} SET n = 3 WHERE id = 1")
+        first, second = await asyncio.gather(*tasks, return_exceptions=True)
+        failed, done = (first, second) if isinstance(first, Refused) else (second, first)
+        assert isinstance(failed, Refused) and failed.sqlstate == "40P01"
+        assert not isinstance(done, BaseException) and done.results[0].tag == "UPDATE 1"
+
+
+async def repeatable_read_refuses_what_has_changed(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        for statement in (
+            f"UPDATE {table} SET n = 3 WHERE id = 1",
+            f"DELETE FROM {table} WHERE id = 1",
+            f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE",
+            f"SELECT n FROM {table} WHERE id = 1 FOR SHARE",
+        ):
+            await do(one, REPEATABLE, f"SELECT n FROM {table}")
+            await do(other, f"UPDATE {table} SET n = n + 1 WHERE id = 1")
+            assert await refused(one, statement) == "40001"
+            await do(one, "ROLLBACK")
+
+
+async def after_a_wait_too(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(other, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        await do(one, REPEATABLE, f"SELECT n FROM {table}")
+        update = begun(one, f"UPDATE {table} SET n = 3 WHERE id = 1 RETURNING n")
+        await waiting(lab, watcher)
+        await do(other, "COMMIT")
+        try:
+            await update
+        except Refused as error:
+            assert error.sqlstate == "40001"
+        else:
+            raise AssertionError("it is not refused")
+
+
+async def not_what_was_only_locked(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, REPEATABLE, f"SELECT n FROM {table}")
+        await do(other, "BEGIN", f"SELECT n FROM {table} FOR UPDATE", "COMMIT")
+        reply = await do(one, f"UPDATE {table} SET n = 3 WHERE id = 1 RETURNING n", "COMMIT")
+        assert reply.results[0].rows == ((3,),) and reply.results[1].tag == "COMMIT"
+
+
+async def inserts_of_one_key_wait(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        insert = f"INSERT INTO {table} (id, n) VALUES (3, 7)"
+        update = "ON CONFLICT (id) DO UPDATE SET n = excluded.n + 1 RETURNING n"
+        await do(one, "BEGIN", insert)
+        upsert = begun(other, f"{insert} {update}")
+        await waiting(lab, watcher)
+        await do(one, "COMMIT")
+        assert (await upsert).results[0].rows == ((8,),)
+        assert await refused(one, insert) == "23505"
+        nothing = await do(one, f"{insert} ON CONFLICT DO NOTHING")
+        assert nothing.results[0].tag == "INSERT 0 0"
+
+
+async def a_pipeline_without_sync_holds_its_locks(lab: Lab, table: str) -> None:
+    """idle_in_transaction_session_timeout counts only from a Sync."""
+    async with opened(lab, "one", "one", "one", "one") as (idle, one, other, watcher):
+
+        def locked(timeout_ms: int, row: int) -> tuple[str, str, str]:
+            limit = f"SET LOCAL idle_in_transaction_session_timeout = {timeout_ms}"
+            return "BEGIN", limit, f"UPDATE {table} SET n = 2 WHERE id = {row}"
+
+        cut = await lab.unsynced("one", *map(Statement, locked(100, 1)))
+
+        async def held() -> bool:
+            sql = f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE SKIP LOCKED"
+            return await rows(watcher, sql) == ()
+
+        await lab.until(held)
+        await do(idle, *locked(500, 2))
+        update = begun(one, f"UPDATE {table} SET n = n + 10 WHERE id = 1 RETURNING n")
+        other_update = begun(other, f"UPDATE {table} SET n = n + 10 WHERE id = 2 RETURNING n")
+        assert (await other_update).results[0].rows == ((11,),)
+        assert not update.done()
+        cut()
+        assert (await update).results[0].rows == ((11,),)
+
+
+LOCKING: tuple[Fact, ...] = (
+    for_key_share_does_not_fence,
+    for_no_key_update_fences,
+    key_share_passes_an_update,
+    key_share_waits_for_a_delete,
+    for_share_lets_newcomers_overtake,
+    who_waits_first_is_served_first,
+    share_locks_are_shared,
+    returning_is_of_the_newest_version,
+    a_select_for_update_is_too,
+    a_sub_select_is_of_the_old_one,
+    so_is_one_in_set,
+    the_condition_is_checked_again,
+    a_rollback_ends_the_wait,
+    so_does_the_end_of_the_connection,
+    a_deadlock_ends_one_of_the_two,
+    repeatable_read_refuses_what_has_changed,
+    after_a_wait_too,
+    not_what_was_only_locked,
+    inserts_of_one_key_wait,
+    a_pipeline_without_sync_holds_its_locks,
+)

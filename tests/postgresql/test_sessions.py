@@ -1,0 +1,254 @@
+"""A session runs what it is told, says what the server says, and breaks when it must."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.postgresql.connection import Connection
+from storage.postgresql.servers import PostgreSQLServers
+from storage.postgresql.session import Broken, Refused, Reply, Statement
+from tests.patience import PATIENCE_S, until
+from tests.postgresql.servers import Server
+
+BEGIN, COMMIT, ROLLBACK = Statement("BEGIN"), Statement("COMMIT"), Statement("ROLLBACK")
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
+
+
+@asynccontextmanager
+async def session(server: Server) -> AsyncIterator[Connection]:
+    found = await servers(server).connect(server.address, PATIENCE_S)
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+def servers(server: Server) -> PostgreSQLServers:
+    dsn = f"user=postgres dbname=postgres password={server.place.password}"
+    return PostgreSQLServers([server.address], dsn)
+
+
+async def run(connection: Connection, *statements: str | Statement) -> Reply:
+    made = (Statement(each) if isinstance(each, str) else each for each in statements)
+    return await connection.run(*made, timeout_s=PATIENCE_S)
+
+
+async def runs(server: Server, pid: int, what: str) -> None:
+    """Return once the server's process runs this."""
+    sql = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND query LIKE %s"
+    await until(lambda: server.ask(sql, pid, f"{what}%"), f"{what} is run")
+
+
+async def gone(server: Server, pid: int) -> None:
+    """Return once the server's process has ended."""
+    sql = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+    await until(lambda: not server.ask(sql, pid), f"{pid} has ended")
+
+
+async def test_a_round_trip_says_tags_rows_and_warnings(postgresql_server: Server) -> None:
+    async with session(postgresql_server) as one:
+        reply = await run(
+            one,
+            BEGIN,
+            "CREATE TEMPORARY TABLE t (n bigint, word text) ON COMMIT DROP",
+            Statement("INSERT INTO t VALUES ($1, $2), ($3, NULL)", (1, "Bücher", 2)),
+            "SELECT n, word, n = 1, ARRAY[n] FROM t ORDER BY n",
+            "UPDATE t SET n = 5 WHERE n = 7",
+            "DO $$ BEGIN RAISE WARNING 'hear hear'; END $$",
+            COMMIT,
+        )
+        tags = [result.tag for result in reply.results]
+        assert tags == [
+            *("BEGIN", "CREATE TABLE", "INSERT 0 2", "SELECT 2", "UPDATE 0", "DO", "COMMIT")
+        ]
+        assert reply.results[3].rows == ((1, "Bücher", True, [1]), (2, None, False, [2]))
+        assert reply.warnings == ("WARNING: hear hear",)
+        assert (await run(one, "SELECT 1")).warnings == ()
+
+
+async def test_a_refusal_has_its_sqlstate_and_the_rest_is_not_run(
+    postgresql_server: Server,
+) -> None:
+    async with session(postgresql_server) as one:
+        await run(one, "CREATE TEMPORARY TABLE t (n bigint)")
+        with pytest.raises(Refused, match="division by zero") as refused:
+            await run(one, BEGIN, "SELECT 1 / 0", "INSERT INTO t VALUES (1)", COMMIT)
+        assert refused.value.sqlstate == "22012"
+        with pytest.raises(Refused) as refused:
+            await run(one, "SELECT 1")
+        assert refused.value.sqlstate == "25P02"
+        assert (await run(one, ROLLBACK)).results[0].tag == "ROLLBACK"
+        assert (await run(one, "SELECT count(*) FROM t")).results[0].rows == ((0,),)
+        assert not one.broken
+
+
+async def test_p5_commit_of_what_was_refused_has_the_tag_rollback(
+    postgresql_server: Server,
+) -> None:
+    async with session(postgresql_server) as one:
+        with pytest.raises(Refused):
+            await run(one, BEGIN, "SELECT 1 / 0")
+        assert (await run(one, COMMIT)).results[0].tag == "ROLLBACK"
+
+
+async def test_several_statements_begin_a_transaction(postgresql_server: Server) -> None:
+    async with session(postgresql_server) as one:
+        with pytest.raises(ValueError, match="none begins with 'SELECT 1'"):
+            await run(one, "SELECT 1", "SELECT 2")
+        await run(one, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        reply = await run(one, "SHOW transaction_isolation", "SHOW transaction_read_only", COMMIT)
+        assert [result.rows for result in reply.results] == [
+            *((("repeatable read",),), (("on",),), ())
+        ]
+
+
+@settings(max_examples=30)
+@given(st.lists(TEXTS | st.none()), st.lists(INTEGERS | st.none()), TEXTS, INTEGERS)
+def test_what_is_sent_comes_back(
+    postgresql_server: Server,
+    texts: list[str | None],
+    integers: list[int | None],
+    text: str,
+    integer: int,
+) -> None:
+    params = (texts, integers, text, integer, True, [False, None, True], None)
+
+    async def there_and_back() -> None:
+        async with session(postgresql_server) as one:
+            types = "$1::text[], $2::bigint[], $3::text, $4::bigint, $5::bool, $6::bool[], $7::text"
+            reply = await run(one, Statement(f"SELECT {types}", params))
+            assert reply.results[0].rows == (params,)
+
+    asyncio.run(there_and_back())
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        (("", "a\0b"), r"\$2 has a NUL"),
+        ((["a", "\0"],), r"\$1 has a NUL"),
+        (("\ud800",), r"\$1 has half a surrogate pair"),
+        ((1.5,), r"\$1 is a float"),
+        (([b""],), r"\$1 has a bytes in its list"),
+        (([[1]],), r"\$1 has a list in its list"),
+    ],
+)
+async def test_a_parameter_that_cannot_be_kept_is_named_and_nothing_is_run(
+    postgresql_server: Server, params: tuple[Any, ...], error: str
+) -> None:
+    async with session(postgresql_server) as one:
+        with pytest.raises((ValueError, TypeError), match=error):
+            await run(one, BEGIN, Statement("SELECT $1", params))
+        assert not one.broken
+        assert (await run(one, COMMIT)).warnings == (
+            "WARNING: there is no transaction in progress",
+        )
+
+
+async def test_much_goes_both_ways_at_once(postgresql_server: Server) -> None:
+    """More than the sockets hold, both ways: each side has to read while it writes."""
+    large = "x" * 5_000_000
+    async with session(postgresql_server) as one:
+        selects = [Statement("SELECT $1::text", (large,))] * 6
+        reply = await run(one, BEGIN, *selects, COMMIT)
+        assert [result.rows for result in reply.results[1:-1]] == [((large,),)] * 6
+
+
+async def test_one_thing_at_a_time(postgresql_server: Server) -> None:
+    async with session(postgresql_server) as one:
+        first = asyncio.create_task(run(one, "SELECT pg_sleep(1000)"))
+        await runs(postgresql_server, one.pid, "SELECT pg_sleep")
+        with pytest.raises(RuntimeError, match="one thing at a time"):
+            await run(one, "SELECT 1")
+        one.abort()
+        with pytest.raises(Broken, match="given up"):
+            await first
+
+
+async def test_a_session_that_the_server_ends_is_broken_by_itself(
+    postgresql_server: Server,
+) -> None:
+    async with session(postgresql_server) as one:
+        postgresql_server.ask("SELECT pg_terminate_backend(%s)", one.pid)
+        await until(lambda: one.broken, "it is broken")
+        with pytest.raises(Broken, match=f"{one.server}: .*administrator command .57P01"):
+            await run(one, "SELECT 1")
+
+
+async def test_what_runs_when_the_server_ends_the_session_is_in_doubt(
+    postgresql_server: Server,
+) -> None:
+    async with session(postgresql_server) as one:
+        running = asyncio.create_task(run(one, BEGIN, "SELECT pg_sleep(1000)", COMMIT))
+        await runs(postgresql_server, one.pid, "SELECT pg_sleep")
+        postgresql_server.ask("SELECT pg_terminate_backend(%s)", one.pid)
+        with pytest.raises(Broken, match="57P01"):
+            await running
+        assert one.broken
+
+
+async def test_a_server_that_is_killed_breaks_its_sessions(
+    postgresql_pair: tuple[Server, Server],
+) -> None:
+    one, two = postgresql_pair
+    async with session(one) as idle, session(one) as busy, session(two) as other:
+        running = asyncio.create_task(run(busy, BEGIN, "SELECT pg_sleep(1000)", COMMIT))
+        await runs(one, busy.pid, "SELECT pg_sleep")
+        os.kill(other.pid, signal.SIGKILL)  # a server ends all sessions when one has crashed
+        await until(lambda: other.broken, "the standby's session is broken")
+        one.kill()
+        with pytest.raises(Broken, match=r"closed the connection|reset by peer"):
+            await running
+        await until(lambda: idle.broken, "the idle one is broken")
+        with pytest.raises(Broken, match="refused"):
+            await servers(one).connect(one.address, PATIENCE_S)
+
+
+@pytest.mark.parametrize("end", ["deadline", "cancelled", "aborted", "closed"])
+async def test_what_is_given_up_is_broken_and_not_cancelled(
+    postgresql_server: Server, end: str
+) -> None:
+    async with session(postgresql_server) as one:
+        timeout_s = 0.1 if end == "deadline" else PATIENCE_S
+        running = asyncio.create_task(
+            one.run(Statement("SELECT pg_sleep(1000)"), timeout_s=timeout_s)
+        )
+        if end != "deadline":
+            await runs(postgresql_server, one.pid, "SELECT pg_sleep")
+        if end == "cancelled":
+            running.cancel()
+        elif end == "aborted":
+            one.abort()
+        elif end == "closed":
+            await one.close()
+        with pytest.raises((Broken, asyncio.CancelledError)):
+            await running
+        assert one.broken
+        with pytest.raises(Broken):
+            await run(one, "SELECT 1")
+        state = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+        assert postgresql_server.ask(state, one.pid) == [("active",)]  # it sleeps on
+        postgresql_server.ask("SELECT pg_terminate_backend(%s)", one.pid)
+
+
+async def test_closing_ends_the_servers_process_and_its_transaction(
+    postgresql_server: Server,
+) -> None:
+    async with session(postgresql_server) as one, session(postgresql_server) as two:
+        for each, end in ((one, one.close), (two, two.abort)):
+            await run(each, BEGIN)
+            ended = end()
+            if ended is not None:
+                await ended
+            assert each.broken
+            await gone(postgresql_server, each.pid)

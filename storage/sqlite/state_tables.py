@@ -1,8 +1,6 @@
 """The tables that hold the whole state, and the checksum over their rows, which each write keeps.
 
-Rows are written as images: an effect is `{"put": {table: [row, …]}, "delete": {table: [key, …]}}`,
-and applying it twice is applying it once. Primary and follower write them by the same code, so that
-they end up with the same rows.
+Rows are written as images (`storage/images.py`), at the primary and at a follower by the same code.
 """
 
 from __future__ import annotations
@@ -16,12 +14,11 @@ import orjson
 
 from bazar.replication.messages import Entry
 from storage.checksum import checksum
+from storage.images import Image, last_images
 
 CHUNK_ROWS = 1000
 CHUNK_BYTES = 1 << 20
 FETCH_ROWS = 50
-
-Row = Mapping[str, Any]
 
 
 class StateTables:
@@ -59,18 +56,11 @@ class StateTables:
 
     def apply(self, writer: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         """Write the last image of each row that `entries` touch."""
-        images: dict[str, dict[Any, Row | None]] = {}
-        for entry in entries:
-            for table, rows in entry.effects.get("put", {}).items():
-                key = self._keys[table]
-                images.setdefault(table, {}).update((row[key], row) for row in rows)
-            for table, keys in entry.effects.get("delete", {}).items():
-                images.setdefault(table, {}).update(dict.fromkeys(keys))
-        for table, by_key in images.items():
-            self.put(writer, table, [row for row in by_key.values() if row is not None])
-            self._delete(writer, table, [key for key, row in by_key.items() if row is None])
+        for table, images in last_images(entries, self._keys).items():
+            self.put(writer, table, images.put)
+            self._delete(writer, table, images.delete)
 
-    def put(self, writer: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
+    def put(self, writer: sqlite3.Connection, table: str, rows: Sequence[Image]) -> None:
         """Write `rows` in place of those with the same keys."""
         if not rows:
             return

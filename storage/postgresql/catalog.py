@@ -1,0 +1,221 @@
+"""The catalog's rows in PostgreSQL: what a batch reads of them, and what callers read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bazar.replication.messages import Entry
+from bazar.replication.store import Operation, Outcome
+from storage import history
+from storage.books import fold, info_key, sale_answer
+from storage.catalog import MAX_TOPICS, TOPICS, Catalog
+from storage.history import EPOCH_SHIFT, Position
+from storage.paging import UNRANKED, Found, Window
+from storage.postgresql import search, search_index
+from storage.postgresql.books import (
+    BOOK,
+    BOOKS,
+    BOOKS_BY_ID,
+    COLUMNS,
+    SCHEMA,
+    TABLES,
+    book_of,
+    shown,
+)
+from storage.postgresql.history import epochs, epochs_since
+from storage.postgresql.session import Row, Statement
+from storage.postgresql.snapshots import Snapshots
+from storage.postgresql.state_tables import StateTables
+from storage.working_set import WantedRows, WorkingSet
+
+_KEYED = {"sales": "key, request, order_id, seq, sold_at, lines", "answers": "key, request, answer"}
+
+# What a batch may need, by the part of `WantedRows` that names it.
+HIGHEST = (
+    f"SELECT (SELECT COALESCE(max(id), 0) FROM {SCHEMA}.books),"
+    f" (SELECT COALESCE(max(id), 0) FROM {SCHEMA}.topics)"
+)
+EXPIRED = f"SELECT key FROM {SCHEMA}.answers WHERE at < $1 ORDER BY at, key LIMIT $2"
+TOPICS_BY_NAME = f"SELECT id, name FROM {SCHEMA}.topics WHERE name = ANY($1::text[])"
+ALIKE = (
+    f"SELECT id, title, author, catalog_id, isbn FROM {SCHEMA}.books"
+    " WHERE title = ANY($1::text[]) ORDER BY id DESC"
+)
+SALES_BY_KEY, ANSWERS_BY_KEY = (
+    f"SELECT {columns} FROM {SCHEMA}.{table} WHERE key = ANY($1::text[])"
+    for table, columns in _KEYED.items()
+)
+EPOCHS_SINCE = epochs_since(SCHEMA)
+
+# What callers read.
+BOOKS_SHOWN = f"{BOOKS_BY_ID} ORDER BY b.id"
+ALL_TOPICS = Statement(
+    f"SELECT id, name FROM {SCHEMA}.topics t WHERE EXISTS"
+    f" (SELECT 1 FROM {SCHEMA}.books WHERE catalog_id = t.id) ORDER BY name LIMIT $1",
+    (MAX_TOPICS,),
+)
+END = Statement(f"SELECT number FROM {SCHEMA}.mark")
+SALES = (
+    f"SELECT seq, order_id, sold_at, lines FROM {SCHEMA}.sales WHERE seq > $1 ORDER BY seq LIMIT $2"
+)
+NEWEST = (
+    f"SELECT s.order_id, s.seq, h.id FROM {SCHEMA}.sales s"
+    f" LEFT JOIN {SCHEMA}.history h ON h.epoch = s.seq >> {EPOCH_SHIFT}"
+    " WHERE s.seq < $1 ORDER BY s.seq DESC LIMIT $2"
+)
+
+
+def _searches(beyond: str, order: str) -> tuple[str, str]:
+    """Return what reads one page in one direction, of all books behind $1 (up to $2, after the
+    first $3), and of those whose topic's name contains $4. Of each matching topic only as many
+    books are read as the page could show, so that a page costs the same in a large shop."""
+    page = f"ORDER BY b.id {order} LIMIT $2::bigint OFFSET $3::bigint"
+    of_topic = (
+        f"SELECT * FROM {SCHEMA}.books WHERE catalog_id = t.id AND id {beyond} $1"
+        f" ORDER BY catalog_id {order}, id {order} LIMIT $2::bigint + $3::bigint"
+    )
+    return (
+        f"{BOOKS} WHERE b.id {beyond} $1 {page}",
+        f"SELECT {BOOK} FROM {SCHEMA}.topics t CROSS JOIN LATERAL ({of_topic}) b"
+        f" WHERE strpos(t.folded, $4) > 0 {page}",
+    )
+
+
+FORWARDS, BACKWARDS = _searches(">", "ASC"), _searches("<", "DESC")
+
+
+class CatalogRows:
+    """The `Model` of the catalog's group."""
+
+    schema = SCHEMA
+    migrations: Sequence[Sequence[str]] = ((*TABLES, *search_index.TABLES),)
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.tables = catalog.tables
+        self._catalog = catalog
+        self._now_ms = now_ms
+        self._state = StateTables(SCHEMA, self.tables, COLUMNS)
+
+    def seed(self) -> Sequence[Operation]:
+        return self._catalog.seed()
+
+    def loads(self, operations: Sequence[Operation]) -> tuple[Statement, ...]:
+        return tuple(_wanted(self._catalog.wanted(operations), self._now_ms()).values())
+
+    def execute(
+        self, operations: Sequence[Operation], results: Sequence[Sequence[Row]], first: int
+    ) -> list[Outcome]:
+        now_ms = self._now_ms()
+        read = _wanted(self._catalog.wanted(operations), now_ms)
+        rows = dict(zip(read, results, strict=True))
+        work = _working_set(rows, first, now_ms)
+        return self._catalog.decide(work, operations)
+
+    def writes(self, entries: Iterable[Entry]) -> list[Statement]:
+        entries = list(entries)
+        images = self._state.last_images(entries)
+        return self._state.writes(images) + search_index.writes(entries, images)
+
+
+def _wanted(wanted: WantedRows, now_ms: int) -> Mapping[str, Statement]:
+    """Return the statements that read what is wanted, by name: a few however large the batch is;
+    for sales alone the fewest."""
+    read: dict[str, Statement] = {}
+    for name, sql, values in (
+        ("books", BOOKS_BY_ID, wanted.books),
+        ("topics", TOPICS_BY_NAME, wanted.topics),
+        ("alike", ALIKE, wanted.titles),
+        ("sales", SALES_BY_KEY, wanted.keys),
+        ("answers", ANSWERS_BY_KEY, wanted.keys),
+    ):
+        if values:
+            read[name] = Statement(sql, (list(values),))
+    if wanted.topics or wanted.titles:
+        read["highest"] = Statement(HIGHEST)
+    if wanted.forgets:
+        read["expired"] = Statement(EXPIRED, (Catalog.kept_since(now_ms), wanted.forgets))
+    if wanted.since is not None:
+        read["history"] = Statement(EPOCHS_SINCE, (wanted.since,))
+    return read
+
+
+def _working_set(rows: Mapping[str, Sequence[Row]], first: int, now_ms: int) -> WorkingSet:
+    """Return the working set of what the statements of `_wanted` have read."""
+
+    def named(name: str, columns: str) -> list[dict[str, Any]]:
+        names = columns.split(", ")
+        return [dict(zip(names, row, strict=True)) for row in rows.get(name, ())]
+
+    [(highest_book, highest_topic)] = rows.get("highest", [(0, 0)])
+    return WorkingSet.of(
+        books=map(book_of, rows.get("books", ())),
+        topics=named("topics", "id, name"),
+        alike=named("alike", "id, title, author, catalog_id, isbn"),
+        sales=named("sales", _KEYED["sales"]),
+        answers=named("answers", _KEYED["answers"]),
+        expired=[key for (key,) in rows.get("expired", ())],
+        highest_book=highest_book,
+        highest_topic=highest_topic,
+        history=epochs(rows.get("history", ())),
+        first=first,
+        now_ms=now_ms,
+    )
+
+
+class PostgreSQLCatalogReader:
+    """A `CatalogReader`. Every method reads once: one moment."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+
+    async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Return the books of these ids that exist, by id."""
+        wanted = set(books)
+        tags = frozenset(map(info_key, wanted))
+        [rows] = await self._snapshots.read(tags, Statement(BOOKS_SHOWN, (list(wanted),)))
+        return {book["id"]: book for book in map(shown, rows)}
+
+    async def search(self, topic: str, window: Window) -> Found:
+        """Return the books whose topic's name contains `topic`, ordered by id."""
+        of_all, of_topics = BACKWARDS if window.backwards else FORWARDS
+        edge = -1 if window.edge is None else window.edge[2]
+        page = (edge, window.limit + 1, window.skip)
+        asked = Statement(of_topics, (*page, fold(topic))) if topic else Statement(of_all, page)
+        [rows] = await self._snapshots.read(None, asked)
+        return Found.within(
+            window, [((UNRANKED, 0, book["id"]), book) for book in map(shown, rows)]
+        )
+
+    async def find(self, q: str, window: Window) -> Found:
+        """Return the books that have, for each word of `q`, one in title or author that begins with
+        it, or that have this ISBN; the best matches first."""
+        [rows] = await self._snapshots.read(None, search.statement(q, window))
+        return search.found(window, rows)
+
+    async def topics(self) -> list[dict[str, Any]]:
+        """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
+        [rows] = await self._snapshots.read(frozenset({TOPICS}), ALL_TOPICS)
+        return [{"catalog_id": number, "topic": name} for number, name in rows]
+
+    async def sales(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Return the sales after a position, in the order of their commits, and the id of the last
+        one's epoch. Raises ForeignHistory."""
+        since = Statement(EPOCHS_SINCE, (after.epoch,))
+        behind = Statement(SALES, (after.number, limit))
+        begun, [(end,)], sold = await self._snapshots.read(None, since, END, behind)
+        known = epochs(begun)
+        history.check(known, after, end)
+        names = ("seq", "order_id", "sold_at", "lines")
+        sales = [sale_answer(dict(zip(names, row, strict=True))) for row in sold]
+        return sales, history.id_of(known, sales[-1]["seq"]) if sales else None
+
+    async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
+        """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""
+        [rows] = await self._snapshots.read(None, Statement(NEWEST, (before, limit)))
+        return [dict(zip(("order_id", "seq", "id"), row, strict=True)) for row in rows]

@@ -1,0 +1,117 @@
+"""The orders' rows in PostgreSQL: how far they have come, and what callers read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bazar.replication.messages import Entry
+from bazar.replication.store import Operation, Outcome
+from storage.history import Position
+from storage.orders import Orders, Projected, order_key, show_order
+from storage.postgresql import history
+from storage.postgresql.session import Row, Statement
+from storage.postgresql.snapshots import Snapshots
+from storage.postgresql.state_tables import StateTables
+
+SCHEMA = "bazar_order"
+
+COLUMNS = {
+    "orders": {"order_id": "text", "seq": "bigint", "sold_at": "bigint", "lines": "text"},
+    "cursors": {"name": "text", "seq": "bigint", "id": "text"},
+    "adoptions": {"upto": "bigint", "behind": "bigint"},
+    "history": history.COLUMNS,
+}
+
+TABLES = (
+    f"""CREATE TABLE {SCHEMA}.orders (
+        order_id text COLLATE "C" PRIMARY KEY, seq bigint NOT NULL UNIQUE, sold_at bigint NOT NULL,
+        lines text NOT NULL)""",
+    f"""CREATE TABLE {SCHEMA}.cursors (
+        name text COLLATE "C" PRIMARY KEY, seq bigint NOT NULL, id text) WITH (fillfactor = 10)""",
+    f"CREATE TABLE {SCHEMA}.adoptions (upto bigint PRIMARY KEY, behind bigint NOT NULL)",
+)
+
+CURSOR = Statement(f"SELECT seq, id FROM {SCHEMA}.cursors WHERE name = 'sales'")
+HIGHEST = Statement(f"SELECT COALESCE(max(seq), 0) FROM {SCHEMA}.orders")
+NUMBERS = f"SELECT order_id, seq FROM {SCHEMA}.orders WHERE order_id = ANY($1::text[])"
+COUNT = f"SELECT count(*) FROM {SCHEMA}.orders WHERE seq > $1"
+
+_ORDER = tuple(COLUMNS["orders"])
+_ORDERS = f"SELECT {', '.join(_ORDER)} FROM {SCHEMA}.orders"
+ORDER = f"{_ORDERS} WHERE order_id = $1"
+ORDERS_BEHIND = f"{_ORDERS} WHERE seq > $1 ORDER BY seq LIMIT $2"
+
+
+def cursor_of(rows: Iterable[Row]) -> Position:
+    """Return the position in the rows of `CURSOR`."""
+    return next((Position(number, name) for number, name in rows), Position())
+
+
+class OrderRows:
+    """The `Model` of the order group."""
+
+    schema = SCHEMA
+    migrations: Sequence[Sequence[str]] = (TABLES,)
+
+    def __init__(self, orders: Orders) -> None:
+        self.tables = orders.tables
+        self._orders = orders
+        self._state = StateTables(SCHEMA, self.tables, COLUMNS)
+
+    def seed(self) -> Sequence[Operation]:
+        return self._orders.seed()
+
+    def loads(self, operations: Sequence[Operation]) -> tuple[Statement, ...]:
+        return CURSOR, HIGHEST, Statement(NUMBERS, (self._orders.wanted(operations),))
+
+    def execute(
+        self, operations: Sequence[Operation], results: Sequence[Sequence[Row]], first: int
+    ) -> list[Outcome]:
+        cursor, [(highest,)], known = results
+        ids = {order_id for order_id, _ in known}
+        work = Projected(cursor_of(cursor), ids, highest, first)
+        return self._orders.decide(work, operations)
+
+    def writes(self, entries: Iterable[Entry]) -> list[Statement]:
+        return self._state.writes(self._state.last_images(entries))
+
+
+class PostgreSQLOrderReader:
+    """An `OrderReader`. Every method reads once: one moment."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+
+    async def cursor(self) -> Position:
+        """Return the position in the catalog's log up to which every sale has its order."""
+        [rows] = await self._snapshots.read(None, CURSOR)
+        return cursor_of(rows)
+
+    async def order(self, order_id: str) -> dict[str, Any] | None:
+        """Return the order of this id, None if there is none."""
+        tags = frozenset({order_key(order_id)})
+        [rows] = await self._snapshots.read(tags, Statement(ORDER, (order_id,)))
+        return show_order(_order(rows[0])) if rows else None
+
+    async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
+        """Return the number of each order that exists, by id."""
+        wanted = list(order_ids)
+        tags = frozenset(map(order_key, wanted))
+        [rows] = await self._snapshots.read(tags, Statement(NUMBERS, (wanted,)))
+        return dict(rows)
+
+    async def count(self, after_seq: int) -> int:
+        """Return how many orders have a number above `after_seq`."""
+        [[(count,)]] = await self._snapshots.read(None, Statement(COUNT, (after_seq,)))
+        return int(count)
+
+    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
+        """Return orders with a number above `after_seq`, oldest first, each with its `seq`."""
+        behind = Statement(ORDERS_BEHIND, (after_seq, limit))
+        [rows] = await self._snapshots.read(None, behind)
+        return [{**show_order(order), "seq": order["seq"]} for order in map(_order, rows)]
+
+
+def _order(row: Row) -> dict[str, Any]:
+    return dict(zip(_ORDER, row, strict=True))

@@ -1,0 +1,127 @@
+"""The tables of a group: made once, by whichever node comes first, and migrated by a primary.
+
+The protocol has its own, `beat`, `mark`, `waiting` and `meta`, beside those that hold the state.
+`beat` and `mark` have one row each, which is written all the time: with room beside it stays on its
+page (HOT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bazar.errors import ConfigError, FatalError
+from storage.postgresql.model import Model
+from storage.postgresql.session import Row, Session, Statement
+from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
+
+TIMEOUT_S = 60.0
+LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a time
+
+VERSION, CLUSTER = "version", "cluster"  # names in `meta`
+
+PROTOCOL = (
+    "CREATE SCHEMA {s}",
+    "CREATE TABLE {s}.meta (name text PRIMARY KEY, value text NOT NULL)",
+    "CREATE TABLE {s}.beat (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
+    " epoch bigint NOT NULL, epoch_id text NOT NULL, value text NOT NULL,"
+    " released boolean NOT NULL, holder text) WITH (fillfactor = 10)",
+    "CREATE TABLE {s}.mark (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
+    " epoch_id text NOT NULL, number bigint NOT NULL) WITH (fillfactor = 10)",
+    "CREATE TABLE {s}.history (epoch bigint PRIMARY KEY, id text NOT NULL, behind bigint NOT NULL)",
+    "CREATE TABLE {s}.waiting (node text PRIMARY KEY, value text NOT NULL, hears bigint NOT NULL)",
+    "INSERT INTO {s}.beat (epoch, epoch_id, value, released) VALUES (0, '', '', true)",
+    "INSERT INTO {s}.mark (epoch_id, number) VALUES ('', 0)",
+)
+
+
+async def migrate(session: Session, model: Model, cluster_id: str) -> int:
+    """Make the tables of a group if the database has none; any number of nodes may try at the same
+    time. Return the version of those that are there: if it is older than this program's, whoever
+    leads calls `upgrade`. Raises ConfigError where they are newer, or another cluster's; Refused
+    where they can't be made, as on a standby; Broken."""
+    found = f"SELECT to_regclass('{model.schema}.meta') IS NOT NULL"
+    encoding = "SELECT current_setting('server_encoding')"
+    reply = await session.run(
+        *BEGIN,
+        Statement("SELECT pg_advisory_xact_lock($1::bigint)", (LOCK,)),
+        Statement(found),
+        Statement(encoding),
+        timeout_s=TIMEOUT_S,
+    )
+    (exists,), (encoded_in,) = (result.rows[0] for result in reply.results[-2:])
+    if exists:
+        return await _check(session, model, cluster_id)
+    if encoded_in != "UTF8":
+        await session.run(ROLLBACK, timeout_s=TIMEOUT_S)
+        raise ConfigError(
+            f"{session.server}: the database is encoded in {encoded_in}, and books have titles in"
+            " every script: make one with ENCODING 'UTF8'"
+        )
+    made = [sql for migration in model.migrations for sql in migration]
+    version = len(model.migrations)
+    known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4)"
+    reply = await session.run(
+        *(Statement(sql.format(s=model.schema)) for sql in PROTOCOL),
+        *map(Statement, made),
+        Statement(known, (VERSION, str(version), CLUSTER, cluster_id)),
+        COMMIT,
+        timeout_s=TIMEOUT_S,
+    )
+    check_committed(reply)
+    return version
+
+
+async def _check(session: Session, model: Model, cluster_id: str) -> int:
+    """Return the version of the tables, and end the transaction."""
+    meta = Statement(f"SELECT name, value FROM {model.schema}.meta")
+    reply = await session.run(meta, COMMIT, timeout_s=TIMEOUT_S)
+    known: dict[str, str] = dict(reply.results[0].rows)
+    place = f"{session.server}, schema {model.schema}"
+    if known[CLUSTER] != cluster_id:
+        raise ConfigError(
+            f"{place}: belongs to another cluster, {known[CLUSTER]!r}, and this one is"
+            f" {cluster_id!r}: each needs a database of its own"
+        )
+    version = int(known[VERSION])
+    if version > len(model.migrations):
+        raise ConfigError(
+            f"{place}: has version {version}, and this program knows {len(model.migrations)}: start"
+            " all nodes with the newer program"
+        )
+    return version
+
+
+async def upgrade(session: Session, model: Model, epoch_id: str) -> None:
+    """Bring the tables up to this program's version, as an act of the primary of the epoch of this
+    id: nothing else is written meanwhile. Raises FatalError where it leads no more."""
+    reply = await session.run(
+        *BEGIN,
+        leading(model.schema, epoch_id),
+        Statement(f"SELECT value FROM {model.schema}.meta WHERE name = $1", (VERSION,)),
+        timeout_s=TIMEOUT_S,
+    )
+    *_, led, [(version,)] = (result.rows for result in reply.results)
+    await check_leading(session, model.schema, led)
+    missing = [sql for migration in model.migrations[int(version) :] for sql in migration]
+    set_version = f"UPDATE {model.schema}.meta SET value = $1 WHERE name = $2"
+    reply = await session.run(
+        *map(Statement, missing),
+        Statement(set_version, (str(len(model.migrations)), VERSION)),
+        COMMIT,
+        timeout_s=TIMEOUT_S,
+    )
+    check_committed(reply)
+
+
+def leading(schema: str, epoch_id: str) -> Statement:
+    """Return what locks the mark as a batch does (P4): it has a row while this epoch is the
+    newest."""
+    sql = f"SELECT 1 FROM {schema}.mark WHERE epoch_id = $1 FOR NO KEY UPDATE"
+    return Statement(sql, (epoch_id,))
+
+
+async def check_leading(session: Session, schema: str, rows: Sequence[Row]) -> None:
+    """Return if `leading` had a row. Raises FatalError otherwise, and ends the transaction."""
+    if not rows:
+        await session.run(ROLLBACK, timeout_s=TIMEOUT_S)
+        raise FatalError(f"{session.server}, schema {schema}: another epoch has begun")

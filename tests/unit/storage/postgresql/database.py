@@ -1,0 +1,105 @@
+"""One group's rows in a real database: written by batches as a primary does, and read."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bazar.replication.messages import GENESIS, Entry, chained, tail_mark
+from bazar.replication.store import Outcome
+from storage.history import number_of
+from storage.postgresql.model import Model
+from storage.postgresql.schema import migrate
+from storage.postgresql.servers import PostgreSQLServers
+from storage.postgresql.session import Row, Session, Statement
+from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
+
+TIMEOUT_S = 60.0
+CLUSTER = "cluster-1"
+SNAPSHOT = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+class DatabaseCase(unittest.IsolatedAsyncioTestCase):
+    """`self.session` is of a new, empty database."""
+
+    @pytest.fixture(autouse=True)
+    def _new_database(self, postgresql_database: str) -> None:
+        self._conninfo = postgresql_database
+
+    async def asyncSetUp(self) -> None:
+        self.session = await self.connect()
+
+    async def connect(self) -> Session:
+        parts: dict[str, Any] = dict(conninfo_to_dict(self._conninfo))
+        server = f"{parts.pop('host')}:{parts.pop('port')}"
+        session = await PostgreSQLServers([server], make_conninfo(**parts)).connect(
+            server, TIMEOUT_S
+        )
+        self.addAsyncCleanup(session.close)
+        return session
+
+    async def ask(self, sql: str, *params: Any) -> tuple[Row, ...]:
+        """The rows of one statement in a transaction of its own."""
+        reply = await self.session.run(Statement(sql, params), timeout_s=TIMEOUT_S)
+        return reply.results[0].rows
+
+
+class Group:
+    """A group's rows, as its primary works on them; and a `Snapshots` of what is committed."""
+
+    def __init__(self, session: Session, model: Model) -> None:
+        self.session = session
+        self.model = model
+        self.last = GENESIS
+
+    @classmethod
+    async def make(cls, session: Session, model: Model) -> Group:
+        await migrate(session, model, CLUSTER)
+        return cls(session, model)
+
+    async def execute(self, operations: Sequence[Any], epoch: int = 0) -> list[Outcome]:
+        """Decide operations in a transaction that is open then."""
+        mark = Statement(f"SELECT number FROM {self.model.schema}.mark FOR NO KEY UPDATE")
+        loads = self.model.loads(operations)
+        reply = await self.session.run(*BEGIN, mark, *loads, timeout_s=TIMEOUT_S)
+        [(number,)], *rows = [result.rows for result in reply.results[len(BEGIN) :]]
+        assert number == self.last.seq
+        return self.model.execute(operations, rows, number_of(epoch, number + 1))
+
+    async def rollback(self) -> None:
+        await self.session.run(ROLLBACK, timeout_s=TIMEOUT_S)
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        """Write what entries leave into the open transaction, and commit it."""
+        self.last = tail_mark(self.last, entries)
+        number = Statement(f"UPDATE {self.model.schema}.mark SET number = $1", (self.last.seq,))
+        writes = self.model.writes(entries)
+        reply = await self.session.run(*writes, number, COMMIT, timeout_s=TIMEOUT_S)
+        check_committed(reply)
+
+    async def batch(self, *operations: Any) -> list[Outcome]:
+        """One batch, executed and committed."""
+        outcomes = await self.execute(operations)
+        changes = [one.change for one in outcomes if one.change is not None]
+        if changes:
+            await self.commit(chained(self.last, 1, changes))
+        else:
+            await self.rollback()
+        return outcomes
+
+    async def read(
+        self, tags: frozenset[str] | None, *statements: Statement
+    ) -> Sequence[Sequence[Row]]:
+        reply = await self.session.run(SNAPSHOT, *statements, COMMIT, timeout_s=TIMEOUT_S)
+        return [result.rows for result in reply.results[1:-1]]
+
+    async def rows(self, table: str) -> list[dict[str, Any]]:
+        """A table, in the order of its primary key."""
+        key = self.model.tables[table]
+        sql = f"SELECT to_json(t) FROM {self.model.schema}.{table} t ORDER BY {key}"
+        [rows] = await self.read(None, Statement(sql))
+        return [row for (row,) in rows]

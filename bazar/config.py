@@ -382,7 +382,7 @@ def _load(kind: type[T], value: Any, place: str) -> T:
     values: dict[str, Any] = {}
     for name, one in fields.items():
         if name not in plain:
-            no_default = one.default is dataclasses.MISSING
+            no_default = dataclasses.MISSING is one.default is one.default_factory
             if no_default or (one.metadata and one.default < one.metadata["low"]):
                 raise ConfigError(f"{place}.{name}: is missing")
             continue

@@ -16,10 +16,9 @@ from handlers.paths import NEWEST_PATH, SALES_PATH
 from handlers.replicated import ReplicatedService
 from storage.books import info_key
 from storage.catalog import TOPICS, Catalog, CatalogReader
+from storage.engines import catalog_engine
 from storage.history import Position
 from storage.paging import Window
-from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
-from storage.sqlite.engine import SQLiteEngine
 
 MAX_SALES = 500
 MAX_WAIT_MS = 1000
@@ -40,12 +39,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
         engine: Engine[CatalogReader] | None = None,
     ) -> None:
         if engine is None:
-            model = CatalogRows(Catalog())
-            engine = SQLiteEngine(
-                *(context.config, context.node, model, SQLiteCatalogReader),
-                derived="order",
-                has_led=context.has_led,
-            )
+            engine = catalog_engine(context.config, context.node, has_led=context.has_led)
         super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)
         # An idle order service asks for sales all the time.

@@ -39,10 +39,9 @@ from handlers.paths import (
     WRITE_PATH,
 )
 from handlers.replicated import ReplicatedService
+from storage.engines import order_engine
 from storage.history import Position
 from storage.orders import OrderReader, Orders, order_cost, order_key, projected_by
-from storage.sqlite.engine import SQLiteEngine
-from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +69,7 @@ class OrderService(ReplicatedService[OrderReader]):
         engine: Engine[OrderReader] | None = None,
     ) -> None:
         if engine is None:
-            model = OrderRows(Orders())
-            engine = SQLiteEngine(context.config, context.node, model, SQLiteOrderReader)
+            engine = order_engine(context.config, context.node)
         super().__init__(context, engine, routes)
         self.settings = context.config.pool
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
@@ -97,7 +95,10 @@ class OrderService(ReplicatedService[OrderReader]):
         await super().stop()
 
     async def installed(self) -> None:
-        self._cursor = await self.reader.cursor()
+        known = self._cursor
+        cursor = await self.reader.cursor()
+        if self._cursor is known:  # or what has been committed meanwhile has moved it on
+            self._cursor = cursor
         self._made.clear()
         self._wake()
 
@@ -201,8 +202,8 @@ class OrderService(ReplicatedService[OrderReader]):
 
     async def _project(self) -> None:
         """Turn sales into orders: this is the one path on which they do, recovery included (S2)."""
-        await self.replica.leading.wait()
         while True:
+            await self.replica.leading.wait()
             try:
                 cursor = self._cursor
                 behind = await self._sales_behind(cursor, SALES_WAIT_MS)

@@ -59,8 +59,7 @@ class Backend:
         except StopIteration:
             self.end()
         except Unknown as error:
-            world = self.server.world
-            world.failure = world.failure or error
+            self.server.database.fail(error)
             raise
 
     def wake_in(self, delay_s: float) -> None:
@@ -231,4 +230,4 @@ class Backend:
             if timeout_ms:
                 self._idle_until = self.server.world.now + timeout_ms / 1000
                 self.wake_in(timeout_ms / 1000)
-        self.wire.to_client.send(answer)
+        self.wire.to_client.send((answer, self._in_block))

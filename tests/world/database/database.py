@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp, parse_one
 
+from tests.world.database.expressions import Unknown
 from tests.world.database.pace import Pace
 from tests.world.database.schema import Schema
 from tests.world.database.server import Server
@@ -55,7 +56,9 @@ class Database:
     def create(self, *sql: str) -> None:
         """Create tables, before anything runs."""
         for statement in sql:
-            self.schema.create(parse_one(statement, dialect="postgres", into=exp.Create))
+            node = parse_one(statement, dialect="postgres")
+            assert isinstance(node, exp.Create), statement
+            self.schema.create(node)
 
     def load(self, changes: Changes) -> None:
         """Have rows from the beginning: `(table, primary key)` -> columns and values."""
@@ -69,7 +72,16 @@ class Database:
         self._functions[sql] = registered(function)
 
     def command(self, sql: str) -> Command:
-        return self._functions.get(sql) or parsed(sql)
+        """Return what a statement does. One that is not understood fails the world, whatever the
+        code that sent it does with exceptions."""
+        try:
+            return self._functions.get(sql) or parsed(sql)
+        except Unknown as error:
+            self.fail(error)
+            raise
+
+    def fail(self, error: Unknown) -> None:
+        self.world.failure = self.world.failure or error
 
     # --- what happens to servers -----------------------------------------------------------------
 

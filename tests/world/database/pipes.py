@@ -47,8 +47,8 @@ class Pipe:
         self._world.due(self._arrival, self._process, self._arrive)
 
     def _arrive(self) -> None:
-        if self.closed:
-            return
+        if not self._under_way:
+            return  # it was dropped
         if self.way in self._database.cuts:
             self._held += 1
             return
@@ -65,5 +65,10 @@ class Pipe:
         self._arrival = max(self._arrival, self._world.now + for_s)
 
     def close(self) -> None:
+        """Send nothing more; what is under way arrives."""
+        self.closed = True
+
+    def drop(self) -> None:
+        """Let nothing more arrive."""
         self.closed = True
         self._under_way.clear()

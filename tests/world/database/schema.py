@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -45,14 +45,17 @@ class Table:
         """Return whether one of these columns is of the primary key."""
         return any(name in self._key for name in names)
 
+    def check(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.defaults:
+                raise Refused("42703", f'column "{name}" of "{self.name}" does not exist')
+
     def new(
         self, names: list[str] | None, values: Sequence[Value | None], scope: Scope
     ) -> dict[str, Any]:
         """Return a row of these values, and of defaults."""
         given = dict(zip(names or self.defaults, values, strict=bool(names)))
-        for name in given:
-            if name not in self.defaults:
-                raise Refused("42703", f'column "{name}" of "{self.name}" does not exist')
+        self.check(given)
         return {
             name: (given.get(name) or default)(scope, {}) for name, default in self.defaults.items()
         }

@@ -73,7 +73,7 @@ class Server:
             backend.end()
         self.process.die("stopped")
         for pipe in (*self._feeds.values(), *([self._reports] if self._reports else [])):
-            pipe.close()
+            pipe.drop()
         self._feeds.clear()
         self._reports = None
 
@@ -82,6 +82,10 @@ class Server:
         self.wal.append(commit)
         self.flushed = len(self.wal)
         self._apply(self.flushed)
+
+    def rows(self, table: str) -> list[Row]:
+        """Return what a reader would see now."""
+        return [row for _, row in self.versions.rows(table, self.versions.moment)]
 
     def next_pid(self) -> int:
         self._pids += 1
@@ -140,7 +144,7 @@ class Server:
         """Begin to send the WAL to a standby that has nothing but what is here, or will be."""
         for pipe in (self._feeds.get(standby.name), standby._reports):
             if pipe is not None:
-                pipe.close()
+                pipe.drop()
         database, there = self.database, standby.name
         way = self.name, there
         feed = Pipe(database, way, standby.process, lambda sent: standby._receive(*sent))
@@ -152,7 +156,7 @@ class Server:
     def disconnect(self, standby: Server) -> None:
         pipe = self._feeds.pop(standby.name, None)
         if pipe is not None:
-            pipe.close()
+            pipe.drop()
 
     def pipes(self) -> Iterator[Pipe]:
         """Yield what is open between this primary and its standbys."""
@@ -203,5 +207,5 @@ class Server:
         self._apply(self.flushed)
         self.in_recovery, self.upstream = False, None
         if self._reports is not None:
-            self._reports.close()
+            self._reports.drop()
             self._reports = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.world.database.database import Database
     from tests.world.database.server import Server
 
-HELLO, READY, GONE = "hello", "ready", "gone"
+HELLO, GONE = "hello", "gone"
 
 
 class Wire:
@@ -70,7 +70,7 @@ class Wire:
     def _at_server(self, message: Any) -> None:
         if message is HELLO:
             self.backend = Backend(self.server, self)
-            self.to_client.send(READY)
+            self.to_client.send((None, False))
         elif self.backend is None:
             self.to_client.send(GONE)  # RST
         else:
@@ -108,8 +108,8 @@ class Wire:
     def cut(self) -> None:
         """Let nothing more through, for good, but what is under way."""
         self.is_cut = True
-        self.to_client.close()
-        self.world.after(2 * self.database.pace.travel(), None, self.to_server.close)
+        self.to_client.drop()
+        self.to_server.close()
         self.watch()
 
     def watch(self) -> None:
@@ -119,7 +119,7 @@ class Wire:
     def _notice(self) -> None:
         ways = {self.to_server.way, self.to_client.way}
         if self.backend is not None and (self.is_cut or not self.database.cuts.isdisjoint(ways)):
-            self.to_client.close()
+            self.to_client.drop()
             self.backend.lose()
 
 
@@ -132,6 +132,7 @@ class SimulatedSession:
         self._process = wire.process
         self.broken = False
         self._waiter: asyncio.Future[Any] | None = None
+        self._in_block = False
 
     async def open(self, timeout_s: float) -> None:
         self._wire.knock()
@@ -140,13 +141,20 @@ class SimulatedSession:
     async def run(self, *statements: Statement, timeout_s: float) -> Reply:
         if self.broken:
             raise Broken(f"{self.server}: the session is broken")
-        assert self._waiter is None, "a session runs one pipeline at a time"
+        if self._waiter is not None:
+            raise RuntimeError("a session runs one thing at a time")
+        self.check_begin(statements)
         command = self._wire.database.command
         items = [(command(statement.sql), statement.params) for statement in statements]
         self._wire.send((*items, SYNC))
         reply = await self._answer(timeout_s)
         assert isinstance(reply, Reply)
         return reply
+
+    def check_begin(self, statements: Sequence[Statement]) -> None:
+        """Refuse what would be committed at the end of the pipeline without a COMMIT."""
+        if len(statements) > 1 and not self._in_block and statements[0].sql[:5] != "BEGIN":
+            raise ValueError(f"no transaction is open, and none begins: {statements[0].sql!r}")
 
     async def _answer(self, timeout_s: float) -> Any:
         """Wait for what the server says. Whatever else happens breaks the session."""
@@ -174,8 +182,8 @@ class SimulatedSession:
         if message is GONE:
             self._break("the server has closed the connection")
         elif self._waiter is not None:
-            error = message if isinstance(message, Refused) else None
-            resolve(self._waiter, message, error)
+            answer, self._in_block = message
+            resolve(self._waiter, answer, answer if isinstance(answer, Refused) else None)
 
     def _break(self, reason: str) -> None:
         if self.broken:

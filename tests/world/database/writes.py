@@ -81,6 +81,7 @@ class Update(Write):
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
     ) -> Generator[None, None, list[Row]]:
+        table.check(self._names)
         joined: Row = {}
         if self._joined is not None:
             if len(scope.named[self._joined]) != 1:

@@ -182,9 +182,9 @@ P2  Only while it holds does a primary begin batches, answer reads and grant lea
     every lease of the old one is over, and nobody waits for them.
 P3  A candidate takes over once it has seen one beat for `primary_lease_s`, 1 % and `pause_s`,
     counted on one connection to one writable server from when the first answer was there; or at
-    once, where the holder has released it (T5). No clock of another machine is compared. One READ
-    COMMITTED transaction compares and sets the beat, then the mark, and tells the history of its
-    epoch. It leads once that is confirmed (P5).
+    once, where the holder has released it (T5), who answers nothing any more when it does that. No
+    clock of another machine is compared. One READ COMMITTED transaction compares and sets the beat,
+    then the mark, and tells the history of its epoch. It leads once that is confirmed (P5).
 P4  A batch locks the mark, finds exactly what this primary wrote last, sets the next, and holds the
     lock to its end; refusals and replays lock it, too. So what an old primary has left in doubt is
     decided before a new epoch begins, and one whose commits the database has lost stops.

@@ -131,8 +131,10 @@ class SharedReplica(Part):
         try:
             look = await self._register.look()
             now = self.clock()
-            if not self._watch.saw(look, now) or now < self._abstains_until:
+            if not self._watch.saw(look, now):
                 await self._leave_word(look.beat.value, now)
+                return None
+            if now < self._abstains_until:
                 return None
             epoch = max(look.beat.epoch, self.subscriber.epoch) + 1
             self._tenures += 1
@@ -202,7 +204,7 @@ class SharedReplica(Part):
 
     async def _beat(self, primary: SharedPrimary) -> None:
         """Prolong the hold, as long as the database confirms it (P1)."""
-        number = 0
+        number, self._values = 0, []
         while True:
             sent_at = self.clock()
             number += 1
@@ -223,7 +225,7 @@ class SharedReplica(Part):
     def _heed(self, primary: SharedPrimary, words: Sequence[Word]) -> None:
         """Hand over to a candidate that more subscribers reach (P8)."""
         hears = sum(feed.joined for feed in primary.feeds.values())
-        here = {feed.hello.node for feed in primary.feeds.values()}
+        here = {self.me.name, *(feed.hello.node for feed in primary.feeds.values())}
         for word in words:
             if word.value in self._values and word.node not in here and word.hears > hears:
                 log.warning("%s hands over: %s is heard by more", self.me.name, word.node)

@@ -51,8 +51,7 @@ class SharedTruth(Truth):
             if other is None or other is process:
                 continue
             now = other.time()
-            leads = getattr(other, "primary", None)
-            if leads is not None and not leads.stopped and now < leads.hold.until:
+            if getattr(other, "primary", None) is not None and other.may_read():  # type: ignore[attr-defined]
                 raise Violation(f"P1: {process.run} takes over, and {other.run} still holds")
             for subscriber in other.subscribers[:1] if getattr(other, "is_at_home", True) else ():
                 if subscriber.lease_valid(now):

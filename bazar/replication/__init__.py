@@ -195,9 +195,7 @@ P5  What is written is confirmed by one thing only: the tag COMMIT, without a wa
 P6  The database has the cluster's id, and refuses another's nodes. Each epoch that begins is on its
     history (H1, H2); a mark that is not shows that commits were lost. Who had seen them is welcomed
     by another epoch (H4), and begins empty; a projection stops (S2).
-P7  A primary's own reads obey L2 from `prepare` until the commit is confirmed: others may see the
-    new state before its own server shows it.
-P8  A candidate that reaches the database, and not the primary, leaves word there: how many
+P7  A candidate that reaches the database, and not the primary, leaves word there: how many
     subscribers say hello to it. A primary that hears fewer hands over (T5).
 L6  A follower, and a primary, reads rows and mark in one snapshot. The mark is the one that it was
     told of when the read arrived, or since. Is it a newer one of the same epoch, it waits until it

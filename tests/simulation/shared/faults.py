@@ -51,6 +51,13 @@ class SharedFaults(NetworkFaults):
         if not self.over and group.holder is not None:
             self.crash(group.holder.node)
 
+    def stand_still(self, node: Node) -> None:
+        """Stop a machine, and its clock, for as long as nobody needs to notice."""
+        process, for_s = self._victim(node).process, self.world.profile.pause_s * self.random()
+        if process is not None and not process.paused and for_s:
+            process.pause(for_s)
+            process.offset -= process.rate * for_s
+
     # --- the ways to the servers -----------------------------------------------------------------
 
     def _some(self) -> Database:

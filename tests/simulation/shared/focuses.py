@@ -29,6 +29,13 @@ FOCUSES: Focuses = {
         "servers": (1, 2),
         "think_s": (0.02, 0.05),
     },
+    # An operator cancels what waits for a standby, and the server that has it alone fails over.
+    "cancelling": {
+        "faults": ({"cancel_waits": 4.0, "fail_over": 2.0, "freeze_server": 3.0},),
+        "fault_every_s": (0.2,),
+        "servers": (2, 3),
+        "think_s": (0.02, 0.05),
+    },
     # Primaries are paused, and wake up when another leads.
     "pausing": {
         "faults": ({"pause": 3.0, "crash": 1.0},),
@@ -36,6 +43,17 @@ FOCUSES: Focuses = {
         "catalogs": (2, 3),
         "think_s": (0.02, 0.05),
         "readers": (8,),
+    },
+    # Machines stand still with their clocks, as long as is allowed.
+    "standing still": {
+        "faults": ({"stand_still": 4.0, "cut_off": 1.0, "crash": 1.0, "isolate": 1.0},),
+        "fault_every_s": (0.2,),
+        "catalogs": (2, 3),
+        "pause_s": (0.8,),
+        "primary_lease_s": (2.5,),
+        "leases_s": ((1.0,),),
+        "think_s": (0.02, 0.05),
+        "readers": (12,),
     },
     # Servers fail over while nodes are deaf.
     "failing over": {

@@ -18,6 +18,7 @@ FAULTS = {
     "crash": 3.0,
     "crash_twice": 1.0,
     "pause": 3.0,
+    "stand_still": 1.0,
     "lose": 2.0,
     "stall": 2.0,
     "isolate": 1.5,

@@ -45,6 +45,7 @@ class ReadSessions:
                 except (Broken, Refused) as error:
                     trouble.append(f"{server}: {error}")
                     self._first += 1
+                    self._drop_idle()  # what has broken one may have broken all
         raise Unavailable(f"no database server answers: {'; '.join(trouble)}")
 
     async def _read(
@@ -69,7 +70,13 @@ class ReadSessions:
             session.abort()
         return await self._servers.connect(server, CONNECT_S)
 
+    def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for session in idle:
+            session.abort()
+
     async def close(self) -> None:
+        """End all sessions that are not in use."""
         idle, self._idle = self._idle, []
         for session in idle:
             await session.close()

@@ -17,6 +17,7 @@ from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
 log = logging.getLogger(__name__)
 
 TRIES = 2
+BEGIN_S = 2.0  # then it is begun again, over another connection
 REPEATABLE = {"40001", "40P01"}  # serialization failure, deadlock
 
 
@@ -38,6 +39,7 @@ class PostgreSQLStore:
     def begin_epoch(self, mark: Mark) -> None:
         """Go on from the mark that the take-over has confirmed (P4)."""
         self._mark = mark
+        self._link.disconnect()  # the server may have forgotten this one, or another leads now
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         """Lock the mark, and decide `operations` behind it. Raises FatalError (P4)."""
@@ -54,7 +56,8 @@ class PostgreSQLStore:
         """Begin a transaction. Nobody has heard of it yet, so it may be begun again."""
         for turn in range(TRIES):
             try:
-                return (await self._link.run(*BEGIN, *statements)).results
+                reply = await self._link.run(*BEGIN, *statements, timeout_s=BEGIN_S)
+                return reply.results
             except Broken as error:
                 if turn + 1 == TRIES:
                     raise

@@ -30,7 +30,7 @@ class SharedScenario(Scenario):
 
     world: SharedWorld
     faulty_s = FAULTY_S
-    begin_s = 8.0
+    begin_s, ask_s = 8.0, KEEPALIVE_S  # a server that is gone is noticed by then
 
     def make_world(
         self,

@@ -14,8 +14,7 @@ from tests.world.database.transaction import Transaction
 from tests.world.database.versions import Row
 
 Found = Generator[None, None, Result]
-Plan = Callable[[Transaction, tuple[Any, ...]], Found]
-"""Runs a statement, with what its locks make it wait for."""
+"""What a statement comes to, with what its locks make it wait for."""
 
 STRENGTHS = {
     (False, True): locks.KEY_SHARE,
@@ -50,11 +49,6 @@ def table_name(node: exp.Expression) -> str:
     """Return `schema.table`, or `table`."""
     known(node, "this", "db", "alias")
     return f"{part(node, 'db').name}.{node.name}" if part(node, "db") else node.name
-
-
-def scope_of(transaction: Transaction, params: tuple[Any, ...]) -> Scope:
-    server = transaction.server
-    return Scope(transaction.view(), params, server.in_recovery, server.activity)
 
 
 def condition(node: exp.Expression) -> Callable[[Scope, Row], bool]:
@@ -117,7 +111,7 @@ class Select:
             order(scope, found)
         return found if self._limit is None else found[: self._limit(scope, {})]
 
-    def locked(self, transaction: Transaction, scope: Scope) -> Generator[None, None, list[Row]]:
+    def _locked(self, transaction: Transaction, scope: Scope) -> Generator[None, None, list[Row]]:
         """Return the rows, in their newest versions, with their locks."""
         if self.strength is None:
             return [row for _, row in self.chosen(scope)]
@@ -138,10 +132,10 @@ class Select:
                 found.append(newest)
         return found
 
-    def plan(self, transaction: Transaction, params: tuple[Any, ...]) -> Found:
-        transaction.server.schema.check(self.source.table)
-        scope = scope_of(transaction, params)
-        found = yield from self.locked(transaction, scope)
+    def run(self, transaction: Transaction, scope: Scope) -> Found:
+        if self.source.table not in scope.named:
+            transaction.server.schema.has(self.source.table)
+        found = yield from self._locked(transaction, scope)
         answer = self.answer
         return Result(f"SELECT {len(found)}", tuple([answer(scope, row) for row in found]))
 

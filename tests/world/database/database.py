@@ -31,12 +31,14 @@ class Database:
         self.pace = Pace(world.tape(tape or "database"))
         self.schema = Schema()
         self.cuts: set[tuple[str, str]] = set()
+        self.tearing: set[str] = set()
+        """The nodes whose next pipeline is torn."""
         self.wires: dict[Wire, None] = {}
         self.seen: Callable[[Server, Commit], None] = lambda server, commit: None
         """Called when a server shows a commit; after a restart, of all that it has again."""
         self.told: Callable[[str, str, object], None] | None = None
-        """Called with all that is sent, for a trace: from whom, to whom, and what: statements, a
-        reply or a refusal."""
+        """Called with all that is about to be sent, for a trace, or for a fault that is aimed: from
+        whom, to whom, and what: statements, a reply or a refusal."""
         self.primary = names[0]
         """Which server was made a primary last. Others may think that they are, too."""
         self._functions: dict[str, Command] = {}
@@ -193,9 +195,7 @@ class Database:
         """Tear the next pipeline that this node sends, at its end at last, and its connection with
         it: the server executes what has arrived, and holds its locks until its keepalive says so.
         """
-        for wire in self.wires:
-            if wire.process.name == node:
-                wire.tears_next = True
+        self.tearing.add(node)
 
     def _pipes(self) -> Iterator[Pipe]:
         for wire in self.wires:

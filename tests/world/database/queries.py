@@ -91,11 +91,8 @@ class Select:
         self.source = Source("" if source is None else table_name(source.this), condition(node))
         self.answer = columns(node.expressions)
         self.names = [one.alias_or_name for one in node.expressions]
-        self._orders = (
-            [_order(one) for one in node.args["order"].expressions]
-            if (node.args.get("order"))
-            else []
-        )
+        order = node.args.get("order")
+        self._orders = [] if order is None else [_order(one) for one in order.expressions]
         limit = node.args.get("limit")
         self._limit = None if limit is None else compiled(limit.expression, scalar)
         self.strength: int | None = None

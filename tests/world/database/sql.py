@@ -29,8 +29,6 @@ SET = re.compile(
     r"SET (?:(?P<local>LOCAL) |SESSION )?(?P<name>\w+)(?: TO |\s*=\s*)(?P<value>.+)", re.I
 )
 ENDS = {"COMMIT": True, "END": True, "ROLLBACK": False, "ABORT": False}
-
-
 Body = Select | Update | Insert | Delete
 BODIES: Mapping[type, Callable[[Any], Body]] = {
     exp.Select: Select,

@@ -31,8 +31,6 @@ class Wire:
         """The run of the server to which it leads."""
         self.session = SimulatedSession(self)
         self.backend: Backend | None = None
-        self.tears_next = False
-        """Whether the next pipeline is torn, and the connection cut with it."""
         self.is_cut = False
         here, there = process.name, server.name
         self.to_server = Pipe(database, (here, there), server.process, self._at_server)
@@ -52,7 +50,8 @@ class Wire:
         pace = self.database.pace
         if not self.machine.alive:
             self.unanswered()
-        elif self.tears_next:
+        elif self.process.name in self.database.tearing:
+            self.database.tearing.discard(self.process.name)
             self.to_server.send(items[: 1 + pace.tape.below(len(items))])
             self.cut()
         elif pace.torn and pace.tape.chance(pace.torn):

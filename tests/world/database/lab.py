@@ -41,6 +41,10 @@ class SimulatedLab:
     async def thaw(self, server: str) -> None:
         self.database.thaw(server)
 
+    async def crash(self, server: str) -> None:
+        self.database.crash(server)
+        self.database.restart(server)
+
     async def promote(self, server: str) -> None:
         self.database.promote(server)
 

@@ -83,6 +83,7 @@ class Schema:
             raise Refused("42P01", f'relation "{name}" does not exist')
         return self._tables[name]
 
-    def check(self, name: str) -> None:
+    def has(self, name: str) -> None:
+        """Refuse a table that does not exist; without a name, a statement needs none."""
         if name and name != ACTIVITY:
             self.table(name)

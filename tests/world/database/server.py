@@ -42,7 +42,7 @@ class Server:
         self.lag_s = 0.0
         """By how much this standby shows everything later than it could."""
         self.silent = False
-        """Whether it died with its machine: then nobody is told that it is gone."""
+        """Whether it has died with its machine: then nobody is told that it is gone."""
         self.backends: dict[Backend, None] = {}
         self.confirming: dict[Backend, None] = {}
         self._feeds: dict[str, Pipe] = {}
@@ -60,15 +60,16 @@ class Server:
 
     def start(self) -> None:
         """Begin with what is on the disk, all of it: what a crash interrupted is committed now."""
-        self.process = Process(self.world, self.name)
+        self.process, self.silent = Process(self.world, self.name), False
         del self.wal[self.flushed :]
         self.versions = Versions()
         self.locks = Locks(self._wake)
         self.shown = 0
         self._apply(self.flushed)
 
-    def stop(self) -> None:
+    def stop(self, *, silent: bool = False) -> None:
         """End at once, with all sessions."""
+        self.silent = silent
         for backend in tuple(self.backends):
             backend.end()
         self.process.die("stopped")

@@ -86,7 +86,7 @@ def test_a_function_writes_as_a_statement_does() -> None:
         "UPDATE t SET n = (SELECT n FROM t FOR UPDATE)",
         "INSERT INTO t SELECT * FROM t",
         "DELETE FROM t USING u",
-        "WITH u AS (SELECT 1) SELECT * FROM u",
+        "WITH u AS (TABLE t) SELECT n FROM u",
         "TRUNCATE t",
         "SAVEPOINT s",
         "BEGIN ISOLATION LEVEL SERIALIZABLE",

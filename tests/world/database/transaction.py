@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from storage.postgresql.session import Refused
+from tests.world.database.locks import KEY_SHARE
 from tests.world.database.versions import Key, Row, View
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class Transaction:
         self, view: View, key: Key, row: Row, strength: int, still: Callable[[Row], bool]
     ) -> Generator[None, None, Row | None]:
         """Lock a row that was seen; return its newest version, or None where that is not wanted."""
+        if strength == KEY_SHARE:  # what becomes of other columns is no concern of it
+            yield from self.lock(key, strength)
+            return row if self.newest(key) is not None else self._unchanged(key, row)
         self._unchanged(key, row)
         yield from self.lock(key, strength)
         newest = self._unchanged(key, row)

@@ -13,12 +13,10 @@ from tests.world.database import locks
 from tests.world.database.expressions import Scope, Unknown, Value, compiled, known, part
 from tests.world.database.queries import (
     Found,
-    Select,
     Source,
     columns,
     condition,
     scalar,
-    scope_of,
     table_name,
 )
 from tests.world.database.schema import Table
@@ -29,33 +27,22 @@ Setter = Callable[[Scope, Row], dict[str, Any]]
 
 
 class Write:
-    """What the three have in common: a table, RETURNING, WITH."""
+    """What the three have in common: a table, and RETURNING."""
 
     verb = ""
 
     def __init__(self, node: exp.Expression, table: exp.Expression) -> None:
         self.table = table_name(table)
-        self._returning = None
-        if part(node, "returning") is not None:
-            self._returning = columns(part(node, "returning").expressions)
-        self._with: list[tuple[str, Select]] = []
-        if part(node, "with") is not None:
-            self._with = [(one.alias, Select(one.this)) for one in part(node, "with").expressions]
+        returned = part(node, "returning")
+        self.names = [] if returned is None else [one.alias_or_name for one in returned.expressions]
+        self._answer = None if returned is None else columns(returned.expressions)
 
-    def plan(self, transaction: Transaction, params: tuple[Any, ...]) -> Found:
+    def run(self, transaction: Transaction, scope: Scope) -> Found:
         table = transaction.server.schema.table(self.table)
         transaction.may_write(self.verb.split()[0])
-        scope = scope_of(transaction, params)
-        for name, select in self._with:
-            rows = yield from select.locked(transaction, scope)
-            scope.named[name] = [
-                dict(zip(select.names, select.answer(scope, row), strict=True)) for row in rows
-            ]
         written = yield from self.write(transaction, scope, table)
-        tag = f"{self.verb} {len(written)}"
-        if self._returning is None:
-            return Result(tag)
-        return Result(tag, tuple([self._returning(scope, row) for row in written]))
+        answer, tag = self._answer, f"{self.verb} {len(written)}"
+        return Result(tag, tuple([answer(scope, row) for row in written]) if answer else ())
 
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
@@ -67,7 +54,7 @@ class Update(Write):
     verb = "UPDATE"
 
     def __init__(self, node: exp.Expression) -> None:
-        known(node, "this", "expressions", "from", "where", "returning", "with")
+        known(node, "this", "expressions", "from", "where", "returning")
         super().__init__(node, node.this)
         self._source = Source(self.table, condition(node))
         self._set = setter(node.expressions)
@@ -75,18 +62,20 @@ class Update(Write):
         self._joined = None  # a WITH query, of one row
         if part(node, "from") is not None:
             self._joined = table_name(part(node, "from").this)
-            if self._joined not in dict(self._with):
-                raise Unknown(f"FROM something else than WITH: {node.sql('postgres')}")
 
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
     ) -> Generator[None, None, list[Row]]:
         table.check(self._names)
-        joined: Row = {}
+        joined: dict[str, Any] = {}
         if self._joined is not None:
-            if len(scope.named[self._joined]) != 1:
-                raise Unknown("UPDATE … FROM a WITH query that has not one row")
-            joined = scope.named[self._joined][0]
+            rows = scope.named.get(self._joined)
+            if rows is None or len(rows) > 1:
+                raise Unknown("UPDATE … FROM something else than a WITH query of one row")
+            if not rows:
+                return []
+            for name, value in rows[0].items():
+                joined[name] = joined[f"{self._joined}.{name}"] = value
         written: list[Row] = []
         for key, seen in scope.view.rows(self.table):
             if not self._source.where(scope, {**joined, **seen}):
@@ -120,7 +109,7 @@ class Delete(Write):
     verb = "DELETE"
 
     def __init__(self, node: exp.Expression) -> None:
-        known(node, "this", "where", "returning", "with")
+        known(node, "this", "where", "returning")
         super().__init__(node, node.this)
         self._source = Source(self.table, condition(node))
 
@@ -143,7 +132,7 @@ class Insert(Write):
     verb = "INSERT 0"
 
     def __init__(self, node: exp.Expression) -> None:
-        known(node, "this", "expression", "conflict", "returning", "with")
+        known(node, "this", "expression", "conflict", "returning")
         named = isinstance(node.this, exp.Schema)
         super().__init__(node, node.this.this if named else node.this)
         self._names = [one.name for one in node.this.expressions] if named else None

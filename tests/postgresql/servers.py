@@ -55,12 +55,12 @@ SETTINGS = {
     "log_timezone": "UTC",
 }
 
-# Once nobody holds our input any more, kill what has its working directory below $0, and remove
+# Once nobody holds our input any more, kill what has its working directory in $0, and remove
 # that with the shared memory that is left.
 GUARD = """
 cat
 for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd") in "$0"/*) kill -9 "${process#/proc/}" ;; esac
+    case $(readlink "$process/cwd") in "$0" | "$0"/*) kill -9 "${process#/proc/}" ;; esac
 done
 for file in "$0"/*/postmaster.pid; do ipcrm -m "$(sed -n '7s/.* //p' "$file")"; done
 rm -rf "$0"

@@ -22,12 +22,12 @@ class Installation:
     def __str__(self) -> str:
         return f"postgresql-{self.major}"
 
-    @property
-    def has_icu(self) -> bool:
+    def built(self, *options: str) -> bool:
+        """Return whether it was built with one of these options."""
         configured = subprocess.run(
             [self.bin / "pg_config", "--configure"], capture_output=True, text=True, timeout=WAIT_S
         ).stdout
-        return self.major >= 15 and "'--with-icu'" in configured
+        return any(option in configured for option in options)
 
 
 def installations() -> list[Installation]:

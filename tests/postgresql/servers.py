@@ -199,11 +199,12 @@ class Place:
         secret = self.directory / "secret"
         secret.write_text(self.password)
         self.give(secret)
+        sorts = self.installation.major >= 15 and self.installation.built("--with-icu")
         collation = ("--locale-provider=icu", "--icu-locale=en-US")
         self.run(
             *(self.bin / "initdb", "--pgdata", template, "--no-sync", "--username=postgres"),
             *("--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--no-locale"),
-            *(collation if self.installation.has_icu else ()),
+            *(collation if sorts else ()),
         )
         return template
 
@@ -276,7 +277,10 @@ class Server:
 
     def processes(self) -> list[int]:
         """Return its process ids, the postmaster's first: all others are its children."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except FileNotFoundError:  # it has ended by itself
+            return []
         return [self.pid, *map(int, children)]
 
     def start(self) -> None:
@@ -290,6 +294,7 @@ class Server:
     def _answers(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
+            self._process = None
             raise AssertionError(f"{self.name} does not start: {self.log.read_text()}")
         try:
             self.ask("SELECT 1")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from storage.postgresql.connection import Connection
 from storage.postgresql.servers import PostgreSQLServers
-from storage.postgresql.session import Reply, Statement
+from storage.postgresql.session import Reply, Session, Statement
 from tests.patience import PATIENCE_S, until
 from tests.postgresql.pooler import Pooler
 from tests.postgresql.servers import Server
@@ -30,7 +30,7 @@ def servers(server: Server | Pooler) -> PostgreSQLServers:
     return PostgreSQLServers([server.address], dsn)
 
 
-async def run(connection: Connection, *statements: str | Statement) -> Reply:
+async def run(connection: Session, *statements: str | Statement) -> Reply:
     made = (Statement(each) if isinstance(each, str) else each for each in statements)
     return await connection.run(*made, timeout_s=PATIENCE_S)
 

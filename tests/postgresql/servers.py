@@ -59,9 +59,7 @@ SETTINGS = {
 # that with the shared memory that is left.
 GUARD = """
 cat
-for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd") in "$0" | "$0"/*) kill -9 "${process#/proc/}" ;; esac
-done
+kill -9 $(find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -lname "$0*" -printf '%h ' | tr -d /proc)
 for file in "$0"/*/postmaster.pid; do ipcrm -m "$(sed -n '7s/.* //p' "$file")"; done
 rm -rf "$0"
 """

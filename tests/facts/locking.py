@@ -135,6 +135,48 @@ async def so_is_one_in_set(lab: Lab, table: str) -> None:
         assert (await update).results[0].rows == ((1,),)
 
 
+async def a_with_query_that_locks_is_of_the_newest(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5")
+        update = begun(
+            successor,
+            f"WITH locked AS (SELECT n FROM {table} WHERE id = 2 FOR UPDATE)"
+            f" UPDATE {table} SET n = 9 WHERE id = 1 RETURNING n, (SELECT n FROM locked)",
+        )
+        await waiting(lab, watcher)
+        await do(batch, "COMMIT")
+        assert (await update).results[0].rows == ((9, 5),)
+
+
+async def but_nothing_beside_it(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5")
+        update = begun(
+            successor,
+            f"WITH locked AS (SELECT n FROM {table} WHERE id = 2 FOR UPDATE) UPDATE {table}"
+            f" SET n = (SELECT other.n FROM {table} AS other WHERE other.id = 2) FROM locked"
+            f" WHERE id = 1 RETURNING {table}.n, locked.n",
+        )
+        await waiting(lab, watcher)
+        await do(batch, "COMMIT")
+        assert (await update).results[0].rows == ((1, 5),)
+
+
+async def nor_beside_an_update(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
+        for lock, n in (("", 1), (" FOR UPDATE", 5)):
+            await do(batch, "BEGIN", f"UPDATE {table} SET n = 5")
+            update = begun(
+                successor,
+                f"WITH taken AS (UPDATE {table} SET n = 9 WHERE id = 1 RETURNING n)"
+                f" SELECT n FROM {table} WHERE id = 2{lock}",
+            )
+            await waiting(lab, watcher)
+            await do(batch, "COMMIT")
+            assert (await update).results[0].rows == ((n,),)
+            await do(batch, f"UPDATE {table} SET n = 1")
+
+
 async def the_condition_is_checked_again(lab: Lab, table: str) -> None:
     async with opened(lab, "one", "one", "one") as (one, other, watcher):
         await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
@@ -143,6 +185,19 @@ async def the_condition_is_checked_again(lab: Lab, table: str) -> None:
         await do(one, "COMMIT")
         assert (await update).results[0].tag == "UPDATE 0"
         assert await n_of(watcher, table) == 2
+
+
+async def what_does_not_match_any_more_stays_locked(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one", "one") as (one, other, third, watcher):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        update = begun(other, "BEGIN", f"UPDATE {table} SET n = 3 WHERE id = 1 AND n = 1")
+        await waiting(lab, watcher)
+        await do(one, "COMMIT")
+        assert (await update).results[1].tag == "UPDATE 0"
+        late = begun(third, f"UPDATE {table} SET n = 4 WHERE id = 1")
+        await waiting(lab, watcher)
+        await do(other, "COMMIT")
+        assert (await late).results[0].tag == "UPDATE 1"
 
 
 async def a_rollback_ends_the_wait(lab: Lab, table: str) -> None:
@@ -161,6 +216,38 @@ async def so_does_the_end_of_the_connection(lab: Lab, table: str) -> None:
         await waiting(lab, watcher)
         one.abort()
         assert (await update).results[0].rows == ((11,),)
+
+
+async def so_does_an_error(lab: Lab, table: str) -> None:
+    """At once: not with the ROLLBACK that follows."""
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        update = begun(other, f"UPDATE {table} SET n = n + 10 WHERE id = 1 RETURNING n")
+        await waiting(lab, watcher)
+        assert await refused(one, f"INSERT INTO {table} (id, n) VALUES (2, 1)") == "23505"
+        assert (await update).results[0].rows == ((11,),)
+
+
+async def nobody_need_wait(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR SHARE")
+        assert await refused(other, f"SELECT n FROM {table} FOR UPDATE NOWAIT") == "55P03"
+        found = await rows(other, f"SELECT id FROM {table} FOR UPDATE SKIP LOCKED")
+        assert found == ((2,),)
+        assert len(await rows(other, f"SELECT id FROM {table} FOR SHARE NOWAIT")) == 2
+
+
+async def two_that_share_and_write_deadlock(lab: Lab, table: str) -> None:
+    """A batch must lock at once as strongly as it will write."""
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        for session in (one, other):
+            await do(session, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR SHARE")
+        update = f"UPDATE {table} SET n = n + 1 WHERE id = 1"
+        first = begun(one, update)
+        await waiting(lab, watcher)
+        outcomes = await asyncio.gather(first, begun(other, update), return_exceptions=True)
+        [failed] = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+        assert failed.sqlstate == "40P01"
 
 
 async def a_deadlock_ends_one_of_the_two(lab: Lab, table: str) -> None:
@@ -187,6 +274,37 @@ async def repeatable_read_refuses_what_has_changed(lab: Lab, table: str) -> None
             await do(one, REPEATABLE, f"SELECT n FROM {table}")
             await do(other, f"UPDATE {table} SET n = n + 1 WHERE id = 1")
             assert await refused(one, statement) == "40001"
+            await do(one, "ROLLBACK")
+
+
+async def at_once_even_if_it_is_locked(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, REPEATABLE, f"SELECT n FROM {table}")
+        await do(other, f"UPDATE {table} SET n = 4 WHERE id = 1")
+        await do(other, "BEGIN", f"UPDATE {table} SET n = 5 WHERE id = 1")
+        assert await refused(one, f"UPDATE {table} SET n = 3 WHERE id = 1") == "40001"
+
+
+async def but_key_share_takes_it_as_it_was(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, REPEATABLE, f"SELECT n FROM {table}")
+        await do(other, f"UPDATE {table} SET n = 2 WHERE id = 1")
+        assert await rows(one, f"SELECT n FROM {table} WHERE id = 1 FOR KEY SHARE") == ((1,),)
+
+
+async def inserts_refuse_what_they_do_not_see(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        insert = f"INSERT INTO {table} (id, n) VALUES (3, 7)"
+        await do(other, insert)
+        for conflict, sqlstate in {
+            "": "23505",
+            "ON CONFLICT DO NOTHING": "40001",
+            "ON CONFLICT (id) DO UPDATE SET n = excluded.n": "40001",
+        }.items():
+            await do(other, f"DELETE FROM {table} WHERE id = 3")
+            await do(one, REPEATABLE, f"SELECT n FROM {table}")
+            await do(other, insert)
+            assert await refused(one, f"{insert} {conflict}") == sqlstate
             await do(one, "ROLLBACK")
 
 
@@ -263,11 +381,21 @@ LOCKING: tuple[Fact, ...] = (
     a_select_for_update_is_too,
     a_sub_select_is_of_the_old_one,
     so_is_one_in_set,
+    a_with_query_that_locks_is_of_the_newest,
+    but_nothing_beside_it,
+    nor_beside_an_update,
     the_condition_is_checked_again,
+    what_does_not_match_any_more_stays_locked,
     a_rollback_ends_the_wait,
     so_does_the_end_of_the_connection,
+    so_does_an_error,
+    nobody_need_wait,
+    two_that_share_and_write_deadlock,
     a_deadlock_ends_one_of_the_two,
     repeatable_read_refuses_what_has_changed,
+    at_once_even_if_it_is_locked,
+    but_key_share_takes_it_as_it_was,
+    inserts_refuse_what_they_do_not_see,
     after_a_wait_too,
     not_what_was_only_locked,
     inserts_of_one_key_wait,

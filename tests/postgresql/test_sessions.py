@@ -160,6 +160,18 @@ async def test_a_session_that_the_server_ends_is_broken_by_itself(
             await run(one, "SELECT 1")
 
 
+@pytest.mark.parametrize("size", [1, 10_000_000])
+async def test_so_is_one_whose_end_is_not_noticed_before_it_is_used(
+    postgresql_server: Server, size: int
+) -> None:
+    async with session(postgresql_server) as one:
+        postgresql_server.ask("SELECT pg_terminate_backend(%s, 60000)", one.pid)
+        assert not one.broken
+        with pytest.raises(Broken, match=f"{one.server}: "):
+            await run(one, BEGIN, Statement("SELECT $1::text", ("x" * size,)), COMMIT)
+        assert one.broken
+
+
 async def test_what_runs_when_the_server_ends_the_session_is_in_doubt(
     postgresql_server: Server,
 ) -> None:

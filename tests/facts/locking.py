@@ -7,7 +7,6 @@ import asyncio
 from storage.postgresql.session import Refused, Statement
 from tests.facts.lab import Fact, Lab, begun, do, n_of, opened, refused, rows, waiting
 
-
 EXCLUDED = {
     "KEY SHARE": ("UPDATE",),
     "SHARE": ("NO KEY UPDATE", "UPDATE"),

@@ -55,15 +55,13 @@ SETTINGS = {
     "log_timezone": "UTC",
 }
 
-# Once nobody holds our input any more, kill what has its working directory below $0, and remove
+# Once nobody holds our input any more, kill what has its working directory in $0, and remove
 # that with the shared memory that is left.
 GUARD = """
 cat
-for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd") in "$0"/*) kill -9 "${process#/proc/}" ;; esac
-done
+kill -9 $(find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -lname "$0*" -printf '%h ' | tr -d /proc)
 for file in "$0"/*/postmaster.pid; do ipcrm -m "$(sed -n '7s/.* //p' "$file")"; done
-rm -rf "$0"
+for try in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" && break; sleep 1; done  # until none writes there
 """
 
 
@@ -199,11 +197,12 @@ class Place:
         secret = self.directory / "secret"
         secret.write_text(self.password)
         self.give(secret)
+        sorts = self.installation.major >= 15 and self.installation.built("--with-icu")
         collation = ("--locale-provider=icu", "--icu-locale=en-US")
         self.run(
             *(self.bin / "initdb", "--pgdata", template, "--no-sync", "--username=postgres"),
             *("--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--no-locale"),
-            *(collation if self.installation.has_icu else ()),
+            *(collation if sorts else ()),
         )
         return template
 
@@ -276,7 +275,10 @@ class Server:
 
     def processes(self) -> list[int]:
         """Return its process ids, the postmaster's first: all others are its children."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except FileNotFoundError:  # it has ended by itself
+            return []
         return [self.pid, *map(int, children)]
 
     def start(self) -> None:
@@ -290,6 +292,7 @@ class Server:
     def _answers(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
+            self._process = None
             raise AssertionError(f"{self.name} does not start: {self.log.read_text()}")
         try:
             self.ask("SELECT 1")

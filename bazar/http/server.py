@@ -22,6 +22,7 @@ from typing import Any
 
 from bazar.http.acceptor import Acceptor
 from bazar.http.connection import Connection
+from bazar.http.handshakes import Handshakes, NewContext
 from bazar.http.state import ServerState
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
@@ -40,19 +41,30 @@ class HTTPServer:
         self._none_left.set()
         self._acceptor = Acceptor(self._take)
         self._opening: set[asyncio.Task[Any]] = set()
+        self._contexts: dict[socket.socket, NewContext] = {}  # of the sockets that have TLS
+        self._handshakes = Handshakes(state, self, self._acceptor.go_on)
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_event_loop()
 
     # --- listening -------------------------------------------------------------------------------
 
-    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these sockets."""
-        self._acceptor.listen(sockets)
+    def add_sockets(
+        self, sockets: Iterable[socket.socket], context: NewContext | None = None
+    ) -> None:
+        """Accept connections on these sockets, with a `context` those that speak TLS."""
+        for one in sockets:
+            if context is not None:
+                self._contexts[one] = context
+            self._acceptor.listen([one])
 
-    def _take(self, one: socket.socket, address: Any) -> bool:
-        task = self._loop.create_task(self._open(one))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+    def _take(self, one: socket.socket, listening: socket.socket) -> bool:
+        context = self._contexts.get(listening)
+        if context is not None:
+            self._handshakes.begin(one, context)
+        else:
+            task = self._loop.create_task(self._open(one))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
         most = self.state.limits.connections
         spare = min(SPARE_CONNECTIONS, 1 + most // 4)
         return len(self.connections) + len(self._opening) < most + spare
@@ -80,6 +92,7 @@ class HTTPServer:
         """Close what is left, after what has been written to it."""
         if self._opening:
             await asyncio.wait(self._opening)
+        await self._handshakes.close()
         for connection in list(self.connections):
             connection.close()
         try:

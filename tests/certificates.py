@@ -5,43 +5,56 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 LOCAL = "IP:127.0.0.1,IP:::1,DNS:localhost"
-KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 OPENSSL_S = 30.0
 
 
 class Authority:
     """A CA in a directory of its own, and what it signs there."""
 
-    def __init__(self, directory: Path, name: str = "ca") -> None:
+    def __init__(self, directory: Path, name: str = "ca", *, days: int = 30) -> None:
         if shutil.which("openssl") is None:
             pytest.skip("needs the openssl command to make certificates")
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.cert, self.key = directory / f"{name}.pem", directory / f"{name}.key"
-        openssl(
-            *("req", "-x509", *KEY, "-days", "30", "-subj", f"/CN={name}"),
-            *("-keyout", self.key, "-out", self.cert),
-        )
+        self._make(name, ["-signkey", self.key], "basicConstraints=critical,CA:TRUE", days)
 
     def sign(
         self, name: str, names: str = LOCAL, *, days: int = 30, extensions: str = ""
     ) -> dict[str, str]:
         """Make a key and its certificate, for these names; return what cluster.json calls `tls`."""
+        named = f"subjectAltName={names}\n" if names else ""
+        cert, key = self._make(
+            name, ["-CA", self.cert, "-CAkey", self.key], named + extensions, days
+        )
+        return {"ca": str(self.cert), "cert": str(cert), "key": str(key)}
+
+    @staticmethod
+    def spoil(tls: Mapping[str, str]) -> None:
+        """Leave half of a key, as somebody does who writes it right now."""
+        Path(tls["key"]).write_text("-----BEGIN PRIVATE KEY-----\n")
+
+    def _make(
+        self, name: str, signed: list[str | Path], extensions: str, days: int
+    ) -> tuple[Path, Path]:
         cert, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         request, more = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
         openssl("req", "-new", *KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
-        more.write_text(f"subjectAltName={names}\n{extensions}" if names else extensions)
+        more.write_text(extensions)
         openssl(
-            *("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.key),
-            *("-days", str(days), "-extfile", more, "-out", cert),
+            *("x509", "-req", "-in", request, *signed),
+            *("-days", str(days), "-set_serial", str(time.time_ns())),
+            *("-extfile", more, "-out", cert),
         )
-        return {"ca": str(self.cert), "cert": str(cert), "key": str(key)}
+        return cert, key
 
 
 def caller(tls: Mapping[str, str], *, shown: bool = True) -> ssl.SSLContext:

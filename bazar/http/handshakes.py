@@ -15,7 +15,7 @@ from collections.abc import Callable
 from bazar.futures import resolve
 from bazar.http.connection import Owner
 from bazar.http.state import ServerState
-from bazar.http.tls_connection import TLSConnection, UnencryptedConnection
+from bazar.http.tls_connection import TLSConnection
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +28,20 @@ NewContext = Callable[[], ssl.SSLContext]
 
 
 class Handshakes:
-    """`over` is called after each, whatever has become of it."""
+    """`unencrypted` gets those that begin otherwise. `over` is called after each, whatever has
+    become of it."""
 
-    def __init__(self, state: ServerState, owner: Owner, over: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        state: ServerState,
+        owner: Owner,
+        *,
+        unencrypted: Callable[[socket.socket], None],
+        over: Callable[[], None],
+    ) -> None:
         self._state = state
         self._owner = owner
+        self._unencrypted = unencrypted
         self._over = over
         self._loop = asyncio.get_event_loop()
         self._tasks: dict[asyncio.Task[None], None] = {}  # in the order they came
@@ -67,7 +76,8 @@ class Handshakes:
         try:
             address = str(one.getpeername()[0])
             async with asyncio.timeout(limits.handshake_s):
-                if await self._first_byte(one) == HANDSHAKE:
+                first = await self._first_byte(one)
+                if first == HANDSHAKE:
                     await self._loop.connect_accepted_socket(
                         lambda: TLSConnection(self._state, self._owner),
                         one,
@@ -75,10 +85,10 @@ class Handshakes:
                         ssl_handshake_timeout=limits.handshake_s,
                         ssl_shutdown_timeout=limits.linger_s,
                     )
+                elif first:
+                    self._unencrypted(one)
                 else:
-                    await self._loop.connect_accepted_socket(
-                        lambda: UnencryptedConnection(self._state, self._owner), one
-                    )
+                    one.close()
         except ssl.SSLError as error:
             one.close()
             self._tell(address, error)

@@ -84,7 +84,7 @@ async def test_a_certificate_is_renewed_without_a_restart(tmp_path: Path) -> Non
         assert (await kept.get("/info/1")).status == 200
         kept.close()
         # One that can't be used is not taken.
-        Path(tls["key"]).write_text("no key")
+        authority.spoil(tls)
         new = await certificate(shop, "catalog-1")
         assert await certificate(shop, "frontend-1") not in (old, b"")
         assert await certificate(shop, "catalog-1") == new != old

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from pathlib import Path
+
+import pytest
 
 from tests.certificates import Authority, caller
 from tests.cluster.client import HTTPClient
@@ -14,14 +17,11 @@ from tests.cluster.commands import command
 GONE = (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)
 
 
-async def refused(port: int, context: ssl.SSLContext | None) -> str:
-    """Ask for a page; return the error that was got instead."""
+async def refused(port: int, context: ssl.SSLContext) -> None:
+    """Ask for a page in vain. With TLS 1.3 a client may hear of it as late as its first answer."""
     async with HTTPClient(port, context=context) as client:
-        try:
-            answer = await client.get("/healthz")
-        except GONE as error:
-            return f"{error!r} {error.__cause__!r}"
-    raise AssertionError(f"it is answered: {answer}")
+        with pytest.raises(GONE):
+            await client.get("/healthz")
 
 
 async def test_a_shop_with_tls_reads_sells_and_fails_over(tmp_path: Path) -> None:
@@ -32,23 +32,26 @@ async def test_a_shop_with_tls_reads_sells_and_fails_over(tmp_path: Path) -> Non
         assert (await shop.get("frontend-1", "/info/1")).cache == "miss"
         assert (await shop.get("frontend-1", "/info/1")).cache == "hit"
         assert (await shop.put("frontend-1", "/purchase/4")).json["new_count"] == 6
-        page = await shop.get("frontend-1", "/book/4")
-        assert page.status == 200
-        assert "Secure" in page.headers.get("set-cookie", "Secure")
+        page = await shop.get("frontend-1", "/confirm?book=4&quantity=1&cost=20&key=k")
+        assert (page.status, "; Secure" in page.headers["set-cookie"]) == (200, True), page
 
         # Customers have no certificate; nodes must have one, and a token beside it.
-        anybody = caller(tls, shown=False)
+        anybody, old = caller(tls, shown=False), authority.sign("old", days=-1)
+        strange = Authority(tmp_path / "strange").sign("stranger")
         async with HTTPClient(shop.ports["frontend-1"], context=anybody) as client:
             assert (await client.get("/info/4")).json["count"] == 6
         for name in ("catalog-1", "order-1"):
             port = shop.ports[name]
-            assert "certificate required" in (await refused(port, anybody)).lower()
+            await refused(port, anybody)
             async with HTTPClient(port, context=caller(tls)) as client:
                 assert (await client.get("/status")).status == 401
-            strange = Authority(tmp_path / "strange").sign("stranger")
             await refused(port, caller({**strange, "ca": tls["ca"]}))
-            old = authority.sign("old", days=-1)
             await refused(port, caller(old))
+            async with HTTPClient(port, context=caller({**tls, "ca": strange["ca"]})) as client:
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    await client.get("/healthz")
+        for why in ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "has expired", "issuer"):
+            assert len(re.findall(f"no connection: .*{why}", shop.log("cluster"))) == 2, why
         # HTTP in the clear is told the way.
         async with HTTPClient(shop.ports["frontend-1"]) as client:
             answer = await client.get("/info/1")
@@ -69,7 +72,8 @@ async def test_a_shop_with_tls_reads_sells_and_fails_over(tmp_path: Path) -> Non
 async def test_a_certificate_is_renewed_without_a_restart(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "keys")
     tls = authority.sign("shop", days=1)
-    async with Cluster(tmp_path, {"frontend": 1, "catalog": 1}, settings={"tls": tls}) as shop:
+    roles = {"frontend": 1, "catalog": 1, "order": 1}
+    async with Cluster(tmp_path, roles, settings={"tls": tls}) as shop:
         await shop.start()
         assert "ends in 1.0 days" in shop.log("catalog-1")
         old = await certificate(shop, "catalog-1")
@@ -83,10 +87,8 @@ async def test_a_certificate_is_renewed_without_a_restart(tmp_path: Path) -> Non
         await until(renewed, "the new one is shown")
         assert (await kept.get("/info/1")).status == 200
         kept.close()
-        # One that can't be used is not taken.
-        authority.spoil(tls)
         new = await certificate(shop, "catalog-1")
-        assert await certificate(shop, "frontend-1") not in (old, b"")
+        authority.spoil(tls)  # what can't be used is not taken
         assert await certificate(shop, "catalog-1") == new != old
         assert "tls.key: " in shop.log("catalog-1")
         assert shop.log("catalog-1").count("what was read before goes on") == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import shutil
 import ssl
 from pathlib import Path
 
@@ -112,3 +114,44 @@ async def test_several_processes_share_a_port_with_tls(tmp_path: Path) -> None:
         assert status is not None
         assert len(status["processes"]) == 2
         assert (await command(shop, "status")).returncode == 0
+
+
+async def test_nodes_of_two_machines_make_one_shop(tmp_path: Path) -> None:
+    """Two directories, with a supervisor each, stand for the machines."""
+    tls = Authority(tmp_path / "keys").sign("shop")
+    roles = {"frontend": 1, "catalog": 1, "order": 1}
+    async with Cluster(tmp_path, roles, settings={"tls": tls}) as shop:
+        shop.launch("here", "--nodes", "catalog-1,order-1")
+        await shop.ready("catalog-1", "order-1")
+        there = ("--config", elsewhere(shop), "--nodes", "frontend-1")
+        far = shop.launch("there", *there)
+        # It has made a token of its own: nobody has brought it ours.
+        unknown = (
+            "frontend-1 gets no feed from catalog-1: answered 'HTTP/1.1 403 Forbidden': it has"
+        )
+        await until(lambda: f"{unknown} another token" in shop.log("there"), "it is said")
+        told = await command(shop, "status")
+        assert told.returncode == 1
+        assert "frontend-1 does not know our token" in told.stdout
+        far.terminate()
+        await shop.ended(far.pid)
+        shutil.copy(shop.data_dir / "token", tmp_path / "elsewhere" / "data")
+        shop.launch("there", *there)
+        await shop.ready()
+        assert (await shop.put("frontend-1", "/purchase/4")).status == 200
+        told = await command(shop, "status")
+        assert told.returncode == 0, told
+        for log, others in (("here", ["frontend-1"]), ("there", ["catalog-1", "order-1"])):
+            found = re.findall(r"^  (\S+) .*\(on another machine\)$", shop.log(log), re.MULTILINE)
+            assert set(found) == set(others), found
+        wrong = shop.launch("wrong", "--nodes", "catalog-1,order-7")
+        await shop.ended(wrong.pid)
+        assert wrong.returncode == os.EX_CONFIG
+        assert "--nodes order-7: is not in" in shop.log("wrong")
+
+
+def elsewhere(shop: Cluster) -> str:
+    """Return another machine's copy of cluster.json."""
+    directory = shop.directory / "elsewhere"
+    directory.mkdir()
+    return str(shutil.copy(shop.config_path, directory))

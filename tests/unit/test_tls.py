@@ -67,6 +67,13 @@ class CredentialsTest(unittest.TestCase):
         past = Authority(self.directory / "past", days=-1)
         self.refused(r"tls.ca: .*past/ca.pem: expired on ", **past.sign("late"))
 
+    def test_two_cas_while_one_takes_the_others_place(self) -> None:
+        other = Authority(self.directory / "next")
+        both = self.directory / "both.pem"
+        both.write_bytes(self.authority.cert.read_bytes() + other.cert.read_bytes())
+        for tls in (self.tls, other.sign("shop")):
+            credentials({**tls, "ca": str(both)})
+
     def test_a_key_is_its_owners(self) -> None:
         Path(self.tls["key"]).chmod(0o644)
         self.addCleanup(Path(self.tls["key"]).chmod, 0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,9 +43,12 @@ class StaleConnection(ConnectionResetError):
 class HTTPClient:
     """One connection to 127.0.0.1:`port`, opened when it is needed, for one task at a time."""
 
-    def __init__(self, port: int, token: str | None = None) -> None:
+    def __init__(
+        self, port: int, token: str | None = None, context: ssl.SSLContext | None = None
+    ) -> None:
         self.port = port
         self.token = token
+        self.context = context
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._reused = False
 
@@ -68,7 +72,7 @@ class HTTPClient:
         """Open the connection; a request also does so by itself."""
         if self._streams is None:
             self._reused = False
-            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+            self._streams = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.context)
 
     async def get(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Answer:
         return await self.request("GET", path, timeout_s=timeout_s)

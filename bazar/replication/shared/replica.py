@@ -28,6 +28,7 @@ from bazar.replication.states import Life
 from bazar.replication.store import Answer, Operation
 from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.timing import Timing
+from bazar.rpc.frames import FrameConnection
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class SharedReplica(Part):
         self._register, self._store = database.register, database.store
         self._tempo = tempo
         self._run = wiring.run
+        self._is_open = False
         self._peers, self._knock = wiring.peers, wiring.knock
         self._tenures = 0
         self._tenure = Tasks(self._end)
@@ -117,12 +119,30 @@ class SharedReplica(Part):
         home = ArbiterId(f"{self.home.digest}-{drawn}", self.home.place)
         self.home = self.subscriber.home = self.subscriber.arbiter = home
         self._knocking = Knocking(self.me.name, home, self._peers, self._knock)
+        self._is_open = True
 
     def _note(self, trouble: str) -> None:
         """Say once what keeps this node from going on."""
         if trouble != self._trouble:
             self._trouble = trouble
             log.warning("%s: %s", self.me.name, trouble)
+
+    def refuse_other(self, arbiter: str | None) -> None:
+        self._must_be_open()
+        super().refuse_other(arbiter)
+
+    def knocked(self, plain: Answer) -> Answer:
+        self._must_be_open()
+        return super().knocked(plain)
+
+    def open_feed(self, connection: FrameConnection) -> int:
+        self._must_be_open()
+        return super().open_feed(connection)
+
+    def _must_be_open(self) -> None:
+        """Raise Unavailable before it is known which database this is (A1)."""
+        if not self._is_open:
+            raise Unavailable(f"{self.me.name}: {self._trouble}")
 
     # --- a candidate (P3) ------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import asyncio
 from storage.postgresql.session import Refused, Statement
 from tests.facts.lab import Fact, Lab, begun, do, n_of, opened, refused, rows, waiting
 
-
 EXCLUDED = {
     "KEY SHARE": ("UPDATE",),
     "SHARE": ("NO KEY UPDATE", "UPDATE"),
@@ -27,6 +26,13 @@ async def strengths_exclude_each_other(lab: Lab, table: str) -> None:
                 else:
                     assert len(await rows(other, sql)) == 2
             await do(one, "ROLLBACK")
+
+
+async def no_lock_is_weakened(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} FOR UPDATE")
+        await do(one, f"SELECT n FROM {table} FOR KEY SHARE")
+        assert await refused(other, f"SELECT n FROM {table} FOR KEY SHARE NOWAIT") == "55P03"
 
 
 async def for_key_share_does_not_fence(lab: Lab, table: str) -> None:
@@ -212,6 +218,7 @@ async def a_pipeline_without_sync_holds_its_locks(lab: Lab, table: str) -> None:
 
 LOCKING: tuple[Fact, ...] = (
     strengths_exclude_each_other,
+    no_lock_is_weakened,
     for_key_share_does_not_fence,
     for_no_key_update_fences,
     key_share_passes_an_update,

@@ -24,8 +24,6 @@ class Waiter:
 
     def __init__(self, owner: Transaction, key: Key, strength: int) -> None:
         self.owner, self.key, self.strength = owner, key, strength
-        self.dead = False
-        """Whether it was chosen to end a deadlock."""
 
 
 class Locks:
@@ -84,6 +82,13 @@ class Locks:
             if key in self._queues:
                 self._wake(self._queues[key][0].owner)
         owner.locked.clear()
+
+    def blocked(self) -> list[Waiter]:
+        """Return who waits for what somebody holds, or for somebody who waits."""
+        return [one for queue in self._queues.values() for one in queue if self._blocks(one)]
+
+    def _blocks(self, waiter: Waiter) -> bool:
+        return any(True for _ in self._waits_for(waiter))
 
     def is_deadlocked(self, waiter: Waiter) -> bool:
         """Return whether a transaction waits, in the end, for itself."""

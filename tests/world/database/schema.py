@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from storage.postgresql.session import Refused
 from tests.world.database.expressions import Scope, Unknown, Value, compiled
-from tests.world.database.queries import ACTIVITY, scalar, table_name
+from tests.world.database.queries import scalar, table_name
 
 
 class Table:
@@ -82,8 +82,3 @@ class Schema:
         if name not in self._tables:
             raise Refused("42P01", f'relation "{name}" does not exist')
         return self._tables[name]
-
-    def has(self, name: str) -> None:
-        """Refuse a table that does not exist; without a name, a statement needs none."""
-        if name and name != ACTIVITY:
-            self.table(name)

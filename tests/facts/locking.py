@@ -192,6 +192,31 @@ async def inserts_of_one_key_wait(lab: Lab, table: str) -> None:
         assert nothing.results[0].tag == "INSERT 0 0"
 
 
+async def so_do_inserts_of_one_that_is_being_deleted(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        for conflict in ("", "ON CONFLICT DO NOTHING"):
+            for end, n in (("ROLLBACK", 1), ("COMMIT", 7)):
+                await do(one, "BEGIN", f"DELETE FROM {table} WHERE id = 1")
+                sql = f"INSERT INTO {table} (id, n) VALUES (1, 7) {conflict}"
+                insert = begun(other, sql)
+                await waiting(lab, watcher)
+                await do(one, end)
+                await asyncio.gather(insert, return_exceptions=True)
+                assert await n_of(watcher, table) == n
+            await do(one, f"UPDATE {table} SET n = 1")
+
+
+async def but_not_of_one_that_is_only_locked(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
+        insert = f"INSERT INTO {table} (id, n) VALUES (1, 7)"
+        assert await refused(other, insert) == "23505"
+        nothing = await do(other, "BEGIN", f"{insert} ON CONFLICT DO NOTHING")
+        assert nothing.results[1].tag == "INSERT 0 0"
+        await do(one, "COMMIT")
+        await do(one, f"SELECT n FROM {table} FOR UPDATE NOWAIT")
+
+
 async def a_pipeline_without_sync_holds_its_locks(lab: Lab, table: str) -> None:
     """idle_in_transaction_session_timeout counts only from a Sync."""
     async with opened(lab, "one", "one", "one", "one") as (idle, one, other, watcher):
@@ -233,5 +258,7 @@ LOCKING: tuple[Fact, ...] = (
     two_that_share_and_write_deadlock,
     a_deadlock_ends_one_of_the_two,
     inserts_of_one_key_wait,
+    so_do_inserts_of_one_that_is_being_deleted,
+    but_not_of_one_that_is_only_locked,
     a_pipeline_without_sync_holds_its_locks,
 )

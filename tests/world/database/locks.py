@@ -72,16 +72,24 @@ class Locks:
         else:
             del self._queues[waiter.key]
 
+    def drop(self, owner: Transaction, key: Key) -> None:
+        """Give back one lock."""
+        del owner.locked[key]
+        holders = self._holders[key]
+        del holders[owner]
+        if not holders:
+            del self._holders[key]
+        if key in self._queues:
+            self._wake(self._queues[key][0].owner)
+
     def release(self, owner: Transaction) -> None:
         """Give back all locks of a transaction."""
-        for key in owner.locked:
-            holders = self._holders[key]
-            del holders[owner]
-            if not holders:
-                del self._holders[key]
-            if key in self._queues:
-                self._wake(self._queues[key][0].owner)
-        owner.locked.clear()
+        for key in tuple(owner.locked):
+            self.drop(owner, key)
+
+    def is_doomed(self, key: Key) -> bool:
+        """Return whether some transaction deletes this row, unless it is rolled back."""
+        return any(one.changes.get(key, ()) is None for one in self._holders.get(key, ()))
 
     def blocked(self) -> list[Waiter]:
         """Return who waits for what somebody holds, or for somebody who waits."""

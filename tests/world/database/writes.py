@@ -21,7 +21,7 @@ from tests.world.database.queries import (
 )
 from tests.world.database.schema import Table
 from tests.world.database.transaction import Transaction
-from tests.world.database.versions import Row
+from tests.world.database.versions import Key, Row
 
 Setter = Callable[[Scope, Row], dict[str, Any]]
 
@@ -96,7 +96,8 @@ class Update(Write):
             new_key = table.key_of(new)
             if new_key != key:
                 transaction.write((self.table, key), None)
-                yield from inserting(transaction, table, new_key)
+                if (yield from inserting(transaction, (self.table, new_key))) is not None:
+                    raise _duplicate((self.table, new_key))
             transaction.write((self.table, new_key), new)
             written.append({**joined, **new} if joined else new)
         return written
@@ -157,21 +158,13 @@ class Insert(Write):
         written: list[Row] = []
         for values in self._rows:
             new = table.new(self._names, values, scope)
-            key = table.key_of(new)
-            at = (self.table, key)
-            if not self._action:
-                yield from inserting(transaction, table, key)
-            else:
-                while transaction.newest(at) is None:
-                    waited = yield from transaction.lock(at, locks.UPDATE)
-                    if not waited:
-                        break
-                there = transaction.newest(at)
-                if there is not None:
-                    row = yield from self._conflict(transaction, scope, at, there, new)
-                    if row is None:
-                        continue
-                    new = row
+            at = (self.table, table.key_of(new))
+            there = yield from inserting(transaction, at)
+            if there is not None:
+                row = yield from self._conflict(transaction, scope, at, there, new)
+                if row is None:
+                    continue
+                new = row
             transaction.write(at, new)
             written.append(new)
         return written
@@ -180,11 +173,13 @@ class Insert(Write):
         self,
         transaction: Transaction,
         scope: Scope,
-        at: tuple[str, Any],
+        at: Key,
         there: Row,
         new: Mapping[str, Any],
     ) -> Generator[None, None, dict[str, Any] | None]:
         """Return the row that takes the place of the one that is there, if one does."""
+        if not self._action:
+            raise _duplicate(at)
         if transaction.repeatable and scope.view.get(*at) is not there:
             raise Refused("40001", "could not serialize access due to concurrent update")
         if self._action == "DO NOTHING" or self._set is None:
@@ -198,16 +193,26 @@ class Insert(Write):
         return {**row, **self._set(scope, both)} if self._where(scope, both) else None
 
 
-def inserting(transaction: Transaction, table: Table, key: Any) -> Generator[None, None, None]:
-    """Take the place of a key, as soon as it is known whether another transaction does."""
-    at = (table.name, key)
-    if transaction.newest(at) is None:
-        yield from transaction.lock(at, locks.UPDATE)
-    elif at not in transaction.changes:
-        yield from transaction.lock(at, locks.KEY_SHARE)  # it may be about to be deleted
-    if transaction.newest(at) is not None:
-        raise Refused("23505", f"duplicate key value violates unique constraint: {at}")
-    yield from transaction.lock(at, locks.UPDATE)
+def inserting(transaction: Transaction, at: Key) -> Generator[None, None, Row | None]:
+    """Take the place of a row, or return the one that is there: as soon as it is known what other
+    transactions that insert or delete it come to."""
+    server = transaction.server
+    while True:
+        held, there = at in transaction.locked, transaction.newest(at)
+        if there is None:
+            yield from transaction.lock(at, locks.UPDATE)
+            if transaction.newest(at) is None:
+                return None
+        elif at in transaction.changes or not server.locks.is_doomed(at):
+            return there
+        else:
+            yield from transaction.lock(at, locks.KEY_SHARE)
+        if not held:
+            server.locks.drop(transaction, at)
+
+
+def _duplicate(at: Key) -> Refused:
+    return Refused("23505", f"duplicate key value violates unique constraint: {at}")
 
 
 def setter(nodes: list[exp.Expression]) -> Setter:

@@ -192,18 +192,22 @@ async def inserts_of_one_key_wait(lab: Lab, table: str) -> None:
         assert nothing.results[0].tag == "INSERT 0 0"
 
 
-async def so_do_inserts_of_one_that_is_being_deleted(lab: Lab, table: str) -> None:
+async def so_do_inserts_of_one_that_is_being_changed(lab: Lab, table: str) -> None:
     async with opened(lab, "one", "one", "one") as (one, other, watcher):
         for conflict in ("", "ON CONFLICT DO NOTHING"):
-            for end, n in (("ROLLBACK", 1), ("COMMIT", 7)):
-                await do(one, "BEGIN", f"DELETE FROM {table} WHERE id = 1")
+            for change, end, n in (
+                (f"DELETE FROM {table} WHERE id = 1", "ROLLBACK", 1),
+                (f"DELETE FROM {table} WHERE id = 1", "COMMIT", 7),
+                (f"UPDATE {table} SET n = 5 WHERE id = 1", "ROLLBACK", 7),
+                (f"UPDATE {table} SET n = 1 WHERE id = 1", "COMMIT", 1),
+            ):
+                await do(one, "BEGIN", change)
                 sql = f"INSERT INTO {table} (id, n) VALUES (1, 7) {conflict}"
                 insert = begun(other, sql)
                 await waiting(lab, watcher)
                 await do(one, end)
                 await asyncio.gather(insert, return_exceptions=True)
                 assert await n_of(watcher, table) == n
-            await do(one, f"UPDATE {table} SET n = 1")
 
 
 async def but_not_of_one_that_is_only_locked(lab: Lab, table: str) -> None:
@@ -258,7 +262,7 @@ LOCKING: tuple[Fact, ...] = (
     two_that_share_and_write_deadlock,
     a_deadlock_ends_one_of_the_two,
     inserts_of_one_key_wait,
-    so_do_inserts_of_one_that_is_being_deleted,
+    so_do_inserts_of_one_that_is_being_changed,
     but_not_of_one_that_is_only_locked,
     a_pipeline_without_sync_holds_its_locks,
 )

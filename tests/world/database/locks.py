@@ -87,9 +87,9 @@ class Locks:
         for key in tuple(owner.locked):
             self.drop(owner, key)
 
-    def is_doomed(self, key: Key) -> bool:
-        """Return whether some transaction deletes this row, unless it is rolled back."""
-        return any(one.changes.get(key, ()) is None for one in self._holders.get(key, ()))
+    def is_changing(self, key: Key) -> bool:
+        """Return whether some transaction has changed this row, and is not at its end."""
+        return any(key in one.changes for one in self._holders.get(key, ()))
 
     def blocked(self) -> list[Waiter]:
         """Return who waits for what somebody holds, or for somebody who waits."""

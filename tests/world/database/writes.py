@@ -195,7 +195,7 @@ class Insert(Write):
 
 def inserting(transaction: Transaction, at: Key) -> Generator[None, None, Row | None]:
     """Take the place of a row, or return the one that is there: as soon as it is known what other
-    transactions that insert or delete it come to."""
+    transactions that write it come to."""
     server = transaction.server
     while True:
         held, there = at in transaction.locked, transaction.newest(at)
@@ -203,10 +203,10 @@ def inserting(transaction: Transaction, at: Key) -> Generator[None, None, Row | 
             yield from transaction.lock(at, locks.UPDATE)
             if transaction.newest(at) is None:
                 return None
-        elif at in transaction.changes or not server.locks.is_doomed(at):
+        elif at in transaction.changes or not server.locks.is_changing(at):
             return there
         else:
-            yield from transaction.lock(at, locks.KEY_SHARE)
+            yield from transaction.lock(at, locks.SHARE)  # which excludes no more than changing it
         if not held:
             server.locks.drop(transaction, at)
 

@@ -67,7 +67,7 @@ class Database:
 
     def load(self, changes: Changes) -> None:
         """Have rows from the beginning: `(table, primary key)` -> columns and values."""
-        commit = Commit(dict(changes))
+        commit = Commit({at: self.schema.whole(at[0], row) for at, row in changes.items()})
         for server in self.servers.values():
             server.load(commit)
         self._loaded = len(self[self.primary].wal)

@@ -10,6 +10,7 @@ from sqlglot import exp
 from storage.postgresql.session import Refused
 from tests.world.database.expressions import Scope, Unknown, Value, compiled
 from tests.world.database.queries import scalar, table_name
+from tests.world.database.versions import Row
 
 
 class Table:
@@ -82,3 +83,11 @@ class Schema:
         if name not in self._tables:
             raise Refused("42P01", f'relation "{name}" does not exist')
         return self._tables[name]
+
+    def whole(self, name: str, row: Row | None) -> Row | None:
+        """Return a row with all columns of its table, if that is known."""
+        if row is None or name not in self._tables:
+            return row
+        table = self._tables[name]
+        table.check(row)
+        return {column: row.get(column) for column in table.defaults}

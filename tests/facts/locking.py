@@ -210,6 +210,19 @@ async def so_do_inserts_of_one_that_is_being_changed(lab: Lab, table: str) -> No
                 assert await n_of(watcher, table) == n
 
 
+async def an_upsert_inserts_what_went_away_meanwhile(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
+        upsert = begun(
+            other,
+            f"INSERT INTO {table} (id, n) VALUES (1, 7)"
+            f" ON CONFLICT (id) DO UPDATE SET n = {table}.n + 1 RETURNING n",
+        )
+        await waiting(lab, watcher)
+        await do(one, f"DELETE FROM {table} WHERE id = 1", "COMMIT")
+        assert (await upsert).results[0].rows == ((7,),)
+
+
 async def but_not_of_one_that_is_only_locked(lab: Lab, table: str) -> None:
     async with opened(lab, "one", "one") as (one, other):
         await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
@@ -263,6 +276,7 @@ LOCKING: tuple[Fact, ...] = (
     a_deadlock_ends_one_of_the_two,
     inserts_of_one_key_wait,
     so_do_inserts_of_one_that_is_being_changed,
+    an_upsert_inserts_what_went_away_meanwhile,
     but_not_of_one_that_is_only_locked,
     a_pipeline_without_sync_holds_its_locks,
 )

@@ -3,7 +3,7 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 from sqlglot import exp
@@ -144,13 +144,11 @@ class Insert(Write):
             [None if one.sql() == "DEFAULT" else compiled(one, scalar) for one in row.expressions]
             for row in values.expressions
         ]
-        self._action, self._set, self._where = "", None, condition(exp.Select())
-        conflict = node.args.get("conflict")
-        if conflict is not None:
-            known(conflict, "action", "conflict_keys", "expressions", "where")
-            self._action = conflict.args["action"].name
-            self._set = setter(conflict.expressions)
-            self._where = condition(conflict)
+        conflict = node.args.get("conflict") or exp.OnConflict()
+        known(conflict, "action", "conflict_keys", "expressions", "where")
+        self._action = part(conflict, "action").name if part(conflict, "action") else ""
+        self._set = setter(conflict.expressions)
+        self._where = condition(conflict)
 
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
@@ -159,38 +157,35 @@ class Insert(Write):
         for values in self._rows:
             new = table.new(self._names, values, scope)
             at = (self.table, table.key_of(new))
-            there = yield from inserting(transaction, at)
+            there = yield from self._conflicting(transaction, scope, at)
             if there is not None:
-                row = yield from self._conflict(transaction, scope, at, there, new)
-                if row is None:
+                both = {**there, **{f"excluded.{name}": value for name, value in new.items()}}
+                if self._action == "DO NOTHING" or not self._where(scope, both):
                     continue
-                new = row
+                new = {**there, **self._set(scope, both)}
             transaction.write(at, new)
             written.append(new)
         return written
 
-    def _conflict(
-        self,
-        transaction: Transaction,
-        scope: Scope,
-        at: Key,
-        there: Row,
-        new: Mapping[str, Any],
-    ) -> Generator[None, None, dict[str, Any] | None]:
-        """Return the row that takes the place of the one that is there, if one does."""
-        if not self._action:
-            raise _duplicate(at)
-        if transaction.repeatable and scope.view.get(*at) is not there:
-            raise Refused("40001", "could not serialize access due to concurrent update")
-        if self._action == "DO NOTHING" or self._set is None:
-            return None
-        row = yield from transaction.lock_row(
-            scope.view, at, there, locks.NO_KEY_UPDATE, lambda row: True
-        )
-        if row is None:
-            raise Unknown("a row went away below ON CONFLICT DO UPDATE")
-        both = {**row, **{f"excluded.{name}": value for name, value in new.items()}}
-        return {**row, **self._set(scope, both)} if self._where(scope, both) else None
+    def _conflicting(
+        self, transaction: Transaction, scope: Scope, at: Key
+    ) -> Generator[None, None, Row | None]:
+        """Return the row that is there already, with its lock if it is to be changed."""
+        while True:
+            there = yield from inserting(transaction, at)
+            if there is None:
+                return None
+            if not self._action:
+                raise _duplicate(at)
+            if transaction.repeatable and scope.view.get(*at) is not there:
+                raise Refused("40001", "could not serialize access due to concurrent update")
+            if self._action == "DO NOTHING":
+                return there
+            row = yield from transaction.lock_row(
+                scope.view, at, there, locks.NO_KEY_UPDATE, lambda row: True
+            )
+            if row is not None:
+                return row
 
 
 def inserting(transaction: Transaction, at: Key) -> Generator[None, None, Row | None]:
@@ -206,7 +201,7 @@ def inserting(transaction: Transaction, at: Key) -> Generator[None, None, Row | 
         elif at in transaction.changes or not server.locks.is_changing(at):
             return there
         else:
-            yield from transaction.lock(at, locks.SHARE)  # which excludes no more than changing it
+            yield from transaction.lock(at, locks.SHARE)  # excluded by whoever changes it
         if not held:
             server.locks.drop(transaction, at)
 

@@ -22,7 +22,6 @@ STRENGTHS = {
     (True, True): locks.NO_KEY_UPDATE,
     (True, False): locks.UPDATE,
 }
-ACTIVITY = "pg_stat_activity"
 
 
 class Source(NamedTuple):
@@ -40,8 +39,8 @@ class Source(NamedTuple):
             return [((), {})]
         if self.table in scope.named:
             return enumerate(scope.named[self.table])
-        if self.table == ACTIVITY:
-            return enumerate(scope.activity())
+        if self.table in scope.views:
+            return enumerate(scope.views[self.table]())
         return scope.view.rows(self.table)
 
 
@@ -91,11 +90,8 @@ class Select:
         self.source = Source("" if source is None else table_name(source.this), condition(node))
         self.answer = columns(node.expressions)
         self.names = [one.alias_or_name for one in node.expressions]
-        self._orders = (
-            [_order(one) for one in node.args["order"].expressions]
-            if (node.args.get("order"))
-            else []
-        )
+        order = node.args.get("order")
+        self._orders = [] if order is None else [_order(one) for one in order.expressions]
         limit = node.args.get("limit")
         self._limit = None if limit is None else compiled(limit.expression, scalar)
         self.strength: int | None = None
@@ -133,8 +129,9 @@ class Select:
         return found
 
     def run(self, transaction: Transaction, scope: Scope) -> Found:
-        if self.source.table not in scope.named:
-            transaction.server.schema.has(self.source.table)
+        table = self.source.table
+        if table and table not in scope.named and table not in scope.views:
+            transaction.server.schema.table(table)
         found = yield from self._locked(transaction, scope)
         answer = self.answer
         return Result(f"SELECT {len(found)}", tuple([answer(scope, row) for row in found]))

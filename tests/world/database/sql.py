@@ -29,8 +29,6 @@ SET = re.compile(
     r"SET (?:(?P<local>LOCAL) |SESSION )?(?P<name>\w+)(?: TO |\s*=\s*)(?P<value>.+)", re.I
 )
 ENDS = {"COMMIT": True, "END": True, "ROLLBACK": False, "ABORT": False}
-
-
 Body = Select | Update | Insert | Delete
 BODIES: Mapping[type, Callable[[Any], Body]] = {
     exp.Select: Select,
@@ -112,7 +110,7 @@ def _planned(node: Any) -> Plan:
 
     def run(transaction: Transaction, params: tuple[Any, ...]) -> Found:
         server = transaction.server
-        scope = Scope(transaction.view(), params, server.in_recovery, server.activity)
+        scope = Scope(transaction.view(), params, server.in_recovery, server.views)
         for name, query in named:
             result = yield from query.run(transaction, scope)
             scope.named[name] = [dict(zip(query.names, row, strict=True)) for row in result.rows]

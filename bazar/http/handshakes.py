@@ -63,12 +63,16 @@ class Handshakes:
         self._tasks.pop(task, None)
         self._over()
 
+    async def finished(self) -> None:
+        """Wait for those that have begun."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
     async def close(self) -> None:
-        """Give up what has not come to its end."""
+        """Give up those that have not come to their end."""
         for task in list(self._tasks):
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
+        await self.finished()
 
     async def _shake(self, one: socket.socket, context: NewContext) -> None:
         limits = self._state.limits

@@ -78,6 +78,7 @@ def _etcd(number: int, count: int, data: Path) -> list[str]:
         "initial-advertise-peer-urls": f"http://{here}:{ETCD_PEER_PORT}",
         "initial-cluster": peers,
         "initial-cluster-state": "new",
+        "enable-v2": "true",
         "heartbeat-interval": "200",
         "election-timeout": "2000",
         "logger": "zap",
@@ -87,7 +88,7 @@ def _etcd(number: int, count: int, data: Path) -> list[str]:
 
 
 def _patroni(number: int, count: int, directory: Path) -> dict[str, Any]:
-    here = address(number)
+    here, patroni = address(number), f"{address(number)}:{PATRONI_PORT}"
     parameters = {
         "wal_sender_timeout": "5s",
         "wal_receiver_timeout": "5s",
@@ -108,8 +109,9 @@ def _patroni(number: int, count: int, directory: Path) -> dict[str, Any]:
     return {
         "scope": NAME,
         "name": f"m{number}",
-        "restapi": {"listen": f"{here}:{PATRONI_PORT}", "connect_address": f"{here}:{PATRONI_PORT}"},
-        "etcd3": {"hosts": [f"{address(n)}:{ETCD_PORT}" for n in range(1, count + 1)]},
+        "restapi": {"listen": patroni, "connect_address": patroni},
+        # Its etcd3 keeps a cache by watching, which may stay old for ever after a pause.
+        "etcd": {"hosts": [f"{address(n)}:{ETCD_PORT}" for n in range(1, count + 1)]},
         "bootstrap": {
             "dcs": {
                 "ttl": TTL_S,

@@ -74,10 +74,8 @@ class Machine:
         children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children")
         found = await until(lambda: children.read_text().split(), f"{self.name} has an init")
         self._init = int(found[0])
-        ours = os.readlink("/proc/self/ns/net")
-        await until(
-            lambda: os.readlink(f"/proc/{self._init}/ns/net") != ours, f"{self.name} has a network"
-        )
+        ours = _space(os.getpid(), "net")
+        await until(lambda: _space(self._init, "net") != ours, f"{self.name} has a network")
         self._network.plug(self.number, self._init)
         for service in self.services.values():
             self._start(service)
@@ -138,10 +136,10 @@ class Machine:
 
     def processes(self, program: str = "") -> list[int]:
         """Return the ids of its processes, or of those whose program has this name."""
-        space, found = os.readlink(f"/proc/{self._init}/ns/pid"), []
+        space, found = _space(self._init, "pid"), []
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                ours = os.readlink(path / "ns/pid") == space
+                ours = _space(int(path.name), "pid") == space
                 if ours and (path / "comm").read_text().strip().startswith(program):
                     found.append(int(path.name))
         return found
@@ -149,6 +147,8 @@ class Machine:
     def signal(self, program: str, number: int) -> None:
         """Signal all of its processes of this program."""
         _signal(self.processes(program), number)
+        if number == signal.SIGCONT:
+            self._wake_proxies()
 
     def _start(self, service: Service) -> None:
         as_user = ["setpriv", "--reuid", service.user, "--regid", service.user, "--init-groups"]
@@ -199,9 +199,11 @@ def _spawn(
     )
 
 
+def _space(pid: int, kind: str) -> str:
+    return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+
+
 def _signal(pids: Sequence[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-
-

@@ -184,14 +184,26 @@ class Memory:
         books = self.kept.books()
         for book in self._histories:
             for name in self.shop.group("catalog"):
-                async with self.shop.client(name) as client:
-                    self.saw((await client.get(f"/info/{book}")).json, began)
+                self.saw(await self._shown_by(name, book), began)
             self._read(book, books[book], began)
         self._must_be_linearizable()
         self._shown = books
         self._perhaps.clear()
         await self._ask_again()
         self.counts["checks"] += 1
+
+    async def _shown_by(self, name: str, book: int) -> Any:
+        """Return what a node shows of a book, as soon as it does."""
+
+        async def shown() -> Answer | None:
+            async with self.shop.client(name) as client:
+                answer = await client.get(f"/info/{book}")
+            return answer if answer.status not in PASSING else None
+
+        answer = await until(shown, f"{name} shows book {book}")
+        if answer.status != 200:
+            raise Violation(f"{name} was asked for book {book}, and answered {answer}")
+        return answer.json
 
     def _must_be_linearizable(self) -> None:
         times = self.kept.times()

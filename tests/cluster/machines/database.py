@@ -25,8 +25,9 @@ USER = "postgres"  # of PostgreSQL, Patroni and etcd: nodes are another, so that
 PORT, PATRONI_PORT, ETCD_PORT, ETCD_PEER_PORT = 5432, 8008, 2379, 2380
 NAME = "bazar"
 ASK_S = 2.0
+CONNECT_S = 10
 # Patroni 3.0 takes them as they are; it wants loop_wait + 2 * retry_timeout <= ttl.
-TTL_S, LOOP_S, RETRY_S = 8, 1, 3
+TTL_S, LOOP_S, RETRY_S = 12, 1, 5
 NEEDED = ("patroni", "etcd", "nft", "ip", "unshare", "nsenter", "setpriv")
 INSTALL = "apt-get install --no-install-recommends postgresql patroni etcd-server nftables iproute2"
 
@@ -79,8 +80,7 @@ def _etcd(number: int, count: int, data: Path) -> list[str]:
         "initial-cluster": peers,
         "initial-cluster-state": "new",
         "enable-v2": "true",
-        "heartbeat-interval": "200",
-        "election-timeout": "2000",
+        "pre-vote": "true",
         "logger": "zap",
         "log-level": "warn",
     }
@@ -148,7 +148,7 @@ def _patroni(number: int, count: int, directory: Path) -> dict[str, Any]:
 def ask(number: int, sql: str) -> Rows:
     """Return the rows of one statement at a machine's server. Raises psycopg.Error."""
     connected = psycopg.connect(
-        host=address(number), port=PORT, user=USER, dbname="postgres", connect_timeout=2
+        host=address(number), port=PORT, user=USER, dbname="postgres", connect_timeout=CONNECT_S
     )
     with connected as connection:
         return connection.execute(sql.encode()).fetchall()

@@ -31,7 +31,7 @@ async def kill(shop: Shop, victim: int) -> str:
     """Kill all of its processes; boot it later."""
     unplug = shop.rng.random() < 0.5
     await shop.machines[victim].kill(unplug=unplug)
-    await shop.lasts(14.0, 24.0)
+    await shop.lasts(16.0, 26.0)
     await shop.machines[victim].boot()
     return "without a word" if unplug else "connections are closed"
 
@@ -40,7 +40,7 @@ async def pause(shop: Shop, victim: int) -> str:
     """Stop all of its processes; let them go on later, as if nothing had been."""
     machine = shop.machines[victim]
     await machine.pause()
-    await shop.lasts(1.0, 20.0)
+    await shop.lasts(1.0, 24.0)
     machine.resume()
     return ""
 
@@ -113,7 +113,7 @@ async def depose(shop: Shop, victim: int) -> str:
         machine.signal("patroni", signal.SIGSTOP)
     cuts = {victim: Cut(output=(f"{DATABASE} {to(*others)} tcp sport != {PORT}",))}
     cuts |= {other: Cut(output=(f"{DATABASE} {to(victim)}",)) for other in others}
-    await _cut(shop, cuts, 14.0, 24.0)
+    await _cut(shop, cuts, 16.0, 26.0)
     if still:
         machine.signal("patroni", signal.SIGCONT)
     return "its Patroni stands still" if still else "its Patroni knows"

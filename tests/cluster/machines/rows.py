@@ -10,6 +10,7 @@ from tests.cluster.cluster import TABLES, until
 from tests.cluster.machines import database
 from tests.cluster.memory import Violation
 from tests.cluster.moments import Row, Sold, sales_of
+from tests.postgresql.servers import wait_for
 from tests.simulation.history import Book
 
 
@@ -20,14 +21,26 @@ class Rows:
         self._count = count
 
     def _ask(self, sql: str) -> list[Row]:
-        """Ask the server that takes writes."""
-        for number in range(1, self._count + 1):
-            try:
-                if database.ask(number, "SELECT pg_is_in_recovery()") == [(False,)]:
-                    return database.ask(number, sql)
-            except psycopg.Error:
-                continue
-        raise Violation("no database server takes writes")
+        """Ask the server that takes writes. Raises Violation if there is none for too long."""
+        found: list[list[Row]] = []
+        trouble: dict[int, str] = {}
+
+        def answered() -> bool:
+            for number in range(1, self._count + 1):
+                try:
+                    if database.ask(number, "SELECT pg_is_in_recovery()") == [(False,)]:
+                        found.append(database.ask(number, sql))
+                        return True
+                    trouble[number] = "is a standby"
+                except psycopg.Error as error:
+                    trouble[number] = str(error)
+            return False
+
+        try:
+            wait_for(answered, "a database server takes writes")
+        except AssertionError as error:
+            raise Violation(f"{error}: {trouble}") from error
+        return found[-1]
 
     def books(self) -> dict[int, Book]:
         rows = self._ask(

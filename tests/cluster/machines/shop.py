@@ -7,6 +7,7 @@ import json
 import random
 import secrets
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ ENGINE = {"kind": "postgresql", "primary_lease_s": 3.0, "pause_s": 1.0}
 IN_ORDER = frozenset({0, 3})  # with which a node ends by itself
 SETTLES_S = 120.0
 READY_S = 1.0
+STAYS_S = 3.0  # Patroni may think about a fault for a while after it is over
 
 
 class Shop:
@@ -145,8 +147,17 @@ class Shop:
             return None
 
     async def settle(self) -> None:
-        """Wait until the database is whole, and every node is ready. Raises Violation."""
-        await self.wait(lambda: database.is_whole(COUNT), "the database is whole")
+        """Wait until the database is whole, and stays so, and every node is ready. Raises
+        Violation."""
+        since: float | None = None
+
+        async def stays_whole() -> bool:
+            nonlocal since
+            whole, now = await database.is_whole(COUNT), time.monotonic()
+            since = (since or now) if whole else None
+            return since is not None and now - since >= STAYS_S
+
+        await self.wait(stays_whole, "the database is whole")
         for name in self.roles:
 
             async def ready() -> bool:

@@ -70,5 +70,5 @@ def longest(times: Sequence[float], begin: float, end: float) -> float:
     before = [time for time in times if time < begin]
     within = [time for time in times if begin <= time <= end]
     after = [time for time in times if time > end]
-    moments = itertools.pairwise([*before[-1:], *within, *(after[:1] or [end])])
-    return max((b - a for a, b in moments), default=0.0)
+    moments = [*(before[-1:] or [begin]), *within, *(after[:1] or [end])]
+    return max(b - a for a, b in itertools.pairwise(moments))

@@ -108,8 +108,8 @@ class Run:
         """Cause one fault while customers are there, and check all they were told."""
         memory, customers, report = self._memory, self._customers, self._report
         customers.come()
-        came_at = time.monotonic()
-        await self._flows(came_at)
+        await self._flows(time.monotonic())
+        calm_at = time.monotonic()
         await asyncio.sleep(CALM_S)
         victim = await self._shop.leader(leader)
         self._tell(f"{fault.name}: machine {victim}, which leads {leader}")
@@ -121,9 +121,8 @@ class Run:
         await self._shop.settle()
         settled_at = time.monotonic()
         await self._flows(settled_at)
-        for name, begin, end in ((CALM, came_at, begun_at), (fault.name, begun_at, settled_at)):
+        for name, begin, end in ((CALM, calm_at, begun_at), (fault.name, begun_at, settled_at)):
             gaps = report.of(name)
-            # What happened before the first purchase since they came is nobody's gap.
             gaps.purchases.append(longest(memory.known_at, begin, end))
             gaps.reads.append(longest(memory.read_at, begin, end))
         report.of(fault.name).settled.append(settled_at - ended_at)

@@ -155,6 +155,12 @@ class OtherToken(Unavailable):
     code = "other_token"
 
 
+class Untrusted(Unavailable):
+    """The certificate that answers there is not to be trusted, or ours is not trusted there."""
+
+    code = "untrusted"
+
+
 class Indeterminate(BazarError):
     """It may have happened: retry with the same key (R5)."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bazar.config import Config, NodeConfig
 from bazar.replication.engine import Engine
 from storage.catalog import Catalog, CatalogReader
@@ -10,21 +12,21 @@ from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 from storage.sqlite.engine import SQLiteEngine
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
+if TYPE_CHECKING:
+    from storage.postgresql.session import Servers
+
 
 def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine[CatalogReader]:
     """Return where a catalog node keeps its state. `has_led` says that its group had a primary."""
-    catalog = Catalog()
     if config.engine.kind == "postgresql":
-        # Its driver is an extra: who does not use it does not need it.
-        from storage.postgresql import catalog as rows
+        # Here, as its driver is an extra: who does not use it does not need it.
+        from storage.postgresql import catalog
         from storage.postgresql.engine import PostgreSQLEngine
-        from storage.postgresql.servers import PostgreSQLServers
 
-        servers = PostgreSQLServers(config.engine.servers, config.engine.dsn.get(node.role, ""))
-        model = rows.CatalogRows(catalog)
-        return PostgreSQLEngine(config.engine, servers, model, rows.PostgreSQLCatalogReader)
+        model, reader = catalog.CatalogRows(Catalog()), catalog.PostgreSQLCatalogReader
+        return PostgreSQLEngine(config.engine, _servers(config, node.role), model, reader)
     return SQLiteEngine(
-        *(config, node, CatalogRows(catalog), SQLiteCatalogReader),
+        *(config, node, CatalogRows(Catalog()), SQLiteCatalogReader),
         derived="order",
         has_led=has_led,
     )
@@ -32,13 +34,16 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
 
 def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
     """Return where an order node keeps its state."""
-    orders = Orders()
     if config.engine.kind == "postgresql":
-        from storage.postgresql import orders as rows
+        from storage.postgresql import orders
         from storage.postgresql.engine import PostgreSQLEngine
-        from storage.postgresql.servers import PostgreSQLServers
 
-        servers = PostgreSQLServers(config.engine.servers, config.engine.dsn.get(node.role, ""))
-        model = rows.OrderRows(orders)
-        return PostgreSQLEngine(config.engine, servers, model, rows.PostgreSQLOrderReader)
-    return SQLiteEngine(config, node, OrderRows(orders), SQLiteOrderReader)
+        model, reader = orders.OrderRows(Orders()), orders.PostgreSQLOrderReader
+        return PostgreSQLEngine(config.engine, _servers(config, node.role), model, reader)
+    return SQLiteEngine(config, node, OrderRows(Orders()), SQLiteOrderReader)
+
+
+def _servers(config: Config, role: str) -> Servers:
+    from storage.postgresql.servers import PostgreSQLServers
+
+    return PostgreSQLServers(config.engine.servers, config.engine.dsn.get(role, ""))

@@ -78,6 +78,7 @@ class Connection:
             await answered
             return self._reply()
         except psycopg.Error as error:
+            answered.cancel()  # nobody waits for it
             self._break(one_line(error))
             raise Broken(f"{self.server}: {self._failure}") from error
         except asyncio.CancelledError:

@@ -7,6 +7,7 @@ page (HOT).
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 from bazar.errors import ConfigError, FatalError
@@ -17,14 +18,15 @@ from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_commit
 TIMEOUT_S = 60.0
 LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a time
 
-VERSION, CLUSTER = "version", "cluster"  # names in `meta`
+VERSION, CLUSTER, DATABASE = "version", "cluster", "database"  # names in `meta`
 
 PROTOCOL = (
     "CREATE SCHEMA {s}",
     "CREATE TABLE {s}.meta (name text PRIMARY KEY, value text NOT NULL)",
     "CREATE TABLE {s}.beat (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
     " epoch bigint NOT NULL, epoch_id text NOT NULL, value text NOT NULL,"
-    " released boolean NOT NULL, holder text) WITH (fillfactor = 10)",
+    " released boolean NOT NULL, holder text, over_ms bigint NOT NULL DEFAULT 0)"
+    " WITH (fillfactor = 10)",
     "CREATE TABLE {s}.mark (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
     " epoch_id text NOT NULL, number bigint NOT NULL) WITH (fillfactor = 10)",
     "CREATE TABLE {s}.history (epoch bigint PRIMARY KEY, id text NOT NULL, behind bigint NOT NULL)",
@@ -59,11 +61,12 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
         )
     made = [sql for migration in model.migrations for sql in migration]
     version = len(model.migrations)
-    known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4)"
+    drawn = DATABASE, secrets.token_hex(8)  # no other one has it, but its copies
+    known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4), ($5, $6)"
     reply = await session.run(
         *(Statement(sql.format(s=model.schema)) for sql in PROTOCOL),
         *map(Statement, made),
-        Statement(known, (VERSION, str(version), CLUSTER, cluster_id)),
+        Statement(known, (VERSION, str(version), CLUSTER, cluster_id, *drawn)),
         COMMIT,
         timeout_s=TIMEOUT_S,
     )

@@ -84,38 +84,41 @@ DECLARE
     last int := cardinality(queries);
     ranked bigint[] := '{{}}';  -- the books that have a rank, as they are found
     rank_of bigint[] := '{{}}';
+    lengths bigint[];
     fresh bigint[];
+    others bigint[];
 BEGIN
     FOR n IN 1 .. last LOOP
         fresh := {SCHEMA}.matches(
             queries[n], patterns[(n - 1) * width + 1 : n * width], 0, 1, most);
         fresh := ARRAY(
-            SELECT f FROM unnest(fresh) f WHERE f <> ALL (ranked)
-            ORDER BY f LIMIT most - cardinality(ranked));
+            SELECT unnest(fresh) EXCEPT SELECT unnest(ranked)
+            ORDER BY 1 LIMIT most - cardinality(ranked));
         ranked := ranked || fresh;
         rank_of := rank_of || array_fill(ranks[n]::bigint, ARRAY[cardinality(fresh)]);
         EXIT WHEN cardinality(ranked) = most;
     END LOOP;
+    lengths := ARRAY(
+        SELECT length(b.title) FROM unnest(ranked) WITH ORDINALITY AS r(number, place)
+        JOIN {SCHEMA}.books b ON b.id = r.number ORDER BY r.place);
+    IF cardinality(ranked) = most AND behind IS NOT NULL AND (sign = -1 OR skip + wanted > (
+        SELECT count(*) FROM unnest(rank_of, lengths, ranked) AS r(rank, length, number)
+        WHERE (rank, length, number) > (edge[1], edge[2], edge[3])))
+    THEN
+        others := {SCHEMA}.matches(
+            queries[last], patterns[(last - 1) * width + 1 : last * width],
+            behind, sign, most + skip + wanted);
+    END IF;
     RETURN QUERY
-    WITH beyond AS MATERIALIZED (
-        SELECT * FROM (
-            SELECT r.rank, length(b.title)::bigint AS length, b.id AS number
-            FROM unnest(rank_of, ranked) AS r(rank, number) JOIN {SCHEMA}.books b ON b.id = r.number
-        ) place
+    WITH places AS (
+        SELECT rank, length, number FROM unnest(rank_of, lengths, ranked) r(rank, length, number)
         WHERE (sign * rank, sign * length, sign * number)
             > (sign * edge[1], sign * edge[2], sign * edge[3])
-    ), others AS (
-        SELECT o AS number FROM unnest(CASE
-            WHEN cardinality(ranked) = most AND behind IS NOT NULL
-                AND (sign = -1 OR (SELECT count(*) FROM beyond) < skip + wanted)
-            THEN {SCHEMA}.matches(
-                queries[last], patterns[(last - 1) * width + 1 : last * width],
-                behind, sign, most + skip + wanted) END) o
-        WHERE o <> ALL (ranked)
+        UNION ALL
+        SELECT {UNRANKED}, 0, number FROM (
+            SELECT unnest(others) AS number EXCEPT SELECT unnest(ranked)) unranked
     ), page AS MATERIALIZED (
-        SELECT * FROM (
-            SELECT * FROM beyond UNION ALL SELECT {UNRANKED}, 0, number FROM others
-        ) place
+        SELECT * FROM places
         ORDER BY sign * rank, sign * length, sign * number LIMIT wanted OFFSET skip
     )
     SELECT made.value, cardinality(ranked), page.rank, page.length, {BOOK}

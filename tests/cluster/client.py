@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -52,10 +53,17 @@ class StaleConnection(ConnectionResetError):
 class HTTPClient:
     """One connection to `host`:`port`, opened when it is needed, for one task at a time."""
 
-    def __init__(self, port: int, token: str | None = None, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        port: int,
+        token: str | None = None,
+        context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.host = host
         self.port = port
         self.token = token
+        self.context = context
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._reused = False
 
@@ -79,7 +87,7 @@ class HTTPClient:
         """Open the connection; a request also does so by itself."""
         if self._streams is None:
             self._reused = False
-            self._streams = await asyncio.open_connection(self.host, self.port)
+            self._streams = await asyncio.open_connection(self.host, self.port, ssl=self.context)
 
     async def get(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Answer:
         return await self.request("GET", path, timeout_s=timeout_s)

@@ -23,6 +23,9 @@ class Lab(Protocol):
     async def thaw(self, server: str) -> None:
         """Let them go on."""
 
+    async def crash(self, server: str) -> None:
+        """Kill all of them (SIGKILL), and start it again; return when it answers."""
+
     async def promote(self, server: str) -> None:
         """Make a standby a primary, and return when it takes writes."""
 

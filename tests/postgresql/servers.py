@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import psycopg
 
@@ -55,15 +55,13 @@ SETTINGS = {
     "log_timezone": "UTC",
 }
 
-# Once nobody holds our input any more, kill what has its working directory below $0, and remove
+# Once nobody holds our input any more, kill what has its working directory in $0, and remove
 # that with the shared memory that is left.
 GUARD = """
 cat
-for process in /proc/[0-9]*; do
-    case $(readlink "$process/cwd") in "$0"/*) kill -9 "${process#/proc/}" ;; esac
-done
+kill -9 $(find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -lname "$0*" -printf '%h ' | tr -d /proc)
 for file in "$0"/*/postmaster.pid; do ipcrm -m "$(sed -n '7s/.* //p' "$file")"; done
-rm -rf "$0"
+for try in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" && break; sleep 1; done  # until none writes there
 """
 
 
@@ -199,11 +197,12 @@ class Place:
         secret = self.directory / "secret"
         secret.write_text(self.password)
         self.give(secret)
+        sorts = self.installation.major >= 15 and self.installation.built("--with-icu")
         collation = ("--locale-provider=icu", "--icu-locale=en-US")
         self.run(
             *(self.bin / "initdb", "--pgdata", template, "--no-sync", "--username=postgres"),
             *("--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--no-locale"),
-            *(collation if self.installation.has_icu else ()),
+            *(collation if sorts else ()),
         )
         return template
 
@@ -238,7 +237,7 @@ class Server:
             f" password={self.place.password}"
         )
 
-    def ask(self, sql: str, *params: object) -> list[tuple[object, ...]]:
+    def ask(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """Return the rows of one statement in a transaction of its own."""
         with psycopg.connect(self.conninfo, autocommit=True, connect_timeout=10) as connection:
             cursor = connection.execute(sql, params or None)
@@ -252,6 +251,7 @@ class Server:
         in_force = " AND ".join("current_setting(%s) = %s" for _ in settings)
         pairs = [text for pair in settings.items() for text in pair]
         wait_for(lambda: self.ask(f"SELECT {in_force}", *pairs) == [(True,)], f"{settings}")
+        self.ask("CHECKPOINT")  # so its process, which lets commits wait, has read them too
 
     def _write_settings(self) -> None:
         settings = {**SETTINGS, "port": str(self.port), **self.settings}
@@ -275,7 +275,10 @@ class Server:
 
     def processes(self) -> list[int]:
         """Return its process ids, the postmaster's first: all others are its children."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except FileNotFoundError:  # it has ended by itself
+            return []
         return [self.pid, *map(int, children)]
 
     def start(self) -> None:
@@ -289,6 +292,7 @@ class Server:
     def _answers(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
+            self._process = None
             raise AssertionError(f"{self.name} does not start: {self.log.read_text()}")
         try:
             self.ask("SELECT 1")

@@ -5,54 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.postgresql.connection import Connection
-from storage.postgresql.servers import PostgreSQLServers
-from storage.postgresql.session import Broken, Refused, Reply, Statement
+from storage.postgresql.session import Broken, Refused, Statement
 from tests.patience import PATIENCE_S, until
 from tests.postgresql.servers import Server
+from tests.postgresql.sessions import (
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    gone,
+    let_deadlines_pass,
+    run,
+    runs,
+    servers,
+    session,
+)
 
-BEGIN, COMMIT, ROLLBACK = Statement("BEGIN"), Statement("COMMIT"), Statement("ROLLBACK")
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
-
-
-@asynccontextmanager
-async def session(server: Server) -> AsyncIterator[Connection]:
-    found = await servers(server).connect(server.address, PATIENCE_S)
-    try:
-        yield found
-    finally:
-        await found.close()
-
-
-def servers(server: Server) -> PostgreSQLServers:
-    dsn = f"user=postgres dbname=postgres password={server.place.password}"
-    return PostgreSQLServers([server.address], dsn)
-
-
-async def run(connection: Connection, *statements: str | Statement) -> Reply:
-    made = (Statement(each) if isinstance(each, str) else each for each in statements)
-    return await connection.run(*made, timeout_s=PATIENCE_S)
-
-
-async def runs(server: Server, pid: int, what: str) -> None:
-    """Return once the server's process runs this."""
-    sql = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND query LIKE %s"
-    await until(lambda: server.ask(sql, pid, f"{what}%"), f"{what} is run")
-
-
-async def gone(server: Server, pid: int) -> None:
-    """Return once the server's process has ended."""
-    sql = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
-    await until(lambda: not server.ask(sql, pid), f"{pid} has ended")
 
 
 async def test_a_round_trip_says_tags_rows_and_warnings(postgresql_server: Server) -> None:
@@ -185,6 +160,18 @@ async def test_a_session_that_the_server_ends_is_broken_by_itself(
             await run(one, "SELECT 1")
 
 
+@pytest.mark.parametrize("size", [1, 10_000_000])
+async def test_so_is_one_whose_end_is_not_noticed_before_it_is_used(
+    postgresql_server: Server, size: int
+) -> None:
+    async with session(postgresql_server) as one:
+        postgresql_server.ask("SELECT pg_terminate_backend(%s, 60000)", one.pid)
+        assert not one.broken
+        with pytest.raises(Broken, match=f"{one.server}: "):
+            await run(one, BEGIN, Statement("SELECT $1::text", ("x" * size,)), COMMIT)
+        assert one.broken
+
+
 async def test_what_runs_when_the_server_ends_the_session_is_in_doubt(
     postgresql_server: Server,
 ) -> None:
@@ -219,13 +206,11 @@ async def test_what_is_given_up_is_broken_and_not_cancelled(
     postgresql_server: Server, end: str
 ) -> None:
     async with session(postgresql_server) as one:
-        timeout_s = 0.1 if end == "deadline" else PATIENCE_S
-        running = asyncio.create_task(
-            one.run(Statement("SELECT pg_sleep(1000)"), timeout_s=timeout_s)
-        )
-        if end != "deadline":
-            await runs(postgresql_server, one.pid, "SELECT pg_sleep")
-        if end == "cancelled":
+        running = asyncio.create_task(run(one, "SELECT pg_sleep(1000)"))
+        await runs(postgresql_server, one.pid, "SELECT pg_sleep")
+        if end == "deadline":
+            let_deadlines_pass()
+        elif end == "cancelled":
             running.cancel()
         elif end == "aborted":
             one.abort()

@@ -1,8 +1,8 @@
-"""What the protocol asks of a group's database (P1-P8)."""
+"""What the protocol asks of a group's database (P1-P7)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,9 @@ class Beat:
     value: str
     released: bool
     holder: str | None
+    over_ms: int
+    """How long it must have been seen until its holder, by its own settings, surely holds no
+    more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Word:
     """What a candidate that does not reach the primary has left in the database: the beat's value
-    that it saw then, and how many subscribers said hello to it (P8)."""
+    that it saw then, and how many subscribers said hello to it (P7)."""
 
     node: str
     value: str
@@ -47,9 +50,12 @@ class Register(Protocol):
     async def look(self) -> Look:
         """Return the beat as a writable server shows it, and over which connection."""
 
-    async def take_over(self, seen: Beat, epoch: int, epoch_id: str) -> Mark | None:
-        """Begin an epoch, if the beat is still the one that was `seen` (P3). Return the mark that
-        it begins with, once that is confirmed; None if another was faster."""
+    async def take_over(
+        self, seen: Beat, new: Beat, before_commit: Callable[[], None]
+    ) -> Mark | None:
+        """Begin an epoch with the beat `new`, if the beat is still the one that was `seen` (P3).
+        Return the mark that it begins with, once that is confirmed; None if another was faster.
+        `before_commit` is called before anybody can see the new beat."""
 
     async def beat(self, epoch_id: str, value: str, timeout_s: float) -> Sequence[Word]:
         """Set the beat of our epoch, and return the words that candidates have left, once that is
@@ -59,7 +65,7 @@ class Register(Protocol):
         """Say that the epoch is over, and its leases, too (T5)."""
 
     async def leave_word(self, word: Word) -> None:
-        """Leave word for the primary (P8)."""
+        """Leave word for the primary (P7)."""
 
     def disconnect(self) -> None:
         """Give up what is under way, at once, and connect anew next time."""
@@ -88,9 +94,10 @@ class Database(Protocol):
     @property
     def store(self) -> SharedStore: ...
 
-    async def open(self) -> None:
-        """Return once the group's tables are there, for this program. Raises Unavailable while no
-        writable server answers, ConfigError where another shop, or a newer program, has them."""
+    async def open(self) -> str:
+        """Return the database's own id, once the group's tables are there, for this program. Raises
+        Unavailable while no writable server answers, ConfigError where another shop, or a newer
+        program, has them."""
 
     async def upgrade(self, epoch_id: str) -> None:
         """Bring the tables up to this program's version, as an act of the primary of this epoch.

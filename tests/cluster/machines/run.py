@@ -114,6 +114,7 @@ class Run:
         victim = await self._shop.leader(leader)
         self._tell(f"{fault.name}: machine {victim}, which leads {leader}")
         begun_at = time.monotonic()
+        self._note_gaps(CALM, calm_at, begun_at)
         chosen = await fault.act(self._shop, victim)
         ended_at = time.monotonic()
         self._tell(f"{fault.name} is over: {chosen}")
@@ -121,16 +122,18 @@ class Run:
         await self._shop.settle()
         settled_at = time.monotonic()
         await self._flows(settled_at)
-        for name, begin, end in ((CALM, calm_at, begun_at), (fault.name, begun_at, settled_at)):
-            gaps = report.of(name)
-            gaps.purchases.append(longest(memory.known_at, begin, end))
-            gaps.reads.append(longest(memory.read_at, begin, end))
+        self._note_gaps(fault.name, begun_at, settled_at)
         report.of(fault.name).settled.append(settled_at - ended_at)
         await customers.rest()
         self._tell("check")
         memory.known_at.clear()
         memory.read_at.clear()
         await memory.check()
+
+    def _note_gaps(self, name: str, begin: float, end: float) -> None:
+        gaps = self._report.of(name)
+        gaps.purchases.append(longest(self._memory.known_at, begin, end))
+        gaps.reads.append(longest(self._memory.read_at, begin, end))
 
     async def _flows(self, since: float) -> None:
         """Wait until purchases and reads have been answered again. Raises Violation."""

@@ -24,7 +24,7 @@ NUMBERS = range(1, COUNT + 1)
 ROLES = {"frontend": 8000, "catalog": 8010, "order": 8020}  # and their ports, before the number
 REPLICATION = {"lease_s": 1.0, "ack_timeout_s": 0.3}
 ENGINE = {"kind": "postgresql", "primary_lease_s": 3.0, "pause_s": 1.0}
-IN_ORDER = frozenset({0, 3})  # with which a node ends by itself
+NODES = "nodes"  # as their log is named
 SETTLES_S = 120.0
 READY_S = 1.0
 STAYS_S = 3.0  # Patroni may think about a fault for a while after it is over
@@ -48,12 +48,10 @@ class Shop:
         services = database.services(number, COUNT, place)
         config = place / "cluster.json"
         config.write_text(json.dumps(self._config(number), indent=1), "utf-8")
+        # One file for all, and each machine starts the nodes that are its own.
         command = [sys.executable, str(ROOT / "run.py"), "--config", str(config)]
-        for role, port in ROLES.items():
-            flags = ["--role", role, "--port", str(port + number)]
-            environment = {"BAZAR_TOKEN": self.token}
-            node = Service(f"{role}-{number}", [*command, *flags], "root", environment, IN_ORDER)
-            services.append(node)
+        environment = {"BAZAR_TOKEN": self.token}
+        services.append(Service(NODES, command, "root", environment, frozenset()))
         return Machine(number, place, network, services, self.tell)
 
     def _config(self, number: int) -> dict[str, Any]:
@@ -72,6 +70,8 @@ class Shop:
                 "servers": list(dict.fromkeys(servers)),
                 "dsn": f"user={database.USER} dbname=postgres",
             },
+            "supervisor": {"hang_s": 10.0},
+            "insecure": True,
             "nodes": nodes,
         }
 
@@ -104,8 +104,8 @@ class Shop:
         return HTTPClient(port, token, host=address(number))
 
     def logs(self) -> dict[str, str]:
-        """Return what each node has written."""
-        return {name: self.machines[self.machine_of(name)].log(name) for name in self.roles}
+        """Return what the nodes of each machine have written."""
+        return {machine.name: machine.log(NODES) for machine in self.machines.values()}
 
     async def update(self, book: int, **fields: Any) -> None:
         """Change a book; repeat it until it is done."""

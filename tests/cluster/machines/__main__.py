@@ -64,7 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
         return await work
 
-    report = asyncio.run(whole())
+    try:
+        report = asyncio.run(whole())
+    except BaseException as error:
+        if isinstance(error, Exception):
+            print(f"\nLogs and events are in {directory}", file=sys.stderr)
+        else:  # interrupted: nobody looks at what is left
+            shutil.rmtree(directory)
+        raise
     print(file=sys.stderr)
     print(report.show())
     if report.violation is None:

@@ -11,6 +11,7 @@ from tests.cluster.machines.database import PORT, USER
 from tests.cluster.machines.network import Cut, from_, to
 from tests.cluster.machines.shop import COUNT, Shop
 
+LEADERS = ("database", "catalog", "order")
 NODES = "meta skuid 0"  # what a filter sees of the nodes' packets, and of the database's
 DATABASE = f'meta skuid "{USER}"'
 TO_SERVERS = f"{NODES} tcp dport {PORT}"
@@ -24,7 +25,7 @@ class Fault:
 
     name: str
     act: Callable[[Shop, int], Awaitable[str]]
-    leaders: tuple[str, ...] = ("database", "catalog", "order")
+    leaders: tuple[str, ...] = LEADERS
 
 
 async def kill(shop: Shop, victim: int) -> str:

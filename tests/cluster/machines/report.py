@@ -12,6 +12,7 @@ from tests.cluster.gaps import show
 from tests.cluster.machines.faults import FAULTS
 
 CALM = "nothing"
+WITH, WITHOUT = "  with the database's primary", "  without it"
 HEADER = (
     *("what happens", "times", "purchases: median s", "worst s"),
     *("reads: median s", "worst s", "whole again: median s", "worst s"),
@@ -26,6 +27,12 @@ class Gaps:
     purchases: list[float] = field(default_factory=list)
     reads: list[float] = field(default_factory=list)
     settled: list[float] = field(default_factory=list)
+
+    def add(self, purchases: float, reads: float, settled: float | None = None) -> None:
+        self.purchases.append(purchases)
+        self.reads.append(reads)
+        if settled is not None:
+            self.settled.append(settled)
 
     def cells(self) -> tuple[str, ...]:
         columns = (self.purchases, self.reads, self.settled)
@@ -47,12 +54,18 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     violation: str | None = None
 
-    def of(self, name: str) -> Gaps:
-        return self.gaps.setdefault(name, Gaps())
+    def of(self, name: str, part: str = "") -> Gaps:
+        """Return the gaps of a fault, or of those of its times of which `part` is true."""
+        return self.gaps.setdefault(name + part, Gaps())
 
     def show(self) -> str:
-        names = [CALM, *(fault.name for fault in FAULTS)]
-        lines = [HEADER, *((name, *self.gaps[name].cells()) for name in names if name in self.gaps)]
+        lines: list[Sequence[str]] = [HEADER]
+        for name in (CALM, *(fault.name for fault in FAULTS)):
+            parts = [part for part in (WITH, WITHOUT) if name + part in self.gaps]
+            shown = [part for part in ("", *parts) if name + part in self.gaps]
+            if len(parts) < 2:
+                del shown[1:]
+            lines += [(part or name, *self.of(name, part).cells()) for part in shown]
         counts = (f"  {name:30} {count:8}" for name, count in sorted(self.counts.items()))
         seeds = ", ".join(map(str, self.seeds))
         return "\n".join(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.cluster.customers import Customers
 from tests.cluster.faults import Deck
-from tests.cluster.machines.faults import FAULTS, Fault
-from tests.cluster.machines.report import CALM, Report, longest
+from tests.cluster.machines.faults import FAULTS, LEADERS, Fault
+from tests.cluster.machines.report import CALM, WITH, WITHOUT, Report, longest
 from tests.cluster.machines.rows import Rows
 from tests.cluster.machines.shop import COUNT, Shop
 from tests.cluster.memory import Memory, Violation, write_history
@@ -111,10 +111,11 @@ class Run:
         await self._flows(time.monotonic())
         calm_at = time.monotonic()
         await asyncio.sleep(CALM_S)
-        victim = await self._shop.leader(leader)
-        self._tell(f"{fault.name}: machine {victim}, which leads {leader}")
+        leading = {what: await self._shop.leader(what) for what in LEADERS}
+        victim = leading[leader]
+        self._tell(f"{fault.name}: machine {victim}; these lead: {leading}")
         begun_at = time.monotonic()
-        self._note_gaps(CALM, calm_at, begun_at)
+        report.of(CALM).add(*self._gaps(calm_at, begun_at))
         chosen = await fault.act(self._shop, victim)
         ended_at = time.monotonic()
         self._tell(f"{fault.name} is over: {chosen}")
@@ -122,18 +123,19 @@ class Run:
         await self._shop.settle()
         settled_at = time.monotonic()
         await self._flows(settled_at)
-        self._note_gaps(fault.name, begun_at, settled_at)
-        report.of(fault.name).settled.append(settled_at - ended_at)
+        for part in ("", WITH if victim == leading["database"] else WITHOUT):
+            gaps = self._gaps(begun_at, settled_at)
+            report.of(fault.name, part).add(*gaps, settled_at - ended_at)
         await customers.rest()
         self._tell("check")
         memory.known_at.clear()
         memory.read_at.clear()
         await memory.check()
 
-    def _note_gaps(self, name: str, begin: float, end: float) -> None:
-        gaps = self._report.of(name)
-        gaps.purchases.append(longest(self._memory.known_at, begin, end))
-        gaps.reads.append(longest(self._memory.read_at, begin, end))
+    def _gaps(self, begin: float, end: float) -> tuple[float, float]:
+        """Return the longest gaps in purchases and in reads."""
+        memory = self._memory
+        return longest(memory.known_at, begin, end), longest(memory.read_at, begin, end)
 
     async def _flows(self, since: float) -> None:
         """Wait until purchases and reads have been answered again. Raises Violation."""
@@ -164,12 +166,13 @@ async def run_all(
     """Make one run after the other, up to the first violation. Their files are below `directory`,
     and stay there after a violation."""
     report = Report(seeds)
-    with contextlib.suppress(Violation):
-        for seed in seeds:
-            try:
-                await Run(directory / f"seed-{seed}", seed, report, only, live).live(minutes)
-            except Violation as violation:
-                report.violation = f"seed {seed}: {violation}"
-                write_history(directory / "history.txt", violation)
-                raise
+    for seed in seeds:
+        try:
+            await Run(directory / f"seed-{seed}", seed, report, only, live).live(minutes)
+        except AssertionError as error:
+            report.violation = f"seed {seed}: {error}"
+            if isinstance(error, Violation):
+                write_history(directory / "history.txt", error)
+            break
+        shutil.rmtree(directory / f"seed-{seed}")
     return report

@@ -14,7 +14,7 @@ from bazar.background_tasks import Tasks
 from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
 from bazar.replication.batches import Batches
 from bazar.replication.disk import DiskWorker
-from bazar.replication.effects import Apply, Drop, Effect, Record, Reset, Told
+from bazar.replication.effects import Apply, Close, Drop, Effect, Record, Reset, Told
 from bazar.replication.feed_client import CONNECT_TIMEOUT_S
 from bazar.replication.knocking import Knocking
 from bazar.replication.messages import ArbiterId, Hello, Member
@@ -64,6 +64,7 @@ class SharedReplica(Part):
         self._hellos: dict[str, float] = {}  # who takes this node for the primary, and since when
         self._values: list[str] = []  # of our last beats
         self._trouble = "has not asked the database yet"
+        self._opened = False  # before that it can't say in which cluster it is (A3)
         self._installs = 0
         timing = Timing(settings.lease_s, settings.ack_timeout_s, tempo.pause_s)
         super().__init__(
@@ -117,6 +118,12 @@ class SharedReplica(Part):
         home = ArbiterId(f"{self.home.digest}-{drawn}", self.home.place)
         self.home = self.subscriber.home = self.subscriber.arbiter = home
         self._knocking = Knocking(self.me.name, home, self._peers, self._knock)
+        self._opened = True
+
+    def knocked(self, plain: Answer) -> Answer:
+        if not self._opened:
+            raise Unavailable(f"{self.me.name}: {self._trouble}")
+        return super().knocked(plain)
 
     def _note(self, trouble: str) -> None:
         """Say once what keeps this node from going on."""
@@ -194,6 +201,9 @@ class SharedReplica(Part):
 
     def _turn_away(self, feed: int, hello: Hello) -> None:
         self._hellos[hello.node] = self.clock()
+        if not self._opened:
+            self._perform([Close(feed, self._trouble)])
+            return
         super()._turn_away(feed, hello)
 
     # --- a primary (P1, P2) ----------------------------------------------------------------------

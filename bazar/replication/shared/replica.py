@@ -52,7 +52,7 @@ class SharedReplica(Part):
         self._register, self._store = database.register, database.store
         self._tempo = tempo
         self._run = wiring.run
-        self._is_open = False
+        self._is_open = False  # before that it can't say in which cluster it is (A3)
         self._peers, self._knock = wiring.peers, wiring.knock
         self._tenures = 0
         self._tenure = Tasks(self._end)

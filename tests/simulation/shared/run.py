@@ -1,4 +1,4 @@
-"""`python -m tests.simulation.shared.run --seeds N --from S`: run seeds of shops over a database."""
+"""`python -m tests.simulation.shared.run --seeds N`: run seeds of shops over a database."""
 
 from __future__ import annotations
 

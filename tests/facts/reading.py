@@ -50,6 +50,14 @@ async def its_own_writes_are_seen(lab: Lab, table: str) -> None:
             await do(one, "ROLLBACK")
 
 
+async def a_statement_sees_nothing_of_its_own(lab: Lab, table: str) -> None:
+    async with opened(lab, "one") as (one,):
+        other = f"(SELECT other.n FROM {table} AS other WHERE other.id = 1)"
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 3 WHERE id = 2")
+        for n in (6, 11):
+            assert await rows(one, f"UPDATE {table} SET n = {other} + 5 RETURNING n") == ((n,),) * 2
+
+
 async def rows_are_chosen_and_ordered(lab: Lab, table: str) -> None:
     async with opened(lab, "one") as (one,):
         more = f"INSERT INTO {table} (id, n) VALUES (3, 5), (4, NULL)"
@@ -94,6 +102,7 @@ READING: tuple[Fact, ...] = (
     in_repeatable_read_of_one,
     a_setting_takes_no_snapshot,
     its_own_writes_are_seen,
+    a_statement_sees_nothing_of_its_own,
     rows_are_chosen_and_ordered,
     writes_tell_how_many,
 )

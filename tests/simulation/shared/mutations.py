@@ -269,4 +269,16 @@ SHARED: tuple[Mutation, ...] = (
         ),
         focus="standing by",
     ),
+    mutation(
+        "a primary does not heed what candidates say",
+        "P7",
+        (SharedReplica, "_heed", "word.hears > hears", "False"),
+        focus="deaf",
+    ),
+    mutation(
+        "a candidate does not say that the primary is out of reach",
+        "P7",
+        (Candidate, "_leave_word", "if not follows and", "if False and"),
+        focus="deaf",
+    ),
 )

@@ -72,9 +72,12 @@ async def rows_are_chosen_and_ordered(lab: Lab, table: str) -> None:
             "n IS NULL": (4,),
             "n IS NOT NULL AND NOT id = 2": (1, 3),
             "id IN (2, 4, 7)": (2, 4),
+            "NOT id IN (2, NULL)": (),
         }.items():
             found = await rows(one, f"SELECT id FROM {table} WHERE {condition} ORDER BY id")
             assert found == tuple((id_,) for id_ in ids), condition
+        found = await rows(one, f"SELECT id FROM {table} ORDER BY n DESC, id")
+        assert found == ((4,), (3,), (1,), (2,))
         newest = f"SELECT id, 'x', n + 1 FROM {table} WHERE n > 0 ORDER BY n DESC, id LIMIT 2"
         assert await rows(one, newest) == ((3, "x", 6), (1, "x", 2))
         sql = f"SELECT id FROM {table} WHERE id = ANY($1) AND n = $2 ORDER BY id DESC"

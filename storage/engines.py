@@ -44,6 +44,6 @@ def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
 
 
 def _servers(config: Config, role: str) -> Servers:
-    from storage.postgresql.servers import PostgreSQLServers
+    from storage.postgresql.driver import open_servers
 
-    return PostgreSQLServers(config.engine.servers, config.engine.dsn.get(role, ""))
+    return open_servers(config.engine.servers, config.engine.dsn.get(role, ""))

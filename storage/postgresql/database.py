@@ -36,6 +36,7 @@ class PostgreSQLDatabase:
         self._version: int | None = None  # of the tables
         self._beats = Link(servers, silence_s)
         self._batches = Link(servers, silence_s, beside=self._beats)
+        self._derives = Link(servers, silence_s, beside=self._beats)
         self.register = PostgreSQLRegister(self._beats, model.schema, node)
         self.store = PostgreSQLStore(self._batches, model)
 
@@ -80,6 +81,14 @@ class PostgreSQLDatabase:
             self._batches.disconnect()
             raise Unavailable(f"the tables are not upgraded: {error}") from error
 
+    async def derive(self, epoch_id: str) -> bool:
+        """Make the next slice of what is derived from the rows, as the primary of this epoch."""
+        try:
+            return await self._model.derive(await self._derives.session(), epoch_id)
+        except (Broken, Refused) as error:
+            self._derives.disconnect()
+            raise Unavailable(f"nothing is derived from the rows: {error}") from error
+
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the servers, as JSON."""
         return {"servers": list(self._servers.names), "writes": self._beats.server}
@@ -88,3 +97,4 @@ class PostgreSQLDatabase:
         """End all sessions."""
         await self._beats.close()
         await self._batches.close()
+        await self._derives.close()

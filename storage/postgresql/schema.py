@@ -20,6 +20,11 @@ LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a t
 
 VERSION, CLUSTER, DATABASE = "version", "cluster", "database"  # names in `meta`
 
+FOUND = (
+    "SELECT to_regclass('{s}.meta') IS NOT NULL, to_regnamespace('{s}') IS NOT NULL,"
+    " current_setting('server_encoding')"
+)
+
 PROTOCOL = (
     "CREATE TABLE {s}.meta (name text PRIMARY KEY, value text NOT NULL)",
     "CREATE TABLE {s}.beat (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
@@ -40,14 +45,10 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
     time. Return the version of those that are there: if it is older than this program's, whoever
     leads calls `upgrade`. Raises ConfigError where they are newer, or another cluster's; Refused
     where they can't be made, as on a standby; Broken."""
-    found = (
-        f"SELECT to_regclass('{model.schema}.meta') IS NOT NULL,"
-        f" to_regnamespace('{model.schema}') IS NOT NULL, current_setting('server_encoding')"
-    )
     reply = await session.run(
         *BEGIN,
         Statement("SELECT pg_advisory_xact_lock($1::bigint)", (LOCK,)),
-        Statement(found),
+        Statement(FOUND.format(s=model.schema)),
         timeout_s=TIMEOUT_S,
     )
     [(exists, has_schema, encoded_in)] = reply.results[-1].rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from bazar.errors import FatalError
+from bazar.errors import FatalError, Unavailable
 from bazar.replication.messages import Entry, Mark
 from bazar.replication.store import Operation, Outcome
 from storage.history import number_of
@@ -30,7 +30,8 @@ class PostgreSQLStore:
         self._mark = Mark(-1, "")  # what this primary has written last
         self.keep_from: int | None = None
         mark = f"{model.schema}.mark"
-        self._lock = Statement(f"SELECT epoch_id, number FROM {mark} FOR NO KEY UPDATE")
+        lock = f"SELECT epoch_id, number FROM {mark} FOR NO KEY UPDATE"
+        self._lock = Statement(lock, prepared=True)
         self._set = f"UPDATE {mark} SET number = $1 WHERE epoch_id = $2 AND number = $3"
 
     def seed(self) -> Sequence[Operation]:
@@ -42,7 +43,8 @@ class PostgreSQLStore:
         self._link.disconnect()  # the server may have forgotten this one, or another leads now
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
-        """Lock the mark, and decide `operations` behind it. Raises FatalError (P4)."""
+        """Lock the mark, and decide `operations` behind it. Raises FatalError (P4), or Unavailable
+        where the database is out of reach."""
         loads = self._model.loads(operations)
         [locked, *loaded] = await self._begin(self._lock, *loads)
         found = [Mark(number, epoch_id) for epoch_id, number in locked.rows]
@@ -59,7 +61,7 @@ class PostgreSQLStore:
                 return await self._link.begin(*statements, timeout_s=BEGIN_S)
             except Broken as error:
                 if turn + 1 == TRIES:
-                    raise
+                    raise Unavailable(str(error)) from error
                 log.info("a batch is begun again: %s", error)
             except Refused as error:
                 if turn + 1 == TRIES or error.sqlstate not in REPEATABLE:
@@ -67,10 +69,15 @@ class PostgreSQLStore:
         raise AssertionError("unreachable")
 
     async def append(self, entries: tuple[Entry, ...]) -> None:
-        """Write the batch's rows and the next mark. Raises FatalError if the mark is not ours."""
+        """Write the batch's rows and the next mark. Raises FatalError if the mark is not ours, or
+        Unavailable where the database is out of reach."""
         mark = entries[-1].mark
-        after = Statement(self._set, (mark.seq, self._mark.digest, self._mark.seq))
-        reply = await self._link.go_on(*self._model.writes(entries), after)
+        marks = mark.seq, self._mark.digest, self._mark.seq
+        after = Statement(self._set, marks, prepared=True)
+        try:
+            reply = await self._link.go_on(*self._model.writes(entries), after)
+        except Broken as error:
+            raise Unavailable(str(error)) from error
         if reply.results[-1].tag != "UPDATE 1":
             raise FatalError(f"the database is not at {self._mark} any more")
 

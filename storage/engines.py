@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from bazar.config import Config, NodeConfig
 from bazar.replication.engine import Engine
+from bazar.replication.shared.hold import Tempo
 from storage.catalog import Catalog, CatalogReader
+from storage.moving import Source, Target
 from storage.orders import OrderReader, Orders
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 from storage.sqlite.engine import SQLiteEngine
+from storage.sqlite.moving import SQLitePlace
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
+
+TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": Orders.tables}
+"""The tables of each replicated role, each with its key."""
 
 
 def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine[CatalogReader]:
@@ -42,3 +51,28 @@ def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
         model = rows.OrderRows(orders)
         return PostgreSQLEngine(config.engine, servers, model, rows.PostgreSQLOrderReader)
     return SQLiteEngine(config, node, OrderRows(orders), SQLiteOrderReader)
+
+
+class Place(Source, Target, Protocol):
+    """Where a whole shop is kept: it can be moved from there, or to there."""
+
+
+def place_of(config: Config, token: str) -> Place:
+    """Return where this cluster's shop is kept. `token` is the cluster's."""
+    if config.engine.kind == "postgresql":
+        from storage.postgresql import books, catalog, orders
+        from storage.postgresql.engine import id_of_cluster
+        from storage.postgresql.moving import PostgreSQLPlace
+        from storage.postgresql.servers import PostgreSQLServers
+
+        engine = config.engine
+        return PostgreSQLPlace(
+            {role: PostgreSQLServers(engine.servers, engine.dsn.get(role, "")) for role in TABLES},
+            {
+                "catalog": (catalog.CatalogRows(Catalog()), books.COLUMNS),
+                "order": (orders.OrderRows(Orders()), orders.COLUMNS),
+            },
+            id_of_cluster(token),
+            Tempo(engine.primary_lease_s, engine.pause_s),
+        )
+    return SQLitePlace(config, {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())})

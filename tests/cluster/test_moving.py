@@ -1,0 +1,156 @@
+"""A whole shop is moved to PostgreSQL and back, by the command as its operator types it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.cluster.cluster import LONG_LEASES, TABLES, Cluster, Row
+from tests.cluster.commands import command
+from tests.postgresql.servers import Server
+
+FILES = {"replication": LONG_LEASES}
+COLUMNS = {
+    "topics": "id, name, folded",
+    "books": "id, title, author, catalog_id, cost, count, isbn",
+    "sales": "order_id, key, request, sold_at, seq, lines",
+    "answers": "key, request, answer, at",
+    "orders": "order_id, seq, sold_at, lines",
+    "cursors": "name, seq, id",
+    "adoptions": "upto, behind",
+    "history": "epoch, id, behind",
+}
+
+
+@dataclass(frozen=True)
+class Databases:
+    """One database for each role."""
+
+    server: Server
+    names: dict[str, str]
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        parts = dict(conninfo_to_dict(self.server.conninfo))
+        del parts["host"], parts["port"]
+        dsn = {role: make_conninfo(**{**parts, "dbname": name}) for role, name in self.names.items()}  # type: ignore[arg-type]
+        tempo = {"primary_lease_s": 1.0, "pause_s": 0.1}
+        return {"kind": "postgresql", "servers": [self.server.address], "dsn": dsn, **tempo}
+
+    def ask(self, role: str, sql: str) -> list[Row]:
+        conninfo = self.server.database(self.names[role])
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def state(self, role: str) -> dict[str, list[Row]]:
+        """All rows of a group, in the order of their keys."""
+        sql = "SELECT {} FROM bazar_{}.{} ORDER BY 1"
+        return {
+            table: self.ask(role, sql.format(COLUMNS[table], role, table)) for table in TABLES[role]
+        }
+
+
+@pytest.fixture
+def databases(postgresql_server: Server, tmp_path: Path) -> Iterator[Databases]:
+    names = {role: f"{role}_{tmp_path.name}".replace("-", "_").lower() for role in TABLES}
+    for name in names.values():
+        postgresql_server.ask(f"CREATE DATABASE {name}")
+    yield Databases(postgresql_server, names)
+    for name in names.values():
+        postgresql_server.ask(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def over(databases: Databases, directory: Path) -> Cluster:
+    """A shop over PostgreSQL."""
+    return Cluster(directory, settings={"engine": databases.engine, "replication": SHORT})
+
+
+SHORT = {"lease_s": 0.4, "ack_timeout_s": 0.2}
+
+
+def state(shop: Cluster, role: str) -> dict[str, list[Row]]:
+    """All rows that the first node of a group has in its file."""
+    return {
+        table: shop.query(f"{role}-1", f"SELECT {COLUMNS[table]} FROM {table} ORDER BY 1")
+        for table in TABLES[role]
+    }
+
+
+async def buy(shop: Cluster, book: int, key: str) -> dict[str, Any]:
+    answer = await shop.put("frontend-1", f"/purchase/{book}", key=key)
+    assert answer.status == 200, answer
+    bought: dict[str, Any] = answer.json
+    return bought
+
+
+async def stopped(shop: Cluster) -> None:
+    await shop.terminate("cluster")
+
+
+async def refuses(shop: Cluster, node: str) -> None:
+    """Return once this node has refused to start."""
+    await shop.start(node, wait=False)
+    pid = shop.pid(node)
+    if pid is not None:
+        await shop.ended(pid)
+    assert shop.exit_code(node) == 78, shop.log(node)
+
+
+async def moved(shop: Cluster, other: Cluster) -> str:
+    done = await command(shop, "move", "--to", str(other.config_path))
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+async def test_there_and_back(databases: Databases, tmp_path: Path) -> None:
+    async with (
+        Cluster(tmp_path / "files", settings=FILES) as files,
+        over(databases, tmp_path / "database") as database,
+        Cluster(tmp_path / "again") as again,
+    ):
+        await files.start_supervised()
+        first = await buy(files, 4, "first-purchase")
+        await files.update(2, cost=777)
+        await stopped(files)
+        before = {role: state(files, role) for role in TABLES}
+        told = await moved(files, database)
+        assert "2 sales" not in told and "1 sales" in told
+        assert {role: databases.state(role) for role in TABLES} == before
+
+        await refuses(files, "catalog-1")
+        assert "this shop was moved to PostgreSQL at" in files.log("catalog-1")
+
+        await database.start_supervised()
+        replayed = await buy(database, 4, "first-purchase")
+        assert replayed == {**first, "replayed": True}
+        second = await buy(database, 4, "second-purchase")
+        assert second["new_count"] == first["new_count"] - 1
+        found = await database.get("frontend-1", "/search?q=cook")
+        assert [book["id"] for book in found.json] == [4]
+        await stopped(database)
+        seqs = [seq for (seq,) in databases.ask("catalog", "SELECT seq FROM bazar_catalog.sales")]
+        orders = [seq for (seq,) in databases.ask("order", "SELECT seq FROM bazar_order.orders")]
+        assert sorted(seqs) == sorted(orders)
+
+        kept = {role: databases.state(role) for role in TABLES}
+        await moved(database, again)
+        assert {role: state(again, role) for role in TABLES} == kept
+        await refuses(database, "catalog-1")
+        assert "this shop was moved to" in database.log("catalog-1")
+
+        await again.start_supervised()
+        assert (await buy(again, 4, "second-purchase"))["replayed"]
+        third = await buy(again, 4, "third-purchase")
+        assert third["new_count"] == second["new_count"] - 1
+        await again.same_rows("catalog")
+        await again.same_rows("order")
+        verified = await command(again, "verify")
+        assert verified.returncode == 0, verified
+        await stopped(again)

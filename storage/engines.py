@@ -7,7 +7,6 @@ from typing import Protocol
 
 from bazar.config import Config, NodeConfig
 from bazar.replication.engine import Engine
-from bazar.replication.shared.hold import Tempo
 from storage.catalog import Catalog, CatalogReader
 from storage.moving import Source, Target
 from storage.orders import OrderReader, Orders
@@ -27,11 +26,11 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
         # Its driver is an extra: who does not use it does not need it.
         from storage.postgresql import catalog as rows
         from storage.postgresql.engine import PostgreSQLEngine
-        from storage.postgresql.servers import PostgreSQLServers
+        from storage.postgresql.shop import servers_of
 
-        servers = PostgreSQLServers(config.engine.servers, config.engine.dsn.get(node.role, ""))
+        servers = servers_of(config, node.role)
         model = rows.CatalogRows(catalog)
-        return PostgreSQLEngine(config.engine, servers, model, rows.PostgreSQLCatalogReader)
+        return PostgreSQLEngine(config, node, servers, model, rows.PostgreSQLCatalogReader)
     return SQLiteEngine(
         *(config, node, CatalogRows(catalog), SQLiteCatalogReader),
         derived="order",
@@ -45,11 +44,11 @@ def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
     if config.engine.kind == "postgresql":
         from storage.postgresql import orders as rows
         from storage.postgresql.engine import PostgreSQLEngine
-        from storage.postgresql.servers import PostgreSQLServers
+        from storage.postgresql.shop import servers_of
 
-        servers = PostgreSQLServers(config.engine.servers, config.engine.dsn.get(node.role, ""))
+        servers = servers_of(config, node.role)
         model = rows.OrderRows(orders)
-        return PostgreSQLEngine(config.engine, servers, model, rows.PostgreSQLOrderReader)
+        return PostgreSQLEngine(config, node, servers, model, rows.PostgreSQLOrderReader)
     return SQLiteEngine(config, node, OrderRows(orders), SQLiteOrderReader)
 
 
@@ -60,19 +59,7 @@ class Place(Source, Target, Protocol):
 def place_of(config: Config, token: str) -> Place:
     """Return where this cluster's shop is kept. `token` is the cluster's."""
     if config.engine.kind == "postgresql":
-        from storage.postgresql import books, catalog, orders
-        from storage.postgresql.engine import id_of_cluster
-        from storage.postgresql.moving import PostgreSQLPlace
-        from storage.postgresql.servers import PostgreSQLServers
+        from storage.postgresql import shop
 
-        engine = config.engine
-        return PostgreSQLPlace(
-            {role: PostgreSQLServers(engine.servers, engine.dsn.get(role, "")) for role in TABLES},
-            {
-                "catalog": (catalog.CatalogRows(Catalog()), books.COLUMNS),
-                "order": (orders.OrderRows(Orders()), orders.COLUMNS),
-            },
-            id_of_cluster(token),
-            Tempo(engine.primary_lease_s, engine.pause_s),
-        )
+        return shop.place(config, token)
     return SQLitePlace(config, {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())})

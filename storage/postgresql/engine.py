@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from bazar.config import EngineConfig
+from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
+from bazar.replication.file_arbiter import lock_exclusively
 from bazar.replication.messages import ArbiterId
 from bazar.replication.part import Wiring
 from bazar.replication.shared.hold import Tempo
@@ -17,6 +19,7 @@ from storage.postgresql.model import Model
 from storage.postgresql.reading import LinearizableSnapshots, ReadSessions
 from storage.postgresql.session import Servers
 from storage.postgresql.snapshots import Snapshots
+from storage.postgresql.standbys import Standbys
 
 R = TypeVar("R")
 
@@ -28,18 +31,22 @@ class PostgreSQLEngine(Generic[R]):
 
     def __init__(
         self,
-        settings: EngineConfig,
+        config: Config,
+        node: NodeConfig,
         servers: Servers,
         model: Model,
         reader: Callable[[Snapshots], R],
     ) -> None:
-        self._settings = settings
+        self._settings = config.engine
+        self._lock_path = config.data_dir / f"{node.name}.pid"
         self._servers = servers
         self._model = model
         self._reader = reader
 
     async def open(self) -> bool:
-        """Return True: nothing is kept here that could be damaged."""
+        """Lock the node's name on this machine for this process, as its operator finds it by that.
+        Return True: nothing is kept here that could be damaged. Raises ConfigError."""
+        self._alone = lock_exclusively(self._lock_path)
         return True
 
     def part(self, wiring: Wiring) -> SharedReplica:
@@ -57,6 +64,7 @@ class PostgreSQLEngine(Generic[R]):
         self._database = PostgreSQLDatabase(
             *(self._servers, self._model, wiring.me.name, cluster_id),
             may_lose_commits=settings.may_lose_commits,
+            standbys=Standbys(self._servers, wiring.clock),
         )
         home = ArbiterId(cluster_id, ", ".join(self._servers.names))
         replica = SharedReplica(wiring, self._database, tempo, home)
@@ -71,6 +79,7 @@ class PostgreSQLEngine(Generic[R]):
         """End all sessions."""
         await self._reading.close()
         await self._database.close()
+        os.close(self._alone)
 
 
 def id_of_cluster(token: str) -> str:

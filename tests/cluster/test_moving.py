@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.cluster.cluster import LONG_LEASES, TABLES, Cluster, Row
 from tests.cluster.commands import command
@@ -37,9 +36,10 @@ class Databases:
 
     @property
     def engine(self) -> dict[str, Any]:
-        parts = dict(conninfo_to_dict(self.server.conninfo))
-        del parts["host"], parts["port"]
-        dsn = {role: make_conninfo(**{**parts, "dbname": name}) for role, name in self.names.items()}  # type: ignore[arg-type]
+        dsn = {
+            role: f"user=postgres dbname={name} password={self.server.place.password}"
+            for role, name in self.names.items()
+        }
         tempo = {"primary_lease_s": 1.0, "pause_s": 0.1}
         return {"kind": "postgresql", "servers": [self.server.address], "dsn": dsn, **tempo}
 

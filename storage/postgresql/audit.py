@@ -142,7 +142,9 @@ async def reconciled(sold: GroupAudit, ordered: GroupAudit) -> Reconciliation:
         """Yield rows in another thread than the one that reads them."""
 
         async def page() -> tuple[Row, ...]:
-            return await anext(pages, ())
+            async for rows in pages:
+                return rows
+            return ()
 
         while rows := asyncio.run_coroutine_threadsafe(page(), loop).result():
             yield from rows

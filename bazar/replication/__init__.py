@@ -182,9 +182,9 @@ P2  Only while it holds does a primary begin batches, answer reads and grant lea
     every lease of the old one is over, and nobody waits for them.
 P3  A candidate takes over once it has seen one beat for `primary_lease_s`, 1 % and `pause_s`,
     counted on one connection to one writable server from when the first answer was there; or at
-    once, where the holder has released it (T5). No clock of another machine is compared. One READ
-    COMMITTED transaction compares and sets the beat, then the mark, and tells the history of its
-    epoch. It leads once that is confirmed (P5).
+    once, where the holder has released it (T5), who answers nothing any more when it does that. No
+    clock of another machine is compared. One READ COMMITTED transaction compares and sets the beat,
+    then the mark, and tells the history of its epoch. It leads once that is confirmed (P5).
 P4  A batch locks the mark, finds exactly what this primary wrote last, sets the next, and holds the
     lock to its end; refusals and replays lock it, too. So what an old primary has left in doubt is
     decided before a new epoch begins, and one whose commits the database has lost stops.
@@ -195,9 +195,7 @@ P5  What is written is confirmed by one thing only: the tag COMMIT, without a wa
 P6  The database has the cluster's id, and refuses another's nodes. Each epoch that begins is on its
     history (H1, H2); a mark that is not shows that commits were lost. Who had seen them is welcomed
     by another epoch (H4), and begins empty; a projection stops (S2).
-P7  A primary's own reads obey L2 from `prepare` until the commit is confirmed: others may see the
-    new state before its own server shows it.
-P8  A candidate that reaches the database, and not the primary, leaves word there: how many
+P7  A candidate that reaches the database, and not the primary, leaves word there: how many
     subscribers say hello to it. A primary that hears fewer hands over (T5).
 L6  A follower, and a primary, reads rows and mark in one snapshot. The mark is the one that it was
     told of when the read arrived, or since. Is it a newer one of the same epoch, it waits until it

@@ -1,4 +1,4 @@
-"""The beat and the mark of a group, as rows of PostgreSQL (P1, P3, P8)."""
+"""The beat and the mark of a group, as rows of PostgreSQL (P1, P3, P7)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class PostgreSQLRegister:
             await self._commit("the hand-over", *BEGIN, release, COMMIT)
 
     async def leave_word(self, word: Word) -> None:
-        """Leave word for the primary (P8)."""
+        """Leave word for the primary (P7)."""
         async with self._turn:
             leave = Statement(self._leave, (word.node, word.value, word.hears))
             await self._run("no word can be left", leave)

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import psycopg
 
@@ -238,7 +238,7 @@ class Server:
             f" password={self.place.password}"
         )
 
-    def ask(self, sql: str, *params: object) -> list[tuple[object, ...]]:
+    def ask(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """Return the rows of one statement in a transaction of its own."""
         with psycopg.connect(self.conninfo, autocommit=True, connect_timeout=10) as connection:
             cursor = connection.execute(sql, params or None)
@@ -252,6 +252,7 @@ class Server:
         in_force = " AND ".join("current_setting(%s) = %s" for _ in settings)
         pairs = [text for pair in settings.items() for text in pair]
         wait_for(lambda: self.ask(f"SELECT {in_force}", *pairs) == [(True,)], f"{settings}")
+        self.ask("CHECKPOINT")  # so its process, which lets commits wait, has read them too
 
     def _write_settings(self) -> None:
         settings = {**SETTINGS, "port": str(self.port), **self.settings}

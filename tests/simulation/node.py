@@ -143,11 +143,14 @@ class NodeProcess(Process):
             led = None if primary is None or self.truth.lock_lost else primary.epoch
             if now is not None and now.epoch == led and not now.clean:
                 self.world.violate(f"T5: {self.name} leaves in order, and hands nothing over")
-            if primary is not None and primary.phase is not Phase.IDLE:
+            if self.leaves_amid_a_batch(primary):
                 self.world.violate(f"T5: {self.name} leaves in order amid a batch")
             if any(one.lease_valid(self.time()) for one in self.subscribers):
                 self.world.violate(f"L3: {self.name} leaves in order, and with a lease")
         self.die("stopped")
+
+    def leaves_amid_a_batch(self, primary: Primary | None) -> bool:
+        return primary is not None and primary.phase is not Phase.IDLE
 
     # --- requests --------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any
 from bazar.errors import Indeterminate, Unavailable
 from bazar.replication.disk import DISK_S
 from bazar.replication.primary import Primary
+from storage.postgresql.session import Broken, Refused
 from tests.simulation import shop
 from tests.simulation.backups import Operator
 from tests.simulation.clients import Clients, Read, Write
@@ -69,13 +70,16 @@ class Alarm(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        foreseen = isinstance(error, OSError | Violation | Excused)
+        foreseen = isinstance(error, OSError | Violation | Excused | Broken | Refused)
         if not foreseen and record.levelno < logging.CRITICAL:
             self._world.unforeseen("log", f"{record.getMessage()}: {error!r}")
 
 
 class Scenario:
     """The cluster of one seed."""
+
+    world: ShopWorld
+    faulty_s, begin_s = FAULTY_S, BEGIN_S
 
     def __init__(
         self,
@@ -86,21 +90,37 @@ class Scenario:
         core: bool = False,
         silent: Mapping[str, Container[int]] | None = None,
     ) -> None:
-        self.world = world = ShopWorld(seed, trace, focus, core=core, silent=silent)
+        self.world = world = self.make_world(seed, trace, focus, core, silent)
         profile = world.profile
         world.start = self._start
         self.processes: list[NodeProcess] = []
-        truth = Truth(profile.books, profile.stock)
+        truth = self.make_truth(profile.books, profile.stock)
         self.catalog = self._group("catalog", profile.catalogs, truth)
         self.orders = None
         if profile.orders:
-            orders = Truth(0, 0, truth)
+            orders = self.make_truth(0, 0, truth)
             self.orders = self._group("order", profile.orders, orders)
         for number in range(1, profile.caches + 1):
             node = Node(world, f"frontend-{number}", "frontend", number, None)
             node.group = self.catalog
             self.catalog.caches.append(node)
         self.clients = Clients(world, self.catalog, self.orders)
+
+    def make_world(
+        self,
+        seed: int,
+        trace: Trace | None,
+        focus: str,
+        core: bool,
+        silent: Mapping[str, Container[int]] | None,
+    ) -> ShopWorld:
+        return ShopWorld(seed, trace, focus, core=core, silent=silent)
+
+    def make_truth(self, books: int, stock: int, sales: Truth | None = None) -> Truth:
+        return Truth(books, stock, sales)
+
+    def make_faults(self) -> Any:
+        return Faults(self.world, self.clients)
 
     def _group(self, name: str, size: int, truth: Truth) -> Group:
         world = self.world
@@ -130,22 +150,22 @@ class Scenario:
             self.clients.start(buyers=1, keepers=0, readers=3)
         world.run(0.6)
         # Other processes run between two system calls.
-        bound_s = BEGIN_S * (2 if world.profile.syscalls else 1)
+        bound_s = self.begin_s * (2 if world.profile.syscalls else 1)
         while not self.catalog.truth.seq and world.now < bound_s:
             world.run(world.now + 0.1)
         if not self.catalog.truth.seq:
             raise Violation("I6: nobody has begun")
         self.clients.start(buyers=2, keepers=1, readers=world.profile.readers)
-        faults = Faults(world, self.clients)
+        faults = self.make_faults()
         if self.orders is not None:
             Operator(world, self.orders)
         faults.supervise()
-        world.run(world.now + FAULTY_S)
+        world.run(world.now + self.faulty_s)
         faults.stop()
         if world.profile.hangs:
             world.run(world.now + JOINING_S)  # by now whatever hangs while joining does hang
         deadline = self._must_resume()
-        if world.profile.encore:
+        if world.profile.encore and hasattr(faults, "encore"):
             world.run(world.now + world.profile.draw.random())
             faults.encore()
             deadline = max(deadline, world.now + ENCORE_S)
@@ -211,6 +231,14 @@ class Scenario:
 
     def _must_converge(self) -> None:
         """Check I6 and I7: all replicas hold the same, and caches show it."""
+        self._replicas_must_be_whole()
+        self._nothing_is_lost()
+        self._all_must_answer()
+        profile = self.world.profile
+        if self.orders is not None and not profile.hangs and not profile.silent:
+            self._must_sell_at_once()
+
+    def _replicas_must_be_whole(self) -> None:
         for group in self.world.groups:
             truth = group.truth
             for node in group.replicas:
@@ -236,6 +264,9 @@ class Scenario:
                         raise Violation(f"I6: {node.name} has no lease")
                     if core.touched(None):
                         raise Violation(f"I6: {node.name} still waits for a commit")
+
+    def _nothing_is_lost(self) -> None:
+        """Check I3, I7 and R5: what was answered to clients is so."""
         truth, clients = self.catalog.truth, self.clients
         for key, answer in clients.bought.items():
             order_id = answer["order_id"]
@@ -259,10 +290,6 @@ class Scenario:
                 raise Violation(f"I7: sales without an order: {sorted(sold - ordered)}")
             if ordered - sold - truth.lost.keys():
                 raise Violation(f"I7: orders without a sale: {sorted(ordered - sold)}")
-        self._all_must_answer()
-        profile = self.world.profile
-        if self.orders is not None and not profile.hangs and not profile.silent:
-            self._must_sell_at_once()
 
     def _all_must_answer(self) -> None:
         """Check I6: every node that may answer answers every question, as it is now."""
@@ -322,13 +349,14 @@ def run(
     *,
     core: bool = False,
     silent: Mapping[str, Container[int]] | None = None,
+    kind: type[Scenario] = Scenario,
 ) -> Result:
     """Run one seed, under a focus of its own choice or under this one; in a `core` world there are
     only replicas. `silent` draws are 0."""
     violation = excused = error = ""
     waits: tuple[str, ...] = ()
     with production(), sealed() as leaks:
-        scenario = Scenario(seed, trace, focus, core=core, silent=silent)
+        scenario = kind(seed, trace, focus, core=core, silent=silent)
         world = scenario.world
         alarm = Alarm(world)
         for name in ("bazar", "handlers"):

@@ -1,4 +1,4 @@
-"""What the protocol asks of a group's database (P1-P8)."""
+"""What the protocol asks of a group's database (P1-P7)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Word:
     """What a candidate that does not reach the primary has left in the database: the beat's value
-    that it saw then, and how many subscribers said hello to it (P8)."""
+    that it saw then, and how many subscribers said hello to it (P7)."""
 
     node: str
     value: str
@@ -59,7 +59,7 @@ class Register(Protocol):
         """Say that the epoch is over, and its leases, too (T5)."""
 
     async def leave_word(self, word: Word) -> None:
-        """Leave word for the primary (P8)."""
+        """Leave word for the primary (P7)."""
 
     def disconnect(self) -> None:
         """Give up what is under way, at once, and connect anew next time."""

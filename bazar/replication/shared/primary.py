@@ -10,7 +10,8 @@ from bazar.errors import Unavailable
 from bazar.replication.messages import ArbiterId, Change, Entry, Mark, Member, Membership
 from bazar.replication.primary import Primary
 from bazar.replication.shared.hold import Hold
-from bazar.replication.timing import Timing, touched_seq
+from bazar.replication.states import HandOver
+from bazar.replication.timing import Timing
 
 LEAST_LEASES = 0.25  # a lease shorter than this part of the usual one is not worth its messages
 
@@ -52,8 +53,9 @@ class SharedPrimary(Primary):
         )
 
     def read(self, tags: frozenset[str] | None, now: float) -> int:
-        """Return the entry that a read of `tags` must wait for, 0 for none (P7). Raises
-        Unavailable."""
-        if self.stopped or now >= self.hold.until:
+        """Return 0: what a read must wait for is known by its snapshot (L6). Raises Unavailable."""
+        # From when it begins to release the primaryship, others may have it (T5).
+        released = self.stopped or isinstance(self._recording, HandOver)
+        if released or now >= self.hold.until:
             raise Unavailable(f"{self.me.node} does not hold the primaryship")
-        return touched_seq(self.pending, tags)
+        return 0

@@ -29,9 +29,9 @@ from bazar.replication.timing import Timing
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.1
-ABSTAIN_LEASES = 2  # for which who has handed over lets others take it (P8)
-HEARD_LEASES = 2  # for which a subscriber that said hello counts (P8)
-WORDS_KEPT = 3  # beats for which a candidate's word counts (P8)
+ABSTAIN_LEASES = 2  # for which who has handed over lets others take it (P7)
+HEARD_LEASES = 2  # for which a subscriber that said hello counts (P7)
+WORDS_KEPT = 3  # beats for which a candidate's word counts (P7)
 
 
 class SharedReplica(Part):
@@ -131,8 +131,10 @@ class SharedReplica(Part):
         try:
             look = await self._register.look()
             now = self.clock()
-            if not self._watch.saw(look, now) or now < self._abstains_until:
+            if not self._watch.saw(look, now):
                 await self._leave_word(look.beat.value, now)
+                return None
+            if now < self._abstains_until:
                 return None
             epoch = max(look.beat.epoch, self.subscriber.epoch) + 1
             self._tenures += 1
@@ -154,7 +156,7 @@ class SharedReplica(Part):
         return SharedPrimary.begin_epoch(me, epoch, mark, hold, timing, self.home)
 
     async def _leave_word(self, value: str, now: float) -> None:
-        """Tell the primary by way of the database that it is out of our reach (P8)."""
+        """Tell the primary by way of the database that it is out of our reach (P7)."""
         since = now - HEARD_LEASES * self.settings.lease_s
         self._hellos = {node: at for node, at in self._hellos.items() if at >= since}
         if self._client.leader is None and self._hellos:
@@ -202,7 +204,7 @@ class SharedReplica(Part):
 
     async def _beat(self, primary: SharedPrimary) -> None:
         """Prolong the hold, as long as the database confirms it (P1)."""
-        number = 0
+        number, self._values = 0, []
         while True:
             sent_at = self.clock()
             number += 1
@@ -221,9 +223,9 @@ class SharedReplica(Part):
             await asyncio.sleep(max(sent_at + self._tempo.beat_s - self.clock(), 0.0))
 
     def _heed(self, primary: SharedPrimary, words: Sequence[Word]) -> None:
-        """Hand over to a candidate that more subscribers reach (P8)."""
+        """Hand over to a candidate that more subscribers reach (P7)."""
         hears = sum(feed.joined for feed in primary.feeds.values())
-        here = {feed.hello.node for feed in primary.feeds.values()}
+        here = {self.me.name, *(feed.hello.node for feed in primary.feeds.values())}
         for word in words:
             if word.value in self._values and word.node not in here and word.hears > hears:
                 log.warning("%s hands over: %s is heard by more", self.me.name, word.node)

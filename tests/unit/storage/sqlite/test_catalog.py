@@ -1,37 +1,27 @@
-"""The catalog's rows in a real file: what is loaded for a batch, and what is read."""
+"""The catalog's rows in a real file."""
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-from itertools import chain, count
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest import mock
 
-from bazar.errors import BazarError, ForeignHistory
-from bazar.replication.store import Answer, Outcome
-from storage.catalog import KEYS_KEPT_MS, Catalog
-from storage.history import Position
-from storage.paging import Window
+from bazar.replication.store import Outcome
+from storage.sqlite import search
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase
-from tests.unit.storage.rows import PlainCatalog
+from tests.unit.storage.contract import catalog
+from tests.unit.storage.contract.cases import CatalogCase, GroupCase
 from tests.unit.storage.sqlite.test_replicated_store import entries
-from tests.unit.storage.test_catalog import create, sell, update
 
 
-class CatalogTest(FilesTestCase):
-    async def asyncSetUp(self) -> None:
-        self.now_ms = 1_000_000_000_000
-        numbers = count(1)
-        model = CatalogRows(Catalog(lambda: f"order-{next(numbers)}"), lambda: self.now_ms)
-        self.store = await ReplicatedStore.open(self.directory / "one.db", model, 1000)
-        self.addAsyncCleanup(self.store.close)
-        self.reader = SQLiteCatalogReader(self.store.database)
-        await self.batch(*self.store.seed())
+class StoreCase(GroupCase, FilesTestCase):
+    """A group whose rows are in a file of this test's."""
+
+    store: ReplicatedStore
 
     async def batch(self, *operations: Any) -> list[Outcome]:
-        """One batch, executed and committed as the primary does."""
         outcomes = await self.store.execute(operations, 0)
         changes = [one.change for one in outcomes if one.change is not None]
         if changes:
@@ -42,167 +32,35 @@ class CatalogTest(FilesTestCase):
             await self.store.rollback()
         return outcomes
 
-    async def one(self, operation: Any) -> Answer:
-        [outcome] = await self.batch(operation)
-        if isinstance(outcome.answer, BazarError):
-            raise outcome.answer
-        return outcome.answer
+    async def dry(self, epoch: int, *operations: Any) -> list[Outcome]:
+        outcomes = await self.store.execute(operations, epoch)
+        await self.store.rollback()
+        return outcomes
 
-    async def book(self, number: int) -> dict[str, Any]:
-        return (await self.reader.info([number]))[number]
+    async def rows(self, table: str) -> list[dict[str, Any]]:
+        key = self.store.model.tables[table]
+        found = await self.store.database.read(f"SELECT * FROM {table} ORDER BY {key}")
+        return [dict(row) for row in found]
 
-    async def topics(self) -> list[tuple[int, str]]:
-        return [(one["catalog_id"], one["topic"]) for one in await self.reader.topics()]
-
-
-def some_operation(chance: random.Random) -> dict[str, Any]:
-    """One of few, on few books, so that keys, titles and topics often meet."""
-    key = f"k{chance.randrange(40)}" if chance.random() < 0.2 else f"k{chance.random()}"
-    book = chance.randint(1, 20)
-    match chance.choice(("sell", "update", "create")):
-        case "sell":
-            return sell(key, *((chance.randint(1, 20), 1) for _ in range(chance.randint(1, 3))))
-        case "update":
-            fields = {
-                "title": "tué",
-                "author": "ab",
-                "topic": "cdß",
-                "count": (0, 9),
-                "cost": (5, 6),
-            }
-            named = chance.sample(sorted(fields), chance.randint(1, 3))
-            return update(key, book, **{name: chance.choice(fields[name]) for name in named})
-        case _:
-            author = chance.choice(("a", "b", None))
-            return create(key, *((title, author, chance.choice("cdß")) for title in "té"))
+    def committed_seq(self) -> int:
+        return self.store.committed.seq
 
 
-class LoadingTest(CatalogTest):
-    async def test_decisions_are_those_on_plain_rows(self) -> None:
-        """Whatever a batch may need is loaded: the outcomes, and the rows that they leave."""
-        plain = PlainCatalog()
-        chance = random.Random(7)
-        seen: Counter[str] = Counter()
-        for _ in range(200):
-            operations = [some_operation(chance) for _ in range(chance.randint(1, 4))]
-            expected = plain.batch(*operations)
-            for one, other in zip(await self.batch(*operations), expected, strict=True):
-                self.assertEqual(one.change, other.change)
-                self.assertEqual(repr(one.answer), repr(other.answer))
-                seen[type(one.answer).__name__] += 1
-                if one.change is None and isinstance(one.answer, dict):
-                    seen["replayed"] += one.answer["replayed"]
-                elif one.change is not None:
-                    seen["forgotten"] += len(one.change.effects.get("delete", ()))
-            self.now_ms += chance.choice((1, KEYS_KEPT_MS // 20))
-            plain.now_ms = self.now_ms
-        for table in plain.decider.tables:
-            rows = await self.store.database.read(f"SELECT * FROM {table} ORDER BY 1")
-            self.assertEqual([dict(row) for row in rows], plain.rows(table))
-        for kind in ("dict", "OutOfStock", "NotFound", "KeyReused", "replayed", "forgotten"):
-            self.assertGreater(seen[kind], 0, kind)
+class CatalogTest(StoreCase, CatalogCase):
+    async def asyncSetUp(self) -> None:
+        model = CatalogRows(self.decider(), lambda: self.now_ms)
+        self.store = await ReplicatedStore.open(self.directory / "one.db", model, 1000)
+        self.addAsyncCleanup(self.store.close)
+        self.reader = SQLiteCatalogReader(self.store.database)
+        await self.batch(*self.store.seed())
 
-    async def test_s2_what_a_later_epoch_sells_is_behind_every_cursor(self) -> None:
-        """A promotion by force may cut the log back below what orders have seen."""
-        numbers = []
-        for epoch, before in ((1, 3), (2, 0)):
-            sales = [sell(f"{epoch}.{number}", (4, 1)) for number in range(before + 1)]
-            outcomes = await self.store.execute(sales, epoch)
-            assert isinstance(outcomes[-1].answer, dict)
-            numbers.append(outcomes[-1].answer["seq"])
-            await self.store.rollback()
-        self.assertLess(numbers[0], numbers[1])
+    def ranked(self, most: int) -> AbstractContextManager[object]:
+        return mock.patch.object(search, "RANKED", most)
 
 
-class ReadingTest(CatalogTest):
-    async def test_sales_in_the_order_they_were_committed(self) -> None:
-        sold = [await self.one(sell(key, (4, 1))) for key in "abc"]
-        for after, limit, found in (
-            (Position(), 10, sold),
-            (Position(sold[0]["seq"]), 1, [sold[1]]),
-            (Position(self.store.committed.seq), 10, []),
-        ):
-            self.assertEqual(await self.reader.sales(after, limit), (found, None))
-        with self.assertRaises(ForeignHistory):
-            await self.reader.sales(Position(self.store.committed.seq + 1), 10)
+class LoadingTest(catalog.Loading, CatalogTest):
+    pass
 
-    async def test_h2_sales_come_with_the_id_of_the_last_ones_epoch(self) -> None:
-        begin = {"op": "begin", "epoch": 0, "id": "e0"}
-        [_, outcome] = await self.batch(begin, sell("a", (4, 1)))
-        sale = outcome.answer
-        assert isinstance(sale, dict)
-        self.assertEqual(await self.reader.sales(Position(), 10), ([sale], "e0"))
-        self.assertEqual(await self.reader.sales(Position(sale["seq"], "e0"), 10), ([], None))
-        for position in (Position(sale["seq"], "e1"), Position(1, "e0"), Position(99, "e0")):
-            with self.assertRaises(ForeignHistory):
-                await self.reader.sales(position, 10)
-        newest = {"order_id": sale["order_id"], "seq": sale["seq"], "id": "e0"}
-        self.assertEqual(await self.reader.newest(99, 10), [newest])
-        self.assertEqual(await self.reader.newest(sale["seq"], 10), [])
 
-    async def test_info_of_the_books_that_exist(self) -> None:
-        found = await self.reader.info([99, 4, 2, 4])
-        self.assertEqual(sorted(found), [2, 4])
-        self.assertEqual(
-            list(found[4].items()),
-            [
-                ("id", 4),
-                ("title", "Cooking for the Impatient Undergrad"),
-                ("topic", "Undergraduate School"),
-                ("cost", 20),
-                ("count", 7),
-                ("catalog_id", 2),
-            ],
-        )
-
-    async def test_a_topic_without_books_is_not_listed(self) -> None:
-        self.assertEqual(
-            await self.topics(), [(1, "Distributed Systems"), (2, "Undergraduate School")]
-        )
-        await self.batch(update("a", 1, topic="New"), update("b", 2, topic="New"))
-        self.assertEqual(await self.topics(), [(3, "New"), (2, "Undergraduate School")])
-
-    async def test_search_pages_by_id(self) -> None:
-        await self.one(create("c", *((f"t{n}", None, f"Many {n % 3}") for n in range(30))))
-        found: list[int] = []
-        more = True
-        while more:
-            page = await self.reader.search("many", Window(7, skip=len(found)))
-            found += [book["id"] for book in page.books]
-            more = page.after is not None
-        self.assertEqual(found, list(range(8, 38)))
-
-    async def test_search_goes_on_behind_a_book_and_back(self) -> None:
-        await self.one(create("c", *((f"t{n}", None, f"Many {n % 3}") for n in range(30))))
-        for topic, first in (("many", 8), ("", 1)):
-            window, pages = Window(7), []
-            while True:
-                page = await self.reader.search(topic, window)
-                pages.append([book["id"] for book in page.books])
-                if page.after is None:
-                    break
-                window = Window(7, after=page.after)
-            self.assertEqual([*chain(*pages)], list(range(first, 38)))
-            for before in reversed(pages[:-1]):
-                page = await self.reader.search(topic, Window(7, before=page.before))
-                self.assertEqual([book["id"] for book in page.books], before)
-                self.assertEqual(page.after, str(before[-1]))
-            self.assertIsNone(page.before)
-
-    async def test_search_is_literal_and_folds_case(self) -> None:
-        await self.one(create("c", ("a", None, "50% _off_"), ("b", None, "GROẞE Straße")))
-        for wanted, titles in (
-            ("%", ["a"]),
-            ("_OFF", ["a"]),
-            ("f_", ["a"]),
-            ("grosse", ["b"]),
-            ("STRASSE", ["b"]),
-            ("0%o", []),
-        ):
-            found = await self.reader.search(wanted, Window(10))
-            self.assertEqual([book["title"] for book in found.books], titles, wanted)
-
-    async def test_a_book_without_an_author_has_no_such_field(self) -> None:
-        self.assertNotIn("author", await self.book(1))
-        await self.one(update("a", 1, author="A"))
-        self.assertEqual((await self.book(1))["author"], "A")
+class ReadingTest(catalog.Reading, CatalogTest):
+    pass

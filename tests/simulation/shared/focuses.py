@@ -1,0 +1,65 @@
+"""Worlds over a database that are drawn for one kind of trouble."""
+
+from __future__ import annotations
+
+from tests.simulation.focuses import Focuses
+
+FOCUSES: Focuses = {
+    # Primaries lose the database, and hear again of it.
+    "holding": {
+        "faults": ({"cut_off": 3.0, "late_replies": 3.0, "pause": 2.0},),
+        "fault_every_s": (0.2, 0.4),
+        "catalogs": (2, 3),
+        "think_s": (0.02, 0.05),
+        "readers": (8,),
+    },
+    # Standbys show less, and more, than was told.
+    "standing by": {
+        "faults": ({"lag": 2.0, "fail_over": 2.0, "freeze_server": 2.0, "late_replies": 1.0},),
+        "fault_every_s": (0.4,),
+        "servers": (3,),
+        "apply_s": (0.05, 0.5),
+        "think_s": (0.02,),
+        "readers": (12,),
+    },
+    # Commits whose end nobody knows.
+    "doubting": {
+        "faults": ({"restart_server": 2.0, "tear": 2.0, "cut_off": 2.0, "cancel_waits": 2.0},),
+        "fault_every_s": (0.2, 0.4),
+        "servers": (1, 2),
+        "think_s": (0.02, 0.05),
+    },
+    # An operator cancels what waits for a standby, and the server that has it alone fails over.
+    "cancelling": {
+        "faults": ({"cancel_waits": 4.0, "fail_over": 2.0, "freeze_server": 3.0},),
+        "fault_every_s": (0.2,),
+        "servers": (2, 3),
+        "think_s": (0.02, 0.05),
+    },
+    # Primaries are paused, and wake up when another leads.
+    "pausing": {
+        "faults": ({"pause": 3.0, "crash": 1.0},),
+        "fault_every_s": (0.2, 0.4),
+        "catalogs": (2, 3),
+        "think_s": (0.02, 0.05),
+        "readers": (8,),
+    },
+    # Machines stand still with their clocks, as long as is allowed.
+    "standing still": {
+        "faults": ({"stand_still": 4.0, "cut_off": 1.0, "crash": 1.0, "isolate": 1.0},),
+        "fault_every_s": (0.2,),
+        "catalogs": (2, 3),
+        "pause_s": (0.8,),
+        "primary_lease_s": (2.5,),
+        "leases_s": ((1.0,),),
+        "think_s": (0.02, 0.05),
+        "readers": (12,),
+    },
+    # Servers fail over while nodes are deaf.
+    "failing over": {
+        "faults": ({"fail_over": 3.0, "depose": 3.0, "isolate": 1.0, "cut_off": 1.0},),
+        "fault_every_s": (0.8,),
+        "servers": (2, 3),
+        "think_s": (0.02, 0.05),
+    },
+}

@@ -1,0 +1,251 @@
+"""Faults of the protocol over a database: each takes a rule out of the product's code or SQL."""
+
+from __future__ import annotations
+
+from bazar.replication.batches import Batches
+from bazar.replication.shared.hold import Hold, Tempo, Watch
+from bazar.replication.shared.primary import SharedPrimary
+from bazar.replication.shared.replica import SharedReplica
+from bazar.replication.shared.shown import Shown
+from storage.postgresql.reading import ReadSessions
+from storage.postgresql.register import PostgreSQLRegister
+from storage.postgresql.store import PostgreSQLStore
+from tests.simulation.mutations.mutation import Edit, Mutation
+
+
+def mutation(name: str, rule: str, *edits: Edit, focus: str = "", near: int = 0) -> Mutation:
+    return Mutation(name, rule, edits, focus, shop=True, near=near)
+
+
+SHARED: tuple[Mutation, ...] = (
+    mutation(
+        "a beat sets whatever epoch's beat",
+        "P1",
+        (PostgreSQLRegister, "__init__", " WHERE epoch_id = $2 AND NOT released", " WHERE $2 = $2"),
+        (PostgreSQLRegister, "beat", 'if changed.tag != "UPDATE 1":', "if False:"),
+        focus="pausing",
+    ),
+    mutation(
+        "a beat that is confirmed too late prolongs the hold",
+        "P1",
+        (Hold, "confirmed", "if now < self.until:", "if True:"),
+        focus="holding",
+    ),
+    mutation(
+        "the hold counts from the confirmation",
+        "P1",
+        (
+            SharedReplica,
+            "_beat",
+            "primary.hold.confirmed(sent_at, self.clock())",
+            "primary.hold.confirmed(self.clock(), self.clock())",
+        ),
+        focus="holding",
+    ),
+    mutation(
+        "the first hold counts from the confirmation",
+        "P1",
+        (
+            SharedReplica,
+            "_try_to_lead",
+            "hold = Hold(self._tempo, sent_at)",
+            "hold = Hold(self._tempo, self.clock())",
+        ),
+        focus="holding",
+    ),
+    mutation(
+        "a primary answers reads behind its hold",
+        "P2",
+        (SharedPrimary, "read", "if released or now >= self.hold.until:", "if released:"),
+        (SharedReplica, "_must_hold", "if self.clock() >= self.primary.hold.until:", "if False:"),
+        focus="holding",
+    ),
+    mutation(
+        "a lease may outlast the hold",
+        "P2",
+        (
+            SharedPrimary,
+            "_lease_s",
+            "min(super()._lease_s(now), self.hold.grantable_s(now))",
+            "super()._lease_s(now)",
+        ),
+        focus="holding",
+    ),
+    mutation(
+        "leases forget that their holders may stand still",
+        "P2",
+        (Hold, "grantable_s", " - self._tempo.pause_s", ""),
+        (Tempo, "over_s", " + self.pause_s", ""),
+        focus="standing still",
+    ),
+    mutation(
+        "a candidate goes on counting over another connection",
+        "P3",
+        (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
+        (Watch, "lost", "self._seen = None", "pass"),
+        focus="failing over",
+    ),
+    mutation(
+        "a candidate counts from before the answer",
+        "P3",
+        (
+            SharedReplica,
+            "_try_to_lead",
+            "look = await self._register.look()\n            now = self.clock()",
+            "now = self.clock()\n            look = await self._register.look()",
+        ),
+        focus="holding",
+    ),
+    mutation(
+        "a candidate waits as long as a hold lasts",
+        "P3",
+        (Tempo, "over_s", "Timing.surely_over_s(self.primary_lease_s)", "self.primary_lease_s / 2"),
+        focus="holding",
+    ),
+    mutation(
+        "two candidates may take over the same beat",
+        "P3",
+        (
+            PostgreSQLRegister,
+            "__init__",
+            " WHERE epoch_id = $5 AND value = $6 AND released = $7",
+            " WHERE $5 = $5 AND $6 = $6 AND $7 = $7",
+        ),
+        focus="holding",
+    ),
+    mutation(
+        "a take-over counts although nobody has confirmed it",
+        "P3",
+        (
+            PostgreSQLRegister,
+            "take_over",
+            "await self._commit(what, tell, COMMIT)",
+            "try:\n                await self._commit(what, tell, COMMIT)\n"
+            "            except Unavailable:\n                pass",
+        ),
+        focus="failing over",
+    ),
+    mutation(
+        "who has released the primaryship answers on",
+        "T5",
+        (SharedPrimary, "read", "isinstance(self._recording, HandOver)", "False"),
+    ),
+    mutation(
+        "an old primary's batch goes on in a new epoch",
+        "P4",
+        (
+            PostgreSQLStore,
+            "__init__",
+            " WHERE epoch_id = $2 AND number = $3",
+            " WHERE $2 = $2 AND $3 = $3",
+        ),
+        (PostgreSQLStore, "execute", "if found != [self._mark]:", "if False:"),
+        focus="pausing",
+    ),
+    mutation(
+        "nobody looks whether the mark was set",
+        "P4",
+        (PostgreSQLStore, "append", 'if reply.results[-1].tag != "UPDATE 1":', "if False:"),
+        (PostgreSQLStore, "__init__", " FOR NO KEY UPDATE", ""),
+        focus="pausing",
+    ),
+    mutation(
+        "a commit counts although nobody has confirmed it",
+        "P5",
+        (
+            PostgreSQLStore,
+            "commit",
+            'raise FatalError(f"entry {mark.seq} is in doubt: {error}") from error',
+            "pass",
+        ),
+        focus="doubting",
+    ),
+    mutation(
+        "a commit that somebody has cancelled counts",
+        "P5",
+        (
+            PostgreSQLStore,
+            "commit",
+            "check_committed(await self._link.run(COMMIT, timeout_s=RUN_S))",
+            "await self._link.run(COMMIT, timeout_s=RUN_S)",
+        ),
+        focus="cancelling",
+    ),
+    mutation(
+        "what is in doubt is called failed",
+        "R5",
+        (Batches, "abandon", "Indeterminate(reason)", "Unavailable(reason)"),
+        focus="doubting",
+    ),
+    mutation(
+        "an epoch has no id of its own",
+        "H1",
+        (
+            SharedReplica,
+            "_try_to_lead",
+            'epoch_id = f"{self._run}-{self._tenures}"',
+            "epoch_id = str(epoch)",
+        ),
+        focus="failing over",
+    ),
+    mutation(
+        "what nobody was told of is shown",
+        "L6",
+        (Shown, "read", "if await self._is_told(mark, tags, deadline):", "if True:"),
+        focus="standing by",
+    ),
+    mutation(
+        "what is older than was told is shown",
+        "L6",
+        (Shown, "read", "mark.digest == told.digest and mark.seq >= told.seq", "True"),
+        (Shown, "read", "if await self._is_told(mark, tags, deadline):", "if True:"),
+        focus="standing by",
+    ),
+    mutation(
+        "another epoch's rows are shown",
+        "L6",
+        (
+            Shown,
+            "read",
+            "mark.digest == told.digest and mark.seq >= told.seq",
+            "mark.seq >= told.seq",
+        ),
+        (Shown, "_is_told", "if core.committed.digest != mark.digest:", "if False:"),
+        (Shown, "_is_told", " and self._core().committed.digest == mark.digest", ""),
+        focus="standing by",
+    ),
+    mutation(
+        "what pends does not keep a newer snapshot from being shown",
+        "L6",
+        (Shown, "_is_told", "and not touched_seq(pending, tags)", ""),
+        focus="standing by",
+    ),
+    mutation(
+        "what was told is looked at behind the snapshot",
+        "L6",
+        (
+            Shown,
+            "read",
+            "told = core.committed\n            mark, found = await snapshot(looks)",
+            "mark, found = await snapshot(looks)\n            told = mark",
+        ),
+        focus="standing by",
+    ),
+    mutation(
+        "rows and mark are not of one moment",
+        "L6",
+        (
+            ReadSessions,
+            "_read",
+            "session.run(BEGIN, self._mark, *statements, COMMIT, timeout_s=READ_S)",
+            'session.run(Statement("BEGIN"), *statements, self._mark, COMMIT, timeout_s=READ_S)',
+        ),
+        (
+            ReadSessions,
+            "_read",
+            "_, mark, *found, _ = reply.results",
+            "_, *found, mark, _ = reply.results",
+        ),
+        focus="standing by",
+    ),
+)

@@ -1,0 +1,115 @@
+"""One seed's run of a shop over a database."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from bazar.replication.shared.hold import Tempo
+from storage.postgresql.engine import id_of_cluster
+from tests.simulation.clients import Clients, Write
+from tests.simulation.invariants import Truth
+from tests.simulation.node import FrontEndProcess, NodeProcess
+from tests.simulation.scenario import RESUME_S, Scenario
+from tests.simulation.shared.faults import SharedFaults
+from tests.simulation.shared.model import SimulatedModel, answer_plainly
+from tests.simulation.shared.node import SharedProcess
+from tests.simulation.shared.truth import SharedTruth
+from tests.simulation.shared.world import DatabaseNode, SharedGroup, SharedWorld
+from tests.simulation.shop import TOPICS
+from tests.simulation.shopworld import Group, Node
+from tests.simulation.trace import Trace
+from tests.world.database import Database
+from tests.world.world import Violation
+
+KEEPALIVE_S = 3.0
+FAULTY_S = 12.0
+
+
+class SharedScenario(Scenario):
+    """The shop of one seed. Its clients and checks are those of any shop."""
+
+    world: SharedWorld
+    faulty_s = FAULTY_S
+    begin_s = 8.0
+
+    def make_world(
+        self,
+        seed: int,
+        trace: Trace | None,
+        focus: str,
+        core: bool,
+        silent: Mapping[str, Container[int]] | None,
+    ) -> SharedWorld:
+        self.databases: list[Database] = []
+        return SharedWorld(seed, trace, focus, core=core, silent=silent)
+
+    def make_truth(self, books: int, stock: int, sales: Truth | None = None) -> Truth:
+        return SharedTruth(books, stock, sales)
+
+    def _group(self, name: str, size: int, truth: Truth) -> Group:
+        world = self.world
+        group = truth.group = SharedGroup(world, name, truth)
+        if not self.databases or world.profile.databases > 1:
+            self.databases.append(self._database(len(self.databases)))
+        group.database = self.databases[-1]
+        SimulatedModel(world, name, truth).create(group.database, id_of_cluster("token"))
+        for number in range(1, size + 1):
+            node = DatabaseNode(world, f"{name}-{number}", name, number, None)
+            node.database, node.group = group.database, group
+            group.replicas.append(node)
+        world.groups.append(group)
+        return group
+
+    def _database(self, number: int) -> Database:
+        profile = self.world.profile
+        names = [f"db{number}-{index}" for index in range(1, profile.servers + 1)]
+        database = Database(self.world, names, names[1:2], f"database {number}")
+        pace = database.pace
+        pace.statement_s, pace.flush_s = profile.query_s, profile.flush_s
+        pace.apply_s, pace.keepalive_s, pace.torn = profile.apply_s, KEEPALIVE_S, profile.torn
+        pace.message = profile.delay
+        answer_plainly(database)
+        return database
+
+    def _start(self, node: Node) -> None:
+        self.world.say(node.name, "starts")
+        process: NodeProcess
+        if isinstance(node, DatabaseNode):
+            process = SharedProcess(self.world, node)
+        else:
+            process = FrontEndProcess(self.world, node)
+        self.processes.append(process)
+
+    def make_faults(self) -> SharedFaults:
+        return SharedFaults(self.world, self.clients, self.databases)
+
+    def _must_resume(self) -> float:
+        """Check I6: writes resume once the database is there, and the last hold is over."""
+        world, profile = self.world, self.world.profile
+        tempo = Tempo(profile.primary_lease_s, profile.pause_s)
+        update = {"op": "update", "key": "resumed", "book": 1, "fields": {"topic": TOPICS[0]}}
+        write = Write(self.clients, update, None, patient=True)
+        deadline = world.now + 2 * tempo.over_s + 4 * KEEPALIVE_S + RESUME_S
+        while not write.settled:
+            if world.now >= deadline:
+                raise Violation("I6: writes have not resumed")
+            world.run(min(world.now + 0.1, deadline))
+        return world.now + 2 * tempo.over_s
+
+    def _replicas_must_be_whole(self) -> None:
+        """Check I6: every node follows, or leads."""
+        for group in self.world.groups:
+            for node in group.replicas:
+                process = node.process
+                if not isinstance(process, SharedProcess) or process.replica is None:
+                    raise Violation(f"I6: {node.name} does not get open")
+                if process.leads:
+                    continue
+                subscriber = process.replica.subscriber
+                if not subscriber.lease_valid(process.time()):
+                    raise Violation(f"I6: {node.name} has no lease")
+                if subscriber.touched(None):
+                    raise Violation(f"I6: {node.name} still waits for a commit")
+
+
+__all__ = ["Clients", "SharedScenario"]

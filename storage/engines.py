@@ -30,7 +30,10 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
 
         servers = servers_of(config, node.role)
         model = rows.CatalogRows(catalog)
-        return PostgreSQLEngine(config, node, servers, model, rows.PostgreSQLCatalogReader)
+        return PostgreSQLEngine(
+            *(config.engine, servers, model, rows.PostgreSQLCatalogReader),
+            lock_path=config.data_dir / f"{node.name}.pid",
+        )
     return SQLiteEngine(
         *(config, node, CatalogRows(catalog), SQLiteCatalogReader),
         derived="order",
@@ -48,7 +51,10 @@ def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
 
         servers = servers_of(config, node.role)
         model = rows.OrderRows(orders)
-        return PostgreSQLEngine(config, node, servers, model, rows.PostgreSQLOrderReader)
+        return PostgreSQLEngine(
+            *(config.engine, servers, model, rows.PostgreSQLOrderReader),
+            lock_path=config.data_dir / f"{node.name}.pid",
+        )
     return SQLiteEngine(config, node, OrderRows(orders), SQLiteOrderReader)
 
 

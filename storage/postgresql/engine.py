@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from bazar.config import Config, NodeConfig
+from bazar.config import EngineConfig
 from bazar.errors import ConfigError
 from bazar.replication.file_arbiter import lock_exclusively
 from bazar.replication.messages import ArbiterId
@@ -31,22 +32,25 @@ class PostgreSQLEngine(Generic[R]):
 
     def __init__(
         self,
-        config: Config,
-        node: NodeConfig,
+        settings: EngineConfig,
         servers: Servers,
         model: Model,
         reader: Callable[[Snapshots], R],
+        lock_path: Path | None = None,
     ) -> None:
-        self._settings = config.engine
-        self._lock_path = config.data_dir / f"{node.name}.pid"
+        """`lock_path` is that of the node's name on this machine."""
+        self._settings = settings
+        self._lock_path = lock_path
+        self._alone: int | None = None
         self._servers = servers
         self._model = model
         self._reader = reader
 
     async def open(self) -> bool:
-        """Lock the node's name on this machine for this process, as its operator finds it by that.
-        Return True: nothing is kept here that could be damaged. Raises ConfigError."""
-        self._alone = lock_exclusively(self._lock_path)
+        """Lock the node's name for this process: an operator finds that by it. Return True: nothing
+        is kept here that could be damaged. Raises ConfigError."""
+        if self._lock_path is not None:
+            self._alone = lock_exclusively(self._lock_path)
         return True
 
     def part(self, wiring: Wiring) -> SharedReplica:
@@ -79,7 +83,8 @@ class PostgreSQLEngine(Generic[R]):
         """End all sessions."""
         await self._reading.close()
         await self._database.close()
-        os.close(self._alone)
+        if self._alone is not None:
+            os.close(self._alone)
 
 
 def id_of_cluster(token: str) -> str:

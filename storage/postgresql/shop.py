@@ -23,14 +23,15 @@ def servers_of(config: Config, role: str) -> PostgreSQLServers:
     return PostgreSQLServers(config.engine.servers, config.engine.dsn.get(role, ""))
 
 
-def _models() -> Mapping[str, Model]:
+def models_of() -> Mapping[str, Model]:
+    """Return the model of each replicated role."""
     return {"catalog": catalog.CatalogRows(Catalog()), "order": orders.OrderRows(Orders())}
 
 
 def place(config: Config, token: str) -> PostgreSQLPlace:
     """Return where the shop is kept, for a move. `token` is the cluster's."""
     columns = {"catalog": books.COLUMNS, "order": orders.COLUMNS}
-    models = {role: (model, columns[role]) for role, model in _models().items()}
+    models = {role: (model, columns[role]) for role, model in models_of().items()}
     return PostgreSQLPlace(
         {role: servers_of(config, role) for role in models},
         models,
@@ -43,7 +44,7 @@ def audits(config: Config, token: str) -> dict[str, GroupAudit]:
     """Return what looks into each group's database. `token` is the cluster's."""
     return {
         role: GroupAudit(servers_of(config, role), model, id_of_cluster(token))
-        for role, model in _models().items()
+        for role, model in models_of().items()
         if config.group(role)
     }
 
@@ -52,7 +53,7 @@ def standbys(config: Config) -> dict[str, Standbys]:
     """Return what looks at the servers of each database, by the roles that keep their state in
     it."""
     roles: dict[str, list[str]] = {}
-    for role in _models():
+    for role in models_of():
         if config.group(role):
             roles.setdefault(config.engine.dsn.get(role, ""), []).append(role)
     return {

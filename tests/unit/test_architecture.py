@@ -16,7 +16,10 @@ HERE = Path(__file__).resolve().parents[2]
 ROOMS = ("run", "handlers", "storage", "bazar", "tests")
 MAY_IMPORT = {"bazar": set[str](), "storage": {"bazar"}, "handlers": {"bazar", "storage"}}
 PROTOCOL = ("primary", "replica_subscriber", "cache_subscriber")
-DECISIONS = tuple(f"storage.{path.stem}" for path in (HERE / "storage").glob("[!_]*.py"))
+WIRING = HERE / "storage" / "engines.py"
+DECISIONS = tuple(
+    f"storage.{path.stem}" for path in (HERE / "storage").glob("[!_]*.py") if path != WIRING
+)
 SANS_IO = (*(f"bazar.replication.{name}" for name in PROTOCOL), *DECISIONS)
 IO = {"asyncio", "tornado", "sqlite3", "aiosqlite", "socket", "time", "os", "threading", "random"}
 

@@ -2,77 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psycopg
-import pytest
 
 from tests.cluster.cluster import LONG_LEASES, TABLES, Cluster, Row
 from tests.cluster.commands import command
-from tests.postgresql.servers import Server
+from tests.cluster.databases import COLUMNS, Databases, buy, over, stopped
 
 FILES = {"replication": LONG_LEASES}
-COLUMNS = {
-    "topics": "id, name, folded",
-    "books": "id, title, author, catalog_id, cost, count, isbn",
-    "sales": "order_id, key, request, sold_at, seq, lines",
-    "answers": "key, request, answer, at",
-    "orders": "order_id, seq, sold_at, lines",
-    "cursors": "name, seq, id",
-    "adoptions": "upto, behind",
-    "history": "epoch, id, behind",
-}
-
-
-@dataclass(frozen=True)
-class Databases:
-    """One database for each role."""
-
-    server: Server
-    names: dict[str, str]
-
-    @property
-    def engine(self) -> dict[str, Any]:
-        dsn = {
-            role: f"user=postgres dbname={name} password={self.server.place.password}"
-            for role, name in self.names.items()
-        }
-        tempo = {"primary_lease_s": 1.0, "pause_s": 0.1}
-        return {"kind": "postgresql", "servers": [self.server.address], "dsn": dsn, **tempo}
-
-    def ask(self, role: str, sql: str) -> list[Row]:
-        conninfo = self.server.database(self.names[role])
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            cursor = connection.execute(sql)
-            return cursor.fetchall() if cursor.description else []
-
-    def state(self, role: str) -> dict[str, list[Row]]:
-        """All rows of a group, in the order of their keys."""
-        sql = "SELECT {} FROM bazar_{}.{} ORDER BY 1"
-        return {
-            table: self.ask(role, sql.format(COLUMNS[table], role, table)) for table in TABLES[role]
-        }
-
-
-@pytest.fixture
-def databases(postgresql_server: Server, tmp_path: Path) -> Iterator[Databases]:
-    names = {role: f"{role}_{tmp_path.name}".replace("-", "_").lower() for role in TABLES}
-    for name in names.values():
-        postgresql_server.ask(f"CREATE DATABASE {name}")
-    yield Databases(postgresql_server, names)
-    for name in names.values():
-        postgresql_server.ask(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def over(databases: Databases, directory: Path) -> Cluster:
-    """A shop over PostgreSQL."""
-    return Cluster(directory, settings={"engine": databases.engine, "replication": SHORT})
-
-
-SHORT = {"lease_s": 0.4, "ack_timeout_s": 0.2}
 
 
 def state(shop: Cluster, role: str) -> dict[str, list[Row]]:
@@ -81,17 +17,6 @@ def state(shop: Cluster, role: str) -> dict[str, list[Row]]:
         table: shop.query(f"{role}-1", f"SELECT {COLUMNS[table]} FROM {table} ORDER BY 1")
         for table in TABLES[role]
     }
-
-
-async def buy(shop: Cluster, book: int, key: str) -> dict[str, Any]:
-    answer = await shop.put("frontend-1", f"/purchase/{book}", key=key)
-    assert answer.status == 200, answer
-    bought: dict[str, Any] = answer.json
-    return bought
-
-
-async def stopped(shop: Cluster) -> None:
-    await shop.terminate("cluster")
 
 
 async def refuses(shop: Cluster, node: str) -> None:

@@ -60,7 +60,10 @@ class PostgreSQLPlace:
         return {role: group.note for role, group in self._groups.items()}
 
     async def hold(self) -> None:
-        await asyncio.gather(*(group.hold() for group in self._groups.values()))
+        holding = (group.hold() for group in self._groups.values())
+        for result in await asyncio.gather(*holding, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def standing(self, role: str) -> Standing:
         return await self._groups[role].standing()
@@ -104,7 +107,7 @@ class _Group:
         cluster_id: str,
         tempo: Tempo,
     ) -> None:
-        self._link = Link(servers)
+        self._link, self._aside = Link(servers), Link(servers)
         self._model, self._columns, self._cluster_id = model, columns, cluster_id
         self._watch = Watch(tempo)
         self._schema = model.schema
@@ -186,6 +189,7 @@ class _Group:
 
     async def close(self) -> None:
         self._link.disconnect()  # what is not committed is undone
+        await self._aside.close()
 
     # --- the place that a shop leaves ------------------------------------------------------------
 
@@ -246,8 +250,12 @@ class _Group:
                 raise Unavailable(f"{self._place}: has no tables: {error}") from error
             await self._lock()
             self.refuse_filled()
-        await self._commit(*self._noted(note))
-        await self._lock()
+        # Beside the transaction that has the locks: a candidate that waits for them gets none.
+        try:
+            reply = await self._aside.run(*BEGIN, *self._noted(note), COMMIT)
+            check_committed(reply)
+        except (Broken, Refused) as error:
+            raise Unavailable(f"{self._place}: {error}: repeat the command") from error
         await self._put_off_indexes()
 
     async def _put_off_indexes(self) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
+import itertools
 import json
+import os
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +17,15 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from bazar.config import Config, parse
-from bazar.errors import ConfigError
+from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
 from bazar.node.server import prepare_data_dir
-from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
+from bazar.replication.messages import Mark
 from handlers import ROLES
 from storage.engines import TABLES, Place, place_of
 from storage.history import number_of
 from storage.images import Image
-from storage.moving import Note, Rows, Standing, compare, move
+from storage.moving import GONE, Note, Rows, Standing, compare, move
 from storage.postgresql.engine import id_of_cluster
 from storage.postgresql.link import Link
 from storage.postgresql.register import PostgreSQLRegister
@@ -27,6 +33,8 @@ from storage.postgresql.schema import migrate
 from storage.postgresql.session import Statement
 from storage.postgresql.shop import models_of, servers_of
 from storage.sqlite.notes import refuse_moved
+from tests.patience import until
+from tests.postgresql.servers import Server
 
 TOKEN = "the-token-of-this-shop"
 EPOCH, NUMBER = 7, 40
@@ -277,3 +285,143 @@ async def test_to_files(over_files: Config, over_databases: Config) -> None:
     await fill(over_databases)
     assert await opens(over_databases)
     await interrupted_everywhere(over_databases, over_files)
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+async def refused(source: Config, target: Config) -> str:
+    """Return why a move is refused."""
+    with pytest.raises(BazarError) as error:
+        async with held(source) as one, held(target) as other:
+            await carry(one, other)
+    return str(error.value)
+
+
+async def test_a_shop_on_top_of_another(over_files: Config, over_databases: Config) -> None:
+    await fill(over_files)
+    await fill(over_databases)
+    assert "name a database without one" in await refused(over_files, over_databases)
+    assert "name another data_dir" in await refused(over_databases, over_files)
+    assert await opens(over_files)
+    assert await opens(over_databases)
+
+
+async def test_a_shop_that_is_not_there(over_files: Config, over_databases: Config) -> None:
+    assert "has no catalog group" in await refused(over_files, over_databases)
+    assert "has no shop in bazar_catalog" in await refused(over_databases, over_files)
+
+
+async def test_a_shop_that_was_moved_elsewhere(over_files: Config, over_databases: Config) -> None:
+    await fill(over_files)
+    async with held(over_files) as place:
+        await place.leave(Note("another-move", GONE, "another place"))
+    assert "moved to another place" in await refused(over_files, over_databases)
+    assert not await opens(over_databases)
+
+
+async def test_nodes_over_files_that_run(over_files: Config, over_databases: Config) -> None:
+    await fill(over_files)
+    lock = lock_exclusively(over_files.data_dir / "catalog-2.pid")
+    assert "catalog-2 runs already" in await refused(over_files, over_databases)
+    os.close(lock)
+    group = FileArbiter(over_files.data_dir, "order")
+    assert group.try_acquire()
+    assert "the order group has a primary" in await refused(over_files, over_databases)
+    group.release()
+
+
+async def test_a_shop_that_did_not_end_in_order(over_files: Config, over_databases: Config) -> None:
+    await fill(over_files)
+    arbiter = FileArbiter(over_files.data_dir, "order")
+    assert arbiter.try_acquire()
+    recorded = arbiter.read()
+    assert recorded is not None
+    await arbiter.record(dataclasses.replace(recorded, clean=False))
+    arbiter.release()
+    assert "the order group has not ended in order" in await refused(over_files, over_databases)
+
+
+async def test_rows_that_are_not_what_was_written(
+    over_files: Config, over_databases: Config
+) -> None:
+    await fill(over_files)
+    with contextlib.closing(sqlite3.connect(over_files.data_dir / "order-1.db")) as connection:
+        connection.execute("UPDATE orders SET sold_at = sold_at + 1 WHERE order_id = 'a'")
+        connection.commit()
+    assert "its rows are not those that were written" in await refused(over_files, over_databases)
+
+
+async def test_nodes_over_a_database_that_run(over_files: Config, over_databases: Config) -> None:
+    await fill(over_databases)
+    link = Link(servers_of(over_databases, "order"))
+    register = PostgreSQLRegister(link, "bazar_order", "order-9")
+    mark = await register.take_over((await register.look()).beat, EPOCH + 1, "order-9-1")
+    assert mark == Mark(NUMBER, "order-9-1")
+
+    async def beat() -> None:
+        for number in itertools.count():
+            await register.beat("order-9-1", f"order-9-1:{number}", 60.0)
+
+    slow = dataclasses.replace(over_databases.engine, primary_lease_s=30.0)
+    patient = dataclasses.replace(over_databases, engine=slow)
+    beating = asyncio.create_task(beat())
+    try:
+        assert "the shop runs, and order-9 leads" in await refused(patient, over_files)
+    finally:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        await link.close()
+    # It has ended without a word: after a lease that does not count any more.
+    async with held(over_databases) as place:
+        assert (await place.standing("order")).epoch == EPOCH + 1
+
+
+async def test_a_candidate_that_waits_while_the_shop_arrives(
+    over_databases: Config, postgresql_server: Server
+) -> None:
+    """It began to wait for the beat's lock before the shop was there."""
+    link = Link(servers_of(over_databases, "catalog"))
+    await migrate(await link.session(), models_of()["catalog"], id_of_cluster(TOKEN))
+    register = PostgreSQLRegister(link, "bazar_catalog", "catalog-9")
+    seen = (await register.look()).beat
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+    try:
+        async with held(over_databases) as place:
+            taking = asyncio.create_task(register.take_over(seen, 1, "catalog-9-1"))
+            what = "%UPDATE bazar_catalog.beat%"
+            await until(lambda: postgresql_server.ask(waits, what), "it waits")
+            await carry(Invented(), place)
+            with contextlib.suppress(Unavailable):  # it waited for too long
+                assert await taking is None
+        now = await register.look()
+        assert (now.beat.epoch, now.beat.released) == (EPOCH, True)
+        assert await register.take_over(now.beat, EPOCH + 1, "e") == Mark(NUMBER, "e")
+    finally:
+        await link.close()
+
+
+class WithNUL(Invented):
+    async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
+        yield [
+            dict(row, **({"title": "a\0b"} if row.get("id") == 2 else {}))
+            for row in ROWS[role][table]
+        ]
+
+
+async def test_a_text_that_postgresql_cannot_keep(over_databases: Config) -> None:
+    async with held(over_databases) as place:
+        with pytest.raises(FatalError, match="books 2: has a NUL character"):
+            await carry(WithNUL(), place)
+    assert not await opens(over_databases)
+    await fill(over_databases)  # as if nothing had been
+    await is_whole(over_databases)
+
+
+async def test_a_row_that_is_not_the_same(over_files: Config) -> None:
+    await fill(over_files)
+    async with held(over_files) as place:
+        await place.standing("order")
+        await place.standing("catalog")
+        with pytest.raises(FatalError, match=r"books 2 is .*Émile.*, and was .*a.x00b"):
+            await compare(WithNUL(), place, "catalog", "books", "id")

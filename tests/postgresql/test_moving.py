@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -174,6 +175,25 @@ def over_databases(tmp_path: Path, postgresql_database: str) -> Config:
     return made(tmp_path / "databases", {"engine": engine})
 
 
+@pytest.fixture
+def over_others(tmp_path: Path, postgresql_server: Server) -> Iterator[Config]:
+    """A shop over a database of its own for each role."""
+    names = {role: f"{role}_{secrets.token_hex(6)}" for role in TABLES}
+    password = postgresql_server.place.password
+    for name in names.values():
+        postgresql_server.ask(f"CREATE DATABASE {name}")
+    engine = {
+        "kind": "postgresql",
+        "servers": [postgresql_server.address],
+        "dsn": {
+            role: f"user=postgres dbname={name} password={password}" for role, name in names.items()
+        },
+    }
+    yield made(tmp_path / "others", {"engine": engine})
+    for name in names.values():
+        postgresql_server.ask(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def made(directory: Path, settings: dict[str, Any]) -> Config:
     directory.mkdir()
     config = parse({"nodes": NODES, **settings}, directory, ROLES)
@@ -285,6 +305,14 @@ async def test_to_files(over_files: Config, over_databases: Config) -> None:
     await fill(over_databases)
     assert await opens(over_databases)
     await interrupted_everywhere(over_databases, over_files)
+
+
+async def test_to_other_databases(over_databases: Config, over_others: Config) -> None:
+    await fill(over_databases)
+    async with held(over_databases) as source, held(over_others) as target:
+        assert await carry(source, target)
+    assert (await opens(over_databases), await opens(over_others)) == (False, True)
+    await is_whole(over_others)
 
 
 # --- what is refused -----------------------------------------------------------------------------

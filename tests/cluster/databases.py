@@ -53,6 +53,20 @@ class Databases:
         self.server.ask(f"DROP DATABASE {name} WITH (FORCE)")
         self.server.ask(f"ALTER DATABASE {name}_kept RENAME TO {name}")
 
+    def dump(self, role: str) -> None:
+        """Dump a role's database as an operator does, while the shop runs."""
+        place, name = self.server.place, self.names[role]
+        to = ("--dbname", self.server.database(name), "--file", place.directory / f"{name}.sql")
+        place.run(place.bin / "pg_dump", *to)
+
+    def restore(self, role: str) -> None:
+        """Put the dump in the place of the role's database."""
+        place, name = self.server.place, self.names[role]
+        self.server.ask(f"DROP DATABASE {name} WITH (FORCE)")
+        self.server.ask(f"CREATE DATABASE {name} TEMPLATE template0")
+        to = ("--dbname", self.server.database(name), "--file", place.directory / f"{name}.sql")
+        place.run(place.bin / "psql", "--set=ON_ERROR_STOP=1", "--quiet", "--no-psqlrc", *to)
+
     def ask(self, role: str, sql: str) -> list[Row]:
         conninfo = self.server.database(self.names[role])
         with psycopg.connect(conninfo, autocommit=True) as connection:

@@ -72,6 +72,28 @@ async def test_both(databases: Databases, tmp_path: Path) -> None:
         await stopped(shop)
 
 
+async def test_dumps_of_a_shop_that_runs(databases: Databases, tmp_path: Path) -> None:
+    """The orders' first, then the catalog's: what lies between is made again."""
+    async with over(databases, tmp_path) as shop:
+        await shop.start_supervised()
+        await buy(shop, 4, "before-both")
+        databases.dump("order")
+        between = await buy(shop, 4, "between-the-dumps")
+        databases.dump("catalog")
+        await buy(shop, 4, "behind-both")
+        await stopped(shop)
+        for role in ("order", "catalog"):
+            databases.restore(role)
+        await shop.start_supervised()
+        assert await buy(shop, 4, "between-the-dumps") == {**between, "replayed": True}
+        again = await buy(shop, 4, "behind-both")
+        assert (again["replayed"], again["new_count"]) == (False, 4)
+        found = await shop.get("frontend-1", "/search?q=cook")
+        assert [book["id"] for book in found.json] == [4]
+        assert (await command(shop, "verify")).returncode == 0
+        await stopped(shop)
+
+
 @pytest.mark.parametrize("role", ["catalog", "order"])
 async def test_below_a_shop_that_runs(databases: Databases, tmp_path: Path, role: str) -> None:
     """Its primary finds another mark than it has left, and stops (P4)."""

@@ -1,6 +1,7 @@
 """Serve Bazar: one node, the first node of each named role, or the whole cluster.
 
-python run.py                                  # every node of cluster.json, supervised
+python run.py                                  # every node of this machine, supervised
+python run.py --nodes catalog-1,order-1        # these, supervised
 python run.py --role catalog --port 8003       # one node
 python run.py --role frontend,catalog,order    # the first node of each, in one process
 """
@@ -28,6 +29,7 @@ from bazar.http import descriptors
 from bazar.http.access_log import LineByLine
 from bazar.modes import make_private
 from bazar.node.log_writer import Outlet, OutletHandler
+from bazar.node.machines import here, refuse_open_doors, refuse_wrong_names
 from bazar.node.opening import opened
 from bazar.node.server import Context, Server, prepare_data_dir, serve
 from bazar.node.supervisor import LOOK_AGAIN, Supervisor, die_with_parent, group_has_led
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", help=f"one or more of {', '.join(ROLES)}, with commas")
     parser.add_argument("--port", type=int, help="which node of the role (with one role)")
+    parser.add_argument("--nodes", help="the nodes of this machine, with commas (default: by host)")
     parser.add_argument("--config", type=Path, default=default_config(), help="who runs where")
 
 
@@ -71,13 +74,16 @@ def serve_by(flags: argparse.Namespace) -> int:
     try:
         make_private()
         config = load(flags.config, ROLES)
+        refuse_open_doors(config)
+        names = None if flags.nodes is None else [name.strip() for name in flags.nodes.split(",")]
         descriptors.raise_limit()
         refuse_network_file_system(config.data_dir)
         prepare_data_dir(config)
         token = durable_token(config)
         if flags.role is None:
-            return asyncio.run(_supervise(config, flags.config, token))
-        nodes = _nodes(config, flags.role, flags.port)
+            return asyncio.run(_supervise(config, flags.config, token, names))
+        nodes = _nodes(config, flags.role, flags.port, names)
+        refuse_wrong_names(nodes)
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
             return runner.run(_serve(config, nodes, token))
     except (ConfigError, FatalError) as error:
@@ -87,12 +93,16 @@ def serve_by(flags: argparse.Namespace) -> int:
         return _status(error)
 
 
-def _nodes(config: Config, roles: str, port: int | None) -> list[NodeConfig]:
+def _nodes(
+    config: Config, roles: str, port: int | None, names: Sequence[str] | None
+) -> list[NodeConfig]:
+    """Return a node of each role: where there are others on the same port, the one that is here."""
     wanted = [role.strip() for role in roles.split(",")]
     for role in wanted:
         if role not in ROLES:
             raise ConfigError(f"--role {role}: is none of {', '.join(ROLES)}")
-    return [config.find(role, port) for role in ROLES if role in wanted]
+    among = None if names is None else here(config, names)
+    return [config.find(role, port, among) for role in ROLES if role in wanted]
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -122,15 +132,17 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
     return 0
 
 
-async def _supervise(config: Config, path: Path, token: str) -> int:
+async def _supervise(config: Config, path: Path, token: str, names: Sequence[str] | None) -> int:
     command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
+    refuse_wrong_names(here(config, names))
     supervisor = Supervisor(
         config,
         command,
         never_again=NEEDS_REPAIR,
         stop_order=tuple(ROLES),
         reload=lambda: load(path, ROLES),
-        opened=lambda: opened(config, token),
+        here=lambda config: here(config, names),
+        opened=lambda: opened(config, here(config, names), token),
         say=Outlet(sys.stdout.fileno()),
     )
     asyncio.get_running_loop().add_signal_handler(LOOK_AGAIN, supervisor.look_again)

@@ -6,7 +6,6 @@ Every field but `nodes` has a default, with its bounds beside it. Durations are 
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import json
 import os
 import re
@@ -14,16 +13,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
-from urllib.parse import urlsplit
 
+from bazar import addresses
 from bazar.errors import ConfigError
 from bazar.http.forwarded import Arrivals, Hosts, Network, Proxies
+from bazar.tls import Credentials
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
-NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
-HOST = re.compile(rf"{NAME.pattern}|\[[0-9A-Fa-f:.]+\]")
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 T = TypeVar("T")
 
@@ -37,7 +33,8 @@ def bounded(default: Any, low: float, high: float) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """One node: its role, where its peers reach it (`host`), where it listens (`bind`)."""
+    """One node: its role, where its peers reach it (`host`), where it listens (`bind`), and what it
+    is served or called with (`tls`; None: in the clear)."""
 
     name: str
     role: str
@@ -46,15 +43,16 @@ class NodeConfig:
     bind: str = ""
     processes: int = bounded(1, 1, 64)  # of a front end: all listen on the same port
     number: int = 0  # 1-based place among the nodes of its role, in the order of the file
+    tls: Credentials | None = field(default=None, repr=False, compare=False)
 
     @property
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     @property
     def is_local(self) -> bool:
-        return self.host in LOOPBACK and self.bind in LOOPBACK
+        return addresses.is_loopback(self.host) and addresses.is_loopback(self.bind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +102,15 @@ class SupervisorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TLSFiles:
+    """Files in PEM, relative to cluster.json. Each machine has its own behind these names."""
+
+    ca: str  # whose certificates all machines of the shop trust
+    cert: str  # of this machine, with what is between it and the CA
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class PurchaseConfig:
     require_key: bool = False  # refuse a purchase without an Idempotency-Key
 
@@ -132,6 +139,8 @@ class Config:
     """The origin under which browsers reach the front ends; empty: where those listen."""
     hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
+    insecure: bool = False
+    """Whether nodes may be reached from other machines without encryption."""
     path: Path | None = None
 
     def group(self, role: str) -> tuple[NodeConfig, ...]:
@@ -142,16 +151,23 @@ class Config:
         """Return which requests `node` takes: for its own names, from the trusted proxies."""
         names = [node.host, node.bind, *self.hosts]
         if self.public_url:
-            names.append(_host_of(self.public_url))
+            names.append(addresses.host_of(self.public_url))
         everywhere = node.bind in ("0.0.0.0", "::")
         return Arrivals(Hosts(names, any_address=everywhere), Proxies(self.trusted_proxies))
 
-    def find(self, role: str, port: int | None) -> NodeConfig:
-        """Return the node of this role on this port, or the role's first. Raises ConfigError."""
-        group = self.group(role)
-        for node in group:
-            if port is None or node.port == port:
-                return node
+    def find(
+        self, role: str, port: int | None, among: Collection[NodeConfig] | None = None
+    ) -> NodeConfig:
+        """Return the node of this role on this port, or the role's first; `among` are those to look
+        at. On several machines nodes may have the same port: of these, one that is here. Raises
+        ConfigError."""
+        found = [
+            node
+            for node in (self.nodes.values() if among is None else among)
+            if node.role == role and port in (None, node.port)
+        ]
+        if found:
+            return min(found, key=lambda node: len(found) > 1 and not addresses.is_own(node.host))
         known = ", ".join(f"{node.role} {node.port} ({name})" for name, node in self.nodes.items())
         asked = role if port is None else f"{role} {port}"
         raise ConfigError(f"no node for role {asked} in {self.path}; known: {known}")
@@ -188,7 +204,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
     ConfigError."""
     known = {
         *("data_dir", "nodes", "caches", "replication", "engine", "pool", "supervisor"),
-        *("purchase", "public_url", "hosts", "trusted_proxies"),
+        *("purchase", "public_url", "hosts", "trusted_proxies", "tls", "insecure"),
     }
     top = _object(plain, "the file", known)
     data_dir = top.get("data_dir", "data")
@@ -209,18 +225,25 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
         if getattr(pool, low) > getattr(pool, high):
             raise ConfigError(f"pool.{low}: must not be above {high}")
     supervisor = _load(SupervisorConfig, top.get("supervisor", {}), "supervisor")
+    insecure = top.get("insecure", False)
+    if not isinstance(insecure, bool):
+        raise ConfigError(f"insecure: {insecure!r} is not true or false")
+    if insecure and "tls" in top:
+        raise ConfigError("insecure: stands beside tls, which secures all there is")
+    tls = _credentials(top["tls"], base) if "tls" in top else None
     return Config(
         base / data_dir,
-        _nodes(top.get("nodes"), roles),
+        _nodes(top.get("nodes"), roles, tls),
         caches,
         replication,
         _engine(top.get("engine", {}), roles),
         pool,
         supervisor,
         _load(PurchaseConfig, top.get("purchase", {}), "purchase"),
-        _origin(top.get("public_url", "")),
-        tuple(_read_each(top.get("hosts", []), "hosts", _host)),
-        tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", _network)),
+        addresses.origin(top.get("public_url", "")),
+        tuple(_read_each(top.get("hosts", []), "hosts", addresses.host)),
+        tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", addresses.network)),
+        insecure,
         path,
     )
 
@@ -229,7 +252,7 @@ def _engine(plain: Any, roles: Collection[str]) -> EngineConfig:
     """Return where the state is kept. Raises ConfigError."""
     fields = {one.name for one in dataclasses.fields(EngineConfig)}
     given = dict(_object(plain, "engine", fields))
-    servers = tuple(_read_each(given.pop("servers", []), "engine.servers", _server))
+    servers = tuple(_read_each(given.pop("servers", []), "engine.servers", addresses.server))
     dsn = given.pop("dsn", {})
     if isinstance(dsn, str):
         dsn = dict.fromkeys(roles, dsn)
@@ -246,52 +269,12 @@ def _engine(plain: Any, roles: Collection[str]) -> EngineConfig:
     return dataclasses.replace(engine, servers=servers, dsn=dsn)
 
 
-def _server(text: str) -> str:
-    """A database server's address. Raises ValueError."""
-    host, _, port = text.rpartition(":")
-    if not HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError("is not like db1.example:5432, or [::1]:5432")
-    return text
-
-
-def _origin(url: Any) -> str:
-    """Return a URL as browsers write its origin: without a path, and without a port that its scheme
-    implies. Raises ConfigError."""
-    if url == "":
-        return ""
-    try:
-        parts = urlsplit(url if isinstance(url, str) else "")
-        port = parts.port
-    except ValueError as error:
-        raise ConfigError(f"public_url: {url!r}: {error}") from None
-    if parts.scheme not in DEFAULT_PORTS or not HOST.fullmatch(_host_of(url)) or "@" in url:
-        raise ConfigError(f"public_url: {url!r} is not like https://shop.example")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ConfigError(f"public_url: {url!r} has a path; the shop is at the top of its host")
-    shown = "" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}"
-    return f"{parts.scheme}://{_host_of(url)}{shown}"
-
-
-def _host_of(url: str) -> str:
-    host = urlsplit(url).hostname or ""
-    return f"[{host}]" if ":" in host else host
-
-
-def _host(text: str) -> str:
-    if not HOST.fullmatch(text):
-        raise ValueError(
-            "is not a host, as browsers send it without the port: shop.example, 192.0.2.1, [::1],"
-            " or xn--bcher-kva.example for one in other letters"
-        )
-    return text
-
-
-def _network(text: str) -> Network:
-    """An address, or a network. Raises ValueError."""
-    network = ipaddress.ip_network(text)
-    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
-        raise ValueError("is an address of IPv4, and is to be written as such: 192.0.2.1")
-    return network
+def _credentials(plain: Any, base: Path) -> Credentials:
+    files = _load(TLSFiles, plain, "tls")
+    for name, path in dataclasses.asdict(files).items():
+        if not _is_path(path):
+            raise ConfigError(f"tls.{name}: must be a path")
+    return Credentials(base / files.ca, base / files.cert, base / files.key)
 
 
 def _is_path(text: str) -> bool:
@@ -300,19 +283,6 @@ def _is_path(text: str) -> bool:
         return b"\0" not in os.fsencode(text) and text != ""
     except UnicodeEncodeError:
         return False
-
-
-def _reachable(host: str, place: str) -> None:
-    """Raises ConfigError unless it is a name or an address, as a socket takes it: an empty one
-    would be all that the machine has."""
-    if NAME.fullmatch(host):
-        return
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        raise ConfigError(
-            f"{place}: {host!r} is not a host: shop.example, 192.0.2.1 or ::1 (without a port)"
-        ) from None
 
 
 def _read_each(plain: Any, place: str, read: Callable[[str], T]) -> Iterator[T]:
@@ -328,7 +298,7 @@ def _read_each(plain: Any, place: str, read: Callable[[str], T]) -> Iterator[T]:
             raise ConfigError(f"{place}[{number}]: {text!r}: {error}") from None
 
 
-def _nodes(plain: Any, roles: Collection[str]) -> dict[str, NodeConfig]:
+def _nodes(plain: Any, roles: Collection[str], tls: Credentials | None) -> dict[str, NodeConfig]:
     nodes: dict[str, NodeConfig] = {}
     numbers: dict[str, int] = {}
     taken: dict[tuple[str, int], str] = {}
@@ -345,9 +315,9 @@ def _nodes(plain: Any, roles: Collection[str]) -> dict[str, NodeConfig]:
         if node.processes > 1 and node.role != "frontend":
             raise ConfigError(f"{place}.processes: only a front end may have several")
         number = numbers[node.role] = numbers.get(node.role, 0) + 1
-        node = dataclasses.replace(node, bind=node.bind or node.host, number=number)
-        _reachable(node.host, f"{place}.host")
-        _reachable(node.bind, f"{place}.bind")
+        node = dataclasses.replace(node, bind=node.bind or node.host, number=number, tls=tls)
+        addresses.refuse_unreachable(node.host, f"{place}.host")
+        addresses.refuse_unreachable(node.bind, f"{place}.bind")
         other = taken.setdefault((node.host, node.port), name)
         if other != name:
             raise ConfigError(f"{place}.port: {node.port} is {other}'s already")

@@ -155,6 +155,12 @@ class OtherToken(Unavailable):
     code = "other_token"
 
 
+class Untrusted(Unavailable):
+    """The certificate that is shown there is not of our CA, not valid now, or another node's."""
+
+    code = "untrusted"
+
+
 class Indeterminate(BazarError):
     """It may have happened: retry with the same key (R5)."""
 

@@ -38,6 +38,7 @@ class ReplicatedService(Generic[R]):
     """Each table that is replicated, with its primary key."""
 
     max_body_bytes = MAX_INTERNAL_BODY_BYTES
+    for_nodes = True
     replica: Part
 
     def __init__(self, context: Context, engine: Engine[R], routes: Sequence[Route]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from bazar.node.server import INTERNAL, PUBLIC, Route
+from bazar.node.status import machine_id
 from handlers.base import Handler
 
 
@@ -35,7 +36,7 @@ class StatusHandler(Handler):
     log_level = logging.DEBUG  # an open dashboard asks very often
 
     def tell(self) -> dict[str, Any]:
-        process = {"pid": os.getpid(), "run": self.service.context.run}
+        process = {"pid": os.getpid(), "run": self.service.context.run, "machine": machine_id()}
         return {**self.service.status(), **process}
 
     def get(self) -> Awaitable[None] | None:

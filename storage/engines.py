@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bazar.config import Config, NodeConfig
 from bazar.replication.engine import Engine
@@ -15,27 +15,27 @@ from storage.sqlite.engine import SQLiteEngine
 from storage.sqlite.moving import SQLitePlace
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
+if TYPE_CHECKING:
+    from storage.postgresql.session import Servers
+
 TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": Orders.tables}
 """The tables of each replicated role, each with its key."""
 
 
 def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine[CatalogReader]:
     """Return where a catalog node keeps its state. `has_led` says that its group had a primary."""
-    catalog = Catalog()
     if config.engine.kind == "postgresql":
-        # Its driver is an extra: who does not use it does not need it.
-        from storage.postgresql import catalog as rows
+        # Here, as its driver is an extra: who does not use it does not need it.
+        from storage.postgresql import catalog
         from storage.postgresql.engine import PostgreSQLEngine
-        from storage.postgresql.shop import servers_of
 
-        servers = servers_of(config, node.role)
-        model = rows.CatalogRows(catalog)
+        model, reader = catalog.CatalogRows(Catalog()), catalog.PostgreSQLCatalogReader
         return PostgreSQLEngine(
-            *(config.engine, servers, model, rows.PostgreSQLCatalogReader),
+            *(config.engine, _servers(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
         )
     return SQLiteEngine(
-        *(config, node, CatalogRows(catalog), SQLiteCatalogReader),
+        *(config, node, CatalogRows(Catalog()), SQLiteCatalogReader),
         derived="order",
         has_led=has_led,
     )
@@ -43,19 +43,16 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
 
 def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
     """Return where an order node keeps its state."""
-    orders = Orders()
     if config.engine.kind == "postgresql":
-        from storage.postgresql import orders as rows
+        from storage.postgresql import orders
         from storage.postgresql.engine import PostgreSQLEngine
-        from storage.postgresql.shop import servers_of
 
-        servers = servers_of(config, node.role)
-        model = rows.OrderRows(orders)
+        model, reader = orders.OrderRows(Orders()), orders.PostgreSQLOrderReader
         return PostgreSQLEngine(
-            *(config.engine, servers, model, rows.PostgreSQLOrderReader),
+            *(config.engine, _servers(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
         )
-    return SQLiteEngine(config, node, OrderRows(orders), SQLiteOrderReader)
+    return SQLiteEngine(config, node, OrderRows(Orders()), SQLiteOrderReader)
 
 
 class Place(Source, Target, Protocol):
@@ -69,3 +66,9 @@ def place_of(config: Config, token: str) -> Place:
 
         return shop.place(config, token)
     return SQLitePlace(config, {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())})
+
+
+def _servers(config: Config, role: str) -> Servers:
+    from storage.postgresql.servers import PostgreSQLServers
+
+    return PostgreSQLServers(config.engine.servers, config.engine.dsn.get(role, ""))

@@ -13,7 +13,7 @@ PATTERNS = (
     "bazar/replication/*.py",
     "bazar/cache.py",
     "bazar/rpc/*.py",
-    "storage/{books,catalog,orders,working_set}.py",
+    "storage/{books,catalog,images,orders,working_set}.py",
     "storage/sqlite/{books,catalog,compare,integrity,log_table,orders}.py",
     "storage/sqlite/{replica_file,replicated_store,search,state_tables}.py",
     "handlers/{catalog,orders,frontend}/*.py",

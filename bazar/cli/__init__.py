@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bazar.config import Config
 from bazar.errors import Conflict
-from bazar.node.token import operators_token
+from bazar.node.token import cluster_token
 from bazar.rpc.client import RPCClient
 
 
@@ -40,7 +40,7 @@ class Shop:
     @property
     def client(self) -> RPCClient:
         if self._client is None:
-            self._client = RPCClient(operators_token(self.config))
+            self._client = RPCClient(cluster_token(self.config))
         return self._client
 
     def __enter__(self) -> Shop:

@@ -15,7 +15,7 @@ from bazar.cli import Shop
 from bazar.config import Config, load
 from bazar.errors import BadRequest, ConfigError, Conflict
 from bazar.node.server import prepare_data_dir
-from bazar.node.token import operators_token
+from bazar.node.token import cluster_token
 from handlers import ROLES
 from storage.engines import TABLES, Place, place_of
 from storage.moving import ARRIVING, GONE, move
@@ -75,7 +75,7 @@ async def _stay(config: Config) -> int:
 
 @contextlib.asynccontextmanager
 async def _held(config: Config) -> AsyncIterator[Place]:
-    place = place_of(config, operators_token(config))
+    place = place_of(config, cluster_token(config))
     try:
         await place.hold()
         yield place

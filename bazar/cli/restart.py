@@ -1,4 +1,4 @@
-"""Restart every node, one at a time, each only when the last is in sync again."""
+"""Restart every node of this machine, one at a time, each only when the last is in sync again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bazar.cli import Shop
 from bazar.cli.status import ask_all
 from bazar.config import NodeConfig
 from bazar.errors import Unavailable
-from bazar.node.status import Status, is_well, primary_of, processes
+from bazar.node.status import Status, is_here, is_well, primary_of, processes
 from bazar.replication.file_arbiter import lock_owner
 
 POLL_S = 0.05
@@ -39,6 +39,13 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         primary = primary_of(node.role, statuses)
         return primary is not None and primary["node"] == node.name
 
+    for node in list(wanted):
+        status = statuses[node.name]
+        if status is not None and not is_here(status):
+            if flags.nodes:
+                raise Unavailable(f"{node.name} runs on another machine: restart it there")
+            print(f"{node.name} runs on another machine, and is not restarted")
+            wanted.remove(node)
     # Restart primaries last: then each group changes its primary once.
     for node in sorted(wanted, key=is_primary):
         before = statuses[node.name]

@@ -8,7 +8,7 @@ import json
 
 from bazar.cli import Shop
 from bazar.config import NodeConfig
-from bazar.errors import BazarError
+from bazar.errors import BazarError, OtherToken, Untrusted
 from bazar.node.status import STATUS_PATH, Status, Statuses, is_well, primary_of, processes
 from bazar.table import table
 
@@ -24,12 +24,14 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Print every node's state. Return 1 if a node, or a database's server, does not answer, if a
     node is not in sync, or if the shop can't sell."""
     nodes = list(shop.config.nodes.values())
-    statuses = await ask_all(shop)
+    statuses, strangers = await _ask_all(shop)
     told = [status for status in statuses.values() if status is not None]
     if flags.json:
         print(json.dumps(statuses, indent=1))
     else:
         print(table([HEADER, *(row for node in nodes for row in rows(node, statuses))]))
+        for why in strangers:
+            print(why)
         for status in told:
             if "waits_for" in status:
                 print(f"{status['node']} seeks a primary: {status['waits_for']}")
@@ -60,17 +62,28 @@ async def _show_servers(shop: Shop) -> bool:
 
 async def ask_all(shop: Shop) -> Statuses:
     """Return the status of each node, None for one that does not answer."""
+    statuses, _ = await _ask_all(shop)
+    return statuses
+
+
+async def _ask_all(shop: Shop) -> tuple[Statuses, list[str]]:
+    """Return the same, and what is to be said of nodes that have another token, or that we don't
+    trust, or they us."""
     nodes = shop.config.nodes
-    found = await asyncio.gather(*(_ask(shop, node) for node in nodes.values()))
-    return dict(zip(nodes, found, strict=True))
+    strangers: list[str] = []
 
+    async def ask(node: NodeConfig) -> Status | None:
+        try:
+            status: Status = await shop.client.call(node, STATUS_PATH, None, TIMEOUT_S)
+        except (OtherToken, Untrusted) as error:
+            strangers.append(str(error))
+            return None
+        except BazarError:
+            return None
+        return status
 
-async def _ask(shop: Shop, node: NodeConfig) -> Status | None:
-    try:
-        status: Status = await shop.client.call(node, STATUS_PATH, None, TIMEOUT_S)
-    except BazarError:
-        return None
-    return status
+    found = await asyncio.gather(*map(ask, nodes.values()))
+    return dict(zip(nodes, found, strict=True)), sorted(strangers)
 
 
 def rows(node: NodeConfig, statuses: Statuses) -> list[tuple[str, ...]]:

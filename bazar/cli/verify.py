@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Mapping
 
 from bazar.cli import Shop
-from bazar.node.token import operators_token
+from bazar.node.token import cluster_token
 from bazar.table import table
 from handlers import REPLICATED
 from storage.reconciliation import Reconciliation
@@ -113,7 +113,7 @@ async def _verify_databases(shop: Shop) -> bool:
     from storage.postgresql import shop as databases
     from storage.postgresql.audit import reconciled
 
-    audits = databases.audits(shop.config, operators_token(shop.config))
+    audits = databases.audits(shop.config, cluster_token(shop.config))
     whole = True
     try:
         for role in sorted(audits, reverse=True):  # orders first: the sale of each is there then

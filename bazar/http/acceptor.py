@@ -10,7 +10,6 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from bazar.http import descriptors
 
@@ -22,10 +21,11 @@ RETRY_S = 0.5
 
 
 class Acceptor:
-    """`take` gets each connection with its peer's address, and says whether there is room for
-    another. If not, `go_on` is to be called when one has ended, or can be closed for another."""
+    """`take` gets each connection with the socket that it has come to, and says whether there is
+    room for another. If not, `go_on` is to be called when one has ended, or can be closed for
+    another."""
 
-    def __init__(self, take: Callable[[socket.socket, Any], bool]) -> None:
+    def __init__(self, take: Callable[[socket.socket, socket.socket], bool]) -> None:
         self._take = take
         self._loop = asyncio.get_event_loop()
         self._listening: list[socket.socket] = []
@@ -59,7 +59,7 @@ class Acceptor:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(TURN):
             try:
-                connection, address = listening.accept()
+                connection, _ = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -68,7 +68,7 @@ class Acceptor:
                 self._retry = self._loop.call_later(RETRY_S, self.go_on)
                 return
             connection.setblocking(False)
-            if not self._take(connection, address):
+            if not self._take(connection, listening):
                 self._pause(
                     "as many connections as there can be, all at work: others wait (`ulimit -n` is"
                     f" {descriptors.limit()})"

@@ -349,8 +349,11 @@ class Connection(asyncio.Protocol):
         self._flushed_by = now + limits.write_s
         if not self._transport.is_closing():
             self._transport.resume_reading()
-            with contextlib.suppress(OSError):  # the client has closed already
-                self._transport.write_eof()
+            self._end_output()
+
+    def _end_output(self) -> None:
+        with contextlib.suppress(OSError):  # the client has closed already
+            self._transport.write_eof()
 
     def _lost(self) -> None:
         self.phase = ConnectionPhase.GONE

@@ -134,7 +134,9 @@ class Parser:
         if end < len(END):
             self._check_size(data, start, len(data))
             if _IMPOSSIBLE.search(data, start):
-                raise BadRequest("malformed request: a stray CR, LF or NUL")
+                tls = data.startswith(b"\x16\x03")
+                what = "TLS, which this port does not speak" if tls else "a stray CR, LF or NUL"
+                raise BadRequest(f"malformed request: {what}")
             return Progress.NONE
         if end - start > self._head_bytes:
             self._check_size(data, start, end)

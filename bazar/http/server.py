@@ -22,7 +22,9 @@ from typing import Any
 
 from bazar.http.acceptor import Acceptor
 from bazar.http.connection import Connection
+from bazar.http.handshakes import Handshakes, NewContext
 from bazar.http.state import ServerState
+from bazar.http.tls_connection import UnencryptedConnection
 
 SPARE_CONNECTIONS = 64  # beyond the limit, for those that are just told so
 SAMPLE = 64  # that are looked at to find one that may be closed
@@ -40,26 +42,45 @@ class HTTPServer:
         self._none_left.set()
         self._acceptor = Acceptor(self._take)
         self._opening: set[asyncio.Task[Any]] = set()
+        self._contexts: dict[socket.socket, NewContext] = {}  # of the sockets that have TLS
+        self._handshakes = Handshakes(
+            state,
+            self,
+            unencrypted=lambda one: self._begin(one, UnencryptedConnection),
+            over=self._acceptor.go_on,
+        )
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_event_loop()
 
     # --- listening -------------------------------------------------------------------------------
 
-    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these sockets."""
-        self._acceptor.listen(sockets)
+    def add_sockets(
+        self, sockets: Iterable[socket.socket], context: NewContext | None = None
+    ) -> None:
+        """Accept connections on these sockets, with a `context` those that speak TLS."""
+        for one in sockets:
+            if context is not None:
+                self._contexts[one] = context
+            self._acceptor.listen([one])
 
-    def _take(self, one: socket.socket, address: Any) -> bool:
-        task = self._loop.create_task(self._open(one))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+    def _take(self, one: socket.socket, listening: socket.socket) -> bool:
+        context = self._contexts.get(listening)
+        if context is not None:
+            self._handshakes.begin(one, context)
+        else:
+            self._begin(one, Connection)
         most = self.state.limits.connections
         spare = min(SPARE_CONNECTIONS, 1 + most // 4)
         return len(self.connections) + len(self._opening) < most + spare
 
-    async def _open(self, one: socket.socket) -> None:
+    def _begin(self, one: socket.socket, kind: type[Connection]) -> None:
+        task = self._loop.create_task(self._open(one, kind))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, one: socket.socket, kind: type[Connection]) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: Connection(self.state, self), one)
+            await self._loop.connect_accepted_socket(lambda: kind(self.state, self), one)
         except OSError:  # it has gone already
             one.close()
             self._acceptor.go_on()
@@ -74,10 +95,12 @@ class HTTPServer:
         closed, or the next request might already be on the way."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.state.limits.graceful_close_s):
+                await self._handshakes.finished()
                 await self._none_left.wait()
 
     async def close_all_connections(self) -> None:
         """Close what is left, after what has been written to it."""
+        await self._handshakes.close()
         if self._opening:
             await asyncio.wait(self._opening)
         for connection in list(self.connections):

@@ -36,6 +36,8 @@ class Limits:
     """For its answers, when it has said that it sends no more: it may have gone."""
     graceful_close_s: float = 0.5
     """For its next request to be told to close, when the node leaves."""
+    handshake_s: float = 5.0
+    """From its first sign to where its requests are encrypted."""
     connections: int = MAX_CONNECTIONS
 
 

@@ -6,35 +6,52 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 from bazar.errors import Unavailable
 from bazar.http.response import HEADERS, header_lines, render
+from bazar.tls import Credentials
 
 LISTEN_S = 1.0  # to read on after the answer: a close with unread input may lose it
 MOST_BYTES = 1 << 16
+HANDSHAKE_S = 5.0
 
 
 @contextlib.asynccontextmanager
-async def refusing(sockets: Sequence[socket.socket], why: str) -> AsyncIterator[None]:
-    """Answer 503 on these sockets. They stay open: later connections wait for the node."""
+async def refusing(
+    sockets: Iterable[tuple[socket.socket, Credentials | None]], why: str
+) -> AsyncIterator[None]:
+    """Answer 503 on these sockets, with TLS where they have credentials. They stay open: later
+    connections wait for the node."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError):
             writer.write(_answer(Unavailable(why)))
-            writer.write_eof()
+            if writer.can_write_eof():  # else the client knows by Connection and Content-Length
+                writer.write_eof()
             async with asyncio.timeout(LISTEN_S):
                 left = MOST_BYTES
                 while left > 0 and (data := await reader.read(MOST_BYTES)):
                     left -= len(data)
         writer.close()
 
-    servers = [await asyncio.start_server(refuse, sock=one.dup()) for one in sockets]
+    servers = [
+        await asyncio.start_server(refuse, sock=one.dup(), **_options(tls)) for one, tls in sockets
+    ]
     try:
         yield
     finally:
         for server in servers:
             server.close()
+
+
+def _options(tls: Credentials | None) -> dict[str, Any]:
+    """Return what a server needs to speak TLS, if it does: to anybody, as there is nothing to
+    have."""
+    if tls is None:
+        return {}
+    return {"ssl": tls.serving(mutual=False), "ssl_handshake_timeout": HANDSHAKE_S}
 
 
 def _answer(error: Unavailable) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ ASK_S = 1.0
 POLL_S = 0.05
 
 
-async def opened(config: Config, token: str) -> str:
-    """Wait until each group has a primary and the first front end serves; return the lines to
-    print."""
+async def opened(config: Config, here: Sequence[NodeConfig], token: str) -> str:
+    """Wait until each group has a primary and a front end serves, the first of those that are here
+    if any is; return the lines to print."""
     client = RPCClient(token)
     try:
         leads = [await _primary(client, config, role) for role in _roles(config)]
-        doors = config.group("frontend")
+        doors = sorted(config.group("frontend"), key=lambda node: node not in here)
         if doors:
             await _until_served(client, doors[0])
     finally:
@@ -33,7 +34,8 @@ async def opened(config: Config, token: str) -> str:
     for node in leads:
         others = [other.name for other in config.group(node.role) if other is not node]
         then = f"; kill it (kill -9 $(cat {_pid_file(config, node)})), and another takes over"
-        lines.append(f"  {node.name} leads {node.role}{then if others else ''}")
+        may_try = others and node in here
+        lines.append(f"  {node.name} leads {node.role}{then if may_try else ''}")
     return "\n".join(lines)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,6 +31,7 @@ from bazar.http.server import HTTPServer
 from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
 from bazar.latency_histogram import LatencyHistogram
 from bazar.modes import narrow
+from bazar.tls import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +120,8 @@ class Service(Protocol):
     """A regular expression: the prefixes its paths may have, or none."""
     max_body_bytes: int
     """What its port reads of any body; each handler has a bound of its own."""
+    for_nodes: bool
+    """Whether, with TLS, only those are its clients who have a certificate of the shop's CA."""
 
     def routes(self) -> Sequence[Route]: ...
     async def start(self) -> None: ...
@@ -209,7 +213,12 @@ class Server:
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         await self.service.start()
-        self.http.add_sockets(sockets)
+        for one, tls in secured(self.service.context.node, sockets):
+            if tls is None:
+                self.http.add_sockets([one])
+            else:
+                new = functools.partial(tls.serving, mutual=self.service.for_nodes)
+                self.http.add_sockets([one], new)
 
     async def stop(self) -> None:
         """Leave in order, within a bound."""
@@ -233,6 +242,15 @@ def listen(node: NodeConfig) -> list[socket.socket]:
         raise kind(
             f"{node.name}: cannot listen on {node.bind}:{node.port}: {error.strerror or error}"
         ) from error
+
+
+def secured(
+    node: NodeConfig, sockets: Iterable[socket.socket]
+) -> Iterator[tuple[socket.socket, Credentials | None]]:
+    """Yield each socket with what its connections are encrypted with: on the node's own port, not
+    on those that only this machine reaches."""
+    for one in sockets:
+        yield one, node.tls if one.getsockname()[1] == node.port else None
 
 
 def prepare_data_dir(config: Config) -> None:

@@ -6,11 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from bazar.config import NodeConfig
+from bazar.replication.file_arbiter import this_machine
 
 STATUS_PATH = "/status"
 
 Status = dict[str, Any]
 Statuses = dict[str, Status | None]
+
+
+def machine_id() -> str:
+    """Return what tells this machine from all others, and from itself before it was last booted."""
+    return " ".join(this_machine())
+
+
+def is_here(status: Status) -> bool:
+    """Return whether its process is on this machine, where its process id means something."""
+    return status.get("machine") == machine_id()
 
 
 def processes(status: Status) -> list[Status]:

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
 from bazar.node.closed_port import refusing
 from bazar.node.log_writer import Outlet
-from bazar.node.server import LISTEN_VARIABLE, listen
+from bazar.node.probe import answers
+from bazar.node.server import LISTEN_VARIABLE, listen, secured
 from bazar.node.starvation import starved_s
 from bazar.node.workers import environment, private
 from bazar.replication.file_arbiter import lock_exclusively
+from bazar.tls import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,6 @@ PATIENCE_S = 0.5  # if a node is away for longer, its clients are refused at onc
 LOOK_S = 0.5  # how often cluster.json is checked while a node waits for a repair
 LOOK_AGAIN = signal.SIGURG  # a supervisor of an older version ignores this signal
 PROBES_PER_HANG = 6
-PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PARENT_VARIABLE = "BAZAR_SUPERVISOR"
 LED_VARIABLE = "BAZAR_GROUP_HAS_LED"
 PR_SET_PDEATHSIG = 1
@@ -78,6 +79,10 @@ class Child:
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
 
+    def doors(self) -> Iterator[tuple[socket.socket, Credentials | None]]:
+        """Yield its sockets, each with the credentials of those who speak TLS there."""
+        return secured(self.node, self.sockets)
+
 
 def _children(node: NodeConfig) -> list[Child]:
     """Return the node's processes, not yet started. Raises ConfigError if a port is taken."""
@@ -93,9 +98,10 @@ def _children(node: NodeConfig) -> list[Child]:
 
 
 class Supervisor:
-    """The parent of all nodes. `command` plus `--role R --port N` starts a node; exit code
-    `never_again` means that a restart can't help. Roles stop in `stop_order`, one after the other.
-    `reload` reads the configuration anew; `opened` returns what to print once all serve."""
+    """The parent of all nodes of this machine. `command` plus `--role R --port N --nodes NAME`
+    starts one; exit code `never_again` means that a restart can't help. Roles stop in `stop_order`,
+    one after the other. `reload` reads the configuration anew, of whose nodes `here` says which are
+    ours; `opened` returns what to print once all serve."""
 
     def __init__(
         self,
@@ -105,6 +111,7 @@ class Supervisor:
         never_again: int,
         stop_order: Sequence[str],
         reload: Callable[[], Config],
+        here: Callable[[Config], Sequence[NodeConfig]],
         opened: Callable[[], Awaitable[str]],
         say: Outlet,
     ) -> None:
@@ -113,6 +120,7 @@ class Supervisor:
         self._never_again = never_again
         self._stop_order = stop_order
         self._reload = reload
+        self._here = here
         self._opened = opened
         self._say = say
         self._looks = 0  # how often LOOK_AGAIN came
@@ -128,10 +136,10 @@ class Supervisor:
         """Keep every node running until `shutdown`; return the exit code. Raises ConfigError if a
         port is taken, or if another supervisor runs this cluster."""
         alone = lock_exclusively(self._config.data_dir / "supervisor.pid")
-        for node in self._config.nodes.values():
+        for node in self._here(self._config):
             self._children[node.name] = _children(node)
         self._say.write(self._table())
-        for name in self._config.nodes:
+        for name in self._children:
             self._begin(name)
         self._spawn(self._announce())
         waits = [asyncio.create_task(event.wait()) for event in (shutdown, self._stopping)]
@@ -157,7 +165,7 @@ class Supervisor:
         self._looks += 1
         try:
             config = self._reload()
-            for node in config.nodes.values():
+            for node in self._here(config):
                 if node.name not in self._children:
                     self._children[node.name] = _children(node)
                     self._begin(node.name)
@@ -184,7 +192,14 @@ class Supervisor:
         self._say.write(f"{lines}\n")
 
     def _table(self) -> str:
-        rows = [(node.name, node.role, node.url) for node in self._config.nodes.values()]
+        rows = [
+            (
+                node.name,
+                node.role,
+                node.url + ("" if node.name in self._children else "  (elsewhere)"),
+            )
+            for node in self._config.nodes.values()
+        ]
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [f"  {name:<{widths[0]}}  {role:<{widths[1]}}  {url}" for name, role, url in rows]
         return "Bazar\n" + "\n".join(lines) + "\n(Ctrl-C closes it.)\n"
@@ -214,7 +229,7 @@ class Supervisor:
             async with contextlib.AsyncExitStack() as stack:
                 if pause_s > PATIENCE_S:
                     why = f"{name} has failed, and is started again within {pause_s:.1f} s"
-                    await stack.enter_async_context(refusing(child.sockets, why))
+                    await stack.enter_async_context(refusing(child.doors(), why))
                 await self._stops_within(pause_s)
 
     async def _put_right(self, child: Child, known: object) -> None:
@@ -234,7 +249,7 @@ class Supervisor:
             " `python -m bazar join`",
             *(name, self._config.path),
         )
-        async with refusing(child.sockets, f"{name} waits for its operator: see the log"):
+        async with refusing(child.doors(), f"{name} waits for its operator: see the log"):
             while self._known() == known and not self._stopping.is_set():
                 await self._stops_within(LOOK_S)
         self._stuck.discard(name)
@@ -264,6 +279,7 @@ class Supervisor:
         return await asyncio.create_subprocess_exec(
             *self._command,
             *("--role", child.node.role, "--port", str(child.node.port)),
+            *("--nodes", child.node.name),
             env=environment,
             pass_fds=numbers,
             start_new_session=True,  # Ctrl-C reaches the supervisor, which stops the child in order
@@ -304,16 +320,8 @@ class Supervisor:
 
     async def _answers(self, child: Child, probe_s: float) -> bool:
         """Return whether a probe is answered, after `probe_s` in any case."""
-        began, process, node = clock.now(), child.process, child.door
-        answered = False
-        with contextlib.suppress(TimeoutError, OSError):
-            async with asyncio.timeout(probe_s):
-                reader, writer = await asyncio.open_connection(node.bind, node.port)
-                try:
-                    writer.write(PROBE)
-                    answered = bool(await reader.readline())
-                finally:
-                    writer.close()
+        began, process = clock.now(), child.process
+        answered = await answers(child.door, probe_s)
         if answered and process is not None and process.returncode is None:
             self._open = True  # else the supervisor refused it in its place
         await asyncio.sleep(max(began + probe_s - clock.now(), 0))

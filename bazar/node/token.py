@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from bazar import modes
+from bazar.addresses import is_own
 from bazar.config import Config
 from bazar.durable import atomic_write, sync_path
 from bazar.errors import ConfigError
@@ -20,18 +21,21 @@ POLL_S = 0.01
 
 
 def cluster_token(config: Config) -> str:
-    """Return `BAZAR_TOKEN`, or else the token in the data directory, which the first start makes
-    for everything on this machine. Raises ConfigError."""
+    """Return `BAZAR_TOKEN`, or else the token in the data directory, which the first start makes.
+    Where nodes run on several machines, it must be the same at all: somebody has to bring it there.
+    Raises ConfigError."""
     given = os.environ.get(TOKEN_VARIABLE)
     if given is not None:
         return _checked(given, TOKEN_VARIABLE)
-    remote = [node.name for node in config.nodes.values() if not node.is_local]
-    if remote:
-        raise ConfigError(
-            f"nodes.{remote[0]}: is reached from other machines: set {TOKEN_VARIABLE}"
-        )
     path = config.data_dir / "token"
     if not _is_made(path):
+        for node in config.nodes.values():
+            if not is_own(node.host):
+                raise ConfigError(
+                    f"{path}: is missing, and {node.name} is on another machine: copy it from there"
+                    f" (for its owner only: 0600). The first is made by: (umask 077; openssl rand"
+                    f" -hex 32 > {path}). Or set {TOKEN_VARIABLE} everywhere"
+                )
         try:
             _make(path)
         except OSError as error:
@@ -44,15 +48,6 @@ def _read(path: Path) -> str:
         return _checked(path.read_text("ascii").strip(), str(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-
-
-def operators_token(config: Config) -> str:
-    """Return the token for a command: also the one in the data directory of a shop that others
-    reach."""
-    path = config.data_dir / "token"
-    if TOKEN_VARIABLE not in os.environ and _is_made(path):
-        return _read(path)
-    return cluster_token(config)
 
 
 def durable_token(config: Config) -> str:

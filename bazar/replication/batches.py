@@ -79,7 +79,10 @@ class Batches:
             raise
         except Exception as error:
             # R4: no node has heard of it yet, so only the batch's operations fail.
-            log.exception("a batch of %d operations failed", len(tickets))
+            if isinstance(error, Unavailable):
+                log.warning("a batch of %d operations failed: %s", len(tickets), error)
+            else:
+                log.exception("a batch of %d operations failed", len(tickets))
             await self.store.rollback()
             self._perform(self.primary.abort(self.clock()))
             for ticket in tickets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from bazar.config import NodeConfig
@@ -47,7 +48,7 @@ class FeedClient:
         self._heard_at = 0.0
         self._waits: set[asyncio.Task[None]] = set()
         self._feeds = 0
-        self._told = False  # that a peer does not know our token
+        self._told = False  # that a peer has another token, or another CA
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -74,7 +75,7 @@ class FeedClient:
         try:
             connection = await dial(node, FEED_PATH, self._token, CONNECT_TIMEOUT_S)
         except OSError as error:  # refused, reset, no such host, 401, …: try the next
-            unknown = isinstance(error, PermissionError)
+            unknown = isinstance(error, PermissionError | ssl.SSLError)
             level = logging.WARNING if unknown and not self._told else logging.DEBUG
             self._told |= unknown  # once: it is tried all the time
             log.log(level, "%s gets no feed from %s: %s", self.subscriber.node, node.name, error)

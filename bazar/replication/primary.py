@@ -343,7 +343,7 @@ class Primary(Tenure):
             return []
         number, feed.renew = feed.renew, None
         # The holder counts from when it asked, we count from now, and add what clocks may differ.
-        until = now + self.timing.surely_over_s(lease_s)
+        until = now + self.timing.counted_s(lease_s)
         self.leases[feed.hello.run] = max(until, self.leases.get(feed.hello.run, until))
         return [Confirm(), Send(feed.id, Grant(self.epoch, number, lease_s))]
 

@@ -23,6 +23,12 @@ class Timing:
 
     lease_s: float = 1.0
     ack_timeout_s: float = 0.3
+    pause_s: float = 0.0
+    """For how long a subscriber's machine may stand still, with its clock, unnoticed."""
+
+    def counted_s(self, lease_s: float) -> float:
+        """Return how long a primary counts a lease of `lease_s` from when it grants it."""
+        return self.surely_over_s(lease_s) + self.pause_s
 
     @staticmethod
     def surely_over_s(lease_s: float) -> float:

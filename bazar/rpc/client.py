@@ -10,22 +10,29 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import io
 import itertools
+import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
 from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, Indeterminate, OtherToken, Unavailable, from_answer
+from bazar.errors import (
+    BazarError,
+    Indeterminate,
+    OtherToken,
+    Unavailable,
+    Untrusted,
+    from_answer,
+)
 from bazar.futures import resolve
 from bazar.rpc.frames import FrameConnection, dial
+from bazar.rpc.sending import Sending
 
 CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no such path
 MAX_BATCH_ITEMS = 128
@@ -35,9 +42,6 @@ SLOW_S = 0.05  # most calls take less; one that waits for a lease to end takes a
 MAX_SLOW_CALLS = 32
 DIAL_S = 0.3
 SILENT_S = 1.0  # a shorter silence does not mean that the other end is dead
-
-# The errors by which libcurl says that no byte of the request was sent.
-NEVER_SENT = {pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST}
 
 
 def error_body(error: BazarError) -> dict[str, Any]:
@@ -182,6 +186,8 @@ class Peer:
                     connection.resume()
         except PermissionError as error:
             raise OtherToken(f"{node} does not know our token") from error
+        except ssl.SSLError as error:
+            raise Untrusted(f"{node}: {error}") from error
         except OSError as error:
             raise Unavailable(f"{node}: {str(error) or 'no connection in time'}") from error
         if connection.closed:
@@ -240,28 +246,6 @@ class Peer:
             if connection is not None:
                 connection.close()
                 self._lost(connection)
-
-
-class _Body:
-    """A request's body, which knows whether any of it was sent."""
-
-    def __init__(self, content: bytes) -> None:
-        self.begun = False
-        self._file = io.BytesIO(content)
-
-    def install(self, curl: pycurl.Curl) -> None:
-        """Have libcurl send the body, to the node itself and not to a proxy of the environment."""
-        curl.setopt(pycurl.NOPROXY, "*")
-        curl.setopt(pycurl.READFUNCTION, self._read)
-        curl.setopt(pycurl.SEEKFUNCTION, self._seek)
-
-    def _read(self, size: int) -> bytes:
-        self.begun = True
-        return self._file.read(size)
-
-    def _seek(self, offset: int, origin: int) -> int:
-        self._file.seek(offset, origin)
-        return int(pycurl.SEEKFUNC_OK)
 
 
 class RPCClient:
@@ -328,7 +312,7 @@ class RPCClient:
         """Return the JSON answer of `path` at `node`: POST with a body, else GET; `key` is the
         write's Idempotency-Key. Raises the error that it answered, Unavailable or Indeterminate."""
         content = None if body is None else orjson.dumps(body)
-        sending = _Body(content or b"")
+        sending = Sending(content or b"", node.tls)
         request = HTTPRequest(
             node.url + path,
             method="GET" if body is None else "POST",
@@ -350,10 +334,7 @@ class RPCClient:
             await asyncio.wait([fetching])
             response = fetching.result()
         except CurlError as error:
-            # When a reused connection dies, libcurl sends the request again by itself on a new one.
-            # If the new one is refused, that says nothing about the first.
-            never_sent = error.errno in NEVER_SENT and not sending.begun
-            raise (Unavailable if never_sent else Indeterminate)(f"{node.name}: {error}") from error
+            raise sending.failure(error)(f"{node.name}: {error}") from error
         except asyncio.CancelledError:
             self._under_way += 1  # the transfer goes on after the caller was cancelled
             raise

@@ -143,7 +143,9 @@ class _Dialing(FrameConnection):
             return
         status = head.partition(b"\r\n")[0].decode("latin-1")
         if status.split(" ")[1:2] in (["401"], ["403"]):
-            self.answered.set_exception(PermissionError(f"answered {status[:60]!r}"))
+            self.answered.set_exception(
+                PermissionError(f"answered {status[:60]!r}: it has another token")
+            )
             return
         if status.split(" ")[1:2] != ["101"]:
             self.answered.set_exception(ConnectionRefusedError(f"answered {status[:60]!r}"))
@@ -161,11 +163,14 @@ class _Dialing(FrameConnection):
 
 async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> FrameConnection:
     """Return a connection to `path` at `node`, paused: set `on_frame` and `on_lost`, then `resume`.
-    Raises OSError; nothing has been sent then. That includes TimeoutError, and PermissionError if
-    the other end has another token."""
+    Raises OSError; nothing has been sent then. That includes TimeoutError, PermissionError if the
+    other end has another token, and SSLError if it is not to be trusted."""
     loop = asyncio.get_running_loop()
+    secured = {} if node.tls is None else node.tls.toward(node.host)
     async with asyncio.timeout(timeout_s):
-        transport, connection = await loop.create_connection(_Dialing, node.host, node.port)
+        transport, connection = await loop.create_connection(
+            _Dialing, node.host, node.port, **secured
+        )
         try:
             transport.write(
                 f"GET {path} HTTP/1.1\r\nHost: {node.url.partition('//')[2]}\r\n"

@@ -35,6 +35,7 @@ class FrontEndService:
 
     prefix = "(?:/FrontEnd_service)?"
     max_body_bytes = MAX_BODY_BYTES
+    for_nodes = False
 
     def __init__(
         self, context: Context, rooms: Sequence[Callable[[FrontEndService], Room]] = ()

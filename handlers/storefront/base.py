@@ -42,7 +42,8 @@ class PageHandler(FrontEndHandler):
     def cookie_options(self) -> dict[str, Any]:
         """Return the options of every cookie: it is sent to this site alone, and only over HTTPS if
         the shop is reached by HTTPS."""
-        secure = self.service.context.config.public_url.startswith("https:")
+        context = self.service.context
+        secure = (context.config.public_url or context.node.url).startswith("https:")
         return {"samesite": "Lax", "secure": secure}
 
     # --- whose it is -----------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class GroupAudit:
     """One group's tables, read as they are at one moment."""
 
     def __init__(self, servers: Servers, model: Model, cluster_id: str) -> None:
-        self._link = Link(servers)
+        self._link = Link(servers, LONGEST_S)
         self._model = model
         self._cluster_id = cluster_id
         self.number = 0

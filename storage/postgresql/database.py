@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bazar.errors import ConfigError, Unavailable
-from storage.postgresql.link import Link
+from storage.postgresql.link import CONNECT_S, Link
 from storage.postgresql.model import Model
 from storage.postgresql.register import PostgreSQLRegister
-from storage.postgresql.schema import migrate, upgrade
+from storage.postgresql.schema import DATABASE, migrate, upgrade
 from storage.postgresql.session import Broken, Refused, Servers, Statement
 from storage.postgresql.standbys import Standbys
 from storage.postgresql.store import PostgreSQLStore
@@ -17,7 +17,8 @@ SYNCHRONOUS = Statement("SELECT current_setting('synchronous_standby_names')")
 
 
 class PostgreSQLDatabase:
-    """The `Database` of one node. `cluster_id` is that of its shop (P6)."""
+    """The `Database` of one node. `cluster_id` is that of its shop (P6); `silence_s` is how long a
+    primary may be silent amid a batch."""
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class PostgreSQLDatabase:
         model: Model,
         node: str,
         cluster_id: str,
+        silence_s: float,
         *,
         may_lose_commits: bool = False,
         standbys: Standbys | None = None,
@@ -35,17 +37,23 @@ class PostgreSQLDatabase:
         self._cluster_id = cluster_id
         self._may_lose_commits = may_lose_commits
         self._version: int | None = None  # of the tables
-        self._beats, self._batches = Link(servers), Link(servers)
+        self._beats = Link(servers, silence_s)
+        self._batches = Link(servers, silence_s, beside=self._beats)
         self.register = PostgreSQLRegister(self._beats, model.schema, node)
         self.store = PostgreSQLStore(self._batches, model)
 
-    async def open(self) -> None:
-        """Return once the group's tables are there. Raises Unavailable or ConfigError."""
+    async def open(self) -> str:
+        """Return the database's id once the group's tables are there. Raises Unavailable or
+        ConfigError."""
         try:
             session = await self._batches.session()
             if len(self._servers.names) > 1 and not self._may_lose_commits:
                 await self._refuse_asynchronous()
             self._version = await migrate(session, self._model, self._cluster_id)
+            drawn = f"SELECT value FROM {self._model.schema}.meta WHERE name = $1"
+            reply = await session.run(Statement(drawn, (DATABASE,)), timeout_s=CONNECT_S)
+            [(database_id,)] = reply.results[0].rows
+            return str(database_id)
         except (Broken, Refused) as error:
             self._batches.disconnect()
             raise Unavailable(f"the database is not open: {error}") from error

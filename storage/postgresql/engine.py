@@ -66,7 +66,7 @@ class PostgreSQLEngine(Generic[R]):
             )
         cluster_id = id_of_cluster(wiring.token)
         self._database = PostgreSQLDatabase(
-            *(self._servers, self._model, wiring.me.name, cluster_id),
+            *(self._servers, self._model, wiring.me.name, cluster_id, tempo.primary_lease_s),
             may_lose_commits=settings.may_lose_commits,
             standbys=Standbys(self._servers, wiring.clock),
         )

@@ -12,10 +12,11 @@ another beat than the one it has seen, and looks again.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from bazar import clock
-from bazar.errors import ConfigError, Conflict, FatalError, NotFound, Unavailable
+from bazar.errors import BazarError, ConfigError, Conflict, FatalError, NotFound, Unavailable
 from bazar.replication.messages import Entry
 from bazar.replication.shared.database import Beat, Look
 from bazar.replication.shared.hold import Tempo, Watch
@@ -28,12 +29,13 @@ from storage.postgresql.model import Model
 from storage.postgresql.schema import MOVED, migrate, version_of
 from storage.postgresql.session import Broken, Refused, Reply, Servers, Statement
 from storage.postgresql.state_tables import Columns
-from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
+from storage.postgresql.transaction import COMMIT, check_committed
 
 CHUNK_ROWS = 1000
 LOOK_S = 0.1
 LOCK_S = 30.0  # that a batch in doubt may take to be decided
 LONGEST_S = 4 * 3600.0  # of one statement: an index of all books is made in one
+BEAT = "epoch, epoch_id, value, released, holder, over_ms"
 LOCKED = "55P03"  # the row is locked by somebody else
 NO_LIMIT = Statement("SET LOCAL idle_in_transaction_session_timeout = 0")  # others are copied
 
@@ -107,7 +109,8 @@ class _Group:
         cluster_id: str,
         tempo: Tempo,
     ) -> None:
-        self._link, self._aside = Link(servers), Link(servers)
+        self._link, self._aside = Link(servers, LONGEST_S), Link(servers, LONGEST_S)
+        self._locked = False
         self._model, self._columns, self._cluster_id = model, columns, cluster_id
         self._watch = Watch(tempo)
         self._schema = model.schema
@@ -121,18 +124,24 @@ class _Group:
         return f"{self._link.server}, schema {self._schema}"
 
     async def _run(self, *statements: Statement, timeout_s: float = LONGEST_S) -> Reply:
+        """Run statements in the transaction that has the locks; one alone where there is none."""
+        run = self._link.go_on if self._locked else self._link.run
         try:
-            return await self._link.run(*statements, timeout_s=timeout_s)
+            return await run(*statements, timeout_s=timeout_s)
         except (Broken, Refused) as error:
-            if isinstance(error, Refused) and error.sqlstate == LOCKED:
-                raise Conflict(f"{self._place}: a node takes it over, or another move") from error
-            raise Unavailable(f"{self._place}: {error}") from error
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: Broken | Refused) -> BazarError:
+        if isinstance(error, Refused) and error.sqlstate == LOCKED:
+            return Conflict(f"{self._place}: a node takes it over, or another move")
+        return Unavailable(f"{self._place}: {error}")
 
     async def _commit(self, *statements: Statement) -> None:
         try:
             check_committed(await self._run(*statements, COMMIT))
         except Broken as error:
             raise Unavailable(f"{self._place}: {error}: repeat the command") from error
+        self._locked = False
 
     # --- keeping nodes out -----------------------------------------------------------------------
 
@@ -144,7 +153,7 @@ class _Group:
 
     async def _stands_still(self) -> None:
         """Return once nobody can be primary any more (P3). Raises Conflict where somebody is."""
-        look = f"SELECT epoch, epoch_id, value, released, holder FROM {self._schema}.beat"
+        look = f"SELECT {BEAT} FROM {self._schema}.beat"
         first: Beat | None = None
         while True:
             reply = await self._run(Statement(look), timeout_s=LOCK_S)
@@ -154,7 +163,7 @@ class _Group:
                     f"{self._place}: the shop runs, and {beat.holder} leads: stop all of its nodes"
                 )
             # Released or not: a node that runs would take it over, or show that it lives.
-            seen = Beat(beat.epoch, beat.epoch_id, beat.value, False, beat.holder)
+            seen = dataclasses.replace(beat, released=False)
             over = self._watch.saw(Look(seen, self._link.number), now)
             first = beat
             if over or beat.epoch == 0:
@@ -165,20 +174,23 @@ class _Group:
     async def _lock(self) -> None:
         """Begin the transaction that keeps nodes out. Raises Conflict where the beat is not what it
         was."""
-        locked = f"SELECT epoch, epoch_id, value, released, holder FROM {self._schema}.beat"
+        locked = f"SELECT {BEAT} FROM {self._schema}.beat"
         mark = f"SELECT number FROM {self._schema}.mark FOR UPDATE"
         meta = f"SELECT name, value FROM {self._schema}.meta"
-        reply = await self._run(
-            *(*BEGIN, NO_LIMIT, Statement(f"{locked} FOR UPDATE NOWAIT"), Statement(mark)),
-            Statement(meta),
-            timeout_s=LOCK_S,
-        )
-        *_, beat, number, known = (result.rows for result in reply.results)
-        if self._beat not in (None, Beat(*beat[0])):
+        try:
+            _, beat, number, known = await self._link.begin(
+                *(NO_LIMIT, Statement(f"{locked} FOR UPDATE NOWAIT"), Statement(mark)),
+                Statement(meta),
+                timeout_s=LOCK_S,
+            )
+        except (Broken, Refused) as error:
+            raise self._trouble(error) from error
+        self._locked = True
+        if self._beat not in (None, Beat(*beat.rows[0])):
             raise Conflict(f"{self._place}: a node has taken it over meanwhile: stop all nodes")
-        self._beat = Beat(*beat[0])
-        [(self._number,)] = number
-        names: dict[str, str] = dict(known)
+        self._beat = Beat(*beat.rows[0])
+        [(self._number,)] = number.rows
+        names: dict[str, str] = dict(known.rows)
         version = version_of(names, self._place, self._model, self._cluster_id)
         if version < len(self._model.migrations):
             raise ConfigError(
@@ -252,8 +264,7 @@ class _Group:
             self.refuse_filled()
         # Beside the transaction that has the locks: a candidate that waits for them gets none.
         try:
-            reply = await self._aside.run(*BEGIN, *self._noted(note), COMMIT)
-            check_committed(reply)
+            await self._aside.whole(*self._noted(note))
         except (Broken, Refused) as error:
             raise Unavailable(f"{self._place}: {error}: repeat the command") from error
         await self._put_off_indexes()
@@ -299,7 +310,7 @@ class _Group:
         newest_id = found[0][0] if found else ""
         beat = (
             f"UPDATE {self._schema}.beat SET epoch = $1, epoch_id = $2, value = $2, released = true"
-            " WHERE epoch = 0 AND released"
+            ", holder = NULL, over_ms = 0 WHERE epoch = 0 AND released"
         )
         reply = await self._run(Statement(beat, (standing.epoch, f"moved-{note.id}")))
         if reply.results[0].tag != "UPDATE 1":

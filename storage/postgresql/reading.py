@@ -20,7 +20,7 @@ COMMIT = Statement("COMMIT")
 
 class ReadSessions:
     """A few sessions for reading, of any server. A server that fails, or shows too little, is
-    passed over for the next one, which is then asked first."""
+    passed over for the next one, and one that fails is asked last from then on."""
 
     def __init__(self, servers: Servers, schema: str) -> None:
         self._servers = servers
@@ -35,16 +35,17 @@ class ReadSessions:
         """Return the mark, and each statement's rows, of one moment of one server. Raises
         Unavailable where no server answers."""
         names, trouble = self._servers.names, []
-        if looks:
-            self._first += 1
         async with self._free:
-            for _ in names:
-                server = names[self._first % len(names)]
+            first = self._first + looks
+            for turn in range(first, first + len(names)):
+                server = names[turn % len(names)]
                 try:
                     return await self._read(server, statements)
                 except (Broken, Refused) as error:
                     trouble.append(f"{server}: {error}")
-                    self._first += 1
+                    self._drop_idle()  # what has broken one may have broken all
+                    if server == names[self._first % len(names)]:
+                        self._first += 1  # once, however many have failed there
         raise Unavailable(f"no database server answers: {'; '.join(trouble)}")
 
     async def _read(
@@ -69,7 +70,13 @@ class ReadSessions:
             session.abort()
         return await self._servers.connect(server, CONNECT_S)
 
+    def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for session in idle:
+            session.abort()
+
     async def close(self) -> None:
+        """End all sessions that are not in use."""
         idle, self._idle = self._idle, []
         for session in idle:
             await session.close()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from bazar.errors import FatalError, Unavailable
 from bazar.replication.messages import Mark
 from bazar.replication.shared.database import Beat, Look, Word
 from storage.postgresql.link import Link
-from storage.postgresql.session import Broken, Refused, Reply, Statement
-from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
+from storage.postgresql.session import Broken, Refused, Statement
+from storage.postgresql.transaction import COMMIT, check_committed
 
 SHORTEST_S = 0.01
 
@@ -22,13 +23,13 @@ class PostgreSQLRegister:
         self._link = link
         self._node = node
         self._turn = asyncio.Lock()  # a release comes beside a beat
-        beat = "epoch, epoch_id, value, released, holder"
+        beat = "epoch, epoch_id, value, released, holder, over_ms"
         self._look = f"SELECT pg_is_in_recovery(), {beat} FROM {schema}.beat"
         self._beat = f"UPDATE {schema}.beat SET value = $1 WHERE epoch_id = $2 AND NOT released"
         self._words = f"SELECT node, value, hears FROM {schema}.waiting"
         self._take_beat = (
             f"UPDATE {schema}.beat SET epoch = $1, epoch_id = $2, value = $3, released = false,"
-            " holder = $4 WHERE epoch_id = $5 AND value = $6 AND released = $7"
+            " over_ms = $4, holder = $5 WHERE epoch_id = $6 AND value = $7 AND released = $8"
         )
         # RETURNING shows the newest number, after the wait for a batch that is in doubt; a
         # sub-select beside it, or a snapshot from before the wait, would show an older one (P3).
@@ -42,77 +43,63 @@ class PostgreSQLRegister:
 
     async def look(self) -> Look:
         """Return the beat as a writable server shows it, and over which connection."""
-        async with self._turn:
-            reply = await self._run("the beat can't be read", Statement(self._look))
+        async with self._turn, self._doubting("the beat can't be read"):
+            reply = await self._link.run(Statement(self._look))
             [(in_recovery, *beat)] = reply.results[0].rows
             if in_recovery:
                 self._link.disconnect()
                 raise Unavailable("the database server has become a standby")
             return Look(Beat(*beat), self._link.number)
 
-    async def take_over(self, seen: Beat, epoch: int, epoch_id: str) -> Mark | None:
-        """Begin an epoch, if the beat is still the one that was `seen` (P3)."""
-        what = "the take-over"
-        async with self._turn:
-            new = (epoch, epoch_id, f"{epoch_id}:0", self._node)
+    async def take_over(
+        self, seen: Beat, new: Beat, before_commit: Callable[[], None]
+    ) -> Mark | None:
+        """Begin an epoch with the beat `new`, if the beat is still the one that was `seen` (P3)."""
+        async with self._turn, self._doubting("the take-over"):
+            beat = (new.epoch, new.epoch_id, new.value, new.over_ms, new.holder)
             old = (seen.epoch_id, seen.value, seen.released)
-            reply = await self._run(what, *BEGIN, Statement(self._take_beat, (*new, *old)))
-            if reply.results[-1].tag != "UPDATE 1":
+            [changed] = await self._link.begin(Statement(self._take_beat, (*beat, *old)))
+            if changed.tag != "UPDATE 1":
                 await self._link.roll_back()
                 return None
-            reply = await self._run(what, Statement(self._take_mark, (epoch_id,)))
+            reply = await self._link.go_on(Statement(self._take_mark, (new.epoch_id,)))
             [(number,)] = reply.results[0].rows
-            tell = Statement(self._tell, (epoch, epoch_id, number))
-            await self._commit(what, tell, COMMIT)
-            return Mark(number, epoch_id)
+            tell = Statement(self._tell, (new.epoch, new.epoch_id, number))
+            before_commit()
+            check_committed(await self._link.go_on(tell, COMMIT))
+            return Mark(number, new.epoch_id)
 
     async def beat(self, epoch_id: str, value: str, timeout_s: float) -> Sequence[Word]:
         """Set the beat of our epoch, and return what candidates say. Raises FatalError if the epoch
         is over."""
-        async with self._turn:
+        async with self._turn, self._doubting("the beat"):
             set_beat = Statement(self._beat, (value, epoch_id))
-            words = Statement(self._words)
-            reply = await self._commit(
-                "the beat", *BEGIN, set_beat, words, COMMIT, timeout_s=max(timeout_s, SHORTEST_S)
+            changed, found = await self._link.whole(
+                set_beat, Statement(self._words), timeout_s=max(timeout_s, SHORTEST_S)
             )
-            changed, found, _ = reply.results[-3:]
             if changed.tag != "UPDATE 1":
                 raise FatalError(f"{self._node}: another primary has taken over")
             return [Word(*row) for row in found.rows]
 
     async def release(self, epoch_id: str) -> None:
         """Say that the epoch is over, and its leases, too (T5)."""
-        async with self._turn:
-            release = Statement(self._release, (epoch_id,))
-            await self._commit("the hand-over", *BEGIN, release, COMMIT)
+        async with self._turn, self._doubting("the hand-over"):
+            await self._link.whole(Statement(self._release, (epoch_id,)))
 
     async def leave_word(self, word: Word) -> None:
         """Leave word for the primary (P7)."""
-        async with self._turn:
-            leave = Statement(self._leave, (word.node, word.value, word.hears))
-            await self._run("no word can be left", leave)
+        async with self._turn, self._doubting("no word can be left"):
+            await self._link.run(Statement(self._leave, (word.node, word.value, word.hears)))
 
     def disconnect(self) -> None:
         """Give up what is under way, at once, and connect anew next time."""
         self._link.disconnect()
 
-    async def _commit(
-        self, what: str, *statements: Statement, timeout_s: float | None = None
-    ) -> Reply:
-        """Run the rest of a transaction, and return once it is confirmed (P5)."""
-        reply = await self._run(what, *statements, timeout_s=timeout_s)
+    @contextlib.asynccontextmanager
+    async def _doubting(self, what: str) -> AsyncIterator[None]:
+        """Raise Unavailable where the database has not confirmed it: it is in doubt (P5)."""
         try:
-            check_committed(reply)
-        except Broken as error:
-            self._link.disconnect()
-            raise Unavailable(f"{what}: {error}") from error
-        return reply
-
-    async def _run(
-        self, what: str, *statements: Statement, timeout_s: float | None = None
-    ) -> Reply:
-        bound = {} if timeout_s is None else {"timeout_s": timeout_s}
-        try:
-            return await self._link.run(*statements, **bound)
+            yield
         except (Broken, Refused) as error:
+            self._link.disconnect()
             raise Unavailable(f"{what}: {error}") from error

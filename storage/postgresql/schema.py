@@ -7,6 +7,7 @@ page (HOT).
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 
 from bazar.errors import ConfigError, FatalError
@@ -18,14 +19,14 @@ from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_commit
 TIMEOUT_S = 60.0
 LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a time
 
-VERSION, CLUSTER, MOVED = "version", "cluster", "moved"  # names in `meta`
+VERSION, CLUSTER, DATABASE, MOVED = "version", "cluster", "database", "moved"  # in `meta`
 
 PROTOCOL = (
-    "CREATE SCHEMA {s}",
     "CREATE TABLE {s}.meta (name text PRIMARY KEY, value text NOT NULL)",
     "CREATE TABLE {s}.beat (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
     " epoch bigint NOT NULL, epoch_id text NOT NULL, value text NOT NULL,"
-    " released boolean NOT NULL, holder text) WITH (fillfactor = 10)",
+    " released boolean NOT NULL, holder text, over_ms bigint NOT NULL DEFAULT 0)"
+    " WITH (fillfactor = 10)",
     "CREATE TABLE {s}.mark (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
     " epoch_id text NOT NULL, number bigint NOT NULL) WITH (fillfactor = 10)",
     "CREATE TABLE {s}.history (epoch bigint PRIMARY KEY, id text NOT NULL, behind bigint NOT NULL)",
@@ -41,16 +42,17 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
     leads calls `upgrade`. Raises ConfigError where they are newer, another cluster's, or those of a
     shop that was moved away; Refused
     where they can't be made, as on a standby; Broken."""
-    found = f"SELECT to_regclass('{model.schema}.meta') IS NOT NULL"
-    encoding = "SELECT current_setting('server_encoding')"
+    found = (
+        f"SELECT to_regclass('{model.schema}.meta') IS NOT NULL,"
+        f" to_regnamespace('{model.schema}') IS NOT NULL, current_setting('server_encoding')"
+    )
     reply = await session.run(
         *BEGIN,
         Statement("SELECT pg_advisory_xact_lock($1::bigint)", (LOCK,)),
         Statement(found),
-        Statement(encoding),
         timeout_s=TIMEOUT_S,
     )
-    (exists,), (encoded_in,) = (result.rows[0] for result in reply.results[-2:])
+    [(exists, has_schema, encoded_in)] = reply.results[-1].rows
     if exists:
         return await _check(session, model, cluster_id)
     if encoded_in != "UTF8":
@@ -59,13 +61,16 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
             f"{session.server}: the database is encoded in {encoded_in}, and books have titles in"
             " every script: make one with ENCODING 'UTF8'"
         )
-    made = [sql for migration in model.migrations for sql in migration]
+    made = [sql.format(s=model.schema) for sql in PROTOCOL]
+    if not has_schema:  # else its owner has made it for a role that may not
+        made.insert(0, f"CREATE SCHEMA {model.schema}")
+    made += [sql for migration in model.migrations for sql in migration]
     version = len(model.migrations)
-    known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4)"
+    drawn = DATABASE, secrets.token_hex(8)  # no other one has it, but its copies
+    known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4), ($5, $6)"
     reply = await session.run(
-        *(Statement(sql.format(s=model.schema)) for sql in PROTOCOL),
         *map(Statement, made),
-        Statement(known, (VERSION, str(version), CLUSTER, cluster_id)),
+        Statement(known, (VERSION, str(version), CLUSTER, cluster_id, *drawn)),
         COMMIT,
         timeout_s=TIMEOUT_S,
     )

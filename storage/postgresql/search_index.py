@@ -1,7 +1,7 @@
 """The index beside `books`, by the words of their titles and authors, and what looks into it.
 
 Each book has one list of terms (`storage/terms.py`), as a text, and its *keys* under a GIN index: a
-tsvector whose lexemes are ours. They are its terms; each beginning of a term, with BEGIN in front;
+tsvector whose lexemes are ours. They are its terms; each beginning of a term, with BEGUN in front;
 and the *block* of numbers that its own lies in, for blocks of several sizes. Long terms are cut:
 what a query is not sure of by the keys alone it looks up in the text.
 
@@ -29,11 +29,10 @@ from storage.postgresql.session import Statement
 from storage.postgresql.state_tables import as_json, upsert
 from storage.terms import AUTHOR, ISBN, WHOLE, terms_of
 
-BEGIN = "^"
+BEGUN = "^"
 BLOCK = "~"
 CUT = 24  # letters of a term, or of a beginning, that are in its key
 BLOCKS = range(10, 22, 2)  # the bits of a number that the blocks of each size leave out
-SLICE_BOOKS = 2000
 
 _BLOCK = f"''{BLOCK}%s:%s''"
 
@@ -84,38 +83,41 @@ DECLARE
     last int := cardinality(queries);
     ranked bigint[] := '{{}}';  -- the books that have a rank, as they are found
     rank_of bigint[] := '{{}}';
+    lengths bigint[];
     fresh bigint[];
+    others bigint[];
 BEGIN
     FOR n IN 1 .. last LOOP
         fresh := {SCHEMA}.matches(
             queries[n], patterns[(n - 1) * width + 1 : n * width], 0, 1, most);
         fresh := ARRAY(
-            SELECT f FROM unnest(fresh) f WHERE f <> ALL (ranked)
-            ORDER BY f LIMIT most - cardinality(ranked));
+            SELECT unnest(fresh) EXCEPT SELECT unnest(ranked)
+            ORDER BY 1 LIMIT most - cardinality(ranked));
         ranked := ranked || fresh;
         rank_of := rank_of || array_fill(ranks[n]::bigint, ARRAY[cardinality(fresh)]);
         EXIT WHEN cardinality(ranked) = most;
     END LOOP;
+    lengths := ARRAY(
+        SELECT length(b.title) FROM unnest(ranked) WITH ORDINALITY AS r(number, place)
+        JOIN {SCHEMA}.books b ON b.id = r.number ORDER BY r.place);
+    IF cardinality(ranked) = most AND behind IS NOT NULL AND (sign = -1 OR skip + wanted > (
+        SELECT count(*) FROM unnest(rank_of, lengths, ranked) AS r(rank, length, number)
+        WHERE (rank, length, number) > (edge[1], edge[2], edge[3])))
+    THEN
+        others := {SCHEMA}.matches(
+            queries[last], patterns[(last - 1) * width + 1 : last * width],
+            behind, sign, most + skip + wanted);
+    END IF;
     RETURN QUERY
-    WITH beyond AS MATERIALIZED (
-        SELECT * FROM (
-            SELECT r.rank, length(b.title)::bigint AS length, b.id AS number
-            FROM unnest(rank_of, ranked) AS r(rank, number) JOIN {SCHEMA}.books b ON b.id = r.number
-        ) place
+    WITH places AS (
+        SELECT rank, length, number FROM unnest(rank_of, lengths, ranked) r(rank, length, number)
         WHERE (sign * rank, sign * length, sign * number)
             > (sign * edge[1], sign * edge[2], sign * edge[3])
-    ), others AS (
-        SELECT o AS number FROM unnest(CASE
-            WHEN cardinality(ranked) = most AND behind IS NOT NULL
-                AND (sign = -1 OR (SELECT count(*) FROM beyond) < skip + wanted)
-            THEN {SCHEMA}.matches(
-                queries[last], patterns[(last - 1) * width + 1 : last * width],
-                behind, sign, most + skip + wanted) END) o
-        WHERE o <> ALL (ranked)
+        UNION ALL
+        SELECT {UNRANKED}, 0, number FROM (
+            SELECT unnest(others) AS number EXCEPT SELECT unnest(ranked)) unranked
     ), page AS MATERIALIZED (
-        SELECT * FROM (
-            SELECT * FROM beyond UNION ALL SELECT {UNRANKED}, 0, number FROM others
-        ) place
+        SELECT * FROM places
         ORDER BY sign * rank, sign * length, sign * number LIMIT wanted OFFSET skip
     )
     SELECT made.value, cardinality(ranked), page.rank, page.length, {BOOK}
@@ -134,13 +136,13 @@ TABLES = (
     f"INSERT INTO {SCHEMA}.meta (name, value) VALUES ('words', '{letters.VERSION}')",
 )
 
-_PUT = upsert(f"{SCHEMA}.words", "book", COLUMNS)
-_PUT += f" WHERE {SCHEMA}.words.terms <> excluded.terms OR {SCHEMA}.words.keys <> excluded.keys"
+PUT = upsert(f"{SCHEMA}.words", "book", COLUMNS)
+PUT += f" WHERE {SCHEMA}.words.terms <> excluded.terms OR {SCHEMA}.words.keys <> excluded.keys"
 
 
 def begin_key(beginning: str) -> str:
     """Return the key of all terms that begin so, or begin with its first letters."""
-    return BEGIN + beginning[:CUT]
+    return BEGUN + beginning[:CUT]
 
 
 def key(term: str) -> str:
@@ -187,4 +189,4 @@ def put(books: Iterable[Image]) -> list[Statement]:
         terms = terms_of(row["title"], row["author"], row["isbn"])
         lexemes = " ".join(map(quoted, keys(row["id"], terms)))
         rows.append({"book": row["id"], "terms": f" {terms} ", "keys": lexemes})
-    return [Statement(_PUT, (as_json(rows),))] if rows else []
+    return [Statement(PUT, (as_json(rows),))] if rows else []

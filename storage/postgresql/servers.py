@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg import conninfo, pq
+from psycopg import conninfo
 
 from bazar.errors import ConfigError
 from storage.postgresql.connection import Connection, one_line
 from storage.postgresql.session import Broken, Refused, Statement
 
-OLDEST = (3, 3, 9)
-INSTALL = "pip install 'bazar[postgresql]'"
 # Whoever is gone is noticed within six seconds at both ends: a server whose client's machine has
 # died keeps that one's locks until then.
 IDLE_S, INTERVAL_S, PROBES = 3, 1, 3
@@ -54,7 +52,6 @@ class PostgreSQLServers:
     keywords, a service, TLS. A password may stand in it, or in `~/.pgpass`."""
 
     def __init__(self, names: Sequence[str], dsn: str) -> None:
-        check_driver()
         self.names = names
         self._addresses = {name: _address(name) for name in names}
         self._settings = {**CLIENT, **_parsed(dsn)}
@@ -93,7 +90,9 @@ class PostgreSQLServers:
         """Set what a session sets for itself, or see that a pooler's sessions have it."""
         settings = (list(SESSION), list(SESSION.values()), session.pid)
         reply = await session.run(Statement(SET, settings), timeout_s=timeout_s)
-        if not reply.results[0].rows:
+        if reply.results[0].rows:
+            session.prepares = True
+        else:
             reply = await session.run(Statement(IS_SET), timeout_s=timeout_s)
             [[limit]] = reply.results[0].rows
             if limit != "0":
@@ -101,18 +100,6 @@ class PostgreSQLServers:
                     f"{session.server}: sessions of this pooler have statement_timeout = {limit}:"
                     " it would cancel a COMMIT that waits for a standby; set it to 0 for the role"
                 )
-
-
-def check_driver() -> None:
-    """Raise ConfigError unless psycopg is one that can be relied upon."""
-    found = tuple(int(part) for part in re.findall(r"\d+", psycopg.__version__)[:3])
-    if found < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
-        raise ConfigError(
-            f"psycopg {psycopg.__version__} is too old: {oldest} is needed: {INSTALL}"
-        )
-    if pq.__impl__ == "python":
-        raise ConfigError(f"psycopg runs without its C part, which pipelines need: {INSTALL}")
 
 
 def _address(server: str) -> tuple[str, str]:

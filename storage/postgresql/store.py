@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from bazar.errors import FatalError
+from bazar.errors import FatalError, Unavailable
 from bazar.replication.messages import Entry, Mark
 from bazar.replication.store import Operation, Outcome
 from storage.history import number_of
-from storage.postgresql.link import RUN_S, Link
+from storage.postgresql.link import Link
 from storage.postgresql.model import Model
 from storage.postgresql.session import Broken, Refused, Result, Statement
-from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
+from storage.postgresql.transaction import COMMIT, check_committed
 
 log = logging.getLogger(__name__)
 
 TRIES = 2
+BEGIN_S = 2.0  # then it is begun again, over another connection
 REPEATABLE = {"40001", "40P01"}  # serialization failure, deadlock
 
 
@@ -38,11 +39,13 @@ class PostgreSQLStore:
     def begin_epoch(self, mark: Mark) -> None:
         """Go on from the mark that the take-over has confirmed (P4)."""
         self._mark = mark
+        self._link.disconnect()  # the server may have forgotten this one, or another leads now
 
     async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
-        """Lock the mark, and decide `operations` behind it. Raises FatalError (P4)."""
+        """Lock the mark, and decide `operations` behind it. Raises FatalError (P4), or Unavailable
+        where the database is out of reach."""
         loads = self._model.loads(operations)
-        [locked, *loaded] = (await self._begin(self._lock, *loads))[len(BEGIN) :]
+        [locked, *loaded] = await self._begin(self._lock, *loads)
         found = [Mark(number, epoch_id) for epoch_id, number in locked.rows]
         if found != [self._mark]:
             raise FatalError(f"the database is at {found}, and this primary has left {self._mark}")
@@ -50,14 +53,14 @@ class PostgreSQLStore:
         rows = [result.rows for result in loaded]
         return self._model.execute(operations, rows, first)
 
-    async def _begin(self, *statements: Statement) -> tuple[Result, ...]:
+    async def _begin(self, *statements: Statement) -> Sequence[Result]:
         """Begin a transaction. Nobody has heard of it yet, so it may be begun again."""
         for turn in range(TRIES):
             try:
-                return (await self._link.run(*BEGIN, *statements)).results
+                return await self._link.begin(*statements, timeout_s=BEGIN_S)
             except Broken as error:
                 if turn + 1 == TRIES:
-                    raise
+                    raise Unavailable(str(error)) from error
                 log.info("a batch is begun again: %s", error)
             except Refused as error:
                 if turn + 1 == TRIES or error.sqlstate not in REPEATABLE:
@@ -65,10 +68,14 @@ class PostgreSQLStore:
         raise AssertionError("unreachable")
 
     async def append(self, entries: tuple[Entry, ...]) -> None:
-        """Write the batch's rows and the next mark. Raises FatalError if the mark is not ours."""
+        """Write the batch's rows and the next mark. Raises FatalError if the mark is not ours, or
+        Unavailable where the database is out of reach."""
         mark = entries[-1].mark
         after = Statement(self._set, (mark.seq, self._mark.digest, self._mark.seq))
-        reply = await self._link.run(*self._model.writes(entries), after)
+        try:
+            reply = await self._link.go_on(*self._model.writes(entries), after)
+        except Broken as error:
+            raise Unavailable(str(error)) from error
         if reply.results[-1].tag != "UPDATE 1":
             raise FatalError(f"the database is not at {self._mark} any more")
 
@@ -79,7 +86,7 @@ class PostgreSQLStore:
     async def commit(self, mark: Mark) -> None:
         """Commit up to `mark`. Raises FatalError unless that is confirmed (P5)."""
         try:
-            check_committed(await self._link.run(COMMIT, timeout_s=RUN_S))
+            check_committed(await self._link.go_on(COMMIT))
         except (Broken, Refused) as error:
             raise FatalError(f"entry {mark.seq} is in doubt: {error}") from error
         self._mark = mark

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from bazar.config import LOOPBACK, Config
+from bazar.addresses import is_own
+from bazar.config import Config
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS
 from storage.sqlite.errors import Damaged
@@ -65,18 +64,3 @@ def _traces(config: Config, role: str) -> Iterator[str]:
     for member in sorted(membership.members) if membership is not None else ():
         if not (config.data_dir / f"{member.node}.db").exists():
             yield f"{role}.members names {member.node}, which has no database here"
-
-
-def is_own(host: str) -> bool:
-    """Return whether `host` is an address of this machine."""
-    if host in LOOPBACK:
-        return True
-    try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
-    except OSError:
-        return False
-    for family, kind, protocol, _, address in found:
-        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as one:
-            one.bind(address)
-            return True
-    return False

@@ -41,6 +41,7 @@ from tests.cluster.disks import small_disk
 from tests.cluster.faults import FAULTS, Deck, cause, impossible
 from tests.cluster.faults.exhaustion import FILES
 from tests.cluster.faults.shop import Shop
+from tests.cluster.files import Files
 from tests.cluster.memory import Memory, Violation, write_history
 
 STOCK = {1: 40, 2: 10**6, 3: 10**6, 4: 10**6, 5: 200, 6: 10**6, 7: 10**6}
@@ -154,7 +155,7 @@ class OneShop:
         roles = {"frontend": 2, "catalog": self.rng.choice((2, 2, 3)), "order": 2}
         files = self.rng.choice((None, FILES))
         self.cluster = Cluster(place, roles, settings, files=files)
-        self.memory = Memory(self.cluster, STOCK)
+        self.memory = Memory(self.cluster, STOCK, Files(self.cluster))
         self.customers = Customers(self.cluster, f"{report.seed}-{report.shops}", self.memory)
         self.events: list[tuple[float, str]] = []
         self._live = live
@@ -259,6 +260,7 @@ class OneShop:
                 amid = [what for at, what in self.events if before - lease_s <= at <= after]
                 self.report.worst_gap_amid = "; ".join(amid) or "nothing"
         self.memory.known_at.clear()
+        self.memory.read_at.clear()
 
     async def _verify(self, shop: Shop) -> None:
         """Check with the operator's own command."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 TIMEOUT_S = 90.0
 
@@ -34,17 +35,35 @@ class Answer:
         return self.headers.get("x-replica", "")
 
 
+class Doors(Protocol):
+    """The nodes of a shop, as its customers know them."""
+
+    def group(self, role: str) -> list[str]:
+        """Return the names of a role's nodes."""
+
+    def client(self, name: str, *, with_token: bool = False) -> HTTPClient:
+        """Return a connection to a node, for any number of requests."""
+
+
 class StaleConnection(ConnectionResetError):
     """A connection that had answered before was closed without a byte of this answer, as a server
     may do at any time: a client that may ask again should do so (RFC 9112, section 9.3.1)."""
 
 
 class HTTPClient:
-    """One connection to 127.0.0.1:`port`, opened when it is needed, for one task at a time."""
+    """One connection to `host`:`port`, opened when it is needed, for one task at a time."""
 
-    def __init__(self, port: int, token: str | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        token: str | None = None,
+        context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.host = host
         self.port = port
         self.token = token
+        self.context = context
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._reused = False
 
@@ -68,7 +87,7 @@ class HTTPClient:
         """Open the connection; a request also does so by itself."""
         if self._streams is None:
             self._reused = False
-            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+            self._streams = await asyncio.open_connection(self.host, self.port, ssl=self.context)
 
     async def get(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Answer:
         return await self.request("GET", path, timeout_s=timeout_s)
@@ -91,7 +110,7 @@ class HTTPClient:
         timeout_s: float = TIMEOUT_S,
     ) -> Answer:
         """Return the answer to a request. Raises OSError if there is none (TimeoutError is one)."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}"]
         content = b""
         if body is not None:
             content = json.dumps(body).encode()

@@ -29,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.certificates import caller
 from tests.cluster import ports
 from tests.cluster.client import TIMEOUT_S, Answer, HTTPClient
 
@@ -106,6 +107,8 @@ class Cluster:
         self.environment = environment or {}
         self.files = files
         self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by the log's name
+        tls = self.settings.get("tls")
+        self.context = None if tls is None else caller(tls)
         self.write_config()
 
     def write_config(self) -> None:
@@ -305,7 +308,8 @@ class Cluster:
 
     def client(self, name: str, *, with_token: bool = False) -> HTTPClient:
         """Return a connection to a node, for any number of requests."""
-        return HTTPClient(self.ports[name], self.token if with_token else None)
+        token = self.token if with_token else None
+        return HTTPClient(self.ports[name], token, self.context)
 
     async def get(self, name: str, path: str, *, with_token: bool = False) -> Answer:
         async with self.client(name, with_token=with_token) as client:

@@ -17,8 +17,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from tests.cluster.client import Answer, HTTPClient, StaleConnection
-from tests.cluster.cluster import Cluster, until
+from tests.cluster.client import Answer, Doors, HTTPClient, StaleConnection
+from tests.cluster.cluster import until
 from tests.cluster.memory import PASSING, Memory, Violation, Write
 from tests.cluster.moments import Sold
 
@@ -33,7 +33,7 @@ SETTLED = (200, 409)
 class Customers:
     """All customers of one shop; `memory` keeps their answers."""
 
-    def __init__(self, shop: Cluster, seed: str, memory: Memory) -> None:
+    def __init__(self, shop: Doors, seed: str, memory: Memory) -> None:
         self.shop = shop
         self.memory = memory
         self.counts = memory.counts
@@ -242,6 +242,7 @@ class Customers:
         if answer.status != 200:
             raise Violation(f"{path} at port {client.port} was answered {answer}")
         self.counts["reads"] += 1
+        self.memory.read_at.append(time.monotonic())
         if answer.cache == "hit":
             self.counts["cache hits"] += 1
         return answer.json

@@ -1,6 +1,6 @@
 """What customers were told, and whether it can be true.
 
-    memory = Memory(shop, stock)
+    memory = Memory(shop, stock, kept)
     memory.saw(shown, began)       # and so on, for each answer
     await memory.check()           # raises Violation; nothing may be under way
 
@@ -10,7 +10,6 @@ told before is checked by itself, and the history begins anew with what those fi
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections import Counter, deque
@@ -20,21 +19,11 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from storage.sqlite.compare import differences, same_moment
-from storage.sqlite.integrity import faults_of
-from storage.sqlite.replica_file import ReplicaFile, closing
-from tests.cluster.client import Answer
-from tests.cluster.cluster import Cluster, until
-from tests.cluster.moments import Moment, Sold, books_in, orders_in, sales_in, times_in, unsold_in
+from tests.cluster.client import Answer, Doors
+from tests.cluster.cluster import until
+from tests.cluster.moments import Kept, Moment, Sold
 from tests.simulation.history import Book, Operation, Undecided, linearizable
 
-KEYS = {
-    "catalog": {
-        **{"topics": "id", "books": "id", "sales": "order_id", "answers": "key"},
-        "history": "epoch",
-    },
-    "order": {"orders": "order_id", "cursors": "name", "adoptions": "upto", "history": "epoch"},
-}
 ASKED_AGAIN = 3  # keys, at each check
 # Longer than an attempt can take whose client has given up: see `pool` in cluster.json.
 LATE_S = 20.0
@@ -70,14 +59,16 @@ class Memory:
     """The memory of all customers of one shop. `stock` is how many copies of each book there are at
     first."""
 
-    def __init__(self, shop: Cluster, stock: Mapping[int, int]) -> None:
+    def __init__(self, shop: Doors, stock: Mapping[int, int], kept: Kept) -> None:
         self.shop = shop
         self.stock = dict(stock)
+        self.kept = kept
         self.sold: dict[str, Sold] = {}  # by key: all that must be there
         self.open: dict[str, Write] = {}  # not answered yet
         self.orders: deque[str] = deque(maxlen=100)  # acknowledged: every customer sees them
         self.counts: Counter[str] = Counter()
         self.known_at: list[float] = []  # of acknowledged purchases
+        self.read_at: list[float] = []
         self.catalog_since = 0.0  # when its files were put back
         self.orders_since = 0.0
         self._readable_since = 0.0  # an earlier read may have seen what is lost
@@ -93,7 +84,7 @@ class Memory:
         """Begin with the books as they are, with `stock` of each."""
         self._shown = {
             book: (title, topic, self.stock[book])
-            for book, (title, topic, _) in books_in(self._file("catalog")).items()
+            for book, (title, topic, _) in self.kept.books().items()
         }
 
     # --- what they are told ----------------------------------------------------------------------
@@ -148,8 +139,7 @@ class Memory:
         for write in self.open.values():
             self._histories[write.book].append(write.perhaps)
         self._must_be_linearizable()
-        for path in self._paths("catalog"):
-            self._replaced.update(sale.order_id for sale in sales_in(path).values())
+        self._replaced |= self.kept.ever_sold()
 
     def begin_history(self, kept: Moment, were_open: Iterable[Write]) -> None:
         """Begin with the files of that moment, at which some writes were open. Those may still
@@ -188,14 +178,13 @@ class Memory:
         """Check everything, while all customers rest and all nodes are well. Raises Violation."""
         began = time.monotonic()
         for role in ("catalog", "order"):
-            await self._same_everywhere(role)
+            await self.kept.same_everywhere(role)
         self._check_sales()
         await self._check_orders()
-        books = books_in(self._file("catalog"))
+        books = self.kept.books()
         for book in self._histories:
             for name in self.shop.group("catalog"):
-                async with self.shop.client(name) as client:
-                    self.saw((await client.get(f"/info/{book}")).json, began)
+                self.saw(await self._shown_by(name, book), began)
             self._read(book, books[book], began)
         self._must_be_linearizable()
         self._shown = books
@@ -203,8 +192,21 @@ class Memory:
         await self._ask_again()
         self.counts["checks"] += 1
 
+    async def _shown_by(self, name: str, book: int) -> Any:
+        """Return what a node shows of a book, as soon as it does."""
+
+        async def shown() -> Answer | None:
+            async with self.shop.client(name) as client:
+                answer = await client.get(f"/info/{book}")
+            return answer if answer.status not in PASSING else None
+
+        answer = await until(shown, f"{name} shows book {book}")
+        if answer.status != 200:
+            raise Violation(f"{name} was asked for book {book}, and answered {answer}")
+        return answer.json
+
     def _must_be_linearizable(self) -> None:
-        times = times_in(self._file("catalog"))
+        times = self.kept.times()
         for book, history in self._histories.items():
             try:
                 explained = linearizable(history, self._shown[book], times)
@@ -222,33 +224,8 @@ class Memory:
             self.counts["operations checked"] += len(history)
             history.clear()
 
-    def _paths(self, role: str) -> list[Path]:
-        return [self.shop.data_dir / f"{name}.db" for name in self.shop.group(role)]
-
-    def _file(self, role: str) -> Path:
-        return self._paths(role)[0]
-
-    async def _same_everywhere(self, role: str) -> None:
-        files = [ReplicaFile(path.stem, path) for path in self._paths(role)]
-        with closing(files):
-
-            def equal() -> bool:
-                return same_moment(files, 0) and len({file.committed for file in files}) == 1
-
-            try:
-                await until(equal, f"the {role} replicas are at the same entry")
-            except AssertionError as error:
-                marks = {file.node: file.committed for file in files}
-                raise Violation(f"{error}: {marks}") from error
-            faults = [fault for file in files for fault in faults_of(file, KEYS[role])]
-            if faults:
-                raise Violation(f"damaged: {faults}")
-            found = list(itertools.islice(differences(files, KEYS[role]), 5))
-            if found:
-                raise Violation(f"the {role} replicas differ: {found}")
-
     def _check_sales(self) -> None:
-        in_file = sales_in(self._file("catalog"))
+        in_file = self.kept.sales()
         for key, write in self._perhaps.items():
             if key in in_file and (in_file[key].book, in_file[key].quantity) == (
                 write.book,
@@ -268,7 +245,7 @@ class Memory:
         gone: Counter[int] = Counter()
         for sold in self.sold.values():
             gone[sold.book] += sold.quantity
-        for book, (_, _, count) in books_in(self._file("catalog")).items():
+        for book, (_, _, count) in self.kept.books().items():
             if count + gone[book] != self.stock[book]:
                 raise Violation(
                     f"book {book}: {gone[book]} sold and {count} left of {self.stock[book]}"
@@ -277,16 +254,16 @@ class Memory:
     async def _check_orders(self) -> None:
         """Check that each sale has one order, and that the other orders lost theirs with files that
         were replaced."""
-        file, wanted = self._file("order"), {sold.order_id for sold in self.sold.values()}
+        wanted = {sold.order_id for sold in self.sold.values()}
         try:
-            await until(lambda: wanted <= orders_in(file), "every sale has its order")
+            await until(lambda: wanted <= self.kept.orders(), "every sale has its order")
         except AssertionError as error:
             raise Violation(str(error)) from error
-        if strangers := orders_in(file) - wanted - self._replaced:
+        if strangers := self.kept.orders() - wanted - self._replaced:
             raise Violation(f"there are orders that were never sold: {sorted(strangers)}")
-        if unsold := unsold_in(file, self._file("catalog")):
+        if unsold := self.kept.unsold():
             raise Violation(f"orders have lost their sale, and nobody has said so: {unsold}")
-        await self._same_everywhere("order")
+        await self.kept.same_everywhere("order")
 
     async def _ask_again(self) -> None:
         """Check that a key that is used again gets its first answer."""
@@ -296,7 +273,8 @@ class Memory:
             path, body = f"/purchase/{sold.book}", {"quantity": sold.quantity}
 
             async def replay() -> Answer | None:
-                answer = await self.shop.put(self._door, path, body, key=key)  # noqa: B023
+                async with self.shop.client(self._door) as client:
+                    answer = await client.put(path, body, key=key)  # noqa: B023
                 return answer if answer.status not in PASSING else None
 
             answer = await until(replay, f"{key} is answered again")

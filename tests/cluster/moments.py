@@ -1,4 +1,4 @@
-"""What files hold, read as they are: what was sold, what is left, what was ordered."""
+"""What a shop keeps, read past its nodes: what was sold, what is left, what was ordered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.simulation.history import Book
 
@@ -23,6 +23,31 @@ class Sold:
     quantity: int
     order_id: str
     new_count: int
+
+
+class Kept(Protocol):
+    """What a shop keeps, wherever that is."""
+
+    def books(self) -> dict[int, Book]: ...
+
+    def sales(self) -> Mapping[str, Sold]:
+        """Return the sales by key."""
+
+    def times(self) -> Mapping[str, int]:
+        """Return when each key's write was executed, in ms on its primary's clock."""
+
+    def orders(self) -> set[str]:
+        """Return the ids of all orders."""
+
+    def unsold(self) -> set[str]:
+        """Return the orders whose sale is not there and has not been named as lost (S5)."""
+
+    def ever_sold(self) -> set[str]:
+        """Return the orders of all sales that are kept anywhere."""
+
+    async def same_everywhere(self, role: str) -> None:
+        """Wait until all that keep a group's state have the same, and nothing is damaged. Raises
+        Violation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +85,14 @@ def books_in(file: Path) -> dict[int, Book]:
 
 
 def sales_in(file: Path) -> dict[str, Sold]:
-    """Return the sales by key. Our customers buy one book at a time."""
+    """Return the sales by key."""
+    return sales_of(query(file, "SELECT key, order_id, lines FROM sales"))
+
+
+def sales_of(rows: Iterable[Row]) -> dict[str, Sold]:
+    """Return sales by key, of their key, order and lines. Our customers buy one book at a time."""
     found: dict[str, Sold] = {}
-    for key, order_id, lines in query(file, "SELECT key, order_id, lines FROM sales"):
+    for key, order_id, lines in rows:
         [line] = json.loads(lines)
         found[key] = Sold(line["book"], line["quantity"], order_id, line["new_count"])
     return found

@@ -133,6 +133,7 @@ class Starts:
             never_again=os.EX_CONFIG,
             stop_order=("catalog",),
             reload=lambda: config,
+            here=lambda config: list(config.nodes.values()),
             opened=self.opened,
             say=Outlet(sys.stdout.fileno()),
         )

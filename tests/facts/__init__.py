@@ -6,10 +6,14 @@ from __future__ import annotations
 from tests.facts.committing import COMMITTING
 from tests.facts.lab import Fact, Lab, check
 from tests.facts.locking import LOCKING
+from tests.facts.overtaken import OVERTAKEN
 from tests.facts.reading import READING
 from tests.facts.standing_by import SPOILING, STANDING_BY
 
 __all__ = ["ALL", "SPOILING", "Fact", "Lab", "check"]
 
-ALL: tuple[Fact, ...] = (*LOCKING, *COMMITTING, *READING, *STANDING_BY, *SPOILING)
+ALL: tuple[Fact, ...] = (
+    *(*LOCKING, *OVERTAKEN, *READING),
+    *(*COMMITTING, *STANDING_BY, *SPOILING),
+)
 """Every fact. After one of `SPOILING` a lab is of no more use."""

@@ -65,6 +65,20 @@ async def nor_does_one_that_wrote_nothing(lab: Lab, table: str) -> None:
             await lab.thaw("two")
 
 
+async def but_one_that_only_locked_does(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, watcher):
+        for strength in ("KEY SHARE", "NO KEY UPDATE"):
+            await lab.freeze("two")
+            try:
+                lock = f"SELECT n FROM {table} WHERE id = 1 FOR {strength}"
+                commit = begun(one, "BEGIN", ON, lock, "COMMIT")
+                await confirming(lab, watcher)
+                assert not commit.done()
+            finally:
+                await lab.thaw("two")
+            assert (await commit).results[-1].tag == "COMMIT"
+
+
 async def a_statement_alone_waits_too(lab: Lab, table: str) -> None:
     async with opened(lab, "one", "one") as (one, watcher):
         await lab.freeze("two")
@@ -138,6 +152,22 @@ async def a_commit_goes_on_without_its_client(lab: Lab, table: str) -> None:
         await lab.until(lambda: shows(watcher, table, 2))
         error = (await asyncio.gather(commit, return_exceptions=True))[0]
         assert isinstance(error, Broken)
+
+
+async def a_crash_commits_what_waits(lab: Lab, table: str) -> None:
+    """Its client is not told, and no standby need have it: so two histories may begin here."""
+    async with opened(lab, "one", "one") as (one, watcher):
+        await lab.freeze("two")
+        try:
+            commit = begun(one, "BEGIN", ON, f"UPDATE {table} SET n = 2 WHERE id = 1", "COMMIT")
+            await confirming(lab, watcher)
+            await lab.crash("one")
+            error = (await asyncio.gather(commit, return_exceptions=True))[0]
+            assert isinstance(error, Broken)
+            async with opened(lab, "one") as (again,):
+                assert await n_of(again, table) == 2
+        finally:
+            await lab.thaw("two")
 
 
 async def an_aborted_transaction_is_rolled_back_by_commit(lab: Lab, table: str) -> None:
@@ -228,11 +258,13 @@ COMMITTING: tuple[Fact, ...] = (
     a_commit_waits_for_the_standby,
     a_local_commit_does_not,
     nor_does_one_that_wrote_nothing,
+    but_one_that_only_locked_does,
     a_statement_alone_waits_too,
     a_cancelled_wait_is_a_success_with_a_warning,
     or_without_one,
     emptied_names_end_the_wait_without_a_word,
     a_commit_goes_on_without_its_client,
+    a_crash_commits_what_waits,
     an_aborted_transaction_is_rolled_back_by_commit,
     it_refuses_all_else,
     what_follows_a_refused_statement_is_not_run,

@@ -1,4 +1,4 @@
-"""Facts about row locks: who waits for whom, and what is seen after the wait."""
+"""Facts about row locks: who waits for whom."""
 
 from __future__ import annotations
 
@@ -7,7 +7,32 @@ import asyncio
 from storage.postgresql.session import Refused, Statement
 from tests.facts.lab import Fact, Lab, begun, do, n_of, opened, refused, rows, waiting
 
-REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+EXCLUDED = {
+    "KEY SHARE": ("UPDATE",),
+    "SHARE": ("NO KEY UPDATE", "UPDATE"),
+    "NO KEY UPDATE": ("SHARE", "NO KEY UPDATE", "UPDATE"),
+    "UPDATE": ("KEY SHARE", "SHARE", "NO KEY UPDATE", "UPDATE"),
+}
+
+
+async def strengths_exclude_each_other(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        for held, excluded in EXCLUDED.items():
+            await do(one, "BEGIN", f"SELECT n FROM {table} FOR {held}")
+            for strength in EXCLUDED:
+                sql = f"SELECT n FROM {table} FOR {strength} NOWAIT"
+                if strength in excluded:
+                    assert await refused(other, sql) == "55P03"
+                else:
+                    assert len(await rows(other, sql)) == 2
+            await do(one, "ROLLBACK")
+
+
+async def no_lock_is_weakened(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} FOR UPDATE")
+        await do(one, f"SELECT n FROM {table} FOR KEY SHARE")
+        assert await refused(other, f"SELECT n FROM {table} FOR KEY SHARE NOWAIT") == "55P03"
 
 
 async def for_key_share_does_not_fence(lab: Lab, table: str) -> None:
@@ -90,61 +115,6 @@ async def share_locks_are_shared(lab: Lab, table: str) -> None:
         assert (await update).results[0].tag == "UPDATE 1"
 
 
-async def returning_is_of_the_newest_version(lab: Lab, table: str) -> None:
-    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
-        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5 WHERE id = 1")
-        update = begun(successor, f"UPDATE {table} SET n = n + 1 WHERE id = 1 RETURNING n")
-        await waiting(lab, watcher)
-        await do(batch, "COMMIT")
-        assert (await update).results[0].rows == ((6,),)
-
-
-async def a_select_for_update_is_too(lab: Lab, table: str) -> None:
-    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
-        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5 WHERE id = 1")
-        locked = begun(successor, f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
-        await waiting(lab, watcher)
-        await do(batch, "COMMIT")
-        assert (await locked).results[0].rows == ((5,),)
-
-
-async def a_sub_select_is_of_the_old_one(lab: Lab, table: str) -> None:
-    """It belongs to the moment when the statement began to wait."""
-    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
-        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5")
-        update = begun(
-            successor,
-            f"UPDATE {table} SET n = 9 WHERE id = 1"
-            f" RETURNING n, (SELECT other.n FROM {table} AS other WHERE other.id = 2)",
-        )
-        await waiting(lab, watcher)
-        await do(batch, "COMMIT")
-        assert (await update).results[0].rows == ((9, 1),)
-
-
-async def so_is_one_in_set(lab: Lab, table: str) -> None:
-    async with opened(lab, "one", "one", "one") as (batch, successor, watcher):
-        await do(batch, "BEGIN", f"UPDATE {table} SET n = 5")
-        update = begun(
-            successor,
-            f"UPDATE {table} SET n = (SELECT other.n FROM {table} AS other WHERE other.id = 2)"
-            " WHERE id = 1 RETURNING n",
-        )
-        await waiting(lab, watcher)
-        await do(batch, "COMMIT")
-        assert (await update).results[0].rows == ((1,),)
-
-
-async def the_condition_is_checked_again(lab: Lab, table: str) -> None:
-    async with opened(lab, "one", "one", "one") as (one, other, watcher):
-        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
-        update = begun(other, f"UPDATE {table} SET n = 3 WHERE id = 1 AND n = 1")
-        await waiting(lab, watcher)
-        await do(one, "COMMIT")
-        assert (await update).results[0].tag == "UPDATE 0"
-        assert await n_of(watcher, table) == 2
-
-
 async def a_rollback_ends_the_wait(lab: Lab, table: str) -> None:
     async with opened(lab, "one", "one", "one") as (one, other, watcher):
         await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
@@ -163,6 +133,38 @@ async def so_does_the_end_of_the_connection(lab: Lab, table: str) -> None:
         assert (await update).results[0].rows == ((11,),)
 
 
+async def so_does_an_error(lab: Lab, table: str) -> None:
+    """At once: not with the ROLLBACK that follows."""
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        update = begun(other, f"UPDATE {table} SET n = n + 10 WHERE id = 1 RETURNING n")
+        await waiting(lab, watcher)
+        assert await refused(one, f"INSERT INTO {table} (id, n) VALUES (2, 1)") == "23505"
+        assert (await update).results[0].rows == ((11,),)
+
+
+async def nobody_need_wait(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR SHARE")
+        assert await refused(other, f"SELECT n FROM {table} FOR UPDATE NOWAIT") == "55P03"
+        found = await rows(other, f"SELECT id FROM {table} FOR UPDATE SKIP LOCKED")
+        assert found == ((2,),)
+        assert len(await rows(other, f"SELECT id FROM {table} FOR SHARE NOWAIT")) == 2
+
+
+async def two_that_share_and_write_deadlock(lab: Lab, table: str) -> None:
+    """A batch must lock at once as strongly as it will write."""
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        for session in (one, other):
+            await do(session, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR SHARE")
+        update = f"UPDATE {table} SET n = n + 1 WHERE id = 1"
+        first = begun(one, update)
+        await waiting(lab, watcher)
+        outcomes = await asyncio.gather(first, begun(other, update), return_exceptions=True)
+        [failed] = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+        assert failed.sqlstate == "40P01"
+
+
 async def a_deadlock_ends_one_of_the_two(lab: Lab, table: str) -> None:
     async with opened(lab, "one", "one", "one") as (one, other, watcher):
         await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
@@ -174,43 +176,6 @@ async def a_deadlock_ends_one_of_the_two(lab: Lab, table: str) -> None:
         failed, done = (first, second) if isinstance(first, Refused) else (second, first)
         assert isinstance(failed, Refused) and failed.sqlstate == "40P01"
         assert not isinstance(done, BaseException) and done.results[0].tag == "UPDATE 1"
-
-
-async def repeatable_read_refuses_what_has_changed(lab: Lab, table: str) -> None:
-    async with opened(lab, "one", "one") as (one, other):
-        for statement in (
-            f"UPDATE {table} SET n = 3 WHERE id = 1",
-            f"DELETE FROM {table} WHERE id = 1",
-            f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE",
-            f"SELECT n FROM {table} WHERE id = 1 FOR SHARE",
-        ):
-            await do(one, REPEATABLE, f"SELECT n FROM {table}")
-            await do(other, f"UPDATE {table} SET n = n + 1 WHERE id = 1")
-            assert await refused(one, statement) == "40001"
-            await do(one, "ROLLBACK")
-
-
-async def after_a_wait_too(lab: Lab, table: str) -> None:
-    async with opened(lab, "one", "one", "one") as (one, other, watcher):
-        await do(other, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
-        await do(one, REPEATABLE, f"SELECT n FROM {table}")
-        update = begun(one, f"UPDATE {table} SET n = 3 WHERE id = 1 RETURNING n")
-        await waiting(lab, watcher)
-        await do(other, "COMMIT")
-        try:
-            await update
-        except Refused as error:
-            assert error.sqlstate == "40001"
-        else:
-            raise AssertionError("it is not refused")
-
-
-async def not_what_was_only_locked(lab: Lab, table: str) -> None:
-    async with opened(lab, "one", "one") as (one, other):
-        await do(one, REPEATABLE, f"SELECT n FROM {table}")
-        await do(other, "BEGIN", f"SELECT n FROM {table} FOR UPDATE", "COMMIT")
-        reply = await do(one, f"UPDATE {table} SET n = 3 WHERE id = 1 RETURNING n", "COMMIT")
-        assert reply.results[0].rows == ((3,),) and reply.results[1].tag == "COMMIT"
 
 
 async def inserts_of_one_key_wait(lab: Lab, table: str) -> None:
@@ -225,6 +190,48 @@ async def inserts_of_one_key_wait(lab: Lab, table: str) -> None:
         assert await refused(one, insert) == "23505"
         nothing = await do(one, f"{insert} ON CONFLICT DO NOTHING")
         assert nothing.results[0].tag == "INSERT 0 0"
+
+
+async def so_do_inserts_of_one_that_is_being_changed(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        for conflict in ("", "ON CONFLICT DO NOTHING"):
+            for change, end, n in (
+                (f"DELETE FROM {table} WHERE id = 1", "ROLLBACK", 1),
+                (f"DELETE FROM {table} WHERE id = 1", "COMMIT", 7),
+                (f"UPDATE {table} SET n = 5 WHERE id = 1", "ROLLBACK", 7),
+                (f"UPDATE {table} SET n = 1 WHERE id = 1", "COMMIT", 1),
+            ):
+                await do(one, "BEGIN", change)
+                sql = f"INSERT INTO {table} (id, n) VALUES (1, 7) {conflict}"
+                insert = begun(other, sql)
+                await waiting(lab, watcher)
+                await do(one, end)
+                await asyncio.gather(insert, return_exceptions=True)
+                assert await n_of(watcher, table) == n
+
+
+async def an_upsert_inserts_what_went_away_meanwhile(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
+        upsert = begun(
+            other,
+            f"INSERT INTO {table} (id, n) VALUES (1, 7)"
+            f" ON CONFLICT (id) DO UPDATE SET n = {table}.n + 1 RETURNING n",
+        )
+        await waiting(lab, watcher)
+        await do(one, f"DELETE FROM {table} WHERE id = 1", "COMMIT")
+        assert (await upsert).results[0].rows == ((7,),)
+
+
+async def but_not_of_one_that_is_only_locked(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
+        insert = f"INSERT INTO {table} (id, n) VALUES (1, 7)"
+        assert await refused(other, insert) == "23505"
+        nothing = await do(other, "BEGIN", f"{insert} ON CONFLICT DO NOTHING")
+        assert nothing.results[1].tag == "INSERT 0 0"
+        await do(one, "COMMIT")
+        await do(one, f"SELECT n FROM {table} FOR UPDATE NOWAIT")
 
 
 async def a_pipeline_without_sync_holds_its_locks(lab: Lab, table: str) -> None:
@@ -252,6 +259,8 @@ async def a_pipeline_without_sync_holds_its_locks(lab: Lab, table: str) -> None:
 
 
 LOCKING: tuple[Fact, ...] = (
+    strengths_exclude_each_other,
+    no_lock_is_weakened,
     for_key_share_does_not_fence,
     for_no_key_update_fences,
     key_share_passes_an_update,
@@ -259,17 +268,15 @@ LOCKING: tuple[Fact, ...] = (
     for_share_lets_newcomers_overtake,
     who_waits_first_is_served_first,
     share_locks_are_shared,
-    returning_is_of_the_newest_version,
-    a_select_for_update_is_too,
-    a_sub_select_is_of_the_old_one,
-    so_is_one_in_set,
-    the_condition_is_checked_again,
     a_rollback_ends_the_wait,
     so_does_the_end_of_the_connection,
+    so_does_an_error,
+    nobody_need_wait,
+    two_that_share_and_write_deadlock,
     a_deadlock_ends_one_of_the_two,
-    repeatable_read_refuses_what_has_changed,
-    after_a_wait_too,
-    not_what_was_only_locked,
     inserts_of_one_key_wait,
+    so_do_inserts_of_one_that_is_being_changed,
+    an_upsert_inserts_what_went_away_meanwhile,
+    but_not_of_one_that_is_only_locked,
     a_pipeline_without_sync_holds_its_locks,
 )

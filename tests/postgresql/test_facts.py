@@ -7,23 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.facts import ALL, SPOILING, Fact, check
-from tests.postgresql.installations import SKIPPED, Installation, installations
+from tests.postgresql.installations import Installation
 from tests.postgresql.lab import RealLab
 from tests.postgresql.servers import Place
-
-VERSIONS: list[Installation | None] = [*installations()] or [None]
 
 
 def name(fact: Fact) -> str:
     return fact.__name__
-
-
-@pytest.fixture(scope="module", params=VERSIONS, ids=str)
-def installation(request: pytest.FixtureRequest) -> Installation:
-    if request.param is None:
-        pytest.skip(SKIPPED)
-    found: Installation = request.param
-    return found
 
 
 def pair(installation: Installation) -> Iterator[RealLab]:

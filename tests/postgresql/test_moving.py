@@ -22,6 +22,7 @@ from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
 from bazar.node.server import prepare_data_dir
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import Mark
+from bazar.replication.shared.database import Beat
 from handlers import ROLES
 from storage.engines import TABLES, Place, place_of
 from storage.history import number_of
@@ -234,7 +235,7 @@ async def opens(config: Config) -> bool:
                 found.append(membership is not None and bool(membership.members))
             return all(found)
         for role, model in models_of().items():
-            link = Link(servers_of(config, role))
+            link = Link(servers_of(config, role), 60.0)
             try:
                 await migrate(await link.session(), model, id_of_cluster(TOKEN))
                 look = await PostgreSQLRegister(link, model.schema, "nobody").look()
@@ -289,7 +290,7 @@ async def back_again(one: Config, other: Config) -> None:
         for path in other.data_dir.iterdir():
             path.unlink()
         return
-    link = Link(servers_of(other, "catalog"))
+    link = Link(servers_of(other, "catalog"), 60.0)
     for model in models_of().values():
         await link.run(Statement(f"DROP SCHEMA {model.schema} CASCADE"))
     await link.close()
@@ -380,11 +381,18 @@ async def test_rows_that_are_not_what_was_written(
     assert "its rows are not those that were written" in await refused(over_files, over_databases)
 
 
+async def take_over(
+    register: PostgreSQLRegister, seen: Beat, epoch: int, epoch_id: str
+) -> Mark | None:
+    new = Beat(epoch, epoch_id, f"{epoch_id}:0", False, epoch_id.rpartition("-")[0], 0)
+    return await register.take_over(seen, new, lambda: None)
+
+
 async def test_nodes_over_a_database_that_run(over_files: Config, over_databases: Config) -> None:
     await fill(over_databases)
-    link = Link(servers_of(over_databases, "order"))
+    link = Link(servers_of(over_databases, "order"), 60.0)
     register = PostgreSQLRegister(link, "bazar_order", "order-9")
-    mark = await register.take_over((await register.look()).beat, EPOCH + 1, "order-9-1")
+    mark = await take_over(register, (await register.look()).beat, EPOCH + 1, "order-9-1")
     assert mark == Mark(NUMBER, "order-9-1")
 
     async def beat() -> None:
@@ -409,14 +417,14 @@ async def test_a_candidate_that_waits_while_the_shop_arrives(
     over_databases: Config, postgresql_server: Server
 ) -> None:
     """It began to wait for the beat's lock before the shop was there."""
-    link = Link(servers_of(over_databases, "catalog"))
+    link = Link(servers_of(over_databases, "catalog"), 60.0)
     await migrate(await link.session(), models_of()["catalog"], id_of_cluster(TOKEN))
     register = PostgreSQLRegister(link, "bazar_catalog", "catalog-9")
     seen = (await register.look()).beat
     waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
     try:
         async with held(over_databases) as place:
-            taking = asyncio.create_task(register.take_over(seen, 1, "catalog-9-1"))
+            taking = asyncio.create_task(take_over(register, seen, 1, "catalog-9-1"))
             what = "%UPDATE bazar_catalog.beat%"
             await until(lambda: postgresql_server.ask(waits, what), "it waits")
             await carry(Invented(), place)
@@ -424,7 +432,7 @@ async def test_a_candidate_that_waits_while_the_shop_arrives(
                 assert await taking is None
         now = await register.look()
         assert (now.beat.epoch, now.beat.released) == (EPOCH, True)
-        assert await register.take_over(now.beat, EPOCH + 1, "e") == Mark(NUMBER, "e")
+        assert await take_over(register, now.beat, EPOCH + 1, "e") == Mark(NUMBER, "e")
     finally:
         await link.close()
 

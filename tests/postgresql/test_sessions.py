@@ -5,54 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.postgresql.connection import Connection
-from storage.postgresql.servers import PostgreSQLServers
-from storage.postgresql.session import Broken, Refused, Reply, Statement
+from storage.postgresql.connection import MOST
+from storage.postgresql.session import Broken, Refused, Statement
 from tests.patience import PATIENCE_S, until
 from tests.postgresql.servers import Server
+from tests.postgresql.sessions import (
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    gone,
+    let_deadlines_pass,
+    run,
+    runs,
+    servers,
+    session,
+)
 
-BEGIN, COMMIT, ROLLBACK = Statement("BEGIN"), Statement("COMMIT"), Statement("ROLLBACK")
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
-
-
-@asynccontextmanager
-async def session(server: Server) -> AsyncIterator[Connection]:
-    found = await servers(server).connect(server.address, PATIENCE_S)
-    try:
-        yield found
-    finally:
-        await found.close()
-
-
-def servers(server: Server) -> PostgreSQLServers:
-    dsn = f"user=postgres dbname=postgres password={server.place.password}"
-    return PostgreSQLServers([server.address], dsn)
-
-
-async def run(connection: Connection, *statements: str | Statement) -> Reply:
-    made = (Statement(each) if isinstance(each, str) else each for each in statements)
-    return await connection.run(*made, timeout_s=PATIENCE_S)
-
-
-async def runs(server: Server, pid: int, what: str) -> None:
-    """Return once the server's process runs this."""
-    sql = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND query LIKE %s"
-    await until(lambda: server.ask(sql, pid, f"{what}%"), f"{what} is run")
-
-
-async def gone(server: Server, pid: int) -> None:
-    """Return once the server's process has ended."""
-    sql = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
-    await until(lambda: not server.ask(sql, pid), f"{pid} has ended")
 
 
 async def test_a_round_trip_says_tags_rows_and_warnings(postgresql_server: Server) -> None:
@@ -164,6 +140,68 @@ async def test_much_goes_both_ways_at_once(postgresql_server: Server) -> None:
         assert [result.rows for result in reply.results[1:-1]] == [((large,),)] * 6
 
 
+PREPARED = "SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements ORDER BY 1"
+
+
+def prepared(sql: str, *params: Any) -> Statement:
+    return Statement(sql, params, prepared=True)
+
+
+async def test_what_is_prepared_is_so_once(postgresql_server: Server) -> None:
+    add = "SELECT $1::bigint + 1"
+    async with session(postgresql_server) as one:
+        reply = await run(one, BEGIN, prepared(add, 1), "SELECT 0", prepared(add, 2), COMMIT)
+        assert [each.rows for each in reply.results] == [(), ((2,),), ((0,),), ((3,),), ()]
+        assert (await run(one, prepared(add, 3))).results[0].rows == ((4,),)
+        assert (await run(one, PREPARED)).results[0].rows == ((add, 3),)
+
+
+async def test_what_is_refused_is_prepared_if_it_came_to_that(postgresql_server: Server) -> None:
+    first, wrong, last = "SELECT 1", "SELECT no_such", "SELECT 3"
+    async with session(postgresql_server) as one:
+        for _ in range(2):
+            with pytest.raises(Refused, match="no_such"):
+                await run(one, BEGIN, *map(prepared, (first, wrong, last)), COMMIT)
+            await run(one, ROLLBACK)
+        assert (await run(one, PREPARED)).results[0].rows == ((first, 2),)
+        reply = await run(one, BEGIN, *map(prepared, (first, last)), COMMIT)
+        assert [each.rows for each in reply.results] == [(), ((1,),), ((3,),), ()]
+
+
+async def test_what_is_prepared_may_change_its_columns(postgresql_server: Server) -> None:
+    """A migration is made while sessions are open: at the worst each refuses once."""
+    select = prepared("SELECT n FROM t")
+    async with session(postgresql_server) as one:
+        await run(
+            one, BEGIN, "CREATE TEMPORARY TABLE t (n bigint)", "INSERT INTO t VALUES (1)", COMMIT
+        )
+        assert (await run(one, select)).results[0].rows == ((1,),)
+        await run(one, "ALTER TABLE t ADD COLUMN m bigint")
+        assert (await run(one, select)).results[0].rows == ((1,),)
+        await run(one, "ALTER TABLE t ALTER COLUMN n TYPE text")
+        with pytest.raises(Refused) as refused:
+            await run(one, select)
+        assert refused.value.sqlstate == "0A000"
+        assert (await run(one, select)).results[0].rows == (("1",),)
+        await run(one, "DEALLOCATE ALL")
+        with pytest.raises(Refused) as refused:
+            await run(one, select)
+        assert refused.value.sqlstate == "26000"
+        assert (await run(one, select)).results[0].rows == (("1",),)
+
+
+async def test_no_more_is_prepared_than_a_session_may_keep(postgresql_server: Server) -> None:
+    async with session(postgresql_server) as one:
+        for first in range(0, MOST + 200, 200):
+            selects = [prepared(f"SELECT {n}") for n in range(first, first + 200)]
+            reply = await run(one, BEGIN, *selects, COMMIT)
+            assert [n for each in reply.results for (n,) in each.rows] == [
+                *range(first, first + 200)
+            ]
+        [[kept]] = (await run(one, "SELECT count(*) FROM pg_prepared_statements")).results[0].rows
+        assert kept == MOST
+
+
 async def test_one_thing_at_a_time(postgresql_server: Server) -> None:
     async with session(postgresql_server) as one:
         first = asyncio.create_task(run(one, "SELECT pg_sleep(1000)"))
@@ -183,6 +221,18 @@ async def test_a_session_that_the_server_ends_is_broken_by_itself(
         await until(lambda: one.broken, "it is broken")
         with pytest.raises(Broken, match=f"{one.server}: .*administrator command .57P01"):
             await run(one, "SELECT 1")
+
+
+@pytest.mark.parametrize("size", [1, 10_000_000])
+async def test_so_is_one_whose_end_is_not_noticed_before_it_is_used(
+    postgresql_server: Server, size: int
+) -> None:
+    async with session(postgresql_server) as one:
+        postgresql_server.ask("SELECT pg_terminate_backend(%s, 60000)", one.pid)
+        assert not one.broken
+        with pytest.raises(Broken, match=f"{one.server}: "):
+            await run(one, BEGIN, Statement("SELECT $1::text", ("x" * size,)), COMMIT)
+        assert one.broken
 
 
 async def test_what_runs_when_the_server_ends_the_session_is_in_doubt(
@@ -219,13 +269,11 @@ async def test_what_is_given_up_is_broken_and_not_cancelled(
     postgresql_server: Server, end: str
 ) -> None:
     async with session(postgresql_server) as one:
-        timeout_s = 0.1 if end == "deadline" else PATIENCE_S
-        running = asyncio.create_task(
-            one.run(Statement("SELECT pg_sleep(1000)"), timeout_s=timeout_s)
-        )
-        if end != "deadline":
-            await runs(postgresql_server, one.pid, "SELECT pg_sleep")
-        if end == "cancelled":
+        running = asyncio.create_task(run(one, "SELECT pg_sleep(1000)"))
+        await runs(postgresql_server, one.pid, "SELECT pg_sleep")
+        if end == "deadline":
+            let_deadlines_pass()
+        elif end == "cancelled":
             running.cancel()
         elif end == "aborted":
             one.abort()

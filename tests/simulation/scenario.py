@@ -79,7 +79,7 @@ class Scenario:
     """The cluster of one seed."""
 
     world: ShopWorld
-    faulty_s, begin_s = FAULTY_S, BEGIN_S
+    faulty_s, begin_s, ask_s = FAULTY_S, BEGIN_S, ASK_S
 
     def __init__(
         self,
@@ -304,7 +304,9 @@ class Scenario:
         # A node whose disk hangs, or whose connection is dead, makes a reader wait until it asks
         # another one.
         profile = self.world.profile
-        self.world.run(self.world.now + (ATTEMPTS_S if profile.hangs or profile.silent else ASK_S))
+        self.world.run(
+            self.world.now + (ATTEMPTS_S if profile.hangs or profile.silent else self.ask_s)
+        )
         for node, item, read in asked:
             if read.open or isinstance(read.answer, Exception):
                 raise Violation(f"I6: {node.name} does not answer {dict(item)}: {read.answer!r}")
@@ -314,7 +316,7 @@ class Scenario:
         world, truth = self.world, self.catalog.truth
         assert self.orders is not None
         world.profile.network_s = world.profile.disk_s = 0.002
-        world.run(world.now + ASK_S)
+        world.run(world.now + self.ask_s)
         for turn in range(4):
             heard: list[Any] = []
             nodes = [*self.orders.replicas, *self.catalog.caches]

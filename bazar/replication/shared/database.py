@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,9 @@ class Beat:
     value: str
     released: bool
     holder: str | None
+    over_ms: int
+    """How long it must have been seen until its holder, by its own settings, surely holds no
+    more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,12 @@ class Register(Protocol):
     async def look(self) -> Look:
         """Return the beat as a writable server shows it, and over which connection."""
 
-    async def take_over(self, seen: Beat, epoch: int, epoch_id: str) -> Mark | None:
-        """Begin an epoch, if the beat is still the one that was `seen` (P3). Return the mark that
-        it begins with, once that is confirmed; None if another was faster."""
+    async def take_over(
+        self, seen: Beat, new: Beat, before_commit: Callable[[], None]
+    ) -> Mark | None:
+        """Begin an epoch with the beat `new`, if the beat is still the one that was `seen` (P3).
+        Return the mark that it begins with, once that is confirmed; None if another was faster.
+        `before_commit` is called before anybody can see the new beat."""
 
     async def beat(self, epoch_id: str, value: str, timeout_s: float) -> Sequence[Word]:
         """Set the beat of our epoch, and return the words that candidates have left, once that is
@@ -88,9 +94,10 @@ class Database(Protocol):
     @property
     def store(self) -> SharedStore: ...
 
-    async def open(self) -> None:
-        """Return once the group's tables are there, for this program. Raises Unavailable while no
-        writable server answers, ConfigError where another shop, or a newer program, has them."""
+    async def open(self) -> str:
+        """Return the database's own id, once the group's tables are there, for this program. Raises
+        Unavailable while no writable server answers, ConfigError where another shop, or a newer
+        program, has them."""
 
     async def upgrade(self, epoch_id: str) -> None:
         """Bring the tables up to this program's version, as an act of the primary of this epoch.

@@ -76,7 +76,8 @@ class Watch:
         be taken over."""
         if look != self._seen:  # another connection counts anew, too
             self._seen, self._since = look, now
-        return look.beat.released or now - self._since >= self._tempo.over_s
+        over_s = max(self._tempo.over_s, look.beat.over_ms / 1000)
+        return look.beat.released or now - self._since >= over_s
 
     def lost(self) -> None:
         """Forget what was seen: nobody was asked for a while."""

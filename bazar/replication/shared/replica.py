@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 from bazar.background_tasks import Tasks
@@ -15,22 +15,27 @@ from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
 from bazar.replication.batches import Batches
 from bazar.replication.disk import DiskWorker
 from bazar.replication.effects import Apply, Drop, Effect, Record, Reset, Told
+from bazar.replication.feed_client import CONNECT_TIMEOUT_S
+from bazar.replication.knocking import Knocking
 from bazar.replication.messages import FOLLOWER, ArbiterId, Hello, Member
 from bazar.replication.part import Part, Wiring
-from bazar.replication.shared.database import Database, Word
+from bazar.replication.shared.database import Beat, Database, Word
 from bazar.replication.shared.follower import Follower
 from bazar.replication.shared.hold import LOOKS_PER_LEASE, Hold, Tempo, Watch
 from bazar.replication.shared.primary import SharedPrimary
 from bazar.replication.shared.shown import Shown
 from bazar.replication.states import Life
+from bazar.replication.store import Answer, Operation
 from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.timing import Timing
+from bazar.rpc.frames import FrameConnection
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.1
 ABSTAIN_LEASES = 2  # for which who has handed over lets others take it (P7)
 HEARD_LEASES = 2  # for which a subscriber that said hello counts (P7)
+LOOK_LEASES = 3  # how often a primary looks for others (A3)
 WORDS_KEPT = 3  # beats for which a candidate's word counts (P7)
 
 
@@ -47,17 +52,22 @@ class SharedReplica(Part):
         self._register, self._store = database.register, database.store
         self._tempo = tempo
         self._run = wiring.run
+        self._is_open = False  # before that it can't say in which cluster it is (A3)
+        self._peers, self._knock = wiring.peers, wiring.knock
         self._tenures = 0
         self._tenure = Tasks(self._end)
         self._over = asyncio.Event()  # the end of this tenure
         self._commits = DiskWorker(self._write_out)
         self._watch = Watch(tempo)
         self._abstains_until = -inf
+        self._watched, self._watched_since = "", inf  # the epoch whose beats are seen, since when
+        self._heeds_from = inf
+        self._unseeded = False
         self._hellos: dict[str, float] = {}  # who takes this node for the primary, and since when
         self._values: list[str] = []  # of our last beats
         self._trouble = "has not asked the database yet"
         self._installs = 0
-        timing = Timing(settings.lease_s, settings.ack_timeout_s)
+        timing = Timing(settings.lease_s, settings.ack_timeout_s, tempo.pause_s)
         super().__init__(
             *(wiring, Follower(me.name, wiring.run, timing, home), home),
             settling=lambda: None,
@@ -100,17 +110,39 @@ class SharedReplica(Part):
         """Return once the database is there, and for us."""
         while True:
             try:
-                await self._database.open()
-                return
+                drawn = await self._database.open()
+                break
             except Unavailable as error:
                 self._note(str(error))
                 await asyncio.sleep(RETRY_S)
+        # One shop on two databases by mistake is two clusters (A1-A3).
+        home = ArbiterId(f"{self.home.digest}-{drawn}", self.home.place)
+        self.home = self.subscriber.home = self.subscriber.arbiter = home
+        self._knocking = Knocking(self.me.name, home, self._peers, self._knock)
+        self._is_open = True
 
     def _note(self, trouble: str) -> None:
         """Say once what keeps this node from going on."""
         if trouble != self._trouble:
             self._trouble = trouble
             log.warning("%s: %s", self.me.name, trouble)
+
+    def refuse_other(self, arbiter: str | None) -> None:
+        self._must_be_open()
+        super().refuse_other(arbiter)
+
+    def knocked(self, plain: Answer) -> Answer:
+        self._must_be_open()
+        return super().knocked(plain)
+
+    def open_feed(self, connection: FrameConnection) -> int:
+        self._must_be_open()
+        return super().open_feed(connection)
+
+    def _must_be_open(self) -> None:
+        """Raise Unavailable before it is known which database this is (A1)."""
+        if not self._is_open:
+            raise Unavailable(f"{self.me.name}: {self._trouble}")
 
     # --- a candidate (P3) ------------------------------------------------------------------------
 
@@ -128,23 +160,30 @@ class SharedReplica(Part):
             await asyncio.gather(following, return_exceptions=True)
 
     async def _try_to_lead(self) -> SharedPrimary | None:
+        sent_at = -inf
+
+        def before_commit() -> None:
+            nonlocal sent_at
+            sent_at = self.clock()
+
         try:
             look = await self._register.look()
             now = self.clock()
             if not self._watch.saw(look, now):
-                await self._leave_word(look.beat.value, now)
+                await self._leave_word(look.beat, now)
                 return None
             if now < self._abstains_until:
                 return None
-            epoch = max(look.beat.epoch, self.subscriber.epoch) + 1
             self._tenures += 1
+            epoch = max(look.beat.epoch, self.subscriber.epoch) + 1
             # Never the same again, whatever becomes of this one (H1).
             epoch_id = f"{self._run}-{self._tenures}"
-            sent_at = self.clock()
-            mark = await self._register.take_over(look.beat, epoch, epoch_id)
+            over_ms = ceil(1000 * self._tempo.over_s)
+            new = Beat(epoch, epoch_id, f"{epoch_id}:0", False, self.me.name, over_ms)
+            mark = await self._register.take_over(look.beat, new, before_commit)
             if mark is not None:
                 await self._database.upgrade(epoch_id)
-        except Unavailable as error:
+        except (Unavailable, FatalError) as error:
             self._watch.lost()
             self._note(str(error))
             return None
@@ -155,14 +194,23 @@ class SharedReplica(Part):
         me, timing = Member(self.me.name, ""), self.subscriber.timing
         return SharedPrimary.begin_epoch(me, epoch, mark, hold, timing, self.home)
 
-    async def _leave_word(self, value: str, now: float) -> None:
-        """Tell the primary by way of the database that it is out of our reach (P7)."""
-        since = now - HEARD_LEASES * self.settings.lease_s
+    async def _leave_word(self, beat: Beat, now: float) -> None:
+        """Tell the primary by way of the database that it is out of our reach (P7), once its
+        subscribers have had the time to find it."""
+        if beat.epoch_id != self._watched:
+            self._watched, self._watched_since = beat.epoch_id, now
+            self._hellos.clear()
+        since = now - self._grace_s
         self._hellos = {node: at for node, at in self._hellos.items() if at >= since}
-        if self._client.leader is None and self._hellos:
+        if self._client.leader is None and self._hellos and self._watched_since < since:
             # Those that ask us, and we ourselves.
-            word = Word(self.me.name, value, len(self._hellos) + 1)
+            word = Word(self.me.name, beat.value, len(self._hellos) + 1)
             await self._register.leave_word(word)
+
+    @property
+    def _grace_s(self) -> float:
+        """Return how long subscribers may need to find a primary."""
+        return HEARD_LEASES * self.settings.lease_s + CONNECT_TIMEOUT_S
 
     def _turn_away(self, feed: int, hello: Hello) -> None:
         self._hellos[hello.node] = self.clock()
@@ -191,10 +239,30 @@ class SharedReplica(Part):
         for work in (self._timekeeper.run(), self._batches.run(), self._commits.run()):
             self._tenure.spawn(work)
         self._tenure.spawn(self._beat(primary))
+        look_s = LOOK_LEASES * self.settings.lease_s
+        self._tenure.spawn(self._knocking.look_for_others(primary, self._perform, look_s))
         self._tenure.spawn(self._install())
-        if primary.tail.seq == 0:
-            for operation in self._store.seed():  # T0
-                self._queue.add(operation)
+        self._unseeded = primary.tail.seq == 0
+        if self._unseeded:
+            self._tenure.spawn(self._seed())
+
+    async def _seed(self) -> None:
+        """Write what the group begins with, before anything else (T0)."""
+        for operation in self._store.seed():
+            done = False
+            while not done:
+                with contextlib.suppress(Unavailable):
+                    ticket = self._queue.add(operation)
+                    await self._queue.answer(ticket, self._tempo.primary_lease_s)
+                    done = True
+        self._unseeded = False
+
+    async def write(
+        self, operation: Operation, timeout_s: float, *, may_forward: bool = True
+    ) -> Answer:
+        if self.primary is not None and self._unseeded:
+            raise Unavailable(f"{self.me.name}: the first entries are not committed yet")
+        return await super().write(operation, timeout_s, may_forward=may_forward)
 
     def _must_hold(self) -> None:
         """Raise FatalError once the hold is over (P2)."""
@@ -205,14 +273,16 @@ class SharedReplica(Part):
     async def _beat(self, primary: SharedPrimary) -> None:
         """Prolong the hold, as long as the database confirms it (P1)."""
         number, self._values = 0, []
+        self._heeds_from = self.clock() + self._grace_s
         while True:
             sent_at = self.clock()
             number += 1
             value = f"{primary.epoch_id}:{number}"
             self._values = [*self._values[1 - WORDS_KEPT :], value]
-            left_s = primary.hold.until - sent_at
+            # If it hangs there is time for another one, over another connection.
+            timeout_s = min(primary.hold.until - sent_at, 2 * self._tempo.beat_s)
             try:
-                words = await self._register.beat(primary.epoch_id, value, left_s)
+                words = await self._register.beat(primary.epoch_id, value, timeout_s)
                 primary.hold.confirmed(sent_at, self.clock())
                 self._heed(primary, words)
             except Unavailable as error:
@@ -224,6 +294,8 @@ class SharedReplica(Part):
 
     def _heed(self, primary: SharedPrimary, words: Sequence[Word]) -> None:
         """Hand over to a candidate that more subscribers reach (P7)."""
+        if self.clock() < self._heeds_from:
+            return
         hears = sum(feed.joined for feed in primary.feeds.values())
         here = {self.me.name, *(feed.hello.node for feed in primary.feeds.values())}
         for word in words:
@@ -260,8 +332,8 @@ class SharedReplica(Part):
     def _stop_leading(self, reason: str, clean: bool) -> None:
         if clean:
             self._give_up(reason)
-        else:
-            self._tenure.fail(FatalError(f"{self.me.name}: {reason}"))
+        else:  # another cluster (A3)
+            self._tasks.fail(FatalError(f"{self.me.name}: {reason}"))
 
     def _still_leads(self) -> bool:
         try:

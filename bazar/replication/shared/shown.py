@@ -43,13 +43,14 @@ class Shown:
         """Return what a snapshot shows that may be shown about `tags` (None: about anything).
         Raises Unavailable where there is none in time."""
         deadline = self._clock() + self._patience_s
+        told = self._told()
         looks = 0
         while True:
-            core = self._core()
-            core.read(frozenset(), self._clock())  # under a lease, or a hold
-            told = core.committed
             mark, found = await snapshot(looks)
-            if mark.digest == told.digest and mark.seq >= told.seq:
+            now = self._told()
+            if now.digest != told.digest:
+                told = now  # of an older epoch nothing counts any more
+            elif mark.digest == told.digest and mark.seq >= told.seq:
                 if await self._is_told(mark, tags, deadline):
                     return found
             else:
@@ -57,6 +58,13 @@ class Shown:
                 await asyncio.sleep(AGAIN_S)
             if self._clock() >= deadline:
                 raise Unavailable(f"{self._node}: no server shows {told}, but {mark}")
+
+    def _told(self) -> Mark:
+        """Return the mark that this node was told of last. Raises Unavailable without a lease, or a
+        hold."""
+        core = self._core()
+        core.read(frozenset(), self._clock())
+        return core.committed
 
     async def _is_told(self, mark: Mark, tags: frozenset[str] | None, deadline: float) -> bool:
         """Return whether this node has been told of `mark`, now or in a moment, or whether nothing

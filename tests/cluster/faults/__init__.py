@@ -11,9 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from tests.cluster.faults import damage, deletion, disks, exhaustion, processes, restores
 from tests.cluster.faults.shop import Shop
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,15 @@ def impossible() -> dict[str, str]:
     return why
 
 
-class Deck:
+class Deck(Generic[T]):
     """Every fault as often as every other, in an order that the seed decides."""
 
-    def __init__(self, rng: random.Random, faults: Iterable[Fault]) -> None:
+    def __init__(self, rng: random.Random, faults: Iterable[T]) -> None:
         self._rng = rng
         self._faults = list(faults)
-        self._left: list[Fault] = []
+        self._left: list[T] = []
 
-    def draw(self) -> Fault:
+    def draw(self) -> T:
         if not self._left:
             self._left = list(self._faults)
             self._rng.shuffle(self._left)
@@ -82,7 +85,7 @@ class Deck:
 
 
 async def cause(
-    shop: Shop, deck: Deck, deadline: float, done: Counter[str], skipped: Counter[str]
+    shop: Shop, deck: Deck[Fault], deadline: float, done: Counter[str], skipped: Counter[str]
 ) -> None:
     """Cause one fault after the other, up to two at once, until `deadline`; await the last."""
     running: set[asyncio.Task[None]] = set()

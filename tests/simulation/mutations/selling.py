@@ -102,7 +102,7 @@ ORDERING = (
     shop(
         "a snapshot leaves the cursor where it was",
         "S3",
-        (OrderService, "installed", "self._cursor = await self.reader.cursor()", "pass"),
+        (OrderService, "installed", "self._cursor = cursor", "pass"),
         focus="ordering",
     ),
     shop(

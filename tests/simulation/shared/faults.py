@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
+from bazar.replication.shared.hold import Tempo
 from tests.simulation.clients import Clients
 from tests.simulation.faults.network import NetworkFaults
 from tests.simulation.shared.world import SharedWorld
@@ -22,6 +24,7 @@ class SharedFaults(NetworkFaults):
         self.kinds = ["nothing", *world.profile.faults]
         self.weights = [0.001, *world.profile.faults.values()]
         self._failing: set[Database] = set()  # that fail over now
+        self._stood: dict[Node, float] = {}
         self._next()
 
     def _next(self) -> None:
@@ -53,10 +56,16 @@ class SharedFaults(NetworkFaults):
 
     def stand_still(self, node: Node) -> None:
         """Stop a machine, and its clock, for as long as nobody needs to notice."""
-        process, for_s = self._victim(node).process, self.world.profile.pause_s * self.random()
-        if process is not None and not process.paused and for_s:
-            process.pause(for_s)
-            process.offset -= process.rate * for_s
+        victim, profile = self._victim(node), self.world.profile
+        process, for_s = victim.process, profile.pause_s * self.random()
+        tempo = Tempo(profile.primary_lease_s, profile.pause_s)
+        if process is None or process.paused or not for_s:
+            return
+        if self.world.now < self._stood.get(victim, -inf) + 2 * tempo.over_s:
+            return  # in all it would be longer
+        self._stood[victim] = self.world.now
+        process.pause(for_s)
+        process.offset -= process.rate * for_s
 
     # --- the ways to the servers -----------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from storage.history import Position
 from storage.orders import Orders, order_key, show_order
 from storage.paging import Found, Window
 from storage.postgresql.database import SYNCHRONOUS
-from storage.postgresql.schema import CLUSTER, PROTOCOL, VERSION
+from storage.postgresql.schema import CLUSTER, DATABASE, PROTOCOL, VERSION
 from storage.postgresql.session import Row, Statement
 from storage.postgresql.snapshots import Snapshots
 from tests.simulation import shop
@@ -77,8 +77,15 @@ class SimulatedModel:
         schema = self.schema
         tables = [sql for sql in PROTOCOL if sql.startswith("CREATE TABLE")]
         database.create(*(sql.format(s=schema) for sql in tables))
-        beat = {"epoch": 0, "epoch_id": "", "value": "", "released": True, "holder": None}
-        known = {VERSION: "1", CLUSTER: cluster_id}
+        beat = {
+            "epoch": 0,
+            "epoch_id": "",
+            "value": "",
+            "released": True,
+            "holder": None,
+            "over_ms": 0,
+        }
+        known = {VERSION: "1", CLUSTER: cluster_id, DATABASE: "drawn"}
         database.load(
             {
                 (f"{schema}.beat", True): {"one": True, **beat},

@@ -7,6 +7,8 @@ from bazar.replication.shared.hold import Hold, Tempo, Watch
 from bazar.replication.shared.primary import SharedPrimary
 from bazar.replication.shared.replica import SharedReplica
 from bazar.replication.shared.shown import Shown
+from bazar.replication.timing import Timing
+from storage.postgresql.link import Link
 from storage.postgresql.reading import ReadSessions
 from storage.postgresql.register import PostgreSQLRegister
 from storage.postgresql.store import PostgreSQLStore
@@ -79,6 +81,24 @@ SHARED: tuple[Mutation, ...] = (
         focus="standing still",
     ),
     mutation(
+        "a primary forgets that its subscribers may stand still",
+        "P2",
+        (Timing, "counted_s", " + self.pause_s", ""),
+        focus="standing still",
+    ),
+    mutation(
+        "a batch is committed over another connection than it was begun",
+        "P5",
+        (Link, "go_on", "session = self._open", "session = await self.session()"),
+        (
+            PostgreSQLStore,
+            "commit",
+            "check_committed(await self._link.go_on(COMMIT))",
+            "await self._link.go_on(COMMIT)",
+        ),
+        focus="doubting",
+    ),
+    mutation(
         "a candidate goes on counting over another connection",
         "P3",
         (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
@@ -91,8 +111,8 @@ SHARED: tuple[Mutation, ...] = (
         (
             SharedReplica,
             "_try_to_lead",
-            "look = await self._register.look()\n            now = self.clock()",
-            "now = self.clock()\n            look = await self._register.look()",
+            "look = await self._register.look()\n        now = self.clock()",
+            "now = self.clock()\n        look = await self._register.look()",
         ),
         focus="holding",
     ),
@@ -108,8 +128,8 @@ SHARED: tuple[Mutation, ...] = (
         (
             PostgreSQLRegister,
             "__init__",
-            " WHERE epoch_id = $5 AND value = $6 AND released = $7",
-            " WHERE $5 = $5 AND $6 = $6 AND $7 = $7",
+            " WHERE epoch_id = $6 AND value = $7 AND released = $8",
+            " WHERE $6 = $6 AND $7 = $7 AND $8 = $8",
         ),
         focus="holding",
     ),
@@ -119,9 +139,9 @@ SHARED: tuple[Mutation, ...] = (
         (
             PostgreSQLRegister,
             "take_over",
-            "await self._commit(what, tell, COMMIT)",
-            "try:\n                await self._commit(what, tell, COMMIT)\n"
-            "            except Unavailable:\n                pass",
+            "check_committed(await self._link.go_on(tell, COMMIT))",
+            "with contextlib.suppress(Broken, Refused):\n"
+            "                check_committed(await self._link.go_on(tell, COMMIT))",
         ),
         focus="failing over",
     ),
@@ -166,8 +186,8 @@ SHARED: tuple[Mutation, ...] = (
         (
             PostgreSQLStore,
             "commit",
-            "check_committed(await self._link.run(COMMIT, timeout_s=RUN_S))",
-            "await self._link.run(COMMIT, timeout_s=RUN_S)",
+            "check_committed(await self._link.go_on(COMMIT))",
+            "await self._link.go_on(COMMIT)",
         ),
         focus="cancelling",
     ),
@@ -226,8 +246,8 @@ SHARED: tuple[Mutation, ...] = (
         (
             Shown,
             "read",
-            "told = core.committed\n            mark, found = await snapshot(looks)",
-            "mark, found = await snapshot(looks)\n            told = mark",
+            "now = self._told()",
+            "now = told = Mark(min(mark.seq, self._told().seq), self._told().digest)",
         ),
         focus="standing by",
     ),

@@ -6,8 +6,8 @@ from collections.abc import Container, Mapping
 
 from bazar.replication.shared.hold import Tempo
 from storage.postgresql.engine import id_of_cluster
-from tests.simulation.clients import Clients, Write
-from tests.simulation.invariants import Truth
+from tests.simulation.clients import Read, Write
+from tests.simulation.invariants import Truth, items
 from tests.simulation.node import FrontEndProcess, NodeProcess
 from tests.simulation.scenario import RESUME_S, Scenario
 from tests.simulation.shared.faults import SharedFaults
@@ -30,7 +30,7 @@ class SharedScenario(Scenario):
 
     world: SharedWorld
     faulty_s = FAULTY_S
-    begin_s = 8.0
+    begin_s, ask_s = 8.0, KEEPALIVE_S  # a server that is gone is noticed by then
 
     def make_world(
         self,
@@ -96,6 +96,14 @@ class SharedScenario(Scenario):
             world.run(min(world.now + 0.1, deadline))
         return world.now + 2 * tempo.over_s
 
+    def _all_must_answer(self) -> None:
+        """Check I6, once whoever asks has met the connections that hang."""
+        for node in self.catalog.nodes:
+            for item in items(self.world.profile.books):
+                Read(self.clients, node, item, None, patient=True)
+        self.world.run(self.world.now + KEEPALIVE_S)
+        super()._all_must_answer()
+
     def _replicas_must_be_whole(self) -> None:
         """Check I6: every node follows, or leads."""
         for group in self.world.groups:
@@ -110,6 +118,3 @@ class SharedScenario(Scenario):
                     raise Violation(f"I6: {node.name} has no lease")
                 if subscriber.touched(None):
                     raise Violation(f"I6: {node.name} still waits for a commit")
-
-
-__all__ = ["Clients", "SharedScenario"]

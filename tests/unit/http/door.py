@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -19,6 +20,7 @@ from tornado.web import Application, RequestHandler
 from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
+from bazar.http.handshakes import NewContext
 from bazar.http.response import HEADERS, RawResponse
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
@@ -222,9 +224,16 @@ class RawClient:
 
 
 class Door:
-    """The server on a free port. Time stands still unless `pass_time` moves it."""
+    """The server on a free port, with TLS if it has a `context`. Time stands still unless
+    `pass_time` moves it; a handshake's goes on."""
 
-    def __init__(self, limits: Limits | None = None, max_body_bytes: int = 1000) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        max_body_bytes: int = 1000,
+        context: NewContext | None = None,
+    ) -> None:
+        self._context = context
         self.now = 1000.0
         self.application = application()
         self.settings = self.application.settings
@@ -250,7 +259,7 @@ class Door:
     async def __aenter__(self) -> Door:
         sockets = bind_sockets(0, "127.0.0.1")
         self.port = sockets[0].getsockname()[1]
-        self.server.add_sockets(sockets)
+        self.server.add_sockets(sockets, self._context)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -263,8 +272,11 @@ class Door:
         self.now += seconds
         self.server.sweep()
 
-    async def client(self, receive_buffer: int | None = None) -> RawClient:
-        """`receive_buffer`: how much its kernel takes before it reads, about."""
+    async def client(
+        self, receive_buffer: int | None = None, context: ssl.SSLContext | None = None
+    ) -> RawClient:
+        """`receive_buffer`: how much its kernel takes before it reads, about. `context`: what it
+        speaks TLS with."""
         one = socket.socket()
         if receive_buffer is not None:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -274,7 +286,10 @@ class Door:
         except OSError:
             one.close()
             raise
-        client = RawClient(*await asyncio.open_connection(sock=one, limit=1 << 16))
+        secured: dict[str, Any] = (
+            {} if context is None else {"ssl": context, "server_hostname": "localhost"}
+        )
+        client = RawClient(*await asyncio.open_connection(sock=one, limit=1 << 16, **secured))
         self._clients.append(client)
         return client
 

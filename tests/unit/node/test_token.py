@@ -14,7 +14,7 @@ from unittest import mock
 from bazar.config import Config, parse
 from bazar.durable import atomic_write
 from bazar.errors import ConfigError
-from bazar.node.token import TOKEN_VARIABLE, cluster_token, durable_token, operators_token
+from bazar.node.token import TOKEN_VARIABLE, cluster_token, durable_token
 from handlers import ROLES
 from tests.files import FilesTestCase, syncs
 
@@ -58,21 +58,15 @@ class TokenTest(FilesTestCase):
             ):
                 cluster_token(self.config())
 
-    def test_other_machines_want_an_explicit_one(self) -> None:
-        for node in ({"bind": "0.0.0.0"}, {"host": "10.0.0.7"}):
-            with self.assertRaisesRegex(ConfigError, TOKEN_VARIABLE):
-                cluster_token(self.config(**node))
-            with mock.patch.dict(os.environ, {TOKEN_VARIABLE: "x" * 16}):
-                self.assertEqual(cluster_token(self.config(**node)), "x" * 16)
-
-    def test_a_command_takes_what_was_made_here(self) -> None:
-        remote = self.config(bind="0.0.0.0")
-        with self.assertRaisesRegex(ConfigError, TOKEN_VARIABLE):
-            operators_token(remote)
-        made = cluster_token(self.config())
-        self.assertEqual(operators_token(remote), made)
+    def test_on_several_machines_somebody_brings_it(self) -> None:
+        several = self.config(host="192.0.2.1")  # of nobody
+        with self.assertRaisesRegex(ConfigError, "order-1 is on another machine: copy it"):
+            cluster_token(several)
+        self.assertFalse((self.directory / "token").exists())
         with mock.patch.dict(os.environ, {TOKEN_VARIABLE: "x" * 16}):
-            self.assertEqual(operators_token(remote), "x" * 16)
+            self.assertEqual(cluster_token(several), "x" * 16)
+        made = cluster_token(self.config(bind="0.0.0.0"))
+        self.assertEqual(cluster_token(several), made)
 
     def test_one_that_cannot_be_read_is_refused_with_its_path(self) -> None:
         Path(self.directory / "token").write_bytes(b"\xff")
@@ -81,7 +75,7 @@ class TokenTest(FilesTestCase):
 
     def test_one_that_is_another_users_is_refused_with_its_path(self) -> None:
         (self.directory / "token").mkdir()  # which not even root can read
-        for read in (cluster_token, operators_token, durable_token):
+        for read in (cluster_token, durable_token):
             with self.assertRaisesRegex(ConfigError, "token: cannot be read"):
                 read(self.config())
 

@@ -230,4 +230,7 @@ class Backend:
             if timeout_ms:
                 self._idle_until = self.server.world.now + timeout_ms / 1000
                 self.wake_in(timeout_ms / 1000)
+        database = self.server.database
+        if database.told is not None:
+            database.told(self.server.name, self.wire.process.name, answer)
         self.wire.to_client.send((answer, self._in_block))

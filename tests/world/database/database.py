@@ -31,9 +31,14 @@ class Database:
         self.pace = Pace(world.tape(tape or "database"))
         self.schema = Schema()
         self.cuts: set[tuple[str, str]] = set()
+        self.tearing: set[str] = set()
+        """The nodes whose next pipeline is torn."""
         self.wires: dict[Wire, None] = {}
         self.seen: Callable[[Server, Commit], None] = lambda server, commit: None
         """Called when a server shows a commit; after a restart, of all that it has again."""
+        self.told: Callable[[str, str, object], None] | None = None
+        """Called with all that is about to be sent, for a trace, or for a fault that is aimed: from
+        whom, to whom, and what: statements, a reply or a refusal."""
         self.primary = names[0]
         """Which server was made a primary last. Others may think that they are, too."""
         self._functions: dict[str, Command] = {}
@@ -62,7 +67,7 @@ class Database:
 
     def load(self, changes: Changes) -> None:
         """Have rows from the beginning: `(table, primary key)` -> columns and values."""
-        commit = Commit(dict(changes))
+        commit = Commit({at: self.schema.whole(at[0], row) for at, row in changes.items()})
         for server in self.servers.values():
             server.load(commit)
         self._loaded = len(self[self.primary].wal)
@@ -94,16 +99,13 @@ class Database:
 
     def crash(self, name: str) -> None:
         """Let a server die: with its machine, which nobody is told, or without it."""
-        server = self[name]
         self.world.say(name, "crashes")
-        server.silent = self.pace.tape.chance(self.pace.power)
-        server.stop()
+        self[name].stop(silent=self.pace.tape.chance(self.pace.power))
 
     def restart(self, name: str) -> None:
         """Start a server that has died. A commit that waited for its standby is committed now."""
         server = self[name]
         self.world.say(name, "starts")
-        server.silent = False
         server.start()
         self._connect(server)
         for wire in tuple(self.wires):
@@ -183,18 +185,17 @@ class Database:
                 pipe.mend()
 
     def stall(self, one: str, other: str, for_s: float) -> None:
-        """Let what is under way from one to the other be this late, or later, and nobody
-        notice."""
+        """Let what is sent from one to the other from now on be so late, and nobody notice: what
+        standbys confirm, too."""
         for pipe in self._pipes():
             if pipe.way == (one, other):
                 pipe.stall(for_s)
 
     def tear(self, node: str) -> None:
-        """Tear the next pipeline that this node sends, and its connection with it: the server
-        executes what has arrived, and holds its locks until its keepalive says so."""
-        for wire in self.wires:
-            if wire.process.name == node:
-                wire.tears_next = True
+        """Tear the next pipeline that this node sends, at its end at last, and its connection with
+        it: the server executes what has arrived, and holds its locks until its keepalive says so.
+        """
+        self.tearing.add(node)
 
     def _pipes(self) -> Iterator[Pipe]:
         for wire in self.wires:

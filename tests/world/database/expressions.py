@@ -27,7 +27,8 @@ class Scope:
     view: View
     params: tuple[Any, ...]
     in_recovery: bool = False
-    activity: Callable[[], Iterable[Row]] = tuple
+    views: Mapping[str, Callable[[], Iterable[Row]]] = field(default_factory=dict)
+    """The server's views of itself."""
     named: dict[str, list[Row]] = field(default_factory=dict)
     """The rows of its WITH queries."""
 
@@ -70,8 +71,7 @@ def compiled(node: exp.Expression, scalar: Scalar) -> Value:
         return compiled(node.args[name], scalar)
 
     if isinstance(node, exp.Column):
-        name = f"excluded.{node.name}" if node.table == "excluded" else node.name
-        return _column(name)
+        return _column(node.name, f"{node.table}.{node.name}")
     if isinstance(node, exp.Parameter):
         at = int(node.name) - 1
         return lambda scope, row: scope.params[at]
@@ -99,8 +99,12 @@ def compiled(node: exp.Expression, scalar: Scalar) -> Value:
     raise Unknown(f"{type(node).__name__}: {node.sql('postgres')}")
 
 
-def _column(name: str) -> Value:
+def _column(name: str, qualified: str) -> Value:
+    """Read a column; of another row beside the table's own by its qualified name."""
+
     def read(scope: Scope, row: Row) -> Any:
+        if qualified in row:
+            return row[qualified]
         if name not in row:
             raise Refused("42703", f'column "{name}" does not exist')
         return row[name]

@@ -14,8 +14,7 @@ from tests.world.database.transaction import Transaction
 from tests.world.database.versions import Row
 
 Found = Generator[None, None, Result]
-Plan = Callable[[Transaction, tuple[Any, ...]], Found]
-"""Runs a statement, with what its locks make it wait for."""
+"""What a statement comes to, with what its locks make it wait for."""
 
 STRENGTHS = {
     (False, True): locks.KEY_SHARE,
@@ -23,7 +22,6 @@ STRENGTHS = {
     (True, True): locks.NO_KEY_UPDATE,
     (True, False): locks.UPDATE,
 }
-ACTIVITY = "pg_stat_activity"
 
 
 class Source(NamedTuple):
@@ -41,8 +39,8 @@ class Source(NamedTuple):
             return [((), {})]
         if self.table in scope.named:
             return enumerate(scope.named[self.table])
-        if self.table == ACTIVITY:
-            return enumerate(scope.activity())
+        if self.table in scope.views:
+            return enumerate(scope.views[self.table]())
         return scope.view.rows(self.table)
 
 
@@ -50,11 +48,6 @@ def table_name(node: exp.Expression) -> str:
     """Return `schema.table`, or `table`."""
     known(node, "this", "db", "alias")
     return f"{part(node, 'db').name}.{node.name}" if part(node, "db") else node.name
-
-
-def scope_of(transaction: Transaction, params: tuple[Any, ...]) -> Scope:
-    server = transaction.server
-    return Scope(transaction.view(), params, server.in_recovery, server.activity)
 
 
 def condition(node: exp.Expression) -> Callable[[Scope, Row], bool]:
@@ -97,11 +90,8 @@ class Select:
         self.source = Source("" if source is None else table_name(source.this), condition(node))
         self.answer = columns(node.expressions)
         self.names = [one.alias_or_name for one in node.expressions]
-        self._orders = (
-            [_order(one) for one in node.args["order"].expressions]
-            if (node.args.get("order"))
-            else []
-        )
+        order = node.args.get("order")
+        self._orders = [] if order is None else [_order(one) for one in order.expressions]
         limit = node.args.get("limit")
         self._limit = None if limit is None else compiled(limit.expression, scalar)
         self.strength: int | None = None
@@ -117,7 +107,7 @@ class Select:
             order(scope, found)
         return found if self._limit is None else found[: self._limit(scope, {})]
 
-    def locked(self, transaction: Transaction, scope: Scope) -> Generator[None, None, list[Row]]:
+    def _locked(self, transaction: Transaction, scope: Scope) -> Generator[None, None, list[Row]]:
         """Return the rows, in their newest versions, with their locks."""
         if self.strength is None:
             return [row for _, row in self.chosen(scope)]
@@ -138,10 +128,11 @@ class Select:
                 found.append(newest)
         return found
 
-    def plan(self, transaction: Transaction, params: tuple[Any, ...]) -> Found:
-        transaction.server.schema.check(self.source.table)
-        scope = scope_of(transaction, params)
-        found = yield from self.locked(transaction, scope)
+    def run(self, transaction: Transaction, scope: Scope) -> Found:
+        table = self.source.table
+        if table and table not in scope.named and table not in scope.views:
+            transaction.server.schema.table(table)
+        found = yield from self._locked(transaction, scope)
         answer = self.answer
         return Result(f"SELECT {len(found)}", tuple([answer(scope, row) for row in found]))
 

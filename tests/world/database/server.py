@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tests.world.database.backend import Backend
@@ -42,7 +42,7 @@ class Server:
         self.lag_s = 0.0
         """By how much this standby shows everything later than it could."""
         self.silent = False
-        """Whether it died with its machine: then nobody is told that it is gone."""
+        """Whether it has died with its machine: then nobody is told that it is gone."""
         self.backends: dict[Backend, None] = {}
         self.confirming: dict[Backend, None] = {}
         self._feeds: dict[str, Pipe] = {}
@@ -51,6 +51,10 @@ class Server:
         self._reports: Pipe | None = None
         self._apply_at = 0.0
         self._pids = 0
+        self.views: dict[str, Callable[[], Iterable[Row]]] = {
+            "pg_stat_activity": self._activity,
+            "pg_locks": self._blocked,  # only what is not granted
+        }
         self.start()
 
     def __repr__(self) -> str:
@@ -60,15 +64,16 @@ class Server:
 
     def start(self) -> None:
         """Begin with what is on the disk, all of it: what a crash interrupted is committed now."""
-        self.process = Process(self.world, self.name)
+        self.process, self.silent = Process(self.world, self.name), False
         del self.wal[self.flushed :]
         self.versions = Versions()
         self.locks = Locks(self._wake)
         self.shown = 0
         self._apply(self.flushed)
 
-    def stop(self) -> None:
+    def stop(self, *, silent: bool = False) -> None:
         """End at once, with all sessions."""
+        self.silent = silent
         for backend in tuple(self.backends):
             backend.end()
         self.process.die("stopped")
@@ -91,11 +96,14 @@ class Server:
         self._pids += 1
         return self._pids
 
-    def activity(self) -> Iterator[Row]:
-        """Yield the rows of pg_stat_activity."""
+    def _activity(self) -> Iterator[Row]:
         for backend in self.backends:
             kind, event = backend.waits_for or (None, None)
             yield {"pid": backend.number, "wait_event_type": kind, "wait_event": event}
+
+    def _blocked(self) -> Iterator[Row]:
+        for waiter in self.locks.blocked():
+            yield {"pid": waiter.owner.backend.number, "granted": False}
 
     def _wake(self, owner: Transaction) -> None:
         owner.backend.wake_in(self.pace.draw(self.pace.wake_s))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,8 +13,8 @@ from sqlglot import exp
 
 from storage.postgresql.session import Refused, Result, Row
 from tests.world.database import locks
-from tests.world.database.expressions import Unknown
-from tests.world.database.queries import Found, Plan, Select, table_name
+from tests.world.database.expressions import Scope, Unknown, part
+from tests.world.database.queries import Found, Select, table_name
 from tests.world.database.transaction import Transaction
 from tests.world.database.versions import Changes, View
 from tests.world.database.writes import Delete, Insert, Update
@@ -29,6 +29,13 @@ SET = re.compile(
     r"SET (?:(?P<local>LOCAL) |SESSION )?(?P<name>\w+)(?: TO |\s*=\s*)(?P<value>.+)", re.I
 )
 ENDS = {"COMMIT": True, "END": True, "ROLLBACK": False, "ABORT": False}
+Body = Select | Update | Insert | Delete
+BODIES: Mapping[type, Callable[[Any], Body]] = {
+    exp.Select: Select,
+    exp.Update: Update,
+    exp.Insert: Insert,
+    exp.Delete: Delete,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class Written:
 Function = Callable[[View, tuple[Any, ...]], Sequence[Row] | Written]
 """Answers a statement from what it sees and its parameters, without changing any row: called again
 with what is newest if its locks took a wait."""
+Plan = Callable[[Transaction, tuple[Any, ...]], Found]
 Command = Begin | End | Set | Plan
 
 
@@ -82,19 +90,39 @@ def parsed(sql: str) -> Command:
         node = sqlglot.parse_one(text, dialect="postgres")
     except sqlglot.ParseError as error:
         raise Unknown(f"{sql}: {error}") from error
-    if isinstance(node, exp.Select):
-        return Select(node).plan
-    if isinstance(node, exp.Update):
-        return Update(node).plan
-    if isinstance(node, exp.Insert):
-        return Insert(node).plan
-    if isinstance(node, exp.Delete):
-        return Delete(node).plan
+    if type(node) in BODIES:
+        return _planned(node)
     if isinstance(node, exp.Create) and node.args["kind"] in ("TABLE", "SCHEMA"):
         return _creating(node)
     if isinstance(node, exp.Drop) and node.args["kind"] == "TABLE":
         return _dropping(node)
     raise Unknown(sql)
+
+
+def _planned(node: Any) -> Plan:
+    """Return what a statement does whose text says it all. Its WITH queries go first; none of them
+    sees what another one writes, and neither does the rest."""
+    queries = part(node, "with")
+    named = [] if queries is None else [(one.alias, _body(one.this)) for one in queries.expressions]
+    main = _body(node)
+    if any("*" in query.names for _, query in named):
+        raise Unknown(f"* in a WITH query: {node.sql('postgres')}")
+
+    def run(transaction: Transaction, params: tuple[Any, ...]) -> Found:
+        server = transaction.server
+        scope = Scope(transaction.view(), params, server.in_recovery, server.views)
+        for name, query in named:
+            result = yield from query.run(transaction, scope)
+            scope.named[name] = [dict(zip(query.names, row, strict=True)) for row in result.rows]
+        return (yield from main.run(transaction, scope))
+
+    return run
+
+
+def _body(node: Any) -> Body:
+    node.args.pop("with_", None)
+    node.args.pop("with", None)
+    return BODIES[type(node)](node)
 
 
 def _creating(node: exp.Create) -> Plan:

@@ -86,7 +86,7 @@ def test_a_function_writes_as_a_statement_does() -> None:
         "UPDATE t SET n = (SELECT n FROM t FOR UPDATE)",
         "INSERT INTO t SELECT * FROM t",
         "DELETE FROM t USING u",
-        "WITH u AS (SELECT 1) SELECT * FROM u",
+        "WITH u AS (TABLE t) SELECT n FROM u",
         "TRUNCATE t",
         "SAVEPOINT s",
         "BEGIN ISOLATION LEVEL SERIALIZABLE",
@@ -124,6 +124,17 @@ def test_what_the_server_would_refuse_is_refused() -> None:
                     assert await refused(one, sql) == sqlstate, sql
                 else:
                     await do(one, sql)
+
+    show(0, lambda lab: staged(lab, play))
+
+
+def test_rows_are_loaded_whole() -> None:
+    async def play(lab: SimulatedLab) -> None:
+        lab.database.load({("t", 3): {"n": None, "id": 3}, ("t", 4): {"id": 4}, ("t", 1): None})
+        async with opened(lab, "one", "three") as sessions:
+            for session in sessions:
+                found = await rows(session, "SELECT * FROM t WHERE id <> 2 ORDER BY id DESC")
+                assert found == ((4, None), (3, None))
 
     show(0, lambda lab: staged(lab, play))
 

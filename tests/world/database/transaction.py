@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from storage.postgresql.session import Refused
+from tests.world.database.locks import KEY_SHARE
 from tests.world.database.versions import Key, Row, View
 
 if TYPE_CHECKING:
@@ -60,14 +61,15 @@ class Transaction:
         if server.locks.take(self, key, strength):
             return False
         waiter = server.locks.enqueue(self, key, strength)
-        deadlock_s = server.pace.deadlock_s
-        check_at = server.world.now + deadlock_s
-        self.backend.wake_in(deadlock_s)
+        check_at: float | None = server.world.now + server.pace.deadlock_s
+        self.backend.wake_in(server.pace.deadlock_s)
         self.backend.waits_for = ("Lock", "transactionid")
         try:
             while not (server.locks.is_first(waiter) and server.locks.take(self, key, strength)):
-                if server.world.now >= check_at and server.locks.is_deadlocked(waiter):
-                    raise Refused("40P01", "deadlock detected")
+                if check_at is not None and server.world.now >= check_at:
+                    check_at = None  # whoever closes a circle later finds it
+                    if server.locks.is_deadlocked(waiter):
+                        raise Refused("40P01", "deadlock detected")
                 yield
         finally:
             self.backend.waits_for = None
@@ -78,6 +80,9 @@ class Transaction:
         self, view: View, key: Key, row: Row, strength: int, still: Callable[[Row], bool]
     ) -> Generator[None, None, Row | None]:
         """Lock a row that was seen; return its newest version, or None where that is not wanted."""
+        if strength == KEY_SHARE:  # what becomes of other columns is no concern of it
+            yield from self.lock(key, strength)
+            return row if self.newest(key) is not None else self._unchanged(key, row)
         self._unchanged(key, row)
         yield from self.lock(key, strength)
         newest = self._unchanged(key, row)

@@ -31,8 +31,6 @@ class Wire:
         """The run of the server to which it leads."""
         self.session = SimulatedSession(self)
         self.backend: Backend | None = None
-        self.tears_next = False
-        """Whether the next pipeline is torn, and the connection cut with it."""
         self.is_cut = False
         here, there = process.name, server.name
         self.to_server = Pipe(database, (here, there), server.process, self._at_server)
@@ -52,8 +50,9 @@ class Wire:
         pace = self.database.pace
         if not self.machine.alive:
             self.unanswered()
-        elif self.tears_next:
-            self.to_server.send(items[: 1 + pace.tape.below(len(items) - 1)])
+        elif self.process.name in self.database.tearing:
+            self.database.tearing.discard(self.process.name)
+            self.to_server.send(items[: 1 + pace.tape.below(len(items))])
             self.cut()
         elif pace.torn and pace.tape.chance(pace.torn):
             at = 1 + pace.tape.below(len(items) - 1)
@@ -144,8 +143,10 @@ class SimulatedSession:
         if self._waiter is not None:
             raise RuntimeError("a session runs one thing at a time")
         self.check_begin(statements)
-        command = self._wire.database.command
-        items = [(command(statement.sql), statement.params) for statement in statements]
+        database = self._wire.database
+        if database.told is not None:
+            database.told(self._process.name, self.server, statements)
+        items = [(database.command(each.sql), each.params) for each in statements]
         self._wire.send((*items, SYNC))
         reply = await self._answer(timeout_s)
         assert isinstance(reply, Reply)

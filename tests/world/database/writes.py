@@ -3,7 +3,7 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 from sqlglot import exp
@@ -13,49 +13,36 @@ from tests.world.database import locks
 from tests.world.database.expressions import Scope, Unknown, Value, compiled, known, part
 from tests.world.database.queries import (
     Found,
-    Select,
     Source,
     columns,
     condition,
     scalar,
-    scope_of,
     table_name,
 )
 from tests.world.database.schema import Table
 from tests.world.database.transaction import Transaction
-from tests.world.database.versions import Row
+from tests.world.database.versions import Key, Row
 
 Setter = Callable[[Scope, Row], dict[str, Any]]
 
 
 class Write:
-    """What the three have in common: a table, RETURNING, WITH."""
+    """What the three have in common: a table, and RETURNING."""
 
     verb = ""
 
     def __init__(self, node: exp.Expression, table: exp.Expression) -> None:
         self.table = table_name(table)
-        self._returning = None
-        if part(node, "returning") is not None:
-            self._returning = columns(part(node, "returning").expressions)
-        self._with: list[tuple[str, Select]] = []
-        if part(node, "with") is not None:
-            self._with = [(one.alias, Select(one.this)) for one in part(node, "with").expressions]
+        returned = part(node, "returning")
+        self.names = [] if returned is None else [one.alias_or_name for one in returned.expressions]
+        self._answer = None if returned is None else columns(returned.expressions)
 
-    def plan(self, transaction: Transaction, params: tuple[Any, ...]) -> Found:
+    def run(self, transaction: Transaction, scope: Scope) -> Found:
         table = transaction.server.schema.table(self.table)
         transaction.may_write(self.verb.split()[0])
-        scope = scope_of(transaction, params)
-        for name, select in self._with:
-            rows = yield from select.locked(transaction, scope)
-            scope.named[name] = [
-                dict(zip(select.names, select.answer(scope, row), strict=True)) for row in rows
-            ]
         written = yield from self.write(transaction, scope, table)
-        tag = f"{self.verb} {len(written)}"
-        if self._returning is None:
-            return Result(tag)
-        return Result(tag, tuple([self._returning(scope, row) for row in written]))
+        answer, tag = self._answer, f"{self.verb} {len(written)}"
+        return Result(tag, tuple([answer(scope, row) for row in written]) if answer else ())
 
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
@@ -67,7 +54,7 @@ class Update(Write):
     verb = "UPDATE"
 
     def __init__(self, node: exp.Expression) -> None:
-        known(node, "this", "expressions", "from", "where", "returning", "with")
+        known(node, "this", "expressions", "from", "where", "returning")
         super().__init__(node, node.this)
         self._source = Source(self.table, condition(node))
         self._set = setter(node.expressions)
@@ -75,18 +62,20 @@ class Update(Write):
         self._joined = None  # a WITH query, of one row
         if part(node, "from") is not None:
             self._joined = table_name(part(node, "from").this)
-            if self._joined not in dict(self._with):
-                raise Unknown(f"FROM something else than WITH: {node.sql('postgres')}")
 
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
     ) -> Generator[None, None, list[Row]]:
         table.check(self._names)
-        joined: Row = {}
+        joined: dict[str, Any] = {}
         if self._joined is not None:
-            if len(scope.named[self._joined]) != 1:
-                raise Unknown("UPDATE … FROM a WITH query that has not one row")
-            joined = scope.named[self._joined][0]
+            rows = scope.named.get(self._joined)
+            if rows is None or len(rows) > 1:
+                raise Unknown("UPDATE … FROM something else than a WITH query of one row")
+            if not rows:
+                return []
+            for name, value in rows[0].items():
+                joined[name] = joined[f"{self._joined}.{name}"] = value
         written: list[Row] = []
         for key, seen in scope.view.rows(self.table):
             if not self._source.where(scope, {**joined, **seen}):
@@ -107,7 +96,8 @@ class Update(Write):
             new_key = table.key_of(new)
             if new_key != key:
                 transaction.write((self.table, key), None)
-                yield from inserting(transaction, table, new_key)
+                if (yield from inserting(transaction, (self.table, new_key))) is not None:
+                    raise _duplicate((self.table, new_key))
             transaction.write((self.table, new_key), new)
             written.append({**joined, **new} if joined else new)
         return written
@@ -120,7 +110,7 @@ class Delete(Write):
     verb = "DELETE"
 
     def __init__(self, node: exp.Expression) -> None:
-        known(node, "this", "where", "returning", "with")
+        known(node, "this", "where", "returning")
         super().__init__(node, node.this)
         self._source = Source(self.table, condition(node))
 
@@ -143,7 +133,7 @@ class Insert(Write):
     verb = "INSERT 0"
 
     def __init__(self, node: exp.Expression) -> None:
-        known(node, "this", "expression", "conflict", "returning", "with")
+        known(node, "this", "expression", "conflict", "returning")
         named = isinstance(node.this, exp.Schema)
         super().__init__(node, node.this.this if named else node.this)
         self._names = [one.name for one in node.this.expressions] if named else None
@@ -154,13 +144,11 @@ class Insert(Write):
             [None if one.sql() == "DEFAULT" else compiled(one, scalar) for one in row.expressions]
             for row in values.expressions
         ]
-        self._action, self._set, self._where = "", None, condition(exp.Select())
-        conflict = node.args.get("conflict")
-        if conflict is not None:
-            known(conflict, "action", "conflict_keys", "expressions", "where")
-            self._action = conflict.args["action"].name
-            self._set = setter(conflict.expressions)
-            self._where = condition(conflict)
+        conflict = node.args.get("conflict") or exp.OnConflict()
+        known(conflict, "action", "conflict_keys", "expressions", "where")
+        self._action = part(conflict, "action").name if part(conflict, "action") else ""
+        self._set = setter(conflict.expressions)
+        self._where = condition(conflict)
 
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
@@ -168,57 +156,58 @@ class Insert(Write):
         written: list[Row] = []
         for values in self._rows:
             new = table.new(self._names, values, scope)
-            key = table.key_of(new)
-            at = (self.table, key)
-            if not self._action:
-                yield from inserting(transaction, table, key)
-            else:
-                while transaction.newest(at) is None:
-                    waited = yield from transaction.lock(at, locks.UPDATE)
-                    if not waited:
-                        break
-                there = transaction.newest(at)
-                if there is not None:
-                    row = yield from self._conflict(transaction, scope, at, there, new)
-                    if row is None:
-                        continue
-                    new = row
+            at = (self.table, table.key_of(new))
+            there = yield from self._conflicting(transaction, scope, at)
+            if there is not None:
+                both = {**there, **{f"excluded.{name}": value for name, value in new.items()}}
+                if self._action == "DO NOTHING" or not self._where(scope, both):
+                    continue
+                new = {**there, **self._set(scope, both)}
             transaction.write(at, new)
             written.append(new)
         return written
 
-    def _conflict(
-        self,
-        transaction: Transaction,
-        scope: Scope,
-        at: tuple[str, Any],
-        there: Row,
-        new: Mapping[str, Any],
-    ) -> Generator[None, None, dict[str, Any] | None]:
-        """Return the row that takes the place of the one that is there, if one does."""
-        if transaction.repeatable and scope.view.get(*at) is not there:
-            raise Refused("40001", "could not serialize access due to concurrent update")
-        if self._action == "DO NOTHING" or self._set is None:
-            return None
-        row = yield from transaction.lock_row(
-            scope.view, at, there, locks.NO_KEY_UPDATE, lambda row: True
-        )
-        if row is None:
-            raise Unknown("a row went away below ON CONFLICT DO UPDATE")
-        both = {**row, **{f"excluded.{name}": value for name, value in new.items()}}
-        return {**row, **self._set(scope, both)} if self._where(scope, both) else None
+    def _conflicting(
+        self, transaction: Transaction, scope: Scope, at: Key
+    ) -> Generator[None, None, Row | None]:
+        """Return the row that is there already, with its lock if it is to be changed."""
+        while True:
+            there = yield from inserting(transaction, at)
+            if there is None:
+                return None
+            if not self._action:
+                raise _duplicate(at)
+            if transaction.repeatable and scope.view.get(*at) is not there:
+                raise Refused("40001", "could not serialize access due to concurrent update")
+            if self._action == "DO NOTHING":
+                return there
+            row = yield from transaction.lock_row(
+                scope.view, at, there, locks.NO_KEY_UPDATE, lambda row: True
+            )
+            if row is not None:
+                return row
 
 
-def inserting(transaction: Transaction, table: Table, key: Any) -> Generator[None, None, None]:
-    """Take the place of a key, as soon as it is known whether another transaction does."""
-    at = (table.name, key)
-    if transaction.newest(at) is None:
-        yield from transaction.lock(at, locks.UPDATE)
-    elif at not in transaction.changes:
-        yield from transaction.lock(at, locks.KEY_SHARE)  # it may be about to be deleted
-    if transaction.newest(at) is not None:
-        raise Refused("23505", f"duplicate key value violates unique constraint: {at}")
-    yield from transaction.lock(at, locks.UPDATE)
+def inserting(transaction: Transaction, at: Key) -> Generator[None, None, Row | None]:
+    """Take the place of a row, or return the one that is there: as soon as it is known what other
+    transactions that write it come to."""
+    server = transaction.server
+    while True:
+        held, there = at in transaction.locked, transaction.newest(at)
+        if there is None:
+            yield from transaction.lock(at, locks.UPDATE)
+            if transaction.newest(at) is None:
+                return None
+        elif at in transaction.changes or not server.locks.is_changing(at):
+            return there
+        else:
+            yield from transaction.lock(at, locks.SHARE)  # excluded by whoever changes it
+        if not held:
+            server.locks.drop(transaction, at)
+
+
+def _duplicate(at: Key) -> Refused:
+    return Refused("23505", f"duplicate key value violates unique constraint: {at}")
 
 
 def setter(nodes: list[exp.Expression]) -> Setter:

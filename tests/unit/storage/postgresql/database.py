@@ -23,6 +23,13 @@ CLUSTER = "cluster-1"
 SNAPSHOT = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
+async def connect(conninfo: str) -> Session:
+    """A session of the database that is described so."""
+    parts: dict[str, Any] = dict(conninfo_to_dict(conninfo))
+    server = f"{parts.pop('host')}:{parts.pop('port')}"
+    return await PostgreSQLServers([server], make_conninfo(**parts)).connect(server, TIMEOUT_S)
+
+
 class DatabaseCase(unittest.IsolatedAsyncioTestCase):
     """`self.session` is of a new, empty database."""
 
@@ -34,11 +41,7 @@ class DatabaseCase(unittest.IsolatedAsyncioTestCase):
         self.session = await self.connect()
 
     async def connect(self) -> Session:
-        parts: dict[str, Any] = dict(conninfo_to_dict(self._conninfo))
-        server = f"{parts.pop('host')}:{parts.pop('port')}"
-        session = await PostgreSQLServers([server], make_conninfo(**parts)).connect(
-            server, TIMEOUT_S
-        )
+        session = await connect(self._conninfo)
         self.addAsyncCleanup(session.close)
         return session
 

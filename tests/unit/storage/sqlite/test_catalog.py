@@ -16,21 +16,26 @@ from tests.unit.storage.contract.cases import CatalogCase, GroupCase
 from tests.unit.storage.sqlite.test_replicated_store import entries
 
 
+async def batch(store: ReplicatedStore, *operations: Any) -> list[Outcome]:
+    """One batch, executed and committed as the primary does."""
+    outcomes = await store.execute(operations, 0)
+    changes = [one.change for one in outcomes if one.change is not None]
+    if changes:
+        made = entries(store.committed, *changes)
+        await store.append(made)
+        await store.apply(made[-1].mark)
+    else:
+        await store.rollback()
+    return outcomes
+
+
 class StoreCase(GroupCase, FilesTestCase):
     """A group whose rows are in a file of this test's."""
 
     store: ReplicatedStore
 
     async def batch(self, *operations: Any) -> list[Outcome]:
-        outcomes = await self.store.execute(operations, 0)
-        changes = [one.change for one in outcomes if one.change is not None]
-        if changes:
-            made = entries(self.store.committed, *changes)
-            await self.store.append(made)
-            await self.store.apply(made[-1].mark)
-        else:
-            await self.store.rollback()
-        return outcomes
+        return await batch(self.store, *operations)
 
     async def dry(self, epoch: int, *operations: Any) -> list[Outcome]:
         outcomes = await self.store.execute(operations, epoch)

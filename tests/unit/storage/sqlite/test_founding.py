@@ -14,7 +14,7 @@ from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Change, Member, Membership, chain
 from storage.catalog import Catalog
 from storage.sqlite.catalog import CatalogRows
-from storage.sqlite.founding import is_own, why_not_begin
+from storage.sqlite.founding import why_not_begin
 from storage.sqlite.replicated_store import ReplicatedStore
 from storage.sqlite.wal import lacks_wal, refuse_copy
 from tests.files import FilesTestCase
@@ -151,9 +151,3 @@ class FoundingTest(FilesTestCase):
         nodes = {**self.config.nodes, "catalog-2": node}
         self.config = dataclasses.replace(self.config, nodes=nodes)
         self.assertRegex(self.why_not(), "192.0.2.1 is no address of this machine.* bazar found")
-
-    def test_which_addresses_are_its_own(self) -> None:
-        for host in ("127.0.0.1", "::1", "localhost", "127.0.0.2"):
-            self.assertTrue(is_own(host), host)
-        for host in ("192.0.2.1", "nobody.invalid"):
-            self.assertFalse(is_own(host), host)

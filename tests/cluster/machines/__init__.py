@@ -1,0 +1,1 @@
+"""Three machines as network namespaces, each with nodes, PostgreSQL under Patroni, and etcd."""

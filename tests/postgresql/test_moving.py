@@ -426,7 +426,7 @@ async def test_a_candidate_that_waits_while_the_shop_arrives(
         async with held(over_databases) as place:
             taking = asyncio.create_task(take_over(register, seen, 1, "catalog-9-1"))
             what = "%UPDATE bazar_catalog.beat%"
-            await until(lambda: postgresql_server.ask(waits, what), "it waits")
+            await until(lambda: taking.done() or postgresql_server.ask(waits, what), "it waits")
             await carry(Invented(), place)
             with contextlib.suppress(Unavailable):  # it waited for too long
                 assert await taking is None

@@ -205,10 +205,13 @@ class SharedReplica(Part):
         for operation in self._store.seed():
             done = False
             while not done:
-                with contextlib.suppress(Unavailable):
+                try:
                     ticket = self._queue.add(operation)
                     await self._queue.answer(ticket, self._tempo.primary_lease_s)
                     done = True
+                except Unavailable as error:
+                    self._candidate.note(str(error))
+                    await asyncio.sleep(RETRY_S)
         self._unseeded = False
 
     async def write(

@@ -10,6 +10,7 @@ from storage.postgresql.model import Model
 from storage.postgresql.register import PostgreSQLRegister
 from storage.postgresql.schema import DATABASE, migrate, upgrade
 from storage.postgresql.session import Broken, Refused, Servers, Statement
+from storage.postgresql.standbys import Standbys
 from storage.postgresql.store import PostgreSQLStore
 
 SYNCHRONOUS = Statement("SELECT current_setting('synchronous_standby_names')")
@@ -28,8 +29,10 @@ class PostgreSQLDatabase:
         silence_s: float,
         *,
         may_lose_commits: bool = False,
+        standbys: Standbys | None = None,
     ) -> None:
         self._servers = servers
+        self._standbys = standbys
         self._model = model
         self._cluster_id = cluster_id
         self._may_lose_commits = may_lose_commits
@@ -91,10 +94,15 @@ class PostgreSQLDatabase:
 
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the servers, as JSON."""
-        return {"servers": list(self._servers.names), "writes": self._beats.server}
+        shown = {"servers": list(self._servers.names), "writes": self._beats.server}
+        if self._standbys is None:
+            return shown
+        return {**shown, "standing": [one.plain() for one in self._standbys.seen()]}
 
     async def close(self) -> None:
         """End all sessions."""
         await self._beats.close()
         await self._batches.close()
         await self._derives.close()
+        if self._standbys is not None:
+            await self._standbys.close()

@@ -8,9 +8,10 @@ page (HOT).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bazar.errors import ConfigError, FatalError
+from storage.moving import Note
 from storage.postgresql.model import Model
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
@@ -18,7 +19,7 @@ from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_commit
 TIMEOUT_S = 60.0
 LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a time
 
-VERSION, CLUSTER, DATABASE = "version", "cluster", "database"  # names in `meta`
+VERSION, CLUSTER, DATABASE, MOVED = "version", "cluster", "database", "moved"  # in `meta`
 
 FOUND = (
     "SELECT to_regclass('{s}.meta') IS NOT NULL, to_regnamespace('{s}') IS NOT NULL,"
@@ -43,7 +44,8 @@ PROTOCOL = (
 async def migrate(session: Session, model: Model, cluster_id: str) -> int:
     """Make the tables of a group if the database has none; any number of nodes may try at the same
     time. Return the version of those that are there: if it is older than this program's, whoever
-    leads calls `upgrade`. Raises ConfigError where they are newer, or another cluster's; Refused
+    leads calls `upgrade`. Raises ConfigError where they are newer, another cluster's, or those of a
+    shop that was moved away; Refused
     where they can't be made, as on a standby; Broken."""
     reply = await session.run(
         *BEGIN,
@@ -83,6 +85,15 @@ async def _check(session: Session, model: Model, cluster_id: str) -> int:
     reply = await session.run(meta, COMMIT, timeout_s=TIMEOUT_S)
     known: dict[str, str] = dict(reply.results[0].rows)
     place = f"{session.server}, schema {model.schema}"
+    version = version_of(known, place, model, cluster_id)
+    if MOVED in known:
+        Note.of(known[MOVED]).check(place)
+    return version
+
+
+def version_of(known: Mapping[str, str], place: str, model: Model, cluster_id: str) -> int:
+    """Return the version of the tables, by what is in `meta`. Raises ConfigError where they are
+    newer than this program, or another cluster's."""
     if known[CLUSTER] != cluster_id:
         raise ConfigError(
             f"{place}: belongs to another cluster, {known[CLUSTER]!r}, and this one is"

@@ -17,7 +17,7 @@ from bazar.replication.disk import DiskWorker
 from bazar.replication.effects import Apply, Drop, Effect, Record, Reset, Told
 from bazar.replication.feed_client import CONNECT_TIMEOUT_S
 from bazar.replication.knocking import Knocking
-from bazar.replication.messages import ArbiterId, Hello, Member
+from bazar.replication.messages import FOLLOWER, ArbiterId, Hello, Member
 from bazar.replication.part import Part, Wiring
 from bazar.replication.shared.candidate import Candidate, Won
 from bazar.replication.shared.database import Database, Word
@@ -205,10 +205,13 @@ class SharedReplica(Part):
         for operation in self._store.seed():
             done = False
             while not done:
-                with contextlib.suppress(Unavailable):
+                try:
                     ticket = self._queue.add(operation)
                     await self._queue.answer(ticket, self._tempo.primary_lease_s)
                     done = True
+                except Unavailable as error:
+                    self._candidate.note(str(error))
+                    await asyncio.sleep(RETRY_S)
         self._unseeded = False
 
     async def write(
@@ -347,7 +350,13 @@ class SharedReplica(Part):
 
     def status(self) -> dict[str, Any]:
         """Return what an operator wants to know, as JSON."""
-        return {**super().status(), "database": dict(self._database.status())}
+        shown = {**super().status(), "database": dict(self._database.status())}
+        if self.primary is not None:
+            # No set is recorded: who is told of every batch is in sync.
+            feeds = self.primary.feeds.values()
+            told = {f.hello.node for f in feeds if f.joined and f.hello.kind == FOLLOWER}
+            shown["members"] = sorted({self.me.name, *told})
+        return shown
 
     def _waits_for(self) -> str:
         return self._candidate.trouble

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bazar.config import Config, NodeConfig
 from bazar.replication.engine import Engine
@@ -15,9 +15,6 @@ from storage.sqlite.engine import SQLiteEngine
 from storage.sqlite.moving import SQLitePlace
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
-if TYPE_CHECKING:
-    from storage.postgresql.session import Servers
-
 TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": Orders.tables}
 """The tables of each replicated role, each with its key."""
 
@@ -27,11 +24,12 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
     if config.engine.kind == "postgresql":
         # Here, as its driver is an extra: who does not use it does not need it.
         from storage.postgresql import catalog
+        from storage.postgresql.driver import servers_of
         from storage.postgresql.engine import PostgreSQLEngine
 
         model, reader = catalog.CatalogRows(Catalog()), catalog.PostgreSQLCatalogReader
         return PostgreSQLEngine(
-            *(config.engine, _servers(config, node.role), model, reader),
+            *(config.engine, servers_of(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
         )
     return SQLiteEngine(
@@ -45,11 +43,12 @@ def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
     """Return where an order node keeps its state."""
     if config.engine.kind == "postgresql":
         from storage.postgresql import orders
+        from storage.postgresql.driver import servers_of
         from storage.postgresql.engine import PostgreSQLEngine
 
         model, reader = orders.OrderRows(Orders()), orders.PostgreSQLOrderReader
         return PostgreSQLEngine(
-            *(config.engine, _servers(config, node.role), model, reader),
+            *(config.engine, servers_of(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
         )
     return SQLiteEngine(config, node, OrderRows(Orders()), SQLiteOrderReader)
@@ -66,9 +65,3 @@ def place_of(config: Config, token: str) -> Place:
 
         return shop.place(config, token)
     return SQLitePlace(config, {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())})
-
-
-def _servers(config: Config, role: str) -> Servers:
-    from storage.postgresql.driver import open_servers
-
-    return open_servers(config.engine.servers, config.engine.dsn.get(role, ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bazar.config import Config
 from bazar.errors import ConfigError
 from storage.postgresql.session import Servers
 
@@ -29,3 +30,8 @@ def open_servers(names: Sequence[str], dsn: str) -> Servers:
     from storage.postgresql.servers import PostgreSQLServers
 
     return PostgreSQLServers(names, dsn)
+
+
+def servers_of(config: Config, role: str) -> Servers:
+    """Return the servers of a role's database. Raises ConfigError."""
+    return open_servers(config.engine.servers, config.engine.dsn.get(role, ""))

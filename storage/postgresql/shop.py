@@ -11,16 +11,11 @@ from storage.catalog import Catalog
 from storage.orders import Orders
 from storage.postgresql import books, catalog, orders
 from storage.postgresql.audit import GroupAudit
+from storage.postgresql.driver import servers_of
 from storage.postgresql.engine import id_of_cluster
 from storage.postgresql.model import Model
 from storage.postgresql.moving import PostgreSQLPlace
-from storage.postgresql.servers import PostgreSQLServers
 from storage.postgresql.standbys import Standbys
-
-
-def servers_of(config: Config, role: str) -> PostgreSQLServers:
-    """Return the servers of the database in which this role's group keeps its state."""
-    return PostgreSQLServers(config.engine.servers, config.engine.dsn.get(role, ""))
 
 
 def models_of() -> Mapping[str, Model]:

@@ -28,12 +28,13 @@ from storage.engines import TABLES, Place, place_of
 from storage.history import number_of
 from storage.images import Image
 from storage.moving import GONE, Note, Rows, Standing, compare, move
+from storage.postgresql.driver import servers_of
 from storage.postgresql.engine import id_of_cluster
 from storage.postgresql.link import Link
 from storage.postgresql.register import PostgreSQLRegister
 from storage.postgresql.schema import migrate
 from storage.postgresql.session import Statement
-from storage.postgresql.shop import models_of, servers_of
+from storage.postgresql.shop import models_of
 from storage.sqlite.notes import refuse_moved
 from tests.patience import until
 from tests.postgresql.servers import Server

@@ -75,7 +75,7 @@ def serve_by(flags: argparse.Namespace) -> int:
         make_private()
         config = load(flags.config, ROLES)
         refuse_open_doors(config)
-        names = None if flags.nodes is None else flags.nodes.split(",")
+        names = None if flags.nodes is None else [name.strip() for name in flags.nodes.split(",")]
         descriptors.raise_limit()
         refuse_network_file_system(config.data_dir)
         prepare_data_dir(config)

@@ -156,7 +156,7 @@ class OtherToken(Unavailable):
 
 
 class Untrusted(Unavailable):
-    """The certificate that answers there is not to be trusted, or ours is not trusted there."""
+    """The certificate that is shown there is not of our CA, not valid now, or another node's."""
 
     code = "untrusted"
 

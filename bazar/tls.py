@@ -24,7 +24,7 @@ NO_CHECK_TIME = 0x200000  # OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which `ssl` has
 UNKNOWN_ISSUER = (18, 19, 20, 21)  # codes of OpenSSL
 OTHER_NAME = (62, 64)  # for a name, for an address
 
-Stamp = tuple[tuple[int, int, int], ...]
+Stamp = tuple[tuple[int, int], ...]
 
 
 class _Contexts(NamedTuple):
@@ -95,7 +95,7 @@ class Credentials:
                 status = path.stat()
             except OSError as error:
                 raise ConfigError(f"{place}: {path}: {error.strerror or error}") from error
-            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+            found.append((status.st_ino, status.st_ctime_ns))  # its mode's change is one, too
         return tuple(found)
 
     def _files(self) -> tuple[tuple[str, Path], ...]:

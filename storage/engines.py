@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from bazar.config import Config, NodeConfig
 from bazar.replication.engine import Engine
 from storage.catalog import Catalog, CatalogReader
+from storage.moving import Source, Target
 from storage.orders import OrderReader, Orders
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 from storage.sqlite.engine import SQLiteEngine
+from storage.sqlite.moving import SQLitePlace
 from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
 if TYPE_CHECKING:
     from storage.postgresql.session import Servers
+
+TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": Orders.tables}
+"""The tables of each replicated role, each with its key."""
 
 
 def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine[CatalogReader]:
@@ -24,7 +30,10 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
         from storage.postgresql.engine import PostgreSQLEngine
 
         model, reader = catalog.CatalogRows(Catalog()), catalog.PostgreSQLCatalogReader
-        return PostgreSQLEngine(config.engine, _servers(config, node.role), model, reader)
+        return PostgreSQLEngine(
+            *(config.engine, _servers(config, node.role), model, reader),
+            lock_path=config.data_dir / f"{node.name}.pid",
+        )
     return SQLiteEngine(
         *(config, node, CatalogRows(Catalog()), SQLiteCatalogReader),
         derived="order",
@@ -39,11 +48,27 @@ def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
         from storage.postgresql.engine import PostgreSQLEngine
 
         model, reader = orders.OrderRows(Orders()), orders.PostgreSQLOrderReader
-        return PostgreSQLEngine(config.engine, _servers(config, node.role), model, reader)
+        return PostgreSQLEngine(
+            *(config.engine, _servers(config, node.role), model, reader),
+            lock_path=config.data_dir / f"{node.name}.pid",
+        )
     return SQLiteEngine(config, node, OrderRows(Orders()), SQLiteOrderReader)
 
 
-def _servers(config: Config, role: str) -> Servers:
-    from storage.postgresql.servers import PostgreSQLServers
+class Place(Source, Target, Protocol):
+    """Where a whole shop is kept: it can be moved from there, or to there."""
 
-    return PostgreSQLServers(config.engine.servers, config.engine.dsn.get(role, ""))
+
+def place_of(config: Config, token: str) -> Place:
+    """Return where this cluster's shop is kept. `token` is the cluster's."""
+    if config.engine.kind == "postgresql":
+        from storage.postgresql import shop
+
+        return shop.place(config, token)
+    return SQLitePlace(config, {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())})
+
+
+def _servers(config: Config, role: str) -> Servers:
+    from storage.postgresql.driver import open_servers
+
+    return open_servers(config.engine.servers, config.engine.dsn.get(role, ""))

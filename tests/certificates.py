@@ -13,6 +13,10 @@ import pytest
 
 LOCAL = "IP:127.0.0.1,IP:::1,DNS:localhost"
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+AUTHORITY = """basicConstraints=critical,CA:TRUE
+keyUsage=critical,keyCertSign,cRLSign
+subjectKeyIdentifier=hash
+"""
 OPENSSL_S = 30.0
 
 
@@ -25,13 +29,14 @@ class Authority:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.cert, self.key = directory / f"{name}.pem", directory / f"{name}.key"
-        self._make(name, ["-signkey", self.key], "basicConstraints=critical,CA:TRUE", days)
+        self._make(name, ["-signkey", self.key], AUTHORITY, days)
 
     def sign(
         self, name: str, names: str = LOCAL, *, days: int = 30, extensions: str = ""
     ) -> dict[str, str]:
         """Make a key and its certificate, for these names; return what cluster.json calls `tls`."""
         named = f"subjectAltName={names}\n" if names else ""
+        named += "authorityKeyIdentifier=keyid\n"
         cert, key = self._make(
             name, ["-CA", self.cert, "-CAkey", self.key], named + extensions, days
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bazar.config import Config
+from bazar.errors import Conflict
 from bazar.node.token import cluster_token
 from bazar.rpc.client import RPCClient
 
@@ -19,6 +20,13 @@ def this_program() -> list[str]:
     with contextlib.suppress(ValueError):
         python = python.relative_to(Path.cwd())
     return [str(python), "-m", "bazar"]
+
+
+def over_files(config: Config, why: str) -> None:
+    """Refuse a command that is about the files of a group where the state is in a database. Raises
+    Conflict, which says why there is nothing to do."""
+    if config.engine.kind != "sqlite":
+        raise Conflict(f"{config.path}: the shop is in PostgreSQL: {why}")
 
 
 class Shop:

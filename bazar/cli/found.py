@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bazar.cli import Shop
+from bazar.cli import Shop, over_files
 from bazar.errors import Conflict
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Membership
@@ -19,6 +19,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Record a membership without members: the first node that gets the lock begins (T0)."""
     config, role = shop.config, flags.role
+    over_files(config, f"where it has no schema bazar_{role} the group begins by itself")
     arbiter = FileArbiter(config.data_dir, role)
     if not arbiter.try_acquire():
         raise Conflict(f"the {role} group has a primary")

@@ -19,6 +19,7 @@ from bazar.cli import (
     found,
     import_books,
     join,
+    move,
     promote,
     rebuild,
     restart,
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "rebuild": rebuild,
     "found": found,
     "adopt": adopt,
+    "move": move,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"serve": serve, "demo": demo, "bench": bench}
 SUMS_UP = {"import"}  # these print a summary when interrupted; the others end at once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from bazar.cli import Shop
+from bazar.cli import Shop, over_files
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
@@ -22,6 +22,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Print what may be lost, and with `--force` record the membership. Return 1 if it was not
     done."""
+    over_files(
+        shop.config,
+        "any node that reaches it may lead, and does so by itself. To go on with a server that"
+        " lacks commits is PostgreSQL's to decide (pg_promote, or Patroni's failover)",
+    )
     if flags.node not in shop.config.nodes:
         raise NotFound(f"{flags.node}: is not in {shop.config.path}")
     role = shop.config.nodes[flags.node].role

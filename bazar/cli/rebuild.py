@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bazar.cli import Shop
+from bazar.cli import Shop, over_files
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
@@ -41,6 +41,7 @@ class Held:
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Print what may be lost, and with `--force` record the membership. Return 1 if it was not
     done."""
+    over_files(shop.config, "it keeps no .members, and none can be lost")
     data_dir, role = shop.config.data_dir, flags.role
     arbiter = FileArbiter(data_dir, role)
     if not arbiter.try_acquire():

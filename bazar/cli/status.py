@@ -21,8 +21,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
-    """Print every node's state. Return 1 if a node does not answer or is not in sync, or if the
-    shop can't sell."""
+    """Print every node's state. Return 1 if a node, or a database's server, does not answer, if a
+    node is not in sync, or if the shop can't sell."""
     nodes = list(shop.config.nodes.values())
     statuses, strangers = await _ask_all(shop)
     told = [status for status in statuses.values() if status is not None]
@@ -37,8 +37,27 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
                 print(f"{status['node']} seeks a primary: {status['waits_for']}")
             if "foreign" in status:
                 print(f"{status['node']}: no sale is made: {status['foreign']}")
+    served = True
+    if shop.config.engine.kind == "postgresql" and not flags.json:
+        served = await _show_servers(shop)
     sells = not any("foreign" in status for status in told)
-    return 0 if sells and all(is_well(node, statuses) for node in nodes) else 1
+    return 0 if served and sells and all(is_well(node, statuses) for node in nodes) else 1
+
+
+async def _show_servers(shop: Shop) -> bool:
+    """Print who takes writes, and how far behind the others are. Return whether all is well."""
+    from storage.postgresql import shop as databases
+
+    well = True
+    for roles, standbys in databases.standbys(shop.config).items():
+        try:
+            found = await standbys.look()
+        finally:
+            await standbys.close()
+        for one in found:
+            print(f"database of {roles}: {one}")
+        well &= any(one.writes for one in found) and not any(one.trouble for one in found)
+    return well
 
 
 async def ask_all(shop: Shop) -> Statuses:

@@ -63,25 +63,31 @@ class Handshakes:
         self._tasks.pop(task, None)
         self._over()
 
+    async def finished(self) -> None:
+        """Wait for those that have begun."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
     async def close(self) -> None:
-        """Give up what has not come to its end."""
+        """Give up those that have not come to their end."""
         for task in list(self._tasks):
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
+        await self.finished()
 
     async def _shake(self, one: socket.socket, context: NewContext) -> None:
         limits = self._state.limits
-        address = "?"
+        address, for_nodes = "?", False
         try:
             address = str(one.getpeername()[0])
             async with asyncio.timeout(limits.handshake_s):
                 first = await self._first_byte(one)
                 if first == HANDSHAKE:
+                    secured = context()
+                    for_nodes = secured.verify_mode is ssl.CERT_REQUIRED
                     await self._loop.connect_accepted_socket(
                         lambda: TLSConnection(self._state, self._owner),
                         one,
-                        ssl=context(),
+                        ssl=secured,
                         ssl_handshake_timeout=limits.handshake_s,
                         ssl_shutdown_timeout=limits.linger_s,
                     )
@@ -91,7 +97,8 @@ class Handshakes:
                     one.close()
         except ssl.SSLError as error:
             one.close()
-            self._tell(address, error)
+            if for_nodes:
+                self._tell(address, error)
         except OSError:  # it has gone already, or takes too long
             one.close()
         except asyncio.CancelledError:
@@ -112,10 +119,13 @@ class Handshakes:
                     self._loop.remove_reader(one)
 
     def _tell(self, address: str, error: ssl.SSLError) -> None:
-        """Say, once, that a certificate is refused, or that the client refuses ours: it may be a
-        node of this shop."""
+        """Say, once, that a certificate is refused, or that ours is: it may be a node of this shop,
+        which tries again and again."""
         why = getattr(error, "verify_message", None) or error.reason or str(error)
         said = f"{address}: no connection: {why}"
-        if said not in self._told and len(self._told) < MAX_TOLD:
-            self._told.add(said)
-            log.warning("%s", said)
+        if said in self._told:
+            return
+        if len(self._told) >= MAX_TOLD:
+            self._told.clear()
+        self._told.add(said)
+        log.warning("%s", said)

@@ -95,6 +95,7 @@ class HTTPServer:
         closed, or the next request might already be on the way."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.state.limits.graceful_close_s):
+                await self._handshakes.finished()
                 await self._none_left.wait()
 
     async def close_all_connections(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bazar.addresses import is_own
+from bazar.addresses import is_loopback, is_own
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
 
-WHERE = 'docs/operations.md, "Several machines"'
+HOW = 'docs/operations.md, "Several machines"'
 
 
 def here(config: Config, names: Sequence[str] | None = None) -> list[NodeConfig]:
@@ -38,11 +38,12 @@ def refuse_open_doors(config: Config) -> None:
         return
     for node in config.nodes.values():
         if node.tls is None and node.role != "frontend" and not node.is_local:
+            where = node.host if is_loopback(node.bind) else node.bind
             raise ConfigError(
-                f"nodes.{node.name}: is reached from other machines ({node.bind}), and without tls"
+                f"nodes.{node.name}: is reached from other machines ({where}), and without tls"
                 " whoever is on the network between them can read the token, and change all there"
-                f" is: make certificates ({WHERE}), or say that nobody is there: "
-                '"insecure": true'
+                f" is: make certificates ({HOW}), or say that nobody else is on it:"
+                ' "insecure": true'
             )
 
 

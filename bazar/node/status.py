@@ -21,7 +21,7 @@ def machine_id() -> str:
 
 def is_here(status: Status) -> bool:
     """Return whether its process is on this machine, where its process id means something."""
-    return bool(status["machine"] == machine_id())
+    return status.get("machine") == machine_id()
 
 
 def processes(status: Status) -> list[Status]:

@@ -13,7 +13,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
 from bazar.node.closed_port import refusing
 from bazar.node.log_writer import Outlet
+from bazar.node.probe import answers
 from bazar.node.server import LISTEN_VARIABLE, listen, secured
 from bazar.node.starvation import starved_s
 from bazar.node.workers import environment, private
@@ -47,7 +47,6 @@ PATIENCE_S = 0.5  # if a node is away for longer, its clients are refused at onc
 LOOK_S = 0.5  # how often cluster.json is checked while a node waits for a repair
 LOOK_AGAIN = signal.SIGURG  # a supervisor of an older version ignores this signal
 PROBES_PER_HANG = 6
-PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PARENT_VARIABLE = "BAZAR_SUPERVISOR"
 LED_VARIABLE = "BAZAR_GROUP_HAS_LED"
 PR_SET_PDEATHSIG = 1
@@ -197,7 +196,7 @@ class Supervisor:
             (
                 node.name,
                 node.role,
-                node.url + ("" if node.name in self._children else "  (on another machine)"),
+                node.url + ("" if node.name in self._children else "  (elsewhere)"),
             )
             for node in self._config.nodes.values()
         ]
@@ -320,23 +319,9 @@ class Supervisor:
                         start_s = min(2 * start_s, START_MAX_S)
 
     async def _answers(self, child: Child, probe_s: float) -> bool:
-        """Return whether a probe is answered, after `probe_s` in any case. A refusal is an answer:
-        what is wrong with a certificate, no restart helps."""
-        began, process, node = clock.now(), child.process, child.door
-        answered = False
-        try:
-            secured = {} if node.tls is None else node.tls.toward(node.host)
-            async with asyncio.timeout(probe_s):
-                reader, writer = await asyncio.open_connection(node.bind, node.port, **secured)
-                try:
-                    writer.write(PROBE)
-                    answered = bool(await reader.readline())
-                finally:
-                    writer.close()
-        except ssl.SSLError:
-            answered = True
-        except OSError:
-            pass
+        """Return whether a probe is answered, after `probe_s` in any case."""
+        began, process = clock.now(), child.process
+        answered = await answers(child.door, probe_s)
         if answered and process is not None and process.returncode is None:
             self._open = True  # else the supervisor refused it in its place
         await asyncio.sleep(max(began + probe_s - clock.now(), 0))

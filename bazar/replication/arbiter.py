@@ -65,6 +65,6 @@ def two_clusters(node: str, ours: ArbiterId, other: str, theirs: ArbiterId) -> s
     """Return, for two arbiters that meet, what is wrong and what to do."""
     return (
         f"two clusters run by one configuration: {node} with {ours.place}, {other} with"
-        f" {theirs.place}. All nodes of a group need the same data directory, itself and no copy,"
-        " on the same machine: stop those that have the wrong one"
+        f" {theirs.place}. All nodes of a group need the same data directory, on the same machine,"
+        " or the same database, itself and no copy: stop those that have the wrong one"
     )

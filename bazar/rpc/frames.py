@@ -164,7 +164,7 @@ class _Dialing(FrameConnection):
 async def dial(node: NodeConfig, path: str, token: str, timeout_s: float) -> FrameConnection:
     """Return a connection to `path` at `node`, paused: set `on_frame` and `on_lost`, then `resume`.
     Raises OSError; nothing has been sent then. That includes TimeoutError, PermissionError if the
-    other end has another token, and SSLError if one of the two does not trust the other."""
+    other end has another token, and SSLError if it is not to be trusted."""
     loop = asyncio.get_running_loop()
     secured = {} if node.tls is None else node.tls.toward(node.host)
     async with asyncio.timeout(timeout_s):

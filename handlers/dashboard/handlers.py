@@ -38,6 +38,7 @@ class ClusterPage(PageHandler):
                 }
             ),
             local=all(node.is_local for node in nodes),
+            database=config.engine.kind == "postgresql",
             rules=RULES,
         )
 

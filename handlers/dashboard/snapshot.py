@@ -35,7 +35,17 @@ def view(
             if primary
             for feed in primary["feeds"]
         ],
+        "databases": [
+            {"role": role, **server} for role in primaries for server in _servers(role, statuses)
+        ],
     }
+
+
+def _servers(role: str, statuses: Mapping[str, Status | None]) -> Sequence[Mapping[str, Any]]:
+    """Return how the servers of a group's database stand, as one of its nodes has seen it."""
+    nodes = [status for status in statuses.values() if status and status["group"] == role]
+    told = [node["database"].get("standing", ()) for node in nodes if "database" in node]
+    return next(filter(None, told), ())
 
 
 def _was(node: Mapping[str, Any] | None) -> dict[str, Any]:

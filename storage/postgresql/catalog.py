@@ -25,7 +25,8 @@ from storage.postgresql.books import (
     shown,
 )
 from storage.postgresql.history import epochs, epochs_since
-from storage.postgresql.session import Row, Statement
+from storage.postgresql.learning import learn
+from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.snapshots import Snapshots
 from storage.postgresql.state_tables import StateTables
 from storage.working_set import WantedRows, WorkingSet
@@ -116,6 +117,9 @@ class CatalogRows:
         rows = dict(zip(read, results, strict=True))
         work = _working_set(rows, first, now_ms)
         return self._catalog.decide(work, operations)
+
+    async def derive(self, session: Session, epoch_id: str) -> bool:
+        return await learn(session, epoch_id)
 
     def writes(self, entries: Iterable[Entry]) -> list[Statement]:
         entries = list(entries)

@@ -5,9 +5,8 @@ cancel request when their caller is cancelled, and a COMMIT that waits for its s
 at the primary alone (P5). Nothing here knows how to send one; what is given up has its socket shut
 down. It costs a quarter of the processor time, too.
 
-Statements are not prepared at the server: one behind a pooler may meet another server process in
-each transaction, which knows nothing of them, and a plan that was made for all values fits a search
-for none.
+Statements are prepared where that was asked for, and only at a server itself: one behind a pooler
+may meet another of its processes in each transaction, which knows nothing of them.
 """
 
 from __future__ import annotations
@@ -27,12 +26,15 @@ from storage.postgresql.parameters import encode
 from storage.postgresql.session import Broken, Refused, Reply, Result, Statement
 
 WARNINGS = 32  # kept of one round trip
+MOST = 1000  # statements prepared in one session
 IDLE = pq.TransactionStatus.IDLE
 COMMAND_OK, TUPLES_OK = pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK
 FATAL_ERROR, SYNC = pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_SYNC
 SEVERITY = pq.DiagnosticField.SEVERITY_NONLOCALIZED
 SQLSTATE, MESSAGE = pq.DiagnosticField.SQLSTATE, pq.DiagnosticField.MESSAGE_PRIMARY
 LAST_WORDS = ("FATAL", "PANIC")
+# What is prepared is no more, or its columns have other types since a migration.
+UNPREPARED = ("26000", "0A000")
 # What a server, or a pooler before it, says when it ends the session, as an error or a last word.
 ENDINGS = ("08", "57P01", "57P02", "57P03", "57P05")
 
@@ -47,6 +49,10 @@ class Connection:
         self.pid = self._pq.backend_pid  # the server's process; or what a pooler says it is
         self._loop = asyncio.get_running_loop()
         self._loaders = Transformer(connection)
+        self.prepares = False  # whether the server keeps what is prepared in this session
+        self._prepared: dict[str, bytes] = {}  # names by statement
+        self._preparing: dict[int, tuple[str, bytes]] = {}  # by the place among the results
+        self._made = 0
         self._failure: str | None = None
         self._last_word = ""  # what the server says as it ends a session that is idle
         self._answered: asyncio.Future[None] | None = None  # while something is run
@@ -67,12 +73,11 @@ class Connection:
         if self._answered is not None:
             raise RuntimeError("a session runs one thing at a time")
         self._check_begin(statements)
-        encoded = [(each.sql.encode(), encode(each.params)) for each in statements]
+        encoded = [encode(each.params) for each in statements]
         self._answered = answered = self._loop.create_future()
         late = self._loop.call_later(timeout_s, self._expire, timeout_s)
         try:
-            for sql, params in encoded:
-                self._pq.send_query_params(sql, params)
+            self._send(statements, encoded)
             self._pq.pipeline_sync()
             self._write()
             await answered
@@ -88,6 +93,7 @@ class Connection:
             late.cancel()
             self._answered = None
             self._results = []
+            self._preparing = {}
             self._warnings.clear()
 
     def _check_begin(self, statements: tuple[Statement, ...]) -> None:
@@ -96,6 +102,23 @@ class Connection:
             first = statements[0].sql
             if not first.startswith("BEGIN"):
                 raise ValueError(f"no transaction is open, and none begins with {first!r}")
+
+    def _send(self, statements: tuple[Statement, ...], encoded: list[list[bytes | None]]) -> None:
+        names = self._prepared
+        for place, (statement, params) in enumerate(zip(statements, encoded, strict=True)):
+            sql = statement.sql
+            if not (statement.prepared and self.prepares):
+                self._pq.send_query_params(sql.encode(), params)
+                continue
+            name = names.get(sql)
+            if name is None:
+                self._made += 1
+                self.prepares = self._made < MOST
+                name = b"bazar%d" % self._made
+                self._preparing[place + len(self._preparing)] = sql, name
+                self._pq.send_prepare(name, sql.encode())
+                names = {**names, sql: name}
+            self._pq.send_query_prepared(name, params)
 
     # --- what the socket says --------------------------------------------------------------------
 
@@ -145,15 +168,19 @@ class Connection:
 
     def _reply(self) -> Reply:
         """Return what the statements came to. Raises Refused for the first that has failed."""
+        for place, (sql, name) in self._preparing.items():
+            if self._results[place].status == COMMAND_OK:
+                self._prepared[sql] = name
         results = []
-        for result in self._results:
+        for place, result in enumerate(self._results):
             rows: list[tuple[Any, ...]] = []
             if result.status == TUPLES_OK:
                 self._loaders.set_pgresult(result)
                 rows = self._loaders.load_rows(0, result.ntuples, tuple)
             elif result.status != COMMAND_OK:
                 raise self._failed(result)
-            results.append(Result((result.command_status or b"").decode(), tuple(rows)))
+            if place not in self._preparing:
+                results.append(Result((result.command_status or b"").decode(), tuple(rows)))
         return Reply(tuple(results), tuple(self._warnings))
 
     def _failed(self, result: pq.abc.PGresult) -> Refused | Broken:
@@ -163,6 +190,8 @@ class Connection:
         elif _field(result, SEVERITY) != "ERROR" or sqlstate.startswith(ENDINGS):
             self._break(f"{message} ({sqlstate})")
         else:
+            if sqlstate in UNPREPARED:
+                self._prepared.clear()
             return Refused(sqlstate, message)
         return Broken(f"{self.server}: {self._failure}")
 

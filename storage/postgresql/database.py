@@ -10,6 +10,7 @@ from storage.postgresql.model import Model
 from storage.postgresql.register import PostgreSQLRegister
 from storage.postgresql.schema import DATABASE, migrate, upgrade
 from storage.postgresql.session import Broken, Refused, Servers, Statement
+from storage.postgresql.standbys import Standbys
 from storage.postgresql.store import PostgreSQLStore
 
 SYNCHRONOUS = Statement("SELECT current_setting('synchronous_standby_names')")
@@ -28,14 +29,17 @@ class PostgreSQLDatabase:
         silence_s: float,
         *,
         may_lose_commits: bool = False,
+        standbys: Standbys | None = None,
     ) -> None:
         self._servers = servers
+        self._standbys = standbys
         self._model = model
         self._cluster_id = cluster_id
         self._may_lose_commits = may_lose_commits
         self._version: int | None = None  # of the tables
         self._beats = Link(servers, silence_s)
         self._batches = Link(servers, silence_s, beside=self._beats)
+        self._derives = Link(servers, silence_s, beside=self._beats)
         self.register = PostgreSQLRegister(self._beats, model.schema, node)
         self.store = PostgreSQLStore(self._batches, model)
 
@@ -80,11 +84,25 @@ class PostgreSQLDatabase:
             self._batches.disconnect()
             raise Unavailable(f"the tables are not upgraded: {error}") from error
 
+    async def derive(self, epoch_id: str) -> bool:
+        """Make the next slice of what is derived from the rows, as the primary of this epoch."""
+        try:
+            return await self._model.derive(await self._derives.session(), epoch_id)
+        except (Broken, Refused) as error:
+            self._derives.disconnect()
+            raise Unavailable(f"nothing is derived from the rows: {error}") from error
+
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the servers, as JSON."""
-        return {"servers": list(self._servers.names), "writes": self._beats.server}
+        shown = {"servers": list(self._servers.names), "writes": self._beats.server}
+        if self._standbys is None:
+            return shown
+        return {**shown, "standing": [one.plain() for one in self._standbys.seen()]}
 
     async def close(self) -> None:
         """End all sessions."""
         await self._beats.close()
         await self._batches.close()
+        await self._derives.close()
+        if self._standbys is not None:
+            await self._standbys.close()

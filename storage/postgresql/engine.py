@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from bazar.config import EngineConfig
 from bazar.errors import ConfigError
+from bazar.replication.file_arbiter import lock_exclusively
 from bazar.replication.messages import ArbiterId
 from bazar.replication.part import Wiring
 from bazar.replication.shared.hold import Tempo
@@ -17,6 +20,7 @@ from storage.postgresql.model import Model
 from storage.postgresql.reading import LinearizableSnapshots, ReadSessions
 from storage.postgresql.session import Servers
 from storage.postgresql.snapshots import Snapshots
+from storage.postgresql.standbys import Standbys
 
 R = TypeVar("R")
 
@@ -32,14 +36,21 @@ class PostgreSQLEngine(Generic[R]):
         servers: Servers,
         model: Model,
         reader: Callable[[Snapshots], R],
+        lock_path: Path | None = None,
     ) -> None:
+        """`lock_path` is that of the node's name on this machine."""
         self._settings = settings
+        self._lock_path = lock_path
+        self._alone: int | None = None
         self._servers = servers
         self._model = model
         self._reader = reader
 
     async def open(self) -> bool:
-        """Return True: nothing is kept here that could be damaged."""
+        """Lock the node's name for this process: an operator finds that by it. Return True: nothing
+        is kept here that could be damaged. Raises ConfigError."""
+        if self._lock_path is not None:
+            self._alone = lock_exclusively(self._lock_path)
         return True
 
     def part(self, wiring: Wiring) -> SharedReplica:
@@ -57,6 +68,7 @@ class PostgreSQLEngine(Generic[R]):
         self._database = PostgreSQLDatabase(
             *(self._servers, self._model, wiring.me.name, cluster_id, tempo.primary_lease_s),
             may_lose_commits=settings.may_lose_commits,
+            standbys=Standbys(self._servers, wiring.clock),
         )
         home = ArbiterId(cluster_id, ", ".join(self._servers.names))
         replica = SharedReplica(wiring, self._database, tempo, home)
@@ -71,6 +83,8 @@ class PostgreSQLEngine(Generic[R]):
         """End all sessions."""
         await self._reading.close()
         await self._database.close()
+        if self._alone is not None:
+            os.close(self._alone)
 
 
 def id_of_cluster(token: str) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Operation, Outcome
-from storage.postgresql.session import Row, Statement
+from storage.postgresql.session import Row, Session, Statement
 
 
 class Model(Protocol):
@@ -36,6 +36,10 @@ class Model(Protocol):
     ) -> list[Outcome]:
         """Decide `operations` in order, each seeing those before it (R1), on the rows of `loads`;
         each outcome with a change takes the next number from `first`."""
+
+    async def derive(self, session: Session, epoch_id: str) -> bool:
+        """Make the next slice of what is derived from the rows, as an act of the primary of this
+        epoch. Return whether all of it is made. Raises FatalError where the epoch is over."""
 
     def writes(self, entries: Iterable[Entry]) -> list[Statement]:
         """Return the statements that write the last image of each row that `entries` touch, and

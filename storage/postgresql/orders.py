@@ -10,7 +10,7 @@ from bazar.replication.store import Operation, Outcome
 from storage.history import Position
 from storage.orders import Orders, Projected, order_key, show_order
 from storage.postgresql import history
-from storage.postgresql.session import Row, Statement
+from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.snapshots import Snapshots
 from storage.postgresql.state_tables import StateTables
 
@@ -72,6 +72,9 @@ class OrderRows:
         ids = {order_id for order_id, _ in known}
         work = Projected(cursor_of(cursor), ids, highest, first)
         return self._orders.decide(work, operations)
+
+    async def derive(self, session: Session, epoch_id: str) -> bool:
+        return True
 
     def writes(self, entries: Iterable[Entry]) -> list[Statement]:
         return self._state.writes(self._state.last_images(entries))

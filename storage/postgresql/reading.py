@@ -24,7 +24,7 @@ class ReadSessions:
 
     def __init__(self, servers: Servers, schema: str) -> None:
         self._servers = servers
-        self._mark = Statement(f"SELECT epoch_id, number FROM {schema}.mark")
+        self._mark = Statement(f"SELECT epoch_id, number FROM {schema}.mark", prepared=True)
         self._idle: list[Session] = []
         self._free = asyncio.Semaphore(MOST_SESSIONS)
         self._first = 0

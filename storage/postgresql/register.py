@@ -44,7 +44,7 @@ class PostgreSQLRegister:
     async def look(self) -> Look:
         """Return the beat as a writable server shows it, and over which connection."""
         async with self._turn, self._doubting("the beat can't be read"):
-            reply = await self._link.run(Statement(self._look))
+            reply = await self._link.run(Statement(self._look, prepared=True))
             [(in_recovery, *beat)] = reply.results[0].rows
             if in_recovery:
                 self._link.disconnect()
@@ -73,9 +73,11 @@ class PostgreSQLRegister:
         """Set the beat of our epoch, and return what candidates say. Raises FatalError if the epoch
         is over."""
         async with self._turn, self._doubting("the beat"):
-            set_beat = Statement(self._beat, (value, epoch_id))
+            set_beat = Statement(self._beat, (value, epoch_id), prepared=True)
             changed, found = await self._link.whole(
-                set_beat, Statement(self._words), timeout_s=max(timeout_s, SHORTEST_S)
+                set_beat,
+                Statement(self._words, prepared=True),
+                timeout_s=max(timeout_s, SHORTEST_S),
             )
             if changed.tag != "UPDATE 1":
                 raise FatalError(f"{self._node}: another primary has taken over")

@@ -8,9 +8,10 @@ page (HOT).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bazar.errors import ConfigError, FatalError
+from storage.moving import Note
 from storage.postgresql.model import Model
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
@@ -18,10 +19,14 @@ from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_commit
 TIMEOUT_S = 60.0
 LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a time
 
-VERSION, CLUSTER, DATABASE = "version", "cluster", "database"  # names in `meta`
+VERSION, CLUSTER, DATABASE, MOVED = "version", "cluster", "database", "moved"  # in `meta`
+
+FOUND = (
+    "SELECT to_regclass('{s}.meta') IS NOT NULL, to_regnamespace('{s}') IS NOT NULL,"
+    " current_setting('server_encoding')"
+)
 
 PROTOCOL = (
-    "CREATE SCHEMA {s}",
     "CREATE TABLE {s}.meta (name text PRIMARY KEY, value text NOT NULL)",
     "CREATE TABLE {s}.beat (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
     " epoch bigint NOT NULL, epoch_id text NOT NULL, value text NOT NULL,"
@@ -39,18 +44,16 @@ PROTOCOL = (
 async def migrate(session: Session, model: Model, cluster_id: str) -> int:
     """Make the tables of a group if the database has none; any number of nodes may try at the same
     time. Return the version of those that are there: if it is older than this program's, whoever
-    leads calls `upgrade`. Raises ConfigError where they are newer, or another cluster's; Refused
+    leads calls `upgrade`. Raises ConfigError where they are newer, another cluster's, or those of a
+    shop that was moved away; Refused
     where they can't be made, as on a standby; Broken."""
-    found = f"SELECT to_regclass('{model.schema}.meta') IS NOT NULL"
-    encoding = "SELECT current_setting('server_encoding')"
     reply = await session.run(
         *BEGIN,
         Statement("SELECT pg_advisory_xact_lock($1::bigint)", (LOCK,)),
-        Statement(found),
-        Statement(encoding),
+        Statement(FOUND.format(s=model.schema)),
         timeout_s=TIMEOUT_S,
     )
-    (exists,), (encoded_in,) = (result.rows[0] for result in reply.results[-2:])
+    [(exists, has_schema, encoded_in)] = reply.results[-1].rows
     if exists:
         return await _check(session, model, cluster_id)
     if encoded_in != "UTF8":
@@ -59,12 +62,14 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
             f"{session.server}: the database is encoded in {encoded_in}, and books have titles in"
             " every script: make one with ENCODING 'UTF8'"
         )
-    made = [sql for migration in model.migrations for sql in migration]
+    made = [sql.format(s=model.schema) for sql in PROTOCOL]
+    if not has_schema:  # else its owner has made it for a role that may not
+        made.insert(0, f"CREATE SCHEMA {model.schema}")
+    made += [sql for migration in model.migrations for sql in migration]
     version = len(model.migrations)
     drawn = DATABASE, secrets.token_hex(8)  # no other one has it, but its copies
     known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4), ($5, $6)"
     reply = await session.run(
-        *(Statement(sql.format(s=model.schema)) for sql in PROTOCOL),
         *map(Statement, made),
         Statement(known, (VERSION, str(version), CLUSTER, cluster_id, *drawn)),
         COMMIT,
@@ -80,6 +85,15 @@ async def _check(session: Session, model: Model, cluster_id: str) -> int:
     reply = await session.run(meta, COMMIT, timeout_s=TIMEOUT_S)
     known: dict[str, str] = dict(reply.results[0].rows)
     place = f"{session.server}, schema {model.schema}"
+    version = version_of(known, place, model, cluster_id)
+    if MOVED in known:
+        Note.of(known[MOVED]).check(place)
+    return version
+
+
+def version_of(known: Mapping[str, str], place: str, model: Model, cluster_id: str) -> int:
+    """Return the version of the tables, by what is in `meta`. Raises ConfigError where they are
+    newer than this program, or another cluster's."""
     if known[CLUSTER] != cluster_id:
         raise ConfigError(
             f"{place}: belongs to another cluster, {known[CLUSTER]!r}, and this one is"

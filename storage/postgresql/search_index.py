@@ -1,7 +1,7 @@
 """The index beside `books`, by the words of their titles and authors, and what looks into it.
 
 Each book has one list of terms (`storage/terms.py`), as a text, and its *keys* under a GIN index: a
-tsvector whose lexemes are ours. They are its terms; each beginning of a term, with BEGIN in front;
+tsvector whose lexemes are ours. They are its terms; each beginning of a term, with BEGUN in front;
 and the *block* of numbers that its own lies in, for blocks of several sizes. Long terms are cut:
 what a query is not sure of by the keys alone it looks up in the text.
 
@@ -29,11 +29,10 @@ from storage.postgresql.session import Statement
 from storage.postgresql.state_tables import as_json, upsert
 from storage.terms import AUTHOR, ISBN, WHOLE, terms_of
 
-BEGIN = "^"
+BEGUN = "^"
 BLOCK = "~"
 CUT = 24  # letters of a term, or of a beginning, that are in its key
 BLOCKS = range(10, 22, 2)  # the bits of a number that the blocks of each size leave out
-SLICE_BOOKS = 2000
 
 _BLOCK = f"''{BLOCK}%s:%s''"
 
@@ -137,13 +136,13 @@ TABLES = (
     f"INSERT INTO {SCHEMA}.meta (name, value) VALUES ('words', '{letters.VERSION}')",
 )
 
-_PUT = upsert(f"{SCHEMA}.words", "book", COLUMNS)
-_PUT += f" WHERE {SCHEMA}.words.terms <> excluded.terms OR {SCHEMA}.words.keys <> excluded.keys"
+PUT = upsert(f"{SCHEMA}.words", "book", COLUMNS)
+PUT += f" WHERE {SCHEMA}.words.terms <> excluded.terms OR {SCHEMA}.words.keys <> excluded.keys"
 
 
 def begin_key(beginning: str) -> str:
     """Return the key of all terms that begin so, or begin with its first letters."""
-    return BEGIN + beginning[:CUT]
+    return BEGUN + beginning[:CUT]
 
 
 def key(term: str) -> str:
@@ -190,4 +189,4 @@ def put(books: Iterable[Image]) -> list[Statement]:
         terms = terms_of(row["title"], row["author"], row["isbn"])
         lexemes = " ".join(map(quoted, keys(row["id"], terms)))
         rows.append({"book": row["id"], "terms": f" {terms} ", "keys": lexemes})
-    return [Statement(_PUT, (as_json(rows),))] if rows else []
+    return [Statement(PUT, (as_json(rows),))] if rows else []

@@ -90,7 +90,9 @@ class PostgreSQLServers:
         """Set what a session sets for itself, or see that a pooler's sessions have it."""
         settings = (list(SESSION), list(SESSION.values()), session.pid)
         reply = await session.run(Statement(SET, settings), timeout_s=timeout_s)
-        if not reply.results[0].rows:
+        if reply.results[0].rows:
+            session.prepares = True
+        else:
             reply = await session.run(Statement(IS_SET), timeout_s=timeout_s)
             [[limit]] = reply.results[0].rows
             if limit != "0":

@@ -17,10 +17,15 @@ Row = tuple[Any, ...]
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One SQL statement, with `$1`, `$2`, … for its parameters: texts, integers, booleans, None, or
-    lists of one of them."""
+    lists of one of them. Each has the type that the statement needs in its place: `$1::bigint[]`
+    says so where that is not plain.
+
+    What is `prepared` is planned once a session, for any parameters, where sessions are the
+    server's own: for what runs often, and has one plan that is good for all of them."""
 
     sql: str
     params: tuple[Any, ...] = ()
+    prepared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

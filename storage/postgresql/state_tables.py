@@ -22,13 +22,15 @@ class StateTables:
     ) -> None:
         """`keys` names each table's primary key, a single column."""
         self._keys = keys
-        self._puts = {
+        self.puts = {
             table: upsert(f"{schema}.{table}", key, columns[table]) for table, key in keys.items()
         }
-        self._deletes = {
+        """The statement that writes rows of each table."""
+        self.deletes = {
             table: f"DELETE FROM {schema}.{table} WHERE {key} = ANY($1::{columns[table][key]}[])"
             for table, key in keys.items()
         }
+        """The statement that deletes rows of each table by their keys."""
 
     def last_images(self, entries: Iterable[Entry]) -> dict[str, Images]:
         """Return the last image of each row that `entries` touch, by table."""
@@ -39,9 +41,9 @@ class StateTables:
         statements = []
         for table, (put, delete) in images.items():
             if put:
-                statements.append(Statement(self._puts[table], (as_json(put),)))
+                statements.append(Statement(self.puts[table], (as_json(put),)))
             if delete:
-                statements.append(Statement(self._deletes[table], (delete,)))
+                statements.append(Statement(self.deletes[table], (delete,)))
         return statements
 
 

@@ -30,7 +30,8 @@ class PostgreSQLStore:
         self._mark = Mark(-1, "")  # what this primary has written last
         self.keep_from: int | None = None
         mark = f"{model.schema}.mark"
-        self._lock = Statement(f"SELECT epoch_id, number FROM {mark} FOR NO KEY UPDATE")
+        lock = f"SELECT epoch_id, number FROM {mark} FOR NO KEY UPDATE"
+        self._lock = Statement(lock, prepared=True)
         self._set = f"UPDATE {mark} SET number = $1 WHERE epoch_id = $2 AND number = $3"
 
     def seed(self) -> Sequence[Operation]:
@@ -71,7 +72,8 @@ class PostgreSQLStore:
         """Write the batch's rows and the next mark. Raises FatalError if the mark is not ours, or
         Unavailable where the database is out of reach."""
         mark = entries[-1].mark
-        after = Statement(self._set, (mark.seq, self._mark.digest, self._mark.seq))
+        marks = mark.seq, self._mark.digest, self._mark.seq
+        after = Statement(self._set, marks, prepared=True)
         try:
             reply = await self._link.go_on(*self._model.writes(entries), after)
         except Broken as error:

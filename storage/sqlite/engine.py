@@ -19,6 +19,7 @@ from storage.sqlite.files import set_aside
 from storage.sqlite.founding import why_not_begin
 from storage.sqlite.integrity import find_damage, refuse_foreign_wal
 from storage.sqlite.model import Model
+from storage.sqlite.notes import refuse_moved
 from storage.sqlite.replicated_store import ReplicatedStore
 from storage.sqlite.wal import refuse_copy, rewrite_wal
 
@@ -64,6 +65,7 @@ class SQLiteEngine(Generic[R]):
         whole, with all that is derived from its rows; else `check` must be awaited. Raises
         ConfigError, Damaged or FatalError."""
         self._alone = lock_exclusively(self._lock_path)
+        refuse_moved(self._config.data_dir)
         refuse_copy(self._path)
         refuse_foreign_wal(self._path)
         await asyncio.to_thread(rewrite_wal, self._path)

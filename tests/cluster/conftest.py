@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import ports
+from tests.cluster.databases import databases as databases
 from tests.coroutines import pytest_pyfunc_call as pytest_pyfunc_call
 
 

@@ -142,7 +142,7 @@ async def test_nodes_of_two_machines_make_one_shop(tmp_path: Path) -> None:
         told = await command(shop, "status")
         assert told.returncode == 0, told
         for log, others in (("here", ["frontend-1", "order-1"]), ("there", ["catalog-1"])):
-            found = re.findall(r"^  (\S+) .*\(on another machine\)$", shop.log(log), re.MULTILINE)
+            found = re.findall(r"^  (\S+) .*\(elsewhere\)$", shop.log(log), re.MULTILINE)
             assert set(found) == set(others), found
         wrong = shop.launch("wrong", "--nodes", "catalog-1,order-7")
         await shop.ended(wrong.pid)

@@ -52,13 +52,17 @@ where id is 1, and where it is 2."""
 
 async def check(fact: Fact, lab: Lab) -> None:
     """Check one fact, with a table of its own, which both servers have."""
-    table = fact.__name__
+    await prepare(lab, fact.__name__)
+    await asyncio.wait_for(fact(lab, fact.__name__), 2 * PATIENCE_S)
+
+
+async def prepare(lab: Lab, table: str) -> None:
+    """Make the table anew."""
     async with opened(lab, "one", "two") as (one, two):
         await do(one, f"DROP TABLE IF EXISTS {table}")
         await do(one, f"CREATE TABLE {table} (id bigint PRIMARY KEY, n bigint)")
         await do(one, f"INSERT INTO {table} (id, n) VALUES (1, 1), (2, 1)")
         await lab.until(lambda: shows(two, table, 1))
-    await asyncio.wait_for(fact(lab, table), 2 * PATIENCE_S)
 
 
 @asynccontextmanager

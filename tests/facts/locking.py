@@ -28,6 +28,13 @@ async def strengths_exclude_each_other(lab: Lab, table: str) -> None:
             await do(one, "ROLLBACK")
 
 
+async def no_lock_is_weakened(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} FOR UPDATE")
+        await do(one, f"SELECT n FROM {table} FOR KEY SHARE")
+        assert await refused(other, f"SELECT n FROM {table} FOR KEY SHARE NOWAIT") == "55P03"
+
+
 async def for_key_share_does_not_fence(lab: Lab, table: str) -> None:
     async with opened(lab, "one", "one") as (batch, successor):
         await do(batch, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR KEY SHARE")
@@ -185,6 +192,48 @@ async def inserts_of_one_key_wait(lab: Lab, table: str) -> None:
         assert nothing.results[0].tag == "INSERT 0 0"
 
 
+async def so_do_inserts_of_one_that_is_being_changed(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        for conflict in ("", "ON CONFLICT DO NOTHING"):
+            for change, end, n in (
+                (f"DELETE FROM {table} WHERE id = 1", "ROLLBACK", 1),
+                (f"DELETE FROM {table} WHERE id = 1", "COMMIT", 7),
+                (f"UPDATE {table} SET n = 5 WHERE id = 1", "ROLLBACK", 7),
+                (f"UPDATE {table} SET n = 1 WHERE id = 1", "COMMIT", 1),
+            ):
+                await do(one, "BEGIN", change)
+                sql = f"INSERT INTO {table} (id, n) VALUES (1, 7) {conflict}"
+                insert = begun(other, sql)
+                await waiting(lab, watcher)
+                await do(one, end)
+                await asyncio.gather(insert, return_exceptions=True)
+                assert await n_of(watcher, table) == n
+
+
+async def an_upsert_inserts_what_went_away_meanwhile(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one", "one") as (one, other, watcher):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
+        upsert = begun(
+            other,
+            f"INSERT INTO {table} (id, n) VALUES (1, 7)"
+            f" ON CONFLICT (id) DO UPDATE SET n = {table}.n + 1 RETURNING n",
+        )
+        await waiting(lab, watcher)
+        await do(one, f"DELETE FROM {table} WHERE id = 1", "COMMIT")
+        assert (await upsert).results[0].rows == ((7,),)
+
+
+async def but_not_of_one_that_is_only_locked(lab: Lab, table: str) -> None:
+    async with opened(lab, "one", "one") as (one, other):
+        await do(one, "BEGIN", f"SELECT n FROM {table} WHERE id = 1 FOR UPDATE")
+        insert = f"INSERT INTO {table} (id, n) VALUES (1, 7)"
+        assert await refused(other, insert) == "23505"
+        nothing = await do(other, "BEGIN", f"{insert} ON CONFLICT DO NOTHING")
+        assert nothing.results[1].tag == "INSERT 0 0"
+        await do(one, "COMMIT")
+        await do(one, f"SELECT n FROM {table} FOR UPDATE NOWAIT")
+
+
 async def a_pipeline_without_sync_holds_its_locks(lab: Lab, table: str) -> None:
     """idle_in_transaction_session_timeout counts only from a Sync."""
     async with opened(lab, "one", "one", "one", "one") as (idle, one, other, watcher):
@@ -211,6 +260,7 @@ async def a_pipeline_without_sync_holds_its_locks(lab: Lab, table: str) -> None:
 
 LOCKING: tuple[Fact, ...] = (
     strengths_exclude_each_other,
+    no_lock_is_weakened,
     for_key_share_does_not_fence,
     for_no_key_update_fences,
     key_share_passes_an_update,
@@ -225,5 +275,8 @@ LOCKING: tuple[Fact, ...] = (
     two_that_share_and_write_deadlock,
     a_deadlock_ends_one_of_the_two,
     inserts_of_one_key_wait,
+    so_do_inserts_of_one_that_is_being_changed,
+    an_upsert_inserts_what_went_away_meanwhile,
+    but_not_of_one_that_is_only_locked,
     a_pipeline_without_sync_holds_its_locks,
 )

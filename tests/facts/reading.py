@@ -50,6 +50,14 @@ async def its_own_writes_are_seen(lab: Lab, table: str) -> None:
             await do(one, "ROLLBACK")
 
 
+async def a_statement_sees_nothing_of_its_own(lab: Lab, table: str) -> None:
+    async with opened(lab, "one") as (one,):
+        other = f"(SELECT other.n FROM {table} AS other WHERE other.id = 1)"
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 3 WHERE id = 2")
+        for n in (6, 11):
+            assert await rows(one, f"UPDATE {table} SET n = {other} + 5 RETURNING n") == ((n,),) * 2
+
+
 async def rows_are_chosen_and_ordered(lab: Lab, table: str) -> None:
     async with opened(lab, "one") as (one,):
         more = f"INSERT INTO {table} (id, n) VALUES (3, 5), (4, NULL)"
@@ -64,9 +72,12 @@ async def rows_are_chosen_and_ordered(lab: Lab, table: str) -> None:
             "n IS NULL": (4,),
             "n IS NOT NULL AND NOT id = 2": (1, 3),
             "id IN (2, 4, 7)": (2, 4),
+            "NOT id IN (2, NULL)": (),
         }.items():
             found = await rows(one, f"SELECT id FROM {table} WHERE {condition} ORDER BY id")
             assert found == tuple((id_,) for id_ in ids), condition
+        found = await rows(one, f"SELECT id FROM {table} ORDER BY n DESC, id")
+        assert found == ((4,), (3,), (1,), (2,))
         newest = f"SELECT id, 'x', n + 1 FROM {table} WHERE n > 0 ORDER BY n DESC, id LIMIT 2"
         assert await rows(one, newest) == ((3, "x", 6), (1, "x", 2))
         sql = f"SELECT id FROM {table} WHERE id = ANY($1) AND n = $2 ORDER BY id DESC"
@@ -94,6 +105,7 @@ READING: tuple[Fact, ...] = (
     in_repeatable_read_of_one,
     a_setting_takes_no_snapshot,
     its_own_writes_are_seen,
+    a_statement_sees_nothing_of_its_own,
     rows_are_chosen_and_ordered,
     writes_tell_how_many,
 )

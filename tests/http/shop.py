@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import psycopg
 from tornado.httpclient import HTTPResponse
 from tornado.netutil import bind_sockets
 from tornado.testing import AsyncHTTPTestCase
@@ -20,6 +21,7 @@ from tornado.web import Application
 from bazar import clock
 from bazar.config import Config, NodeConfig, parse
 from bazar.node.server import Context, Server, ServiceApplication
+from bazar.replication.shared.replica import SharedReplica
 from handlers import ROLES
 from handlers.base import NoRoute
 from handlers.catalog.service import CatalogService
@@ -102,7 +104,15 @@ class Shop:
             server.http.state.log.flush()
 
     def rows(self, name: str, table: str) -> list[tuple[Any, ...]]:
-        """The committed rows of one replica's own file, read past all of the product."""
+        """The committed rows of one replica's own file, or of its database, read past all of the
+        product."""
+        engine = self.config.engine
+        if engine.kind == "postgresql":
+            role = NODES[name]
+            host, _, port = engine.servers[0].rpartition(":")
+            with psycopg.connect(engine.dsn[role], host=host, port=port) as database:
+                sql = f"SELECT * FROM bazar_{role}.{table} ORDER BY 1"
+                return database.execute(sql.encode()).fetchall()
         connection = sqlite3.connect(self.config.data_dir / f"{name}.db")
         try:
             return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
@@ -174,6 +184,9 @@ class Shop:
         for replica in replicas.values():
             if replica.primary is not None:
                 members = {member.node for member in replica.primary.membership.members}
+                if isinstance(replica, SharedReplica):  # where nobody else keeps anything
+                    feeds = replica.primary.feeds.values()
+                    members |= {feed.hello.node for feed in feeds if feed.joined}
                 own = replicas[name].core.committed
                 return name in members and own == replica.primary.committed
         return False

@@ -10,7 +10,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.cluster import ports
-from tests.postgresql.servers import WAIT_S, Server, wait_for
+from tests.postgresql.directory import wait_for
+from tests.postgresql.installations import WAIT_S
+from tests.postgresql.servers import Server
 
 SKIPPED = "needs PgBouncer: apt-get install pgbouncer"
 SETTINGS = """

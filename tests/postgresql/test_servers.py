@@ -9,8 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgresql.installations import Installation, installations
-from tests.postgresql.servers import WAIT_S, Place, Server, state, wait_for
+from tests.postgresql.directory import wait_for
+from tests.postgresql.installations import WAIT_S, Installation, installations
+from tests.postgresql.servers import Place, Server, state
 
 ROLE = "SELECT pg_is_in_recovery()"
 

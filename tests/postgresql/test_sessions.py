@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.postgresql.connection import MOST
 from storage.postgresql.session import Broken, Refused, Statement
 from tests.patience import PATIENCE_S, until
 from tests.postgresql.servers import Server
@@ -137,6 +138,68 @@ async def test_much_goes_both_ways_at_once(postgresql_server: Server) -> None:
         selects = [Statement("SELECT $1::text", (large,))] * 6
         reply = await run(one, BEGIN, *selects, COMMIT)
         assert [result.rows for result in reply.results[1:-1]] == [((large,),)] * 6
+
+
+PREPARED = "SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements ORDER BY 1"
+
+
+def prepared(sql: str, *params: Any) -> Statement:
+    return Statement(sql, params, prepared=True)
+
+
+async def test_what_is_prepared_is_so_once(postgresql_server: Server) -> None:
+    add = "SELECT $1::bigint + 1"
+    async with session(postgresql_server) as one:
+        reply = await run(one, BEGIN, prepared(add, 1), "SELECT 0", prepared(add, 2), COMMIT)
+        assert [each.rows for each in reply.results] == [(), ((2,),), ((0,),), ((3,),), ()]
+        assert (await run(one, prepared(add, 3))).results[0].rows == ((4,),)
+        assert (await run(one, PREPARED)).results[0].rows == ((add, 3),)
+
+
+async def test_what_is_refused_is_prepared_if_it_came_to_that(postgresql_server: Server) -> None:
+    first, wrong, last = "SELECT 1", "SELECT no_such", "SELECT 3"
+    async with session(postgresql_server) as one:
+        for _ in range(2):
+            with pytest.raises(Refused, match="no_such"):
+                await run(one, BEGIN, *map(prepared, (first, wrong, last)), COMMIT)
+            await run(one, ROLLBACK)
+        assert (await run(one, PREPARED)).results[0].rows == ((first, 2),)
+        reply = await run(one, BEGIN, *map(prepared, (first, last)), COMMIT)
+        assert [each.rows for each in reply.results] == [(), ((1,),), ((3,),), ()]
+
+
+async def test_what_is_prepared_may_change_its_columns(postgresql_server: Server) -> None:
+    """A migration is made while sessions are open: at the worst each refuses once."""
+    select = prepared("SELECT n FROM t")
+    async with session(postgresql_server) as one:
+        await run(
+            one, BEGIN, "CREATE TEMPORARY TABLE t (n bigint)", "INSERT INTO t VALUES (1)", COMMIT
+        )
+        assert (await run(one, select)).results[0].rows == ((1,),)
+        await run(one, "ALTER TABLE t ADD COLUMN m bigint")
+        assert (await run(one, select)).results[0].rows == ((1,),)
+        await run(one, "ALTER TABLE t ALTER COLUMN n TYPE text")
+        with pytest.raises(Refused) as refused:
+            await run(one, select)
+        assert refused.value.sqlstate == "0A000"
+        assert (await run(one, select)).results[0].rows == (("1",),)
+        await run(one, "DEALLOCATE ALL")
+        with pytest.raises(Refused) as refused:
+            await run(one, select)
+        assert refused.value.sqlstate == "26000"
+        assert (await run(one, select)).results[0].rows == (("1",),)
+
+
+async def test_no_more_is_prepared_than_a_session_may_keep(postgresql_server: Server) -> None:
+    async with session(postgresql_server) as one:
+        for first in range(0, MOST + 200, 200):
+            selects = [prepared(f"SELECT {n}") for n in range(first, first + 200)]
+            reply = await run(one, BEGIN, *selects, COMMIT)
+            assert [n for each in reply.results for (n,) in each.rows] == [
+                *range(first, first + 200)
+            ]
+        [[kept]] = (await run(one, "SELECT count(*) FROM pg_prepared_statements")).results[0].rows
+        assert kept == MOST
 
 
 async def test_one_thing_at_a_time(postgresql_server: Server) -> None:

@@ -16,7 +16,8 @@ HERE = Path(__file__).resolve().parents[2]
 ROOMS = ("run", "handlers", "storage", "bazar", "tests")
 MAY_IMPORT = {"bazar": set[str](), "storage": {"bazar"}, "handlers": {"bazar", "storage"}}
 PROTOCOL = ("primary", "replica_subscriber", "cache_subscriber")
-DECISIONS = tuple(f"storage.{path.stem}" for path in (HERE / "storage").glob("[!_]*.py"))
+TOP = sorted(path.stem for path in (HERE / "storage").glob("[!_]*.py"))
+DECISIONS = tuple(f"storage.{name}" for name in TOP if name != "engines")  # which names engines
 SANS_IO = (*(f"bazar.replication.{name}" for name in PROTOCOL), *DECISIONS)
 IO = {"asyncio", "tornado", "sqlite3", "aiosqlite", "socket", "time", "os", "threading", "random"}
 

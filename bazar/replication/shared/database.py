@@ -103,6 +103,11 @@ class Database(Protocol):
         """Bring the tables up to this program's version, as an act of the primary of this epoch.
         Raises Unavailable where that could not be confirmed."""
 
+    async def derive(self, epoch_id: str) -> bool:
+        """Make the next slice of what is derived from the rows, where another version of this
+        program has made it, as an act of the primary of this epoch. Return whether all is made.
+        Raises as `upgrade` does."""
+
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the servers, as JSON."""
 

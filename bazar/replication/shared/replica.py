@@ -7,33 +7,34 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from math import ceil, inf
+from math import inf
 from typing import Any
 
 from bazar.background_tasks import Tasks
 from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
 from bazar.replication.batches import Batches
 from bazar.replication.disk import DiskWorker
-from bazar.replication.effects import Apply, Close, Drop, Effect, Record, Reset, Told
+from bazar.replication.effects import Apply, Drop, Effect, Record, Reset, Told
 from bazar.replication.feed_client import CONNECT_TIMEOUT_S
 from bazar.replication.knocking import Knocking
-from bazar.replication.messages import ArbiterId, Hello, Member
+from bazar.replication.messages import FOLLOWER, ArbiterId, Hello, Member
 from bazar.replication.part import Part, Wiring
-from bazar.replication.shared.database import Beat, Database, Word
+from bazar.replication.shared.candidate import Candidate, Won
+from bazar.replication.shared.database import Database, Word
 from bazar.replication.shared.follower import Follower
-from bazar.replication.shared.hold import LOOKS_PER_LEASE, Hold, Tempo, Watch
+from bazar.replication.shared.hold import LOOKS_PER_LEASE, Tempo
 from bazar.replication.shared.primary import SharedPrimary
 from bazar.replication.shared.shown import Shown
 from bazar.replication.states import Life
 from bazar.replication.store import Answer, Operation
 from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.timing import Timing
+from bazar.rpc.frames import FrameConnection
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.1
-ABSTAIN_LEASES = 2  # for which who has handed over lets others take it (P7)
-HEARD_LEASES = 2  # for which a subscriber that said hello counts (P7)
+HEARD_LEASES = 2  # in which subscribers look for a primary (P7)
 LOOK_LEASES = 3  # how often a primary looks for others (A3)
 WORDS_KEPT = 3  # beats for which a candidate's word counts (P7)
 
@@ -50,21 +51,16 @@ class SharedReplica(Part):
         self._database = database
         self._register, self._store = database.register, database.store
         self._tempo = tempo
-        self._run = wiring.run
+        self._grace_s = HEARD_LEASES * settings.lease_s + CONNECT_TIMEOUT_S
+        self._candidate = Candidate(*(me.name, wiring.run, database, tempo, self._grace_s, clock))
+        self._is_open = False  # before that it can't say in which cluster it is (A3)
         self._peers, self._knock = wiring.peers, wiring.knock
-        self._tenures = 0
         self._tenure = Tasks(self._end)
         self._over = asyncio.Event()  # the end of this tenure
         self._commits = DiskWorker(self._write_out)
-        self._watch = Watch(tempo)
-        self._abstains_until = -inf
-        self._watched, self._watched_since = "", inf  # the epoch whose beats are seen, since when
         self._heeds_from = inf
         self._unseeded = False
-        self._hellos: dict[str, float] = {}  # who takes this node for the primary, and since when
         self._values: list[str] = []  # of our last beats
-        self._trouble = "has not asked the database yet"
-        self._opened = False  # before that it can't say in which cluster it is (A3)
         self._installs = 0
         timing = Timing(settings.lease_s, settings.ack_timeout_s, tempo.pause_s)
         super().__init__(
@@ -96,12 +92,11 @@ class SharedReplica(Part):
     async def _live(self) -> None:
         await self._open()
         while True:
-            primary = await self._follow()
-            self._lead(primary)
+            self._lead(await self._follow())
             await self._over.wait()
             await self._tenure.close()
             self.primary = self._batches = self._timekeeper = None
-            self._watch.lost()
+            self._candidate.lost()
             if self._stopped.is_set():
                 return
 
@@ -112,105 +107,62 @@ class SharedReplica(Part):
                 drawn = await self._database.open()
                 break
             except Unavailable as error:
-                self._note(str(error))
+                self._candidate.note(str(error))
                 await asyncio.sleep(RETRY_S)
         # One shop on two databases by mistake is two clusters (A1-A3).
         home = ArbiterId(f"{self.home.digest}-{drawn}", self.home.place)
         self.home = self.subscriber.home = self.subscriber.arbiter = home
         self._knocking = Knocking(self.me.name, home, self._peers, self._knock)
-        self._opened = True
+        self._is_open = True
+
+    def refuse_other(self, arbiter: str | None) -> None:
+        self._must_be_open()
+        super().refuse_other(arbiter)
 
     def knocked(self, plain: Answer) -> Answer:
-        if not self._opened:
-            raise Unavailable(f"{self.me.name}: {self._trouble}")
+        self._must_be_open()
         return super().knocked(plain)
 
-    def _note(self, trouble: str) -> None:
-        """Say once what keeps this node from going on."""
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.warning("%s: %s", self.me.name, trouble)
+    def open_feed(self, connection: FrameConnection) -> int:
+        self._must_be_open()
+        return super().open_feed(connection)
+
+    def _must_be_open(self) -> None:
+        """Raise Unavailable before it is known which database this is (A1)."""
+        if not self._is_open:
+            raise Unavailable(f"{self.me.name}: {self._candidate.trouble}")
 
     # --- a candidate (P3) ------------------------------------------------------------------------
 
-    async def _follow(self) -> SharedPrimary:
+    async def _follow(self) -> Won:
         """Follow whoever leads, until this node may."""
         following = asyncio.create_task(self._client.run())
         try:
-            while (primary := await self._try_to_lead()) is None:
+            while (won := await self._try_to_lead()) is None:
                 if following.done():
                     following.result()  # raises what has ended it
                 await asyncio.sleep(self._tempo.primary_lease_s / LOOKS_PER_LEASE)
-            return primary
+            return won
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def _try_to_lead(self) -> SharedPrimary | None:
-        sent_at = -inf
-
-        def before_commit() -> None:
-            nonlocal sent_at
-            sent_at = self.clock()
-
-        try:
-            look = await self._register.look()
-            now = self.clock()
-            if not self._watch.saw(look, now):
-                await self._leave_word(look.beat, now)
-                return None
-            if now < self._abstains_until:
-                return None
-            self._tenures += 1
-            epoch = max(look.beat.epoch, self.subscriber.epoch) + 1
-            # Never the same again, whatever becomes of this one (H1).
-            epoch_id = f"{self._run}-{self._tenures}"
-            over_ms = ceil(1000 * self._tempo.over_s)
-            new = Beat(epoch, epoch_id, f"{epoch_id}:0", False, self.me.name, over_ms)
-            mark = await self._register.take_over(look.beat, new, before_commit)
-            if mark is not None:
-                await self._database.upgrade(epoch_id)
-        except (Unavailable, FatalError) as error:
-            self._watch.lost()
-            self._note(str(error))
-            return None
-        hold = Hold(self._tempo, sent_at)
-        if mark is None or self.clock() >= hold.until:
-            self._watch.lost()
-            return None
-        me, timing = Member(self.me.name, ""), self.subscriber.timing
-        return SharedPrimary.begin_epoch(me, epoch, mark, hold, timing, self.home)
-
-    async def _leave_word(self, beat: Beat, now: float) -> None:
-        """Tell the primary by way of the database that it is out of our reach (P7), once its
-        subscribers have had the time to find it."""
-        if beat.epoch_id != self._watched:
-            self._watched, self._watched_since = beat.epoch_id, now
-            self._hellos.clear()
-        since = now - self._grace_s
-        self._hellos = {node: at for node, at in self._hellos.items() if at >= since}
-        if self._client.leader is None and self._hellos and self._watched_since < since:
-            # Those that ask us, and we ourselves.
-            word = Word(self.me.name, beat.value, len(self._hellos) + 1)
-            await self._register.leave_word(word)
-
-    @property
-    def _grace_s(self) -> float:
-        """Return how long subscribers may need to find a primary."""
-        return HEARD_LEASES * self.settings.lease_s + CONNECT_TIMEOUT_S
+    async def _try_to_lead(self) -> Won | None:
+        follows = self._client.leader is not None
+        return await self._candidate.try_to_lead(self.subscriber.epoch, follows=follows)
 
     def _turn_away(self, feed: int, hello: Hello) -> None:
-        self._hellos[hello.node] = self.clock()
-        if not self._opened:
-            self._perform([Close(feed, self._trouble)])
-            return
+        self._candidate.heard(hello.node)
         super()._turn_away(feed, hello)
 
     # --- a primary (P1, P2) ----------------------------------------------------------------------
 
-    def _lead(self, primary: SharedPrimary) -> None:
-        log.info("%s is primary in epoch %d", self.me.name, primary.epoch)
-        self.primary = primary
+    def _lead(self, won: Won) -> None:
+        log.info("%s is primary in epoch %d", self.me.name, won.epoch)
+        me, timing = Member(self.me.name, ""), self.subscriber.timing
+        self.primary = primary = SharedPrimary.begin_epoch(
+            *(me, won.epoch, won.mark, won.hold, timing, self.home)
+        )
         self.subscriber.epoch, self.subscriber.epoch_id = primary.epoch, primary.epoch_id
         self._over = asyncio.Event()
         self._tenure = Tasks(self._end)
@@ -232,19 +184,34 @@ class SharedReplica(Part):
         look_s = LOOK_LEASES * self.settings.lease_s
         self._tenure.spawn(self._knocking.look_for_others(primary, self._perform, look_s))
         self._tenure.spawn(self._install())
+        if not won.derived:
+            self._tenure.spawn(self._derive(primary.epoch_id))
         self._unseeded = primary.tail.seq == 0
         if self._unseeded:
             self._tenure.spawn(self._seed())
+
+    async def _derive(self, epoch_id: str) -> None:
+        """Make the rest of what is derived from the rows, beside batches."""
+        done = False
+        while not done:
+            try:
+                done = await self._database.derive(epoch_id)
+            except Unavailable as error:
+                self._candidate.note(str(error))
+                await asyncio.sleep(RETRY_S)
 
     async def _seed(self) -> None:
         """Write what the group begins with, before anything else (T0)."""
         for operation in self._store.seed():
             done = False
             while not done:
-                with contextlib.suppress(Unavailable):
+                try:
                     ticket = self._queue.add(operation)
                     await self._queue.answer(ticket, self._tempo.primary_lease_s)
                     done = True
+                except Unavailable as error:
+                    self._candidate.note(str(error))
+                    await asyncio.sleep(RETRY_S)
         self._unseeded = False
 
     async def write(
@@ -291,8 +258,7 @@ class SharedReplica(Part):
         for word in words:
             if word.value in self._values and word.node not in here and word.hears > hears:
                 log.warning("%s hands over: %s is heard by more", self.me.name, word.node)
-                wait_s = ABSTAIN_LEASES * self._tempo.primary_lease_s
-                self._abstains_until = self.clock() + wait_s
+                self._candidate.abstain()
                 self._perform(primary.retire(self.clock()))
                 self._queue.refuse_all("the primary hands over")
                 return
@@ -384,7 +350,13 @@ class SharedReplica(Part):
 
     def status(self) -> dict[str, Any]:
         """Return what an operator wants to know, as JSON."""
-        return {**super().status(), "database": dict(self._database.status())}
+        shown = {**super().status(), "database": dict(self._database.status())}
+        if self.primary is not None:
+            # No set is recorded: who is told of every batch is in sync.
+            feeds = self.primary.feeds.values()
+            told = {f.hello.node for f in feeds if f.joined and f.hello.kind == FOLLOWER}
+            shown["members"] = sorted({self.me.name, *told})
+        return shown
 
     def _waits_for(self) -> str:
-        return self._trouble
+        return self._candidate.trouble

@@ -60,6 +60,10 @@ const SILENT_MS = 4000; // a proxy between may pass on what comes in bursts
     connection.textContent = "The front end does not answer; connecting again…";
   }
 
+  const databases = document.getElementById("databases"); // where the shop keeps its state in one
+  const standing = ({ role, name, answers, writes, lag }) => `Database of the ${role}: ${name} ${
+    !answers ? "does not answer" : writes ? "takes writes" : `is a standby${lag === null ? "" : `, ${lag} bytes behind`}`}`;
+
   let silence;
   function show(seen) {
     clearTimeout(silence);
@@ -73,6 +77,7 @@ const SILENT_MS = 4000; // a proxy between may pass on what comes in bursts
     begun = true;
     seen.events.forEach(tell);
     if (seen.nodes) topology.show(seen);
+    if (databases && seen.databases) databases.replaceChildren(...seen.databases.map((server) => make("li", {}, standing(server))));
     if (seen.rates) charts.add(seen.rates);
   }
   watch();

@@ -10,7 +10,7 @@ from tests.cluster.cluster import TABLES, until
 from tests.cluster.machines import database
 from tests.cluster.memory import Violation
 from tests.cluster.moments import Row, Sold, sales_of
-from tests.postgresql.servers import wait_for
+from tests.postgresql.directory import wait_for
 from tests.simulation.history import Book
 
 

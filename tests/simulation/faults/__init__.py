@@ -15,26 +15,8 @@ class Faults(LeadingFaults):
 
     def __init__(self, world: ShopWorld, clients: Clients) -> None:
         super().__init__(world, clients)
-        self.kinds = ["nothing", *world.profile.faults]
-        self.weights = [0.001, *world.profile.faults.values()]
         world.aim = self.aim
-        self._next()
-
-    def _next(self) -> None:
-        delay_s = self.world.profile.fault_every_s * 2.0 * (self.random() or 0.5)
-        self.world.after(0.001 + delay_s, None, self._strike)
-
-    def _strike(self) -> None:
-        if self.over:
-            return
-        self._next()
-        kind = self.tape.weighted(self.kinds, self.weights)
-        group = self.world.groups[0]
-        if len(self.world.groups) > 1 and self.tape.chance(0.4):
-            group = self.world.groups[1]
-        node = group.nodes[self.tape.below(len(group.nodes))]
-        if kind != "nothing":
-            getattr(self, kind)(node)
+        self._begin()
 
     def aim(self, node: Node, effect: Effect) -> None:
         """Strike directly after an effect, if a rule is about that moment."""
@@ -52,15 +34,7 @@ class Faults(LeadingFaults):
             behind_s = 0.0 if kind == "blackout" else AIM_S * self.random()
             self.world.after(behind_s, None, self._hit, kind, node)
 
-    # --- the supervisor, and the end of all faults -----------------------------------------------
-
-    def supervise(self) -> None:
-        """Start again every node that has stopped by itself."""
-        for group in self.world.groups:
-            for node in group.nodes:
-                if node.process is None and (self.over or not self.tape.chance(0.7)):
-                    self.world.start(node)
-        self.world.after(0.3, None, self.supervise)
+    # --- the end of all faults -------------------------------------------------------------------
 
     def stop(self) -> None:
         self.over = True
@@ -69,24 +43,13 @@ class Faults(LeadingFaults):
             self._stray.put_right()
         if world.profile.hangs:
             self._hang()
-        world.say("network", "no more faults")
-        world.profile.calm, world.profile.calm_since = True, world.now
-        silenced = world.profile.silent and not world.profile.hangs
-        for group in world.groups:
-            for node in group.nodes:
-                self._rejoin(node)
-                self._heal_disk(node)
-                if node.process is None:
-                    world.start(node)
-                    continue
-                node.process.resume()
-                node.process.step_s, node.process.syscall_chance = 0.0002, 0.0
-                for stream in list(node.process.streams):
-                    # Traffic that is lost unnoticed is a fault that goes on.
-                    if stream.cut or stream.arrival > world.now + 0.1:
-                        stream.vanish((0.05, 0.05))
-        if silenced:
+        self._calm()
+        if world.profile.silent and not world.profile.hangs:
             self.silence()
+
+    def _heal(self, node: Node) -> None:
+        super()._heal(node)
+        self._heal_disk(node)
 
     def encore(self) -> None:
         """Wait until all is well, then kill the primary during the last writes, and others with it.

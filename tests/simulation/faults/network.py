@@ -58,6 +58,27 @@ class NetworkFaults(ProcessFaults):
             stream.vanish((0.3 * self.random(), 0.3 * self.random()))
         self.world.after(1.5 * self.random(), None, self._rejoin, node)
 
+    def _calm(self) -> None:
+        """Let all nodes run, and reach each other."""
+        world = self.world
+        world.say("network", "no more faults")
+        world.profile.calm, world.profile.calm_since = True, world.now
+        for group in world.groups:
+            for node in group.nodes:
+                self._heal(node)
+                if node.process is None:
+                    world.start(node)
+                    continue
+                node.process.resume()
+                node.process.step_s, node.process.syscall_chance = 0.0002, 0.0
+                for stream in list(node.process.streams):
+                    # Traffic that is lost unnoticed is a fault that goes on.
+                    if stream.cut or stream.arrival > world.now + 0.1:
+                        stream.vanish((0.05, 0.05))
+
+    def _heal(self, node: Node) -> None:
+        self._rejoin(node)
+
     def _rejoin(self, node: Node) -> None:
         if node.host.isolated:
             self.world.say(node.name, "is reachable again")

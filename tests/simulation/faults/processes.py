@@ -18,6 +18,36 @@ class ProcessFaults:
         self._below = world.tape("deletions")  # whether a file is deleted while it is open
         self.over = False
 
+    def _begin(self) -> None:
+        """Pick a fault and a victim from time to time, until it is over."""
+        self.kinds = ["nothing", *self.world.profile.faults]
+        self.weights = [0.001, *self.world.profile.faults.values()]
+        self._next()
+
+    def _next(self) -> None:
+        delay_s = self.world.profile.fault_every_s * 2.0 * (self.random() or 0.5)
+        self.world.after(0.001 + delay_s, None, self._strike)
+
+    def _strike(self) -> None:
+        if self.over:
+            return
+        self._next()
+        kind = self.tape.weighted(self.kinds, self.weights)
+        group = self.world.groups[0]
+        if len(self.world.groups) > 1 and self.tape.chance(0.4):
+            group = self.world.groups[1]
+        node = group.nodes[self.tape.below(len(group.nodes))]
+        if kind != "nothing":
+            getattr(self, kind)(node)
+
+    def supervise(self) -> None:
+        """Start again every node that has stopped by itself."""
+        for group in self.world.groups:
+            for node in group.nodes:
+                if node.process is None and (self.over or not self.tape.chance(0.7)):
+                    self.world.start(node)
+        self.world.after(0.3, None, self.supervise)
+
     def _hit(self, kind: str, node: Node) -> None:
         if not self.over:
             getattr(self, kind)(node)

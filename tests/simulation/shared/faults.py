@@ -21,26 +21,9 @@ class SharedFaults(NetworkFaults):
     def __init__(self, world: SharedWorld, clients: Clients, databases: Iterable[Database]) -> None:
         super().__init__(world, clients)
         self.databases = list(databases)
-        self.kinds = ["nothing", *world.profile.faults]
-        self.weights = [0.001, *world.profile.faults.values()]
         self._failing: set[Database] = set()  # that fail over now
         self._stood: dict[Node, float] = {}
-        self._next()
-
-    def _next(self) -> None:
-        delay_s = self.world.profile.fault_every_s * 2.0 * (self.random() or 0.5)
-        self.world.after(0.001 + delay_s, None, self._strike)
-
-    def _strike(self) -> None:
-        if self.over:
-            return
-        self._next()
-        kind = self.tape.weighted(self.kinds, self.weights)
-        groups = self.world.groups
-        group = groups[-1] if self.tape.chance(0.4) else groups[0]
-        node = group.nodes[self.tape.below(len(group.nodes))]
-        if kind != "nothing":
-            getattr(self, kind)(node)
+        self._begin()
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -188,36 +171,15 @@ class SharedFaults(NetworkFaults):
         database.follow(old, database.primary)
         self._failing.discard(database)
 
-    # --- the supervisor, and the end of all faults -----------------------------------------------
-
-    def supervise(self) -> None:
-        """Start again every node that has stopped by itself."""
-        for group in self.world.groups:
-            for node in group.nodes:
-                if node.process is None and (self.over or not self.tape.chance(0.7)):
-                    self.world.start(node)
-        self.world.after(0.3, None, self.supervise)
+    # --- the end of all faults -------------------------------------------------------------------
 
     def stop(self) -> None:
         self.over = True
-        world = self.world
-        world.say("network", "no more faults")
-        world.profile.calm, world.profile.calm_since = True, world.now
-        for group in world.groups:
-            for node in group.nodes:
-                self._rejoin(node)
-                if node.process is None:
-                    world.start(node)
-                    continue
-                node.process.resume()
-                node.process.step_s, node.process.syscall_chance = 0.0002, 0.0
-                for stream in list(node.process.streams):
-                    if stream.cut or stream.arrival > world.now + 0.1:
-                        stream.vanish((0.05, 0.05))
+        self._calm()
         for database in self.databases:
-            self._heal(database)
+            self._heal_servers(database)
 
-    def _heal(self, database: Database) -> None:
+    def _heal_servers(self, database: Database) -> None:
         for one, other in list(database.cuts):
             database.mend(one, other)
         for name, server in database.servers.items():

@@ -55,6 +55,8 @@ FOCUSES: Focuses = {
         "think_s": (0.02, 0.05),
         "readers": (12,),
     },
+    # At the end the primary reaches the database alone.
+    "deaf": {"deaf": (True,), "catalogs": (2, 3), "caches": (1, 2), "leases_s": ((1.0,),)},
     # Servers fail over while nodes are deaf.
     "failing over": {
         "faults": ({"fail_over": 3.0, "depose": 3.0, "isolate": 1.0, "cut_off": 1.0},),

@@ -14,8 +14,8 @@ from storage.history import Position
 from storage.orders import Orders, order_key, show_order
 from storage.paging import Found, Window
 from storage.postgresql.database import SYNCHRONOUS
-from storage.postgresql.schema import CLUSTER, DATABASE, PROTOCOL, VERSION
-from storage.postgresql.session import Row, Statement
+from storage.postgresql.schema import CLUSTER, DATABASE, FOUND, PROTOCOL, VERSION
+from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.snapshots import Snapshots
 from tests.simulation import shop
 from tests.simulation.invariants import Truth
@@ -67,6 +67,9 @@ class SimulatedModel:
             self._world.guard(self._truth.check_sold, operation, outcome, state)
         return outcomes
 
+    async def derive(self, session: Session, epoch_id: str) -> bool:
+        return True
+
     def writes(self, entries: Iterable[Entry]) -> list[Statement]:
         return [Statement(self._write, (tuple(entries),))]
 
@@ -98,8 +101,8 @@ class SimulatedModel:
         )
         database.register(self.rows.sql, self._rows)
         database.register(self._write, self._written)
-        exists = f"SELECT to_regclass('{schema}.meta') IS NOT NULL"
-        database.register(exists, lambda view, params: ((True,),))
+        found = FOUND.format(s=schema)
+        database.register(found, lambda view, params: ((True, True, "UTF8"),))
 
     def _rows(self, view: View, params: tuple[Any, ...]) -> Sequence[Row]:
         state = {
@@ -131,8 +134,6 @@ class SimulatedModel:
 def answer_plainly(database: Database) -> None:
     """Answer what the product asks of a server itself."""
     database.register(SYNCHRONOUS.sql, lambda view, params: (("standby",),))
-    encoding = "SELECT current_setting('server_encoding')"
-    database.register(encoding, lambda view, params: (("UTF8",),))
     lock = "SELECT pg_advisory_xact_lock($1::bigint)"
     database.register(lock, lambda view, params: ((None,),))
 

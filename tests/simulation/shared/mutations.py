@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bazar.replication.batches import Batches
+from bazar.replication.shared.candidate import Candidate
 from bazar.replication.shared.hold import Hold, Tempo, Watch
 from bazar.replication.shared.primary import SharedPrimary
 from bazar.replication.shared.replica import SharedReplica
@@ -48,10 +49,10 @@ SHARED: tuple[Mutation, ...] = (
         "the first hold counts from the confirmation",
         "P1",
         (
-            SharedReplica,
-            "_try_to_lead",
-            "hold = Hold(self._tempo, sent_at)",
-            "hold = Hold(self._tempo, self.clock())",
+            Candidate,
+            "_take_over",
+            "Hold(self._tempo, sent_at)",
+            "Hold(self._tempo, self._clock())",
         ),
         focus="holding",
     ),
@@ -109,10 +110,10 @@ SHARED: tuple[Mutation, ...] = (
         "a candidate counts from before the answer",
         "P3",
         (
-            SharedReplica,
-            "_try_to_lead",
-            "look = await self._register.look()\n        now = self.clock()",
-            "now = self.clock()\n        look = await self._register.look()",
+            Candidate,
+            "try_to_lead",
+            "look = await self._database.register.look()\n        now = self._clock()",
+            "now = self._clock()\n        look = await self._database.register.look()",
         ),
         focus="holding",
     ),
@@ -201,9 +202,9 @@ SHARED: tuple[Mutation, ...] = (
         "an epoch has no id of its own",
         "H1",
         (
-            SharedReplica,
-            "_try_to_lead",
-            'epoch_id = f"{self._run}-{self._tenures}"',
+            Candidate,
+            "_take_over",
+            'epoch_id = f"{self._run}-{self._epochs}"',
             "epoch_id = str(epoch)",
         ),
         focus="failing over",
@@ -267,5 +268,17 @@ SHARED: tuple[Mutation, ...] = (
             "_, *found, mark, _ = reply.results",
         ),
         focus="standing by",
+    ),
+    mutation(
+        "a primary does not heed what candidates say",
+        "P7",
+        (SharedReplica, "_heed", "word.hears > hears", "False"),
+        focus="deaf",
+    ),
+    mutation(
+        "a candidate does not say that the primary is out of reach",
+        "P7",
+        (Candidate, "_leave_word", "if not follows and", "if False and"),
+        focus="deaf",
     ),
 )

@@ -13,6 +13,7 @@ import storage.postgresql.engine
 from bazar.config import EngineConfig
 from bazar.replication.messages import Entry, Member
 from bazar.replication.part import Wiring
+from bazar.replication.shared.candidate import Won
 from bazar.replication.shared.primary import SharedPrimary
 from bazar.replication.shared.replica import SharedReplica
 from bazar.replication.states import Life
@@ -41,15 +42,15 @@ class Watched(SharedReplica):
 
         super().__init__(replace(wiring, on_commit=on_commit), *args)
 
-    def _lead(self, primary: SharedPrimary) -> None:
+    def _lead(self, won: Won) -> None:
         process, world = self.process, self.process.world
         truth = shared(process.truth)
-        world.say(process.name, f"leads in epoch {primary.epoch} from {primary.committed}")
+        world.say(process.name, f"leads in epoch {won.epoch} from {won.mark}")
         process.led_at = world.now
         world.takeovers += 1
-        unknown = range(truth.seq + 1, primary.committed.seq + 1)
-        world.guard(truth.taken_over, primary, process, process.entries(unknown))
-        super()._lead(primary)
+        unknown = range(truth.seq + 1, won.mark.seq + 1)
+        world.guard(truth.taken_over, won, process, process.entries(unknown))
+        super()._lead(won)
 
 
 class SharedProcess(ReplicaProcess):

@@ -23,6 +23,8 @@ from tests.world.world import Violation
 
 KEEPALIVE_S = 3.0
 FAULTY_S = 12.0
+HEARD_S = 3.0  # in which a new primary is found by its subscribers
+DEAF_S = 20.0
 
 
 class SharedScenario(Scenario):
@@ -94,7 +96,27 @@ class SharedScenario(Scenario):
             if world.now >= deadline:
                 raise Violation("I6: writes have not resumed")
             world.run(min(world.now + 0.1, deadline))
+        if profile.deaf and self.catalog.caches and len(self.catalog.replicas) > 1:
+            self._must_hand_over()
         return world.now + 2 * tempo.over_s
+
+    def _must_hand_over(self) -> None:
+        """Check P7: a primary that reaches the database, and nobody else, does not stay."""
+        world, catalog = self.world, self.catalog
+        world.run(world.now + HEARD_S)
+        holder = catalog.holder
+        if holder is None:
+            return
+        world.say(holder.name, "reaches nobody but the database")
+        holder.node.host.isolated = True
+        for stream in list(holder.streams):
+            stream.vanish((0.0, 0.0))
+        deadline = world.now + DEAF_S
+        while catalog.holder in (holder, None):
+            if world.now >= deadline:
+                raise Violation(f"P7: {holder.name} stays, whom nobody hears")
+            world.run(world.now + 0.1)
+        holder.node.host.isolated = False
 
     def _all_must_answer(self) -> None:
         """Check I6, once whoever asks has met the connections that hang."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from bazar.replication.messages import Entry
+from bazar.replication.shared.candidate import Won
 from bazar.replication.shared.primary import SharedPrimary
 from tests.simulation.invariants import Truth
 from tests.world.world import Violation
@@ -30,22 +31,20 @@ class SharedTruth(Truth):
         if news:
             self._no_lease_is_ignorant(primary)
 
-    def taken_over(
-        self, primary: SharedPrimary, process: SharedProcess, entries: Sequence[Entry]
-    ) -> None:
+    def taken_over(self, won: Won, process: SharedProcess, entries: Sequence[Entry]) -> None:
         """Check and record a take-over; `entries` are what the database has, and nobody was told
         of."""
-        seq = primary.committed.seq
+        seq = won.mark.seq
         if seq < self.seq:
             raise Violation(f"I3: {process.run} begins behind {seq}, and {self.seq} was committed")
-        if primary.epoch <= self.epoch:
-            raise Violation(f"P3: epoch {primary.epoch} begins after {self.epoch}")
+        if won.epoch <= self.epoch:
+            raise Violation(f"P3: epoch {won.epoch} begins after {self.epoch}")
         self._record(entries, process.run)
         if self.seq != seq:
             raise Violation(
                 f"P3: {process.run} begins behind {seq}, and the log ends at {self.seq}"
             )
-        self.epoch = primary.epoch
+        self.epoch = won.epoch
         for node in self.group.nodes:
             other = node.process
             if other is None or other is process:

@@ -58,6 +58,7 @@ class SharedProfile(Profile):
         self.apply_s = choice((0.004, 0.05, 0.5))
         self.flush_s = choice((0.004, 0.02))
         self.torn = choice((0.0, 0.02))
+        self.deaf = draw.chance(0.2)
         self.databases = choice((1, 2)) if self.orders else 1
         """Whether catalog and orders have one database or two."""
         self.focus = focus or (choice(tuple(FOCUSES)) if draw.chance(FOCUSED) else "")

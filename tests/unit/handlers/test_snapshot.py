@@ -52,6 +52,14 @@ class ViewTest(unittest.TestCase):
         events = happenings(first, second, counts(before[:1]), counts(now[:1]))
         return [(event["text"], event["rule"]) for event in events]
 
+    def test_how_the_servers_of_a_database_stand(self) -> None:
+        server = {"name": "db1:5432", "writes": True, "lag": 0, "answers": True}
+        unseen = replica(1, database={"servers": ["db1:5432"], "writes": None, "standing": []})
+        one = replica(2, database={"servers": ["db1:5432"], "writes": None, "standing": [server]})
+        shown = self.seen(frontend(), unseen, one)
+        self.assertEqual(shown["databases"], [{"role": "catalog", **server}])
+        self.assertEqual(self.seen(frontend(), replica(1), None)["databases"], [])
+
     def test_who_is_primary_and_in_sync_and_how_far_behind(self) -> None:
         shown = self.seen(frontend(), primary(1, "catalog-1"), replica(2))
         by_name = {node["name"]: node for node in shown["nodes"]}

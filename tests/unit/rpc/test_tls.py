@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from bazar.config import NodeConfig
-from bazar.errors import Untrusted
+from bazar.errors import Unavailable, Untrusted
 from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import dial
 from bazar.tls import Credentials
@@ -38,6 +38,18 @@ class TLSTest(FilesTestCase):
         self.assertEqual(answer["uri"], "/status")
         with self.assertRaisesRegex(ConnectionRefusedError, "200"):  # by whom it is no upgrade
             await dial(node, "/feed", "the-token", PATIENCE_S)
+
+    async def test_a_node_that_does_not_trust_us(self) -> None:
+        both, other = self.directory / "both.pem", Authority(self.directory / "other")
+        both.write_bytes(self.authority.cert.read_bytes() + other.cert.read_bytes())
+        node = self.node(self.credentials({**other.sign("other"), "ca": str(both)}))
+        with (
+            self.assertLogs("bazar.http.handshakes", "WARNING") as logs,
+            self.assertRaisesRegex(Unavailable, "peer-1: the connection was closed"),
+        ):
+            await self.client.submit(node, CALLS_PATH, {}, PATIENCE_S)
+        self.assertIn("127.0.0.1: no connection: ", logs.output[0])
+        self.assertEqual(self.door.settings["seen"], [])
 
     async def test_a_name_that_its_certificate_has_not(self) -> None:
         node = self.node(self.tls, "localhost")

@@ -67,7 +67,7 @@ class Database:
 
     def load(self, changes: Changes) -> None:
         """Have rows from the beginning: `(table, primary key)` -> columns and values."""
-        commit = Commit(dict(changes))
+        commit = Commit({at: self.schema.whole(at[0], row) for at, row in changes.items()})
         for server in self.servers.values():
             server.load(commit)
         self._loaded = len(self[self.primary].wal)
@@ -185,8 +185,8 @@ class Database:
                 pipe.mend()
 
     def stall(self, one: str, other: str, for_s: float) -> None:
-        """Let what is under way from one to the other be this late, or later, and nobody
-        notice."""
+        """Let what is sent from one to the other from now on be so late, and nobody notice: what
+        standbys confirm, too."""
         for pipe in self._pipes():
             if pipe.way == (one, other):
                 pipe.stall(for_s)

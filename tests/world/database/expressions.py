@@ -27,7 +27,8 @@ class Scope:
     view: View
     params: tuple[Any, ...]
     in_recovery: bool = False
-    activity: Callable[[], Iterable[Row]] = tuple
+    views: Mapping[str, Callable[[], Iterable[Row]]] = field(default_factory=dict)
+    """The server's views of itself."""
     named: dict[str, list[Row]] = field(default_factory=dict)
     """The rows of its WITH queries."""
 

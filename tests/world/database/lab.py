@@ -8,6 +8,7 @@ from typing import Any
 
 from storage.postgresql.session import Servers, Session, Statement
 from tests.facts.lab import PATIENCE_S
+from tests.facts.schedules import played
 from tests.world.database.database import Database
 from tests.world.database.wire import SimulatedServers, Wire
 from tests.world.lab import Lab
@@ -88,3 +89,14 @@ def show(seed: int, fact: Callable[[SimulatedLab], Awaitable[Any]]) -> Lab:
             raise errors[0]
         assert done, "it never comes to an end"
     return lab
+
+
+def simulated(seed: int, world: int = 0) -> list[str]:
+    """Return what comes of a schedule (`tests.facts.schedules`) here, in any world."""
+    told: list[str] = []
+
+    async def play(lab: SimulatedLab) -> None:
+        told.extend(await played(lab, seed))
+
+    show(world, play)
+    return told

@@ -24,8 +24,6 @@ class Waiter:
 
     def __init__(self, owner: Transaction, key: Key, strength: int) -> None:
         self.owner, self.key, self.strength = owner, key, strength
-        self.dead = False
-        """Whether it was chosen to end a deadlock."""
 
 
 class Locks:
@@ -74,16 +72,31 @@ class Locks:
         else:
             del self._queues[waiter.key]
 
+    def drop(self, owner: Transaction, key: Key) -> None:
+        """Give back one lock."""
+        del owner.locked[key]
+        holders = self._holders[key]
+        del holders[owner]
+        if not holders:
+            del self._holders[key]
+        if key in self._queues:
+            self._wake(self._queues[key][0].owner)
+
     def release(self, owner: Transaction) -> None:
         """Give back all locks of a transaction."""
-        for key in owner.locked:
-            holders = self._holders[key]
-            del holders[owner]
-            if not holders:
-                del self._holders[key]
-            if key in self._queues:
-                self._wake(self._queues[key][0].owner)
-        owner.locked.clear()
+        for key in tuple(owner.locked):
+            self.drop(owner, key)
+
+    def is_changing(self, key: Key) -> bool:
+        """Return whether some transaction has changed this row, and is not at its end."""
+        return any(key in one.changes for one in self._holders.get(key, ()))
+
+    def blocked(self) -> list[Waiter]:
+        """Return who waits for what somebody holds, or for somebody who waits."""
+        return [one for queue in self._queues.values() for one in queue if self._blocks(one)]
+
+    def _blocks(self, waiter: Waiter) -> bool:
+        return any(True for _ in self._waits_for(waiter))
 
     def is_deadlocked(self, waiter: Waiter) -> bool:
         """Return whether a transaction waits, in the end, for itself."""

@@ -61,7 +61,7 @@ class Pipe:
             self._travel()
 
     def stall(self, for_s: float) -> None:
-        """Let nothing arrive for a while."""
+        """Let nothing that is sent from now on arrive for a while."""
         self._arrival = max(self._arrival, self._world.now + for_s)
 
     def close(self) -> None:

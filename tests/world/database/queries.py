@@ -22,7 +22,6 @@ STRENGTHS = {
     (True, True): locks.NO_KEY_UPDATE,
     (True, False): locks.UPDATE,
 }
-ACTIVITY = "pg_stat_activity"
 
 
 class Source(NamedTuple):
@@ -40,8 +39,8 @@ class Source(NamedTuple):
             return [((), {})]
         if self.table in scope.named:
             return enumerate(scope.named[self.table])
-        if self.table == ACTIVITY:
-            return enumerate(scope.activity())
+        if self.table in scope.views:
+            return enumerate(scope.views[self.table]())
         return scope.view.rows(self.table)
 
 
@@ -130,8 +129,9 @@ class Select:
         return found
 
     def run(self, transaction: Transaction, scope: Scope) -> Found:
-        if self.source.table not in scope.named:
-            transaction.server.schema.has(self.source.table)
+        table = self.source.table
+        if table and table not in scope.named and table not in scope.views:
+            transaction.server.schema.table(table)
         found = yield from self._locked(transaction, scope)
         answer = self.answer
         return Result(f"SELECT {len(found)}", tuple([answer(scope, row) for row in found]))

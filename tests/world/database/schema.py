@@ -9,7 +9,8 @@ from sqlglot import exp
 
 from storage.postgresql.session import Refused
 from tests.world.database.expressions import Scope, Unknown, Value, compiled
-from tests.world.database.queries import ACTIVITY, scalar, table_name
+from tests.world.database.queries import scalar, table_name
+from tests.world.database.versions import Row
 
 
 class Table:
@@ -83,7 +84,10 @@ class Schema:
             raise Refused("42P01", f'relation "{name}" does not exist')
         return self._tables[name]
 
-    def has(self, name: str) -> None:
-        """Refuse a table that does not exist; without a name, a statement needs none."""
-        if name and name != ACTIVITY:
-            self.table(name)
+    def whole(self, name: str, row: Row | None) -> Row | None:
+        """Return a row with all columns of its table, if that is known."""
+        if row is None or name not in self._tables:
+            return row
+        table = self._tables[name]
+        table.check(row)
+        return {column: row.get(column) for column in table.defaults}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tests.world.database.backend import Backend
@@ -51,6 +51,10 @@ class Server:
         self._reports: Pipe | None = None
         self._apply_at = 0.0
         self._pids = 0
+        self.views: dict[str, Callable[[], Iterable[Row]]] = {
+            "pg_stat_activity": self._activity,
+            "pg_locks": self._blocked,  # only what is not granted
+        }
         self.start()
 
     def __repr__(self) -> str:
@@ -92,11 +96,14 @@ class Server:
         self._pids += 1
         return self._pids
 
-    def activity(self) -> Iterator[Row]:
-        """Yield the rows of pg_stat_activity."""
+    def _activity(self) -> Iterator[Row]:
         for backend in self.backends:
             kind, event = backend.waits_for or (None, None)
             yield {"pid": backend.number, "wait_event_type": kind, "wait_event": event}
+
+    def _blocked(self) -> Iterator[Row]:
+        for waiter in self.locks.blocked():
+            yield {"pid": waiter.owner.backend.number, "granted": False}
 
     def _wake(self, owner: Transaction) -> None:
         owner.backend.wake_in(self.pace.draw(self.pace.wake_s))

@@ -110,7 +110,7 @@ def _planned(node: Any) -> Plan:
 
     def run(transaction: Transaction, params: tuple[Any, ...]) -> Found:
         server = transaction.server
-        scope = Scope(transaction.view(), params, server.in_recovery, server.activity)
+        scope = Scope(transaction.view(), params, server.in_recovery, server.views)
         for name, query in named:
             result = yield from query.run(transaction, scope)
             scope.named[name] = [dict(zip(query.names, row, strict=True)) for row in result.rows]

@@ -128,6 +128,17 @@ def test_what_the_server_would_refuse_is_refused() -> None:
     show(0, lambda lab: staged(lab, play))
 
 
+def test_rows_are_loaded_whole() -> None:
+    async def play(lab: SimulatedLab) -> None:
+        lab.database.load({("t", 3): {"n": None, "id": 3}, ("t", 4): {"id": 4}, ("t", 1): None})
+        async with opened(lab, "one", "three") as sessions:
+            for session in sessions:
+                found = await rows(session, "SELECT * FROM t WHERE id <> 2 ORDER BY id DESC")
+                assert found == ((4, None), (3, None))
+
+    show(0, lambda lab: staged(lab, play))
+
+
 def test_sessions_refuse_what_would_commit_unfenced() -> None:
     async def play(lab: SimulatedLab) -> None:
         session = await lab.database.reached_by(lab.process).connect("one", PATIENCE_S)

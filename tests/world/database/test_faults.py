@@ -332,6 +332,24 @@ async def test_a_paused_process_reads_nothing_and_the_server_goes_on(lab: Simula
 
 
 @every_seed
+async def test_a_time_out_counts_on_the_clock_of_the_node(lab: SimulatedLab) -> None:
+    over: list[float] = []
+
+    async def work(process: Process) -> None:
+        session = await lab.database.reached_by(process).connect("one", 5.0)
+        lab.database.freeze("one")
+        begin_s = lab.world.now
+        with pytest.raises(Broken):
+            await ask(session, READ, timeout_s=5.0)
+        over.append(lab.world.now - begin_s)
+
+    slow = lab.world.process("slow", rate=0.5)
+    slow.loop.spawn(lambda: work(slow))
+    await asyncio.sleep(12.0)
+    assert over and 10.0 <= over[0] < 10.5
+
+
+@every_seed
 async def test_locks_are_given_back_in_order(lab: SimulatedLab) -> None:
     async with opened(lab, "one", "one", "one", "one") as (one, other, third, watcher):
         await do(one, "BEGIN", SET_2)

@@ -61,14 +61,15 @@ class Transaction:
         if server.locks.take(self, key, strength):
             return False
         waiter = server.locks.enqueue(self, key, strength)
-        deadlock_s = server.pace.deadlock_s
-        check_at = server.world.now + deadlock_s
-        self.backend.wake_in(deadlock_s)
+        check_at: float | None = server.world.now + server.pace.deadlock_s
+        self.backend.wake_in(server.pace.deadlock_s)
         self.backend.waits_for = ("Lock", "transactionid")
         try:
             while not (server.locks.is_first(waiter) and server.locks.take(self, key, strength)):
-                if server.world.now >= check_at and server.locks.is_deadlocked(waiter):
-                    raise Refused("40P01", "deadlock detected")
+                if check_at is not None and server.world.now >= check_at:
+                    check_at = None  # whoever closes a circle later finds it
+                    if server.locks.is_deadlocked(waiter):
+                        raise Refused("40P01", "deadlock detected")
                 yield
         finally:
             self.backend.waits_for = None

@@ -3,7 +3,7 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 from sqlglot import exp
@@ -21,7 +21,7 @@ from tests.world.database.queries import (
 )
 from tests.world.database.schema import Table
 from tests.world.database.transaction import Transaction
-from tests.world.database.versions import Row
+from tests.world.database.versions import Key, Row
 
 Setter = Callable[[Scope, Row], dict[str, Any]]
 
@@ -96,7 +96,8 @@ class Update(Write):
             new_key = table.key_of(new)
             if new_key != key:
                 transaction.write((self.table, key), None)
-                yield from inserting(transaction, table, new_key)
+                if (yield from inserting(transaction, (self.table, new_key))) is not None:
+                    raise _duplicate((self.table, new_key))
             transaction.write((self.table, new_key), new)
             written.append({**joined, **new} if joined else new)
         return written
@@ -143,13 +144,11 @@ class Insert(Write):
             [None if one.sql() == "DEFAULT" else compiled(one, scalar) for one in row.expressions]
             for row in values.expressions
         ]
-        self._action, self._set, self._where = "", None, condition(exp.Select())
-        conflict = node.args.get("conflict")
-        if conflict is not None:
-            known(conflict, "action", "conflict_keys", "expressions", "where")
-            self._action = conflict.args["action"].name
-            self._set = setter(conflict.expressions)
-            self._where = condition(conflict)
+        conflict = node.args.get("conflict") or exp.OnConflict()
+        known(conflict, "action", "conflict_keys", "expressions", "where")
+        self._action = part(conflict, "action").name if part(conflict, "action") else ""
+        self._set = setter(conflict.expressions)
+        self._where = condition(conflict)
 
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
@@ -157,57 +156,58 @@ class Insert(Write):
         written: list[Row] = []
         for values in self._rows:
             new = table.new(self._names, values, scope)
-            key = table.key_of(new)
-            at = (self.table, key)
-            if not self._action:
-                yield from inserting(transaction, table, key)
-            else:
-                while transaction.newest(at) is None:
-                    waited = yield from transaction.lock(at, locks.UPDATE)
-                    if not waited:
-                        break
-                there = transaction.newest(at)
-                if there is not None:
-                    row = yield from self._conflict(transaction, scope, at, there, new)
-                    if row is None:
-                        continue
-                    new = row
+            at = (self.table, table.key_of(new))
+            there = yield from self._conflicting(transaction, scope, at)
+            if there is not None:
+                both = {**there, **{f"excluded.{name}": value for name, value in new.items()}}
+                if self._action == "DO NOTHING" or not self._where(scope, both):
+                    continue
+                new = {**there, **self._set(scope, both)}
             transaction.write(at, new)
             written.append(new)
         return written
 
-    def _conflict(
-        self,
-        transaction: Transaction,
-        scope: Scope,
-        at: tuple[str, Any],
-        there: Row,
-        new: Mapping[str, Any],
-    ) -> Generator[None, None, dict[str, Any] | None]:
-        """Return the row that takes the place of the one that is there, if one does."""
-        if transaction.repeatable and scope.view.get(*at) is not there:
-            raise Refused("40001", "could not serialize access due to concurrent update")
-        if self._action == "DO NOTHING" or self._set is None:
-            return None
-        row = yield from transaction.lock_row(
-            scope.view, at, there, locks.NO_KEY_UPDATE, lambda row: True
-        )
-        if row is None:
-            raise Unknown("a row went away below ON CONFLICT DO UPDATE")
-        both = {**row, **{f"excluded.{name}": value for name, value in new.items()}}
-        return {**row, **self._set(scope, both)} if self._where(scope, both) else None
+    def _conflicting(
+        self, transaction: Transaction, scope: Scope, at: Key
+    ) -> Generator[None, None, Row | None]:
+        """Return the row that is there already, with its lock if it is to be changed."""
+        while True:
+            there = yield from inserting(transaction, at)
+            if there is None:
+                return None
+            if not self._action:
+                raise _duplicate(at)
+            if transaction.repeatable and scope.view.get(*at) is not there:
+                raise Refused("40001", "could not serialize access due to concurrent update")
+            if self._action == "DO NOTHING":
+                return there
+            row = yield from transaction.lock_row(
+                scope.view, at, there, locks.NO_KEY_UPDATE, lambda row: True
+            )
+            if row is not None:
+                return row
 
 
-def inserting(transaction: Transaction, table: Table, key: Any) -> Generator[None, None, None]:
-    """Take the place of a key, as soon as it is known whether another transaction does."""
-    at = (table.name, key)
-    if transaction.newest(at) is None:
-        yield from transaction.lock(at, locks.UPDATE)
-    elif at not in transaction.changes:
-        yield from transaction.lock(at, locks.KEY_SHARE)  # it may be about to be deleted
-    if transaction.newest(at) is not None:
-        raise Refused("23505", f"duplicate key value violates unique constraint: {at}")
-    yield from transaction.lock(at, locks.UPDATE)
+def inserting(transaction: Transaction, at: Key) -> Generator[None, None, Row | None]:
+    """Take the place of a row, or return the one that is there: as soon as it is known what other
+    transactions that write it come to."""
+    server = transaction.server
+    while True:
+        held, there = at in transaction.locked, transaction.newest(at)
+        if there is None:
+            yield from transaction.lock(at, locks.UPDATE)
+            if transaction.newest(at) is None:
+                return None
+        elif at in transaction.changes or not server.locks.is_changing(at):
+            return there
+        else:
+            yield from transaction.lock(at, locks.SHARE)  # excluded by whoever changes it
+        if not held:
+            server.locks.drop(transaction, at)
+
+
+def _duplicate(at: Key) -> Refused:
+    return Refused("23505", f"duplicate key value violates unique constraint: {at}")
 
 
 def setter(nodes: list[exp.Expression]) -> Setter:

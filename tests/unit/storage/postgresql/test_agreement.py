@@ -7,6 +7,7 @@ import contextlib
 import random
 import tempfile
 import unittest
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bazar.errors import BazarError
+from bazar.http.response import entity_tag, render
 from bazar.replication.store import Outcome
 from storage.catalog import KEYS_KEPT_MS, CatalogReader
 from storage.history import Position
@@ -37,10 +39,15 @@ from tests.unit.storage.contract.cases import BEGIN_MS, CatalogCase
 from tests.unit.storage.contract.catalog import some_operation
 from tests.unit.storage.postgresql.database import TIMEOUT_S, Group, connect
 from tests.unit.storage.sqlite.test_catalog import batch
-from tests.unit.storage.test_catalog import sell, update
+from tests.unit.storage.test_catalog import create, sell, update
 from tests.unit.storage.test_orders import sale
 
 T = TypeVar("T")
+
+REFUSALS = {
+    *("Conflict", "ForeignHistory", "KeyReused", "NotFound", "OutOfStock"),
+    *("PreconditionFailed", "PriceChanged"),
+}
 
 # Letters of scripts that are folded, joined, cut into pairs or left alone, and signs between them.
 ALPHABET = "aAbBéßñøŁæiİı12'’-.+#&/ !∞·猫計算한국กขひらがカナнђёΣςאַبَहिन्दीగ"
@@ -48,7 +55,8 @@ WORDS = st.text(ALPHABET, min_size=1, max_size=8)
 LONG = st.builds(lambda word, n: (word * n)[:40], st.text("abé", min_size=1), st.integers(20, 40))
 FEW = ("cook", "Cooking", "e-mail", "email", "J. R. R.", "C++", "猫犬猫", "犬猫", "o'cook", "été")
 TEXTS = st.lists(st.one_of(st.sampled_from(FEW), WORDS, LONG), min_size=1, max_size=4).map(" ".join)
-ISBNS = st.sampled_from((None, "9780306406157", "9780140328721"))
+EDITIONS = ("9780306406157", "9780140328721")
+ISBNS = st.sampled_from((None, *EDITIONS))
 TYPED_ISBNS = st.sampled_from(("0-306-40615-2", "9780140328721", "978"))
 BOOKS = st.lists(st.tuples(TEXTS, st.one_of(st.none(), TEXTS), ISBNS), min_size=1, max_size=20)
 
@@ -271,6 +279,31 @@ def some_read(chance: random.Random) -> Callable[[CatalogReader], Awaitable[Any]
     return chance.choice(some)
 
 
+def rarer_operation(chance: random.Random, book: dict[str, Any]) -> dict[str, Any]:
+    """One with conditions, prices, editions or a cursor; `book` is one that there is."""
+    key = f"r{chance.randrange(60)}" if chance.random() < 0.3 else f"r{chance.random()}"
+    tag = entity_tag(render(book))
+    kinds = ("if_match", "if_none_match", "count_add", "isbn", "cost", "cursor", "new")
+    match chance.choice(kinds):
+        case "if_match" | "if_none_match" as name:
+            tags = chance.choice(([tag], ["*"], ['"other"'], [f"W/{tag}"], ['"other"', tag]))
+            return {**update(key, book["id"], cost=chance.randint(5, 6)), name: tags}
+        case "count_add":
+            return update(key, book["id"], count_add=chance.choice((1, -1, -9, 10**12)))
+        case "isbn":
+            return update(key, book["id"], isbn=chance.choice((None, *EDITIONS)))
+        case "cost":
+            lines = [{"book": book["id"], "quantity": 1, "cost": chance.choice((1, 5, 6))}]
+            return {**sell(key), "lines": lines}
+        case "cursor":
+            cursor = Position(chance.choice((0, 1, 5, 10**6)), chance.choice((None, "e0", "e1")))
+            return {**sell(key, (book["id"], 1)), "cursor": cursor.plain}
+    made: dict[str, Any] = create(key, *((title, None, "c") for title in "té"))
+    for one in made["books"]:
+        one["isbn"] = chance.choice((None, *EDITIONS))
+    return made
+
+
 class OperationsTest(AgreementCase):
     def test_catalogs(self) -> None:
         engines = self.catalogs()
@@ -280,16 +313,21 @@ class OperationsTest(AgreementCase):
             await engines.batch(*engines.store.seed())
             await engines.batch({"op": "begin", "epoch": 0, "id": "e0"})
             for _ in range(150):
-                await engines.batch(*(some_operation(chance) for _ in range(chance.randint(1, 5))))
+                known = await engines.ask(lambda reader: reader.info(range(1, 30)))
+                assert known
+                batch = [some_operation(chance) for _ in range(chance.randint(1, 4))]
+                book = chance.choice(list(known.values()))
+                batch += [rarer_operation(chance, book) for _ in range(chance.randint(0, 2))]
+                for outcome in await engines.batch(*batch):
+                    seen[type(outcome.answer).__name__] += 1
                 self.now_ms += chance.choice((1, KEYS_KEPT_MS // 20))
                 for _ in range(3):
                     await engines.ask(some_read(chance))
-            cursor = {"number": 2, "id": "another"}
-            await engines.batch({**sell("x", (3, 1)), "cursor": cursor})
-            await engines.batch({**update("y", 3, count_add=10**13), "if_match": ['"z"']})
             return await engines.compare_rows()
 
+        seen: Counter[str] = Counter()
         self.assertGreater(self.run_in_loop(work()), 100)
+        self.assertLessEqual(REFUSALS | {"dict"}, set(seen))
 
     def test_orders(self) -> None:
         engines = self.orders()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
+from bazar.replication.messages import GENESIS, chained
 from bazar.replication.store import Outcome
+from storage.books import info_key
+from storage.catalog import TOPICS
+from storage.history import Position
+from storage.paging import Window
 from storage.postgresql import search
 from storage.postgresql.catalog import CatalogRows, PostgreSQLCatalogReader
+from storage.postgresql.session import Row, Statement
 from tests.unit.storage.contract import catalog
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
 from tests.unit.storage.postgresql.database import DatabaseCase, Group
+from tests.unit.storage.test_catalog import create, sell, update
 
 
 class RowsCase(GroupCase, DatabaseCase):
@@ -52,3 +60,40 @@ class LoadingTest(catalog.Loading, CatalogTest):
 
 class ReadingTest(catalog.Reading, CatalogTest):
     pass
+
+
+class StatementsTest(CatalogTest):
+    async def test_a_batch_takes_a_handful_however_large_it_is(self) -> None:
+        cursor = {"cursor": Position().plain}
+        for size in (1, 300):
+            sales = [{**sell(f"{size}.{n}", (4, 0), (5, 0)), **cursor} for n in range(size)]
+            others = [update(f"u{size}.{n}", 4, title=f"T{n}", topic=f"T{n}") for n in range(size)]
+            others += [create(f"c{size}.{n}", (f"T{n}", None, f"T{n}")) for n in range(size)]
+            for operations, loads, writes in ((sales, 4, 2), (sales + others, 8, 5)):
+                self.assertEqual(len(self.group.model.loads(operations)), loads)
+                outcomes = await self.dry(0, *operations)
+                changes = [one.change for one in outcomes if one.change is not None]
+                entries = chained(GENESIS, 1, changes)
+                self.assertEqual(len(self.group.model.writes(entries)), writes)
+
+    async def test_a_read_says_what_it_is_about(self) -> None:
+        """By the same tags as `handlers/catalog/service.py` waits for."""
+        seen: list[frozenset[str] | None] = []
+        group = self.group
+
+        class Watched:
+            async def read(
+                self, tags: frozenset[str] | None, *statements: Statement
+            ) -> Sequence[Sequence[Row]]:
+                seen.append(tags)
+                return await group.read(tags, *statements)
+
+        reader = PostgreSQLCatalogReader(Watched())
+        await reader.info([4, 5, 4])
+        await reader.topics()
+        for page in (reader.search("", Window(1)), reader.find("how", Window(1))):
+            await page
+        await reader.sales(Position(), 1)
+        await reader.newest(9, 1)
+        about_books = frozenset({info_key(4), info_key(5)})
+        self.assertEqual(seen, [about_books, frozenset({TOPICS}), None, None, None, None])

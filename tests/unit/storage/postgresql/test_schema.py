@@ -75,6 +75,11 @@ class MakingTest(DatabaseCase):
                 await schema.migrate(self.session, CATALOG, "cluster-2")
         self.assertEqual(await schema.migrate(self.session, CATALOG, CLUSTER), 1)
 
+    async def test_a_schema_that_stands_ready_is_taken(self) -> None:
+        """For a role that may not make one."""
+        await self.ask("CREATE SCHEMA bazar_catalog")
+        self.assertEqual(await schema.migrate(self.session, CATALOG, CLUSTER), 1)
+
     async def test_newer_tables_are_refused(self) -> None:
         await schema.migrate(self.session, NewerRows(Catalog()), CLUSTER)
         with self.assertRaisesRegex(ConfigError, "has version 2, and this program knows 1"):

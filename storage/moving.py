@@ -1,0 +1,197 @@
+"""A whole shop carried from one place to another: from one engine to another, or to another
+database.
+
+Both shops are closed meanwhile, and held so that no node of theirs can start. What is carried are
+all rows of all tables, the histories among them, and how far each group has come: numbers of sales
+and of orders, and the orders' cursor, go on in the new place. The next epoch there is above all
+that the old one knew, and has an id of its own (H1).
+
+No half shop is ever opened, and there are never two that both go on. Each place keeps a *note*,
+which nodes look at before they open anything:
+
+1. the new place notes `arriving`: nodes refuse it;
+2. all is copied, and both places are compared row by row;
+3. the old place notes `gone`: nodes refuse it, too;
+4. the new place is finished, and notes `arrived`: from now on it is the shop.
+
+Whatever is interrupted is repeated from the start by the same command: before (3) the old shop is
+as it was, and behind it the note's id tells which new place has it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self
+
+from bazar.errors import ConfigError, Conflict, FatalError
+from storage.images import Image
+
+ARRIVING, ARRIVED, GONE = "arriving", "arrived", "gone"
+
+Rows = AsyncIterator[Sequence[Image]]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a place says of a move: its id, what became of the shop here, and the other place."""
+
+    id: str
+    state: str
+    other: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the note in a text that `text` made. Raises ValueError."""
+        match json.loads(text):
+            case {"id": str(name), "state": str(state), "other": str(other)}:
+                return cls(name, state, other)
+        raise ValueError(f"no note of a move: {text[:100]!r}")
+
+    @property
+    def text(self) -> str:
+        return json.dumps({"id": self.id, "state": self.state, "other": self.other}, indent=1)
+
+    def check(self, place: str) -> None:
+        """Return if the shop that has this note may be opened. Raises ConfigError."""
+        if self.state == ARRIVING:
+            raise ConfigError(
+                f"{place}: a shop was being moved here, from {self.other}, and has not arrived:"
+                " repeat that `python -m bazar move`"
+            )
+        if self.state == GONE:
+            raise ConfigError(
+                f"{place}: this shop was moved to {self.other}, and goes on there. What is sold"
+                " there is not known here. To open the one that stayed behind all the same: python"
+                " -m bazar move --stay"
+            )
+
+
+class Standing(NamedTuple):
+    """How far a group has come: the highest epoch that anything in it knows of, and its last
+    entry."""
+
+    epoch: int
+    number: int
+
+
+class Place(Protocol):
+    """Where a whole shop is kept. From `hold` to `close` no node can open it. Raises BazarError
+    that says what is wrong, and where."""
+
+    name: str
+
+    @property
+    def notes(self) -> Mapping[str, Note | None]:
+        """Return the note of each group, once it is held."""
+
+    async def hold(self) -> None:
+        """Keep nodes out. Raises Conflict where one runs."""
+
+    async def leave(self, note: Note | None) -> None:
+        """Note, durably, that the shop is gone; or, with None, that it stays."""
+
+    async def close(self) -> None:
+        """Let nodes in again. What is not finished is undone, or stays `arriving`."""
+
+
+class Source(Place, Protocol):
+    async def standing(self, role: str) -> Standing:
+        """Return how far the group has come. Raises Conflict where that is not known for sure."""
+
+    def rows(self, role: str, table: str) -> Rows:
+        """Yield all rows of a table, in chunks, in the order of its key: texts by their bytes."""
+
+
+class Target(Place, Protocol):
+    async def expect(self, roles: Collection[str], note: Note) -> None:
+        """Note, durably, that these groups arrive. Raises Conflict unless they are empty, or what a
+        move has left unfinished, which is deleted."""
+
+    async def put(self, role: str, table: str, rows: Sequence[Image]) -> None:
+        """Write rows of a table that has none of them."""
+
+    async def settle(self, role: str, standing: Standing) -> None:
+        """Write what follows from the rows: no more are to come."""
+
+    def rows(self, role: str, table: str) -> Rows:
+        """Yield what was written, as a `Source` does."""
+
+    async def finish(self, standings: Mapping[str, Standing], note: Note) -> None:
+        """Note, durably, that these groups have arrived: they may be opened."""
+
+
+async def move(
+    *,
+    source: Source,
+    target: Target,
+    tables: Mapping[str, Mapping[str, str]],
+    new_id: str,
+    say: Callable[[str], None],
+) -> None:
+    """Carry the shop from `source` to `target`, both held. `tables` names, by role, each table with
+    its key. Raises BazarError; then the same call again goes on."""
+    gone = next((note for note in source.notes.values() if note and note.state == GONE), None)
+    if gone is None:
+        name, roles = new_id, list(tables)
+    else:
+        name = gone.id
+        found = {role: target.notes[role] for role in tables}
+        roles = [role for role, note in found.items() if not _says(note, name, ARRIVED)]
+        if not all(_says(found[role], name, ARRIVING) for role in roles):
+            gone.check(source.name)  # it is somewhere else
+        if not roles:
+            say(f"The shop was moved to {target.name} already.")
+            return
+    standings = {role: await source.standing(role) for role in tables}
+    # One for all groups: the numbers of orders are of the catalog's epochs.
+    epoch = max(standing.epoch for standing in standings.values())
+    standings = {role: Standing(epoch, standings[role].number) for role in roles}
+    await target.expect(roles, Note(name, ARRIVING, source.name))
+    for role in roles:
+        for table in tables[role]:
+            async for rows in source.rows(role, table):
+                await target.put(role, table, rows)
+        await target.settle(role, standings[role])
+    for role in roles:
+        counted = [
+            f"{await compare(source, target, role, table, key)} {table}"
+            for table, key in tables[role].items()
+        ]
+        say(f"{role}: up to entry {standings[role].number}: {', '.join(counted)}")
+    await source.leave(Note(name, GONE, target.name))
+    await target.finish(standings, Note(name, ARRIVED, source.name))
+
+
+def _says(note: Note | None, name: str, state: str) -> bool:
+    return note is not None and (note.id, note.state) == (name, state)
+
+
+async def compare(source: Source, target: Target, role: str, table: str, key: str) -> int:
+    """Return how many rows a table has, the same in both places. Raises FatalError that names the
+    first one that is not."""
+    ours, theirs = _each(source.rows(role, table)), _each(target.rows(role, table))
+    for count in itertools.count():
+        one, other = await anext(ours, None), await anext(theirs, None)
+        if one != other:
+            wrong = one if one is not None else other
+            assert wrong is not None
+            raise FatalError(f"{target.name}: {table} {wrong[key]!r} is {other}, and was {one}")
+        if one is None:
+            return count
+    raise AssertionError("unreachable")
+
+
+async def _each(chunks: Rows) -> AsyncIterator[dict[str, Any]]:
+    async for rows in chunks:
+        for row in rows:
+            yield dict(row)
+
+
+def refuse_filled(place: str, found: str, note: Note | None, then: str) -> None:
+    """Raise Conflict: a shop can't be moved to where another one is. `then` says how to make room
+    for it."""
+    was = f" (moved to {note.other})" if note is not None and note.state == GONE else ""
+    raise Conflict(f"{place}: {found}{was}, and a shop can't be moved on top of another: {then}")

@@ -1,0 +1,61 @@
+"""A whole shop's databases, as an operator's commands reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bazar import clock
+from bazar.config import Config
+from bazar.replication.shared.hold import Tempo
+from storage.catalog import Catalog
+from storage.orders import Orders
+from storage.postgresql import books, catalog, orders
+from storage.postgresql.audit import GroupAudit
+from storage.postgresql.engine import id_of_cluster
+from storage.postgresql.model import Model
+from storage.postgresql.moving import PostgreSQLPlace
+from storage.postgresql.servers import PostgreSQLServers
+from storage.postgresql.standbys import Standbys
+
+
+def servers_of(config: Config, role: str) -> PostgreSQLServers:
+    """Return the servers of the database in which this role's group keeps its state."""
+    return PostgreSQLServers(config.engine.servers, config.engine.dsn.get(role, ""))
+
+
+def models_of() -> Mapping[str, Model]:
+    """Return the model of each replicated role."""
+    return {"catalog": catalog.CatalogRows(Catalog()), "order": orders.OrderRows(Orders())}
+
+
+def place(config: Config, token: str) -> PostgreSQLPlace:
+    """Return where the shop is kept, for a move. `token` is the cluster's."""
+    columns = {"catalog": books.COLUMNS, "order": orders.COLUMNS}
+    models = {role: (model, columns[role]) for role, model in models_of().items()}
+    return PostgreSQLPlace(
+        {role: servers_of(config, role) for role in models},
+        models,
+        id_of_cluster(token),
+        Tempo(config.engine.primary_lease_s, config.engine.pause_s),
+    )
+
+
+def audits(config: Config, token: str) -> dict[str, GroupAudit]:
+    """Return what looks into each group's database. `token` is the cluster's."""
+    return {
+        role: GroupAudit(servers_of(config, role), model, id_of_cluster(token))
+        for role, model in models_of().items()
+        if config.group(role)
+    }
+
+
+def standbys(config: Config) -> dict[str, Standbys]:
+    """Return what looks at the servers of each database, by the roles that keep their state in
+    it."""
+    roles: dict[str, list[str]] = {}
+    for role in models_of():
+        if config.group(role):
+            roles.setdefault(config.engine.dsn.get(role, ""), []).append(role)
+    return {
+        ", ".join(them): Standbys(servers_of(config, them[0]), clock.now) for them in roles.values()
+    }

@@ -1,0 +1,55 @@
+"""What any shop answers, asked of one whose state is in PostgreSQL."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.http import test_baskets, test_catalog, test_frontend, test_orders, test_search
+from tests.http.shop import ShopTestCase
+
+
+class OverPostgreSQL(ShopTestCase):
+    """Gives a shop a database of its own."""
+
+    @pytest.fixture(autouse=True)
+    def _database(self, postgresql_database: str) -> None:
+        dsn = conninfo_to_dict(postgresql_database)
+        server = f"{dsn.pop('host')}:{dsn.pop('port')}"
+        engine = {
+            "kind": "postgresql",
+            "servers": [server],
+            "dsn": " ".join(f"{name}={value}" for name, value in dsn.items()),
+            # As the leases of these shops: how fast the machine is must not show.
+            "primary_lease_s": 60.0,
+            "pause_s": 0.0,
+        }
+        self.settings = {**type(self).settings, "engine": engine}  # type: ignore[misc]
+
+
+class ReadingTest(OverPostgreSQL, test_catalog.ReadingTest):
+    pass
+
+
+class UpdateTest(OverPostgreSQL, test_catalog.UpdateTest):
+    pass
+
+
+class ConditionsTest(OverPostgreSQL, test_catalog.ConditionsTest):
+    pass
+
+
+class OrderTest(OverPostgreSQL, test_orders.OrderTest):
+    pass
+
+
+class WordSearchTest(OverPostgreSQL, test_search.WordSearchTest):
+    pass
+
+
+class CachingTest(OverPostgreSQL, test_frontend.CachingTest):
+    pass
+
+
+class BasketTest(OverPostgreSQL, test_baskets.BasketTest):
+    pass

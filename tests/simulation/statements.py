@@ -1,0 +1,211 @@
+"""The engine's statements on PostgreSQL about the shop's rows, answered by plain functions: for a
+simulated database, and wherever there is no real one.
+
+Each is found by its SQL text. The contract's tests run on these, too, as on real servers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from storage.history import EPOCH_SHIFT
+from storage.paging import UNRANKED
+from storage.postgresql import books, catalog, orders, search, search_index
+from storage.postgresql.model import Model
+from storage.postgresql.session import Row
+from storage.postgresql.state_tables import StateTables
+
+Image = Mapping[str, Any]
+Rows = Callable[[str], Iterable[Image]]  # of a table; of the protocol's, `mark` and `meta`
+Read = Callable[[Rows, Sequence[Any]], list[Row]]
+
+
+def columns(names: str, found: Iterable[Image]) -> list[Row]:
+    return [tuple(row[name] for name in names.split()) for row in found]
+
+
+def keyed(table: str, names: str, key: str) -> Read:
+    """What reads the rows of some keys."""
+    return lambda rows, params: columns(names, (r for r in rows(table) if r[key] in params[0]))
+
+
+def highest(rows: Rows, table: str, column: str) -> int:
+    return max((row[column] for row in rows(table)), default=0)
+
+
+def _books(rows: Rows) -> list[dict[str, Any]]:
+    names = {topic["id"]: topic["name"] for topic in rows("topics")}
+    found = [{**book, "topic": names[book["catalog_id"]]} for book in rows("books")]
+    return sorted(found, key=lambda book: book["id"])
+
+
+def _by_id(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    return columns(BOOK, (book for book in _books(rows) if book["id"] in params[0]))
+
+
+def _alike(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    found = [book for book in _books(rows) if book["title"] in params[0]]
+    return columns("id title author catalog_id isbn", reversed(found))
+
+
+def _expired(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    old = sorted((row["at"], row["key"]) for row in rows("answers") if row["at"] < params[0])
+    return [(key,) for _, key in old[: params[1]]]
+
+
+def _epochs(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    newest = highest(rows, "history", "epoch")
+    known = sorted(rows("history"), key=lambda row: int(row["epoch"]))
+    since = [row for row in known if row["epoch"] >= params[0] or row["epoch"] == newest]
+    return columns("epoch id behind", since)
+
+
+def _topics(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    used = {book["catalog_id"] for book in rows("books")}
+    topics = sorted(rows("topics"), key=lambda topic: str(topic["name"]))
+    return columns("id name", [t for t in topics if t["id"] in used][: params[0]])
+
+
+def _search(forwards: bool) -> Read:
+    def read(rows: Rows, params: Sequence[Any]) -> list[Row]:
+        edge, limit, skip, *folded = params
+        names = {t["id"] for t in rows("topics") if not folded or folded[0] in t["folded"]}
+        found = [book for book in _books(rows) if book["catalog_id"] in names]
+        if forwards:
+            found = [book for book in found if book["id"] > edge]
+        else:
+            found = [book for book in reversed(found) if book["id"] < edge]
+        return columns(BOOK, found[skip : skip + limit])
+
+    return read
+
+
+def behind(table: str, names: str) -> Read:
+    """What reads rows behind a number, in order."""
+
+    def read(rows: Rows, params: Sequence[Any]) -> list[Row]:
+        found = sorted(rows(table), key=lambda row: int(row["seq"]))
+        return columns(names, [row for row in found if row["seq"] > params[0]][: params[1]])
+
+    return read
+
+
+def _newest(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    ids = {row["epoch"]: row["id"] for row in rows("history")}
+    found = sorted(rows("sales"), key=lambda row: -int(row["seq"]))
+    sales = [row for row in found if row["seq"] < params[0]][: params[1]]
+    return [(row["order_id"], row["seq"], ids.get(row["seq"] >> EPOCH_SHIFT)) for row in sales]
+
+
+# --- searching by words --------------------------------------------------------------------------
+
+
+def _find(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    queries, ranks, patterns, most, edge, begin, sign, skip, wanted = params
+    width = len(patterns) // len(queries) if queries else 0
+    titles = {book["id"]: book for book in _books(rows)}
+    [made_by] = [row["value"] for row in rows("meta") if row["name"] == "words"]
+
+    def matches(at: int) -> Iterator[int]:
+        asked = patterns[at * width : (at + 1) * width]
+        for row in sorted(rows("words"), key=lambda row: int(row["book"])):
+            if _has(row, queries[at]) and all(re.search(one, row["terms"]) for one in asked):
+                yield row["book"]
+
+    places: dict[int, tuple[int, int, int]] = {}
+    for at, rank in enumerate(ranks):
+        for number in list(matches(at))[:most]:
+            if len(places) < most:
+                places.setdefault(number, (rank, len(titles[number]["title"]), number))
+    listed = sorted(places.values())
+    if len(listed) == most and begin is not None:
+        others = [n for n in matches(len(queries) - 1) if sign * n >= sign * begin]
+        listed += [(UNRANKED, 0, number) for number in others if number not in places]
+    beyond = [
+        place
+        for place in listed[::sign]
+        if place[0] == UNRANKED or (place > tuple(edge) if sign > 0 else place < tuple(edge))
+    ]
+    page = beyond[skip : skip + wanted]
+    found = [
+        (made_by, len(places), *place[:2], *columns(BOOK, [titles[place[2]]])[0]) for place in page
+    ]
+    return found or [(made_by, len(places), *[None] * 10)]
+
+
+def _has(row: Image, query: str) -> bool:
+    return bool(_query(query)(_keys(row["keys"])))
+
+
+@lru_cache(maxsize=4096)
+def _keys(keys: str) -> frozenset[str]:
+    return frozenset(re.findall("'([^']*)'", keys))
+
+
+@lru_cache(maxsize=64)
+def _query(query: str) -> Callable[[frozenset[str]], bool]:
+    """A tsquery of our own making, quoted keys, `&`, `|` and brackets, as a function of keys."""
+    known = re.sub("'([^']*)'", lambda key: f"({key[1]!r} in keys)", query)
+    function: Callable[[frozenset[str]], bool] = eval(
+        f"lambda keys: {known.replace(' & ', ' and ').replace(' | ', ' or ')}"
+    )
+    return function
+
+
+BOOK = "id title topic cost count catalog_id author isbn"
+
+READS: Mapping[str, Read] = {
+    books.BOOKS_BY_ID: _by_id,
+    catalog.BOOKS_SHOWN: _by_id,
+    catalog.TOPICS_BY_NAME: keyed("topics", "id name", "name"),
+    catalog.ALIKE: _alike,
+    catalog.SALES_BY_KEY: keyed("sales", "key request order_id seq sold_at lines", "key"),
+    catalog.ANSWERS_BY_KEY: keyed("answers", "key request answer", "key"),
+    catalog.HIGHEST: lambda rows, _: [
+        (highest(rows, "books", "id"), highest(rows, "topics", "id"))
+    ],
+    catalog.EXPIRED: _expired,
+    catalog.EPOCHS_SINCE: _epochs,
+    catalog.ALL_TOPICS.sql: _topics,
+    catalog.END.sql: lambda rows, _: columns("number", rows("mark")),
+    catalog.SALES: behind("sales", "seq order_id sold_at lines"),
+    catalog.NEWEST: _newest,
+    **dict.fromkeys(catalog.FORWARDS, _search(True)),
+    **dict.fromkeys(catalog.BACKWARDS, _search(False)),
+    search.FIND: _find,
+    orders.CURSOR.sql: lambda rows, _: columns("seq id", rows("cursors")),
+    orders.HIGHEST.sql: lambda rows, _: [(highest(rows, "orders", "seq"),)],
+    orders.NUMBERS: keyed("orders", "order_id seq", "order_id"),
+    orders.COUNT: lambda rows, params: [(sum(r["seq"] > params[0] for r in rows("orders")),)],
+    orders.ORDER: lambda rows, params: keyed("orders", "order_id seq sold_at lines", "order_id")(
+        rows, [params]
+    ),
+    orders.ORDERS_BEHIND: behind("orders", "order_id seq sold_at lines"),
+}
+"""What each statement reads."""
+
+
+Write = Callable[[Sequence[Any]], dict[tuple[str, Any], Image | None]]
+"""What is left of rows, by table and key."""
+
+
+def _put(table: str, key: str) -> Write:
+    return lambda params: {(table, row[key]): row for row in json.loads(params[0])}
+
+
+def _delete(table: str) -> Write:
+    return lambda params: {(table, key): None for key in params[0]}
+
+
+def writes(model: Model, named: Mapping[str, Any]) -> dict[str, Write]:
+    """Return what each statement of a model writes; `named` are the columns of its tables."""
+    tables = StateTables(model.schema, model.tables, named)
+    return {
+        **{tables.puts[table]: _put(table, key) for table, key in model.tables.items()},
+        **{tables.deletes[table]: _delete(table) for table in model.tables},
+        search_index.PUT: _put("words", "book"),
+    }

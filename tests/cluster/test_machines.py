@@ -19,7 +19,7 @@ def test_nothing_false_is_said_on_three_machines() -> None:
         pytest.skip(why)
     # In a process of its own, which leaves this network.
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster.machines", "--minutes", "1", "--seed", "1"],
+        [sys.executable, "-m", "tests.cluster.machines", "--minutes", "0.5", "--seed", "1"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -80,6 +80,16 @@ class SharedFaults(NetworkFaults):
             self.world.say(node.name, f"hears of {name} {for_s:.2f} s late")
             database.stall(name, node.name, for_s)
 
+    def fade(self, node: Node) -> None:
+        """Let what servers answer be late, and then nothing reach a node any more."""
+        node, database = self._victim(node), self._some()
+        late_s = self.world.profile.primary_lease_s * (0.2 + 0.3 * self.random())
+        for name in database.servers:
+            self.world.say(node.name, f"hears of {name} {late_s:.2f} s late, and then nothing")
+            database.stall(name, node.name, late_s)
+            self.world.after(late_s, None, database.cut, name, node.name)
+            self.world.after(late_s + 4.0, None, database.mend, name, node.name)
+
     def tear(self, node: Node) -> None:
         """Tear a pipeline, and its connection."""
         self._some().tear(self._victim(node).name)

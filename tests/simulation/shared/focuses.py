@@ -13,6 +13,17 @@ FOCUSES: Focuses = {
         "think_s": (0.02, 0.05),
         "readers": (8,),
     },
+    # Primaries hear of their beats late, and then of nothing.
+    "fading": {
+        "faults": ({"fade": 1.0},),
+        "fault_every_s": (1.5,),
+        "catalogs": (2, 3),
+        "pause_s": (0.0,),
+        "leases_s": ((0.5,),),
+        "primary_lease_s": (2.0,),
+        "think_s": (0.02, 0.05),
+        "readers": (8,),
+    },
     # Standbys show less, and more, than was told.
     "standing by": {
         "faults": ({"lag": 2.0, "fail_over": 2.0, "freeze_server": 2.0, "late_replies": 1.0},),

@@ -22,17 +22,13 @@ def mutation(name: str, rule: str, *edits: Edit, focus: str = "", near: int = 0)
 
 SHARED: tuple[Mutation, ...] = (
     mutation(
-        "a beat sets whatever epoch's beat",
+        "an old primary's beat sets a new one's, and prolongs a hold that is over",
         "P1",
         (PostgreSQLRegister, "__init__", " WHERE epoch_id = $2 AND NOT released", " WHERE $2 = $2"),
         (PostgreSQLRegister, "beat", 'if changed.tag != "UPDATE 1":', "if False:"),
-        focus="pausing",
-    ),
-    mutation(
-        "a beat that is confirmed too late prolongs the hold",
-        "P1",
         (Hold, "confirmed", "if now < self.until:", "if True:"),
-        focus="holding",
+        (SharedReplica, "_must_hold", "if self.clock() >=", "if self.clock() - 0.5 >="),
+        focus="pausing",
     ),
     mutation(
         "the hold counts from the confirmation",
@@ -43,18 +39,7 @@ SHARED: tuple[Mutation, ...] = (
             "primary.hold.confirmed(sent_at, self.clock())",
             "primary.hold.confirmed(self.clock(), self.clock())",
         ),
-        focus="holding",
-    ),
-    mutation(
-        "the first hold counts from the confirmation",
-        "P1",
-        (
-            Candidate,
-            "_take_over",
-            "Hold(self._tempo, sent_at)",
-            "Hold(self._tempo, self._clock())",
-        ),
-        focus="holding",
+        focus="fading",
     ),
     mutation(
         "a primary answers reads behind its hold",

@@ -26,6 +26,7 @@ FAULTS = {
     "slow_process": 1.0,
     "cut_off": 3.0,
     "late_replies": 2.0,
+    "fade": 1.0,
     "tear": 1.0,
     "restart_server": 1.0,
     "freeze_server": 1.0,

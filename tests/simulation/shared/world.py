@@ -50,6 +50,7 @@ class SharedProfile(Profile):
         } or dict(FAULTS)
         self.hangs = self.silent = self.busy = False
         self.damages = False
+        self.wall_rate = 1.0  # these runs are longer: a key could become older than a day
         self.leases_s = choice(((1.0,), (1.0,), (0.5, 1.0)))
         self.servers = choice((2, 3, 1))
         self.pause_s = choice((0.3, 0.0))

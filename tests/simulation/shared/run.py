@@ -33,7 +33,7 @@ def hunt(index: int, within: int, near: bool = True) -> Finding | None:
     """Return the first seed that notices a mutation by name, of so many, or else the first that
     notices at all. If `near`, begin at the seed that the mutation names."""
     mutation = SHARED[index]
-    begin = mutation.near if near else 0
+    begin = max(mutation.near, 0) if near else 0
     unnamed: Finding | None = None
     with mutation.applied():
         for seed in (*range(begin, within), *range(begin)):

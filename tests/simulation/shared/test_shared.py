@@ -8,16 +8,17 @@ from multiprocessing.pool import AsyncResult
 import pytest
 
 from tests.simulation.mutations.hunt import Finding
+from tests.simulation.mutations.mutation import Mutation
 from tests.simulation.shared.focuses import FOCUSES
-from tests.simulation.shared.mutations import SHARED
+from tests.simulation.shared.mutations import SHARED, UNMET
 from tests.simulation.shared.run import hunt, run
 from tests.simulation.workers import workers
 
 SEEDS = 60
 PER_FOCUS = 4
 WITHIN = 400
-INDEXES = range(len(SHARED))
-IDS = [f"{mutation.rule} {mutation.name}" for mutation in SHARED]
+INDEXES = [index for index, mutation in enumerate(SHARED) if mutation.near != UNMET]
+IDS = [f"{SHARED[index].rule} {SHARED[index].name}" for index in INDEXES]
 
 
 def test_ordinary_seeds() -> None:
@@ -45,6 +46,12 @@ def test_is_found(index: int, hunts: dict[int, AsyncResult[Finding | None]]) -> 
     finding = hunts[index].get(timeout=1200)
     assert finding is not None, f"no violation within {WITHIN} seeds"
     assert finding.violation, f"only noticed by an exception: {finding.error}"
+
+
+@pytest.mark.parametrize("mutation", SHARED, ids=lambda mutation: mutation.name)
+def test_it_is_of_code_that_is_there(mutation: Mutation) -> None:
+    with mutation.applied():
+        pass
 
 
 def test_names_are_unique() -> None:

@@ -89,6 +89,7 @@ SHARED: tuple[Mutation, ...] = (
             "await self._link.go_on(COMMIT)",
         ),
         focus="doubting",
+        near=66,
     ),
     mutation(
         "a candidate goes on counting over another connection",
@@ -107,12 +108,14 @@ SHARED: tuple[Mutation, ...] = (
             "now = self._clock()\n        look = await self._database.register.look()",
         ),
         focus="holding",
+        near=0,
     ),
     mutation(
         "a candidate waits as long as a hold lasts",
         "P3",
         (Tempo, "over_s", "Timing.surely_over_s(self.primary_lease_s)", "self.primary_lease_s / 2"),
         focus="holding",
+        near=0,
     ),
     mutation(
         "two candidates may take over the same beat",
@@ -124,6 +127,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE $6 = $6 AND $7 = $7 AND $8 = $8",
         ),
         focus="holding",
+        near=14,
     ),
     mutation(
         "a take-over counts although nobody has confirmed it",
@@ -171,6 +175,7 @@ SHARED: tuple[Mutation, ...] = (
             "pass",
         ),
         focus="doubting",
+        near=0,
     ),
     mutation(
         "a commit that somebody has cancelled counts",
@@ -182,12 +187,14 @@ SHARED: tuple[Mutation, ...] = (
             "await self._link.go_on(COMMIT)",
         ),
         focus="cancelling",
+        near=6,
     ),
     mutation(
         "what is in doubt is called failed",
         "R5",
         (Batches, "abandon", "Indeterminate(reason)", "Unavailable(reason)"),
         focus="doubting",
+        near=2,
     ),
     mutation(
         "an epoch has no id of its own",
@@ -205,6 +212,7 @@ SHARED: tuple[Mutation, ...] = (
         "L6",
         (Shown, "read", "if await self._is_told(mark, tags, deadline):", "if True:"),
         focus="standing by",
+        near=3,
     ),
     mutation(
         "what is older than was told is shown",
@@ -212,6 +220,7 @@ SHARED: tuple[Mutation, ...] = (
         (Shown, "read", "mark.digest == told.digest and mark.seq >= told.seq", "True"),
         (Shown, "read", "if await self._is_told(mark, tags, deadline):", "if True:"),
         focus="standing by",
+        near=1,
     ),
     mutation(
         "another epoch's rows are shown",
@@ -231,6 +240,7 @@ SHARED: tuple[Mutation, ...] = (
         "L6",
         (Shown, "_is_told", "and not touched_seq(pending, tags)", ""),
         focus="standing by",
+        near=3,
     ),
     mutation(
         "what was told is looked at behind the snapshot",
@@ -242,6 +252,7 @@ SHARED: tuple[Mutation, ...] = (
             "now = told = Mark(min(mark.seq, self._told().seq), self._told().digest)",
         ),
         focus="standing by",
+        near=1,
     ),
     mutation(
         "rows and mark are not of one moment",
@@ -265,11 +276,13 @@ SHARED: tuple[Mutation, ...] = (
         "P7",
         (SharedReplica, "_heed", "word.hears > hears", "False"),
         focus="deaf",
+        near=0,
     ),
     mutation(
         "a candidate does not say that the primary is out of reach",
         "P7",
         (Candidate, "_leave_word", "if not follows and", "if False and"),
         focus="deaf",
+        near=0,
     ),
 )

@@ -14,8 +14,8 @@ from tests.simulation.shared.mutations import SHARED, UNMET
 from tests.simulation.shared.run import hunt, run
 from tests.simulation.workers import workers
 
-SEEDS = 60
-PER_FOCUS = 4
+SEEDS = 40
+PER_FOCUS = 2
 WITHIN = 400
 INDEXES = [index for index, mutation in enumerate(SHARED) if mutation.near != UNMET]
 IDS = [f"{SHARED[index].rule} {SHARED[index].name}" for index in INDEXES]

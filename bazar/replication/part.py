@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,7 @@ class Wiring:
     on_fatal: Callable[[BaseException], None]
 
 
-class Part:
+class Part(ABC):
     """One node's part in its group. Reads pass `reads.barrier` first, and then look at the state;
     writes go through `write`. Subclasses know how a node comes to lead, and what is done about the
     effects that are not the feeds'."""
@@ -91,13 +92,13 @@ class Part:
         self._timekeeper: Timekeeper | None = None
         self._stopped = asyncio.Event()
 
+    @abstractmethod
     async def start(self) -> None:
         """Take part."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def stop(self) -> None:
         """Leave in order: hand over (T5), or give the lease back (L3)."""
-        raise NotImplementedError
 
     @property
     def core(self) -> Primary | Subscriber:
@@ -204,9 +205,9 @@ class Part:
         if self._timekeeper is not None:
             self._timekeeper.look()
 
+    @abstractmethod
     def _still_leads(self) -> bool:
         """Tell the primary until when it surely leads. Return whether it does (L5, P2)."""
-        raise NotImplementedError
 
     def _stop_leading(self, reason: str, clean: bool) -> None:
         """End the primaryship: after a clean hand-over, or because it must not go on."""
@@ -215,9 +216,9 @@ class Part:
         else:
             self._tasks.fail(FatalError(f"{self.me.name}: {reason}"))
 
+    @abstractmethod
     def _carry_out(self, effect: Effect) -> None:
         """Do what either side of the protocol asks, and this class does not know."""
-        raise NotImplementedError
 
     # --- looking at it ---------------------------------------------------------------------------
 
@@ -236,6 +237,6 @@ class Part:
             shown["waits_for"] = self._waits_for()
         return shown
 
+    @abstractmethod
     def _waits_for(self) -> str:
         """Return what has to come before this node can follow or lead, in words."""
-        raise NotImplementedError

@@ -4,7 +4,7 @@ SQL over simulated servers."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 from unittest.mock import patch
@@ -120,6 +120,3 @@ def watched() -> Iterator[None]:
     """Have the engine make what is observed."""
     with patch.object(storage.postgresql.engine, "SharedReplica", Watched):
         yield
-
-
-Start = Callable[[], None]

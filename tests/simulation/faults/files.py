@@ -37,7 +37,9 @@ class FileFaults(ProcessFaults):
         """Delete the membership's file, and put it back later, or put an older one in its place. A
         living primary makes it anew. If no node runs, none may lead before it is back (T0)."""
         group, files, path = node.group, self.world.files, f"/data/{node.group.name}.members"
-        whole = all(one.disk is not None and one.disk.image.last_seq for one in group.replicas)
+        disks = [one.disk for one in group.replicas]
+        # What is left of others on its disk keeps a node from beginning, which is not simulated.
+        whole = all(disk and disk.image.last_seq and not disk.deleted for disk in disks)
         if not group.is_recorded or not group.settled or path in self._taken or not whole:
             return
         below = getattr(group.holder, "primary", None) is not None and self._below.chance(0.5)

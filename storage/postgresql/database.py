@@ -36,7 +36,6 @@ class PostgreSQLDatabase:
         self._model = model
         self._cluster_id = cluster_id
         self._may_lose_commits = may_lose_commits
-        self._version: int | None = None  # of the tables
         self._beats = Link(servers, silence_s)
         self._batches = Link(servers, silence_s, beside=self._beats)
         self._derives = Link(servers, silence_s, beside=self._beats)
@@ -50,7 +49,7 @@ class PostgreSQLDatabase:
             session = await self._batches.session()
             if len(self._servers.names) > 1 and not self._may_lose_commits:
                 await self._refuse_asynchronous()
-            self._version = await migrate(session, self._model, self._cluster_id)
+            await migrate(session, self._model, self._cluster_id)
             drawn = f"SELECT value FROM {self._model.schema}.meta WHERE name = $1"
             reply = await session.run(Statement(drawn, (DATABASE,)), timeout_s=CONNECT_S)
             [(database_id,)] = reply.results[0].rows
@@ -75,11 +74,8 @@ class PostgreSQLDatabase:
 
     async def upgrade(self, epoch_id: str) -> None:
         """Bring the tables up to this program's version, as the primary of this epoch."""
-        if self._version == len(self._model.migrations):
-            return
         try:
             await upgrade(await self._batches.session(), self._model, epoch_id)
-            self._version = len(self._model.migrations)
         except (Broken, Refused) as error:
             self._batches.disconnect()
             raise Unavailable(f"the tables are not upgraded: {error}") from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from storage import letters
 from storage.postgresql.books import SCHEMA
-from storage.postgresql.schema import TIMEOUT_S, check_leading, leading
+from storage.postgresql.schema import CHECK_S, TIMEOUT_S, check_leading, leading
 from storage.postgresql.search_index import put
 from storage.postgresql.session import Session, Statement
-from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
+from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
 
 SLICE_BOOKS = 2000
 
@@ -22,11 +22,11 @@ async def learn(session: Session, epoch_id: str) -> bool:
     of it is this program's already. Return whether it is then; a search finds nothing before. Call
     it once before the first batch of an epoch: what that writes goes into the same index. Raises
     FatalError where the epoch is over."""
-    reply = await session.run(*BEGIN, leading(SCHEMA, epoch_id), _MADE, timeout_s=TIMEOUT_S)
+    reply = await session.run(*BEGIN, leading(SCHEMA, epoch_id), _MADE, timeout_s=CHECK_S)
     *_, led, [(made_by,)] = (result.rows for result in reply.results)
     await check_leading(session, SCHEMA, led)
     if made_by == letters.VERSION:
-        await session.run(COMMIT, timeout_s=TIMEOUT_S)
+        await session.run(ROLLBACK, timeout_s=CHECK_S)  # COMMIT would wait for a standby
         return True
     upto = int(made_by.removeprefix(_UPTO)) if made_by.startswith(_UPTO) else -1
     slice_of = Statement(_SLICE, (upto, SLICE_BOOKS))

@@ -16,13 +16,15 @@ from storage.postgresql.model import Model
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
 
-TIMEOUT_S = 60.0
+CHECK_S = 2.0  # to read what is there: a server that is slower than that is sought anew
+TIMEOUT_S = 60.0  # to make or change the tables
 LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a time
 
 VERSION, CLUSTER, DATABASE, MOVED = "version", "cluster", "database", "moved"  # in `meta`
 
-FOUND = (
-    "SELECT to_regclass('{s}.meta') IS NOT NULL, to_regnamespace('{s}') IS NOT NULL,"
+FOUND = (  # by the tables of the catalog: what to_regclass knows may be from before a wait
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = '{s}' AND tablename ="
+    " 'meta'), EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{s}'),"
     " current_setting('server_encoding')"
 )
 
@@ -45,8 +47,23 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
     """Make the tables of a group if the database has none; any number of nodes may try at the same
     time. Return the version of those that are there: if it is older than this program's, whoever
     leads calls `upgrade`. Raises ConfigError where they are newer, another cluster's, or those of a
-    shop that was moved away; Refused
-    where they can't be made, as on a standby; Broken."""
+    shop that was moved away; Refused where they can't be made, as on a standby; Broken."""
+    found = await session.run(Statement(FOUND.format(s=model.schema)), timeout_s=CHECK_S)
+    [(exists, *_)] = found.results[0].rows
+    if not exists:
+        await _make(session, model, cluster_id)
+    meta = Statement(f"SELECT name, value FROM {model.schema}.meta")
+    reply = await session.run(meta, timeout_s=CHECK_S)
+    known: dict[str, str] = dict(reply.results[0].rows)
+    place = f"{session.server}, schema {model.schema}"
+    version = version_of(known, place, model, cluster_id)
+    if MOVED in known:
+        Note.of(known[MOVED]).check(place)
+    return version
+
+
+async def _make(session: Session, model: Model, cluster_id: str) -> None:
+    """Make the tables, unless another node has done so meanwhile."""
     reply = await session.run(
         *BEGIN,
         Statement("SELECT pg_advisory_xact_lock($1::bigint)", (LOCK,)),
@@ -54,10 +71,11 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
         timeout_s=TIMEOUT_S,
     )
     [(exists, has_schema, encoded_in)] = reply.results[-1].rows
+    if exists or encoded_in != "UTF8":
+        await session.run(ROLLBACK, timeout_s=CHECK_S)
     if exists:
-        return await _check(session, model, cluster_id)
+        return
     if encoded_in != "UTF8":
-        await session.run(ROLLBACK, timeout_s=TIMEOUT_S)
         raise ConfigError(
             f"{session.server}: the database is encoded in {encoded_in}, and books have titles in"
             " every script: make one with ENCODING 'UTF8'"
@@ -66,29 +84,16 @@ async def migrate(session: Session, model: Model, cluster_id: str) -> int:
     if not has_schema:  # else its owner has made it for a role that may not
         made.insert(0, f"CREATE SCHEMA {model.schema}")
     made += [sql for migration in model.migrations for sql in migration]
-    version = len(model.migrations)
     drawn = DATABASE, secrets.token_hex(8)  # no other one has it, but its copies
     known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4), ($5, $6)"
+    version = VERSION, str(len(model.migrations))
     reply = await session.run(
         *map(Statement, made),
-        Statement(known, (VERSION, str(version), CLUSTER, cluster_id, *drawn)),
+        Statement(known, (*version, CLUSTER, cluster_id, *drawn)),
         COMMIT,
         timeout_s=TIMEOUT_S,
     )
     check_committed(reply)
-    return version
-
-
-async def _check(session: Session, model: Model, cluster_id: str) -> int:
-    """Return the version of the tables, and end the transaction."""
-    meta = Statement(f"SELECT name, value FROM {model.schema}.meta")
-    reply = await session.run(meta, COMMIT, timeout_s=TIMEOUT_S)
-    known: dict[str, str] = dict(reply.results[0].rows)
-    place = f"{session.server}, schema {model.schema}"
-    version = version_of(known, place, model, cluster_id)
-    if MOVED in known:
-        Note.of(known[MOVED]).check(place)
-    return version
 
 
 def version_of(known: Mapping[str, str], place: str, model: Model, cluster_id: str) -> int:
@@ -100,25 +105,35 @@ def version_of(known: Mapping[str, str], place: str, model: Model, cluster_id: s
             f" {cluster_id!r}: each needs a database of its own"
         )
     version = int(known[VERSION])
+    refuse_newer(version, model, place)
+    return version
+
+
+def refuse_newer(version: int, model: Model, place: str) -> None:
+    """Raise ConfigError if a newer program has made these tables."""
     if version > len(model.migrations):
         raise ConfigError(
             f"{place}: has version {version}, and this program knows {len(model.migrations)}: start"
             " all nodes with the newer program"
         )
-    return version
 
 
 async def upgrade(session: Session, model: Model, epoch_id: str) -> None:
     """Bring the tables up to this program's version, as an act of the primary of the epoch of this
-    id: nothing else is written meanwhile. Raises FatalError where it leads no more."""
+    id: nothing else is written meanwhile. Raises FatalError where it leads no more, ConfigError
+    where another node's newer program has brought them further, since this one began."""
     reply = await session.run(
         *BEGIN,
         leading(model.schema, epoch_id),
         Statement(f"SELECT value FROM {model.schema}.meta WHERE name = $1", (VERSION,)),
-        timeout_s=TIMEOUT_S,
+        timeout_s=CHECK_S,
     )
     *_, led, [(version,)] = (result.rows for result in reply.results)
     await check_leading(session, model.schema, led)
+    if int(version) >= len(model.migrations):
+        await session.run(ROLLBACK, timeout_s=CHECK_S)
+        refuse_newer(int(version), model, f"{session.server}, schema {model.schema}")
+        return
     missing = [sql for migration in model.migrations[int(version) :] for sql in migration]
     set_version = f"UPDATE {model.schema}.meta SET value = $1 WHERE name = $2"
     reply = await session.run(
@@ -140,5 +155,5 @@ def leading(schema: str, epoch_id: str) -> Statement:
 async def check_leading(session: Session, schema: str, rows: Sequence[Row]) -> None:
     """Return if `leading` had a row. Raises FatalError otherwise, and ends the transaction."""
     if not rows:
-        await session.run(ROLLBACK, timeout_s=TIMEOUT_S)
+        await session.run(ROLLBACK, timeout_s=CHECK_S)
         raise FatalError(f"{session.server}, schema {schema}: another epoch has begun")

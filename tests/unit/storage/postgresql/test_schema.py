@@ -147,6 +147,8 @@ class UpgradingTest(CatalogTest):
         self.assertEqual(await schema.migrate(self.session, newer, CLUSTER), 2)
         self.assertEqual(await self.ask("SELECT DISTINCT pages FROM bazar_catalog.books"), ((1,),))
         await schema.upgrade(self.session, newer, "e7")  # nothing is missing
+        with self.assertRaisesRegex(ConfigError, "the newer program"):
+            await schema.upgrade(self.session, CatalogRows(Catalog()), "e7")
 
     async def test_nothing_is_written_meanwhile(self) -> None:
         """A batch that is under way ends first."""

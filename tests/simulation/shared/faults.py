@@ -106,7 +106,9 @@ class SharedFaults(NetworkFaults):
             self.world.after(0.1 + 1.5 * self.random(), None, self._restart, database, name)
 
     def _restart(self, database: Database, name: str) -> None:
-        if not database[name].process.alive and database not in self._failing:
+        if database in self._failing:  # whose end may bring it back, or not
+            self.world.after(0.2, None, self._restart, database, name)
+        elif not database[name].process.alive:
             database.restart(name)
 
     def freeze_server(self, node: Node) -> None:
@@ -195,5 +197,5 @@ class SharedFaults(NetworkFaults):
         for name, server in database.servers.items():
             server.lag_s = 0.0
             database.thaw(name)
-            if not server.process.alive and database not in self._failing:
-                database.restart(name)
+            if not server.process.alive:
+                self._restart(database, name)

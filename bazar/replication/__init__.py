@@ -93,7 +93,7 @@ T4  A member that has not joined by then leaves the set with the first commit (R
 T5  On SIGTERM the primary finishes its batch, takes the leases back, records `clean` and leaves; a
     successor that finds `clean`, and has followed in this run, has no lease to wait for. One that
     is restarted waits: the record may have been put back, with the files, while leases of epochs
-    that it does not know of were running.
+    that it does not know of were running, as long as its own `lease_s`, or as the record's.
 
 **One arbiter**
 

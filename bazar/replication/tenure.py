@@ -95,7 +95,8 @@ class Tenure:
             # A restarted node waits all the same: for the others of its set (L4, J5), and because
             # files that were put back know nothing of the leases of what they are put back from.
             skip = membership.clean and not restarted
-            wait_s = 0.0 if skip else timing.surely_over_s(membership.lease_s)
+            old_s = max(membership.lease_s, timing.lease_s if restarted else 0.0)
+            wait_s = 0.0 if skip else timing.surely_over_s(old_s)
             longest_s = max(0.0 if membership.clean else membership.lease_s, timing.lease_s)
             begun = Membership(max(membership.epoch, known) + 1, membership.members, longest_s)
         primary = cls(

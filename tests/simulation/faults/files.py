@@ -112,7 +112,10 @@ class FileFaults(ProcessFaults):
                 group.membership is not None and self._members(backup) == group.membership.members
             )
             with_membership = not same or not group.settled or self.tape.chance(0.7)
+            # Who puts files back leaves `lease_s` as it was, or makes it longer (T5).
+            longest = max((one.timing for one in group.replicas), key=lambda each: each.lease_s)
             for one in group.replicas:
+                one.timing = longest
                 if one.process is not None:
                     one.process.die("killed")
                     self._start_again(one)

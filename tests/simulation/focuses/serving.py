@@ -64,6 +64,17 @@ SERVING: Focuses = {
         "encore": (False, True),
         "think_s": (0.02, 0.05),
     },
+    # The same, where those that lead in turn grant leases of different lengths.
+    "restoring, and another lease": {
+        "faults": ({"put_back": 2.0, "terminate": 2.0},),
+        "fault_every_s": (0.2, 0.4),
+        "catalogs": (2, 3),
+        "caches": (2,),
+        "leases_s": ((0.3, 2.0),),
+        "down_s": ((0.05,),),
+        "think_s": (0.02, 0.05),
+        "readers": (8,),
+    },
     # Purchases whose answers are lost, of stock that is nearly sold out.
     "pool": {
         "faults": (

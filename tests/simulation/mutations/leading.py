@@ -11,7 +11,7 @@ TAKING_OVER = (
     mutation(
         "no wait for the leases of the old epoch",
         "T2",
-        (Primary, "take_over", "timing.surely_over_s(membership.lease_s)", "0.0"),
+        (Primary, "take_over", "timing.surely_over_s(old_s)", "0.0"),
         near=33,
     ),
     shop(
@@ -20,11 +20,18 @@ TAKING_OVER = (
         (
             Primary,
             "take_over",
-            "timing.surely_over_s(membership.lease_s)",
+            "timing.surely_over_s(old_s)",
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
         near=39,
+    ),
+    shop(
+        "a restarted node waits for the leases on record alone",
+        "T5",
+        (Primary, "take_over", "timing.lease_s if restarted else 0.0", "0.0"),
+        focus="restoring, and another lease",
+        near=27,
     ),
     shop(
         "the longest lease granted is forgotten",

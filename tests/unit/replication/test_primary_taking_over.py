@@ -181,6 +181,16 @@ class TakingOverTest(PrimaryTest):
     def test_t5_a_successor_that_finds_clean_need_not_wait(self) -> None:
         self.assertTrue(self.lead(clean=True).begin(0.0))
 
+    def test_t5_one_that_was_restarted_waits_as_long_as_its_own_leases(self) -> None:
+        """What is on record may have been put back."""
+        before = Membership(1, frozenset({ME}), 0.5, clean=True)
+        primary, _ = Primary.take_over(
+            ME, before, self.committed, (), 0.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
+        )
+        primary.recorded(0.0)
+        self.assertFalse(primary.begin(1.009))
+        self.assertTrue(primary.begin(1.01))
+
     def test_t5_its_own_epoch_is_not_clean(self) -> None:
         self.assertFalse(self.lead(clean=True).membership.clean)
 

@@ -86,13 +86,14 @@ class SharedScenario(Scenario):
         return SharedFaults(self.world, self.clients, self.databases)
 
     def _must_resume(self) -> float:
-        """Check I6: writes resume once the database is there, and the last hold is over."""
+        """Check I6: writes resume, and each group has a primary, once its database is there and the
+        last hold is over."""
         world, profile = self.world, self.world.profile
         tempo = Tempo(profile.primary_lease_s, profile.pause_s)
         update = {"op": "update", "key": "resumed", "book": 1, "fields": {"topic": TOPICS[0]}}
         write = Write(self.clients, update, None, patient=True)
         deadline = world.now + 2 * tempo.over_s + 4 * KEEPALIVE_S + RESUME_S
-        while not write.settled:
+        while not write.settled or any(group.holder is None for group in world.groups):
             if world.now >= deadline:
                 raise Violation("I6: writes have not resumed")
             world.run(min(world.now + 0.1, deadline))

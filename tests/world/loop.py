@@ -256,9 +256,10 @@ class NodeLoop(asyncio.AbstractEventLoop):
 
     def dispose(self) -> None:
         """Unwind what is suspended, when the run is over. First report the failures that no code
-        has read: asyncio reports them only when the garbage collector finds them."""
+        has read, unless a failure of the world has kept it from that: asyncio reports them only
+        when the garbage collector finds them."""
         for task in self._tasks:
-            if not self.dead and _unheard(task):
+            if not self.dead and self.world.failure is None and _unheard(task):
                 self.call_exception_handler({"exception": task.exception()})
         self.kill()
         events._set_running_loop(self)

@@ -1,4 +1,5 @@
-"""This checkout and another one, measured in turn in one run; the other one twice.
+"""This checkout and another one, or another cluster.json, measured in turn in one run; the other
+one twice.
 
 Each round starts three shops anew: two processes of the same code also differ by where things lie
 in memory. All three run at the same time. Each row is measured of one shop after the other, in a
@@ -36,7 +37,7 @@ def order(turn: int) -> list[str]:
 def run(
     name: str, experiments: Sequence[Experiment], other: Checkout, rounds: int, bench: Bench
 ) -> Section:
-    """Measure the experiments of the section `name` in both checkouts, and return the section."""
+    """Measure the experiments of the section `name` in both, and return the section."""
     checkouts = {THIS: bench.checkout, OTHER: other, AGAIN: other}
     rows: dict[str, list[Round]] = {}
     for experiment in experiments:
@@ -61,7 +62,7 @@ def run(
                         side: measure(benches[side], shops[side]) for side in order(turn + number)
                     }
                     rows.setdefault(row, []).append(readings)
-    title = f"this checkout against the other, medians of {rounds} round{'s' * (rounds > 1)}"
+    title = f"this against the other, medians of {rounds} round{'s' * (rounds > 1)}"
     return comparison.section(name, title, rows)
 
 

@@ -15,6 +15,7 @@ from bazar.bench import processor
 from bazar.bench.checkout import Checkout
 from bazar.bench.children import Children
 from bazar.bench.http_client import HOST, Answer, HTTPClient
+from bazar.bench.place import DATABASE, Place
 from bazar.errors import BadRequest, Unavailable
 
 READY_S = 30.0
@@ -42,8 +43,9 @@ def free_ports(count: int) -> list[int]:
 class MeasuredShop:
     """One shop in `directory`, its processes among `children`.
 
-    Its nodes and settings are those of the checkout's `model`. `front_ends` is how many front ends
-    it has; `roles`, if given, leaves out the nodes of all other roles.
+    Its nodes and settings are those of the checkout's `model`, and `place` is where it keeps its
+    state. `front_ends` is how many front ends it has; `roles`, if given, leaves out the nodes of
+    all other roles.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class MeasuredShop:
         directory: Path,
         children: Children,
         checkout: Checkout,
+        place: Place,
         *,
         front_ends: int = 1,
         roles: tuple[str, ...] = (),
@@ -63,6 +66,9 @@ class MeasuredShop:
         self._prefix = directory.name  # of its processes' names: several shops may run
         self._plain = json.loads(checkout.model.read_text("utf-8"))
         self._plain["data_dir"] = "data"
+        if place.engine is not None:
+            self._plain["engine"] = dict(place.engine)
+        self._server = place.server
         nodes = {
             name: {"role": node["role"]}
             for name, node in self._plain["nodes"].items()
@@ -98,8 +104,10 @@ class MeasuredShop:
         return f"{self._prefix}-{name}"
 
     def processor_times(self) -> processor.Times:
-        """Return the processor time that its nodes have used. All of them must run."""
-        return processor.read({name: self.pid(name) for name in self.nodes})
+        """Return the processor time that its nodes have used, all of which must run, and its
+        database's server, whoever else uses that."""
+        server = {} if self._server is None else {DATABASE: self._server}
+        return processor.read({**{name: self.pid(name) for name in self.nodes}, **server})
 
     # --- starting and stopping -------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""Two checkouts side by side: for each quantity the medians over all rounds, and their ratio.
+"""Two shops side by side: for each quantity the medians over all rounds, and their ratio.
 
 The ratio is taken in each round, and of these the median, because the machine's other load changes
-more slowly. How far to trust it is shown by the same ratio of the other checkout to itself.
+more slowly. How far to trust it is shown by the same ratio of the other to itself.
 """
 
 from __future__ import annotations
@@ -82,12 +82,15 @@ class Compared:
 
 
 def compared(rounds: Sequence[Round]) -> dict[Quantity, Compared]:
-    """Return the quantities that all rounds have."""
-    readings = [reading for one in rounds for reading in one.values()]
+    """Return all quantities; one that a side does not have, as it has no such node, is 0 there."""
+    readings = [one[side] for one in rounds for side in SIDES]
     return {
-        quantity: Compared({side: [one[side].values[quantity] for one in rounds] for side in SIDES})
-        for quantity in readings[0].values
-        if all(quantity in reading.values for reading in readings)
+        quantity: Compared(
+            {side: [one[side].values.get(quantity, 0.0) for one in rounds] for side in SIDES}
+        )
+        for quantity in dict.fromkeys(
+            quantity for reading in readings for quantity in reading.values
+        )
     }
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bazar.bench.bench import SMALL_SHOP, Bench
 from bazar.bench.cluster import MeasuredShop
+from bazar.bench.place import DATABASE
 
 ALL = "all nodes"
 
@@ -34,9 +35,10 @@ class Measurement:
 
     @classmethod
     def of_nodes(cls, unit: str, by_node: Mapping[str, float]) -> Measurement:
-        """Return the reading of each node, and of their sum."""
+        """Return the reading of each node, of their sum, and beside it of the database's server."""
         values = {Quantity(node, unit): value for node, value in by_node.items()}
-        return cls({**values, Quantity(ALL, unit): sum(by_node.values())})
+        whole = sum(value for node, value in by_node.items() if node != DATABASE)
+        return cls({**values, Quantity(ALL, unit): whole})
 
 
 Measure = Callable[[Bench, MeasuredShop], Measurement]

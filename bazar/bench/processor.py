@@ -48,6 +48,17 @@ def family(pid: int, parents: Mapping[int, int]) -> set[int]:
     return found
 
 
+def parent_of(pid: int, titled: str) -> int | None:
+    """Return the parent of a process, if it is on this machine: its command line says `titled`, by
+    which another one that has the same id elsewhere is told."""
+    try:
+        if titled.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return None
+        return parent(Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace"))
+    except OSError:
+        return None
+
+
 def read(nodes: Mapping[str, int]) -> Times:
     """Return what the processes of each node have used until now; a node is given by its first
     process."""

@@ -1,15 +1,14 @@
 """Measure a shop of its own on this machine, or this checkout against another one.
 
-The nodes of a cluster.json run on free ports in a temporary directory. A shop that runs on this
-machine is not touched, but it shares the processor.
+The nodes of a cluster.json run on free ports in a temporary directory, over PostgreSQL with a new
+database that is dropped at the end. A shop that runs on this machine is not touched, but it shares
+the processor.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
-import io
 import json
 import signal
 import sys
@@ -22,7 +21,6 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from bazar.bench import against, plots, processor, report, wrk
-from bazar.bench.audit import Sold
 from bazar.bench.bench import Bench
 from bazar.bench.checkout import Checkout
 from bazar.bench.children import ROOT, Children, Cores
@@ -40,12 +38,11 @@ from bazar.bench.sections import (
     throughput,
     timings,
 )
-from bazar.cli import Shop, verify
+from bazar.cli import measured
 from bazar.cli.ending import INTERRUPTED
 from bazar.config import load
 from bazar.errors import BadRequest
 from handlers import ROLES
-from storage.sqlite.replica_file import ReplicaFile, closing
 
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "timings": timings.run,
@@ -66,6 +63,7 @@ COMPARED: dict[str, Callable[[bool], Sequence[Experiment]]] = {
     "idle": lambda large: [idle.EXPERIMENT],
     "start": lambda large: [start.EXPERIMENT],
 }
+OF_FILES = ("start",)  # which deletes what a shop has
 LONGEST_S = 600.0
 ROUNDS, MOST_ROUNDS = 5, 100
 
@@ -77,8 +75,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against",
         type=Path,
-        metavar="DIR",
-        help="compare with another checkout, in turn: processor time of each node per request",
+        metavar="DIR|FILE",
+        help="compare with another checkout, or this one with another cluster.json, in turn:"
+        " processor time of each node per request",
     )
     parser.add_argument("--rounds", type=int, help=f"of --against (default: {ROUNDS})")
     parser.add_argument("--large", action="store_true", help="sizes: a shop of 1,000,000 books too")
@@ -101,7 +100,14 @@ def run(flags: argparse.Namespace) -> int:
             raise BadRequest(f"{name}: --against is for {', '.join(COMPARED)}")
     if not 0 < flags.seconds <= LONGEST_S:
         raise BadRequest(f"--seconds {flags.seconds}: must be above 0, up to {LONGEST_S:.0f}")
-    load(flags.config, ROLES)  # refuses what the nodes would refuse
+    over_files = load(flags.config, ROLES).engine.kind == "sqlite"  # or what nodes would refuse
+    if flags.against is not None and flags.against.is_file():
+        over_files &= load(flags.against, ROLES).engine.kind == "sqlite"
+    if not over_files:
+        for name in flags.sections:
+            if name in OF_FILES:
+                raise BadRequest(f"{name}: is for shops over files")
+        flags.sections = flags.sections or [name for name in SECTIONS if name not in OF_FILES]
     if flags.plot is not None:
         plots.check()
     program = None if flags.client == "own" else wrk.installed()
@@ -131,7 +137,8 @@ def _other(flags: argparse.Namespace, this: Checkout) -> Checkout | None:
         raise BadRequest("--plot: goes without --against")
     if not processor.READABLE:
         raise BadRequest(f"--against: {processor.MISSING}")
-    other = Checkout.at(flags.against)
+    path = flags.against
+    other = Checkout(ROOT, path) if path.is_file() else Checkout.at(path)
     for checkout in (this, other):
         checkout.check()
     return other
@@ -150,7 +157,8 @@ def _run(
     if other is not None:
         rounds = flags.rounds or ROUNDS
         plain |= {"this": str(this), "other": str(other), "rounds": rounds}
-        print(f"This: {this}; the other: {other}, in {other.root}.", flush=True)
+        where = other.root if other.root != this.root else other.model
+        print(f"This: {this}; the other: {other}, in {where}.", flush=True)
         known = {
             name: partial(against.run, name, experiments(flags.large), other, rounds)
             for name, experiments in COMPARED.items()
@@ -191,45 +199,8 @@ def _bench(
             cores=Cores.of_this_machine(),
             seconds=flags.seconds,
             large=flags.large,
-            sold=sold,
+            place=measured.place,
+            sold=measured.sold,
             step=bar.set_postfix_str,
         )
         yield bench, bar
-
-
-def sold(config_path: Path) -> Sold:
-    """Return what the files of a running shop hold, and the faults that `verify` finds in them."""
-    config = load(config_path, ROLES)
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
-        equal = asyncio.run(_verify(config_path)) == 0
-
-    def rows(role: str, table: str, key: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        for node in config.group(role):
-            file = ReplicaFile(node.name, config.data_dir / f"{node.name}.db")
-            with closing([file]):
-                yield node.name, [dict(row) for row in file.rows(table, key)]
-
-    return Sold(
-        faults=() if equal else shown.getvalue().splitlines(),
-        sales={
-            node: {
-                row["order_id"]: {one["book"]: one["quantity"] for one in json.loads(row["lines"])}
-                for row in sales
-            }
-            for node, sales in rows("catalog", "sales", "order_id")
-        },
-        stock={
-            node: {row["id"]: row["count"] for row in books}
-            for node, books in rows("catalog", "books", "id")
-        },
-        orders={
-            node: frozenset(row["order_id"] for row in orders)
-            for node, orders in rows("order", "orders", "order_id")
-        },
-    )
-
-
-async def _verify(config_path: Path) -> int:
-    with Shop(load(config_path, ROLES)) as shop:
-        return await verify.run(shop, argparse.Namespace())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -14,6 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.cluster.cluster import ROOT, until
+from tests.postgresql.directory import PASSWORD
+from tests.postgresql.servers import Server
 
 RUN_S = 90.0
 
@@ -126,6 +129,63 @@ async def test_another_checkout_is_run_as_it_is(tmp_path: Path) -> None:
         assert figures["ratio"]["median"] == figures["this"] / figures["other"]
         assert figures["noise"]["median"] == figures["again"] / figures["other"]
     assert processes(tmp_path) == []
+
+
+def over_postgresql(tmp_path: Path, server: Server, user: str, password: str) -> Path:
+    """Return a cluster.json with the nodes of this checkout's."""
+    plain = json.loads((ROOT / "cluster.json").read_text("utf-8"))
+    dsn = f"user={user} dbname=postgres password={password}"
+    engine = {"kind": "postgresql", "servers": [server.address], "dsn": dsn}
+    path = tmp_path / "postgresql.json"
+    path.write_text(json.dumps({**plain, "engine": engine}), "utf-8")
+    return path
+
+
+async def test_shops_over_postgresql(tmp_path: Path, postgresql_server: Server) -> None:
+    """They have databases of their own, and leave none behind."""
+    over = over_postgresql(tmp_path, postgresql_server, "postgres", PASSWORD)
+    file = tmp_path / "figures.json"
+    there = "SELECT datname FROM pg_database WHERE datname LIKE 'bazar_bench_%'"
+    flags = ("--config", str(over), "--seconds", "0.2", "--json", str(file))
+    for beside in ((), ("--against", str(ROOT / "cluster.json"), "--rounds", "1")):
+        process = await bench(tmp_path, "purchases", *flags, *beside)
+        async with asyncio.timeout(RUN_S):
+            output, errors = await process.communicate()
+        assert process.returncode == 0, (output.decode(), errors.decode())
+        found = json.loads(file.read_text("utf-8"))["sections"]["purchases"]
+        if not beside:
+            assert found["checked"]["faults"] == []
+            assert found["checked"]["acknowledged"] > 0
+        else:
+            figures = found["purchase, 32 connections"]
+            names = ["frontend-1", "catalog-1", "catalog-2", "order-1", "order-2", "PostgreSQL"]
+            shown = [*(f"{name} µs" for name in (*names, "all nodes")), "answers a second"]
+            assert list(figures) == shown
+            server = figures["PostgreSQL µs"]
+            assert server["this"] > 0 and server["other"] == server["again"] == 0
+        assert postgresql_server.ask(there) == []
+
+    process = await bench(tmp_path, "start", *flags)
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert b"start: is for shops over files" in errors
+
+
+async def test_who_may_not_make_a_database_is_told(
+    tmp_path: Path, postgresql_server: Server
+) -> None:
+    role = f"poor_{secrets.token_hex(6)}"
+    postgresql_server.ask(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    try:
+        over = over_postgresql(tmp_path, postgresql_server, role, "secret")
+        process = await bench(tmp_path, "purchases", "--config", str(over))
+        async with asyncio.timeout(RUN_S):
+            _, errors = await process.communicate()
+        assert process.returncode == 2
+        assert b"permission denied to create database (42501): ALTER ROLE" in errors
+        assert b"secret" not in errors
+    finally:
+        postgresql_server.ask(f"DROP ROLE {role}")
 
 
 async def test_a_shop_at_rest_and_at_its_start(tmp_path: Path) -> None:

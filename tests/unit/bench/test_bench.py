@@ -37,6 +37,7 @@ from bazar.bench.cluster import free_ports
 from bazar.bench.comparison import AGAIN, OTHER, SIDES, THIS, Round
 from bazar.bench.experiment import Measurement
 from bazar.bench.http_client import Answer, answer_size, request_bytes
+from bazar.bench.place import DATABASE
 from bazar.bench.quantiles import FRACTIONS, quantile_ms
 from bazar.bench.report import Section
 from bazar.bench.workload import ANSWERS, MICROSECONDS
@@ -245,6 +246,17 @@ class ProcessorTest(unittest.TestCase):
         self.assertGreaterEqual(min(times["busy"].values()), 100_000_000)
         self.assertGreaterEqual(processor.spent_s({}, times)["busy"], 0.2)
 
+    def test_a_process_has_a_parent_if_it_is_the_one_that_is_meant(self) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        waits = "print('here', flush=True); input()"
+        with subprocess.Popen([sys.executable, "-c", waits, "told"], **pipes) as one:  # type: ignore[call-overload]
+            assert one.stdout is not None
+            self.assertEqual(one.stdout.readline(), b"here\n")
+            self.assertEqual(processor.parent_of(one.pid, "told"), os.getpid())
+            self.assertIsNone(processor.parent_of(one.pid, "another"))
+            one.communicate(b"\n")
+        self.assertIsNone(processor.parent_of(one.pid, "told"))
+
     def test_what_has_ended_has_no_time(self) -> None:
         with subprocess.Popen([sys.executable, "-c", ""]) as process:
             process.wait()
@@ -302,6 +314,22 @@ class ComparisonTest(unittest.TestCase):
         row = ("cached", "answers a second", "0.000", "0.000", "-", "-", "-", "-")
         self.assertEqual([tuple(row) for row in section.rows], [row])
         self.assertIsNone(section.figures["cached"]["answers a second"]["ratio"])
+
+    def test_what_one_side_does_not_have_is_nothing_there(self) -> None:
+        """A database's server stands beside the nodes, and is none of them."""
+        with_it = Measurement.of_nodes(MICROSECONDS, {"catalog-1": 5.0, DATABASE: 3.0})
+        without = Measurement.of_nodes(MICROSECONDS, {"catalog-1": 8.0})
+        one: Round = {OTHER: without, THIS: with_it, AGAIN: without}
+        section = comparison.section("purchases", "title", {"purchase": [one]})
+        shown = [(row[1], *row[2:5]) for row in section.rows]
+        self.assertEqual(
+            shown,
+            [
+                ("catalog-1 µs", "5.00", "8.00", "0.625"),
+                ("PostgreSQL µs", "3.00", "0.000", "-"),
+                ("all nodes µs", "5.00", "8.00", "0.625"),
+            ],
+        )
 
     def test_no_side_has_a_better_place(self) -> None:
         orders = [against.order(turn) for turn in range(6)]

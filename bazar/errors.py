@@ -15,6 +15,8 @@ class BazarError(Exception):
     status = 500
     code = "internal"
     retry_after_s: int | None = None
+    is_logged = True
+    """Whether a request that is refused with this is worth a line in the log."""
 
     def __init__(self, message: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -141,6 +143,12 @@ class ForeignHistory(BazarError):
     moment, or cut. Nothing happened, and nothing will before an operator has chosen (S4)."""
 
     status, code = 503, "foreign_history"
+
+
+class NotOpen(Unavailable):
+    """This node does not know its database yet. It logs once why; its peers ask all the time."""
+
+    is_logged = False
 
 
 class ShuttingDown(Unavailable):

@@ -71,6 +71,7 @@ class Handler(RequestHandler):
         self.service = service
         self.access = access
         self.notes: list[str] = []
+        self._is_logged = True
         if self.shows_replica:
             self.set_header("X-Replica", service.context.node.name)
 
@@ -215,6 +216,7 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
         shown = as_error(status_code, error, self)
+        self._is_logged = shown.is_logged
         self.set_status(shown.status)
         self.set_error_headers(shown)
         body = {"error": str(shown), "code": shown.code, **shown.details}
@@ -256,7 +258,7 @@ class Handler(RequestHandler):
         self.service.context.activity.leave(self)
         ms = 1000 * self.request.request_time()
         status, request = self.get_status(), self.request
-        if self.log_level >= logging.INFO or status >= 400:
+        if self._is_logged and (self.log_level >= logging.INFO or status >= 400):
             self.application.log.add(
                 self.request_id.encode(),
                 (request.remote_ip or "").encode(),

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from bazar.background_tasks import Tasks
-from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
+from bazar.errors import BazarError, ConfigError, FatalError, NotOpen, Unavailable
 from bazar.replication.batches import Batches
 from bazar.replication.disk import DiskWorker
 from bazar.replication.effects import Apply, Drop, Effect, Record, Reset, Told
@@ -128,9 +128,9 @@ class SharedReplica(Part):
         return super().open_feed(connection)
 
     def _must_be_open(self) -> None:
-        """Raise Unavailable before it is known which database this is (A1)."""
+        """Raise NotOpen before it is known which database this is (A1)."""
         if not self._is_open:
-            raise Unavailable(f"{self.me.name}: {self._candidate.trouble}")
+            raise NotOpen(f"{self.me.name}: {self._candidate.trouble}")
 
     # --- a candidate (P3) ------------------------------------------------------------------------
 

@@ -19,13 +19,13 @@ COMMIT = Statement("COMMIT")
 
 
 class ReadSessions:
-    """A few sessions for reading, of any server. A server that fails, or shows too little, is
-    passed over for the next one, and one that fails is asked last from then on."""
+    """A few sessions for reading, of each server that is asked. A server that fails, or shows too
+    little, is passed over for the next one, and one that fails is asked last from then on."""
 
     def __init__(self, servers: Servers, schema: str) -> None:
         self._servers = servers
         self._mark = Statement(f"SELECT epoch_id, number FROM {schema}.mark", prepared=True)
-        self._idle: list[Session] = []
+        self._idle: dict[str, list[Session]] = {server: [] for server in servers.names}
         self._free = asyncio.Semaphore(MOST_SESSIONS)
         self._first = 0
 
@@ -43,7 +43,7 @@ class ReadSessions:
                     return await self._read(server, statements)
                 except (Broken, Refused) as error:
                     trouble.append(f"{server}: {error}")
-                    self._drop_idle()  # what has broken one may have broken all
+                    self._drop_idle(server)  # what has broken one may have broken all
                     if server == names[self._first % len(names)]:
                         self._first += 1  # once, however many have failed there
         raise Unavailable(f"no database server answers: {'; '.join(trouble)}")
@@ -57,29 +57,30 @@ class ReadSessions:
         except BaseException:
             session.abort()
             raise
-        self._idle.append(session)
+        self._idle[server].append(session)
         _, mark, *found, _ = reply.results
         [(epoch_id, number)] = mark.rows
         return Mark(number, epoch_id), [result.rows for result in found]
 
     async def _session(self, server: str) -> Session:
-        while self._idle:
-            session = self._idle.pop()
-            if session.server == server and not session.broken:
+        idle = self._idle[server]
+        while idle:
+            session = idle.pop()
+            if not session.broken:
                 return session
             session.abort()
         return await self._servers.connect(server, CONNECT_S)
 
-    def _drop_idle(self) -> None:
-        idle, self._idle = self._idle, []
+    def _drop_idle(self, server: str) -> None:
+        idle, self._idle[server] = self._idle[server], []
         for session in idle:
             session.abort()
 
     async def close(self) -> None:
         """End all sessions that are not in use."""
-        idle, self._idle = self._idle, []
-        for session in idle:
-            await session.close()
+        for idle in self._idle.values():
+            while idle:
+                await idle.pop().close()
 
 
 class LinearizableSnapshots:

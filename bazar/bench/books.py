@@ -11,6 +11,7 @@ from bazar.bench.cluster import MeasuredShop
 
 STARTING_BOOKS = 7
 BATCH_BOOKS = 1000  # the most that one import may carry
+TRIES = 20  # of one import: a busy machine may take longer to commit it than a node waits
 COPIES = 1_000_000
 AUTHORS = 997
 
@@ -49,6 +50,6 @@ def fill(
     with shop.caller("catalog-1") as caller:
         for batch in batches(have, want):
             key = {"Idempotency-Key": secrets.token_hex(16)}
-            caller.insist("POST", "/import", {"books": batch}, key)
+            caller.insist("POST", "/import", {"books": batch}, key, tries=TRIES)
             if done is not None:
                 done(len(batch))

@@ -16,6 +16,7 @@ from bazar.errors import Unavailable
 HOST = "127.0.0.1"
 TIMEOUT_S = 30.0
 READ_BYTES = 1 << 16
+NOT_KNOWN = (503, 504)
 
 # The headers of a current browser, with cookies.
 BROWSER_HEADERS = {
@@ -123,10 +124,20 @@ class HTTPClient:
         return Answer.parse(bytes(received), time.perf_counter() - began)
 
     def insist(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        tries: int = 1,
     ) -> Answer:
-        """Send a request and return the answer. Raises Unavailable if it is not a success."""
-        answer = self.ask(method, path, body, headers)
-        if answer.status >= 300:
-            raise Unavailable(f"{method} {path}: {answer.status} {answer.body[:300]!r}")
-        return answer
+        """Send a request and return the answer. Of several `tries` send it again where it may not
+        have happened (R5): a write has a key then. Raises Unavailable if it is not a success."""
+        for left in reversed(range(tries)):
+            answer = self.ask(method, path, body, headers)
+            if answer.status < 300:
+                return answer
+            if answer.status not in NOT_KNOWN or not left:
+                raise Unavailable(f"{method} {path}: {answer.status} {answer.body[:300]!r}")
+        raise AssertionError("unreachable")

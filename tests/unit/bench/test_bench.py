@@ -8,9 +8,11 @@ import importlib.util
 import itertools
 import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from collections import Counter
 from pathlib import Path
@@ -36,12 +38,12 @@ from bazar.bench.children import Children, Cores, pinned
 from bazar.bench.cluster import free_ports
 from bazar.bench.comparison import AGAIN, OTHER, SIDES, THIS, Round
 from bazar.bench.experiment import Measurement
-from bazar.bench.http_client import Answer, answer_size, request_bytes
+from bazar.bench.http_client import Answer, HTTPClient, answer_size, request_bytes
 from bazar.bench.place import DATABASE
 from bazar.bench.quantiles import FRACTIONS, quantile_ms
 from bazar.bench.report import Section
 from bazar.bench.workload import ANSWERS, MICROSECONDS
-from bazar.errors import BadRequest, ConfigError
+from bazar.errors import BadRequest, ConfigError, Unavailable
 from bazar.latency_histogram import FINE, LatencyHistogram
 from tests.files import FilesTestCase
 
@@ -145,6 +147,32 @@ class AnswerTest(unittest.TestCase):
     def test_a_write_has_a_length(self) -> None:
         self.assertIn(b"\r\nContent-Length: 0\r\n\r\n", request_bytes("PUT", "/purchase/4"))
         self.assertNotIn(b"Content-Length", request_bytes("GET", "/info/4"))
+
+    def insist(self, *statuses: int, tries: int) -> int:
+        """Ask a server that answers with these, one after the other; return the last one."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def answer() -> None:
+                connection, _ = listening.accept()
+                with connection:
+                    for status in statuses:
+                        self.assertIn(b"PUT / HTTP/1.1", connection.recv(4096))
+                        connection.sendall(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            try:
+                with HTTPClient(listening.getsockname()[1]) as client:
+                    return client.insist("PUT", "/", tries=tries).status
+            finally:
+                thread.join()
+
+    def test_what_may_not_have_happened_is_asked_again(self) -> None:
+        self.assertEqual(self.insist(504, 503, 200, tries=3), 200)
+        with self.assertRaisesRegex(Unavailable, "PUT /: 503"):
+            self.insist(504, 503, tries=2)
+        with self.assertRaisesRegex(Unavailable, "PUT /: 409"):
+            self.insist(409, tries=3)
 
 
 class WrkTest(unittest.TestCase):

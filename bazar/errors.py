@@ -16,7 +16,7 @@ class BazarError(Exception):
     code = "internal"
     retry_after_s: int | None = None
     is_logged = True
-    """Whether a request that is refused with this is worth a line in the log."""
+    """Whether a node's request that is refused with this is worth a line in the log."""
 
     def __init__(self, message: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)

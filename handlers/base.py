@@ -216,7 +216,7 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
         shown = as_error(status_code, error, self)
-        self._is_logged = shown.is_logged
+        self._is_logged = shown.is_logged or self.access == PUBLIC
         self.set_status(shown.status)
         self.set_error_headers(shown)
         body = {"error": str(shown), "code": shown.code, **shown.details}

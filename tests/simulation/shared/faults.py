@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from math import inf
 
 from bazar.replication.shared.hold import Tempo
@@ -39,7 +40,10 @@ class SharedFaults(NetworkFaults):
 
     def stand_still(self, node: Node) -> None:
         """Stop a machine, and its clock, for as long as nobody needs to notice."""
-        victim, profile = self._victim(node), self.world.profile
+        self._stand_still(self._victim(node))
+
+    def _stand_still(self, victim: Node) -> None:
+        profile = self.world.profile
         process, for_s = victim.process, profile.pause_s * self.random()
         tempo = Tempo(profile.primary_lease_s, profile.pause_s)
         if process is None or process.paused or not for_s:
@@ -81,14 +85,16 @@ class SharedFaults(NetworkFaults):
             database.stall(name, node.name, for_s)
 
     def fade(self, node: Node) -> None:
-        """Let what servers answer be late, and then nothing reach a node any more."""
+        """Let what servers answer be late, and then nothing reach them any more: the beat that is
+        confirmed late is the last."""
         node, database = self._victim(node), self._some()
         late_s = self.world.profile.primary_lease_s * (0.2 + 0.3 * self.random())
         for name in database.servers:
+            pair = node.name, name
             self.world.say(node.name, f"hears of {name} {late_s:.2f} s late, and then nothing")
             database.stall(name, node.name, late_s)
-            self.world.after(late_s, None, database.cut, name, node.name)
-            self.world.after(late_s + 4.0, None, database.mend, name, node.name)
+            self.world.after(0.9 * late_s, None, partial(database.cut, *pair, one_way=True))
+            self.world.after(late_s + 4.0, None, database.mend, *pair)
 
     def tear(self, node: Node) -> None:
         """Tear a pipeline, and its connection."""

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from tests.simulation.focuses import Focuses
 
+# Another primary begins as soon as one may, and few messages are late.
+PROMPT: dict[str, tuple[object, ...]] = {
+    "catalogs": (2, 3),
+    "servers": (1,),
+    "leases_s": ((0.5,),),
+    "pause_s": (0.0,),
+    "primary_lease_s": (0.75,),
+    "network_s": (0.004,),
+    "spikes": (0.0,),
+    "query_s": (0.001,),
+    "flush_s": (0.004,),
+    "think_s": (0.02,),
+}
+
 FOCUSES: Focuses = {
     # Primaries lose the database, and hear again of it.
     "holding": {
@@ -74,5 +88,58 @@ FOCUSES: Focuses = {
         "fault_every_s": (0.8,),
         "servers": (2, 3),
         "think_s": (0.02, 0.05),
+    },
+    # Primaries sleep until another one has just begun.
+    "oversleeping": {
+        "faults": ({"oversleep": 1.0},),
+        "fault_every_s": (0.8,),
+        **PROMPT,
+    },
+    # Subscribers hear nothing, or soon nothing more, and their machines stand still.
+    "standing apart": {
+        "faults": ({"stand_apart": 1.0, "stand_last": 1.0},),
+        "fault_every_s": (0.4,),
+        "catalogs": (2, 3),
+        "pause_s": (0.8,),
+        "primary_lease_s": (2.5,),
+        "leases_s": ((1.0,),),
+        "think_s": (0.02, 0.05),
+    },
+    # No standby confirms anything, and all who wait for it are told that they need not.
+    "wavering": {
+        "faults": ({"waver": 1.0},),
+        "fault_every_s": (0.8,),
+        **{**PROMPT, "servers": (2, 3)},
+    },
+    # Primaries leave, and do not hear for a while that they have handed over.
+    "leaving": {
+        "faults": ({"leave_unheard": 1.0},),
+        "fault_every_s": (0.8,),
+        "catalogs": (2, 3),
+        "think_s": (0.02, 0.05),
+    },
+    # What a primary writes arrives when another one has just begun.
+    "belated": {
+        "faults": ({"belate": 1.0},),
+        "fault_every_s": (0.4,),
+        **PROMPT,
+    },
+    # A standby shows what was never confirmed, and is lost.
+    "stranding": {
+        "faults": ({"strand": 1.0},),
+        "fault_every_s": (1.0,),
+        "readers": (12,),
+        **{**PROMPT, "servers": (3,)},
+    },
+    # Standbys that are a little behind are asked first, and do not answer at once.
+    "looking": {
+        "faults": ({"lag": 1.0, "freeze_server": 1.0},),
+        "servers": (2, 3),
+        "asked_first": (1,),
+        "query_s": (0.05,),
+        "between": (0.9,),
+        "apply_s": (0.05,),
+        "think_s": (0.02,),
+        "readers": (12,),
     },
 }

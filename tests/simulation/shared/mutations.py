@@ -31,7 +31,8 @@ SHARED: tuple[Mutation, ...] = (
         (PostgreSQLRegister, "beat", 'if changed.tag != "UPDATE 1":', "if False:"),
         (Hold, "confirmed", "if now < self.until:", "if True:"),
         (SharedReplica, "_must_hold", "if self.clock() >=", "if self.clock() - 0.5 >="),
-        focus="pausing",
+        focus="oversleeping",
+        near=2,
     ),
     mutation(
         "the hold counts from the confirmation",
@@ -43,6 +44,7 @@ SHARED: tuple[Mutation, ...] = (
             "primary.hold.confirmed(self.clock(), self.clock())",
         ),
         focus="fading",
+        near=0,
     ),
     mutation(
         "a primary answers reads behind its hold",
@@ -69,14 +71,15 @@ SHARED: tuple[Mutation, ...] = (
         "P2",
         (Hold, "grantable_s", " - self._tempo.pause_s", ""),
         (Tempo, "over_s", " + self.pause_s", ""),
-        focus="standing still",
-        near=5,
+        focus="standing apart",
+        near=1,
     ),
     mutation(
         "a primary forgets that its subscribers may stand still",
         "P2",
         (Timing, "counted_s", " + self.pause_s", ""),
-        focus="standing still",
+        focus="standing apart",
+        near=0,
     ),
     mutation(
         "a batch is committed over another connection than it was begun",
@@ -89,7 +92,7 @@ SHARED: tuple[Mutation, ...] = (
             "await self._link.go_on(COMMIT)",
         ),
         focus="doubting",
-        near=66,
+        near=74,
     ),
     mutation(
         "a candidate goes on counting over another connection",
@@ -108,7 +111,7 @@ SHARED: tuple[Mutation, ...] = (
             "now = self._clock()\n        look = await self._database.register.look()",
         ),
         focus="holding",
-        near=0,
+        near=23,
     ),
     mutation(
         "a candidate waits as long as a hold lasts",
@@ -127,7 +130,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE $6 = $6 AND $7 = $7 AND $8 = $8",
         ),
         focus="holding",
-        near=14,
+        near=19,
     ),
     mutation(
         "a take-over counts although nobody has confirmed it",
@@ -139,12 +142,15 @@ SHARED: tuple[Mutation, ...] = (
             "with contextlib.suppress(Broken, Refused):\n"
             "                check_committed(await self._link.go_on(tell, COMMIT))",
         ),
-        focus="failing over",
+        focus="wavering",
+        near=0,
     ),
     mutation(
         "who has released the primaryship answers on",
         "T5",
         (SharedPrimary, "read", "isinstance(self._recording, HandOver)", "False"),
+        focus="leaving",
+        near=0,
     ),
     mutation(
         "an old primary's batch goes on in a new epoch",
@@ -156,14 +162,16 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE $2 = $2 AND $3 = $3",
         ),
         (PostgreSQLStore, "execute", "if found != [self._mark]:", "if False:"),
-        focus="pausing",
+        focus="belated",
+        near=0,
     ),
     mutation(
         "nobody looks whether the mark was set",
         "P4",
         (PostgreSQLStore, "append", 'if reply.results[-1].tag != "UPDATE 1":', "if False:"),
         (PostgreSQLStore, "__init__", " FOR NO KEY UPDATE", ""),
-        focus="pausing",
+        focus="belated",
+        near=1,
     ),
     mutation(
         "a commit counts although nobody has confirmed it",
@@ -212,7 +220,7 @@ SHARED: tuple[Mutation, ...] = (
         "L6",
         (Shown, "read", "if await self._is_told(mark, tags, deadline):", "if True:"),
         focus="standing by",
-        near=3,
+        near=5,
     ),
     mutation(
         "what is older than was told is shown",
@@ -233,14 +241,15 @@ SHARED: tuple[Mutation, ...] = (
         ),
         (Shown, "_is_told", "if core.committed.digest != mark.digest:", "if False:"),
         (Shown, "_is_told", " and self._core().committed.digest == mark.digest", ""),
-        focus="standing by",
+        focus="stranding",
+        near=1,
     ),
     mutation(
         "what pends does not keep a newer snapshot from being shown",
         "L6",
         (Shown, "_is_told", "and not touched_seq(pending, tags)", ""),
         focus="standing by",
-        near=3,
+        near=5,
     ),
     mutation(
         "what was told is looked at behind the snapshot",
@@ -269,7 +278,8 @@ SHARED: tuple[Mutation, ...] = (
             "_, mark, *found, _ = reply.results",
             "_, *found, mark, _ = reply.results",
         ),
-        focus="standing by",
+        focus="looking",
+        near=5,
     ),
     mutation(
         "a primary does not heed what candidates say",

@@ -64,6 +64,8 @@ class SharedProcess(ReplicaProcess):
         profile = cast(SharedProfile, world.profile)
         self.model = SimulatedModel(world, node.group.name, self.truth)
         self.servers = node.database.reached_by(self)
+        names, first = self.servers.names, profile.asked_first
+        self.servers.names = [*names[first:], *names[:first]]
         settings = EngineConfig(
             "postgresql",
             tuple(node.database.servers),

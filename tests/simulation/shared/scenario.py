@@ -10,21 +10,24 @@ from tests.simulation.clients import Read, Write
 from tests.simulation.invariants import Truth, items
 from tests.simulation.node import FrontEndProcess, NodeProcess
 from tests.simulation.scenario import RESUME_S, Scenario
-from tests.simulation.shared.faults import SharedFaults
+from tests.simulation.shared.aimed import AimedFaults
 from tests.simulation.shared.model import SimulatedModel, answer_plainly
 from tests.simulation.shared.node import SharedProcess
-from tests.simulation.shared.truth import SharedTruth
-from tests.simulation.shared.world import DatabaseNode, SharedGroup, SharedWorld
+from tests.simulation.shared.truth import SharedTruth, shared
+from tests.simulation.shared.world import OFTEN, DatabaseNode, SharedGroup, SharedWorld
 from tests.simulation.shop import TOPICS
 from tests.simulation.shopworld import Group, Node
 from tests.simulation.trace import Trace
 from tests.world.database import Database
+from tests.world.database.server import Server
+from tests.world.database.versions import Commit
 from tests.world.world import Violation
 
 KEEPALIVE_S = 3.0
 FAULTY_S = 12.0
 HEARD_S = 3.0  # in which a new primary is found by its subscribers
 DEAF_S = 20.0
+CALM_STATEMENT_S = 0.02
 
 
 class SharedScenario(Scenario):
@@ -54,13 +57,24 @@ class SharedScenario(Scenario):
         if not self.databases or world.profile.databases > 1:
             self.databases.append(self._database(len(self.databases)))
         group.database = self.databases[-1]
-        SimulatedModel(world, name, truth).create(group.database, id_of_cluster("token"))
+        model = SimulatedModel(world, name, truth)
+        model.create(group.database, id_of_cluster("token"))
+        self._watch(group.database, model.schema, shared(truth))
         for number in range(1, size + 1):
             node = DatabaseNode(world, f"{name}-{number}", name, number, None)
             node.database, node.group = group.database, group
             group.replicas.append(node)
         world.groups.append(group)
         return group
+
+    def _watch(self, database: Database, schema: str, truth: SharedTruth) -> None:
+        others = database.seen
+
+        def seen(server: Server, commit: Commit) -> None:
+            others(server, commit)
+            self.world.guard(truth.shown, schema, server.name, commit.changes)
+
+        database.seen = seen
 
     def _database(self, number: int) -> Database:
         profile = self.world.profile
@@ -69,7 +83,7 @@ class SharedScenario(Scenario):
         pace = database.pace
         pace.statement_s, pace.flush_s = profile.query_s, profile.flush_s
         pace.apply_s, pace.keepalive_s, pace.torn = profile.apply_s, KEEPALIVE_S, profile.torn
-        pace.message = profile.delay
+        pace.message, pace.between = profile.delay, profile.between
         answer_plainly(database)
         return database
 
@@ -82,8 +96,8 @@ class SharedScenario(Scenario):
             process = FrontEndProcess(self.world, node)
         self.processes.append(process)
 
-    def make_faults(self) -> SharedFaults:
-        return SharedFaults(self.world, self.clients, self.databases)
+    def make_faults(self) -> AimedFaults:
+        return AimedFaults(self.world, self.clients, self.databases)
 
     def _must_resume(self) -> float:
         """Check I6: writes resume, and each group has a primary, once its database is there and the
@@ -126,6 +140,12 @@ class SharedScenario(Scenario):
                 Read(self.clients, node, item, None, patient=True)
         self.world.run(self.world.now + KEEPALIVE_S)
         super()._all_must_answer()
+
+    def _must_sell_at_once(self) -> None:
+        for database in self.databases:
+            database.pace.statement_s = min(database.pace.statement_s, CALM_STATEMENT_S)
+            database.pace.between = min(database.pace.between, OFTEN)
+        super()._must_sell_at_once()
 
     def _replicas_must_be_whole(self) -> None:
         """Check I6: every node follows, or leads."""

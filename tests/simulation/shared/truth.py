@@ -9,6 +9,7 @@ from bazar.replication.messages import Entry
 from bazar.replication.shared.candidate import Won
 from bazar.replication.shared.primary import SharedPrimary
 from tests.simulation.invariants import Truth
+from tests.world.database import Changes
 from tests.world.world import Violation
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class SharedTruth(Truth):
         self.acknowledged(self.seq)
         if news:
             self._no_lease_is_ignorant(primary)
+            self._nobody_holds_but(run, "commits")
 
     def taken_over(self, won: Won, process: SharedProcess, entries: Sequence[Entry]) -> None:
         """Check and record a take-over; `entries` are what the database has, and nobody was told
@@ -45,16 +47,37 @@ class SharedTruth(Truth):
                 f"P3: {process.run} begins behind {seq}, and the log ends at {self.seq}"
             )
         self.epoch = won.epoch
+        self._nobody_holds_but(process.run, "takes over")
         for node in self.group.nodes:
             other = node.process
             if other is None or other is process:
                 continue
-            now = other.time()
-            if getattr(other, "primary", None) is not None and other.may_read():  # type: ignore[attr-defined]
-                raise Violation(f"P1: {process.run} takes over, and {other.run} still holds")
             for subscriber in other.subscribers[:1] if getattr(other, "is_at_home", True) else ():
-                if subscriber.lease_valid(now):
+                if subscriber.lease_valid(other.time()):
                     raise Violation(f"P2: {process.run} takes over, and {other.run} has a lease")
+
+    def _nobody_holds_but(self, run: str, does: str) -> None:
+        """Check P1: one node at a time holds the primaryship."""
+        for node in self.group.replicas:
+            other = cast("SharedProcess | None", node.process)
+            if other is None or other.run == run or other.primary is None:
+                continue
+            if other.may_read():
+                raise Violation(f"P1: {run} {does}, and {other.run} still holds")
+
+    def shown(self, schema: str, server: str, changes: Changes) -> None:
+        """Check P4: what a server shows of a batch is under its own epoch's mark."""
+        entries: list[Entry] = [
+            row["entry"]
+            for (table, _), row in changes.items()
+            if table == f"{schema}.entries" and row is not None
+        ]
+        if entries:
+            last = max(entry.seq for entry in entries)
+            mark = changes.get((f"{schema}.mark", True)) or {"number": None, "epoch_id": None}
+            expected = last, entries[-1].digest
+            if (mark["number"], mark["epoch_id"]) != expected:
+                raise Violation(f"P4: {server} shows {expected} under {dict(mark)}")
 
     def _record(self, entries: Iterable[Entry], who: str) -> bool:
         news = False

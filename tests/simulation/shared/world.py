@@ -36,6 +36,7 @@ FAULTS = {
     "cancel_waits": 0.5,
 }
 FOCUSED = 0.3
+OFTEN = 0.1  # that others run between two statements of a pipeline
 
 
 class SharedProfile(Profile):
@@ -59,6 +60,9 @@ class SharedProfile(Profile):
         self.query_s = choice((0.001, 0.005, 0.02))
         self.apply_s = choice((0.004, 0.05, 0.5))
         self.flush_s = choice((0.004, 0.02))
+        self.between = OFTEN
+        self.asked_first = 0
+        """The place of the server that is asked first; 0 is that of the first primary."""
         self.torn = choice((0.0, 0.02))
         self.deaf = draw.chance(0.2)
         self.databases = choice((1, 2)) if self.orders else 1

@@ -57,7 +57,7 @@ class Backup:
             file.write(0, self.membership)
             file.sync()
             files.sync_directory("/data")
-        group.truth.put_back(self.moment)
+        group.truth.put_back(self.moment, group.known_epoch())
         group.truth.check_members()
         clients.put_back(group, self.open)
 

@@ -98,8 +98,9 @@ class Truth:
             dict(self._sold),
         )
 
-    def put_back(self, moment: Moment) -> None:
-        """Go on from that moment, whose files the group has now."""
+    def put_back(self, moment: Moment, known: int) -> None:
+        """Go on from that moment, to which the group is put back; `known` is the newest epoch that
+        is known there."""
         table = "sales" if self.sales is None else "orders"
         for (name, key), row in self.state.items():
             if name == table and (name, key) not in moment.state:
@@ -111,7 +112,6 @@ class Truth:
         self._sold = dict(moment.sold)
         # The number of an epoch that no file knows any more is given again; its id tells them apart
         # (H1).
-        known = self.group.known_epoch()
         self._owner = {epoch: run for epoch, run in moment.owner.items() if epoch <= known}
         numbers = (row["seq"] for row in shop.rows(self.state, "orders"))
         self._highest = max(numbers, default=0)

@@ -142,4 +142,11 @@ FOCUSES: Focuses = {
         "think_s": (0.02,),
         "readers": (12,),
     },
+    # Servers fail over to others that lack what was confirmed, as their operator has said they may.
+    "losing": {
+        "faults": ({"lose_commits": 1.0},),
+        "fault_every_s": (0.8,),
+        "may_lose_commits": (True,),
+        **{**PROMPT, "servers": (2, 3)},
+    },
 }

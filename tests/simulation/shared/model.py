@@ -131,9 +131,9 @@ class SimulatedModel:
         return f"{self.schema}.entries", seq
 
 
-def answer_plainly(database: Database) -> None:
+def answer_plainly(database: Database, synchronous: Sequence[str]) -> None:
     """Answer what the product asks of a server itself."""
-    database.register(SYNCHRONOUS.sql, lambda view, params: (("standby",),))
+    database.register(SYNCHRONOUS.sql, lambda view, params: ((", ".join(synchronous),),))
     lock = "SELECT pg_advisory_xact_lock($1::bigint)"
     database.register(lock, lambda view, params: ((None,),))
 

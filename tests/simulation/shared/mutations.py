@@ -9,6 +9,7 @@ from bazar.replication.shared.primary import SharedPrimary
 from bazar.replication.shared.replica import SharedReplica
 from bazar.replication.shared.shown import Shown
 from bazar.replication.timing import Timing
+from storage import history
 from storage.postgresql.link import Link
 from storage.postgresql.reading import ReadSessions
 from storage.postgresql.register import PostgreSQLRegister
@@ -99,7 +100,8 @@ SHARED: tuple[Mutation, ...] = (
         "P3",
         (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
         (Watch, "lost", "self._seen = None", "pass"),
-        focus="failing over",
+        focus="losing",
+        near=13,
     ),
     mutation(
         "a candidate counts from before the answer",
@@ -166,6 +168,24 @@ SHARED: tuple[Mutation, ...] = (
         near=0,
     ),
     mutation(
+        "a primary goes on although the database has lost its commits",
+        "P4",
+        (
+            PostgreSQLStore,
+            "execute",
+            "if found != [self._mark]:",
+            "if found[0].digest != self._mark.digest:",
+        ),
+        (
+            PostgreSQLStore,
+            "__init__",
+            " WHERE epoch_id = $2 AND number = $3",
+            " WHERE epoch_id = $2 AND $3 = $3",
+        ),
+        focus="losing",
+        near=1,
+    ),
+    mutation(
         "nobody looks whether the mark was set",
         "P4",
         (PostgreSQLStore, "append", 'if reply.results[-1].tag != "UPDATE 1":', "if False:"),
@@ -213,7 +233,20 @@ SHARED: tuple[Mutation, ...] = (
             'epoch_id = f"{self._run}-{self._epochs}"',
             "epoch_id = str(epoch)",
         ),
-        focus="failing over",
+        focus="losing",
+        near=0,
+    ),
+    mutation(
+        "a position is on a history that has another epoch of its number",
+        "H2",
+        (
+            history,
+            "is_on",
+            "if position.id is not None and (own is None or own.id",
+            "if False and (own.id",
+        ),
+        focus="losing",
+        near=1,
     ),
     mutation(
         "what nobody was told of is shown",

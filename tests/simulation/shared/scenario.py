@@ -6,15 +6,16 @@ from collections.abc import Container, Mapping
 
 from bazar.replication.shared.hold import Tempo
 from storage.postgresql.engine import id_of_cluster
+from storage.postgresql.link import RUN_S
 from tests.simulation.clients import Read, Write
 from tests.simulation.invariants import Truth, items
 from tests.simulation.node import FrontEndProcess, NodeProcess
 from tests.simulation.scenario import RESUME_S, Scenario
-from tests.simulation.shared.aimed import AimedFaults
+from tests.simulation.shared.losses import LossyFaults
 from tests.simulation.shared.model import SimulatedModel, answer_plainly
 from tests.simulation.shared.node import SharedProcess
 from tests.simulation.shared.truth import SharedTruth, shared
-from tests.simulation.shared.world import OFTEN, DatabaseNode, SharedGroup, SharedWorld
+from tests.simulation.shared.world import FAILOVERS, OFTEN, DatabaseNode, SharedGroup, SharedWorld
 from tests.simulation.shop import TOPICS
 from tests.simulation.shopworld import Group, Node
 from tests.simulation.trace import Trace
@@ -59,7 +60,8 @@ class SharedScenario(Scenario):
         group.database = self.databases[-1]
         model = SimulatedModel(world, name, truth)
         model.create(group.database, id_of_cluster("token"))
-        self._watch(group.database, model.schema, shared(truth))
+        group.schema = model.schema
+        self._watch(group.database, shared(truth))
         for number in range(1, size + 1):
             node = DatabaseNode(world, f"{name}-{number}", name, number, None)
             node.database, node.group = group.database, group
@@ -67,24 +69,25 @@ class SharedScenario(Scenario):
         world.groups.append(group)
         return group
 
-    def _watch(self, database: Database, schema: str, truth: SharedTruth) -> None:
+    def _watch(self, database: Database, truth: SharedTruth) -> None:
         others = database.seen
 
         def seen(server: Server, commit: Commit) -> None:
             others(server, commit)
-            self.world.guard(truth.shown, schema, server.name, commit.changes)
+            self.world.guard(truth.shown, server, commit.changes)
 
         database.seen = seen
 
     def _database(self, number: int) -> Database:
         profile = self.world.profile
         names = [f"db{number}-{index}" for index in range(1, profile.servers + 1)]
-        database = Database(self.world, names, names[1:2], f"database {number}")
+        synchronous = [] if profile.may_lose_commits else names[1:2]
+        database = Database(self.world, names, synchronous, f"database {number}")
         pace = database.pace
         pace.statement_s, pace.flush_s = profile.query_s, profile.flush_s
         pace.apply_s, pace.keepalive_s, pace.torn = profile.apply_s, KEEPALIVE_S, profile.torn
         pace.message, pace.between = profile.delay, profile.between
-        answer_plainly(database)
+        answer_plainly(database, synchronous)
         return database
 
     def _start(self, node: Node) -> None:
@@ -96,8 +99,8 @@ class SharedScenario(Scenario):
             process = FrontEndProcess(self.world, node)
         self.processes.append(process)
 
-    def make_faults(self) -> AimedFaults:
-        return AimedFaults(self.world, self.clients, self.databases)
+    def make_faults(self) -> LossyFaults:
+        return LossyFaults(self.world, self.clients, self.databases)
 
     def _must_resume(self) -> float:
         """Check I6: writes resume, and each group has a primary, once its database is there and the
@@ -113,7 +116,9 @@ class SharedScenario(Scenario):
             world.run(min(world.now + 0.1, deadline))
         if profile.deaf and self.catalog.caches and len(self.catalog.replicas) > 1:
             self._must_hand_over()
-        return world.now + 2 * tempo.over_s
+        # A server that has died unheard is given up only when it has not answered for so long.
+        unheard_s = 0.0 if profile.faults.keys().isdisjoint(FAILOVERS) else RUN_S
+        return max(world.now, profile.calm_since + unheard_s) + 2 * tempo.over_s
 
     def _must_hand_over(self) -> None:
         """Check P7: a primary that reaches the database, and nobody else, does not stay."""

@@ -8,7 +8,7 @@ from bazar.replication.shared.hold import Tempo
 from tests.simulation.profile import Profile
 from tests.simulation.shared.focuses import FOCUSES
 from tests.simulation.shopworld import Group, Node, ShopWorld
-from tests.world.database import Database
+from tests.world.database import Database, Row
 from tests.world.tape import Tape
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ FAULTS = {
     "lag": 1.0,
     "cancel_waits": 0.5,
 }
+LOSSES = ("lose_commits",)
+FAILOVERS = ("fail_over", "depose", "waver", "strand", *LOSSES)
 FOCUSED = 0.3
 OFTEN = 0.1  # that others run between two statements of a pipeline
 
@@ -63,6 +65,7 @@ class SharedProfile(Profile):
         self.between = OFTEN
         self.asked_first = 0
         """The place of the server that is asked first; 0 is that of the first primary."""
+        self.may_lose_commits = False
         self.torn = choice((0.0, 0.02))
         self.deaf = draw.chance(0.2)
         self.databases = choice((1, 2)) if self.orders else 1
@@ -72,6 +75,8 @@ class SharedProfile(Profile):
             if not hasattr(self, name):
                 raise LookupError(f"focus {self.focus}: a profile has no {name!r}")
             setattr(self, name, choice(values))
+        self.forgets = not self.faults.keys().isdisjoint(LOSSES)
+        """Whether a database may lose what it has confirmed."""
         if core:
             self.caches = self.orders = 0
 
@@ -80,6 +85,13 @@ class SharedGroup(Group):
     """A group whose nodes have one database."""
 
     database: Database
+    schema: str
+
+    def newest(self, table: str) -> Row:
+        """Return the one row of a table, as the server has it that was made the primary last."""
+        row = self.database[self.database.primary].versions.newest((f"{self.schema}.{table}", True))
+        assert row is not None
+        return row
 
     @property
     def holder(self) -> SharedProcess | None:

@@ -187,7 +187,8 @@ P3  A candidate takes over once it has seen one beat for `primary_lease_s`, 1 % 
     then the mark, and tells the history of its epoch. It leads once that is confirmed (P5).
 P4  A batch locks the mark, finds exactly what this primary wrote last, sets the next, and holds the
     lock to its end; refusals and replays lock it, too. So what an old primary has left in doubt is
-    decided before a new epoch begins, and one whose commits the database has lost stops.
+    decided before a new epoch begins, and one whose commits the database has lost stops: with its
+    next beat, which looks at the mark, where nobody writes.
 P5  What is written is confirmed by one thing only: the tag COMMIT, without a warning, of a
     transaction that has itself asked for a synchronous commit. Nobody cancels it: at its deadline
     the socket is shut down. All else is in doubt: the primary stops (R4), its buyers are answered

@@ -26,6 +26,7 @@ class PostgreSQLRegister:
         beat = "epoch, epoch_id, value, released, holder, over_ms"
         self._look = f"SELECT pg_is_in_recovery(), {beat} FROM {schema}.beat"
         self._beat = f"UPDATE {schema}.beat SET value = $1 WHERE epoch_id = $2 AND NOT released"
+        self._number = f"SELECT number FROM {schema}.mark"
         self._words = f"SELECT node, value, hears FROM {schema}.waiting"
         self._take_beat = (
             f"UPDATE {schema}.beat SET epoch = $1, epoch_id = $2, value = $3, released = false,"
@@ -69,18 +70,24 @@ class PostgreSQLRegister:
             check_committed(await self._link.go_on(tell, COMMIT))
             return Mark(number, new.epoch_id)
 
-    async def beat(self, epoch_id: str, value: str, timeout_s: float) -> Sequence[Word]:
+    async def beat(
+        self, epoch_id: str, value: str, committed: int, timeout_s: float
+    ) -> Sequence[Word]:
         """Set the beat of our epoch, and return what candidates say. Raises FatalError if the epoch
-        is over."""
+        is over, or the database has lost what was committed in it (P4)."""
         async with self._turn, self._doubting("the beat"):
             set_beat = Statement(self._beat, (value, epoch_id), prepared=True)
-            changed, found = await self._link.whole(
+            changed, mark, found = await self._link.whole(
                 set_beat,
+                Statement(self._number, prepared=True),
                 Statement(self._words, prepared=True),
                 timeout_s=max(timeout_s, SHORTEST_S),
             )
             if changed.tag != "UPDATE 1":
                 raise FatalError(f"{self._node}: another primary has taken over")
+            [(number,)] = mark.rows
+            if number < committed:
+                raise FatalError(f"{self._node}: the database has lost the entries behind {number}")
             return [Word(*row) for row in found.rows]
 
     async def release(self, epoch_id: str) -> None:

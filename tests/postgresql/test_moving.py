@@ -398,7 +398,7 @@ async def test_nodes_over_a_database_that_run(over_files: Config, over_databases
 
     async def beat() -> None:
         for number in itertools.count():
-            await register.beat("order-9-1", f"order-9-1:{number}", 60.0)
+            await register.beat("order-9-1", f"order-9-1:{number}", 0, 60.0)
 
     slow = dataclasses.replace(over_databases.engine, primary_lease_s=30.0)
     patient = dataclasses.replace(over_databases, engine=slow)

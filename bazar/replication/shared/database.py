@@ -57,9 +57,12 @@ class Register(Protocol):
         Return the mark that it begins with, once that is confirmed; None if another was faster.
         `before_commit` is called before anybody can see the new beat."""
 
-    async def beat(self, epoch_id: str, value: str, timeout_s: float) -> Sequence[Word]:
+    async def beat(
+        self, epoch_id: str, value: str, committed: int, timeout_s: float
+    ) -> Sequence[Word]:
         """Set the beat of our epoch, and return the words that candidates have left, once that is
-        confirmed. Raises FatalError if the epoch is over."""
+        confirmed. Raises FatalError if the epoch is over, or if the mark lies before the entry
+        `committed`, which the database has lost then (P4)."""
 
     async def release(self, epoch_id: str) -> None:
         """Say that the epoch is over, and its leases, too (T5)."""

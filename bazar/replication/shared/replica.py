@@ -239,7 +239,8 @@ class SharedReplica(Part):
             # If it hangs there is time for another one, over another connection.
             timeout_s = min(primary.hold.until - sent_at, 2 * self._tempo.beat_s)
             try:
-                words = await self._register.beat(primary.epoch_id, value, timeout_s)
+                committed = primary.committed.seq
+                words = await self._register.beat(primary.epoch_id, value, committed, timeout_s)
                 primary.hold.confirmed(sent_at, self.clock())
                 self._heed(primary, words)
             except Unavailable as error:

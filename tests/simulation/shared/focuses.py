@@ -149,4 +149,12 @@ FOCUSES: Focuses = {
         "may_lose_commits": (True,),
         **{**PROMPT, "servers": (2, 3)},
     },
+    # The last that was written is lost, and nobody writes for a while.
+    "idling": {
+        "faults": ({"lose_last": 1.0},),
+        "fault_every_s": (1.0,),
+        "may_lose_commits": (True,),
+        "readers": (8,),
+        **{**PROMPT, "servers": (2, 3), "think_s": (2.0,)},
+    },
 }

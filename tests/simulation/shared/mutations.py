@@ -186,6 +186,13 @@ SHARED: tuple[Mutation, ...] = (
         near=1,
     ),
     mutation(
+        "a beat does not look whether the database has lost commits",
+        "P4",
+        (PostgreSQLRegister, "beat", "if number < committed:", "if False:"),
+        focus="idling",
+        near=0,
+    ),
+    mutation(
         "nobody looks whether the mark was set",
         "P4",
         (PostgreSQLStore, "append", 'if reply.results[-1].tag != "UPDATE 1":', "if False:"),

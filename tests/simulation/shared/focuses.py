@@ -157,4 +157,10 @@ FOCUSES: Focuses = {
         "readers": (8,),
         **{**PROMPT, "servers": (2, 3), "think_s": (2.0,)},
     },
+    # Databases are put back to an earlier moment.
+    "restoring": {
+        "faults": ({"put_back": 1.0},),
+        "fault_every_s": (1.2,),
+        **{**PROMPT, "servers": (1, 2)},
+    },
 }

@@ -1,18 +1,29 @@
-"""Databases that lose what they have confirmed, as operators let them who say so."""
+"""Databases that lose what they have confirmed: as their operator has said they may, or because
+they are put back from a backup."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bazar.replication.shared.hold import Tempo
+from tests.simulation.clients import Clients
 from tests.simulation.shared.aimed import WRITES, AimedFaults
 from tests.simulation.shared.truth import shared
-from tests.simulation.shared.world import SharedGroup
+from tests.simulation.shared.world import SharedGroup, SharedWorld
 from tests.simulation.shopworld import Node
 from tests.world.database import Database
+
+FORGOTTEN = (1, 5, 30, 100)  # commits, beats among them
 
 
 class LossyFaults(AimedFaults):
     """All faults of a shop over a database. Where commits are lost the old server is dead by then:
     two that confirm what they are told void everything."""
+
+    def __init__(self, world: SharedWorld, clients: Clients, databases: Iterable[Database]) -> None:
+        super().__init__(world, clients, databases)
+        self._begun = {one: len(one[one.primary].wal) for one in self.databases}
+        """How long each WAL was when the shop had begun: no backup is older."""
 
     def _groups(self, database: Database) -> list[SharedGroup]:
         groups = [group for group in self.world.groups if isinstance(group, SharedGroup)]
@@ -79,6 +90,29 @@ class LossyFaults(AimedFaults):
             if name not in (old, new):
                 database.follow(name, new)
         self.world.after(0.2 + self.random(), None, self._take_back, database, old)
+
+    # --- backups ---------------------------------------------------------------------------------
+
+    def put_back(self, node: Node) -> None:
+        """Restore a database to an earlier moment, below nodes that run or while they are down. It
+        takes longer than any hold: a beat that was released then is taken over at once."""
+        database = self._some()
+        alive = all(one.process.alive for one in database.servers.values())
+        if database in self._failing or not alive:
+            return
+        if self.tape.chance(0.5):
+            self._crash_all(database)
+        self._failing.add(database)
+        for server in database.servers.values():
+            server.stop()
+        for_s = Tempo(self._lease_s, self.world.profile.pause_s).over_s + self.random()
+        self.world.after(for_s, None, self._restore, database, self.tape.choice(FORGOTTEN))
+
+    def _restore(self, database: Database, commits: int) -> None:
+        since = len(database[database.primary].wal) - self._begun[database]
+        database.put_back(min(commits, since))
+        self._failing.discard(database)
+        self._may_lose(database)
 
     # --- what follows ----------------------------------------------------------------------------
 

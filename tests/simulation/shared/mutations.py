@@ -45,7 +45,7 @@ SHARED: tuple[Mutation, ...] = (
             "primary.hold.confirmed(self.clock(), self.clock())",
         ),
         focus="fading",
-        near=0,
+        near=2,
     ),
     mutation(
         "a primary answers reads behind its hold",
@@ -64,8 +64,8 @@ SHARED: tuple[Mutation, ...] = (
             "min(super()._lease_s(now), self.hold.grantable_s(now))",
             "super()._lease_s(now)",
         ),
-        focus="holding",
-        near=1,
+        focus="fading",
+        near=2,
     ),
     mutation(
         "leases forget that their holders may stand still",
@@ -73,7 +73,7 @@ SHARED: tuple[Mutation, ...] = (
         (Hold, "grantable_s", " - self._tempo.pause_s", ""),
         (Tempo, "over_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=1,
+        near=13,
     ),
     mutation(
         "a primary forgets that its subscribers may stand still",
@@ -93,7 +93,7 @@ SHARED: tuple[Mutation, ...] = (
             "await self._link.go_on(COMMIT)",
         ),
         focus="doubting",
-        near=74,
+        near=66,
     ),
     mutation(
         "a candidate goes on counting over another connection",
@@ -101,7 +101,7 @@ SHARED: tuple[Mutation, ...] = (
         (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
         (Watch, "lost", "self._seen = None", "pass"),
         focus="losing",
-        near=13,
+        near=22,
     ),
     mutation(
         "a candidate counts from before the answer",
@@ -132,7 +132,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE $6 = $6 AND $7 = $7 AND $8 = $8",
         ),
         focus="holding",
-        near=19,
+        near=27,
     ),
     mutation(
         "a take-over counts although nobody has confirmed it",

@@ -35,7 +35,7 @@ FAULTS = {
     "lag": 1.0,
     "cancel_waits": 0.5,
 }
-LOSSES = ("lose_commits", "lose_last")
+LOSSES = ("lose_commits", "lose_last", "put_back")
 FAILOVERS = ("fail_over", "depose", "waver", "strand", *LOSSES)
 FOCUSED = 0.3
 OFTEN = 0.1  # that others run between two statements of a pipeline

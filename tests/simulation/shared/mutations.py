@@ -165,7 +165,7 @@ SHARED: tuple[Mutation, ...] = (
         ),
         (PostgreSQLStore, "execute", "if found != [self._mark]:", "if False:"),
         focus="belated",
-        near=0,
+        near=7,
     ),
     mutation(
         "a primary goes on although the database has lost its commits",
@@ -183,7 +183,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE epoch_id = $2 AND $3 = $3",
         ),
         focus="losing",
-        near=1,
+        near=6,
     ),
     mutation(
         "a beat does not look whether the database has lost commits",

@@ -84,7 +84,8 @@ class SharedProcess(ReplicaProcess):
         """Return entries as the primary database server has them."""
         assert self.replica is not None
         register: Any = cast(SharedReplica, self.replica)._register
-        server = self.node.database[register._link.server]
+        database = self.node.database
+        server = database[register._link.server or database.primary]  # it may have died since
         rows = [server.versions.newest(self.model.entry(seq)) for seq in numbers]
         return [row["entry"] for row in rows if row is not None]
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# The protocol over one database, and what it stores there: proved by a simulation of its own.
+OVER_DATABASE = ("bazar/replication/shared/*.py", "storage/postgresql/*.py")
+
 # The protocol, what drives it, what it stores, and the handlers that read or sell.
 PATTERNS = (
+    *OVER_DATABASE,
     "bazar/replication/*.py",
     "bazar/cache.py",
     "bazar/rpc/*.py",
@@ -28,6 +32,11 @@ def spread(pattern: str) -> list[str]:
         return [pattern]
     names, _, after = rest.partition("}")
     return [before + name + after for name in names.split(",")]
+
+
+def over_database(file: str) -> bool:
+    """Return whether only shops over a database execute this file."""
+    return any(Path(file).match(pattern) for pattern in OVER_DATABASE)
 
 
 def files(root: Path = ROOT, patterns: Iterable[str] = PATTERNS) -> list[str]:

@@ -20,7 +20,7 @@ from tests.mutants.tree import Ran, Tree
 
 START_S = 60  # for a judge to start, on a busy machine
 SLOWER = 4  # this many times slower than when measured counts as a hang
-SEED_S = 1.0
+SEED_S = 3.0
 NEAR_S = 15  # of tests, before the seeds
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-SEED_CPU_S = 20  # of one seed, which usually takes 0.1: then the process is ended
+SEED_CPU_S = 20  # of one seed, which usually takes 0.1 to 1: then the process is ended
 NAMED = re.compile(r"[A-Z]\d+: ")
 
 
@@ -31,9 +31,15 @@ def main() -> int:
     parser.add_argument("--file", type=Path, required=True, help="none if it isn't executed")
     options = parser.parse_args()
     # Import late: if the mutant breaks the import, the result is an error, not a verdict.
-    from tests.simulation.focus import FOCUSES
-    from tests.simulation.scenario import run
+    from tests import product
     from tests.simulation.workers import rarely_collect
+
+    if product.over_database(str(options.file)):
+        from tests.simulation.shared.focuses import FOCUSES
+        from tests.simulation.shared.run import run
+    else:
+        from tests.simulation.focus import FOCUSES
+        from tests.simulation.scenario import run
 
     rarely_collect()
     for seed, focus in drawn(options.base, options.count, ["", *FOCUSES]):

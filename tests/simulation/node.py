@@ -22,6 +22,7 @@ import orjson
 from bazar import durable
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
 from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
+from bazar.http.response_cache import ResponseCache
 from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
 from bazar.replication.effects import Effect
@@ -358,6 +359,14 @@ class FrontEndProcess(NodeProcess):
     def __init__(self, world: ShopWorld, node: Node) -> None:
         super().__init__(world, node)
         self.service = FrontEndService(self.context())
+
+    def dispose(self) -> None:
+        """Empty the caches, too: lru-dict hides its items from the garbage collector, and they know
+        of the whole world."""
+        super().dispose()
+        for source in self.service.sources:
+            source.cache.reset()
+        self.service.responses = ResponseCache(1)
 
     @property
     def subscribers(self) -> list[Subscriber]:

@@ -378,7 +378,7 @@ def run(
                 alive = [process.loop for process in scenario.processes if process.alive]
                 waits = tuple(line for loop in alive for line in loop.waits())
             for process in scenario.processes:
-                process.loop.dispose()
+                process.dispose()
             for name in ("bazar", "handlers"):
                 logging.getLogger(name).removeHandler(alarm)
     error = error or world.error or "".join(f"Leak: {where}" for where in leaks[:1])

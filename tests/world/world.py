@@ -266,6 +266,10 @@ class Process:
         for stream in list(self.streams):
             stream.close()
 
+    def dispose(self) -> None:
+        """Let go of what the garbage collector does not find, when the run is over."""
+        self.loop.dispose()
+
     def exit(self, why: str) -> None:
         """End itself in the middle of a step (`os._exit`)."""
         self.die(why)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import ROOT, Cluster, until
+from tests.cluster.cluster import READY_S, ROOT, Cluster, until
 
 REFUSAL_S = 60.0
 
@@ -95,7 +95,8 @@ async def test_no_book_is_missing_while_a_new_shop_is_stocked(tmp_path: Path) ->
                 except OSError:
                     await asyncio.sleep(0.001)
 
-        await asyncio.gather(*(ask(name) for name in seen))
+        async with asyncio.timeout(READY_S):
+            await asyncio.gather(*(ask(name) for name in seen))
         for statuses in seen.values():
             assert statuses <= {200, 503}
 

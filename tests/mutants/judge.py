@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, takewhile
 from typing import Any
 
+from tests import product
 from tests.mutants.mutant import Mutant
 from tests.mutants.reached import FAILED, PYTEST, SOME_FAILED, UNSTEADY, Reach
 from tests.mutants.tree import Ran, Tree
 
 START_S = 60  # for a judge to start, on a busy machine
 SLOWER = 4  # this many times slower than when measured counts as a hang
-SEED_S = 3.0
+SEED_S, OVER_DATABASE_S = 1.0, 3.0  # for each seed
 NEAR_S = 15  # of tests, before the seeds
 
 
@@ -88,10 +89,11 @@ class Judges:
     def _simulation(self, tree: Tree, mutant: Mutant) -> Verdict | None:
         if not self.seeds:
             return None
+        seed_s = OVER_DATABASE_S if product.over_database(mutant.file) else SEED_S
         ran = tree.python(
             *("-m", "tests.mutants.seeds", "--count", str(self.seeds)),
             *("--base", f"{self.base} {mutant.key}", "--file", mutant.file),
-            timeout_s=START_S + SEED_S * self.seeds,
+            timeout_s=START_S + seed_s * self.seeds,
         )
         if ran.status == 0:
             return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bazar.errors import ConfigError, Unavailable
-from storage.postgresql.link import CONNECT_S, Link
+from storage.postgresql.link import Link
 from storage.postgresql.model import Model
 from storage.postgresql.register import PostgreSQLRegister
-from storage.postgresql.schema import DATABASE, migrate, upgrade
+from storage.postgresql.schema import migrate, upgrade
 from storage.postgresql.session import Broken, Refused, Servers, Statement
 from storage.postgresql.standbys import Standbys
 from storage.postgresql.store import PostgreSQLStore
@@ -49,11 +49,7 @@ class PostgreSQLDatabase:
             session = await self._batches.session()
             if len(self._servers.names) > 1 and not self._may_lose_commits:
                 await self._refuse_asynchronous()
-            await migrate(session, self._model, self._cluster_id)
-            drawn = f"SELECT value FROM {self._model.schema}.meta WHERE name = $1"
-            reply = await session.run(Statement(drawn, (DATABASE,)), timeout_s=CONNECT_S)
-            [(database_id,)] = reply.results[0].rows
-            return str(database_id)
+            return await migrate(session, self._model, self._cluster_id)
         except (Broken, Refused) as error:
             self._batches.disconnect()
             raise Unavailable(f"the database is not open: {error}") from error

@@ -43,23 +43,29 @@ PROTOCOL = (
 )
 
 
-async def migrate(session: Session, model: Model, cluster_id: str) -> int:
+async def migrate(session: Session, model: Model, cluster_id: str) -> str:
     """Make the tables of a group if the database has none; any number of nodes may try at the same
-    time. Return the version of those that are there: if it is older than this program's, whoever
-    leads calls `upgrade`. Raises ConfigError where they are newer, another cluster's, or those of a
-    shop that was moved away; Refused where they can't be made, as on a standby; Broken."""
+    time. Return the database's id. If the tables are older than this program's, whoever leads calls
+    `upgrade`. Raises ConfigError where they are newer, another cluster's, or those of a shop that
+    was moved away, or where the database is not in UTF-8; Refused where they can't be made, as on a
+    standby; Broken."""
     found = await session.run(Statement(FOUND.format(s=model.schema)), timeout_s=CHECK_S)
-    [(exists, *_)] = found.results[0].rows
+    [(exists, _, encoded_in)] = found.results[0].rows
     if not exists:
+        if encoded_in != "UTF8":
+            raise ConfigError(
+                f"{session.server}: the database is encoded in {encoded_in}, and books have titles"
+                " in every script: make one with ENCODING 'UTF8'"
+            )
         await _make(session, model, cluster_id)
     meta = Statement(f"SELECT name, value FROM {model.schema}.meta")
     reply = await session.run(meta, timeout_s=CHECK_S)
     known: dict[str, str] = dict(reply.results[0].rows)
     place = f"{session.server}, schema {model.schema}"
-    version = version_of(known, place, model, cluster_id)
+    version_of(known, place, model, cluster_id)
     if MOVED in known:
         Note.of(known[MOVED]).check(place)
-    return version
+    return known[DATABASE]
 
 
 async def _make(session: Session, model: Model, cluster_id: str) -> None:
@@ -70,16 +76,10 @@ async def _make(session: Session, model: Model, cluster_id: str) -> None:
         Statement(FOUND.format(s=model.schema)),
         timeout_s=TIMEOUT_S,
     )
-    [(exists, has_schema, encoded_in)] = reply.results[-1].rows
-    if exists or encoded_in != "UTF8":
-        await session.run(ROLLBACK, timeout_s=CHECK_S)
+    [(exists, has_schema, _)] = reply.results[-1].rows
     if exists:
+        await session.run(ROLLBACK, timeout_s=CHECK_S)
         return
-    if encoded_in != "UTF8":
-        raise ConfigError(
-            f"{session.server}: the database is encoded in {encoded_in}, and books have titles in"
-            " every script: make one with ENCODING 'UTF8'"
-        )
     made = [sql.format(s=model.schema) for sql in PROTOCOL]
     if not has_schema:  # else its owner has made it for a role that may not
         made.insert(0, f"CREATE SCHEMA {model.schema}")

@@ -50,6 +50,11 @@ class DatabaseCase(unittest.IsolatedAsyncioTestCase):
         reply = await self.session.run(Statement(sql, params), timeout_s=TIMEOUT_S)
         return reply.results[0].rows
 
+    async def version(self) -> int:
+        """The version of the catalog's tables."""
+        [(version,)] = await self.ask("SELECT value FROM bazar_catalog.meta WHERE name = 'version'")
+        return int(version)
+
 
 class Group:
     """A group's rows, as its primary works on them; and a `Snapshots` of what is committed."""

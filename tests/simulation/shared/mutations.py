@@ -73,7 +73,7 @@ SHARED: tuple[Mutation, ...] = (
         (Hold, "grantable_s", " - self._tempo.pause_s", ""),
         (Tempo, "over_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=13,
+        near=30,
     ),
     mutation(
         "a primary forgets that its subscribers may stand still",
@@ -93,7 +93,7 @@ SHARED: tuple[Mutation, ...] = (
             "await self._link.go_on(COMMIT)",
         ),
         focus="doubting",
-        near=66,
+        near=3,
     ),
     mutation(
         "a candidate goes on counting over another connection",
@@ -101,7 +101,7 @@ SHARED: tuple[Mutation, ...] = (
         (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
         (Watch, "lost", "self._seen = None", "pass"),
         focus="losing",
-        near=22,
+        near=12,
     ),
     mutation(
         "a candidate counts from before the answer",
@@ -132,7 +132,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE $6 = $6 AND $7 = $7 AND $8 = $8",
         ),
         focus="holding",
-        near=27,
+        near=2,
     ),
     mutation(
         "a take-over counts although nobody has confirmed it",
@@ -165,7 +165,7 @@ SHARED: tuple[Mutation, ...] = (
         ),
         (PostgreSQLStore, "execute", "if found != [self._mark]:", "if False:"),
         focus="belated",
-        near=7,
+        near=3,
     ),
     mutation(
         "a primary goes on although the database has lost its commits",
@@ -198,7 +198,7 @@ SHARED: tuple[Mutation, ...] = (
         (PostgreSQLStore, "append", 'if reply.results[-1].tag != "UPDATE 1":', "if False:"),
         (PostgreSQLStore, "__init__", " FOR NO KEY UPDATE", ""),
         focus="belated",
-        near=1,
+        near=2,
     ),
     mutation(
         "a commit counts although nobody has confirmed it",
@@ -282,7 +282,7 @@ SHARED: tuple[Mutation, ...] = (
         (Shown, "_is_told", "if core.committed.digest != mark.digest:", "if False:"),
         (Shown, "_is_told", " and self._core().committed.digest == mark.digest", ""),
         focus="stranding",
-        near=1,
+        near=2,
     ),
     mutation(
         "what pends does not keep a newer snapshot from being shown",
@@ -319,7 +319,7 @@ SHARED: tuple[Mutation, ...] = (
             "_, *found, mark, _ = reply.results",
         ),
         focus="looking",
-        near=5,
+        near=9,
     ),
     mutation(
         "a primary does not heed what candidates say",

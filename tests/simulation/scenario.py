@@ -194,7 +194,7 @@ class Scenario:
         if world.profile.silent:
             longest_s += 2 * longest_s  # a silenced node notices that by itself
         deadline = world.now + 2 * longest_s + RESUME_S
-        if self.catalog.hangs_next is not None or self._leads_with_a_hung_disk():
+        if self.catalog.hangs_next is not None or self._hangs_since_its_probe():
             deadline += DISK_S  # T1: it had just shown that its disk takes a write
         while not write.settled or (world.profile.busy and self._outsiders()):
             if world.now >= deadline:
@@ -206,10 +206,10 @@ class Scenario:
             world.run(min(world.now + 0.1, deadline))
         return deadline
 
-    def _leads_with_a_hung_disk(self) -> bool:
+    def _hangs_since_its_probe(self) -> bool:
+        """Whether a disk hangs whose node leads, or is about to: it may still ask its peers (A3)."""
         return any(
             isinstance(node.process, ReplicaProcess)
-            and node.process.primary is not None
             and node.process.disk.hangs
             and node.process.has_probed
             for node in self.catalog.replicas

@@ -27,6 +27,7 @@ class Bench:
         self.say = say
         self.trees: list[Tree] = []
         self.place = Path(tempfile.mkdtemp(prefix="bazar-mutants-"))
+        self.place.chmod(0o711)  # a database server that tests start runs as another user
         try:
             self.trees.append(Tree.copied(root, self.place / "0"))
             for number in range(1, jobs):

@@ -247,9 +247,12 @@ class Truth:
 
     def on_log(self, image: Image, who: str) -> None:
         """Check I2: what any replica holds as committed is a prefix of the truth."""
-        seq, digest = image.committed.seq, image.committed.digest
-        if seq > self.seq or self.digests[seq] != digest:
+        if not self.has(image.committed):
             raise Violation(f"I2: {who} has committed {image.committed}, the log is {self.mark}")
+
+    def has(self, mark: Mark) -> bool:
+        """Whether the committed log has this entry: that of another history it has not (H2)."""
+        return mark.seq <= self.seq and self.digests[mark.seq] == mark.digest
 
     def acknowledged(self, seq: int) -> None:
         """Note that an answer that depends on entry `seq` goes out to a client."""

@@ -207,7 +207,7 @@ class Scenario:
         return deadline
 
     def _hangs_since_its_probe(self) -> bool:
-        """Whether a disk hangs whose node leads, or is about to: it may still ask its peers (A3)."""
+        """Whether a disk hangs whose node leads, or is about to: it may yet ask its peers (A3)."""
         return any(
             isinstance(node.process, ReplicaProcess)
             and node.process.disk.hangs

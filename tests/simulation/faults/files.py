@@ -133,14 +133,16 @@ class FileFaults(ProcessFaults):
             self.backups.append(whole)
 
     def rewind(self, node: Node) -> None:
-        """Put back the file of one node, while the others of its group go on."""
+        """Put back the file of one node, of this history, while the others of its group go on."""
         self._back_up()
         if node.process is None or node.disk is None or not self._others_are_whole(node):
             return
         found = self.backups[self.tape.below(len(self.backups))] if self.backups else []
         for backup in found:
             store, image = backup.images.get(node.name, ("", None))
-            if image is not None and store == node.disk.store:
+            if image is None or store != node.disk.store:
+                continue
+            if node.group.truth.has(image.committed):
                 node.process.die("killed")
                 node.disk.rewind(image)
                 self.world.say(node.name, f"its file is put back to {image.committed}")

@@ -4,11 +4,12 @@ committed (R1-R4)."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from bazar.errors import BazarError, FatalError, Indeterminate, Unavailable
 from bazar.replication.disk import within
 from bazar.replication.effects import Effect
+from bazar.replication.messages import Entry
 from bazar.replication.primary import Primary
 from bazar.replication.store import BatchStore, Operation, Outcome
 from bazar.replication.trace import Trace
@@ -66,15 +67,9 @@ class Batches:
                 operations = [ticket.operation for ticket in tickets]
                 begin = [] if self._begun else [self._begin()]
                 self.store.keep_from = self._needed()
-                outcomes = await self.store.execute([*begin, *operations], self.primary.epoch)
-                changes = [one.change for one in outcomes if one.change is not None]
-                if len(changes) == len(begin):
-                    changes = []  # H1: nothing but replays and refusals begins no epoch
-                entries = self.primary.extend(changes)
-                if entries:
-                    await self.store.append(entries)
-                else:
-                    await self.store.rollback()
+                outcomes, entries = await self.store.execute(
+                    [*begin, *operations], self.primary.epoch, self._extend
+                )
         except FatalError:
             raise
         except Exception as error:
@@ -97,6 +92,13 @@ class Batches:
             self._check(self.primary.epoch)
             self.answer()
             self._perform(self.primary.abort(self.clock()))
+
+    def _extend(self, outcomes: Sequence[Outcome]) -> tuple[Entry, ...]:
+        """Return the entries of a batch. The store may call this on its own thread: while a batch
+        is executed the log does not grow."""
+        changes = [one.change for one in outcomes if one.change is not None]
+        # H1: nothing but replays and refusals begins no epoch.
+        return self.primary.extend(changes) if len(changes) > (not self._begun) else ()
 
     def _begin(self) -> Operation:
         """Return the operation by which an epoch tells of itself, once it has anything to commit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +23,10 @@ class Outcome:
     change: Change | None = None
 
 
+Extend = Callable[[Sequence[Outcome]], tuple[Entry, ...]]
+"""Puts what a batch came to behind the log: no entries where there is nothing to write."""
+
+
 class BatchStore(Protocol):
     """Where a primary executes its batches, one at a time."""
 
@@ -32,20 +36,20 @@ class BatchStore(Protocol):
     def seed(self) -> Sequence[Operation]:
         """Return what a brand-new group begins with (T0)."""
 
-    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
-        """Open a transaction and decide `operations` in it, each seeing those before it (R1). The
-        first of an epoch is `{"op": "begin", "epoch", "id"}` (H1)."""
-
-    async def append(self, entries: tuple[Entry, ...]) -> None:
-        """Write the batch's entries and effects into the open transaction."""
+    async def execute(
+        self, operations: Sequence[Operation], epoch: int, extend: Extend
+    ) -> tuple[list[Outcome], tuple[Entry, ...]]:
+        """Open a transaction, decide `operations` in it, each seeing those before it (R1), and
+        write what `extend` makes of them. It stays open if there are entries. The first of an epoch
+        is `{"op": "begin", "epoch", "id"}` (H1)."""
 
     async def rollback(self) -> None:
-        """Undo the open transaction."""
+        """Undo the open transaction, if there is one."""
 
 
 class Store(BatchStore, Protocol):
     """The log and the state it leaves. The writing methods are called one at a time; any error
-    they raise, but for `execute` and `append`, ends the node."""
+    they raise, but for `execute`, ends the node."""
 
     store_id: str
     committed: Mark

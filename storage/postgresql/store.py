@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bazar.errors import FatalError, Unavailable
 from bazar.replication.messages import Entry, Mark
-from bazar.replication.store import Operation, Outcome
+from bazar.replication.store import Extend, Operation, Outcome
 from storage.history import number_of
 from storage.postgresql.link import Link
 from storage.postgresql.model import Model
@@ -42,9 +42,11 @@ class PostgreSQLStore:
         self._mark = mark
         self._link.disconnect()  # the server may have forgotten this one, or another leads now
 
-    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
-        """Lock the mark, and decide `operations` behind it. Raises FatalError (P4), or Unavailable
-        where the database is out of reach."""
+    async def execute(
+        self, operations: Sequence[Operation], epoch: int, extend: Extend
+    ) -> tuple[list[Outcome], tuple[Entry, ...]]:
+        """Lock the mark, decide `operations` behind it, and write what they come to. Raises
+        FatalError (P4), or Unavailable where the database is out of reach."""
         loads = self._model.loads(operations)
         [locked, *loaded] = await self._begin(self._lock, *loads)
         found = [Mark(number, epoch_id) for epoch_id, number in locked.rows]
@@ -52,7 +54,13 @@ class PostgreSQLStore:
             raise FatalError(f"the database is at {found}, and this primary has left {self._mark}")
         first = number_of(epoch, self._mark.seq + 1)
         rows = [result.rows for result in loaded]
-        return self._model.execute(operations, rows, first)
+        outcomes = self._model.execute(operations, rows, first)
+        entries = extend(outcomes)
+        if entries:
+            await self._append(entries)
+        else:
+            await self.rollback()
+        return outcomes, entries
 
     async def _begin(self, *statements: Statement) -> Sequence[Result]:
         """Begin a transaction. Nobody has heard of it yet, so it may be begun again."""
@@ -68,9 +76,8 @@ class PostgreSQLStore:
                     raise
         raise AssertionError("unreachable")
 
-    async def append(self, entries: tuple[Entry, ...]) -> None:
-        """Write the batch's rows and the next mark. Raises FatalError if the mark is not ours, or
-        Unavailable where the database is out of reach."""
+    async def _append(self, entries: tuple[Entry, ...]) -> None:
+        """Write the batch's rows and the next mark."""
         mark = entries[-1].mark
         marks = mark.seq, self._mark.digest, self._mark.seq
         after = Statement(self._set, marks, prepared=True)

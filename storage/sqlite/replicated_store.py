@@ -15,7 +15,7 @@ from pathlib import Path
 from bazar.errors import FatalError
 from bazar.replication.effects import LogPage
 from bazar.replication.messages import GENESIS, Entry, Mark, Snapshot, tail_mark
-from bazar.replication.store import Operation, Outcome
+from bazar.replication.store import Extend, Operation, Outcome
 from storage.checksum import CHECKSUM, seal, unseal
 from storage.history import number_of
 from storage.sqlite import log_table
@@ -174,31 +174,31 @@ class ReplicatedStore:
 
     # --- the primary's batch ---------------------------------------------------------------------
 
-    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
-        """Open a transaction and decide `operations` in it."""
+    async def execute(
+        self, operations: Sequence[Operation], epoch: int, extend: Extend
+    ) -> tuple[list[Outcome], tuple[Entry, ...]]:
+        """Open a transaction, decide `operations` in it, and write what they come to."""
         # Numbers grow even where a forced promotion has cut the log back: what comes later has a
         # higher one than any that was seen (the orders' cursor).
         first = number_of(epoch, self.committed.seq + 1)
 
-        def work(writer: sqlite3.Connection) -> list[Outcome]:
+        def work(writer: sqlite3.Connection) -> tuple[list[Outcome], tuple[Entry, ...]]:
             self._begin(writer)
-            return self.model.execute(writer, operations, first)
+            outcomes = self.model.execute(writer, operations, first)
+            entries = extend(outcomes)
+            if entries:
+                log_table.append(writer, entries)
+                self._state.apply(writer, entries)
+                self._commit_mark(writer, entries[-1].mark)
+            else:
+                self._roll_back(writer)
+            return outcomes, entries
 
-        return await self.database.write(work)
-
-    async def append(self, entries: tuple[Entry, ...]) -> None:
-        """Write the batch's entries and their effects into the open transaction."""
-
-        def work(writer: sqlite3.Connection) -> None:
-            log_table.append(writer, entries)
-            self._state.apply(writer, entries)
-            self._commit_mark(writer, entries[-1].mark)
-
-        await self.database.write(work)
-        self._batch = entries
+        outcomes, self._batch = await self.database.write(work)
+        return outcomes, self._batch
 
     async def rollback(self) -> None:
-        """Undo the open transaction."""
+        """Undo the open transaction, if there is one."""
         self._batch = ()
         await self.database.write(self._roll_back)
 

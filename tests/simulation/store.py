@@ -17,7 +17,7 @@ from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Entry, Mark, Snapshot, tail_mark
 from bazar.replication.part import Wiring
 from bazar.replication.replica import Replica
-from bazar.replication.store import Answer, Operation, Outcome
+from bazar.replication.store import Answer, Extend, Operation, Outcome
 from storage.history import Position, number_of
 from storage.orders import Orders, show_order
 from storage.paging import Found, Window
@@ -122,8 +122,18 @@ class SimulatedStore:
     async def sync(self) -> None:
         await self._write(lambda: None, small=True)
 
-    async def execute(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
+    async def execute(
+        self, operations: Sequence[Operation], epoch: int, extend: Extend
+    ) -> tuple[list[Outcome], tuple[Entry, ...]]:
         await self._look()
+        outcomes = self._decide(operations, epoch)
+        entries = extend(outcomes)
+        if entries and self.disk.full:
+            raise OSError("no space left on device")
+        self._batch = entries
+        return outcomes, entries
+
+    def _decide(self, operations: Sequence[Operation], epoch: int) -> list[Outcome]:
         image = self.disk.image
         if image.pending:
             self.world.violate(f"T3: {self.process.name} executes before it has committed a tail")
@@ -135,12 +145,6 @@ class SimulatedStore:
         for operation, outcome in zip(operations, outcomes, strict=True):
             self.world.guard(self.process.truth.check_sold, operation, outcome, image.state)
         return outcomes
-
-    async def append(self, entries: tuple[Entry, ...]) -> None:
-        await self._look()
-        if self.disk.full:
-            raise OSError("no space left on device")
-        self._batch = entries
 
     async def rollback(self) -> None:
         self._batch = ()

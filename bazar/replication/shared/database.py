@@ -76,7 +76,7 @@ class Register(Protocol):
 
 class SharedStore(BatchStore, Protocol):
     """A primary's batches in the database. `execute` locks the mark, and raises FatalError where it
-    is not what this primary wrote last (P4); so does `append`, where it can't set the next."""
+    is not what this primary wrote last, or where it can't set the next (P4)."""
 
     def begin_epoch(self, mark: Mark) -> None:
         """Go on from the mark that the take-over has confirmed, and from no other (P4)."""

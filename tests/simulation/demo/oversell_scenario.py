@@ -16,7 +16,7 @@ from unittest import mock
 
 from bazar import durable
 from bazar.replication.effects import Apply
-from bazar.replication.messages import ArbiterId, Member
+from bazar.replication.messages import ArbiterId, Entry, Member
 from bazar.replication.primary import Primary
 from bazar.replication.store import Operation, Outcome
 from storage.catalog import Catalog
@@ -132,14 +132,14 @@ class Till(Process):
         primary, store = self.primary, self.store
         if not primary.begin(self.time()):
             raise AssertionError(f"{primary} can't begin")
-        outcomes = await store.execute(operations, 0)
-        changes = [outcome.change for outcome in outcomes if outcome.change is not None]
-        if not changes:
-            await store.rollback()
+
+        def extend(outcomes: Sequence[Outcome]) -> tuple[Entry, ...]:
+            return primary.extend(one.change for one in outcomes if one.change is not None)
+
+        outcomes, entries = await store.execute(operations, 0, extend)
+        if not entries:
             primary.abort(self.time())
             return outcomes
-        entries = primary.extend(changes)
-        await store.append(entries)
         for effect in primary.propose(entries, self.time()):
             if isinstance(effect, Apply):
                 await store.apply(effect.mark)

@@ -195,7 +195,7 @@ SHARED: tuple[Mutation, ...] = (
     mutation(
         "nobody looks whether the mark was set",
         "P4",
-        (PostgreSQLStore, "append", 'if reply.results[-1].tag != "UPDATE 1":', "if False:"),
+        (PostgreSQLStore, "_append", 'if reply.results[-1].tag != "UPDATE 1":', "if False:"),
         (PostgreSQLStore, "__init__", " FOR NO KEY UPDATE", ""),
         focus="belated",
         near=2,

@@ -13,19 +13,14 @@ from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase
 from tests.unit.storage.contract import catalog
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
-from tests.unit.storage.sqlite.test_replicated_store import entries
+from tests.unit.storage.sqlite.test_replicated_store import behind
 
 
 async def batch(store: ReplicatedStore, *operations: Any) -> list[Outcome]:
     """One batch, executed and committed as the primary does."""
-    outcomes = await store.execute(operations, 0)
-    changes = [one.change for one in outcomes if one.change is not None]
-    if changes:
-        made = entries(store.committed, *changes)
-        await store.append(made)
+    outcomes, made = await store.execute(operations, 0, behind(store.committed))
+    if made:
         await store.apply(made[-1].mark)
-    else:
-        await store.rollback()
     return outcomes
 
 
@@ -38,8 +33,7 @@ class StoreCase(GroupCase, FilesTestCase):
         return await batch(self.store, *operations)
 
     async def dry(self, epoch: int, *operations: Any) -> list[Outcome]:
-        outcomes = await self.store.execute(operations, epoch)
-        await self.store.rollback()
+        outcomes, _ = await self.store.execute(operations, epoch, lambda outcomes: ())
         return outcomes
 
     async def rows(self, table: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from storage.sqlite.founding import why_not_begin
 from storage.sqlite.replicated_store import ReplicatedStore
 from storage.sqlite.wal import lacks_wal, refuse_copy
 from tests.files import FilesTestCase
+from tests.unit.storage.sqlite.test_replicated_store import behind
 
 
 class FoundingTest(FilesTestCase):
@@ -37,10 +38,7 @@ class FoundingTest(FilesTestCase):
         path = self.directory / f"{node}.db"
         store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
         if begun:
-            [outcome] = await store.execute(store.seed(), 1)
-            assert outcome.change is not None
-            entries = (chain(store.last, 1, outcome.change),)
-            await store.append(entries)
+            _, entries = await store.execute(store.seed(), 1, behind(store.last))
             await store.apply(entries[-1].mark)
         await store.close()
 

@@ -20,7 +20,13 @@ from storage.sqlite.log_table import SCHEMA
 from storage.sqlite.reached import Reached
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase, syncs
-from tests.unit.storage.sqlite.test_replicated_store import LogTest, Shelf, change, entries
+from tests.unit.storage.sqlite.test_replicated_store import (
+    LogTest,
+    Shelf,
+    behind,
+    change,
+    entries,
+)
 
 
 def flip(path: Path, place: int) -> None:
@@ -62,8 +68,7 @@ class CheckTest(LogTest):
         self.assertIsNone(self.found())
         await store.persist(made[0].mark, ())
         self.assertIsNone(self.found())
-        await store.execute([{"name": "d", "by": 1}], 0)
-        await store.append(entries(store.committed, change("d", 1)))
+        await store.execute([{"name": "d", "by": 1}], 0, behind(store.committed))
         await store.rollback()
         await self.write(store, {"name": "e", "by": 1})
         self.assertIsNone(self.found())

@@ -11,7 +11,7 @@ from unittest import mock
 
 from bazar.errors import Conflict, FatalError
 from bazar.replication.messages import GENESIS, Change, Entry, Mark, Snapshot, chained
-from bazar.replication.store import Operation, Outcome
+from bazar.replication.store import Extend, Operation, Outcome
 from storage import history
 from storage.sqlite import log_table, replicated_store, state_tables
 from storage.sqlite.history import HISTORY_SCHEMA
@@ -65,6 +65,16 @@ def entries(before: Mark, *changes: Change, epoch: int = 1) -> tuple[Entry, ...]
     return chained(before, epoch, changes)
 
 
+def behind(before: Mark, epoch: int = 1) -> Extend:
+    """Return what puts a batch's changes behind a mark."""
+
+    def extend(outcomes: Sequence[Outcome]) -> tuple[Entry, ...]:
+        changes = (one.change for one in outcomes if one.change is not None)
+        return entries(before, *changes, epoch=epoch)
+
+    return extend
+
+
 class LogTest(FilesTestCase):
     async def open(self, name: str = "one", log_entries: int = 1000) -> ReplicatedStore:
         store = await ReplicatedStore.open(self.path(name), Shelf(), log_entries)
@@ -87,10 +97,7 @@ class LogTest(FilesTestCase):
 
     async def write(self, store: ReplicatedStore, *operations: Operation) -> tuple[Entry, ...]:
         """One batch as the primary runs it, committed."""
-        outcomes = await store.execute(operations, 0)
-        changes = [one.change for one in outcomes if one.change is not None]
-        made = entries(store.committed, *changes)
-        await store.append(made)
+        _, made = await store.execute(operations, 0, behind(store.committed))
         await store.apply(made[-1].mark)
         return made
 
@@ -105,10 +112,9 @@ class LogTest(FilesTestCase):
 class BatchTest(LogTest):
     async def test_a_batch_shows_when_it_is_committed_and_not_before(self) -> None:
         store = await self.open()
-        outcomes = await store.execute([{"name": "a", "by": 1}, {"name": "a", "by": 2}], 0)
+        operations = [{"name": "a", "by": 1}, {"name": "a", "by": 2}]
+        outcomes, made = await store.execute(operations, 0, behind(GENESIS))
         self.assertEqual([one.answer for one in outcomes], [{"value": 1}, {"value": 3}])
-        made = entries(GENESIS, *(one.change for one in outcomes if one.change))
-        await store.append(made)
         self.assertEqual(await self.numbers(store), {})
         self.assertEqual(await self.logged(store), [])
         self.assertEqual(store.committed, GENESIS)
@@ -121,8 +127,7 @@ class BatchTest(LogTest):
         store = await self.open()
         await self.write(store, {"name": "a", "by": 1})
         before = store.committed
-        await store.execute([{"name": "a", "by": 5}], 0)
-        await store.append(entries(before, change("a", 6)))
+        await store.execute([{"name": "a", "by": 5}], 0, behind(before))
         await store.rollback()
         self.assertEqual((await self.numbers(store), store.committed), ({"a": 1}, before))
         self.assertEqual(await self.logged(store), [1])
@@ -130,12 +135,16 @@ class BatchTest(LogTest):
         await self.write(store, {"name": "a", "by": 1})
         self.assertEqual(await self.numbers(store), {"a": 2})
 
+    async def test_a_batch_of_refusals_leaves_no_transaction_open(self) -> None:
+        store = await self.open()
+        outcomes, made = await store.execute([{"name": "refused"}], 0, behind(GENESIS))
+        self.assertEqual((len(outcomes), made), (1, ()))
+        self.assertFalse(store.database.writer.in_transaction)
+
     async def test_t4_a_write_to_the_disk_leaves_the_open_transaction_as_it_is(self) -> None:
         store = await self.open()
         await self.write(store, {"name": "a", "by": 1})
-        outcomes = await store.execute([{"name": "a", "by": 2}], 0)
-        made = entries(store.committed, *(o.change for o in outcomes if o.change is not None))
-        await store.append(made)
+        _, made = await store.execute([{"name": "a", "by": 2}], 0, behind(store.committed))
         with syncs() as names:
             await store.sync()
         self.assertEqual(names, ["one.db-reached"])
@@ -146,15 +155,13 @@ class BatchTest(LogTest):
     async def test_a_crash_before_the_commit_leaves_nothing(self) -> None:
         store = await self.open()
         await self.write(store, {"name": "a", "by": 1})
-        await store.execute([{"name": "a", "by": 5}], 0)
-        await store.append(entries(store.committed, change("a", 6)))
+        await store.execute([{"name": "a", "by": 5}], 0, behind(store.committed))
         after = await self.reopen()
         self.assertEqual((await self.numbers(after), after.last), ({"a": 1}, store.committed))
 
     async def test_only_what_was_executed_can_be_committed(self) -> None:
         store = await self.open()
-        await store.execute([{"name": "a", "by": 1}], 0)
-        await store.append(entries(GENESIS, change("a", 1)))
+        await store.execute([{"name": "a", "by": 1}], 0, behind(GENESIS))
         with self.assertRaisesRegex(FatalError, "is executed"):
             await store.apply(entries(GENESIS, change("a", 2))[0].mark)
         await store.rollback()

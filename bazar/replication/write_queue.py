@@ -49,13 +49,19 @@ class WriteQueue:
     async def answer(self, ticket: Ticket, timeout_s: float) -> Answer:
         """Return the operation's answer. Raises its refusal; after `timeout_s` Unavailable if no
         batch has taken it - then it is gone from the queue - and Indeterminate if one has (R5)."""
-        await asyncio.wait([ticket.done], timeout=timeout_s)
-        if ticket.done.done():
-            return ticket.done.result()
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(timeout_s, self._is_late, ticket, timeout_s)
+        try:
+            return await ticket.done
+        finally:
+            timer.cancel()
+
+    def _is_late(self, ticket: Ticket, timeout_s: float) -> None:
+        error: BazarError = Indeterminate(f"not committed in {timeout_s} s")
         if ticket in self._waiting:
             self._waiting.remove(ticket)
-            raise Unavailable(f"no batch has taken it in {timeout_s} s")
-        raise Indeterminate(f"not committed in {timeout_s} s")
+            error = Unavailable(f"no batch has taken it in {timeout_s} s")
+        ticket.resolve(error)
 
     def take(self, most: int) -> list[Ticket]:
         """Return the next batch: at least one operation, and as many as touch up to `most` rows."""

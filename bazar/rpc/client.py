@@ -170,10 +170,37 @@ class Peer:
     ) -> dict[str, Any]:
         """Return the other node's answer, if it is under this arbiter (A2). Raises the error that
         it answered, Unavailable if nothing was sent, and Indeterminate."""
-        node, loop = self._node.name, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = await self._connect(timeout_s)
+        number = next(self._numbers)
+        frame = orjson.dumps({"id": number, "path": path, "items": items, "arbiter": arbiter})
+        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._answers[number] = connection, answer
+        if self._unheard_since is None:
+            self._unheard_since = loop.time()
+        connection.send(frame)
+        timer = loop.call_at(deadline, self._is_late, number, timeout_s)
         try:
-            async with asyncio.timeout_at(deadline), self._dialing:
+            plain: dict[str, Any] = await answer
+        finally:
+            timer.cancel()
+            self._answers.pop(number, None)
+            if connection is not self._connection and not self._of(connection):
+                connection.close()
+        if "error" in plain:
+            raise _error(plain["error"])
+        return plain
+
+    async def _connect(self, timeout_s: float) -> FrameConnection:
+        """Return a connection, after all that want one have waited for the same. Raises OtherToken,
+        Untrusted or Unavailable."""
+        node = self._node.name
+        try:
+            async with asyncio.timeout(timeout_s), self._dialing:
                 connection = self._connection
                 if connection is None or connection.closed:
                     # Give up early enough to raise Unavailable, and to try another replica: while a
@@ -192,33 +219,17 @@ class Peer:
             raise Unavailable(f"{node}: {str(error) or 'no connection in time'}") from error
         if connection.closed:
             raise Unavailable(f"{node}: the connection broke")
-        number = next(self._numbers)
-        frame = orjson.dumps({"id": number, "path": path, "items": items, "arbiter": arbiter})
-        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._answers[number] = connection, answer
-        if self._unheard_since is None:
-            self._unheard_since = loop.time()
-        connection.send(frame)
-        try:
-            async with asyncio.timeout_at(deadline):
-                plain: dict[str, Any] = await answer
-        except TimeoutError:
-            since = self._unheard_since
-            silent = since is not None and loop.time() - since >= self._silent_s
-            if silent and connection is self._connection:
-                # The connection may be dead without having been closed, as when a machine loses
-                # power. The next call opens a new one. The calls under way on this one may only be
-                # slow.
-                self._connection = None
-            raise Indeterminate(f"{node}: no answer in {timeout_s:.1f} s") from None
-        finally:
-            self._answers.pop(number, None)
-            if connection is not self._connection and not self._of(connection):
-                connection.close()
-        if "error" in plain:
-            raise _error(plain["error"])
-        return plain
+        return connection
+
+    def _is_late(self, number: int, timeout_s: float) -> None:
+        connection, answer = self._answers[number]
+        since, now = self._unheard_since, asyncio.get_running_loop().time()
+        silent = since is not None and now - since >= self._silent_s
+        if silent and connection is self._connection:
+            # The connection may be dead without having been closed, as when a machine loses power.
+            # The next call opens a new one. The calls under way on this one may only be slow.
+            self._connection = None
+        resolve(answer, Indeterminate(f"{self._node.name}: no answer in {timeout_s:.1f} s"))
 
     def _answered(self, frame: bytes) -> None:
         try:

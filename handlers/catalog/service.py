@@ -9,6 +9,7 @@ from typing import Any
 from bazar.errors import BadRequest, NotFound
 from bazar.node.server import Context, Route
 from bazar.replication.engine import Engine
+from bazar.replication.messages import Entry
 from bazar.replication.store import Answer
 from bazar.rpc.client import Batcher
 from handlers.calls import Call
@@ -19,6 +20,7 @@ from storage.catalog import TOPICS, Catalog, CatalogReader
 from storage.engines import catalog_engine
 from storage.history import Position
 from storage.paging import Window
+from storage.recent_sales import RecentSales
 
 MAX_SALES = 500
 MAX_WAIT_MS = 1000
@@ -42,9 +44,14 @@ class CatalogService(ReplicatedService[CatalogReader]):
             engine = catalog_engine(context.config, context.node, has_led=context.has_led)
         super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)
+        self._recent = RecentSales()
         # An idle order service asks for sales all the time.
         self.calls[SALES_PATH] = Call(self.sales, logging.DEBUG)
         self.calls[NEWEST_PATH] = Call(self.newest_sales)
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        core = self.replica.core
+        self._recent.committed(entries, core.epoch, core.epoch_id)
 
     async def _look_up(self, books: list[int], timeout_s: float) -> list[Any]:
         found = await self.reader.info(books)
@@ -85,13 +92,18 @@ class CatalogService(ReplicatedService[CatalogReader]):
             # Under a lease: a file that is still checked, or of another history, is not asked.
             seen = self.replica.core.committed.seq
             await self.replica.reads.caught_up(position.seq)
-            sales, last_id = await self.reader.sales(position, MAX_SALES)
+            sales, last_id = await self._sales_behind(position)
             if sales:
                 break
             more = self.replica.reads.wait_applied(seen + 1, deadline - clock())
             if not await self.context.activity.unless_leaving(more):
                 break
         return {"sales": sales, "id": last_id}
+
+    async def _sales_behind(self, position: Position) -> tuple[list[Answer], str | None]:
+        core = self.replica.core
+        known = self._recent.behind(position, core.committed.seq, core.epoch_id, MAX_SALES)
+        return known or await self.reader.sales(position, MAX_SALES)
 
     async def newest_sales(self, item: dict[str, Any]) -> Answer:
         """Return committed sales before the number `before`, newest first, each with its place."""

@@ -1,0 +1,51 @@
+"""The newest committed sales, kept in memory: who follows them closely is told without a look at
+the rows (S2)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from bazar.replication.messages import Entry
+from bazar.replication.store import Answer
+from storage.books import sale_answer
+from storage.history import Position
+
+MOST = 2000
+
+
+class RecentSales:
+    """The sales of the last entries of one epoch, without a gap. What was before them, or in
+    another epoch, is not known here."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._epoch_id = ""
+        self._last_seq = 0  # the newest entry that was looked at
+        self._sales: list[Answer] = []
+        self._numbers: list[int] = []  # of these sales
+
+    def committed(self, entries: Iterable[Entry], epoch: int, epoch_id: str) -> None:
+        """Hear of entries that are committed now, under the primary of this epoch."""
+        for entry in entries:
+            inherited = entry.epoch < epoch  # its epoch's id is not known here (T3)
+            if inherited or (epoch_id, entry.seq) != (self._epoch_id, self._last_seq + 1):
+                self._sales, self._numbers = [], []
+            self._epoch_id, self._last_seq = epoch_id, entry.seq
+            sold = [] if inherited else entry.effects.get("put", {}).get("sales", [])
+            self._sales += map(sale_answer, sold)
+            self._numbers += (row["seq"] for row in sold)
+        if len(self._sales) > 2 * self._most:
+            del self._sales[: -self._most], self._numbers[: -self._most]
+
+    def behind(
+        self, position: Position, last_seq: int, epoch_id: str, limit: int
+    ) -> tuple[list[Answer], str] | None:
+        """Return the sales behind a position, and the id of the last one's epoch, where the
+        committed log ends with this entry, in this epoch. None: that is not known here."""
+        if (last_seq, epoch_id) != (self._last_seq, self._epoch_id) or position.id != epoch_id:
+            return None
+        place = bisect_right(self._numbers, position.number)
+        if not place or self._numbers[place - 1] != position.number:
+            return None
+        return self._sales[place : place + limit], epoch_id

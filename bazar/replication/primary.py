@@ -371,14 +371,15 @@ class Primary(Tenure):
     def _try_retire(self, now: float) -> list[Effect]:
         if not self.retiring or self._recording or self.phase is not Phase.IDLE:
             return []
+        revokes: list[Effect] = []
         if self.life is Life.RETIRING:
             # Only now: a follower that gave its lease back before it has acknowledged the last
             # batch would be passed over, and be no successor.
             self.life = Life.REVOKED
-            return [Send(feed.id, Revoke()) for feed in self.feeds.values() if feed.joined]
+            revokes = [Send(feed.id, Revoke()) for feed in self.feeds.values() if feed.joined]
         if now < self.not_before or any(until > now for until in self.leases.values()):
-            return []
-        return self._record(self.membership.members, HandOver(), now, clean=True)
+            return revokes
+        return revokes + self._record(self.membership.members, HandOver(), now, clean=True)
 
     def _stop(self, reason: str, *, clean: bool = False) -> list[Effect]:
         self.life = Life.STOPPED

@@ -7,11 +7,10 @@ from math import inf
 from typing import Self
 
 from bazar.errors import Unavailable
-from bazar.replication.effects import Effect
 from bazar.replication.messages import ArbiterId, Change, Entry, Mark, Member, Membership
 from bazar.replication.primary import Primary
 from bazar.replication.shared.hold import Hold
-from bazar.replication.states import HandOver, Life
+from bazar.replication.states import HandOver
 from bazar.replication.timing import Timing
 
 LEAST_LEASES = 0.25  # a lease shorter than this part of the usual one is not worth its messages
@@ -45,11 +44,6 @@ class SharedPrimary(Primary):
     def _lease_s(self, now: float) -> float:
         lease_s = min(super()._lease_s(now), self.hold.grantable_s(now))
         return lease_s if lease_s >= LEAST_LEASES * self.timing.lease_s else 0.0
-
-    def _try_retire(self, now: float) -> list[Effect]:
-        revoked = super()._try_retire(now)
-        # Where nobody holds a lease nobody answers, and there is nothing to wait for.
-        return [*revoked, *super()._try_retire(now)] if self.life is Life.REVOKED else revoked
 
     def extend(self, changes: Iterable[Change]) -> tuple[Entry, ...]:
         """Return the entries that follow the mark, in order."""

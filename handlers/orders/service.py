@@ -24,7 +24,7 @@ from bazar.node.server import Context, Route
 from bazar.replication.engine import Engine
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer
-from bazar.rpc.client import Batcher
+from bazar.rpc.batcher import Batcher
 from bazar.rpc.pool import ReplicaPool
 from handlers.calls import Call
 from handlers.orders import trace

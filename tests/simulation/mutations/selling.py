@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bazar.cache import Cache
-from bazar.rpc.client import Batcher, Peer
+from bazar.rpc.batcher import Batcher
+from bazar.rpc.client import Peer
 from bazar.rpc.pool import ReplicaPool
 from handlers.catalog.service import CatalogService
 from handlers.frontend import questions

@@ -6,9 +6,7 @@ import asyncio
 import json
 import os
 import socket
-import sqlite3
 import unittest
-from collections.abc import Sequence
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -20,153 +18,15 @@ from bazar.config import NodeConfig
 from bazar.errors import (
     BazarError,
     Indeterminate,
-    NotFound,
     OtherToken,
     OutOfStock,
     ShuttingDown,
     Unavailable,
 )
 from bazar.rpc import client
-from bazar.rpc.client import CALLS_PATH, MAX_BATCH_ITEMS, Batcher, RPCClient, error_body
+from bazar.rpc.client import CALLS_PATH, RPCClient, error_body
 from bazar.rpc.frames import SWITCHING, FrameConnection
 from tests.patience import PATIENCE_S, until
-
-
-class Calls:
-    """A call that returns each item doubled, when it is let go."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[Any]] = []
-        self.called = asyncio.Event()
-        self.may_answer = asyncio.Event()
-        self.error: Exception | None = None
-
-    async def __call__(self, items: list[Any], timeout_s: float) -> Sequence[Any]:
-        self.batches.append(items)
-        self.called.set()
-        await self.may_answer.wait()
-        if self.error is not None:
-            raise self.error
-        return [NotFound("odd") if item == 13 else 2 * item for item in items]
-
-
-class BatcherTest(unittest.IsolatedAsyncioTestCase):
-    def setUp(self) -> None:
-        self.calls = Calls()
-        self.batcher = Batcher(self.calls, slow_s=60)
-
-    def submit(self, item: int, timeout_s: float = PATIENCE_S) -> asyncio.Task[Any]:
-        return asyncio.create_task(self.batcher.submit(item, timeout_s))
-
-    async def test_alone_an_item_leaves_at_once(self) -> None:
-        self.calls.may_answer.set()
-        self.assertEqual(await self.batcher.submit(1, PATIENCE_S), 2)
-        self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
-        self.assertEqual(self.calls.batches, [[1], [2]])
-
-    async def test_what_arrives_during_a_call_leaves_as_the_next(self) -> None:
-        first = self.submit(0)
-        await self.calls.called.wait()
-        rest = [self.submit(item) for item in range(1, 6)]
-        await asyncio.sleep(0)
-        self.calls.may_answer.set()
-        self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4, 6, 8, 10])
-        self.assertEqual(self.calls.batches, [[0], [1, 2, 3, 4, 5]])
-
-    async def test_nothing_waits_for_a_call_that_has_become_slow(self) -> None:
-        batcher = Batcher(self.calls, slow_s=0.0)
-        first = asyncio.create_task(batcher.submit(0, PATIENCE_S))
-        await self.calls.called.wait()
-        rest = [asyncio.create_task(batcher.submit(item, PATIENCE_S)) for item in (1, 2)]
-        await until(lambda: self.calls.batches == [[0], [1, 2]], "the others leave")
-        self.calls.may_answer.set()
-        self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4])
-        self.assertEqual(await batcher.submit(3, PATIENCE_S), 6)
-
-    async def test_slow_calls_have_a_bound(self) -> None:
-        batcher = Batcher(self.calls, slow_s=0.0)
-        with mock.patch.object(client, "MAX_SLOW_CALLS", 2):
-            tasks = [asyncio.create_task(batcher.submit(0, PATIENCE_S))]
-            for count in (1, 2):
-                await until(lambda: batcher._slow == count, "it is slow")  # noqa: B023
-                tasks += [asyncio.create_task(batcher.submit(item, PATIENCE_S)) for item in (1, 2)]
-                await asyncio.sleep(0)
-            await until(lambda: batcher._slow == 2, "both are slow")
-            self.assertEqual(self.calls.batches, [[0], [1, 2]])
-            self.calls.may_answer.set()
-            self.assertEqual(await asyncio.gather(*tasks), [0, 2, 4, 2, 4])
-        self.assertEqual((batcher._slow, self.calls.batches), (0, [[0], [1, 2], [1, 2]]))
-
-    async def test_an_error_is_its_items_alone(self) -> None:
-        first = self.submit(0)
-        await self.calls.called.wait()
-        rest = [self.submit(item) for item in (1, 13, 2)]
-        await asyncio.sleep(0)
-        self.calls.may_answer.set()
-        await first
-        answers = await asyncio.gather(*rest, return_exceptions=True)
-        self.assertEqual((answers[0], answers[2]), (2, 4))
-        self.assertIsInstance(answers[1], NotFound)
-
-    async def test_a_call_that_fails_fails_for_all_and_the_next_leaves(self) -> None:
-        self.calls.error = Unavailable("nobody there")
-        self.calls.may_answer.set()
-        answers = await asyncio.gather(*map(self.submit, (1, 2)), return_exceptions=True)
-        self.assertEqual([type(answer) for answer in answers], [Unavailable, Unavailable])
-        self.calls.error = None
-        self.assertEqual(await self.batcher.submit(3, PATIENCE_S), 6)
-
-    async def test_a_batch_has_a_bound(self) -> None:
-        first = self.submit(0)
-        await self.calls.called.wait()
-        rest = [self.submit(20) for _ in range(MAX_BATCH_ITEMS + 5)]
-        await asyncio.sleep(0)
-        self.calls.may_answer.set()
-        await asyncio.gather(first, *rest)
-        self.assertEqual([len(batch) for batch in self.calls.batches], [1, MAX_BATCH_ITEMS, 5])
-
-    async def test_the_queue_has_a_bound(self) -> None:
-        first = self.submit(0)
-        await self.calls.called.wait()
-        with mock.patch.object(client, "MAX_WAITING_ITEMS", 3):
-            rest = [self.submit(20) for _ in range(3)]
-            await asyncio.sleep(0)
-            with self.assertRaises(Unavailable):
-                await self.batcher.submit(1, PATIENCE_S)
-        self.calls.may_answer.set()
-        await asyncio.gather(first, *rest)
-
-    async def test_r5_what_never_left_is_unavailable_and_what_did_is_unknown(self) -> None:
-        first = self.submit(0, 0.01)
-        await self.calls.called.wait()
-        second = self.submit(1, 0.01)
-        with self.assertRaises(Indeterminate):
-            await first
-        with self.assertRaises(Unavailable):
-            await second
-        self.calls.may_answer.set()
-        self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
-        self.assertEqual(self.calls.batches, [[0], [2]])  # the second is not sent afterwards
-
-
-class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
-    async def test_what_waits_behind_a_call_that_failed_in_its_own_way_is_not_stranded(
-        self,
-    ) -> None:
-        calls = Calls()
-        calls.error = sqlite3.OperationalError("no such table")
-        batcher = Batcher(calls)
-        first = asyncio.create_task(batcher.submit(1, PATIENCE_S))
-        await calls.called.wait()
-        second = asyncio.create_task(batcher.submit(2, PATIENCE_S))
-        await asyncio.sleep(0)
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-        calls.may_answer.set()
-        with self.assertRaises(Indeterminate):
-            await first
-        with self.assertRaises(Indeterminate):
-            await second
-        self.assertEqual(calls.batches, [[1], [2]])
 
 
 class Peer(RequestHandler):

@@ -1,0 +1,115 @@
+"""Batching: items for one kind of call travel together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bazar.errors import BazarError, Indeterminate, Unavailable
+from bazar.futures import resolve
+
+MAX_BATCH_ITEMS = 128
+MAX_WAITING_ITEMS = 4096
+SLOW_S = 0.05  # most calls take less; one that waits for a lease to end takes a second
+MAX_SLOW_CALLS = 32
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    item: Any
+    timeout_s: float
+    done: asyncio.Future[Any] = field(repr=False)
+
+
+class Batcher:
+    """A queue of items for one kind of call. While a call is under way, the items that arrive wait,
+    and are sent together as the next call. An item that finds no call under way is sent at once.
+
+    `call` takes (items, timeout in seconds) and returns one result or BazarError per item, or
+    raises for all of them. A call takes as long as its slowest item; after `slow_s` no further item
+    waits for it.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[list[Any], float], Coroutine[Any, Any, Sequence[Any]]],
+        slow_s: float = SLOW_S,
+    ) -> None:
+        self._call = call
+        self._slow_s = slow_s
+        self._waiting: deque[_Waiting] = deque()
+        self._lane: asyncio.Task[None] | None = None
+        """The task that sends one call after the other."""
+        self._slow = 0
+        """How many slow calls are still under way beside it."""
+
+    async def submit(self, item: Any, timeout_s: float) -> Any:
+        """Return the item's result. Raises what `call` raised; Unavailable if the item was not sent
+        in time; Indeterminate if it was sent and no answer came in time."""
+        if len(self._waiting) >= MAX_WAITING_ITEMS:
+            raise Unavailable(f"{MAX_WAITING_ITEMS} calls wait already")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(item, timeout_s, loop.create_future())
+        self._waiting.append(waiting)
+        self._go_on()
+        timer = loop.call_later(timeout_s, self._is_late, waiting)
+        try:
+            return await waiting.done
+        finally:
+            timer.cancel()
+            if waiting.done.done() and not waiting.done.cancelled():
+                waiting.done.exception()  # the caller may have gone: then nothing else reads it
+
+    def _is_late(self, waiting: _Waiting) -> None:
+        error: BazarError = Indeterminate(f"no answer in {waiting.timeout_s} s")
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            error = Unavailable(f"the call could not be sent in {waiting.timeout_s} s")
+        resolve(waiting.done, error)
+
+    def _go_on(self) -> None:
+        if self._waiting and self._lane is None and self._slow < MAX_SLOW_CALLS:
+            self._lane = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        lane = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting and self._lane is lane:
+                count = min(len(self._waiting), MAX_BATCH_ITEMS)
+                batch = [self._waiting.popleft() for _ in range(count)]
+                timer = loop.call_later(self._slow_s, self._leave_behind)
+                try:
+                    await self._send(batch)
+                finally:
+                    timer.cancel()
+        finally:
+            if self._lane is lane:
+                self._lane = None
+            else:
+                self._slow -= 1
+            # An unexpected error in a call ends this task; the items that wait go on in a new one.
+            self._go_on()
+
+    def _leave_behind(self) -> None:
+        """Let new items go on without the call under way, which takes long."""
+        self._lane = None
+        self._slow += 1
+        self._go_on()
+
+    async def _send(self, batch: list[_Waiting]) -> None:
+        results: Sequence[Any]
+        try:
+            timeout_s = max(one.timeout_s for one in batch)
+            results = await self._call([one.item for one in batch], timeout_s)
+        except BazarError as error:
+            results = [error] * len(batch)
+        except BaseException:
+            results = [Indeterminate("the call was interrupted")] * len(batch)
+            raise
+        finally:
+            for one, result in zip(batch, results, strict=True):
+                resolve(one.done, result)

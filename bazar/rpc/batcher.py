@@ -14,6 +14,7 @@ from bazar.futures import resolve
 MAX_BATCH_ITEMS = 128
 MAX_WAITING_ITEMS = 4096
 SLOW_S = 0.05  # most calls take less; one that waits for a lease to end takes a second
+GATHER = 1 / 8  # of what the last call took: so long those that it has answered may ask again
 MAX_SLOW_CALLS = 32
 
 
@@ -26,7 +27,9 @@ class _Waiting:
 
 class Batcher:
     """A queue of items for one kind of call. While a call is under way, the items that arrive wait,
-    and are sent together as the next call. An item that finds no call under way is sent at once.
+    and are sent together as the next call. An item that finds no call under way is sent at once;
+    but those that the last call has answered tend to ask again together, and the first of them
+    waits a little for the others: else it would go alone, and they would wait for it.
 
     `call` takes (items, timeout in seconds) and returns one result or BazarError per item, or
     raises for all of them. A call takes as long as its slowest item; after `slow_s` no further item
@@ -45,6 +48,11 @@ class Batcher:
         """The task that sends one call after the other."""
         self._slow = 0
         """How many slow calls are still under way beside it."""
+        self._expected = 1
+        """How many wait if all that the last call has answered ask again."""
+        self._gather_s = 0.0
+        """How long to wait for them."""
+        self._gathered: asyncio.Future[None] | None = None
 
     async def submit(self, item: Any, timeout_s: float) -> Any:
         """Return the item's result. Raises what `call` raised; Unavailable if the item was not sent
@@ -54,6 +62,8 @@ class Batcher:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(item, timeout_s, loop.create_future())
         self._waiting.append(waiting)
+        if self._gathered is not None and len(self._waiting) >= self._expected:
+            resolve(self._gathered, None)
         self._go_on()
         timer = loop.call_later(timeout_s, self._is_late, waiting)
         try:
@@ -79,13 +89,17 @@ class Batcher:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting and self._lane is lane:
+                await self._gather()
                 count = min(len(self._waiting), MAX_BATCH_ITEMS)
                 batch = [self._waiting.popleft() for _ in range(count)]
                 timer = loop.call_later(self._slow_s, self._leave_behind)
+                began = loop.time()
                 try:
                     await self._send(batch)
                 finally:
                     timer.cancel()
+                self._expected = min(len(self._waiting) + count, MAX_BATCH_ITEMS)
+                self._gather_s = GATHER * min(loop.time() - began, self._slow_s)
         finally:
             if self._lane is lane:
                 self._lane = None
@@ -94,6 +108,19 @@ class Batcher:
             # An unexpected error in a call ends this task; the items that wait go on in a new one.
             self._go_on()
 
+    async def _gather(self) -> None:
+        """Wait a little for as many items as are expected."""
+        if len(self._waiting) >= self._expected:
+            return
+        loop = asyncio.get_running_loop()
+        self._gathered = loop.create_future()
+        timer = loop.call_later(self._gather_s, resolve, self._gathered, None)
+        try:
+            await self._gathered
+        finally:
+            timer.cancel()
+            self._gathered = None
+
     def _leave_behind(self) -> None:
         """Let new items go on without the call under way, which takes long."""
         self._lane = None
@@ -101,6 +128,8 @@ class Batcher:
         self._go_on()
 
     async def _send(self, batch: list[_Waiting]) -> None:
+        if not batch:  # while they waited for others they were too late
+            return
         results: Sequence[Any]
         try:
             timeout_s = max(one.timeout_s for one in batch)

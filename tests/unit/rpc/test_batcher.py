@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import unittest
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
@@ -13,6 +14,8 @@ from bazar.errors import Indeterminate, NotFound, Unavailable
 from bazar.rpc import batcher
 from bazar.rpc.batcher import MAX_BATCH_ITEMS, Batcher
 from tests.patience import PATIENCE_S, until
+from tests.world.lab import Lab
+from tests.world.world import Process
 
 
 class Calls:
@@ -150,3 +153,46 @@ class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(Indeterminate):
             await second
         self.assertEqual(calls.batches, [[1], [2]])
+
+
+class GatheringTest(unittest.TestCase):
+    """In virtual time: each call takes 80 ms, and those that it answers ask again when they say."""
+
+    def sent(self, *again_ms: float, timeout_s: float = 9.0) -> list[tuple[int, list[int]]]:
+        """Return when, after two were answered together, which calls leave, in ms."""
+        calls: list[tuple[int, list[int]]] = []
+
+        async def run(process: Process) -> None:
+            async def call(items: list[int], timeout_s: float) -> list[int]:
+                calls.append((round(1000 * (process.loop.time() - since)), items))
+                await asyncio.sleep(0.08)
+                return items
+
+            async def ask(item: int, ms: float) -> None:
+                await asyncio.sleep(ms / 1000)
+                with suppress(Unavailable, Indeterminate):
+                    await batcher.submit(item, timeout_s)
+
+            batcher, since = Batcher(call, slow_s=60), 0.0
+            await asyncio.gather(batcher.submit(-1, 1.0), batcher.submit(-2, 1.0))
+            calls.clear()
+            since = process.loop.time()
+            await asyncio.gather(*(ask(number, ms) for number, ms in enumerate(again_ms)))
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        return calls
+
+    def test_those_that_ask_again_leave_together(self) -> None:
+        self.assertEqual(self.sent(1, 4), [(4, [0, 1])])
+
+    def test_they_wait_an_eighth_of_the_last_call(self) -> None:
+        """One that comes later waits for that call, and then for the one that it has answered."""
+        self.assertEqual(self.sent(1, 20), [(11, [0]), (102, [1])])
+
+    def test_alone_the_next_waits_for_nobody(self) -> None:
+        self.assertEqual(self.sent(1, 200, 300), [(11, [0]), (200, [1]), (300, [2])])
+
+    def test_what_is_too_late_before_the_others_come_is_not_sent(self) -> None:
+        self.assertEqual(self.sent(1, 20, timeout_s=0.005), [(20, [1])])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer
-from storage.books import sale_answer
+from storage.books import Row, sale_answer
 from storage.history import Position
 
 MOST = 2000
@@ -22,21 +22,21 @@ class RecentSales:
         self._most = most
         self._epoch_id = ""
         self._last_seq = 0  # the newest entry that was looked at
-        self._sales: list[Answer] = []
-        self._numbers: list[int] = []  # of these sales
+        self._rows: list[Row] = []
+        self._numbers: list[int] = []  # of these rows
 
     def committed(self, entries: Iterable[Entry], epoch: int, epoch_id: str) -> None:
         """Hear of entries that are committed now, under the primary of this epoch."""
         for entry in entries:
             inherited = entry.epoch < epoch  # its epoch's id is not known here (T3)
             if inherited or (epoch_id, entry.seq) != (self._epoch_id, self._last_seq + 1):
-                self._sales, self._numbers = [], []
+                self._rows, self._numbers = [], []
             self._epoch_id, self._last_seq = epoch_id, entry.seq
             sold = [] if inherited else entry.effects.get("put", {}).get("sales", [])
-            self._sales += map(sale_answer, sold)
+            self._rows += sold
             self._numbers += (row["seq"] for row in sold)
-        if len(self._sales) > 2 * self._most:
-            del self._sales[: -self._most], self._numbers[: -self._most]
+        if len(self._rows) > 2 * self._most:
+            del self._rows[: -self._most], self._numbers[: -self._most]
 
     def behind(
         self, position: Position, last_seq: int, epoch_id: str, limit: int
@@ -48,4 +48,4 @@ class RecentSales:
         place = bisect_right(self._numbers, position.number)
         if not place or self._numbers[place - 1] != position.number:
             return None
-        return self._sales[place : place + limit], epoch_id
+        return [sale_answer(row) for row in self._rows[place : place + limit]], epoch_id

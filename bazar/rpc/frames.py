@@ -37,7 +37,8 @@ class FrameConnection(asyncio.Protocol):
         self.on_lost = on_lost
         self.closed = False
         self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
+        self._received: bytes | bytearray = b""
+        self._at = 0  # where in it the next frame begins
         self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -88,17 +89,18 @@ class FrameConnection(asyncio.Protocol):
             self._deliver()
 
     def _deliver(self) -> None:
-        received = self._received
-        while not self.closed and not self._paused and len(received) >= 4:
-            end = 4 + int.from_bytes(received[:4], "big")
-            if end > 4 + MAX_FRAME_BYTES:
+        while not self.closed and not self._paused and len(self._received) >= self._at + 4:
+            begin = self._at + 4
+            end = begin + int.from_bytes(self._received[self._at : begin], "big")
+            if end > begin + MAX_FRAME_BYTES:
                 self.abort()
                 return
-            if len(received) < end:
+            if len(self._received) < end:
                 break
-            frame = bytes(received[4:end])
-            del received[:end]
+            frame = bytes(self._received[begin:end])
+            self._at = end
             self.on_frame(frame)
+        self._received, self._at = self._received[self._at :], 0
 
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
@@ -108,7 +110,12 @@ class FrameConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
+        if not self._received:
+            self._received = data  # mostly that is one frame, as it was sent
+        else:
+            if not isinstance(self._received, bytearray):  # to which pieces are added at no cost
+                self._received = bytearray(self._received)
+            self._received += data
         self._deliver()
 
     def pause_writing(self) -> None:
@@ -151,7 +158,7 @@ class _Dialing(FrameConnection):
             self.answered.set_exception(ConnectionRefusedError(f"answered {status[:60]!r}"))
             return
         # Read nothing before the caller has set `on_frame`.
-        self._received = bytearray(rest)
+        self._received = rest
         self.pause()
         self.answered.set_result(None)
 

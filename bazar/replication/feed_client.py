@@ -85,7 +85,7 @@ class FeedClient:
         feed = self._feeds
         lease_s = self.subscriber.timing.lease_s
         connection.on_frame = lambda frame: self._heard(feed, node, connection, frame)
-        connection.on_lost = self._over.set
+        connection.on_lost = self._lost
         self._heard_at = self._clock()
         self.perform(self.subscriber.connected(feed, self._clock()))
         connection.resume()
@@ -136,12 +136,22 @@ class FeedClient:
         self._heard_at = self._clock()  # until now we did not listen
         connection.resume()
 
+    def _lost(self) -> None:
+        self.leader = None
+        self._over.set()
+
     def _disconnect(self) -> None:
         self.leader = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
             self._over.set()
+
+    async def follows(self, for_s: float) -> None:
+        """Return when this node follows its primary no more, or after so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(for_s):
+                await self._over.wait()
 
     async def _keep_time(self) -> None:
         """Renew the lease whenever it is time."""

@@ -201,7 +201,8 @@ class Part(ABC):
                     self._stop_leading(reason, clean)
                 case _:
                     self._carry_out(effect)
-        self._queue.wake.set()
+        if self._queue:
+            self._queue.wake.set()
         if self._timekeeper is not None:
             self._timekeeper.look()
 

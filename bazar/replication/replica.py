@@ -38,7 +38,8 @@ from bazar.replication.timing import Timing
 
 log = logging.getLogger(__name__)
 
-POLLS_PER_LEASE = 20  # how often a follower looks whether the primary's lock is free
+POLLS_PER_LEASE = 20  # how often a node without a primary looks whether the lock is free
+CHECKS_PER_LEASE = 4  # how often one that has a primary does (R8: within a third of a lease)
 LONG_LEASES = 10  # that a group is without a primary only if something is wrong
 PROBE_LEASES = 2  # in which a disk must take its first write, while others could lead
 LOOK_LEASES = 3  # how often a primary looks for others
@@ -117,7 +118,10 @@ class Replica(Part):
                         *(self.me.name, self.clock() - seeks_since, self.candidate.waits_for()),
                     )
                     seeks_since = None  # it is said once, until there has been one again
-                await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
+                if self._client.leader is not None:
+                    await self._client.follows(self.settings.lease_s / CHECKS_PER_LEASE)
+                else:
+                    await asyncio.sleep(self.settings.lease_s / POLLS_PER_LEASE)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

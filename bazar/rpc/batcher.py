@@ -46,6 +46,8 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._lane: asyncio.Task[None] | None = None
         """The task that sends one call after the other."""
+        self._calling = False
+        """Whether its call is under way."""
         self._slow = 0
         """How many slow calls are still under way beside it."""
         self._expected = 1
@@ -53,6 +55,11 @@ class Batcher:
         self._gather_s = 0.0
         """How long to wait for them."""
         self._gathered: asyncio.Future[None] | None = None
+
+    @property
+    def gathers(self) -> bool:
+        """Whether items wait here for others, and for no call that is under way."""
+        return bool(self._waiting) and not self._calling
 
     async def submit(self, item: Any, timeout_s: float) -> Any:
         """Return the item's result. Raises what `call` raised; Unavailable if the item was not sent
@@ -94,10 +101,13 @@ class Batcher:
                 batch = [self._waiting.popleft() for _ in range(count)]
                 timer = loop.call_later(self._slow_s, self._leave_behind)
                 began = loop.time()
+                self._calling = True
                 try:
                     await self._send(batch)
                 finally:
                     timer.cancel()
+                    if self._lane is lane:
+                        self._calling = False
                 self._expected = min(len(self._waiting) + count, MAX_BATCH_ITEMS)
                 self._gather_s = GATHER * min(loop.time() - began, self._slow_s)
         finally:
@@ -123,7 +133,7 @@ class Batcher:
 
     def _leave_behind(self) -> None:
         """Let new items go on without the call under way, which takes long."""
-        self._lane = None
+        self._lane, self._calling = None, False
         self._slow += 1
         self._go_on()
 

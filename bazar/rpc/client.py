@@ -12,7 +12,7 @@ import asyncio
 import functools
 import itertools
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -175,6 +175,15 @@ class RPCClient:
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._under_way = 0
         self._closed = False
+
+    def gathers(self, nodes: Iterable[NodeConfig], path: str) -> str | None:
+        """Return which of these nodes an item for `path` would be sent to together with others that
+        wait for that now, if any."""
+        for node in nodes:
+            batcher = self._batchers.get((node.name, path))
+            if batcher is not None and batcher.gathers:
+                return node.name
+        return None
 
     async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
         """Return one item's result from `path` at `node`; items for the same path travel together.

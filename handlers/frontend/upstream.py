@@ -31,7 +31,8 @@ class Source:
         self.role = role
         self.client = client
         self.settings = config.pool
-        self.pool = ReplicaPool(config.group(role), config.pool, context.clock)
+        self.nodes = config.group(role)
+        self.pool = ReplicaPool(self.nodes, config.pool, context.clock)
         leases = config.replication
         timing = Timing(leases.lease_s, leases.ack_timeout_s)
         self.subscriber = CacheSubscriber(context.node.name, context.run, timing)
@@ -61,7 +62,8 @@ class Source:
             note(f"Forwarding request to replica: {node.number}")
             return await self.client.submit(node, path, item, attempt_s), node.name
 
-        return await self.pool.call(attempt, deadline_s)
+        together = self.client.gathers(self.nodes, path)
+        return await self.pool.call(attempt, deadline_s, together)
 
     async def read(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         settings = self.settings

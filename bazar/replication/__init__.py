@@ -87,7 +87,10 @@ T2  The others record an epoch above the recorded one and any that their log kno
     nothing before the old epoch's longest lease is surely over.
 T3  Pending entries keep seq, epoch and digest, are prepared to everyone again and commit before
     anything new; their tags are dirty at the new primary too. In T2's wait a member's tail that
-    extends the primary's log is adopted: it may have been acknowledged.
+    extends the primary's log is adopted: it may have been acknowledged. A restarted primary, whose
+    own disk may have lost it, adopts it as long as it has committed nothing: each member that has
+    said hello by the end of the wait, and names a longer log, is waited for, `ack_timeout_s` at the
+    most.
 T4  A member that has not joined by then leaves the set with the first commit (R3). Before a
     primary records that, its disk takes a write: or the last member might be one whose disk hangs.
 T5  On SIGTERM the primary finishes its batch, takes the leases back, records `clean` and leaves; a

@@ -9,10 +9,16 @@ from bazar.replication.tenure import Tenure
 
 
 def welcome(tenure: Tenure, now: float) -> Welcome:
-    """Return the answer to a hello; in T2's wait it asks for what lies beyond our log (T3)."""
-    adopting = now < tenure.not_before
+    """Return the answer to a hello; it may ask for what lies beyond our log (T3)."""
     marks = tenure.tail, tenure.committed
-    return Welcome(tenure.epoch, *marks, adopting, tenure.epoch_id, tenure.arbiter)
+    return Welcome(tenure.epoch, *marks, tenure.adopts(now), tenure.epoch_id, tenure.arbiter)
+
+
+def await_tail(tenure: Tenure, feed: Subscription, now: float) -> None:
+    """Wait for what a member's log has beyond ours, if that will be adopted (T3)."""
+    if tenure.adopts(now) and feed.hello.last.seq > tenure.tail.seq:
+        feed.owes_tail = True
+        feed.hold_until = max(now, tenure.not_before) + tenure.timing.ack_timeout_s
 
 
 def send_page(tenure: Tenure, feed: Subscription, page: LogPage) -> list[Effect]:

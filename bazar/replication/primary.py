@@ -188,6 +188,7 @@ class Primary(Tenure):
         match message:
             case Ack(mark):
                 feed.acked, feed.busy = mark, False
+                feed.tail_is_known()
                 return self._settle(now)
             case Renew(number):
                 feed.renew = number
@@ -197,6 +198,7 @@ class Primary(Tenure):
                 feed.renew = None
                 return self._settle(now)
             case Tail(entries):
+                feed.tail_is_known()
                 return self._adopt(feed, entries, now)
             case _:
                 return self._close(feed, f"unexpected {type(message).__name__}")
@@ -307,6 +309,8 @@ class Primary(Tenure):
             feed.stage = Stage.CATCHING_UP
             answer = [SendSnapshot(feed.id)]
         feed.page = None
+        if is_member:
+            joining.await_tail(self, feed, now)
         return [Send(feed.id, joining.welcome(self, now)), *answer]
 
     def _join(self, feed: Subscription, now: float) -> list[Effect]:
@@ -352,7 +356,7 @@ class Primary(Tenure):
     def _adopt(self, feed: Subscription, entries: tuple[Entry, ...], now: float) -> list[Effect]:
         """Adopt a member's entries that follow our log: they may have been acknowledged (T3)."""
         before = self.tail
-        fits = now < self.not_before and bool(entries)
+        fits = self.adopts(now) and bool(entries)
         for entry in entries:
             fits = fits and entry.extends(before) and entry.epoch < self.epoch
             before = entry.mark

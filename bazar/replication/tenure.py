@@ -153,14 +153,23 @@ class Tenure:
     def _has(self, hello: Hello) -> bool:
         return Member(hello.node, hello.store) in self.membership.members
 
+    def adopts(self, now: float) -> bool:
+        """Whether a member's tail that extends our log is adopted: nothing is committed yet, and
+        it may have been acknowledged (T3)."""
+        return now < self.not_before or self._unproven
+
     def _prove(self, now: float) -> None:
         """Take our state for proved once every member has joined: none has shown that our disk lost
         commits (L4)."""
         if not self._unproven and now >= self.not_before:
             return
         joined = {feed.member for feed in self.feeds.values() if feed.joined}
-        # One that has said hello is heard, even if our own log is still being read for it.
-        unheard = any(not feed.heard and self._is_member(feed) for feed in self.feeds.values())
+        # One that has said hello is heard, even if our own log is still being read for it; and
+        # if its log is longer, the rest of that is waited for (T3).
+        unheard = any(
+            (not feed.heard or feed.owes_tail) and self._is_member(feed)
+            for feed in self.feeds.values()
+        )
         all_joined = self.membership.members <= joined | {self.me}
         if all_joined or (now >= self.not_before and not unheard):
             self._unproven = False

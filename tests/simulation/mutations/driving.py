@@ -354,13 +354,13 @@ BATCHING = (
     mutation(
         "what was answered 503 stays in the queue",
         "R5",
-        (WriteQueue, "answer", "self._waiting.remove(ticket)", "pass"),
+        (WriteQueue, "_is_late", "self._waiting.remove(ticket)", "pass"),
         focus="laggards",
     ),
     mutation(
         "a write that was taken is called not taken",
         "R5",
-        (WriteQueue, "answer", "raise Indeterminate(", "raise Unavailable("),
+        (WriteQueue, "_is_late", "= Indeterminate(", "= Unavailable("),
         focus="laggards",
     ),
     shop(

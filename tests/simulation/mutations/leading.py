@@ -5,6 +5,7 @@ from __future__ import annotations
 from bazar.replication import joining
 from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.tenure import Tenure
 from tests.simulation.mutations.mutation import mutation, shop
 
 TAKING_OVER = (
@@ -103,8 +104,20 @@ TAKING_OVER = (
     mutation(
         "a member's longer tail is not adopted",
         "T3",
-        (joining, "welcome", "adopting = now < tenure.not_before", "adopting = False"),
+        (joining, "welcome", "tenure.adopts(now)", "False"),
         focus="power",
+    ),
+    mutation(
+        "a member's longer tail is adopted in T2's wait only",
+        "T3",
+        (Tenure, "adopts", " or self._unproven", ""),
+        focus="hearing",
+    ),
+    mutation(
+        "a member's longer tail is not waited for",
+        "T3",
+        (Tenure, "_prove", "(not feed.heard or feed.owes_tail)", "not feed.heard"),
+        focus="hearing",
     ),
     shop(
         "the hand-over does not wait for the leases",

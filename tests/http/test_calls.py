@@ -64,6 +64,12 @@ class CallsTest(ShopTestCase):
         self.assertEqual(answer["error"]["status"], 400)
         self.assertRegex("\n".join(logs.output), r"catalog-1 /read .* 0 items")
 
+    def test_a_path_that_is_no_call_is_refused_and_logged(self) -> None:
+        with self.assertLogs("bazar.access", "WARNING") as logs:
+            [answer], _ = self.exchange(self.call(1, "/elsewhere", []), answers=1)
+        self.assertEqual(answer["error"]["status"], 404)
+        self.assertRegex("\n".join(logs.output), r"catalog-1 /elsewhere .* 0 items")
+
     def test_a_call_may_come_right_behind_the_request(self) -> None:
         call = self.call(1, "/read", [{"op": "info", "book": 4}])
         request = (

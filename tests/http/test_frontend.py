@@ -430,6 +430,13 @@ class KeysTest(ShopTestCase):
         self.assertEqual(self.get("/info/4")["count"], 6)
         self.assertEqual(len(self.shop.rows("order-2", "orders")), 1)
 
+    def test_a_replay_of_long_ago_is_looked_up(self) -> None:
+        """The orders' nodes remember by name only those that came last."""
+        first = self.buy(4, Idempotency_Key="k1")
+        for number in (1, 2):
+            self.shop.order(number)._made.clear()
+        self.assertEqual(self.buy(4, Idempotency_Key="k1"), {**first, "replayed": True})
+
     def test_the_same_key_for_another_request_is_422(self) -> None:
         self.buy(4, Idempotency_Key="k1")
         for path, body in (("/purchase/5", None), ("/purchase/4", {"quantity": 2})):

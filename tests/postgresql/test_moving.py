@@ -372,6 +372,17 @@ async def test_a_shop_that_did_not_end_in_order(over_files: Config, over_databas
     assert "the order group has not ended in order" in await refused(over_files, over_databases)
 
 
+async def test_tables_of_an_older_version(over_files: Config, over_databases: Config) -> None:
+    """Only the nodes bring them up to date, one of which leads."""
+    await fill(over_databases)
+    link = Link(servers_of(over_databases, "order"), 60.0)
+    older = "UPDATE bazar_order.meta SET value = '0' WHERE name = 'version'"
+    [changed] = (await link.run(Statement(older))).results
+    assert changed.tag == "UPDATE 1"
+    await link.close()
+    assert "start the shop with this program first" in await refused(over_databases, over_files)
+
+
 async def test_rows_that_are_not_what_was_written(
     over_files: Config, over_databases: Config
 ) -> None:

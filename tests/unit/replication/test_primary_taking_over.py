@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from bazar.errors import Unavailable
 from bazar.replication.effects import (
     Apply,
     Close,
     Confirm,
+    Effect,
     LogPage,
     Persist,
     ReadLog,
@@ -20,6 +24,7 @@ from bazar.replication.messages import (
     WIRE_VERSION,
     Ack,
     Change,
+    Entry,
     Hello,
     Mark,
     Member,
@@ -31,6 +36,7 @@ from bazar.replication.messages import (
     Welcome,
 )
 from bazar.replication.primary import Primary
+from bazar.replication.telling import standing
 from tests.unit.replication.steps import HERE, TIMING, log, sent
 from tests.unit.replication.test_primary import (
     BEGUN,
@@ -62,6 +68,11 @@ class TakingOverTest(PrimaryTest):
         primary = self.lead()
         self.assertFalse(primary.begin(1.009))
         self.assertTrue(primary.begin(1.01))
+
+    def test_t2_how_long_it_waits_is_told(self) -> None:
+        primary = self.lead()
+        told = [standing(primary, now)["waits_s"] for now in (0.0, 1.0, 1.5)]
+        self.assertEqual(told, [1.01, 0.01, 0.0])
 
     def test_t2_the_longest_lease_on_record_counts(self) -> None:
         before = Membership(1, frozenset({ME}), 5.0)
@@ -136,6 +147,43 @@ class TakingOverTest(PrimaryTest):
                 effects = primary.receive(REPLICA_FEED, Tail(tail), now)
                 self.assertEqual([type(effect) for effect in effects], [Close])
                 self.assertEqual(primary.tail, self.committed)
+
+    def offered(self, primary: Primary, tail: Sequence[Entry], at: float) -> list[Effect]:
+        """Say hello with a longer log, and be welcomed at this time."""
+        hello = replace(self.hello(REPLICA), last=tail[-1].mark)
+        primary.receive(REPLICA_FEED, hello, at)
+        return primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), at)
+
+    def test_t3_a_restarted_primary_adopts_a_tail_after_its_wait_too(self) -> None:
+        """Its own disk may have lost what the member has acknowledged."""
+        tail, late = log(self.committed, "t"), TIMING.surely_over_s(1.0)
+        primary = self.lead(OTHER, restarted=True)
+        [welcome, _] = sent(self.offered(primary, tail, late), REPLICA_FEED)
+        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True, EPOCH_ID, HERE))
+        self.assertEqual(primary.tick(late), [Confirm()])
+        self.assertFalse(primary.begin(late))
+        with self.assertRaises(Unavailable):
+            primary.read(None, late)
+        effects = primary.receive(REPLICA_FEED, Tail(tail), late)
+        self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
+
+    def test_t3_a_tail_is_waited_for_so_long(self) -> None:
+        tail, late = log(self.committed, "t"), TIMING.surely_over_s(1.0)
+        until = late + TIMING.ack_timeout_s
+        primary = self.lead(OTHER, restarted=True)
+        self.offered(primary, tail, 0.1)
+        self.assertEqual(primary.due(late), until)
+        self.assertEqual(of(primary.tick(until - 0.001), Close), [])
+        self.assertFalse(primary.begin(until - 0.001))
+        self.assertEqual(len(of(primary.tick(until), Close)), 1)
+        self.assertTrue(primary.begin(until))
+
+    def test_t3_who_acknowledges_has_no_tail_that_extends_ours(self) -> None:
+        tail, late = log(Mark(3, "else"), "t"), TIMING.surely_over_s(1.0)
+        primary = self.lead(OTHER, restarted=True)
+        self.offered(primary, tail, 0.1)
+        primary.receive(REPLICA_FEED, Ack(self.committed), late)
+        self.assertTrue(primary.begin(late))
 
     def test_t3_an_adopted_tail_is_sent_to_the_others_once_it_is_durable(self) -> None:
         third = Member("r-3", "s3")

@@ -1,4 +1,5 @@
-"""Round robin over the replicas of a service: 1, 2, 1, 2, … A replica that fails is set aside for a
+"""Round robin over the replicas of a service: 1, 2, 1, 2, … What would travel in one call together
+with others that wait goes where they go (`prefer`). A replica that fails is set aside for a
 while that grows with its failures, then tried again."""
 
 from __future__ import annotations

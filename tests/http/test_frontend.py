@@ -420,6 +420,23 @@ class ShortCacheTest(ShopTestCase):
         self.assertEqual(self.ask("/info/1").headers["X-Cache"], "miss")
 
 
+class TogetherTest(ShopTestCase):
+    def test_what_leaves_together_goes_to_one_replica_and_the_next_to_the_other(self) -> None:
+        service = self.shop.frontend
+
+        async def buy(*keys: str) -> set[str]:
+            lines = [{"book": 5, "quantity": 1}]
+            bought = (service.buy({"key": key, "lines": lines}, lambda word: None) for key in keys)
+            return {replica for _, replica in await asyncio.gather(*bought)}
+
+        async def rounds() -> list[set[str]]:
+            return [await buy("a", "b", "c"), await buy("d", "e"), await buy("f")]
+
+        first, second, third = self.io_loop.run_sync(rounds)
+        self.assertEqual((len(first), len(second), first), (1, 1, third))
+        self.assertNotEqual(first, second)
+
+
 class KeysTest(ShopTestCase):
     """Idempotency-Key (S1, S4)."""
 

@@ -59,6 +59,29 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4, 6, 8, 10])
         self.assertEqual(self.calls.batches, [[0], [1, 2, 3, 4, 5]])
 
+    async def test_it_gathers_until_its_call_leaves(self) -> None:
+        self.assertFalse(self.batcher.gathers)
+        first = self.submit(0)
+        await asyncio.sleep(0)
+        self.assertTrue(self.batcher.gathers)
+        await self.calls.called.wait()
+        second = self.submit(1)
+        await asyncio.sleep(0)
+        self.assertFalse(self.batcher.gathers)  # it would wait for the call under way
+        self.calls.may_answer.set()
+        await asyncio.gather(first, second)
+        self.assertFalse(self.batcher.gathers)
+
+    async def test_it_gathers_beside_slow_calls(self) -> None:
+        one = Batcher(self.calls, slow_s=0.0)
+        tasks = [asyncio.create_task(one.submit(0, PATIENCE_S))]
+        await until(lambda: one._slow == 1, "it is slow")
+        tasks.append(asyncio.create_task(one.submit(1, PATIENCE_S)))
+        await asyncio.sleep(0)
+        self.assertTrue(one.gathers)
+        self.calls.may_answer.set()
+        await asyncio.gather(*tasks)
+
     async def test_nothing_waits_for_a_call_that_has_become_slow(self) -> None:
         one = Batcher(self.calls, slow_s=0.0)
         first = asyncio.create_task(one.submit(0, PATIENCE_S))

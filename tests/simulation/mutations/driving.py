@@ -48,7 +48,7 @@ LEADING = (
         ),
         (Replica, "_live", "if not self.candidate.may_lead(self.subscriber.last):", "if False:"),
         focus="calls",
-        near=22,
+        near=62,
     ),
     mutation(
         "a group whose membership is missing begins anew",
@@ -78,14 +78,14 @@ LEADING = (
         "R8",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="deleting",
-        near=16,
+        near=35,
     ),
     mutation(
         "a follower stays whose file is deleted",
         "R8",
         (Replica, "_live", "self.store.check()", "pass"),
         focus="deleting",
-        near=41,
+        near=48,
     ),
     mutation(
         "a primary stays whose file is deleted",
@@ -98,6 +98,7 @@ LEADING = (
         "J1",
         (Replica, "_live", "await self._disk.join()", "pass"),
         focus="disks",
+        near=55,
     ),
     mutation(
         "a follower goes on following when it leads",
@@ -140,7 +141,7 @@ LEADING = (
             "case Admit(feed):",
         ),
         focus="burying",
-        near=165,
+        near=311,
     ),
     mutation(
         "a batch is committed that is not proven",
@@ -152,7 +153,7 @@ LEADING = (
             "if now < self.not_before:",
         ),
         focus="hearing",
-        near=20,
+        near=89,
     ),
     mutation(
         "a hand-over does not wait for its batch",
@@ -204,14 +205,14 @@ ARBITRATING = (
         "L5",
         (Primary, "_grant", "[Confirm(), Send(", "[Send("),
         focus="stealing",
-        near=27,
+        near=122,
     ),
     mutation(
         "reads are not confirmed",
         "L5",
         (Primary, "read", "if now >= self._leads_until:", "if False:"),
         focus="seizing",
-        near=16,
+        near=45,
     ),
     mutation(
         "the arbiter is not asked",
@@ -270,7 +271,7 @@ ARBITRATING = (
         ),
         (durable, "atomic_write", "temporary.replace(path)", "pass"),
         focus="outages",
-        near=21,
+        near=24,
     ),
 )
 
@@ -338,6 +339,7 @@ BATCHING = (
             "                return",
         ),
         focus="disks",
+        near=80,
     ),
     mutation(
         "a full disk goes unnoticed",
@@ -407,13 +409,13 @@ BATCHING = (
         "R7",
         (ReplicatedService, "write_forwarded", "may_forward=False", "may_forward=True"),
         focus="succession",
-        near=113,
+        near=130,
     ),
     mutation(
         "what was passed on is passed on again",
         "R7",
         (Replica, "write", "if leader is None or not may_forward:", "if leader is None:"),
         focus="succession",
-        near=113,
+        near=130,
     ),
 )

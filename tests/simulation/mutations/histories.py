@@ -26,7 +26,7 @@ HISTORIES = (
             "if position.id is not None and (own is None or own.id != position.id):",
             "if False:",
         ),
-        near=22,
+        near=50,
     ),
     restored(
         "the ranges of epochs are not compared",
@@ -42,7 +42,7 @@ HISTORIES = (
         "an epoch ends where the log does",
         "H2",
         (history, "is_on", "later.behind if later is not None else last_seq", "last_seq"),
-        near=31,
+        near=48,
     ),
     restored(
         "an epoch tells nothing of itself",
@@ -59,6 +59,7 @@ HISTORIES = (
         "epochs have no id of their own",
         "H1",
         (Replica, "_lead", "epoch_id=self._run", 'epoch_id="the same"'),
+        near=50,
     ),
     restored(
         "what is pending counts as cut off",
@@ -70,6 +71,7 @@ HISTORIES = (
             "if False:",
         ),
         focus="following",
+        near=13,
     ),
     restored(
         "a primary asks for itself before it is on record",
@@ -95,17 +97,19 @@ HISTORIES = (
             'if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):',
             "if passed:",
         ),
+        near=93,
     ),
     restored(
         "a sale that is there again is an order again",
         "S5",
         (Orders, "_project", 'if sale["order_id"] in work.known:', "if False:"),
-        near=36,
+        near=97,
     ),
     restored(
         "an order has its sale's number",
         "S5",
         (Orders, "_project", 'max(sale["seq"], work.highest + 1)', 'sale["seq"]'),
+        near=12,
     ),
     restored(
         "the cursor goes to the newest sale, with an order or without",
@@ -117,5 +121,6 @@ HISTORIES = (
             'numbers[sale["order_id"]]',
             'numbers.get(sale["order_id"], 0)',
         ),
+        near=17,
     ),
 )

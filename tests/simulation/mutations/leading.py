@@ -25,14 +25,14 @@ TAKING_OVER = (
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
-        near=39,
+        near=53,
     ),
     shop(
         "a restarted node waits for the leases on record alone",
         "T5",
         (Primary, "take_over", "timing.lease_s if restarted else 0.0", "0.0"),
         focus="restoring, and another lease",
-        near=27,
+        near=31,
     ),
     shop(
         "the longest lease granted is forgotten",
@@ -45,6 +45,7 @@ TAKING_OVER = (
         ),
         (Primary, "_record", "if now < self.not_before:", "if False:"),
         focus="succession",
+        near=90,
     ),
     mutation(
         "pending entries are dropped",
@@ -196,7 +197,7 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
-        near=178,
+        near=232,
     ),
     mutation(
         "the boundary is held for nobody",
@@ -209,7 +210,7 @@ JOINING = (
         "J4",
         (Primary, "tick", "now >= feed.hold_until", "False"),
         focus="hanging",
-        near=31,
+        near=39,
     ),
     mutation(
         "a primary that lost commits stays",
@@ -221,7 +222,7 @@ JOINING = (
             "elif False:",
         ),
         focus="hearing",
-        near=108,
+        near=207,
     ),
     mutation(
         "a log that was compacted is sent all the same",
@@ -238,7 +239,7 @@ JOINING = (
             "elif False:",
         ),
         focus="rejoining",
-        near=137,
+        near=143,
     ),
     mutation(
         "a snapshot counts from its first chunk",

@@ -123,7 +123,7 @@ ORDERING = (
         "R5",
         (OrderService, "_ordered", "raise Indeterminate(", "raise Unavailable("),
         focus="ordering",
-        near=23,
+        near=25,
     ),
 )
 
@@ -145,13 +145,14 @@ CALLING = (
         "R5",
         (ReplicaPool, "call", "if unknown is not None:", "if False:"),
         focus="pool",
+        near=25,
     ),
     shop(
         "the last attempt speaks for those before it",
         "R5",
         (ReplicaPool, "call", "raise unknown or last", "raise last"),
         focus="pool",
-        near=77,
+        near=82,
     ),
 )
 
@@ -177,7 +178,7 @@ SHOWING = (
         "searches are not known by their books",
         "C5",
         (questions, "shown", '*(info_key(book["id"]) for book in answer["books"])', ""),
-        near=85,
+        near=231,
     ),
     mutation(
         "a book is read as if nothing touched it",
@@ -225,6 +226,7 @@ SHOWING = (
         "L2",
         (CatalogService, "read", "frozenset({TOPICS})", "frozenset()"),
         focus="reading",
+        near=22,
     ),
     shop(
         "an invalidation detaches only the fetch of its own key",
@@ -236,6 +238,6 @@ SHOWING = (
             "flight.key in touched",
         ),
         focus="fetching",
-        near=16,
+        near=25,
     ),
 )

@@ -64,7 +64,7 @@ WRITING = (
         (ReplicaSubscriber, "_joining", "if not welcome.adopting:", "if False:"),
         (ReplicaSubscriber, "_joining", "if not beyond:", "if True:"),
         focus="tails",
-        near=25,
+        near=29,
     ),
 )
 
@@ -88,19 +88,21 @@ READING = (
             "(self.pending, tags)",
             "(self.pending, tags or frozenset())",
         ),
+        near=13,
     ),
     mutation(
         "a lease counts from the arrival of its grant",
         "L1",
         (Subscriber, "_granted", "asked_at + grant.lease_s", "now + grant.lease_s"),
         focus="caching",
+        near=13,
     ),
     mutation(
         "a renewal's number is used again",
         "L1",
         (Subscriber, "_renew", "self._number += 1", "self._number = 1"),
         focus="caching",
-        near=103,
+        near=241,
     ),
     mutation(
         "the holder counts its own lease_s",
@@ -149,6 +151,7 @@ READING = (
         "J4",
         (Primary, "_grant", "if not feed.joined or", "if not feed.welcomed or"),
         (Primary, "_grant", "owes = feed.acked", "owes = feed.joined and feed.acked"),
+        near=10,
     ),
     mutation(
         "a grant under way undoes a release",
@@ -161,13 +164,14 @@ READING = (
             "self._client.release()\n        await asyncio.sleep(0.2)",
         ),
         focus="leaving",
+        near=19,
     ),
     mutation(
         "a new primary answers reads of what it has yet to commit",
         "L4",
         (Primary, "read", "if self._inherits else 0", "if False else 0"),
         focus="joining",
-        near=19,
+        near=22,
     ),
     mutation(
         "a restarted primary answers reads at once",
@@ -180,7 +184,7 @@ READING = (
         "L4",
         (Primary, "_grant", "if owes or self._unproven or not lease_s:", "if owes:"),
         focus="power",
-        near=50,
+        near=126,
     ),
     mutation(
         "a restarted primary adds members at once",
@@ -196,7 +200,7 @@ CACHING = (
         "C3",
         (Cache, "join", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
-        near=21,
+        near=26,
     ),
     shop(
         "an invalidation detaches no flight",
@@ -255,7 +259,7 @@ CACHING = (
             "        return self._flights.setdefault(key, detached)\n",
         ),
         focus="caching",
-        near=18,
+        near=34,
     ),
     shop(
         "a cache that joins is not told what is pending",

@@ -65,7 +65,7 @@ SHARED: tuple[Mutation, ...] = (
             "super()._lease_s(now)",
         ),
         focus="fading",
-        near=2,
+        near=11,
     ),
     mutation(
         "leases forget that their holders may stand still",
@@ -73,14 +73,14 @@ SHARED: tuple[Mutation, ...] = (
         (Hold, "grantable_s", " - self._tempo.pause_s", ""),
         (Tempo, "over_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=30,
+        near=33,
     ),
     mutation(
         "a primary forgets that its subscribers may stand still",
         "P2",
         (Timing, "counted_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=0,
+        near=1,
     ),
     mutation(
         "a batch is committed over another connection than it was begun",
@@ -132,7 +132,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE $6 = $6 AND $7 = $7 AND $8 = $8",
         ),
         focus="holding",
-        near=2,
+        near=14,
     ),
     mutation(
         "a take-over counts although nobody has confirmed it",
@@ -165,7 +165,7 @@ SHARED: tuple[Mutation, ...] = (
         ),
         (PostgreSQLStore, "execute", "if found != [self._mark]:", "if False:"),
         focus="belated",
-        near=3,
+        near=6,
     ),
     mutation(
         "a primary goes on although the database has lost its commits",
@@ -183,7 +183,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE epoch_id = $2 AND $3 = $3",
         ),
         focus="losing",
-        near=6,
+        near=9,
     ),
     mutation(
         "a beat does not look whether the database has lost commits",
@@ -301,7 +301,7 @@ SHARED: tuple[Mutation, ...] = (
             "now = told = Mark(min(mark.seq, self._told().seq), self._told().digest)",
         ),
         focus="standing by",
-        near=1,
+        near=3,
     ),
     mutation(
         "rows and mark are not of one moment",

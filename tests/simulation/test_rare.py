@@ -97,6 +97,24 @@ def test_a_hello_waits_for_the_disk() -> None:
     assert greeting.committed == two.mark
 
 
+def test_a_tail_that_is_on_its_way_when_the_wait_ends_is_adopted() -> None:
+    """T3: our disk has lost entry 2, which B has acknowledged. B has been asked for it; before it
+    comes the wait ends, and others want to write."""
+    one, two = log(2)
+    membership = Membership(1, frozenset({A, B}), 1.0)
+    primary, _ = Primary.take_over(
+        A, membership, one.mark, (), 0.0, TIMING, **BEGUN, restarted=True, arbiter=HERE
+    )
+    primary.recorded(0.0)
+    late = primary.not_before
+    primary.receive(1, hello(B, one.mark, two.mark), late - 0.01)
+    primary.log_read(1, LogPage(one.mark, (), True), late - 0.01)
+    primary.tick(late)
+
+    assert not primary.begin(late)
+    assert Persist(one.mark, (two,)) in primary.receive(1, Tail((two,)), late + 0.01)
+
+
 def test_a_commit_that_passes_while_a_follower_joins_is_told() -> None:
     """J4: B has acknowledged the tail, but the batch commits before B is in the set."""
     (one,) = log(1)

@@ -113,6 +113,18 @@ class DiskFaults(NetworkFaults):
         holder.die("killed")
         self.world.after(1.0 + self.random(), None, self._start, holder.node)
 
+    def lost_writes(self, node: Node) -> None:
+        """Kill all nodes. The primary has lost what was fsynced last; it returns first, leads, and
+        then reads slowly. The others are whole, but may not have heard what was committed."""
+        holder = node.group.holder
+        if holder is None:
+            return
+        self._damage(holder.node, 0.0)
+        self.world.after(0.25, None, self._hit, "slow_disk", holder.node)
+        for other in node.group.replicas:
+            if other is not holder.node:
+                self.crash(other, 0.2 + 0.2 * self.random())
+
     def wipe(self, node: Node) -> None:
         """Crash the node, which returns with an empty disk; or delete its file while it runs."""
         if node.process is None or node.disk is None or not self._others_are_whole(node):

@@ -48,6 +48,23 @@ LEADING: Focuses = {
         "lost_transactions": ((3,),),
         "think_s": (0.05,),
     },
+    # The same, and the members have logged what was committed, and not heard that it was.
+    "hearing tails": {
+        "faults": ({"crash": 1.0},),
+        "fault_every_s": (0.8,),
+        "aims": ({"Apply": ("lost_writes", 0.1)}, {"Commit": ("lost_writes", 0.1)}),
+        "catalogs": (2, 3),
+        "caches": (0,),
+        "orders": (0,),
+        "leases_s": ((0.3,),),
+        "disk_s": (0.02,),
+        "network_s": (0.02,),
+        "down_s": ((0.8,),),
+        "hangs": (False,),
+        "log_entries": (1000,),
+        "lost_transactions": ((1, 2, 3),),
+        "think_s": (0.05,),
+    },
     # A replica has just joined when the power fails, and the log of another reaches less far back.
     "rejoining": {
         "faults": ({"crash": 2.0},),

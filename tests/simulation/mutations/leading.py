@@ -112,13 +112,7 @@ TAKING_OVER = (
         "a member's longer tail is adopted in T2's wait only",
         "T3",
         (Tenure, "adopts", " or self._unproven", ""),
-        focus="hearing",
-    ),
-    mutation(
-        "a member's longer tail is not waited for",
-        "T3",
-        (Tenure, "_prove", "(not feed.heard or feed.owes_tail)", "not feed.heard"),
-        focus="hearing",
+        focus="hearing tails",
     ),
     shop(
         "the hand-over does not wait for the leases",

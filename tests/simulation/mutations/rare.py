@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
+from bazar.replication.tenure import Tenure
 from storage.orders import Orders
 from tests.simulation.mutations.mutation import mutation
 
@@ -22,6 +23,11 @@ RARE = (
             "(now >= self.not_before and not unheard)",
             "now >= self.not_before",
         ),
+    ),
+    mutation(
+        "a member's longer tail is not waited for",
+        "T3",
+        (Tenure, "_prove", "(not feed.heard or feed.owes_tail)", "not feed.heard"),
     ),
     mutation(
         "the cursor is not looked at",

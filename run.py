@@ -28,16 +28,14 @@ from bazar.errors import BadRequest, Busy, ConfigError, FatalError, NeedsRepair
 from bazar.http import descriptors
 from bazar.http.access_log import LineByLine
 from bazar.modes import make_private
+from bazar.node.data_directory import prepare_data_dir
 from bazar.node.log_writer import Outlet, OutletHandler
 from bazar.node.machines import here, refuse_open_doors, refuse_wrong_names
-from bazar.node.opening import opened
-from bazar.node.server import Context, Server, prepare_data_dir, serve
-from bazar.node.supervisor import LOOK_AGAIN, Supervisor, die_with_parent, group_has_led
+from bazar.node.parent import die_with_parent, group_has_led
 from bazar.node.token import durable_token
 from bazar.node.workers import placed
 from bazar.replication.file_arbiter import refuse_network_file_system
 from handlers import ROLES
-from handlers.base import NoRoute
 
 HERE = Path(__file__).resolve().parent
 FATAL = 3
@@ -116,6 +114,10 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int:
+    # Here, as the supervisor does without: it starts the nodes the sooner.
+    from bazar.node.server import Context, Server, serve
+    from handlers.base import NoRoute
+
     die_with_parent()
     shutdown = _on_signals()
     servers = []
@@ -133,6 +135,14 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
 
 
 async def _supervise(config: Config, path: Path, token: str, names: Sequence[str] | None) -> int:
+    from bazar.node.supervisor import LOOK_AGAIN, Supervisor
+
+    async def tell_when_open() -> str:
+        # Here: what asks the nodes is imported while they start, and not before.
+        from bazar.node.opening import opened
+
+        return await opened(config, here(config, names), token)
+
     command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
     refuse_wrong_names(here(config, names))
     supervisor = Supervisor(
@@ -142,7 +152,7 @@ async def _supervise(config: Config, path: Path, token: str, names: Sequence[str
         stop_order=tuple(ROLES),
         reload=lambda: load(path, ROLES),
         here=lambda config: here(config, names),
-        opened=lambda: opened(config, here(config, names), token),
+        opened=tell_when_open,
         say=Outlet(sys.stdout.fileno()),
     )
     asyncio.get_running_loop().add_signal_handler(LOOK_AGAIN, supervisor.look_again)

@@ -1,4 +1,8 @@
-"""The engine of each role, as the configuration chooses it."""
+"""The engine of each role, as the configuration chooses it.
+
+An engine is imported where it is chosen: the driver of PostgreSQL is an extra, and what another
+role needs makes a start longer.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,6 @@ from bazar.replication.engine import Engine
 from storage.catalog import Catalog, CatalogReader
 from storage.moving import Source, Target
 from storage.orders import OrderReader, Orders
-from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
-from storage.sqlite.engine import SQLiteEngine
-from storage.sqlite.moving import SQLitePlace
-from storage.sqlite.orders import OrderRows, SQLiteOrderReader
 
 TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": Orders.tables}
 """The tables of each replicated role, each with its key."""
@@ -22,7 +22,6 @@ TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": O
 def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine[CatalogReader]:
     """Return where a catalog node keeps its state. `has_led` says that its group had a primary."""
     if config.engine.kind == "postgresql":
-        # Here, as its driver is an extra: who does not use it does not need it.
         from storage.postgresql import catalog
         from storage.postgresql.driver import servers_of
         from storage.postgresql.engine import PostgreSQLEngine
@@ -32,6 +31,9 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
             *(config.engine, servers_of(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
         )
+    from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
+    from storage.sqlite.engine import SQLiteEngine
+
     return SQLiteEngine(
         *(config, node, CatalogRows(Catalog()), SQLiteCatalogReader),
         derived="order",
@@ -51,6 +53,9 @@ def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:
             *(config.engine, servers_of(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
         )
+    from storage.sqlite.engine import SQLiteEngine
+    from storage.sqlite.orders import OrderRows, SQLiteOrderReader
+
     return SQLiteEngine(config, node, OrderRows(Orders()), SQLiteOrderReader)
 
 
@@ -64,4 +69,8 @@ def place_of(config: Config, token: str) -> Place:
         from storage.postgresql import shop
 
         return shop.place(config, token)
+    from storage.sqlite.catalog import CatalogRows
+    from storage.sqlite.moving import SQLitePlace
+    from storage.sqlite.orders import OrderRows
+
     return SQLitePlace(config, {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())})

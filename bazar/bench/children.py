@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bazar.errors import Unavailable
-from bazar.node.supervisor import PARENT_VARIABLE
+from bazar.node.parent import PARENT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S = 5.0

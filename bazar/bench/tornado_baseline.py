@@ -19,7 +19,7 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 
 from bazar.bench.http_client import HOST
-from bazar.node.supervisor import die_with_parent
+from bazar.node.parent import die_with_parent
 
 
 class InfoHandler(RequestHandler):

@@ -8,12 +8,12 @@ from bazar.cli import Shop, over_files
 from bazar.errors import Conflict
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.messages import Membership
-from handlers import REPLICATED
+from storage.engines import TABLES
 from storage.sqlite.founding import histories
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("role", metavar="ROLE", choices=list(REPLICATED))
+    parser.add_argument("role", metavar="ROLE", choices=list(TABLES))
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:

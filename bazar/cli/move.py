@@ -14,7 +14,7 @@ from pathlib import Path
 from bazar.cli import Shop
 from bazar.config import Config, load
 from bazar.errors import BadRequest, ConfigError, Conflict
-from bazar.node.server import prepare_data_dir
+from bazar.node.data_directory import prepare_data_dir
 from bazar.node.token import cluster_token
 from handlers import ROLES
 from storage.engines import TABLES, Place, place_of

@@ -12,7 +12,7 @@ from bazar.cli import Shop, over_files
 from bazar.errors import Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import GENESIS, Mark, Member, Membership
-from handlers import REPLICATED
+from storage.engines import TABLES
 from storage.history import EPOCH_SHIFT
 from storage.sqlite.errors import Damaged
 from storage.sqlite.integrity import faults_of
@@ -21,7 +21,7 @@ from storage.sqlite.wal import lacks_wal, take_as_whole
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("role", metavar="ROLE", choices=list(REPLICATED))
+    parser.add_argument("role", metavar="ROLE", choices=list(TABLES))
     parser.add_argument("--force", action="store_true", help="do it; else only say what it costs")
 
 
@@ -91,7 +91,7 @@ def _look(shop: Shop, role: str) -> Iterator[Held]:
         try:
             with reading(node.name, path) as file:
                 epoch, last = file.tail()
-                faults = list(faults_of(file, REPLICATED[role].tables))
+                faults = list(faults_of(file, TABLES[role]))
                 begun, committed, pending = file.begun(), file.committed, file.pending()
         except NotFound:
             print(f"{node.name} has no file here: what it alone had is lost.")
@@ -146,11 +146,11 @@ def _highest_epoch(shop: Shop, role: str) -> int:
     """Return the highest epoch that any database knows: from its log, or from the numbers of the
     catalog's epochs, which the orders hold too."""
     highest = 0
-    for other, service in REPLICATED.items():
+    for other, tables in TABLES.items():
         for node in shop.config.group(other):
             path = shop.config.data_dir / f"{node.name}.db"
             with contextlib.suppress(NotFound, Damaged), reading(node.name, path) as file:
-                highest = max(highest, file.highest_number(service.tables) >> EPOCH_SHIFT)
+                highest = max(highest, file.highest_number(tables) >> EPOCH_SHIFT)
                 if other == role:
                     highest = max(highest, file.tail()[0] or 0)
     return highest

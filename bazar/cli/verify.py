@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from bazar.cli import Shop
 from bazar.node.token import cluster_token
 from bazar.table import table
-from handlers import REPLICATED
+from storage.engines import TABLES
 from storage.reconciliation import Reconciliation
 from storage.sqlite.compare import Difference, compare_sales, differences, same_moment
 from storage.sqlite.integrity import faults_of
@@ -33,8 +33,8 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     if shop.config.engine.kind == "postgresql":
         return 0 if await _verify_databases(shop) else 1
     equal = True
-    for role, service in REPLICATED.items():
-        equal &= _verify(shop, role, service.tables)
+    for role, tables in TABLES.items():
+        equal &= _verify(shop, role, tables)
     return 0 if _verify_sales(shop) and equal else 1
 
 
@@ -79,8 +79,7 @@ def _verify_sales(shop: Shop) -> bool:
         return True  # there is nothing to compare with
     with closing([orders, catalog]):
         if any(
-            file.lacks(REPLICATED[role].tables)
-            for role, file in (("order", orders), ("catalog", catalog))
+            file.lacks(TABLES[role]) for role, file in (("order", orders), ("catalog", catalog))
         ):
             return False
         found = compare_sales(orders, catalog)

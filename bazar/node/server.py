@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import logging
-import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from tornado.escape import url_unescape
 from tornado.httputil import HTTPServerRequest
-from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from bazar import clock
 from bazar.config import Config, NodeConfig
-from bazar.durable import make_directory
-from bazar.errors import Busy, ConfigError, FatalError, Misdirected
+from bazar.errors import Misdirected
 from bazar.http.access_log import AccessLog
 from bazar.http.response import HEADERS, RawResponse
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
 from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
 from bazar.latency_histogram import LatencyHistogram
-from bazar.modes import narrow
-from bazar.tls import Credentials
+from bazar.node.listening import listen, secured
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +37,6 @@ MAX_BODY_BYTES = 64 << 10
 MAX_INTERNAL_BODY_BYTES = 16 << 20
 DRAIN_S = 5.0
 STOP_S = 12.0
-FAILING = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # a disk may be well again later
-LISTEN_VARIABLE = "BAZAR_LISTEN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,45 +220,6 @@ class Server:
         await self.service.context.activity.drain(DRAIN_S)
         await self.service.stop()
         await self.http.close_all_connections()
-
-
-def listen(node: NodeConfig) -> list[socket.socket]:
-    """Return the node's sockets: those that its supervisor holds for it, so that a restart refuses
-    no connection, or else newly bound. Raises ConfigError, and Busy if the port is taken."""
-    inherited = os.environ.pop(LISTEN_VARIABLE, None)
-    if inherited is not None:
-        return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
-    try:
-        return bind_sockets(node.port, node.bind, reuse_port=node.processes > 1)
-    except OSError as error:
-        kind = Busy if error.errno == errno.EADDRINUSE else ConfigError
-        raise kind(
-            f"{node.name}: cannot listen on {node.bind}:{node.port}: {error.strerror or error}"
-        ) from error
-
-
-def secured(
-    node: NodeConfig, sockets: Iterable[socket.socket]
-) -> Iterator[tuple[socket.socket, Credentials | None]]:
-    """Yield each socket with what its connections are encrypted with: on the node's own port, not
-    on those that only this machine reaches."""
-    for one in sockets:
-        yield one, node.tls if one.getsockname()[1] == node.port else None
-
-
-def prepare_data_dir(config: Config) -> None:
-    """Make the data directory, durably. Raises ConfigError if it can't be used, and FatalError
-    while its disk fails."""
-    try:
-        make_directory(config.data_dir)
-        beside = config.path is not None and config.path.parent.samefile(config.data_dir)
-        narrow(config.data_dir, shared=beside)
-        probe = config.data_dir / f".{os.getpid()}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        kind = FatalError if error.errno in FAILING else ConfigError
-        raise kind(f"{config.data_dir}: cannot write: {error.strerror or error}") from error
 
 
 async def serve(servers: Sequence[Server], shutdown: asyncio.Event) -> None:

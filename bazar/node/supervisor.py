@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +23,10 @@ from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
 from bazar.node.closed_port import refusing
+from bazar.node.listening import LISTEN_VARIABLE, listen, secured
 from bazar.node.log_writer import Outlet
+from bazar.node.parent import LED_VARIABLE, PARENT_VARIABLE
 from bazar.node.probe import answers
-from bazar.node.server import LISTEN_VARIABLE, listen, secured
 from bazar.node.starvation import starved_s
 from bazar.node.workers import environment, private
 from bazar.replication.file_arbiter import lock_exclusively
@@ -47,24 +46,6 @@ PATIENCE_S = 0.5  # if a node is away for longer, its clients are refused at onc
 LOOK_S = 0.5  # how often cluster.json is checked while a node waits for a repair
 LOOK_AGAIN = signal.SIGURG  # a supervisor of an older version ignores this signal
 PROBES_PER_HANG = 6
-PARENT_VARIABLE = "BAZAR_SUPERVISOR"
-LED_VARIABLE = "BAZAR_GROUP_HAS_LED"
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Have this child terminated when the supervisor ends, for whatever reason (Linux)."""
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent is None or sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it ended before the call
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def group_has_led() -> bool:
-    """In a child: return whether its group had a primary earlier, under the same supervisor."""
-    return LED_VARIABLE in os.environ
 
 
 @dataclass(slots=True)

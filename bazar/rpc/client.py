@@ -13,11 +13,9 @@ import functools
 import itertools
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
-from tornado.httpclient import HTTPRequest
 
 from bazar.config import NodeConfig
 from bazar.errors import (
@@ -31,7 +29,9 @@ from bazar.errors import (
 from bazar.futures import resolve
 from bazar.rpc.batcher import Batcher
 from bazar.rpc.frames import FrameConnection, dial
-from bazar.rpc.sending import Sending
+
+if TYPE_CHECKING:
+    from tornado.curl_httpclient import CurlAsyncHTTPClient
 
 CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no such path
 MAX_CONNECTIONS = 32
@@ -228,6 +228,12 @@ class RPCClient:
     ) -> Any:
         """Return the JSON answer of `path` at `node`: POST with a body, else GET; `key` is the
         write's Idempotency-Key. Raises the error that it answered, Unavailable or Indeterminate."""
+        # Here, as nodes ask each other without it, and libcurl takes long to load.
+        from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
+        from tornado.httpclient import HTTPRequest
+
+        from bazar.rpc.sending import Sending
+
         content = None if body is None else orjson.dumps(body)
         sending = Sending(content or b"", node.tls)
         request = HTTPRequest(

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bazar.config import Config, parse
 from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
-from bazar.node.server import prepare_data_dir
+from bazar.node.data_directory import prepare_data_dir
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import Mark
 from bazar.replication.shared.database import Beat

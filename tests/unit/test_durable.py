@@ -6,7 +6,7 @@ import os
 
 from bazar.config import parse
 from bazar.durable import atomic_write, make_directory
-from bazar.node.server import prepare_data_dir
+from bazar.node.data_directory import prepare_data_dir
 from handlers import ROLES
 from tests.files import FilesTestCase, syncs
 

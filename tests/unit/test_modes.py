@@ -8,7 +8,7 @@ from pathlib import Path
 from bazar.config import parse
 from bazar.durable import atomic_write, make_directory
 from bazar.modes import narrow
-from bazar.node.server import prepare_data_dir
+from bazar.node.data_directory import prepare_data_dir
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from handlers import ROLES
 from tests.files import FilesTestCase

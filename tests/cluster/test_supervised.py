@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import re
 import sqlite3
@@ -176,7 +177,7 @@ async def test_a_node_that_starts_slowly_is_given_more_time(
     tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However slow the machine is, it answers at last."""
-    monkeypatch.setattr("bazar.node.supervisor.START_S", 0.3)  # three probes
+    monkeypatch.setattr("bazar.node.supervisor.START_S", 0.6)  # three probes
     starts, stop = Starts(tmp_path, port, hang_s=0.6), asyncio.Event()
     (tmp_path / "slow.py").write_text(SLOW)
     starts.install(f"exec {sys.executable} {tmp_path / 'slow.py'}")
@@ -221,7 +222,7 @@ async def test_a_node_that_cannot_even_be_started_is_tried_again(tmp_path: Path,
 async def test_a_node_that_waits_for_a_processor_has_longer_to_answer(
     tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "START_S", 3.0)  # six probes, as many as may be missed later
+    monkeypatch.setattr(supervisor, "START_S", 6.0)  # six probes
     starts, stop = Starts(tmp_path, port), asyncio.Event()
     starts.install("exec sleep 600")  # it never answers
     probes: Counter[int] = Counter()
@@ -264,14 +265,16 @@ async def test_a_cluster_of_which_no_node_can_start_stops_however_long_it_takes(
             await until(lambda: starts.count() == 2, "both are started")
             assert b"catalog-1 waits for its operator" in await one_answer(port)
             [child] = starts.supervisor._children["catalog-1"]
+            other = dataclasses.replace(child)  # with a connection of its own
             await until(
-                lambda: starts.supervisor._answers(child, 0.5), "a probe is answered, by ourselves"
+                lambda: starts.supervisor._answers(other, 0.5), "a probe is answered, by ourselves"
             )
             go.touch()
             await until(running.done, "it stops")
         finally:
             go.touch()
             stop.set()
+            other.probe.close()
             assert await running == os.EX_CONFIG
 
 

@@ -8,15 +8,19 @@ python run.py --role frontend,catalog,order    # the first node of each, in one 
 
 from __future__ import annotations
 
+import gc
 import signal
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Ctrl-C ends it quietly before it serves, too: what follows takes a while to import.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+if __name__ == "__main__":
+    gc.disable()  # until it serves: what follows leaves no garbage, and takes a while to import
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # So Ctrl-C ends it quietly before it serves, too.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -46,7 +50,11 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve. Return 0 after an orderly stop, 3 if a node had to give up, 78 if an operator has to
     put something right first."""
-    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.split("\n")[0])
+    # With its width, which a parser that is made asks the terminal for: only that needs `shutil`.
+    formatter = functools.partial(argparse.HelpFormatter, width=100)
+    parser = argparse.ArgumentParser(
+        prog="run.py", description=__doc__.split("\n")[0], formatter_class=formatter
+    )
     add_flags(parser)
     flags = parser.parse_args(arguments)
     try:
@@ -126,6 +134,7 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
         me, siblings = placed(node)
         context = Context(config, me, token, _give_up, siblings, group_has_led())
         servers.append(Server(ROLES[node.role](context), NoRoute, connections=connections))
+    _collect_garbage()
     try:
         await serve(servers, shutdown)
     except (FatalError, TimeoutError) as error:
@@ -149,14 +158,22 @@ async def _supervise(config: Config, path: Path, token: str, names: Sequence[str
         config,
         command,
         never_again=NEEDS_REPAIR,
+        first=("frontend", "catalog"),  # which show books to visitors
         stop_order=tuple(ROLES),
         reload=lambda: load(path, ROLES),
         here=lambda config: here(config, names),
         opened=tell_when_open,
         say=Outlet(sys.stdout.fileno()),
     )
+    _collect_garbage()
     asyncio.get_running_loop().add_signal_handler(LOOK_AGAIN, supervisor.look_again)
     return await supervisor.run(_on_signals())
+
+
+def _collect_garbage() -> None:
+    """Do so from now on, but for what is there already: that stays, and need not be looked at."""
+    gc.freeze()
+    gc.enable()
 
 
 def _on_signals() -> asyncio.Event:

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Child:
     environment: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
     failures: int = 0
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it has answered, or ended."""
     probe: Probe = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,9 +86,10 @@ def _children(node: NodeConfig) -> list[Child]:
 
 class Supervisor:
     """The parent of all nodes of this machine. `command` plus `--role R --port N --nodes NAME`
-    starts one; exit code `never_again` means that a restart can't help. Roles stop in `stop_order`,
-    one after the other. `reload` reads the configuration anew, of whose nodes `here` says which are
-    ours; `opened` returns what to print once all serve."""
+    starts one; exit code `never_again` means that a restart can't help. The roles that are `first`
+    start before the others, and all stop in `stop_order`, one after the other. `reload` reads the
+    configuration anew, of whose nodes `here` says which are ours; `opened` returns what to print
+    once all serve."""
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class Supervisor:
         command: Sequence[str],
         *,
         never_again: int,
+        first: Collection[str],
         stop_order: Sequence[str],
         reload: Callable[[], Config],
         here: Callable[[Config], Sequence[NodeConfig]],
@@ -103,6 +107,7 @@ class Supervisor:
         self._config = config
         self._command = list(command)
         self._never_again = never_again
+        self._first = first
         self._stop_order = stop_order
         self._reload = reload
         self._here = here
@@ -124,8 +129,7 @@ class Supervisor:
         for node in self._here(self._config):
             self._children[node.name] = _children(node)
         self._say.write(self._table())
-        for name in self._children:
-            self._begin(name)
+        self._spawn(self._begin_all())
         self._spawn(self._announce())
         waits = [asyncio.create_task(event.wait()) for event in (shutdown, self._stopping)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -161,6 +165,23 @@ class Supervisor:
 
     def _processes(self) -> list[Child]:
         return [child for children in self._children.values() for child in children]
+
+    async def _begin_all(self) -> None:
+        """Start the nodes of the roles that come `first`, and the others once these have answered,
+        or ended: processes that share a processor are each ready as late as all of them. Where
+        each has its own, all start at once."""
+        early, later = list(self._children), list[str]()
+        if len(self._processes()) > (os.cpu_count() or 1):
+            nodes = self._config.nodes
+            later = [name for name in early if nodes[name].role not in self._first]
+            early = [name for name in early if name not in later]
+        for names in (early, later):
+            for name in names:
+                self._begin(name)
+            tried = [child.tried.wait() for name in names for child in self._children[name]]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(START_S):
+                    await asyncio.gather(*tried)
 
     def _begin(self, name: str) -> None:
         for child in self._children[name]:
@@ -201,6 +222,7 @@ class Supervisor:
             except OSError as error:
                 log.error("%s cannot be started: %s", name, error)
                 code = -1
+            child.tried.set()
             if self._stopping.is_set():
                 return
             if code == self._never_again:
@@ -310,6 +332,7 @@ class Supervisor:
         answered = await child.probe.answered(probe_s)
         if answered and process is not None and process.returncode is None:
             self._open = True  # else the supervisor refused it in its place
+            child.tried.set()
         # At the same moments for all nodes: what sleeps is woken once, and not once for each.
         await asyncio.sleep(max(began - began % probe_s + probe_s - clock.now(), 0))
         return answered

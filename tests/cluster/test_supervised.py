@@ -116,11 +116,15 @@ async def test_a_replica_that_no_restart_helps_waits_for_its_operator(tmp_path: 
 class Starts:
     """A supervisor whose nodes are a script that records each start, and fails."""
 
-    def __init__(self, directory: Path, *ports: int, hang_s: float = 3.0) -> None:
+    def __init__(
+        self, directory: Path, *ports: int, hang_s: float = 3.0, last: str = "catalog"
+    ) -> None:
+        """All are catalog nodes, but for the role of the `last` one."""
         self.said, self.script = directory / "said", directory / "script"
+        roles = [*("catalog" for _ in ports[1:]), last]
         nodes = {
-            f"catalog-{number}": {"role": "catalog", "port": port}
-            for number, port in enumerate(ports, start=1)
+            f"{role}-{number}": {"role": role, "port": port}
+            for number, (role, port) in enumerate(zip(roles, ports, strict=True), start=1)
         }
         self.config_path = directory / "cluster.json"
         self.config_path.write_text("{}")
@@ -132,7 +136,8 @@ class Starts:
             config,
             command,
             never_again=os.EX_CONFIG,
-            stop_order=("catalog",),
+            first=("catalog",),
+            stop_order=("order", "catalog"),
             reload=lambda: config,
             here=lambda config: list(config.nodes.values()),
             opened=self.opened,
@@ -188,6 +193,51 @@ async def test_a_node_that_starts_slowly_is_given_more_time(
     finally:
         stop.set()
         assert await running == 0
+
+
+# Answers nothing until it may, and says that it was asked.
+HELD = """
+import os, pathlib, socket, sys, time
+asked, go = map(pathlib.Path, sys.argv[1:])
+waiting = socket.socket(fileno=int(os.environ["BAZAR_LISTEN"].split(",")[0]))
+while True:
+    connection, _ = waiting.accept()
+    asked.touch()
+    while not go.exists():
+        time.sleep(0.05)
+    try:
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\n")
+    except ConnectionError:
+        pass
+    connection.close()
+"""
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_visitors_see_first_starts_first(
+    tmp_path: Path, port: int, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    asked, go = tmp_path / "asked", tmp_path / "go"
+    (tmp_path / "held.py").write_text(HELD)
+    [held] = ports.hold(1)
+    with held:
+        starts = Starts(tmp_path, port, ports.number(held), hang_s=60.0, last="order")
+        answers = f"exec {sys.executable} {tmp_path / 'held.py'} {asked} {go}"
+        fails = f"touch {asked}\nuntil [ -e {go} ]; do sleep 0.05; done\nexit 3"
+        starts.install(f"[ $2 = catalog ] || exec sleep 600\n{fails if ends else answers}")
+        stop = asyncio.Event()
+        running = asyncio.create_task(starts.supervisor.run(stop))
+        try:
+            await until(asked.exists, "the catalog is started")
+            assert starts.count() == 1
+            go.touch()
+            [order] = starts.supervisor._children["order-2"]
+            await until(lambda: order.process, "then the other")
+        finally:
+            go.touch()
+            stop.set()
+            assert await running == 0
 
 
 async def one_answer(port: int) -> bytes:

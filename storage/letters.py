@@ -25,7 +25,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 # Another version of this module, or of Unicode, may make other words of the same text.
 VERSION = f"3, Unicode {unicodedata.unidata_version}"
@@ -66,16 +66,23 @@ _SPACELESS = (
     "\ua000-\ua4cf"  # Yi
 )
 _SPACED = f"[^ {re.escape(_SYMBOLS)}{_SPACELESS}]"
-_RUN = re.compile(f"([{_SPACELESS}]+)|{_SPACED}+")
+_RUN = f"([{_SPACELESS}]+)|{_SPACED}+"
 _ASCII = re.compile("[0-9a-z]+")  # the same where a text is ASCII, several times faster
 _ENDS = rf"{_SPACED}+(?:\+\++|#|\+(?!{_SPACED}))"
 _BEGINS = rf"\.(?![0-9]){_SPACED}+"
-_NAME = re.compile(f"{_ENDS}|{_BEGINS}")
+_NAME = f"{_ENDS}|{_BEGINS}"
 _INSIDE = r"(?:['&/-]|(?<![0-9])\.(?![0-9]))"  # of a word; 3.14 are two
-_JOINED = re.compile(f"{_SPACED}++(?:{_INSIDE}{_SPACED}++)+")
+_JOINED = f"{_SPACED}++(?:{_INSIDE}{_SPACED}++)+"
 _INSIDE_ASCII = re.compile("['&./-]")
 _INITIALS = re.compile(r"(?<![^\W\d_])([^\W\d_]\.)\s+(?=[^\W\d_]\.)")
-_TYPED_NAME = re.compile(f"{_ENDS}|(?<![^ ]){_BEGINS}")  # typing "node.js" means both words
+_TYPED_NAME = f"{_ENDS}|(?<![^ ]){_BEGINS}"  # typing "node.js" means both words
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile what has all scripts in it when it is first used: together that takes 13 ms, for
+    which no node that starts should wait."""
+    return re.compile(pattern)
 
 
 def _nasals(block: int) -> str:
@@ -153,9 +160,9 @@ def tokens(text: str) -> list[str]:
         found: list[str] = _ASCII.findall(text.lower())
     else:
         letters = plain(text)
-        found = [piece for run in _RUN.finditer(letters) for piece in _pieces(run)]
+        found = [piece for run in _compiled(_RUN).finditer(letters) for piece in _pieces(run)]
     if any(symbol in letters for symbol in _SYMBOLS):
-        found += dict.fromkeys(_NAME.findall(plain(text)))
+        found += dict.fromkeys(_compiled(_NAME).findall(plain(text)))
     return found or [signs for signs in [_signs(text)] if signs]
 
 
@@ -168,7 +175,7 @@ def joined(text: str) -> list[str]:
     if text.isascii() and not _INSIDE_ASCII.search(text):
         return []
     found = []
-    for word in _JOINED.findall(plain(_INITIALS.sub(r"\1", text))):
+    for word in _compiled(_JOINED).findall(plain(_INITIALS.sub(r"\1", text))):
         parts = re.split(_INSIDE, word)
         found += ["".join(parts[at:]) for at in range(len(parts) - 1)[:MOST_JOINED]]
     return [word for word in found if not word.isdigit()]  # 9/11 is not 911
@@ -206,12 +213,13 @@ def searched(typed: str) -> list[str]:
     (['R', 'D'], ['!!!'], [])
     """
     parts = typed.split()
-    return [part for part in parts if _RUN.search(plain(part))] or list(filter(_signs, parts))
+    run = _compiled(_RUN)
+    return [part for part in parts if run.search(plain(part))] or list(filter(_signs, parts))
 
 
 def _instead(part: str) -> str | None:
     """Return a typed word without the sign inside of it, if it has one."""
-    whole = _JOINED.fullmatch(part.strip(f" {_SYMBOLS}"))
+    whole = _compiled(_JOINED).fullmatch(part.strip(f" {_SYMBOLS}"))
     return None if whole is None else next(iter(joined(whole[0])), None)
 
 
@@ -225,10 +233,10 @@ def phrases(typed: str) -> tuple[Phrase, ...]:
     found: dict[Phrase, None] = {}
     for word in typed.split():
         letters = plain(word)
-        for name in _TYPED_NAME.findall(letters):
+        for name in _compiled(_TYPED_NAME).findall(letters):
             found[Phrase((name,))] = None
-        for part in _TYPED_NAME.split(letters):
-            runs = list(_RUN.finditer(part))
+        for part in _compiled(_TYPED_NAME).split(letters):
+            runs = list(_compiled(_RUN).finditer(part))
             if not runs:
                 continue
             pieces = [piece for run in runs for piece in _pieces(run)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ PACKAGES = ("bazar", "handlers", "storage", "run")
 LIMIT_S = 60.0
 SHOWN = 1000
 
-# Import what a node imports, and print where each module was found.
+# Import what every node imports, and print where each module was found.
 WHENCE = """
 import sys, run
 for name, module in [*sys.modules.items()]:
@@ -69,7 +70,10 @@ class Checkout:
 
     def check(self) -> None:
         """Raise BadRequest if its nodes can't be imported, or would run the code of another tree.
-        Compile all of it, so that the first node that starts does not pay for that."""
+        Compile all of it, so that no node that starts pays for that, also where Python is told to
+        leave no bytecode behind."""
+        for package in PACKAGES:
+            compileall.compile_dir(self.root / package, quiet=2)
         try:
             told = subprocess.run(
                 [sys.executable, "-c", WHENCE, *PACKAGES],

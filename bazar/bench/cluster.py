@@ -6,7 +6,7 @@ import json
 import random
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ READY_S = 30.0
 POLL_S = 0.05
 
 
+SUPERVISOR = "supervisor"
 LOWEST_PORT = 10_000
 LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # Linux: for outgoing connections
 
@@ -69,6 +70,7 @@ class MeasuredShop:
         if place.engine is not None:
             self._plain["engine"] = dict(place.engine)
         self._server = place.server
+        self._supervised = False
         nodes = {
             name: {"role": node["role"]}
             for name, node in self._plain["nodes"].items()
@@ -98,16 +100,24 @@ class MeasuredShop:
         return int(self.nodes[name]["port"])
 
     def pid(self, name: str) -> int:
-        return self.children.pid(self._child(name))
+        """Return the process of a node, or of the supervisor. Raises Unavailable if it has ended,
+        or is not started yet."""
+        if name == SUPERVISOR or not self._supervised:
+            return self.children.pid(self._child(name))
+        pid = processor.started_by(self.pid(SUPERVISOR)).get(name)
+        if pid is None:
+            raise Unavailable(f"{name} is not started yet")
+        return pid
 
     def _child(self, name: str) -> str:
         return f"{self._prefix}-{name}"
 
     def processor_times(self) -> processor.Times:
-        """Return the processor time that its nodes have used, all of which must run, and its
-        database's server, whoever else uses that."""
+        """Return the processor time that its nodes have used, all of which must run, and their
+        supervisor, and its database's server, whoever else uses that."""
         server = {} if self._server is None else {DATABASE: self._server}
-        return processor.read({**{name: self.pid(name) for name in self.nodes}, **server})
+        names = [*self.nodes, *([SUPERVISOR] if self._supervised else [])]
+        return processor.read({**{name: self.pid(name) for name in names}, **server})
 
     # --- starting and stopping -------------------------------------------------------------------
 
@@ -122,13 +132,20 @@ class MeasuredShop:
             for name in some:
                 self.wait_ready(name)
 
+    def open(self) -> None:
+        """Start all nodes as an operator does, by one supervisor."""
+        self._supervised = True
+        self._run(SUPERVISOR, [*self.checkout.command(), "--config", str(self.path)])
+
     def launch(self, name: str, *, core: int | None = None, module: str | None = None) -> None:
         """Start a node; `module` runs in place of run.py, with its flags."""
         node = self.nodes[name]
         flags = ("--config", self.path, "--role", node["role"], "--port", node["port"])
+        self._run(name, [*self.checkout.command(module), *map(str, flags)], core=core)
+
+    def _run(self, name: str, command: Sequence[str], *, core: int | None = None) -> None:
         self.children.start(
-            self._child(name),
-            [*self.checkout.command(module), *map(str, flags)],
+            *(self._child(name), command),
             core=core,
             environment=self.checkout.environment,
             directory=self.checkout.root,
@@ -144,24 +161,25 @@ class MeasuredShop:
         self.start(name, core=core)
 
     def stop(self, *names: str) -> None:
-        self.children.stop(*(self._child(name) for name in names or self.nodes))
+        wanted = names or (SUPERVISOR, *self.nodes)
+        self.children.stop(*(self._child(name) for name in wanted))
+        self._supervised &= SUPERVISOR not in wanted
 
     def wait_ready(self, name: str) -> None:
-        """Wait until the node is ready. Raises Unavailable if it is not in time, or has ended."""
+        """Wait until the node may answer reads by itself. Raises Unavailable if it may not in time,
+        or has ended."""
         deadline = time.monotonic() + READY_S
-        while True:
-            if self.is_ready(name):
-                return
+        while not self.answers(name, "/readyz"):
+            self.pid(SUPERVISOR if self._supervised else name)
             if time.monotonic() > deadline:
                 raise Unavailable(f"{name} is not ready after {READY_S:.0f} s")
             time.sleep(POLL_S)
 
-    def is_ready(self, name: str) -> bool:
-        """Return whether the node may answer by itself. Raises Unavailable if it has ended."""
-        self.pid(name)
+    def answers(self, name: str, path: str) -> bool:
+        """Return whether the node has an answer for the path."""
         try:
             with HTTPClient(self.port(name), timeout_s=5.0) as caller:
-                return caller.ask("GET", "/readyz").status == 200
+                return caller.ask("GET", path).status == 200
         except Unavailable:
             return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,15 +35,15 @@ def parent(stat: str) -> int:
     return int(stat.rpartition(")")[2].split()[1])
 
 
-def family(pid: int, parents: Mapping[int, int]) -> set[int]:
-    """Return the process and all its descendants.
+def family(pid: int, parents: Mapping[int, int], others: Collection[int] = ()) -> set[int]:
+    """Return the process and all its descendants, without the families of `others`.
 
-    >>> sorted(family(2, {2: 1, 3: 2, 4: 3, 5: 1}))
-    [2, 3, 4]
+    >>> sorted(family(2, {2: 1, 3: 2, 4: 3, 5: 1})), sorted(family(2, {3: 2, 4: 3, 5: 2}, [3]))
+    ([2, 3, 4], [2, 5])
     """
     found, wanted = {pid}, {pid}
     while wanted:
-        wanted = {child for child, its in parents.items() if its in wanted} - found
+        wanted = {child for child, its in parents.items() if its in wanted} - found - {*others}
         found |= wanted
     return found
 
@@ -59,17 +59,35 @@ def parent_of(pid: int, titled: str) -> int | None:
         return None
 
 
-def read(nodes: Mapping[str, int]) -> Times:
-    """Return what the processes of each node have used until now; a node is given by its first
-    process."""
+def _parents() -> dict[int, int]:
+    """Return the parent of each process."""
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended
             parents[int(path.parent.name)] = parent(path.read_text("utf-8", errors="replace"))
+    return parents
+
+
+def started_by(supervisor: int) -> dict[str, int]:
+    """Return the process of each node that the supervisor has started."""
+    found: dict[str, int] = {}
+    for pid, its in _parents().items():
+        if its == supervisor:
+            with suppress(OSError):
+                said = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                if "--nodes" in said:  # else it has not begun yet
+                    found[said[said.index("--nodes") + 1]] = pid
+    return found
+
+
+def read(nodes: Mapping[str, int]) -> Times:
+    """Return what the processes of each node have used until now; a node is given by its first
+    process."""
+    parents = _parents()
     times: dict[str, dict[int, int]] = {}
     for node, pid in nodes.items():
         times[node] = {}
-        for one in family(pid, parents):
+        for one in family(pid, parents, [other for other in nodes.values() if other != pid]):
             with suppress(OSError):
                 times[node][one] = clock_ns(one)
     return times

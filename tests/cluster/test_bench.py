@@ -197,12 +197,16 @@ async def test_a_shop_at_rest_and_at_its_start(tmp_path: Path) -> None:
     assert process.returncode == 0, (output.decode(), errors.decode())
     sections = json.loads(file.read_text("utf-8"))["sections"]
     idle = {who: figures["percent"] for who, figures in sections["idle"].items()}
-    assert len(idle) == 6
+    assert len(idle) == 7
+    assert 0 < idle["supervisor"] < idle["all nodes"]
     assert 0 < idle["catalog-1"] < idle["all nodes"]
     assert list(sections["start"]) == ["with no data", "with data"]
-    for nodes in sections["start"].values():
-        assert list(nodes) == ["frontend-1", "catalog-1", "catalog-2", "order-1", "order-2"]
-        for figures in nodes.values():
+    for parts in sections["start"].values():
+        first, supervisor, *nodes = parts.values()
+        assert list(parts)[2:] == ["frontend-1", "catalog-1", "catalog-2", "order-1", "order-2"]
+        assert 0 < first["ready_s"] < max(figures["ready_s"] for figures in nodes)
+        assert supervisor["processor_s"] > 0
+        for figures in nodes:
             assert figures["processor_s"] > 0
             assert figures["ready_s"] > 0
 

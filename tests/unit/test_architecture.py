@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import unittest
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -113,6 +115,49 @@ class ImportsTest(unittest.TestCase):
         for path in (HERE / "bazar").rglob("*.py"):
             for line, name in imports(path):
                 self.assertNotIn(name.partition(".")[0], ("sqlite3", "aiosqlite"), f"{path}:{line}")
+
+
+# Make what a role is made of, and print what has been imported for that.
+MADE = """
+import asyncio, sys
+from pathlib import Path
+import run
+from bazar.config import load
+async def make(role):
+    from bazar.node.server import Context
+    config = load(Path(sys.argv[1]), run.ROLES)
+    run.ROLES[role](Context(config, config.group(role)[0], "token", print))
+if sys.argv[2] == "supervisor":
+    import bazar.node.supervisor
+else:
+    asyncio.run(make(sys.argv[2]))
+print(*sys.modules)
+"""
+NEEDLESS = {
+    "supervisor": ("tornado.web", "bazar.http.server", "bazar.rpc", "handlers.", "storage"),
+    "frontend": ("pycurl", "sqlite3", "aiosqlite", "storage.sqlite", "handlers.replicated"),
+    "order": ("pycurl", "handlers.frontend", "handlers.storefront", "storage.sqlite.catalog"),
+    "catalog": ("pycurl", "handlers.frontend", "handlers.storefront", "storage.sqlite.orders"),
+}
+
+
+class StartTest(unittest.TestCase):
+    """Imports are most of a start: a process does without those of the other roles."""
+
+    def test_a_role_imports_nothing_that_only_others_need(self) -> None:
+        for role, needless in NEEDLESS.items():
+            made = subprocess.run(
+                [sys.executable, "-c", MADE, str(HERE / "cluster.json"), role],
+                cwd=HERE,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            modules = made.stdout.split()
+            self.assertIn("bazar.config", modules)
+            never = (*needless, "bazar.cli", "bazar.bench", "psycopg", "storage.postgresql")
+            found = [name for name in modules if name.startswith(never)]
+            self.assertEqual(found, [], role)
 
 
 class RoutesTest(unittest.IsolatedAsyncioTestCase):

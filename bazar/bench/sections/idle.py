@@ -1,4 +1,5 @@
-"""The processor time of a shop that nobody uses: leases, probes, and every other timer."""
+"""The processor time of a shop that nobody uses, with its supervisor: leases, probes, and every
+other timer."""
 
 from __future__ import annotations
 
@@ -17,6 +18,10 @@ UNIT = "% of a core"
 
 def rest(bench: Bench, shop: MeasuredShop) -> Measurement:
     bench.step("at rest")
+    shop.stop()
+    shop.open()
+    for name in shop.nodes:
+        shop.wait_ready(name)
     time.sleep(bench.warm_s)
     began, before = time.monotonic(), shop.processor_times()
     time.sleep(bench.seconds)

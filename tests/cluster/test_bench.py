@@ -204,7 +204,7 @@ async def test_a_shop_at_rest_and_at_its_start(tmp_path: Path) -> None:
     for parts in sections["start"].values():
         first, supervisor, *nodes = parts.values()
         assert list(parts)[2:] == ["frontend-1", "catalog-1", "catalog-2", "order-1", "order-2"]
-        assert 0 < first["ready_s"] < max(figures["ready_s"] for figures in nodes)
+        assert first["ready_s"] > 0
         assert supervisor["processor_s"] > 0
         for figures in nodes:
             assert figures["processor_s"] > 0

@@ -167,21 +167,22 @@ class Supervisor:
         return [child for children in self._children.values() for child in children]
 
     async def _begin_all(self) -> None:
-        """Start the nodes of the roles that come `first`, and the others once these have answered,
-        or ended: processes that share a processor are each ready as late as all of them. Where
-        each has its own, all start at once."""
-        early, later = list(self._children), list[str]()
-        if len(self._processes()) > (os.cpu_count() or 1):
-            nodes = self._config.nodes
-            later = [name for name in early if nodes[name].role not in self._first]
-            early = [name for name in early if name not in later]
-        for names in (early, later):
-            for name in names:
-                self._begin(name)
-            tried = [child.tried.wait() for name in names for child in self._children[name]]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(START_S):
-                    await asyncio.gather(*tried)
+        """Start the nodes, those of the roles that come `first` before the others. At a time start
+        one more than there are processors, as none computes all the time: if more did, the first
+        would answer as late as the last."""
+        room = asyncio.Semaphore((os.cpu_count() or 1) + 1)
+        roles = {name: children[0].node.role for name, children in self._children.items()}
+        for name in sorted(roles, key=lambda name: roles[name] not in self._first):
+            await room.acquire()
+            self._begin(name)
+            self._spawn(self._leave_room(self._children[name], room))
+
+    async def _leave_room(self, started: Sequence[Child], room: asyncio.Semaphore) -> None:
+        """Let another node start once these have answered, or ended, or take too long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_S):
+                await asyncio.gather(*(child.tried.wait() for child in started))
+        room.release()
 
     def _begin(self, name: str) -> None:
         for child in self._children[name]:

@@ -20,7 +20,7 @@ from bazar.errors import Unavailable
 TITLE = "from `run.py` to the first page, and until each node is ready"
 HEADER = ("start", "of", "ready after s", "processor s")
 ROUNDS = 3
-POLL_S = 0.02
+POLL_S = 0.05
 FIRST = "first page"
 READY, PROCESSOR = "s", "processor s"
 

@@ -187,7 +187,6 @@ class Supervisor:
     def _begin(self, name: str) -> None:
         for child in self._children[name]:
             self._spawn(self._keep(child))
-            self._spawn(self._watch(child))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -218,7 +217,9 @@ class Supervisor:
         while not self._stopping.is_set():
             started_at, known = clock.now(), self._known()
             try:
-                child.process = await self._start(child)
+                first, child.process = child.process is None, await self._start(child)
+                if first:
+                    self._spawn(self._watch(child))
                 code = await child.process.wait()
             except OSError as error:
                 log.error("%s cannot be started: %s", name, error)

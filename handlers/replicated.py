@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from bazar.background_tasks import Tasks
@@ -34,9 +34,6 @@ class ReplicatedService(Generic[R]):
     be read and written."""
 
     prefix: str
-    tables: Mapping[str, str]
-    """Each table that is replicated, with its primary key."""
-
     max_body_bytes = MAX_INTERNAL_BODY_BYTES
     for_nodes = True
     replica: Part

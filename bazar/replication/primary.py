@@ -8,9 +8,7 @@ docstring; this file says where each applies.
 from __future__ import annotations
 
 from bazar.replication import joining
-from bazar.replication.arbiter import Knock, two_clusters
 from bazar.replication.effects import (
-    Alert,
     Apply,
     Close,
     Confirm,
@@ -21,12 +19,10 @@ from bazar.replication.effects import (
     Record,
     Send,
     SendSnapshot,
-    Stop,
 )
 from bazar.replication.messages import (
     CACHE,
     Ack,
-    ArbiterId,
     Commit,
     Entry,
     Grant,
@@ -246,6 +242,9 @@ class Primary(Tenure):
         # What a member has to show comes before a newcomer is let in on our word (J5).
         for feed in sorted(self.feeds.values(), key=lambda f: f.welcomed or not self._is_member(f)):
             effects += self._grant(feed, now) if feed.joined else self._advance(feed, now)
+        if self._unproven and self.on_record and self._is_complete:
+            # The last member has just joined: those before it are granted their leases now.
+            return effects + self._settle(now)
         effects += self._try_commit(now)
         return effects + self._try_retire(now)
 
@@ -316,26 +315,6 @@ class Primary(Tenure):
     def _join(self, feed: Subscription, now: float) -> list[Effect]:
         return joining.join(self, feed) + self._grant(feed, now)
 
-    # --- other arbiters (A2, A3) -----------------------------------------------------------------
-
-    def meet(self, theirs: Knock) -> list[Effect]:
-        """Stop, or tell an operator, if this one is under another arbiter (A3). What it had is
-        compared with what we have now: logs grow, so never do both stop."""
-        if theirs.arbiter == self.arbiter or self.stopped:
-            return []
-        mine = (self.committed.seq, self.arbiter)
-        if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):
-            return self._strange(theirs.node, theirs.arbiter)
-        why = two_clusters(self.me.node, self.arbiter, theirs.node, theirs.arbiter)
-        return self._stop(f"{why}. The log of {theirs.node} is longer")
-
-    def _strange(self, node: str, arbiter: ArbiterId) -> list[Effect]:
-        """Tell an operator of a node under another arbiter, once: it may ask again and again."""
-        known, self._stranger = self._stranger, arbiter
-        if arbiter == known:
-            return []
-        return [Alert(two_clusters(self.me.node, self.arbiter, node, arbiter))]
-
     # --- leases (L1, L3) -------------------------------------------------------------------------
 
     def _grant(self, feed: Subscription, now: float) -> list[Effect]:
@@ -384,10 +363,6 @@ class Primary(Tenure):
         if now < self.not_before or any(until > now for until in self.leases.values()):
             return revokes
         return revokes + self._record(self.membership.members, HandOver(), now, clean=True)
-
-    def _stop(self, reason: str, *, clean: bool = False) -> list[Effect]:
-        self.life = Life.STOPPED
-        return [Stop(reason, clean)]
 
     def tick(self, now: float) -> list[Effect]:
         """Deal with what time has brought: leases that ran out, waits that ended."""

@@ -11,8 +11,8 @@ from math import inf
 from typing import Self
 
 from bazar.errors import Unavailable
-from bazar.replication.arbiter import Knock
-from bazar.replication.effects import Effect, Record
+from bazar.replication.arbiter import Knock, two_clusters
+from bazar.replication.effects import Alert, Effect, Record, Stop
 from bazar.replication.messages import (
     ArbiterId,
     Change,
@@ -163,16 +163,20 @@ class Tenure:
         commits (L4)."""
         if not self._unproven and now >= self.not_before:
             return
-        joined = {feed.member for feed in self.feeds.values() if feed.joined}
         # One that has said hello is heard, even if our own log is still being read for it; and
         # if its log is longer, the rest of that is waited for (T3).
         unheard = any(
             (not feed.heard or feed.owes_tail) and self._is_member(feed)
             for feed in self.feeds.values()
         )
-        all_joined = self.membership.members <= joined | {self.me}
-        if all_joined or (now >= self.not_before and not unheard):
+        if self._is_complete or (now >= self.not_before and not unheard):
             self._unproven = False
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether every member has joined."""
+        joined = {feed.member for feed in self.feeds.values() if feed.joined}
+        return self.membership.members <= joined | {self.me}
 
     def _lease_s(self, now: float) -> float:
         """Return how long a lease may be that is granted now; 0: none may be."""
@@ -216,3 +220,27 @@ class Tenure:
         if now >= self._leads_until:
             raise Unavailable(f"{self.me.node} has not asked lately whether it still leads")
         return touched_seq(self.pending, tags) if self._inherits else 0
+
+    # --- other arbiters (A2, A3) -----------------------------------------------------------------
+
+    def meet(self, theirs: Knock) -> list[Effect]:
+        """Stop, or tell an operator, if this one is under another arbiter (A3). What it had is
+        compared with what we have now: logs grow, so never do both stop."""
+        if theirs.arbiter == self.arbiter or self.stopped:
+            return []
+        mine = (self.committed.seq, self.arbiter)
+        if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):
+            return self._strange(theirs.node, theirs.arbiter)
+        why = two_clusters(self.me.node, self.arbiter, theirs.node, theirs.arbiter)
+        return self._stop(f"{why}. The log of {theirs.node} is longer")
+
+    def _strange(self, node: str, arbiter: ArbiterId) -> list[Effect]:
+        """Tell an operator of a node under another arbiter, once: it may ask again and again."""
+        known, self._stranger = self._stranger, arbiter
+        if arbiter == known:
+            return []
+        return [Alert(two_clusters(self.me.node, self.arbiter, node, arbiter))]
+
+    def _stop(self, reason: str, *, clean: bool = False) -> list[Effect]:
+        self.life = Life.STOPPED
+        return [Stop(reason, clean)]

@@ -16,7 +16,7 @@ from handlers.calls import Call
 from handlers.paths import NEWEST_PATH, SALES_PATH
 from handlers.replicated import ReplicatedService
 from storage.books import info_key
-from storage.catalog import TOPICS, Catalog, CatalogReader
+from storage.catalog import TOPICS, CatalogReader
 from storage.engines import catalog_engine
 from storage.history import Position
 from storage.paging import Window
@@ -31,7 +31,6 @@ class CatalogService(ReplicatedService[CatalogReader]):
     """One catalog replica."""
 
     prefix = "(?:/catalog2?)?"
-    tables = Catalog.tables
 
     def __init__(
         self,

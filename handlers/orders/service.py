@@ -41,11 +41,11 @@ from handlers.paths import (
 from handlers.replicated import ReplicatedService
 from storage.engines import order_engine
 from storage.history import Position
-from storage.orders import OrderReader, Orders, order_cost, order_key, projected_by
+from storage.orders import OrderReader, order_cost, order_key, projected_by
 
 log = logging.getLogger(__name__)
 
-SALES_WAIT_MS = 500
+SALES_WAIT_MS = 1000
 PROJECT_RETRY_S = 0.05
 FOREIGN_RETRY_S = 0.5
 LOOKUP_S = 10.0
@@ -59,7 +59,6 @@ class OrderService(ReplicatedService[OrderReader]):
     """One order replica."""
 
     prefix = "(?:/order_service2?)?"
-    tables = Orders.tables
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ RARE = (
         (
             Primary,
             "_prove",
-            "if all_joined or",
+            "if self._is_complete or",
             "if True or",
         ),
     ),

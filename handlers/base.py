@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, MissingArgumentError, RequestHandler
 
 from bazar.errors import (
@@ -27,7 +26,9 @@ from bazar.errors import (
     UnsupportedMediaType,
 )
 from bazar.http.access_log import shown
-from bazar.http.response import HEADERS, entity_tag, render
+from bazar.http.handler import LeanHandler
+from bazar.http.headers import Headers
+from bazar.http.response import HEADERS, render
 from bazar.node.server import INTERNAL, MAX_BODY_BYTES, PUBLIC, Service, ServiceApplication
 from handlers import validation
 
@@ -49,7 +50,7 @@ def new_request_id() -> str:
     return f"{random.getrandbits(64):016x}"
 
 
-class Handler(RequestHandler):
+class Handler(LeanHandler):
     """Base of all handlers. `max_body_bytes` is a class's own bound on what it reads."""
 
     SUPPORTED_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
@@ -78,13 +79,12 @@ class Handler(RequestHandler):
     def clear(self) -> None:
         """Begin the answer anew. Tornado would name itself, and write a date, which is the port's
         to write."""
-        self._headers = HTTPHeaders(HEADERS)
-        self._write_buffer = []
-        self._status_code, self._reason = 200, "OK"
         if not self.request_id:  # an error begins anew
             given = self.request.headers.get("X-Request-Id", "")
             self.request_id = given if REQUEST_ID.fullmatch(given) else new_request_id()
-        self._headers["X-Request-Id"] = self.request_id
+        self._headers = Headers({**HEADERS, "X-Request-Id": self.request_id})
+        self._write_buffer = []
+        self._status_code, self._reason = 200, "OK"
         self.set_default_headers()
 
     def prepare(self) -> Awaitable[None] | None:
@@ -194,9 +194,6 @@ class Handler(RequestHandler):
         return self.key
 
     # --- out -------------------------------------------------------------------------------------
-
-    def compute_etag(self) -> str | None:
-        return entity_tag(b"".join(self._write_buffer))
 
     def answer(self, value: Any, status: int = 200) -> None:
         self.set_status(status)

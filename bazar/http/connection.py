@@ -16,10 +16,11 @@ from tornado.iostream import StreamClosedError
 
 from bazar.errors import BazarError, RequestTimeout, Unavailable
 from bazar.http.access_log import printable
-from bazar.http.exchange import ClientContext, Exchange, closed
+from bazar.http.exchange import Exchange, closed
 from bazar.http.hit_fields import REQUEST_ID, HitFields, read_fields
 from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, RequestStage
 from bazar.http.response import RawResponse, render
+from bazar.http.served_request import ClientContext
 from bazar.http.state import ServerState
 
 TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
@@ -252,7 +253,7 @@ class Connection(asyncio.Protocol):
         if not self._ended:
             self.deadline = math.inf  # it has its own
         exchange = self._exchange = Exchange(self, request)
-        exchange.run(self._state.application.start_request(self, exchange))
+        exchange.run(self._state.application)
 
     def write(self, data: bytes) -> asyncio.Future[None]:
         if self.phase is ConnectionPhase.GONE:

@@ -1,20 +1,19 @@
 """One request in the hands of a Tornado application, spoken to through Tornado's own interfaces:
-the application is a `HTTPServerConnectionDelegate`, this is its `HTTPConnection`."""
+the application is called with a `HTTPServerRequest`, this is its `HTTPConnection`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
     HTTPInputError,
-    HTTPMessageDelegate,
     HTTPOutputError,
+    HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
 )
@@ -22,16 +21,12 @@ from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest, BazarError
 from bazar.http.parser import Request
+from bazar.http.served_request import ClientContext, ServedRequest
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class ClientContext:
-    """The client: what Tornado looks for in `HTTPConnection.context`."""
-
-    remote_ip: str
-    protocol: str = "http"
+Application = Callable[[HTTPServerRequest], object]
+"""Begins to answer, and returns what goes on with it, if anything. Raises HTTPInputError."""
 
 
 class ClientConnection(Protocol):
@@ -70,25 +65,24 @@ class Exchange(HTTPConnection):
         self.context = client.peer
         self._client: ClientConnection | None = client
         self._request = request
+        self._start_line = request.start_line
         self._on_close: Callable[[], None] | None = None
+        self._work: object = None  # asyncio itself keeps no task
         self._begun = False
         self._keep_alive = False
         self._chunked = False
         self._remaining: int | None = None  # what Content-Length still promises
 
-    def run(self, delegate: HTTPMessageDelegate) -> None:
-        """Give the request to the application. It answers through the methods below, whenever. As
-        no handler takes a body piece by piece, there is nothing to wait for."""
-        request = self._request
+    def run(self, application: Application) -> None:
+        """Give the whole request to the application. It answers through the methods below,
+        whenever."""
+        start_line, headers, body = self._start_line, self._request.headers, self._request.body
         try:
-            delegate.headers_received(request.start_line, request.headers)
-            if request.body:
-                delegate.data_received(bytes(request.body))
-            delegate.finish()
+            self._work = application(ServedRequest(start_line, headers, bytes(body), self))
         except HTTPInputError as error:
             self._refuse(BadRequest(str(error)))
         except Exception:
-            log.exception("%s failed", request.start_line.path)
+            log.exception("%s failed", start_line.path)
             self._refuse(BazarError("internal error; the log has it"))
 
     def _refuse(self, error: BazarError) -> None:
@@ -133,10 +127,10 @@ class Exchange(HTTPConnection):
         connection = connection_header(request.version, self._keep_alive)
         if connection is not None:
             headers["Connection"] = connection
-        if "Date" not in headers:
-            headers["Date"] = self._client.date()
         lines = [f"HTTP/1.1 {code} {start_line.reason}"]
         lines += [f"{name}: {value}" for name, value in headers.get_all()]
+        if "Date" not in headers:
+            lines.append(f"Date: {self._client.date()}")
         head = "\r\n".join(lines)
         if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
             bad = next(line for line in lines if "\n" in line or "\r" in line)

@@ -15,6 +15,7 @@ Network = IPv4Network | IPv6Network
 
 FORWARDED = "Forwarded"
 FORWARDED_FOR = "X-Forwarded-For"
+KNOWN_HOSTS = 64  # values of Host of which it is remembered whether they are ours
 MAX_KNOWN = 4096  # addresses of which it is remembered whether they are proxies
 
 _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<target>.*)", re.IGNORECASE)
@@ -30,7 +31,8 @@ def in_origin_form(request: HTTPServerRequest) -> HTTPServerRequest:
     """Return the same request with a path for its target, if it came with a whole URL, as to a
     proxy: then the URL says which host is meant, and not Host (RFC 9112 section 3.2.2). Raises
     HTTPInputError."""
-    match = _ABSOLUTE.fullmatch(request.uri or "")
+    target = request.uri or ""
+    match = None if target.startswith("/") else _ABSOLUTE.fullmatch(target)
     if match is None:
         return request
     if "@" in match["authority"] or not match["authority"]:
@@ -55,13 +57,12 @@ class Hosts:
         it has, where there is no name that could be led elsewhere."""
         self._names = {_bare(name) for name in (*names, "localhost", "127.0.0.1", "[::1]")}
         self._any_address = any_address
+        self.own = functools.lru_cache(KNOWN_HOSTS)(self._own)
 
-    def own(self, host: str) -> bool:
+    def _own(self, host: str) -> bool:
         """Whether this value of Host names us, on whatever port: proxies have ports of their
         own."""
         name = _PORT.sub("", host).lower()
-        if name in self._names:  # nearly always: an address is parsed for no less than a read costs
-            return True
         return _bare(name) in self._names or (self._any_address and _address(name) is not None)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from tornado.httputil import HTTPHeaders
-
 from bazar.http.forwarded import Arrivals
+from bazar.http.headers import Headers
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(rb"(?:[\[\]:A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+")
@@ -38,7 +37,7 @@ def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | Non
         return None
     asked = host.decode()
     if arrivals.proxies.trust(peer):
-        visitor = arrivals.proxies.visitor(peer, HTTPHeaders.parse(fields.decode("latin-1")))
+        visitor = arrivals.proxies.visitor(peer, Headers.read(fields.decode("latin-1")))
         peer, asked = visitor.address, visitor.host or asked
     if not arrivals.hosts.own(asked):
         return None

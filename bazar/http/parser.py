@@ -26,6 +26,7 @@ from tornado.httputil import (
 )
 
 from bazar.errors import BadRequest, HeadersTooLarge, TargetTooLong, TooLarge
+from bazar.http.headers import Headers
 
 END = b"\r\n\r\n"
 KEPT_BYTES = 2 << 10  # of a head that is parsed: tiny lines take many times their size
@@ -83,7 +84,7 @@ class Parser:
         """The request line: method, target, version, if it was well-formed."""
         self.headers: HTTPHeaders | None = None
         """The head, if it was judged."""
-        self._lines, self._parsed = "", HTTPHeaders()
+        self._fields, self._parsed = b"", HTTPHeaders()
         """Of the last head: most clients send the same with every request."""
 
     def __len__(self) -> int:
@@ -157,13 +158,13 @@ class Parser:
         """Return the request that this head begins. Its headers are not to be changed: the next one
         may have the same."""
         try:
-            line, _, lines = head.decode("latin-1").partition("\r\n")
-            start_line = parse_request_start_line(line)
+            line, _, fields = head.partition(b"\r\n")
+            start_line = parse_request_start_line(line.decode("latin-1"))
             headers = self._parsed
-            if lines != self._lines:
-                headers = HTTPHeaders.parse(lines)
-                if len(lines) <= KEPT_BYTES:
-                    self._lines, self._parsed = lines, headers
+            if fields != self._fields:
+                headers = Headers.read(fields.decode("latin-1"))
+                if len(fields) <= KEPT_BYTES:
+                    self._fields, self._parsed = fields, headers
             self.headers = headers
         except HTTPInputError as error:
             raise BadRequest(f"malformed request: {error}") from None

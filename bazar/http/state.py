@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from tornado.httputil import HTTPServerConnectionDelegate
-
 from bazar.http.access_log import AccessLog
+from bazar.http.exchange import Application
 from bazar.http.forwarded import Arrivals
 from bazar.http.response import RawResponse, header_lines
 
@@ -48,7 +47,7 @@ class ServerState:
 
     def __init__(
         self,
-        application: HTTPServerConnectionDelegate,
+        application: Application,
         find: Callable[[bytes, float], RawResponse | None],
         *,
         arrivals: Arrivals,

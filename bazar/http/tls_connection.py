@@ -6,8 +6,8 @@ import asyncio
 
 from bazar.errors import BadRequest
 from bazar.http.connection import Connection, ConnectionPhase
-from bazar.http.exchange import ClientContext
 from bazar.http.parser import RequestStage
+from bazar.http.served_request import ClientContext
 
 
 class TLSConnection(Connection):

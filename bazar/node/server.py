@@ -151,21 +151,28 @@ class ServiceApplication(Application):
             for route in service.routes()
         ]
 
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """Find the handler for a request as its client meant it: in one pass, where Tornado's own
-        rules ask three routers."""
+    def __call__(self, request: HTTPServerRequest) -> asyncio.Task[None]:
+        """Have the request answered in a task of its own: where Tornado's rules ask three routers
+        for a delegate, and that for a handler, its route is found in one pass."""
         request = self.arrivals.seen(request)
+        kind, options, parts = self._find(request)
+        handler = kind(self, request, **options)
+        return asyncio.create_task(handler._execute([], *parts))
+
+    def _find(
+        self, request: HTTPServerRequest
+    ) -> tuple[type[RequestHandler], dict[str, Any], Sequence[bytes]]:
+        """Return the handler's class, its options, and what of the path it is told."""
         if not self.arrivals.hosts.own(request.host):
             name = request.host[:100]
             refusal = Misdirected(f"Host: {name!r} is not served here; cluster.json lists `hosts`")
-            options = {**self._options, "refusal": refusal}
-            return self.get_handler_delegate(request, self._fallback, options)
+            return self._fallback, {**self._options, "refusal": refusal}, ()
         for pattern, handler, options in self._routes:
             match = pattern.fullmatch(request.path)
             if match is not None:
                 parts = [url_unescape(part, None, plus=False) for part in match.groups()]
-                return self.get_handler_delegate(request, handler, options, parts)
-        return self.get_handler_delegate(request, self._fallback, self._options)
+                return handler, options, parts
+        return self._fallback, self._options, ()
 
 
 @runtime_checkable

@@ -1,0 +1,69 @@
+"""A request as Tornado's handlers know it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPServerRequest, RequestStartLine
+
+KNOWN_HOSTS = 64  # values of Host that have been looked at
+
+
+@dataclass(frozen=True, slots=True)
+class ClientContext:
+    """The client: what Tornado looks for in `HTTPConnection.context`."""
+
+    remote_ip: str
+    protocol: str = "http"
+
+
+class Answering(Protocol):
+    """The side of a connection that the request came from."""
+
+    context: ClientContext
+
+
+class ServedRequest(HTTPServerRequest):
+    """Made without Tornado's constructor, which does for each request what is the same for most:
+    they have no query, and name the host that the last one has named."""
+
+    def __init__(
+        self,
+        start_line: RequestStartLine,
+        headers: HTTPHeaders,
+        body: bytes,
+        connection: Answering,
+    ) -> None:
+        answering = cast(HTTPConnection, connection)
+        if "?" in start_line.path or "Host" not in headers:
+            super().__init__(
+                start_line=start_line, headers=headers, body=body, connection=answering
+            )
+            return
+        self.method, self.uri, self.version = start_line
+        self.path, self.query = start_line.path, ""
+        self.headers, self.body = headers, body
+        self.host = headers["Host"]
+        self.host_name = _name_in(self.host)
+        self.remote_ip = connection.context.remote_ip
+        self.protocol = connection.context.protocol
+        self.connection, self.server_connection = answering, None
+        self.arguments: dict[str, list[bytes]] = {}
+        self.query_arguments: dict[str, list[bytes]] = {}
+        self.body_arguments: dict[str, list[bytes]] = {}
+        self.files = {}
+        self._start_time, self._finish_time = time.time(), None
+
+    def _parse_body(self) -> None:
+        if self.body or "Content-Type" in self.headers:  # of which Tornado may say that it is wrong
+            super()._parse_body()
+
+
+@functools.lru_cache(KNOWN_HOSTS)
+def _name_in(host: str) -> str:
+    """Return the name in a value of Host. Raises HTTPInputError, as Tornado finds it."""
+    line = RequestStartLine("GET", "/", "HTTP/1.1")
+    return HTTPServerRequest(start_line=line, headers=HTTPHeaders({"Host": host})).host_name

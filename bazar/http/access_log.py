@@ -47,14 +47,15 @@ def shown(target: bytes) -> bytes:
 
 class AccessLog:
     """Collects lines and hands them to `logging` together. One of a write takes those before it
-    along at once: what has changed something is not to be missing. `meter` counts how long took
-    what `counts`."""
+    along, as soon as all that the loop has at hand is done: what has changed something is not to
+    be missing, but many may be answered together. `meter` counts how long took what `counts`."""
 
     def __init__(self, node: str, meter: LatencyHistogram) -> None:
         self._meter = meter
         self._node = printable(node.encode())
         self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes]] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Handle | None = None
+        self._is_urgent = False
 
     def add(
         self,
@@ -72,15 +73,25 @@ class AccessLog:
         self._lines.append((request_id, client, method, target, status, ms, note))
         if counts:
             self._meter.add(ms)
-        if len(self._lines) >= BATCH_LINES or method in WRITES:
+        urgent = method in WRITES
+        if len(self._lines) >= BATCH_LINES:
             self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
+        elif self._flushing is None or (urgent and not self._is_urgent):
+            self._flush_soon(urgent)
+
+    def _flush_soon(self, urgent: bool) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+        loop = asyncio.get_running_loop()
+        self._is_urgent = urgent
+        self._flushing = (
+            loop.call_soon(self.flush) if urgent else loop.call_later(BATCH_S, self.flush)
+        )
 
     def flush(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing, self._is_urgent = None, False
         lines, self._lines = self._lines, []
         if lines and access_log.isEnabledFor(logging.INFO):
             node = self._node

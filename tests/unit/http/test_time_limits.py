@@ -447,6 +447,19 @@ class LogTest(EdgeTestCase):
         line = r"node id ::1 GET /a\x0a\x1b\x9f 200 1.2 ms - data is cached"
         self.assertEqual(set(lines), {line})
 
+    async def test_writes_that_are_answered_together_leave_together_and_at_once(self) -> None:
+        log = AccessLog("node", LatencyHistogram())
+        with self.assertLogs("bazar.access", logging.INFO) as logs:
+            for method in (b"GET", b"PUT", b"GET", b"POST", b"GET"):
+                log.add(b"id", b"::1", method, b"/", 200, 1.0, b"")
+            await asyncio.sleep(0)
+            [record] = logs.records
+            self.assertEqual(record.getMessage().count("\n"), 4)
+            log.add(b"id", b"::1", b"GET", b"/", 200, 1.0, b"")
+            await asyncio.sleep(0)
+            self.assertEqual(len(logs.records), 1)
+            log.flush()
+
     def test_every_line_begins_alike(self) -> None:
         formatter = LineByLine("%(levelname)s: %(message)s")
         record = logging.makeLogRecord({"levelname": "INFO", "msg": "%s", "args": ("a\nb\na",)})

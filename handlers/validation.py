@@ -72,13 +72,15 @@ def json_object(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
+        decoded = body.decode("utf-8")
         plain = json.loads(
-            body.decode("utf-8"),
+            decoded,
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
             parse_float=_finite,
         )
-        json.dumps(plain, ensure_ascii=False).encode("utf-8")  # fails for lone surrogates
+        if "\\" in decoded:  # UTF-8 itself has none
+            json.dumps(plain, ensure_ascii=False).encode("utf-8")  # fails for lone surrogates
     except UnicodeEncodeError:
         raise BadRequest("body: holds a lone surrogate") from None
     except UnicodeDecodeError as error:

@@ -19,12 +19,13 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
+_encoder = json.JSONEncoder(ensure_ascii=False)
 _ETAGS = re.compile(rb'\*|(?:W/)?"[^"]*"')
 
 
 def render(value: Any) -> bytes:
     """Return a value as JSON, as every answer has it."""
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    return _encoder.encode(value).encode() + b"\n"
 
 
 def entity_tag(body: bytes) -> str:

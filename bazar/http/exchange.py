@@ -65,7 +65,6 @@ class Exchange(HTTPConnection):
         self.context = client.peer
         self._client: ClientConnection | None = client
         self._request = request
-        self._start_line = request.start_line
         self._on_close: Callable[[], None] | None = None
         self._work: object = None  # asyncio itself keeps no task
         self._begun = False
@@ -76,13 +75,15 @@ class Exchange(HTTPConnection):
     def run(self, application: Application) -> None:
         """Give the whole request to the application. It answers through the methods below,
         whenever."""
-        start_line, headers, body = self._start_line, self._request.headers, self._request.body
+        request = self._request
         try:
-            self._work = application(ServedRequest(start_line, headers, bytes(body), self))
+            self._work = application(
+                ServedRequest(request.start_line, request.headers, bytes(request.body), self)
+            )
         except HTTPInputError as error:
             self._refuse(BadRequest(str(error)))
         except Exception:
-            log.exception("%s failed", start_line.path)
+            log.exception("%s failed", request.start_line.path)
             self._refuse(BazarError("internal error; the log has it"))
 
     def _refuse(self, error: BazarError) -> None:

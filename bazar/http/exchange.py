@@ -77,9 +77,8 @@ class Exchange(HTTPConnection):
         whenever."""
         request = self._request
         try:
-            self._work = application(
-                ServedRequest(request.start_line, request.headers, bytes(request.body), self)
-            )
+            start_line, headers, body = request.start_line, request.headers, bytes(request.body)
+            self._work = application(ServedRequest(start_line, headers, body, self, self.context))
         except HTTPInputError as error:
             self._refuse(BadRequest(str(error)))
         except Exception:

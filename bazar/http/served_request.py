@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPServerRequest, RequestStartLine
 
@@ -20,12 +19,6 @@ class ClientContext:
     protocol: str = "http"
 
 
-class Answering(Protocol):
-    """The side of a connection that the request came from."""
-
-    context: ClientContext
-
-
 class ServedRequest(HTTPServerRequest):
     """Made without Tornado's constructor, which does for each request what is the same for most:
     they have no query, and name the host that the last one has named."""
@@ -35,12 +28,12 @@ class ServedRequest(HTTPServerRequest):
         start_line: RequestStartLine,
         headers: HTTPHeaders,
         body: bytes,
-        connection: Answering,
+        connection: HTTPConnection,
+        client: ClientContext,
     ) -> None:
-        answering = cast(HTTPConnection, connection)
         if "?" in start_line.path or "Host" not in headers:
             super().__init__(
-                start_line=start_line, headers=headers, body=body, connection=answering
+                start_line=start_line, headers=headers, body=body, connection=connection
             )
             return
         self.method, self.uri, self.version = start_line
@@ -48,9 +41,8 @@ class ServedRequest(HTTPServerRequest):
         self.headers, self.body = headers, body
         self.host = headers["Host"]
         self.host_name = _name_in(self.host)
-        self.remote_ip = connection.context.remote_ip
-        self.protocol = connection.context.protocol
-        self.connection, self.server_connection = answering, None
+        self.remote_ip, self.protocol = client.remote_ip, client.protocol
+        self.connection, self.server_connection = connection, None
         self.arguments: dict[str, list[bytes]] = {}
         self.query_arguments: dict[str, list[bytes]] = {}
         self.body_arguments: dict[str, list[bytes]] = {}

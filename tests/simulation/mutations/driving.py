@@ -48,7 +48,7 @@ LEADING = (
         ),
         (Replica, "_live", "if not self.candidate.may_lead(self.subscriber.last):", "if False:"),
         focus="calls",
-        near=62,
+        near=74,
     ),
     mutation(
         "a group whose membership is missing begins anew",

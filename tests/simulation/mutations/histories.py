@@ -26,7 +26,7 @@ HISTORIES = (
             "if position.id is not None and (own is None or own.id != position.id):",
             "if False:",
         ),
-        near=50,
+        near=67,
     ),
     restored(
         "the ranges of epochs are not compared",
@@ -42,7 +42,7 @@ HISTORIES = (
         "an epoch ends where the log does",
         "H2",
         (history, "is_on", "later.behind if later is not None else last_seq", "last_seq"),
-        near=48,
+        near=94,
     ),
     restored(
         "an epoch tells nothing of itself",
@@ -59,7 +59,7 @@ HISTORIES = (
         "epochs have no id of their own",
         "H1",
         (Replica, "_lead", "epoch_id=self._run", 'epoch_id="the same"'),
-        near=50,
+        near=108,
     ),
     restored(
         "what is pending counts as cut off",
@@ -71,7 +71,7 @@ HISTORIES = (
             "if False:",
         ),
         focus="following",
-        near=13,
+        near=14,
     ),
     restored(
         "a primary asks for itself before it is on record",
@@ -97,7 +97,7 @@ HISTORIES = (
             'if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):',
             "if passed:",
         ),
-        near=93,
+        near=103,
     ),
     restored(
         "a sale that is there again is an order again",
@@ -109,7 +109,7 @@ HISTORIES = (
         "an order has its sale's number",
         "S5",
         (Orders, "_project", 'max(sale["seq"], work.highest + 1)', 'sale["seq"]'),
-        near=12,
+        near=62,
     ),
     restored(
         "the cursor goes to the newest sale, with an order or without",
@@ -121,6 +121,6 @@ HISTORIES = (
             'numbers[sale["order_id"]]',
             'numbers.get(sale["order_id"], 0)',
         ),
-        near=17,
+        near=48,
     ),
 )

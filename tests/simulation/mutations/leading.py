@@ -25,7 +25,7 @@ TAKING_OVER = (
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
-        near=53,
+        near=65,
     ),
     shop(
         "a restarted node waits for the leases on record alone",
@@ -113,6 +113,7 @@ TAKING_OVER = (
         "T3",
         (Tenure, "adopts", " or self._unproven", ""),
         focus="hearing tails",
+        near=61,
     ),
     shop(
         "the hand-over does not wait for the leases",
@@ -147,7 +148,7 @@ TAKING_OVER = (
             "Membership(self.epoch, members, lease_s, clean or self.membership.clean)",
         ),
         focus="succession",
-        near=172,
+        near=215,
     ),
     mutation(
         "a restarted node trusts its disk after a clean end",
@@ -191,7 +192,7 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
-        near=232,
+        near=333,
     ),
     mutation(
         "the boundary is held for nobody",

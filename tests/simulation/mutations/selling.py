@@ -152,7 +152,7 @@ CALLING = (
         "R5",
         (ReplicaPool, "call", "raise unknown or last", "raise last"),
         focus="pool",
-        near=82,
+        near=96,
     ),
 )
 

@@ -99,7 +99,9 @@ LENIENT = re.compile(
     rb"transfer-encoding: *chunked(?s:.)*(;|\r\n0+\r\n[^\r])|connect",
     re.IGNORECASE,
 )
-OTHER_CONNECTION = re.compile(rb"connection:[^\r]*,", re.IGNORECASE)
+OTHER_CONNECTION = re.compile(  # a list, on one line or on several
+    rb"connection:[^\r]*(,|\r\n([^\r\n]+\r\n)*?connection:)", re.IGNORECASE
+)
 
 
 def compare(requests: bytes) -> None:

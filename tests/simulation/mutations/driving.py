@@ -123,7 +123,7 @@ LEADING = (
         "T1",
         (Replica, "_read_log", "async with within():", "if True:"),
         focus="hanging leader",
-        near=52,
+        near=78,
     ),
     mutation(
         "nobody was restarted",

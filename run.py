@@ -173,6 +173,7 @@ async def _supervise(config: Config, path: Path, token: str, names: Sequence[str
 def _collect_garbage() -> None:
     """Do so from now on, but for what is there already: that stays, and need not be looked at."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # hardly anything has circles: to look for them is the cost
     gc.enable()
 
 

@@ -19,12 +19,14 @@ from storage.books import info_key
 from storage.catalog import TOPICS, CatalogReader
 from storage.engines import catalog_engine
 from storage.history import Position
+from storage.hot_books import HotBooks
 from storage.paging import Window
 from storage.recent_sales import RecentSales
 
 MAX_SALES = 500
 MAX_WAIT_MS = 1000
 LOOKUP_S = 10.0
+HOT_BOOKS = 4096
 
 
 class CatalogService(ReplicatedService[CatalogReader]):
@@ -44,6 +46,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
         super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)
         self._recent = RecentSales()
+        self._hot = HotBooks(HOT_BOOKS)
         # An idle order service asks for sales all the time.
         self.calls[SALES_PATH] = Call(self.sales, logging.DEBUG)
         self.calls[NEWEST_PATH] = Call(self.newest_sales)
@@ -51,6 +54,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
     def committed(self, entries: Sequence[Entry]) -> None:
         core = self.replica.core
         self._recent.committed(entries, core.epoch, core.epoch_id)
+        self._hot.committed(entries)
 
     async def _look_up(self, books: list[int], timeout_s: float) -> list[Any]:
         found = await self.reader.info(books)
@@ -59,8 +63,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
             case {"op": "info", "book": int(book)}:
-                await self.replica.reads.barrier(frozenset({info_key(book)}))
-                return {"book": await self._lookups.submit(book, LOOKUP_S)}
+                return {"book": await self._book(book)}
             case {"op": "books", "books": list(books)}:
                 await self.replica.reads.barrier(frozenset(map(info_key, books)))
                 return {"books": list((await self.reader.info(books)).values())}
@@ -76,6 +79,16 @@ class CatalogService(ReplicatedService[CatalogReader]):
                 await self.replica.reads.barrier(frozenset({TOPICS}))
                 return {"topics": await self.reader.topics()}
         raise BadRequest(f"no such read: {str(item)[:100]}")
+
+    async def _book(self, book: int) -> dict[str, Any]:
+        tag = info_key(book)
+        await self.replica.reads.barrier(frozenset({tag}))
+        found = self._hot.get(tag, self.replica.core)
+        if found is None:
+            since = self.replica.core.committed
+            found = await self._lookups.submit(book, LOOKUP_S)
+            self._hot.put(tag, found, since, self.replica.core)
+        return found
 
     async def sales(self, item: dict[str, Any]) -> Answer:
         """Return the committed sales behind the position `after`, and the `id` of the last one's

@@ -92,9 +92,11 @@ SERVING: Focuses = {
         "loss": (0.0,),
         "think_s": (0.02, 0.05),
     },
-    # Replicas that are slow to apply what is committed, and readers that ask for everything.
+    # Replicas that are slow to apply what is committed, and readers that ask for everything, and
+    # hear late what was read.
     "reading": {
         "faults": ({"slow_disk": 3.0, "stall": 1.0},),
+        "hear_s": (0.0, 0.05),
         "fault_every_s": (0.2,),
         "catalogs": (2, 3),
         "books": (1, 2),

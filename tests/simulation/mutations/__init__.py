@@ -8,12 +8,12 @@ from tests.simulation.mutations.leading import JOINING, TAKING_OVER
 from tests.simulation.mutations.meeting import MEETING
 from tests.simulation.mutations.mutation import Mutation
 from tests.simulation.mutations.selling import CALLING, KEYS, ORDERING, SHOWING
-from tests.simulation.mutations.serving import CACHING, READING, WRITING
+from tests.simulation.mutations.serving import CACHING, READING, REMEMBERING, WRITING
 
 __all__ = ["ALL", "Mutation"]
 
 ALL: tuple[Mutation, ...] = (
-    *(*WRITING, *BATCHING, *READING, *CACHING, *SHOWING),
+    *(*WRITING, *BATCHING, *READING, *REMEMBERING, *CACHING, *SHOWING),
     *(*LEADING, *ARBITRATING, *TAKING_OVER, *JOINING, *MEETING),
     *(*KEYS, *ORDERING, *CALLING, *HISTORIES),
 )

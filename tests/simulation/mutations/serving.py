@@ -9,6 +9,7 @@ from bazar.replication.primary import Primary
 from bazar.replication.replica import Replica
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.subscriber import Subscriber
+from storage.hot_books import HotBooks
 from tests.simulation.mutations.mutation import mutation, shop
 
 WRITING = (
@@ -191,6 +192,34 @@ READING = (
         "J4",
         (Primary, "_advance", "if self._unproven:", "if False:"),
         focus="power",
+    ),
+)
+
+REMEMBERING = (
+    mutation(
+        "a book in memory outlives what changes it",
+        "L2",
+        (HotBooks, "committed", "self._books.pop(tag, None)", "pass"),
+        focus="reading",
+    ),
+    mutation(
+        "a book in memory is shown while its change is committed",
+        "L4",
+        (HotBooks, "get", "None if tag in _tags(core.pending) else ", ""),
+        focus="reading",
+    ),
+    mutation(
+        "a book is kept that was read before its change",
+        "L2",
+        (HotBooks, "put", "since == core.committed == self._mark and ", ""),
+        focus="reading",
+    ),
+    mutation(
+        "books in memory outlive their state",
+        "J3",
+        (HotBooks, "get", "if core.committed != self._mark:", "if False:"),
+        (HotBooks, "committed", "if not _follows(entries[0], self._mark):", "if False:"),
+        focus="reading",
     ),
 )
 

@@ -185,8 +185,8 @@ SHOWING = (
         "L2",
         (
             CatalogService,
-            "read",
-            "await self.replica.reads.barrier(frozenset({info_key(book)}))",
+            "_book",
+            "await self.replica.reads.barrier(frozenset({tag}))",
             "await self.replica.reads.barrier(frozenset())",
         ),
         focus="reading",

@@ -45,6 +45,7 @@ def in_origin_form(request: HTTPServerRequest) -> HTTPServerRequest:
         server_connection=request.server_connection,
         start_line=RequestStartLine(request.method or "", path, request.version),
         headers=headers,
+        body=request.body,
     )
 
 

@@ -90,7 +90,7 @@ T3  Pending entries keep seq, epoch and digest, are prepared to everyone again a
     extends the primary's log is adopted: it may have been acknowledged. A restarted primary, whose
     own disk may have lost it, adopts it as long as it has committed nothing: each member that has
     said hello by the end of the wait, and names a longer log, is waited for, `ack_timeout_s` at the
-    most.
+    most, and so are those that have joined, until they have what was adopted.
 T4  A member that has not joined by then leaves the set with the first commit (R3). Before a
     primary records that, its disk takes a write: or the last member might be one whose disk hangs.
 T5  On SIGTERM the primary finishes its batch, takes the leases back, records `clean` and leaves; a

@@ -17,8 +17,13 @@ def welcome(tenure: Tenure, now: float) -> Welcome:
 def await_tail(tenure: Tenure, feed: Subscription, now: float) -> None:
     """Wait for what a member's log has beyond ours, if that will be adopted (T3)."""
     if tenure.adopts(now) and feed.hello.last.seq > tenure.tail.seq:
-        feed.owes_tail = True
-        feed.hold_until = max(now, tenure.not_before) + tenure.timing.ack_timeout_s
+        await_log(tenure, feed, now)
+
+
+def await_log(tenure: Tenure, feed: Subscription, now: float) -> None:
+    """Go on without this member only if its log is not ours by then (T3)."""
+    feed.awaited = True
+    feed.hold_until = max(now, tenure.not_before) + tenure.timing.ack_timeout_s
 
 
 def send_page(tenure: Tenure, feed: Subscription, page: LogPage) -> list[Effect]:

@@ -184,7 +184,8 @@ class Primary(Tenure):
         match message:
             case Ack(mark):
                 feed.acked, feed.busy = mark, False
-                feed.tail_is_known()
+                if mark == self.tail:
+                    feed.has_our_log()
                 return self._settle(now)
             case Renew(number):
                 feed.renew = number
@@ -194,7 +195,6 @@ class Primary(Tenure):
                 feed.renew = None
                 return self._settle(now)
             case Tail(entries):
-                feed.tail_is_known()
                 return self._adopt(feed, entries, now)
             case _:
                 return self._close(feed, f"unexpected {type(message).__name__}")
@@ -343,6 +343,9 @@ class Primary(Tenure):
             return self._close(feed, "its tail does not extend ours")
         self.phase = Phase.PREPARED
         persist = Persist(self.tail, entries)
+        for other in self.feeds.values():
+            if self._is_member(other) and (other.joined or other.awaited):
+                joining.await_log(self, other, now)
         return [persist, *self._prepare(entries, now)]
 
     def retire(self, now: float) -> list[Effect]:

@@ -35,15 +35,15 @@ class Subscription:
     stage: Stage = Stage.GREETED
     renew: int | None = None  # the newest question not yet granted
     asked_at: float = 0.0  # when it was last sent something to acknowledge
-    owes_tail: bool = False  # it has been asked for what its log has beyond ours (T3)
+    awaited: bool = False  # until its log is ours, for a while (T3)
     busy: bool = False  # a page of the log, or a snapshot, is on its way to it
     page: LogPage | None = None  # its first page, kept until the next boundary
     hold_until: float | None = None
 
-    def tail_is_known(self) -> None:
-        """Wait no more for what its log has beyond ours: it has come, or does not extend ours."""
-        if self.owes_tail:
-            self.owes_tail, self.hold_until = False, None
+    def has_our_log(self) -> None:
+        """Wait for it no more: what it had beyond ours is adopted, or does not extend ours."""
+        if self.awaited:
+            self.awaited, self.hold_until = False, None
 
     @property
     def heard(self) -> bool:

@@ -164,9 +164,9 @@ class Tenure:
         if not self._unproven and now >= self.not_before:
             return
         # One that has said hello is heard, even if our own log is still being read for it; and
-        # if its log is longer, the rest of that is waited for (T3).
+        # where one's log is longer, all are waited for until they have the rest of it (T3).
         unheard = any(
-            (not feed.heard or feed.owes_tail) and self._is_member(feed)
+            (not feed.heard or feed.awaited) and self._is_member(feed)
             for feed in self.feeds.values()
         )
         if self._is_complete or (now >= self.not_before and not unheard):

@@ -59,7 +59,7 @@ class Batcher:
     @property
     def gathers(self) -> bool:
         """Whether items wait here for others, and for no call that is under way."""
-        return bool(self._waiting) and not self._calling
+        return bool(self._waiting) and self._lane is not None and not self._calling
 
     async def submit(self, item: Any, timeout_s: float) -> Any:
         """Return the item's result. Raises what `call` raised; Unavailable if the item was not sent

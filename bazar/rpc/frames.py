@@ -100,7 +100,8 @@ class FrameConnection(asyncio.Protocol):
             frame = bytes(self._received[begin:end])
             self._at = end
             self.on_frame(frame)
-        self._received, self._at = self._received[self._at :], 0
+        if self._at:
+            self._received, self._at = self._received[self._at :], 0
 
     # --- asyncio.Protocol ------------------------------------------------------------------------
 

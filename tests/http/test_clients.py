@@ -56,6 +56,7 @@ class UpgradeTest(ClientsTestCase):
 
 class AbsoluteTest(ClientsTestCase):
     def test_a_whole_url_is_served_as_its_path(self) -> None:
+        self.update(5, count_add=20)
         for url in ("http://localhost", "HTTP://LOCALHOST:80", "https://127.0.0.1:8001"):
             for node in ("frontend-1", "catalog-1", "catalog-2"):
                 for _ in range(2):
@@ -63,8 +64,8 @@ class AbsoluteTest(ClientsTestCase):
                 status, found = self.send(node, f"GET {url}/search?topic=dis&limit=1")
                 self.assertEqual((status, found), (200, [book(1)]))
             for node in ("frontend-1", "order-1", "order-2"):
-                status, order = self.send(node, f"PUT {url}/purchase/5", body=b'{"quantity": 1}')
-                self.assertEqual((status, order["quantity"]), (200, 1))
+                status, order = self.send(node, f"PUT {url}/purchase/5", body=b'{"quantity": 2}')
+                self.assertEqual((status, order["quantity"]), (200, 2))
             status, page = self.send("frontend-1", f"GET {url}")
             self.assertEqual(status, 200)
             self.assertIn(b"<!DOCTYPE html>", page)

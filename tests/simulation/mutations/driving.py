@@ -85,7 +85,7 @@ LEADING = (
         "R8",
         (Replica, "_live", "self.store.check()", "pass"),
         focus="deleting",
-        near=48,
+        near=155,
     ),
     mutation(
         "a primary stays whose file is deleted",
@@ -110,20 +110,21 @@ LEADING = (
         "T1",
         (Replica, "_live", "await self.store.probe()", "pass"),
         focus="hanging",
-        near=18,
+        near=67,
     ),
     mutation(
         "the last member may be one whose disk hangs",
         "T4",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="hanging leader",
+        near=19,
     ),
     mutation(
         "a disk that hangs may be read for ever",
         "T1",
         (Replica, "_read_log", "async with within():", "if True:"),
         focus="hanging leader",
-        near=78,
+        near=186,
     ),
     mutation(
         "nobody was restarted",
@@ -141,7 +142,7 @@ LEADING = (
             "case Admit(feed):",
         ),
         focus="burying",
-        near=311,
+        near=365,
     ),
     mutation(
         "a batch is committed that is not proven",
@@ -153,7 +154,7 @@ LEADING = (
             "if now < self.not_before:",
         ),
         focus="hearing",
-        near=89,
+        near=147,
     ),
     mutation(
         "a hand-over does not wait for its batch",
@@ -205,14 +206,14 @@ ARBITRATING = (
         "L5",
         (Primary, "_grant", "[Confirm(), Send(", "[Send("),
         focus="stealing",
-        near=122,
+        near=286,
     ),
     mutation(
         "reads are not confirmed",
         "L5",
         (Primary, "read", "if now >= self._leads_until:", "if False:"),
         focus="seizing",
-        near=45,
+        near=48,
     ),
     mutation(
         "the arbiter is not asked",
@@ -271,7 +272,7 @@ ARBITRATING = (
         ),
         (durable, "atomic_write", "temporary.replace(path)", "pass"),
         focus="outages",
-        near=24,
+        near=27,
     ),
 )
 
@@ -339,7 +340,7 @@ BATCHING = (
             "                return",
         ),
         focus="disks",
-        near=80,
+        near=100,
     ),
     mutation(
         "a full disk goes unnoticed",
@@ -409,13 +410,13 @@ BATCHING = (
         "R7",
         (ReplicatedService, "write_forwarded", "may_forward=False", "may_forward=True"),
         focus="succession",
-        near=130,
+        near=319,
     ),
     mutation(
         "what was passed on is passed on again",
         "R7",
         (Replica, "write", "if leader is None or not may_forward:", "if leader is None:"),
         focus="succession",
-        near=130,
+        near=319,
     ),
 )

@@ -26,7 +26,7 @@ HISTORIES = (
             "if position.id is not None and (own is None or own.id != position.id):",
             "if False:",
         ),
-        near=67,
+        near=227,
     ),
     restored(
         "the ranges of epochs are not compared",
@@ -42,7 +42,7 @@ HISTORIES = (
         "an epoch ends where the log does",
         "H2",
         (history, "is_on", "later.behind if later is not None else last_seq", "last_seq"),
-        near=94,
+        near=132,
     ),
     restored(
         "an epoch tells nothing of itself",
@@ -59,7 +59,7 @@ HISTORIES = (
         "epochs have no id of their own",
         "H1",
         (Replica, "_lead", "epoch_id=self._run", 'epoch_id="the same"'),
-        near=108,
+        near=227,
     ),
     restored(
         "what is pending counts as cut off",
@@ -97,7 +97,7 @@ HISTORIES = (
             'if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):',
             "if passed:",
         ),
-        near=103,
+        near=180,
     ),
     restored(
         "a sale that is there again is an order again",

@@ -32,7 +32,7 @@ TAKING_OVER = (
         "T5",
         (Primary, "take_over", "timing.lease_s if restarted else 0.0", "0.0"),
         focus="restoring, and another lease",
-        near=31,
+        near=32,
     ),
     shop(
         "the longest lease granted is forgotten",
@@ -113,7 +113,7 @@ TAKING_OVER = (
         "T3",
         (Tenure, "adopts", " or self._unproven", ""),
         focus="hearing tails",
-        near=61,
+        near=72,
     ),
     shop(
         "the hand-over does not wait for the leases",
@@ -148,7 +148,7 @@ TAKING_OVER = (
             "Membership(self.epoch, members, lease_s, clean or self.membership.clean)",
         ),
         focus="succession",
-        near=215,
+        near=263,
     ),
     mutation(
         "a restarted node trusts its disk after a clean end",
@@ -192,7 +192,7 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
-        near=333,
+        near=12,
     ),
     mutation(
         "the boundary is held for nobody",
@@ -217,7 +217,7 @@ JOINING = (
             "elif False:",
         ),
         focus="hearing",
-        near=207,
+        near=309,
     ),
     mutation(
         "a log that was compacted is sent all the same",

@@ -27,7 +27,7 @@ RARE = (
     mutation(
         "a member's longer tail is not waited for",
         "T3",
-        (Tenure, "_prove", "(not feed.heard or feed.owes_tail)", "not feed.heard"),
+        (Tenure, "_prove", "(not feed.heard or feed.awaited)", "not feed.heard"),
     ),
     mutation(
         "the cursor is not looked at",

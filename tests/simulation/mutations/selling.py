@@ -145,14 +145,14 @@ CALLING = (
         "R5",
         (ReplicaPool, "call", "if unknown is not None:", "if False:"),
         focus="pool",
-        near=25,
+        near=62,
     ),
     shop(
         "the last attempt speaks for those before it",
         "R5",
         (ReplicaPool, "call", "raise unknown or last", "raise last"),
         focus="pool",
-        near=96,
+        near=163,
     ),
 )
 
@@ -173,6 +173,7 @@ SHOWING = (
         "C5",
         (questions, "shown", "{SEARCHES, *topics,", "{*topics,"),
         focus="caching",
+        near=26,
     ),
     shop(
         "searches are not known by their books",
@@ -226,7 +227,7 @@ SHOWING = (
         "L2",
         (CatalogService, "read", "frozenset({TOPICS})", "frozenset()"),
         focus="reading",
-        near=22,
+        near=39,
     ),
     shop(
         "an invalidation detaches only the fetch of its own key",
@@ -238,6 +239,6 @@ SHOWING = (
             "flight.key in touched",
         ),
         focus="fetching",
-        near=25,
+        near=28,
     ),
 )

@@ -58,6 +58,7 @@ WRITING = (
             "if True:",
         ),
         focus="tails",
+        near=19,
     ),
     mutation(
         "a longer tail stays",
@@ -65,7 +66,7 @@ WRITING = (
         (ReplicaSubscriber, "_joining", "if not welcome.adopting:", "if False:"),
         (ReplicaSubscriber, "_joining", "if not beyond:", "if True:"),
         focus="tails",
-        near=29,
+        near=32,
     ),
 )
 
@@ -96,14 +97,14 @@ READING = (
         "L1",
         (Subscriber, "_granted", "asked_at + grant.lease_s", "now + grant.lease_s"),
         focus="caching",
-        near=13,
+        near=30,
     ),
     mutation(
         "a renewal's number is used again",
         "L1",
         (Subscriber, "_renew", "self._number += 1", "self._number = 1"),
         focus="caching",
-        near=241,
+        near=267,
     ),
     mutation(
         "the holder counts its own lease_s",
@@ -116,7 +117,7 @@ READING = (
         "L1",
         (timing.Timing, "surely_over_s", "lease_s * (1 + CLOCK_DRIFT)", "lease_s"),
         focus="clocks",
-        near=56,
+        near=57,
     ),
     mutation(
         "a closed connection ends a lease",
@@ -165,7 +166,7 @@ READING = (
             "self._client.release()\n        await asyncio.sleep(0.2)",
         ),
         focus="leaving",
-        near=19,
+        near=22,
     ),
     mutation(
         "a new primary answers reads of what it has yet to commit",
@@ -185,7 +186,7 @@ READING = (
         "L4",
         (Primary, "_grant", "if owes or self._unproven or not lease_s:", "if owes:"),
         focus="power",
-        near=126,
+        near=319,
     ),
     mutation(
         "a restarted primary adds members at once",
@@ -207,12 +208,14 @@ REMEMBERING = (
         "L4",
         (HotBooks, "get", "None if tag in _tags(core.pending) else ", ""),
         focus="reading",
+        near=347,
     ),
     mutation(
         "a book is kept that was read before its change",
         "L2",
         (HotBooks, "put", "since == core.committed == self._mark and ", ""),
         focus="reading",
+        near=12,
     ),
     mutation(
         "books in memory outlive their state",
@@ -229,12 +232,13 @@ CACHING = (
         "C3",
         (Cache, "join", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
-        near=26,
+        near=27,
     ),
     shop(
         "an invalidation detaches no flight",
         "C2",
         (Cache, "drop", "self._detach(flight)", "pass"),
+        near=13,
     ),
     shop(
         "an invalidation drops nothing",

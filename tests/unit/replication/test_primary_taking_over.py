@@ -167,6 +167,32 @@ class TakingOverTest(PrimaryTest):
         effects = primary.receive(REPLICA_FEED, Tail(tail), late)
         self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
 
+    def test_t3_members_that_have_joined_are_waited_for_until_they_have_an_adopted_tail(
+        self,
+    ) -> None:
+        """It was sent to them a moment ago: none of them is late."""
+        tail, late = log(self.committed, "t"), TIMING.surely_over_s(1.0)
+        third = Member("r-3", "s3")
+        primary = self.lead(OTHER, third, restarted=True)
+        at = self.committed
+        hello = Hello(WIRE_VERSION, REPLICA, third.node, "run", third.store, 1, at, at, "")
+        primary.receive(3, hello, 0.1)
+        primary.log_read(3, LogPage(self.committed, (), end=True), 0.1)
+        primary.receive(3, Ack(self.committed), 0.1)
+        self.offered(primary, tail, late)
+        [persist] = of(primary.receive(REPLICA_FEED, Tail(tail), late), Persist)
+        assert isinstance(persist, Persist)
+        effects = [
+            *primary.receive(REPLICA_FEED, Ack(self.committed), late),  # of its first page
+            *primary.stored(persist, late),
+        ]
+        self.assertEqual(of(effects, Close), [])
+        self.assertEqual(of(effects, Record), [])
+        effects = primary.receive(3, Ack(tail[-1].mark), late)
+        self.assertEqual(of(effects, Record), [])
+        effects = primary.receive(REPLICA_FEED, Ack(tail[-1].mark), late)
+        self.assertEqual(of(effects, Apply), [Apply(tail[-1].mark)])
+
     def test_t3_a_tail_is_waited_for_so_long(self) -> None:
         tail, late = log(self.committed, "t"), TIMING.surely_over_s(1.0)
         until = late + TIMING.ack_timeout_s

@@ -73,7 +73,7 @@ SHARED: tuple[Mutation, ...] = (
         (Hold, "grantable_s", " - self._tempo.pause_s", ""),
         (Tempo, "over_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=33,
+        near=38,
     ),
     mutation(
         "a primary forgets that its subscribers may stand still",
@@ -101,7 +101,7 @@ SHARED: tuple[Mutation, ...] = (
         (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
         (Watch, "lost", "self._seen = None", "pass"),
         focus="losing",
-        near=12,
+        near=15,
     ),
     mutation(
         "a candidate counts from before the answer",
@@ -165,7 +165,7 @@ SHARED: tuple[Mutation, ...] = (
         ),
         (PostgreSQLStore, "execute", "if found != [self._mark]:", "if False:"),
         focus="belated",
-        near=6,
+        near=9,
     ),
     mutation(
         "a primary goes on although the database has lost its commits",
@@ -183,7 +183,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE epoch_id = $2 AND $3 = $3",
         ),
         focus="losing",
-        near=9,
+        near=12,
     ),
     mutation(
         "a beat does not look whether the database has lost commits",
@@ -282,7 +282,7 @@ SHARED: tuple[Mutation, ...] = (
         (Shown, "_is_told", "if core.committed.digest != mark.digest:", "if False:"),
         (Shown, "_is_told", " and self._core().committed.digest == mark.digest", ""),
         focus="stranding",
-        near=2,
+        near=5,
     ),
     mutation(
         "what pends does not keep a newer snapshot from being shown",

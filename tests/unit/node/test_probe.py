@@ -43,6 +43,7 @@ class ProbeTest(FilesTestCase):
             with contextlib.suppress(asyncio.IncompleteReadError):
                 while await reader.readuntil(b"\r\n\r\n"):
                     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            writer.close()
 
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
@@ -55,6 +56,7 @@ class ProbeTest(FilesTestCase):
             self.assertTrue(await probe.answered(PATIENCE_S))
             self.assertEqual(len(came), 2)
             probe.close()
+            await came[1].wait_closed()
 
     async def test_a_late_answer_is_not_taken_for_the_next_one(self) -> None:
         late = asyncio.Event()
@@ -76,6 +78,9 @@ class ProbeTest(FilesTestCase):
             late.set()
             self.assertFalse(await probe.answered(0.05))
             self.assertEqual(len(came), 2)
+            probe.close()
+            for writer in came:
+                await writer.wait_closed()
 
     async def test_so_is_a_node_that_does_not_trust_us_or_we_it(self) -> None:
         one, other = Authority(self.directory / "one"), Authority(self.directory / "other")

@@ -37,7 +37,7 @@ def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | Non
         return None
     asked = host.decode()
     if arrivals.proxies.trust(peer):
-        visitor = arrivals.proxies.visitor(peer, Headers.read(fields.decode("latin-1")))
+        visitor = arrivals.proxies.visitor(peer, Headers.read(fields[2:].decode("latin-1")))
         peer, asked = visitor.address, visitor.host or asked
     if not arrivals.hosts.own(asked):
         return None

@@ -102,6 +102,7 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
                 await asyncio.sleep(0)
             await until(lambda: one._slow == 2, "both are slow")
             self.assertEqual(self.calls.batches, [[0], [1, 2]])
+            self.assertFalse(one.gathers)  # those that wait, wait for calls that hang
             self.calls.may_answer.set()
             self.assertEqual(await asyncio.gather(*tasks), [0, 2, 4, 2, 4])
         self.assertEqual((one._slow, self.calls.batches), (0, [[0], [1, 2], [1, 2]]))

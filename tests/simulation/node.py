@@ -25,7 +25,7 @@ from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
 from bazar.http.response_cache import ResponseCache
 from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
-from bazar.replication.effects import Effect
+from bazar.replication.effects import Effect, ReadLog
 from bazar.replication.feed_client import FEED_PATH
 from bazar.replication.messages import Member
 from bazar.replication.primary import Primary
@@ -227,9 +227,8 @@ class Watched(Replica):
             self._excused_at = process.time() + wait_s
         group = process.node.group
         if group.hangs_next is process.node:
-            late_s = process.profile.hangs_late_s
-            if late_s:
-                world.after(late_s * process.profile.draw.random(), process, process.hang_disk)
+            if process.profile.hangs_reading:
+                process.hangs_soon = True
             else:
                 process.hang_disk()
         group.hangs_next = None
@@ -249,9 +248,7 @@ class Watched(Replica):
         process, effects = self.process, list(effects)
         world = process.world
         if self.primary is not None:
-            hellos = [feed.hello for feed in self.primary.feeds.values()]
-            runs = [hello.run for hello in hellos if hello.arbiter is not None]
-            world.guard(check_feeds, world, process.node.group, runs)
+            world.guard(check_feeds, world, process.node.group, self.primary)
             if process.disk.lost_seq and process.time() >= self._excused_at:
                 group = process.node.group
                 world.guard(check_excuse, self.primary, process.disk.image, group)
@@ -266,8 +263,10 @@ class Watched(Replica):
             world.aim(process.node, effect)
 
     def _carry_out(self, effect: Effect) -> None:
-        super()._carry_out(effect)
         process = self.process
+        if process.hangs_soon and isinstance(effect, ReadLog) and not process.disk.hangs:
+            process.hang_disk()
+        super()._carry_out(effect)
         if self.primary is None and process.profile.aims:
             process.world.aim(process.node, effect)
 
@@ -281,6 +280,7 @@ class ReplicaProcess(NodeProcess):
         assert node.disk is not None
         self.disk = node.disk
         self.has_probed = False  # its disk took a write before it led (T1)
+        self.hangs_soon = False  # it will hang with the first look at its log for another
         self.me = Member(node.name, node.disk.store)
         super().__init__(world, node)
         kind: Any = CatalogService if node.config.role == "catalog" else OrderService

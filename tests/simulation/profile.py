@@ -63,7 +63,7 @@ class Profile:
         self.orders = choice((2, 0, 2, 0, 2))
         self.hangs = draw.chance(0.1)
         self.hangs_leading = 0.35
-        self.hangs_late_s = 0.0  # from then on, at most
+        self.hangs_reading = False  # and not before another asks for its log
         self.silent = draw.chance(0.1)
         self.late_start = draw.chance(0.2)
         self.supervised = draw.chance(0.3)

@@ -210,7 +210,7 @@ class Scenario:
         """Whether a disk hangs whose node leads, or is about to: it may yet ask its peers (A3)."""
         return any(
             isinstance(node.process, ReplicaProcess)
-            and node.process.disk.hangs
+            and (node.process.disk.hangs or node.process.hangs_soon)
             and node.process.has_probed
             for node in self.catalog.replicas
         )

@@ -7,9 +7,10 @@ anything from it or give it anything, and one of two primaries must end (A2, A3)
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from bazar.replication.messages import CACHE
+from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import Truth
@@ -107,8 +108,15 @@ def check_alone(world: ShopWorld, group: Group, follower: ReplicaSubscriber) -> 
             raise Violation(f"A3: {follower.node} begins to lead, and did not ask {leader.name}")
 
 
-def check_feeds(world: ShopWorld, group: Group, runs: Iterable[str]) -> None:
-    """Check A2: a primary has no feed to a run of another cluster."""
-    for run in runs:
-        if world.group_of[run].directory != group.directory:
-            raise Violation(f"A2: {run} is taken, and belongs to another cluster")
+def check_feeds(world: ShopWorld, group: Group, primary: Primary) -> None:
+    """Check A2: a primary has no feed to a run of another cluster. A cache is of the one that has
+    taken it first."""
+    for hello in (feed.hello for feed in primary.feeds.values()):
+        if hello.arbiter is None:
+            continue
+        if hello.kind == CACHE:
+            same = hello.arbiter == primary.arbiter
+        else:
+            same = world.group_of[hello.run].directory == group.directory
+        if not same:
+            raise Violation(f"A2: {hello.run} is taken, and belongs to another cluster")

@@ -16,7 +16,7 @@ MACHINE: Focuses = {
     "hanging leader": {
         "hangs": (True,),
         "hangs_leading": (1.0,),
-        "hangs_late_s": (0.0, 0.6),
+        "hangs_reading": (False, True),
         "catalogs": (2, 3),
         "batch_rows": (1, 3),
         "think_s": (0.02, 0.05),

@@ -124,7 +124,7 @@ LEADING = (
         "T1",
         (Replica, "_read_log", "async with within():", "if True:"),
         focus="hanging leader",
-        near=186,
+        near=384,
     ),
     mutation(
         "nobody was restarted",

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.http import test_baskets, test_catalog, test_frontend, test_orders, test_search
+from tests.http import (
+    test_baskets,
+    test_caching,
+    test_catalog,
+    test_orders,
+    test_search,
+)
 from tests.http.shop import ShopTestCase
 
 OF_FILES: Any = None  # in place of a test that looks into them
@@ -51,7 +57,7 @@ class WordSearchTest(OverPostgreSQL, test_search.WordSearchTest):
     test_a_node_answers_once_its_index_is_made = OF_FILES
 
 
-class CachingTest(OverPostgreSQL, test_frontend.CachingTest):
+class CachingTest(OverPostgreSQL, test_caching.CachingTest):
     test_both_databases_hold_the_same_rows_after_a_purchase = OF_FILES
 
 

@@ -3,12 +3,13 @@ them, and no other thread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from lru import LRU
 
 from bazar.replication.messages import GENESIS, Entry, Mark
+from bazar.replication.timing import touched_seq
 
 Book = dict[str, Any]
 
@@ -38,8 +39,9 @@ class HotBooks:
             return
         if not _follows(entries[0], self._mark):
             self._books.clear()
-        for tag in _tags(entries):
-            self._books.pop(tag, None)
+        for entry in entries:
+            for tag in entry.tags:
+                self._books.pop(tag, None)
         self._mark = entries[-1].mark
 
     def get(self, tag: str, core: Core) -> Book | None:
@@ -48,11 +50,11 @@ class HotBooks:
             self._books.clear()  # another state, which came at once: a snapshot, or another history
             self._mark = core.committed
         # While an entry is pending its commit may be in the rows already, and have been shown.
-        return None if tag in _tags(core.pending) else self._books.get(tag)
+        return None if _is_pending(tag, core) else self._books.get(tag)
 
     def put(self, tag: str, book: Book, since: Mark, core: Core) -> None:
         """Keep a book that was read since this mark, unless something may have changed it."""
-        if since == core.committed == self._mark and tag not in _tags(core.pending):
+        if since == core.committed == self._mark and not _is_pending(tag, core):
             self._books[tag] = book
 
 
@@ -63,5 +65,5 @@ def _follows(entry: Entry, mark: Mark) -> bool:
     return of_this_epoch or entry.extends(mark)
 
 
-def _tags(entries: Iterable[Entry]) -> set[str]:
-    return {tag for entry in entries for tag in entry.tags}
+def _is_pending(tag: str, core: Core) -> bool:
+    return touched_seq(core.pending, frozenset({tag})) > 0

@@ -21,7 +21,6 @@ from bazar.errors import BadRequest, Unavailable
 READY_S = 30.0
 POLL_S = 0.05
 
-
 SUPERVISOR = "supervisor"
 LOWEST_PORT = 10_000
 LOCAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")  # Linux: for outgoing connections

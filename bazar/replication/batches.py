@@ -97,8 +97,9 @@ class Batches:
         """Return the entries of a batch. The store may call this on its own thread: while a batch
         is executed the log does not grow."""
         changes = [one.change for one in outcomes if one.change is not None]
+        own = changes if self._begun else changes[1:]
         # H1: nothing but replays and refusals begins no epoch.
-        return self.primary.extend(changes) if len(changes) > (not self._begun) else ()
+        return self.primary.extend(changes) if own else ()
 
     def _begin(self) -> Operation:
         """Return the operation by which an epoch tells of itself, once it has anything to commit

@@ -141,11 +141,10 @@ class FeedClient:
         self._over.set()
 
     def _disconnect(self) -> None:
-        self.leader = None
+        self._lost()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-            self._over.set()
 
     async def follows(self, for_s: float) -> None:
         """Return when this node follows its primary no more, or after so long."""

@@ -39,7 +39,7 @@ class Source:
         client.arbiters[role] = self._arbiter
         self.cache = Cache(self.subscriber, context.clock)
         self.feed = FeedClient(
-            self.subscriber, config.group(role), context.token, context.clock, self._carry_out
+            self.subscriber, self.nodes, context.token, context.clock, self._carry_out
         )
 
     def _carry_out(self, effect: Effect) -> None:

@@ -206,7 +206,7 @@ REMEMBERING = (
     mutation(
         "a book in memory is shown while its change is committed",
         "L4",
-        (HotBooks, "get", "None if tag in _tags(core.pending) else ", ""),
+        (HotBooks, "get", "None if _is_pending(tag, core) else ", ""),
         focus="reading",
         near=347,
     ),

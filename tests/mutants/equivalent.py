@@ -29,6 +29,7 @@ PRIMARY = "bazar/replication/primary.py"
 TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
+PART = "bazar/replication/part.py"
 SEARCH = "storage/sqlite/search.py"
 SHOWN = "bazar/replication/shared/shown.py"
 SOUGHT = "storage/postgresql/search.py"
@@ -61,6 +62,13 @@ ALL: tuple[Equivalent, ...] = (
         "if self._position(welcome.tail) is not None and self.feed is not None:",
         "if self._position(welcome.tail) is not None and True:",
         "a welcome comes on the feed that there is; the second half is for the type checker",
+    ),
+    Equivalent(
+        PART,
+        "Part._perform",
+        "text = encoded.get(id(message)) or encode(message)",
+        "text = False or encode(message)",
+        "the same bytes, made anew for each that they go to",
     ),
     Equivalent(
         SEARCH,

@@ -12,7 +12,7 @@ from statistics import fmean
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import Tree
 
-SUITES = ("unit", "http")
+SUITES = ("unit", "http", "postgresql")
 PYTEST = (
     *("-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.mutants.leave"),
     *("--rootdir=.", "--assert=plain", "--tb=line"),

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.postgresql.connection import MOST
+from storage.postgresql.connection import MOST, Connection
+from storage.postgresql.servers import PostgreSQLServers
 from storage.postgresql.session import Broken, Refused, Statement
 from tests.patience import PATIENCE_S, until
 from tests.postgresql.servers import Server
@@ -300,3 +301,40 @@ async def test_closing_ends_the_servers_process_and_its_transaction(
                 await ended
             assert each.broken
             await gone(postgresql_server, each.pid)
+
+
+async def test_what_the_socket_does_not_take_at_once_is_sent_when_it_does(
+    postgresql_server: Server,
+) -> None:
+    """And then nobody looks after it any more."""
+    async with session(postgresql_server) as one:
+        large = "x" * (8 << 20)
+        reply = await run(one, Statement("SELECT length($1)", (large,)))
+        assert reply.results[0].rows == ((len(large),),)
+        assert not asyncio.get_running_loop().remove_writer(one._socket)
+
+
+async def test_the_first_reason_of_an_end_is_the_one_that_is_told(
+    postgresql_server: Server,
+) -> None:
+    async with session(postgresql_server) as one:
+        one.abort()
+        await one.close()
+        with pytest.raises(Broken, match="given up"):
+            await run(one, "SELECT 1")
+
+
+async def test_a_session_that_can_not_be_settled_is_ended(
+    postgresql_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+
+    async def refuse(self: object, session: Connection, timeout_s: float) -> None:
+        pids.append(session.pid)
+        raise Refused("28000", "no settings")
+
+    monkeypatch.setattr(PostgreSQLServers, "_settle", refuse)
+    with pytest.raises(Broken, match="no settings"):
+        await servers(postgresql_server).connect(postgresql_server.address, PATIENCE_S)
+    [pid] = pids
+    await gone(postgresql_server, pid)

@@ -62,6 +62,15 @@ class ArbiterTest(FilesTestCase):
         self.assertTrue(second.try_acquire())
         self.assertFalse(first.try_acquire())
 
+    async def test_one_that_waited_for_a_lock_that_is_gone_gets_the_new_one(self) -> None:
+        holder, waits = self.arbiter(), self.arbiter()
+        self.assertTrue(holder.try_acquire())
+        self.assertFalse(waits.try_acquire())
+        (self.directory / "catalog.lock").unlink()
+        holder.release()
+        self.assertFalse(waits.try_acquire())  # it has the file open that nobody finds any more
+        self.assertTrue(waits.try_acquire())
+
     async def test_groups_do_not_disturb_each_other(self) -> None:
         self.assertTrue(self.arbiter().try_acquire())
         orders = FileArbiter(self.directory, "order")

@@ -30,10 +30,10 @@ LINGER_BYTES = 1 << 20  # read away behind the last answer
 
 _CONNECTION = {
     # The header line, where the version does not imply what it would say.
-    (b"HTTP/1.1", True): b"",
-    (b"HTTP/1.1", False): b"Connection: close\r\n",
-    (b"HTTP/1.0", True): b"Connection: Keep-Alive\r\n",
-    (b"HTTP/1.0", False): b"",
+    (b"HTTP/1.1", True): b"\r\n",
+    (b"HTTP/1.1", False): b"\r\nConnection: close\r\n",
+    (b"HTTP/1.0", True): b"\r\nConnection: Keep-Alive\r\n",
+    (b"HTTP/1.0", False): b"\r\n",
 }
 
 
@@ -71,8 +71,7 @@ class Connection(asyncio.Protocol):
         self._parser = Parser(state.limits.head_bytes, state.max_body_bytes)
         self._loop = asyncio.get_running_loop()
         self._stage = RequestStage.HEAD
-        self._fields = b""  # of the last hit, as they came and as they were read
-        self._hit_fields: HitFields | None = None
+        self._fields: tuple[bytes, HitFields | None] = b"", None  # of the last hit
         self._exchange: Exchange | None = None  # the request that the application is answering
         self._turn_over = False
         self._held = False  # we don't read
@@ -191,7 +190,7 @@ class Connection(asyncio.Protocol):
                 rendered = self._find(self._parser.request_line[1], now)
                 if rendered is not None and self._hit(step, rendered, now):
                     return True
-                step = self._parser.parse_head(step)
+                step = self._parser.parse(step)
         except BazarError as error:
             self.refuse(error, self._parser.headers)
             return False
@@ -220,24 +219,25 @@ class Connection(asyncio.Protocol):
 
     # --- answering -------------------------------------------------------------------------------
 
-    def _hit(self, head: bytes, rendered: RawResponse, now: float) -> bool:
+    def _hit(self, fields: bytes, rendered: RawResponse, now: float) -> bool:
         """Answer with the cached bytes. Return False if anything about the request is unusual: then
         the application shall judge it."""
         state = self._state
-        method, target, version = self._parser.request_line
-        fields = head[head.find(b"\r\n") :]
-        if fields != self._fields:  # most clients send the same with every request
-            self._fields = fields if len(fields) <= KEPT_BYTES else b""  # no fields are that
-            self._hit_fields = read_fields(fields, self.peer.remote_ip, state.arrivals)
-        if self._hit_fields is None:
+        known, read = self._fields
+        if fields is not known:
+            read = read_fields(fields, self.peer.remote_ip, state.arrivals)
+            if len(fields) <= KEPT_BYTES:
+                self._fields = fields, read
+        if read is None:
             return False
-        request_id, condition, client = self._hit_fields
+        request_id, condition, client = read
         if not request_id:
             request_id = state.new_id()
+        method, target, version = self._parser.request_line
         keep_alive = self._parser.keep_alive and not state.stopping
         if now >= state.date_until:
             state.renew_date(now)
-        lines = b"%b%b\r\n%b" % (state.date_line, request_id, _CONNECTION[version, keep_alive])
+        lines = state.date_line + request_id + _CONNECTION[version, keep_alive]
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)

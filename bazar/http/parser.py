@@ -37,6 +37,9 @@ CACHEABLE = (b"GET", b"HEAD")
 _OFFER = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _DECLINED = b"\r\nX-Declined:"
 
+# A target that nobody can misread; there are others that llhttp takes.
+_ORIGIN_FORM = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
+
 # No head has these: no need to wait for its end. (llhttp finds all else that is wrong.)
 _IMPOSSIBLE = re.compile(rb"[^\r]\n|\r[^\n]|\0")
 
@@ -84,8 +87,9 @@ class Parser:
         """The request line: method, target, version, if it was well-formed."""
         self.headers: HTTPHeaders | None = None
         """The head, if it was judged."""
-        self._fields, self._parsed = b"", HTTPHeaders()
-        """Of the last head: most clients send the same with every request."""
+        # Most clients send the same header lines with every request.
+        self._fields, self._version = b"", b""  # of a bare head that another may follow
+        self._parsed: tuple[bytes, HTTPHeaders] = b"", HTTPHeaders()
 
     def __len__(self) -> int:
         """Return how many bytes are fed but not read."""
@@ -123,14 +127,24 @@ class Parser:
         self.rest, self._at, self._incoming = b"", 0, None
 
     def read(self) -> Request | bytes | Progress:
-        """Go a step. A GET or HEAD without a body comes as its bare head, well-formed but not
-        judged: `parse_head` it unless `request_line` says enough."""
+        """Go a step. A GET or HEAD without a body comes as its bare header lines, well-formed but
+        not judged: `parse` them unless `request_line` and they say enough. Those that were sent
+        before come as the same object."""
         if self._incoming is not None:
             return self._read_body(self._incoming)
-        self.request_line, self.headers = [], None
         data, start = self.rest, self._at
         if data.startswith(b"\r\n", start):
             start += 2  # RFC 9112 section 2.2: one empty line before a request is forgiven
+        line_end = data.find(b"\r\n", start)
+        self.headers = None
+        if self._fields and data.startswith(self._fields, line_end):
+            line = data[start:line_end].split(b" ")
+            end = line_end + len(self._fields)
+            if end - start <= self._head_bytes and self._is_bare_as_before(line):
+                self._take(end)
+                self.request_line, self.keep_alive = line, True
+                return self._fields
+        self.request_line = []
         end = data.find(END, start) + len(END)
         if end < len(END):
             self._check_size(data, start, len(data))
@@ -139,32 +153,20 @@ class Parser:
                 what = "TLS, which this port does not speak" if tls else "a stray CR, LF or NUL"
                 raise BadRequest(f"malformed request: {what}")
             return Progress.NONE
-        if end - start > self._head_bytes:
-            self._check_size(data, start, end)
+        self._check_size(data, start, end)
         self._take(end)
-        head = data[start:end]
-        self._check_syntax(head)
-        line = self.request_line = head[: head.find(b"\r\n")].split(b" ")
-        # llhttp forgives two spaces, and knows more protocols than HTTP/1.
-        if self._whole and len(line) == 3 and line[0] in CACHEABLE and line[2] in VERSIONS:
-            return head
-        request = self.parse_head(head)
-        if self._whole:
-            return request
-        self._incoming = request
-        return Progress.SOME
+        return self._read_head(data[start:end], data[line_end:end])
 
-    def parse_head(self, head: bytes) -> Request:
-        """Return the request that this head begins. Its headers are not to be changed: the next one
-        may have the same."""
+    def parse(self, fields: bytes) -> Request:
+        """Return the request that begins with `request_line` and these header lines, which are not
+        to be changed: the next one may have the same."""
         try:
-            line, _, fields = head.partition(b"\r\n")
-            start_line = parse_request_start_line(line.decode("latin-1"))
-            headers = self._parsed
-            if fields != self._fields:
-                headers = Headers.read(fields.decode("latin-1"))
+            start_line = parse_request_start_line(b" ".join(self.request_line).decode("latin-1"))
+            known, headers = self._parsed
+            if fields != known:
+                headers = Headers.read(fields[2:].decode("latin-1"))
                 if len(fields) <= KEPT_BYTES:
-                    self._fields, self._parsed = fields, headers
+                    self._parsed = fields, headers
             self.headers = headers
         except HTTPInputError as error:
             raise BadRequest(f"malformed request: {error}") from None
@@ -188,6 +190,30 @@ class Parser:
         if 0 <= data.find(b"\r\n", start) - start <= limit:
             raise HeadersTooLarge(f"headers: are over {limit} bytes")
         raise TargetTooLong(f"request line: is over {limit} bytes")
+
+    def _is_bare_as_before(self, line: list[bytes]) -> bool:
+        """Whether llhttp would say of this line, with the header lines that it said it of last,
+        that it begins no body and another request may follow."""
+        return (
+            len(line) == 3
+            and line[0] in CACHEABLE
+            and line[2] == self._version
+            and _ORIGIN_FORM.fullmatch(line[1]) is not None
+        )
+
+    def _read_head(self, head: bytes, fields: bytes) -> Request | bytes | Progress:
+        self._check_syntax(head)
+        line = self.request_line = head[: -len(fields)].split(b" ")
+        # llhttp forgives two spaces, and knows more protocols than HTTP/1.
+        if self._whole and len(line) == 3 and line[0] in CACHEABLE and line[2] in VERSIONS:
+            if self.keep_alive and len(fields) <= KEPT_BYTES:
+                self._fields, self._version = fields, line[2]
+            return fields
+        request = self.parse(fields)
+        if self._whole:
+            return request
+        self._incoming = request
+        return Progress.SOME
 
     def _check_syntax(self, head: bytes) -> None:
         self._whole = self._tunnel = False

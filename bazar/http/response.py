@@ -19,6 +19,9 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
+OK = b"HTTP/1.1 200 OK\r\n"
+NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n"
+
 _encoder = json.JSONEncoder(ensure_ascii=False)
 _ETAGS = re.compile(rb'\*|(?:W/)?"[^"]*"')
 
@@ -63,9 +66,9 @@ class RawResponse:
     def answer(self, method: bytes, lines: bytes, if_none_match: bytes) -> tuple[int, bytes]:
         """Return status and bytes; `lines` are this request's own header lines."""
         if if_none_match and self._matches(if_none_match):
-            return 304, b"HTTP/1.1 304 Not Modified\r\n%b%b\r\n" % (lines, self.validators)
+            return 304, b"".join((NOT_MODIFIED, lines, self.validators, b"\r\n"))
         entity = self.entity if method != b"HEAD" else self.entity[: self.body_at]
-        return 200, b"HTTP/1.1 200 OK\r\n%b%b%b" % (lines, self.validators, entity)
+        return 200, b"".join((OK, lines, self.validators, entity))
 
     def _matches(self, if_none_match: bytes) -> bool:
         """Whether one of a list of tags is this one, by weak comparison, or `*` (RFC 9110 section

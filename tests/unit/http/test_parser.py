@@ -30,7 +30,7 @@ def read(pieces: Iterable[bytes]) -> tuple[list[Seen], BazarError | None]:
             while True:
                 step = parser.read()
                 if isinstance(step, bytes):
-                    step = parser.parse_head(step)
+                    step = parser.parse(step)
                 if isinstance(step, Request):
                     line = step.start_line
                     seen.append((line.method, line.path, bytes(step.body)))
@@ -238,3 +238,70 @@ def test_a_repeated_head_is_parsed_once_and_a_large_one_is_not_kept() -> None:
             found.append(request.headers)
         assert found[0] == found[1]
         assert (found[0] is found[1]) is kept
+
+
+def step(parser: Parser, head: bytes) -> tuple[object, ...]:
+    """What the parser makes of a head: what it would do next, and the error that ends it."""
+    parser.feed(head)
+    try:
+        found = parser.read()
+        if isinstance(found, bytes):
+            found = parser.parse(found)
+    except BazarError as error:
+        return (error.status, parser.request_line)
+    shown = (found.start_line, found.remaining) if isinstance(found, Request) else (found,)
+    return (*shown, parser.request_line, parser.headers, parser.keep_alive, len(parser))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    (
+        b"Host: a\r\n",
+        b"Host: a\r\nContent-Length: 0\r\n",
+        b"Host: a\r\nContent-Length: 2\r\n",
+        b"Host: a\r\nTransfer-Encoding: chunked\r\n",
+        b"Host: a\r\nConnection: keep-alive\r\n",
+        b"Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n",
+        b"",
+    ),
+)
+def test_the_same_header_lines_mean_what_they_mean_to_a_new_parser(fields: bytes) -> None:
+    """Only what llhttp would say anyway is not asked again."""
+    first = b"GET /a HTTP/1.1\r\n" + fields + b"\r\n"
+    long = b"/" + b"a" * (HEAD_BYTES - len(first) + 2)
+    for line in (
+        *(b"GET /a HTTP/1.1", b"HEAD /b?c=d%20e HTTP/1.1", b"\r\nGET / HTTP/1.1"),
+        *(b"GET /a HTTP/1.0", b"GET /a HTTP/2.0", b"GET /a HTTP/1.1 ", b"GET /a"),
+        *(b"GET  /a HTTP/1.1", b"GET /a b HTTP/1.1", b" GET /a HTTP/1.1", b"get /a HTTP/1.1"),
+        *(b"PUT /a HTTP/1.1", b"CONNECT /a HTTP/1.1", b"CONNECT a:80 HTTP/1.1", b"BREW / HTTP/1.1"),
+        *(b"GET a HTTP/1.1", b"GET * HTTP/1.1", b"GET http://a/b HTTP/1.1", b"GET  HTTP/1.1"),
+        *(
+            b"GET /\x00 HTTP/1.1",
+            b"GET /\x7f HTTP/1.1",
+            b"GET /\xc3\xa4 HTTP/1.1",
+            b"GET /{|} HTTP/1.1",
+        ),
+        *(
+            b"GET /a\tb HTTP/1.1",
+            b"GET /a\rb HTTP/1.1",
+            b"GET /a\nb HTTP/1.1",
+            b'GET /"<>^` HTTP/1.1',
+        ),
+        *(b"GET %b HTTP/1.1" % long[:-1], b"GET %b HTTP/1.1" % long, b""),
+    ):
+        for before in (first, first.replace(b"1.1", b"1.0")):
+            used = Parser(HEAD_BYTES, BODY_BYTES)
+            step(used, before)
+            if not used.keep_alive or used.stage is not RequestStage.IDLE:
+                continue
+            head = line + b"\r\n" + fields + b"\r\n"
+            assert step(used, head) == step(Parser(HEAD_BYTES, BODY_BYTES), head), (before, head)
+
+
+def test_header_lines_that_come_again_are_the_same_object() -> None:
+    parser = Parser(HEAD_BYTES, BODY_BYTES)
+    parser.feed(PLAIN + b"HEAD /d HTTP/1.1\r\nHost: a\r\n\r\n" + SIZED % 0 + PLAIN)
+    first, second, put, third = (parser.read() for _ in range(4))
+    assert isinstance(first, bytes) and isinstance(put, Request)
+    assert second is first and third is first
+    assert parser.request_line == [b"GET", b"/a?b=c", b"HTTP/1.1"]

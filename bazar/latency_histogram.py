@@ -39,11 +39,12 @@ class LatencyHistogram:
         self.counts = [0] * (len(self._bounds_ms) + 1) if counts is None else list(counts)
 
     def add(self, ms: float) -> None:
-        self.counts[bisect_left(self._bounds_ms, ms)] += 1
+        self.add_all((ms,))
 
     def add_all(self, latencies_ms: Iterable[float]) -> None:
+        counts, bounds_ms = self.counts, self._bounds_ms
         for ms in latencies_ms:
-            self.add(ms)
+            counts[bisect_left(bounds_ms, ms)] += 1
 
     def merge(self, counts: Sequence[int]) -> None:
         """Add the counts of another histogram of the same scale."""

@@ -25,11 +25,11 @@ class LineByLine(logging.Formatter):
     """Begins every line of a message as if it were a message of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        first, *more = super().format(record).split("\n")
-        if not more or record.exc_info:
-            return "\n".join((first, *more))
-        beginning = first.removesuffix(record.getMessage().partition("\n")[0])
-        return "\n".join((first, *(beginning + line for line in more)))
+        text = super().format(record)
+        if record.exc_info or "\n" not in text:
+            return text
+        beginning, _, _ = text.partition(record.message)
+        return text.replace("\n", "\n" + beginning)
 
 
 def printable(text: bytes) -> bytes:
@@ -48,12 +48,13 @@ def shown(target: bytes) -> bytes:
 class AccessLog:
     """Collects lines and hands them to `logging` together. One of a write takes those before it
     along, as soon as all that the loop has at hand is done: what has changed something is not to
-    be missing, but many may be answered together. `meter` counts how long took what `counts`."""
+    be missing, but many may be answered together. `meter` counts how long took what `counts`, when
+    its line leaves."""
 
     def __init__(self, node: str, meter: LatencyHistogram) -> None:
         self._meter = meter
         self._node = printable(node.encode())
-        self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes]] = []
+        self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes, bool]] = []
         self._flushing: asyncio.Handle | None = None
         self._is_urgent = False
 
@@ -70,14 +71,11 @@ class AccessLog:
         counts: bool = True,
     ) -> None:
         """Add a request's line; `note` says what else there is to say, if anything."""
-        self._lines.append((request_id, client, method, target, status, ms, note))
-        if counts:
-            self._meter.add(ms)
-        urgent = method in WRITES
+        self._lines.append((request_id, client, method, target, status, ms, note, counts))
         if len(self._lines) >= BATCH_LINES:
             self.flush()
-        elif self._flushing is None or (urgent and not self._is_urgent):
-            self._flush_soon(urgent)
+        elif self._flushing is None or (method in WRITES and not self._is_urgent):
+            self._flush_soon(method in WRITES)
 
     def _flush_soon(self, urgent: bool) -> None:
         if self._flushing is not None:
@@ -93,12 +91,13 @@ class AccessLog:
             self._flushing.cancel()
             self._flushing, self._is_urgent = None, False
         lines, self._lines = self._lines, []
+        self._meter.add_all([line[5] for line in lines if line[7]])
         if lines and access_log.isEnabledFor(logging.INFO):
-            node = self._node
+            node, dash = self._node, {True: b" - ", False: b""}
+            targets = {target: shown(target) for target in {line[3] for line in lines}}
             text = b"\n".join(
-                b"%b %b %b %b %b %d %.1f ms"
-                % (node, request_id, client, method, shown(target), status, ms)
-                + (b" - %b" % note if note else b"")
-                for request_id, client, method, target, status, ms, note in lines
+                b"%b %b %b %b %b %d %.1f ms%b%b"
+                % (node, id_, client, method, targets[target], status, ms, dash[note != b""], note)
+                for id_, client, method, target, status, ms, note, _ in lines
             )
             access_log.info("%s", text.decode("utf-8", "backslashreplace"))

@@ -49,6 +49,11 @@ class ConnectionPhase(enum.Enum):
     GONE = enum.auto()  # the client has, or another protocol has taken over
 
 
+# Looked up in an Enum they take as long as ten other names.
+OPEN, LEAVING, GONE = ConnectionPhase
+IDLE = RequestStage.IDLE
+
+
 class Owner(Protocol):
     """The server that has accepted a connection."""
 
@@ -78,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._drained: list[asyncio.Future[None]] = []
         self._ended = False  # nothing more comes
-        self.phase = ConnectionPhase.OPEN
+        self.phase = OPEN
         self._flushed_by = -math.inf  # what has been written must have left by then
         self._unread = 0
         self.write_deadline = math.inf
@@ -100,7 +105,7 @@ class Connection(asyncio.Protocol):
             self.refuse(Unavailable("too many connections"))
 
     def data_received(self, data: bytes) -> None:
-        if self.phase is not ConnectionPhase.OPEN:
+        if self.phase is not OPEN:
             self._unread += len(data)
             if self._unread > LINGER_BYTES:
                 self._transport.abort()
@@ -113,7 +118,7 @@ class Connection(asyncio.Protocol):
         """Go on, though the client sends no more: it may still listen, and what it has asked for is
         answered. One that has gone is found out by what is written to it, or in the end by time."""
         self._ended = True
-        if self._busy and self.phase is not ConnectionPhase.LEAVING:
+        if self._busy and self.phase is not LEAVING:
             self.deadline = self._clock() + self._state.limits.half_close_s
             return True
         self.close()
@@ -147,7 +152,7 @@ class Connection(asyncio.Protocol):
         """Answer what has arrived, as far as that goes."""
         parser = self._parser
         for _ in range(TURN_REQUESTS):
-            if self._exchange or self.phase is not ConnectionPhase.OPEN or not self._writable:
+            if self._exchange or self.phase is not OPEN or not self._writable:
                 break
             if not self._step():
                 break
@@ -168,7 +173,7 @@ class Connection(asyncio.Protocol):
 
     def _next_turn(self) -> None:
         self._turn_over = False
-        if self.phase is not ConnectionPhase.GONE:
+        if self.phase is not GONE:
             self._advance()
 
     def _hold_back(self) -> None:
@@ -212,7 +217,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _idle(self, now: float) -> None:
-        self._stage = RequestStage.IDLE
+        self._stage = IDLE
         self._parser.headers = None  # idle connections may be many
         if not self._ended:
             self.deadline = now + self._state.limits.idle_s
@@ -256,7 +261,7 @@ class Connection(asyncio.Protocol):
         exchange.run(self._state.application)
 
     def write(self, data: bytes) -> asyncio.Future[None]:
-        if self.phase is ConnectionPhase.GONE:
+        if self.phase is GONE:
             return closed()
         self._transport.write(data)
         future = self._loop.create_future()
@@ -289,7 +294,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             self.close()
             raise StreamClosedError
-        self.phase = ConnectionPhase.GONE
+        self.phase = GONE
         if self._held:
             self._transport.resume_reading()
         self._owner.closed(self)
@@ -299,7 +304,7 @@ class Connection(asyncio.Protocol):
         """Answer as the application would, and close: where this request ends, or what the client
         meant by it, is not sure."""
         self._exchange = None
-        if self.phase is not ConnectionPhase.OPEN:
+        if self.phase is not OPEN:
             return
         state = self._state
         given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
@@ -313,7 +318,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(
             b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
             + b"%b%b\r\n%b%b\r\n" % (state.date_line, request_id, own, state.refusal_headers)
-            + (b"" if self._parser.request_line[:1] == [b"HEAD"] else body)
+            + (b"" if self._parser.request_line[:1] == (b"HEAD",) else body)
         )
         reason = printable(str(error).encode("latin-1", "replace"))
         client = self.peer.remote_ip
@@ -329,12 +334,10 @@ class Connection(asyncio.Protocol):
     def idle_since(self) -> float | None:
         """Return since when it could be closed without harm, as no request is known yet; None if it
         can't."""
-        if self._busy or self.phase is not ConnectionPhase.OPEN or self._stage is RequestStage.BODY:
+        if self._busy or self.phase is not OPEN or self._stage is RequestStage.BODY:
             return None
         limits = self._state.limits
-        return self.deadline - (
-            limits.idle_s if self._stage is RequestStage.IDLE else limits.head_s
-        )
+        return self.deadline - (limits.idle_s if self._stage is IDLE else limits.head_s)
 
     def leave(self) -> None:
         """Close after the last answer. Say so, and read away for a while what the client still
@@ -344,7 +347,7 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         limits, now = self._state.limits, self._clock()
-        self.phase = ConnectionPhase.LEAVING
+        self.phase = LEAVING
         self._parser.clear()
         self.deadline = now + limits.linger_s
         self._flushed_by = now + limits.write_s
@@ -357,7 +360,7 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _lost(self) -> None:
-        self.phase = ConnectionPhase.GONE
+        self.phase = GONE
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.lost()
@@ -371,14 +374,14 @@ class Connection(asyncio.Protocol):
         """Close, as a deadline has passed; where a request has begun, refuse it."""
         if now >= self.write_deadline:
             self._transport.abort()
-        elif self.phase is not ConnectionPhase.OPEN:
+        elif self.phase is not OPEN:
             if self._transport.get_write_buffer_size() and now < self._flushed_by:
                 self.deadline = self._flushed_by
             else:
                 self._transport.abort()
         elif self._ended:
             self._transport.abort()
-        elif self._parser.stage is RequestStage.IDLE:
+        elif self._parser.stage is IDLE:
             self.leave()
         else:
             late = RequestTimeout(f"{self._stage.value} did not come in time")

@@ -37,8 +37,8 @@ CACHEABLE = (b"GET", b"HEAD")
 _OFFER = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 _DECLINED = b"\r\nX-Declined:"
 
-# A target that nobody can misread; there are others that llhttp takes.
-_ORIGIN_FORM = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*")
+# Request lines that llhttp is fine with, whatever it has seen before; there are others.
+_BARE = re.compile(rb"(GET|HEAD) (/[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*+) (HTTP/1\.[01])(?=\r\n)")
 
 # No head has these: no need to wait for its end. (llhttp finds all else that is wrong.)
 _IMPOSSIBLE = re.compile(rb"[^\r]\n|\r[^\n]|\0")
@@ -83,7 +83,7 @@ class Parser:
         self._whole = self._tunnel = False
         self.keep_alive = True
         """Whether the client lets another request follow the last one that was read."""
-        self.request_line: list[bytes] = []
+        self.request_line: tuple[bytes, ...] = ()
         """The request line: method, target, version, if it was well-formed."""
         self.headers: HTTPHeaders | None = None
         """The head, if it was judged."""
@@ -132,19 +132,18 @@ class Parser:
         before come as the same object."""
         if self._incoming is not None:
             return self._read_body(self._incoming)
-        data, start = self.rest, self._at
+        data = self.rest
+        match = _BARE.match(data, self._at)
+        if match is not None and self._fields and data.startswith(self._fields, match.end()):
+            end = match.end() + len(self._fields)
+            if match[3] == self._version and end - self._at <= self._head_bytes:
+                self.request_line, self.keep_alive = match.groups(), True
+                self._take(end)
+                return self._fields
+        self.request_line, self.headers = (), None
+        start = self._at
         if data.startswith(b"\r\n", start):
             start += 2  # RFC 9112 section 2.2: one empty line before a request is forgiven
-        line_end = data.find(b"\r\n", start)
-        self.headers = None
-        if self._fields and data.startswith(self._fields, line_end):
-            line = data[start:line_end].split(b" ")
-            end = line_end + len(self._fields)
-            if end - start <= self._head_bytes and self._is_bare_as_before(line):
-                self._take(end)
-                self.request_line, self.keep_alive = line, True
-                return self._fields
-        self.request_line = []
         end = data.find(END, start) + len(END)
         if end < len(END):
             self._check_size(data, start, len(data))
@@ -155,7 +154,7 @@ class Parser:
             return Progress.NONE
         self._check_size(data, start, end)
         self._take(end)
-        return self._read_head(data[start:end], data[line_end:end])
+        return self._read_head(data[start:end])
 
     def parse(self, fields: bytes) -> Request:
         """Return the request that begins with `request_line` and these header lines, which are not
@@ -191,19 +190,11 @@ class Parser:
             raise HeadersTooLarge(f"headers: are over {limit} bytes")
         raise TargetTooLong(f"request line: is over {limit} bytes")
 
-    def _is_bare_as_before(self, line: list[bytes]) -> bool:
-        """Whether llhttp would say of this line, with the header lines that it said it of last,
-        that it begins no body and another request may follow."""
-        return (
-            len(line) == 3
-            and line[0] in CACHEABLE
-            and line[2] == self._version
-            and _ORIGIN_FORM.fullmatch(line[1]) is not None
-        )
-
-    def _read_head(self, head: bytes, fields: bytes) -> Request | bytes | Progress:
+    def _read_head(self, head: bytes) -> Request | bytes | Progress:
         self._check_syntax(head)
-        line = self.request_line = head[: -len(fields)].split(b" ")
+        line_end = head.find(b"\r\n")
+        fields = head[line_end:]
+        line = self.request_line = tuple(head[:line_end].split(b" "))
         # llhttp forgives two spaces, and knows more protocols than HTTP/1.
         if self._whole and len(line) == 3 and line[0] in CACHEABLE and line[2] in VERSIONS:
             if self.keep_alive and len(fields) <= KEPT_BYTES:

@@ -25,7 +25,7 @@ class TLSConnection(Connection):
         return False
 
     def _end_output(self) -> None:
-        if self._parser.request_line[2:] == [b"HTTP/1.0"]:
+        if self._parser.request_line[2:] == (b"HTTP/1.0",):
             self.close()  # whose answer may end only there
 
     def expire(self, now: float) -> None:

@@ -304,4 +304,4 @@ def test_header_lines_that_come_again_are_the_same_object() -> None:
     first, second, put, third = (parser.read() for _ in range(4))
     assert isinstance(first, bytes) and isinstance(put, Request)
     assert second is first and third is first
-    assert parser.request_line == [b"GET", b"/a?b=c", b"HTTP/1.1"]
+    assert parser.request_line == (b"GET", b"/a?b=c", b"HTTP/1.1")

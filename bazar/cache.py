@@ -57,7 +57,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A cached answer and the tags it shows."""
+    """A cached answer and the tags it shows beside its key."""
 
     owner: Cache
     value: Any
@@ -81,6 +81,15 @@ class LRUStore:
     def _evicted(self, key: str, item: Item) -> None:
         item.owner.counters.evictions += 1
         item.owner.removed(self, key, item)
+
+    def owner(self, key: str) -> Cache | None:
+        """Return whose item this key has, if any."""
+        item: Item | None = self._items.get(key)
+        return None if item is None else item.owner
+
+    def keys(self, owner: Cache) -> list[str]:
+        """Return the keys of its items."""
+        return [key for key, item in self._items.items() if item.owner is owner]
 
     def get(self, key: str, now: float) -> Item | None:
         """Return the item of this key, None if there is none or it has expired."""
@@ -124,6 +133,7 @@ class Cache:
         self.clock = clock
         self.counters = Counters()
         self._flights: dict[str, Flight] = {}
+        self._stores: dict[LRUStore, None] = {}  # where items of ours may be
         self._shown_by: dict[str, set[tuple[LRUStore, str]]] = {}  # tag -> the items that show it
 
     # --- reading ---------------------------------------------------------------------------------
@@ -156,6 +166,8 @@ class Cache:
         if flight.detached or not self.guard.clean(flight.tags, now):
             return False
         store, key = flight.store, flight.key
+        tags -= {key}  # which it shows anyway: most items need nothing else
+        self._stores[store] = None
         store.put(key, Item(self, value, tags, now + store.ttl_s))
         for tag in tags:
             self._shown_by.setdefault(tag, set()).add((store, key))
@@ -206,7 +218,7 @@ class Cache:
         touched = frozenset(tags)
         dropped = 0
         for tag in touched:
-            for store, key in list(self._shown_by.get(tag, ())):
+            for store, key in self._showing(tag):
                 dropped += store.remove(key)
         self.counters.invalidations += dropped
         for flight in list(self._flights.values()):
@@ -217,11 +229,16 @@ class Cache:
 
     def reset(self) -> None:
         """Drop all, and detach all flights: the lease is lost, or a feed begins (C4, J6)."""
-        for shown in list(self._shown_by.values()):
-            for store, key in list(shown):
+        for store in self._stores:
+            for key in store.keys(self):
                 store.remove(key)
         for flight in list(self._flights.values()):
             self._detach(flight)
+
+    def _showing(self, tag: str) -> list[tuple[LRUStore, str]]:
+        """Return where the items are that show a tag, the ones of this very key among them."""
+        same = [(store, tag) for store in self._stores if store.owner(tag) is self]
+        return [*same, *self._shown_by.get(tag, ())]
 
     def _detach(self, flight: Flight) -> None:
         flight.detached = True

@@ -42,45 +42,73 @@ def next_page(link: str, place: object) -> str:
     return f'<{link}{place}>; rel="next"'
 
 
+def entity_of(body: bytes) -> bytes:
+    """Return what of an answer depends on its body: two header lines, the tag's first, the empty
+    line and the body."""
+    own = {"Etag": entity_tag(body), "Content-Length": str(len(body))}
+    return header_lines(own) + b"\r\n" + body
+
+
+@dataclass(frozen=True, slots=True)
+class CommonLines:
+    """What many answers have in common: the other header lines of a 200 and of a 304, and what the
+    log says of a hit."""
+
+    lines: bytes
+    validators: bytes
+    log_note: bytes
+
+
+@functools.lru_cache(maxsize=64)
+def _common(headers: tuple[tuple[str, str], ...], log_note: str) -> CommonLines:
+    """Return the same object for the same headers: there may be many answers."""
+    shared = dict(headers)
+    kind = header_lines({"Content-Type": shared.pop("Content-Type")})
+    validators = header_lines(shared)
+    return CommonLines(validators + kind, validators, log_note.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """`validators` are header lines that a 200 and a 304 share; `entity` is what only the 200 has:
-    its own header lines, the empty line and, from `body_at`, the body."""
+    """A cached answer: what it shares with others, and its `entity_of`."""
 
-    etag: bytes
-    validators: bytes
+    common: CommonLines
     entity: bytes
-    body_at: int
-    log_note: bytes
-    """What the log says of a hit."""
 
     @classmethod
-    def of(cls, body: bytes, headers: Mapping[str, str], log_note: str) -> RawResponse:
-        """Make it of a body and all headers but ETag and Content-Length."""
-        etag = entity_tag(body)
-        shared = {**headers, "Etag": etag}
-        own = {"Content-Type": shared.pop("Content-Type"), "Content-Length": str(len(body))}
-        head = header_lines(own) + b"\r\n"
-        return cls(etag.encode(), header_lines(shared), head + body, len(head), _kept(log_note))
+    def of(cls, entity: bytes, headers: Mapping[str, str], log_note: str) -> RawResponse:
+        """Make it of its entity and all headers that this does not have."""
+        return cls(_common(tuple(headers.items()), log_note), entity)
+
+    @property
+    def etag(self) -> bytes:
+        return self.entity.partition(b"\r\n")[0].removeprefix(b"Etag: ")
+
+    @property
+    def log_note(self) -> bytes:
+        return self.common.log_note
 
     def answer(self, method: bytes, lines: bytes, if_none_match: bytes) -> tuple[int, bytes]:
         """Return status and bytes; `lines` are this request's own header lines."""
         if if_none_match and self._matches(if_none_match):
-            return 304, b"".join((NOT_MODIFIED, lines, self.validators, b"\r\n"))
-        entity = self.entity if method != b"HEAD" else self.entity[: self.body_at]
-        return 200, b"".join((OK, lines, self.validators, entity))
+            own = b"Etag: %b\r\n\r\n" % self.etag
+            return 304, b"".join((NOT_MODIFIED, lines, self.common.validators, own))
+        entity = self.entity if method != b"HEAD" else self.entity[: _body_at(self.entity)]
+        return 200, b"".join((OK, lines, self.common.lines, entity))
 
     def _matches(self, if_none_match: bytes) -> bool:
         """Whether one of a list of tags is this one, by weak comparison, or `*` (RFC 9110 section
         13.1.2)."""
-        given = _ETAGS.findall(if_none_match)
-        return given[:1] == [b"*"] or any(etag.removeprefix(b"W/") == self.etag for etag in given)
+        given, own = _ETAGS.findall(if_none_match), self.etag
+        return given[:1] == [b"*"] or any(etag.removeprefix(b"W/") == own for etag in given)
 
 
-@functools.lru_cache(maxsize=16)
-def _kept(log_note: str) -> bytes:
-    """Return the same bytes for all answers of a kind: there may be many."""
-    return log_note.encode()
+def body_of(entity: bytes) -> bytes:
+    return entity[_body_at(entity) :]
+
+
+def _body_at(entity: bytes) -> int:
+    return entity.index(b"\r\n\r\n") + 4
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:

@@ -4,12 +4,12 @@ them: a hit does not leave this room."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lru import LRU
 
 from bazar.cache import HIT, Cache, LRUStore
-from bazar.http.response import HEADERS, RawResponse, next_page
+from bazar.http.response import HEADERS, RawResponse, body_of, entity_of, next_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +24,46 @@ class CacheSlot:
     log_note: str
 
 
-@dataclass(slots=True)
 class CachedResponse:
-    """An answer as it is cached: its bytes, the replica that filled it, the place behind which
-    another page follows if one does, and the headers by which it is not an answer like the others.
-    """
+    """An answer as it is cached: its `entity_of`, the replica that filled it, the place behind
+    which another page follows if one does, and the headers by which it is not an answer like the
+    others."""
 
-    body: bytes
-    replica: str
-    after: str | None = None
-    own: Mapping[str, str] | None = None
-    _raw: tuple[str | None, RawResponse] | None = field(default=None, repr=False)
+    __slots__ = ("_after", "_entity", "_link", "_own", "_raw", "replica")
+
+    def __init__(
+        self,
+        body: bytes,
+        replica: str,
+        after: str | None = None,
+        own: Mapping[str, str] | None = None,
+    ) -> None:
+        self._entity = entity_of(body)
+        self.replica = replica
+        self._after = after
+        self._own = own
+        self._raw: RawResponse | None = None  # with this Link
+        self._link: str | None = None
+
+    @property
+    def body(self) -> bytes:
+        return body_of(self._entity)
 
     def headers(self, verdict: str, link: str | None) -> dict[str, str]:
         """Return what an answer with this page says of it."""
         headers = {"X-Cache": verdict, "X-Replica": self.replica}
-        if self.after is None or link is None:
+        if self._after is None or link is None:
             return headers
-        return {**headers, "Link": next_page(link, self.after)}
+        return {**headers, "Link": next_page(link, self._after)}
 
     def rendered(self, slot: CacheSlot) -> RawResponse:
         """Return a hit's bytes. They are kept for one Link: a page is rarely asked for under two
         paths."""
-        if self._raw is None or (self.after is not None and self._raw[0] != slot.link):
-            headers = {**HEADERS, **(self.own or {}), **self.headers(HIT, slot.link)}
-            made = RawResponse.of(self.body, headers, slot.log_note)
-            self._raw = slot.link, made
-        return self._raw[1]
+        if self._raw is None or (self._after is not None and self._link != slot.link):
+            headers = {**HEADERS, **(self._own or {}), **self.headers(HIT, slot.link)}
+            self._raw = RawResponse.of(self._entity, headers, slot.log_note)
+            self._link = slot.link
+        return self._raw
 
 
 class ResponseCache:

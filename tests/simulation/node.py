@@ -22,6 +22,7 @@ import orjson
 from bazar import durable
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
 from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
+from bazar.http.response import body_of
 from bazar.http.response_cache import ResponseCache
 from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
@@ -398,7 +399,7 @@ class FrontEndProcess(NodeProcess):
         target = orjson.dumps([as_page, item])
         found = self.service.responses.find(target, self.clock())
         if found is not None:
-            return orjson.loads(found.entity[found.body_at :])
+            return orjson.loads(body_of(found.entity))
         question = self._question(item)
         if as_page:  # another way to show the same, as `ShelfPage` does
             question = replace(question, store=self.service.pages, key=f"page_{question.key}")

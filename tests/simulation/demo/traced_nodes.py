@@ -151,7 +151,7 @@ class ShownCache(Speaking, Cache):
         return dropped
 
     def reset(self) -> None:
-        if self._shown_by:
+        if any(store.keys(self) for store in self._stores):
             self._say("empties its cache (C4)")
         super().reset()
 

@@ -21,7 +21,7 @@ from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
 from bazar.http.handshakes import NewContext
-from bazar.http.response import HEADERS, RawResponse
+from bazar.http.response import HEADERS, RawResponse, entity_of
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
 from bazar.latency_histogram import LatencyHistogram
@@ -237,7 +237,9 @@ class Door:
         self.now = 1000.0
         self.application = application()
         self.settings = self.application.settings
-        self.rendered: RawResponse | None = RawResponse.of(CACHED, PAGE_HEADERS, "data is cached")
+        self.rendered: RawResponse | None = RawResponse.of(
+            entity_of(CACHED), PAGE_HEADERS, "data is cached"
+        )
         state = ServerState(
             self.application,
             self._find,

@@ -8,7 +8,7 @@ import socket
 
 from bazar.http.access_log import AccessLog, LineByLine
 from bazar.http.connection import WAITING_BYTES
-from bazar.http.response import RawResponse
+from bazar.http.response import RawResponse, entity_of
 from bazar.http.state import Limits
 from bazar.latency_histogram import LatencyHistogram
 from tests.patience import PATIENCE_S, until
@@ -199,7 +199,7 @@ class HalfClosedTest(EdgeTestCase):
 
     async def test_whoever_listens_gets_all_of_a_long_answer(self) -> None:
         body = b"x" * 8_000_000
-        self.door.rendered = RawResponse.of(body, PAGE_HEADERS, "long")
+        self.door.rendered = RawResponse.of(entity_of(body), PAGE_HEADERS, "long")
         client = await self.door.client(receive_buffer=4096)
         client.send(get("/cached", "Connection: close"))
         client.writer.write_eof()

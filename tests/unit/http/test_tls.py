@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bazar.http.handshakes import Handshakes
-from bazar.http.response import RawResponse
+from bazar.http.response import RawResponse, entity_of
 from bazar.http.state import Limits
 from bazar.tls import Credentials
 from tests.certificates import Authority, caller
@@ -86,7 +86,7 @@ def test_requests_are_answered_from_the_cache_and_by_the_application(run: Run, k
                 assert (await client.answer()).body == CACHED
                 assert (await client.answer()).json["uri"] == "/other"
             assert (await door.connection()).peer.protocol == "https"
-            door.rendered = RawResponse.of(b"x" * (1 << 20), PAGE_HEADERS, "")
+            door.rendered = RawResponse.of(entity_of(b"x" * (1 << 20)), PAGE_HEADERS, "")
             client.send(get())
             assert len((await client.answer()).body) == 1 << 20
 

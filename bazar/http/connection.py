@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
-        state.log.add(request_id, client, method, target, status, ms, rendered.log_note)
+        state.log.add(request_id, client, method, target, status, ms, rendered.common.log_note)
         if keep_alive:
             self._idle(now)
         else:

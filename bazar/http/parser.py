@@ -87,8 +87,9 @@ class Parser:
         """The request line: method, target, version, if it was well-formed."""
         self.headers: HTTPHeaders | None = None
         """The head, if it was judged."""
-        # Most clients send the same header lines with every request.
-        self._fields, self._version = b"", b""  # of a bare head that another may follow
+        # Most clients send the same header lines with every request, some the same request.
+        self._head, self._fields = b"", b""  # the last bare head that another may follow
+        self._line: tuple[bytes, ...] = (b"", b"", b"")
         self._parsed: tuple[bytes, HTTPHeaders] = b"", HTTPHeaders()
 
     def __len__(self) -> int:
@@ -132,16 +133,12 @@ class Parser:
         before come as the same object."""
         if self._incoming is not None:
             return self._read_body(self._incoming)
-        data = self.rest
-        match = _BARE.match(data, self._at)
-        if match is not None and self._fields and data.startswith(self._fields, match.end()):
-            end = match.end() + len(self._fields)
-            if match[3] == self._version and end - self._at <= self._head_bytes:
-                self.request_line, self.keep_alive = match.groups(), True
-                self._take(end)
-                return self._fields
+        data, start = self.rest, self._at
+        if self._fields and self._knows(data, start):
+            self.request_line, self.keep_alive = self._line, True
+            self._take(start + len(self._head))
+            return self._fields
         self.request_line, self.headers = (), None
-        start = self._at
         if data.startswith(b"\r\n", start):
             start += 2  # RFC 9112 section 2.2: one empty line before a request is forgiven
         end = data.find(END, start) + len(END)
@@ -190,6 +187,22 @@ class Parser:
             raise HeadersTooLarge(f"headers: are over {limit} bytes")
         raise TargetTooLong(f"request line: is over {limit} bytes")
 
+    def _knows(self, data: bytes, start: int) -> bool:
+        """Whether what lies there begins with the last bare head, or one like it but for the
+        target: llhttp would say the same of it."""
+        if data.startswith(self._head, start):
+            return True
+        match = _BARE.match(data, start)
+        if match is None or match[3] != self._line[2]:
+            return False
+        if not data.startswith(self._fields, match.end()):
+            return False
+        head = match[0] + self._fields
+        if len(head) > min(self._head_bytes, KEPT_BYTES):
+            return False
+        self._head, self._line = head, match.groups()
+        return True
+
     def _read_head(self, head: bytes) -> Request | bytes | Progress:
         self._check_syntax(head)
         line_end = head.find(b"\r\n")
@@ -197,8 +210,8 @@ class Parser:
         line = self.request_line = tuple(head[:line_end].split(b" "))
         # llhttp forgives two spaces, and knows more protocols than HTTP/1.
         if self._whole and len(line) == 3 and line[0] in CACHEABLE and line[2] in VERSIONS:
-            if self.keep_alive and len(fields) <= KEPT_BYTES:
-                self._fields, self._version = fields, line[2]
+            if self.keep_alive and len(head) <= KEPT_BYTES:
+                self._head, self._fields, self._line = head, fields, line
             return fields
         request = self.parse(fields)
         if self._whole:

@@ -84,10 +84,6 @@ class RawResponse:
     def etag(self) -> bytes:
         return self.entity.partition(b"\r\n")[0].removeprefix(b"Etag: ")
 
-    @property
-    def log_note(self) -> bytes:
-        return self.common.log_note
-
     def answer(self, method: bytes, lines: bytes, if_none_match: bytes) -> tuple[int, bytes]:
         """Return status and bytes; `lines` are this request's own header lines."""
         if if_none_match and self._matches(if_none_match):

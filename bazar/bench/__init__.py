@@ -11,7 +11,7 @@
     workload     the requests of users, for throughput and for processor time
     experiment   a shop, and what is measured of it, for every checkout alike
     against      two checkouts in turn;  comparison: their figures side by side
-    nginx        what users would choose instead, and tornado_baseline
+    nginx        what users would choose instead;  baselines: a constant, in Python's servers
     sections/    one kind of measurement per file: figures for JSON, and their table
     plots        curves of the figures;  report: tables and the machine
 

@@ -26,15 +26,16 @@ http {{
   scgi_temp_path {directory}/scgi;
   proxy_ignore_headers Cache-Control;
   proxy_cache books; proxy_cache_valid 200 300s; proxy_cache_key $request_uri;
+  add_header X-Cache-Status $upstream_cache_status;
   proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
   open_file_cache max=1000 inactive=300s; open_file_cache_valid 300s;
   sendfile on; tcp_nopush on; tcp_nodelay on;
   keepalive_requests 1000000000; keepalive_timeout 60s;
   upstream shop {{ server {host}:{upstream}; keepalive 16; }}
   server {{ listen {host}:{logging}; access_log {directory}/access.log combined buffer=64k flush=1s;
-           location / {{ proxy_pass http://shop; add_header X-Cache $upstream_cache_status; }} }}
+           location / {{ proxy_pass http://shop; }} }}
   server {{ listen {host}:{silent}; access_log off;
-           location / {{ proxy_pass http://shop; add_header X-Cache $upstream_cache_status; }} }}
+           location / {{ proxy_pass http://shop; }} }}
 }}
 """
 

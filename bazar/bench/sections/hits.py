@@ -35,6 +35,14 @@ NGINX = "nginx proxy_cache, one worker, logging on"
 SILENT_NGINX = "nginx proxy_cache, one worker, no log"
 HANDLER = "Tornado RequestHandler, from a dict, logging on"
 BARE_HANDLER = "Tornado RequestHandler, from a dict, no log, uvloop"
+CONSTANT = "a constant from an asyncio.Protocol, no log, uvloop"
+
+BASELINES = {"handler": HANDLER, "bare": BARE_HANDLER, "constant": CONSTANT}
+PROOFS = {
+    # The header by which an answer says that it comes from a cache.
+    **dict.fromkeys((BAZAR, UNLEASED), ("x-cache", "hit")),
+    **dict.fromkeys((NGINX, SILENT_NGINX), ("x-cache-status", "HIT")),
+}
 
 
 def run(bench: Bench) -> Section:
@@ -58,7 +66,7 @@ def run(bench: Bench) -> Section:
                     what = f"hits: round {turn + 1} of {ROUNDS}, {name}"
                     results[name].append(bench.measure(what, load))
         finally:
-            bench.children.stop("nginx", "handler", "bare-handler")
+            bench.children.stop("nginx", *BASELINES)
             shop.stop("frontend-1", "frontend-2")
     _show(section, results)
     section.notes.append(f"Medians of {ROUNDS} rounds; {bench.cores}.")
@@ -71,7 +79,7 @@ def _servers(bench: Bench, shop: MeasuredShop) -> dict[str, int]:
     shop.start("frontend-1", core=core)
     shop.start("frontend-2", core=core, module="bazar.bench.unleased")
     ports = {BAZAR: shop.port("frontend-1"), UNLEASED: shop.port("frontend-2")}
-    logging, silent, plain, bare = free_ports(4)
+    logging, silent, *others = free_ports(2 + len(BASELINES))
     program = nginx.installed()
     if program is not None:
         path = nginx.prepare(bench.directory / "nginx", ports[BAZAR], logging, silent)
@@ -81,14 +89,22 @@ def _servers(bench: Bench, shop: MeasuredShop) -> dict[str, int]:
     with HTTPClient(ports[BAZAR]) as caller:
         body = caller.insist("GET", PATH).body
     (bench.directory / "body").write_bytes(body)
-    command = [sys.executable, "-m", "bazar.bench.tornado_baseline", str(bench.directory / "body")]
-    bench.children.start("handler", [*command, str(plain)], core=core)
-    bench.children.start("bare-handler", [*command, str(bare), "--bare"], core=core)
-    return {**ports, HANDLER: plain, BARE_HANDLER: bare}
+    for (kind, name), port in zip(BASELINES.items(), others, strict=True):
+        command = [
+            sys.executable,
+            "-m",
+            "bazar.bench.baselines",
+            kind,
+            str(bench.directory / "body"),
+        ]
+        bench.children.start(kind, [*command, str(port)], core=core)
+        ports[name] = port
+    return ports
 
 
 def _same_bytes(ports: dict[str, int]) -> None:
-    """Have each server cache the answer, and check that all answer the same. Raises Unavailable."""
+    """Have each server cache the answer, and check that all answer the same, and from their caches.
+    Raises Unavailable."""
     bodies = set()
     deadline = time.monotonic() + START_S
     for name, port in ports.items():
@@ -96,7 +112,12 @@ def _same_bytes(ports: dict[str, int]) -> None:
             try:
                 with HTTPClient(port) as caller:
                     caller.insist("GET", PATH, headers=BROWSER_HEADERS)
-                    bodies.add(caller.insist("GET", PATH, headers=BROWSER_HEADERS).body)
+                    answer = caller.insist("GET", PATH, headers=BROWSER_HEADERS)
+                if name in PROOFS:
+                    header, hit = PROOFS[name]
+                    if answer.headers.get(header) != hit:
+                        raise Unavailable(f"{PATH} is not cached: {answer.headers}")
+                bodies.add(answer.body)
                 break
             except Unavailable as error:
                 if time.monotonic() > deadline:

@@ -2,8 +2,9 @@
 
 A head ends in an empty line, and so does a body in chunks. llhttp gets its input up to there and no
 further, so that it never runs ahead into the next request: it says what is well-formed, we know
-where a request ends. A message that could be read in two ways is refused, never repaired: else a
-proxy in front of us might see other requests than we do.
+where a request ends. It is not asked again about the header lines that it was asked about last. A
+message that could be read in two ways is refused, never repaired: else a proxy in front of us might
+see other requests than we do.
 """
 
 from __future__ import annotations

@@ -305,3 +305,15 @@ def test_header_lines_that_come_again_are_the_same_object() -> None:
     assert isinstance(first, bytes) and isinstance(put, Request)
     assert second is first and third is first
     assert parser.request_line == (b"GET", b"/a?b=c", b"HTTP/1.1")
+
+
+def test_a_large_bare_head_is_not_kept() -> None:
+    """A connection may idle long, and there may be many."""
+    room = KEPT_BYTES - len(b"GET / HTTP/1.1\r\nA: \r\n\r\n")
+    for size, kept in ((room, True), (room + 1, False)):
+        parser = Parser(2 * KEPT_BYTES, BODY_BYTES)
+        head = b"GET / HTTP/1.1\r\nA: " + b"a" * size + b"\r\n\r\n"
+        parser.feed(head * 2)
+        first, second = parser.read(), parser.read()
+        assert first == second == head[len(b"GET / HTTP/1.1") :]
+        assert (first is second) is kept

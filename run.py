@@ -36,7 +36,7 @@ from bazar.node.data_directory import prepare_data_dir
 from bazar.node.log_writer import Outlet, OutletHandler
 from bazar.node.machines import here, refuse_open_doors, refuse_wrong_names
 from bazar.node.parent import die_with_parent, group_has_led
-from bazar.node.token import durable_token
+from bazar.node.token import durable_tokens
 from bazar.node.workers import placed
 from bazar.replication.file_arbiter import refuse_network_file_system
 from handlers import ROLES
@@ -85,13 +85,13 @@ def serve_by(flags: argparse.Namespace) -> int:
         descriptors.raise_limit()
         refuse_network_file_system(config.data_dir)
         prepare_data_dir(config)
-        token = durable_token(config)
+        tokens = durable_tokens(config)
         if flags.role is None:
-            return asyncio.run(_supervise(config, flags.config, token, names))
+            return asyncio.run(_supervise(config, flags.config, tokens[0], names))
         nodes = _nodes(config, flags.role, flags.port, names)
         refuse_wrong_names(nodes)
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-            return runner.run(_serve(config, nodes, token))
+            return runner.run(_serve(config, nodes, tokens))
     except (ConfigError, FatalError) as error:
         lines.flush()
         with contextlib.suppress(OSError):  # its terminal is closed
@@ -121,7 +121,7 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int:
+async def _serve(config: Config, nodes: Sequence[NodeConfig], tokens: Sequence[str]) -> int:
     # Here, as the supervisor does without: it starts the nodes the sooner.
     from bazar.node.server import Context, Server, serve
     from handlers.base import NoRoute
@@ -132,7 +132,9 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], token: str) -> int
     connections = descriptors.for_connections(len(nodes))
     for node in nodes:
         me, siblings = placed(node)
-        context = Context(config, me, token, _give_up, siblings, group_has_led())
+        context = Context(
+            *(config, me, tokens[0], _give_up, siblings, group_has_led(), tuple(tokens[1:]))
+        )
         servers.append(Server(ROLES[node.role](context), NoRoute, connections=connections))
     _collect_garbage()
     try:

@@ -82,6 +82,7 @@ class EngineConfig:
     primary_lease_s: float = bounded(3.0, 0.05, 60)
     pause_s: float = bounded(1.0, 0, 60)  # for which a machine may stand still unnoticed
     may_lose_commits: bool = False
+    cluster_id: str = ""  # by which databases know this shop; empty: made of its token
 
 
 @dataclass(frozen=True, slots=True)

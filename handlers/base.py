@@ -134,8 +134,9 @@ class Handler(LeanHandler):
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("this path wants 'Authorization: Bearer <cluster token>'")
-        expected = self.service.context.token.encode()
-        if not hmac.compare_digest(token.strip().encode("utf-8", "replace"), expected):
+        context, given = self.service.context, token.strip().encode("utf-8", "replace")
+        taken = (context.token, *context.other_tokens)
+        if not any(hmac.compare_digest(given, one.encode()) for one in taken):
             raise Forbidden("this is not the cluster token")
 
     def _origin_matches_host(self, origin: str) -> bool:

@@ -91,7 +91,7 @@ class MeasuredShop:
 
     @property
     def token(self) -> str:
-        return (self.data_dir / "token").read_text("ascii").strip()
+        return (self.data_dir / "token").read_text("ascii").split()[0]
 
     def port(self, name: str) -> int:
         if name not in self.nodes:

@@ -25,6 +25,7 @@ from bazar.cli import (
     restart,
     serve,
     status,
+    token,
     verify,
 )
 from bazar.cli.ending import INTERRUPTED
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "found": found,
     "adopt": adopt,
     "move": move,
+    "token": token,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"serve": serve, "demo": demo, "bench": bench}
 SUMS_UP = {"import"}  # these print a summary when interrupted; the others end at once

@@ -90,8 +90,9 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a service is made of. `on_fatal` ends the process; `siblings` are the other processes of
-    the same front end; `has_led` says that the node's group had a primary before this process."""
+    """What a service is made of. `token` is sent to other nodes, and `other_tokens` are taken from
+    them as well; `on_fatal` ends the process; `siblings` are the other processes of the same front
+    end; `has_led` says that the node's group had a primary before this process."""
 
     config: Config
     node: NodeConfig
@@ -99,6 +100,7 @@ class Context:
     on_fatal: Callable[[BaseException], None]
     siblings: tuple[NodeConfig, ...] = ()
     has_led: bool = False
+    other_tokens: tuple[str, ...] = ()
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)

@@ -1,4 +1,8 @@
-"""The cluster token, which internal callers send."""
+"""The cluster token, which internal callers send.
+
+While it is being changed there are several, with white space between them: a node takes each, and
+sends the first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bazar import modes
@@ -18,16 +23,22 @@ from bazar.errors import ConfigError
 TOKEN_VARIABLE = "BAZAR_TOKEN"
 MAKING_S = 10.0
 POLL_S = 0.01
+MOST = 3  # that are taken at the same time
 
 
 def cluster_token(config: Config) -> str:
-    """Return `BAZAR_TOKEN`, or else the token in the data directory, which the first start makes.
-    Where nodes run on several machines, it must be the same at all: somebody has to bring it there.
-    Raises ConfigError."""
+    """Return the token that is sent. Raises ConfigError."""
+    return cluster_tokens(config)[0]
+
+
+def cluster_tokens(config: Config) -> tuple[str, ...]:
+    """Return what `BAZAR_TOKEN` has, or else the file in the data directory, which the first start
+    makes. Where nodes run on several machines, it must be the same at all: somebody has to bring it
+    there. Raises ConfigError."""
     given = os.environ.get(TOKEN_VARIABLE)
     if given is not None:
         return _checked(given, TOKEN_VARIABLE)
-    path = config.data_dir / "token"
+    path = token_file(config)
     if not _is_made(path):
         for node in config.nodes.values():
             if not is_own(node.host):
@@ -43,19 +54,32 @@ def cluster_token(config: Config) -> str:
     return _read(path)
 
 
-def _read(path: Path) -> str:
+def token_file(config: Config) -> Path:
+    return config.data_dir / "token"
+
+
+def write_tokens(path: Path, tokens: Sequence[str]) -> None:
+    """Replace the file, synced. Raises OSError."""
+    atomic_write(path, "".join(f"{token}\n" for token in tokens).encode())
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _read(path: Path) -> tuple[str, ...]:
     try:
-        return _checked(path.read_text("ascii").strip(), str(path))
+        return _checked(path.read_text("ascii"), str(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
-def durable_token(config: Config) -> str:
-    """Return the token for a process that serves, after syncing the directory: another process may
-    have made the token just now, and not have synced its name yet."""
-    token = cluster_token(config)
+def durable_tokens(config: Config) -> tuple[str, ...]:
+    """Return the tokens for a process that serves, after syncing the directory: another process may
+    have made the file just now, and not have synced its name yet."""
+    tokens = cluster_tokens(config)
     sync_path(config.data_dir)
-    return token
+    return tokens
 
 
 def _is_made(path: Path) -> bool:
@@ -69,11 +93,14 @@ def _is_made(path: Path) -> bool:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
-def _checked(token: str, place: str) -> str:
-    visible = token.isascii() and token.isprintable() and " " not in token
-    if not (16 <= len(token) <= 200 and visible):
-        raise ConfigError(f"{place}: must be 16 to 200 visible ASCII characters")
-    return token
+def _checked(text: str, place: str) -> tuple[str, ...]:
+    tokens = tuple(text.split())
+    if not 1 <= len(tokens) <= MOST:
+        raise ConfigError(f"{place}: has {len(tokens)} tokens: one, or up to {MOST} to change it")
+    for token in tokens:
+        if not (16 <= len(token) <= 200 and token.isascii() and token.isprintable()):
+            raise ConfigError(f"{place}: a token must be 16 to 200 visible ASCII characters")
+    return tokens
 
 
 def _make(path: Path) -> None:
@@ -83,7 +110,7 @@ def _make(path: Path) -> None:
     try:
         _lock(fd, path)
         if not _is_made(path):
-            atomic_write(path, f"{secrets.token_urlsafe(32)}\n".encode())
+            write_tokens(path, [new_token()])
     finally:
         os.close(fd)
 

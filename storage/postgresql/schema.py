@@ -102,7 +102,8 @@ def version_of(known: Mapping[str, str], place: str, model: Model, cluster_id: s
     if known[CLUSTER] != cluster_id:
         raise ConfigError(
             f"{place}: belongs to another cluster, {known[CLUSTER]!r}, and this one is"
-            f" {cluster_id!r}: each needs a database of its own"
+            f" {cluster_id!r}: each needs a database of its own. If it is this shop, with another"
+            " token now, cluster.json has to tell the first id: engine.cluster_id"
         )
     version = int(known[VERSION])
     refuse_newer(version, model, place)

@@ -30,15 +30,16 @@ def place(config: Config, token: str) -> PostgreSQLPlace:
     return PostgreSQLPlace(
         {role: servers_of(config, role) for role in models},
         models,
-        id_of_cluster(token),
+        config.engine.cluster_id or id_of_cluster(token),
         Tempo(config.engine.primary_lease_s, config.engine.pause_s),
     )
 
 
 def audits(config: Config, token: str) -> dict[str, GroupAudit]:
     """Return what looks into each group's database. `token` is the cluster's."""
+    cluster_id = config.engine.cluster_id or id_of_cluster(token)
     return {
-        role: GroupAudit(servers_of(config, role), model, id_of_cluster(token))
+        role: GroupAudit(servers_of(config, role), model, cluster_id)
         for role, model in models_of().items()
         if config.group(role)
     }

@@ -150,7 +150,7 @@ class Cluster:
 
     @property
     def token(self) -> str:
-        return (self.data_dir / "token").read_text("ascii").strip()
+        return (self.data_dir / "token").read_text("ascii").split()[0]
 
     # --- processes -------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from unittest import mock
 from bazar.config import Config, parse
 from bazar.durable import atomic_write
 from bazar.errors import ConfigError
-from bazar.node.token import TOKEN_VARIABLE, cluster_token, durable_token
+from bazar.node.token import TOKEN_VARIABLE, cluster_token, cluster_tokens, durable_tokens
 from handlers import ROLES
 from tests.files import FilesTestCase, syncs
 
@@ -49,6 +49,16 @@ class TokenTest(FilesTestCase):
             self.assertEqual(cluster_token(self.config()), "x" * 16)
         self.assertFalse((self.directory / "token").exists())
 
+    def test_several_are_taken_and_the_first_is_sent(self) -> None:
+        (self.directory / "token").write_text(f"{'a' * 16}\n{'b' * 16}\n")
+        self.assertEqual(cluster_tokens(self.config()), ("a" * 16, "b" * 16))
+        self.assertEqual(cluster_token(self.config()), "a" * 16)
+        with mock.patch.dict(os.environ, {TOKEN_VARIABLE: f"{'c' * 16} {'d' * 16}"}):
+            self.assertEqual(cluster_tokens(self.config()), ("c" * 16, "d" * 16))
+        (self.directory / "token").write_text(" ".join("abcd"[n] * 16 for n in range(4)))
+        with self.assertRaisesRegex(ConfigError, "token: has 4 tokens"):
+            cluster_tokens(self.config())
+
     def test_a_weak_or_unprintable_one_is_refused(self) -> None:
         for bad in ("", "short", "x" * 201, "é" * 16, "x" * 15 + "\n", "two words " * 3):
             with (
@@ -75,7 +85,7 @@ class TokenTest(FilesTestCase):
 
     def test_one_that_is_another_users_is_refused_with_its_path(self) -> None:
         (self.directory / "token").mkdir()  # which not even root can read
-        for read in (cluster_token, durable_token):
+        for read in (cluster_token, durable_tokens):
             with self.assertRaisesRegex(ConfigError, "token: cannot be read"):
                 read(self.config())
 
@@ -104,7 +114,7 @@ class TokenTest(FilesTestCase):
         with syncs() as names:
             self.assertEqual(cluster_token(self.config()), "x" * 32)
             self.assertEqual(names, [])  # commands do, also while the disk hangs
-            self.assertEqual(durable_token(self.config()), "x" * 32)
+            self.assertEqual(durable_tokens(self.config()), ("x" * 32,))
         self.assertEqual(names, [self.directory.name])
 
     def test_whoever_comes_second_takes_what_the_first_has_made(self) -> None:

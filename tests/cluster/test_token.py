@@ -1,0 +1,100 @@
+"""The token is changed while customers buy."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+from tests.cluster.client import HTTPClient
+from tests.cluster.cluster import Cluster
+from tests.cluster.commands import command
+from tests.cluster.databases import SHORT, Databases
+from tests.cluster.load import Load
+from tests.cluster.test_failures import STOCK, nothing_lost
+
+
+async def taken(shop: Cluster, token: str) -> bool:
+    """Return whether every node takes this token."""
+    statuses = set()
+    for port in shop.ports.values():
+        async with HTTPClient(port, token) as client:
+            statuses.add((await client.get("/status")).status)
+    assert statuses in ({200}, {403}), statuses
+    return statuses == {200}
+
+
+async def test_step_by_step_both_are_taken_in_between(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start_supervised()
+        await shop.update(4, count=STOCK)
+        old = shop.token
+        async with Load(shop) as load:
+            load.buy("frontend-1", 4)
+            load.read("frontend-1", ["/info/4"])
+            await load.flowing(0)
+            for step, sent_is_old, old_counts in (
+                ("add", True, True),
+                ("use", False, True),
+                ("drop", False, False),
+            ):
+                ran = await command(shop, "token", step)
+                assert ran.returncode == 0, ran.stderr
+                assert (shop.token == old) is sent_is_old, step
+                assert await taken(shop, shop.token), step
+                assert await taken(shop, old) is old_counts, step
+                await load.flowing(time.monotonic())
+            assert not load.read_errors
+            refused = await command(shop, "token", "use")
+            assert refused.returncode == 2
+            assert "there is one token only" in refused.stderr
+        await nothing_lost(shop, load)
+
+
+async def test_all_at_once(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start_supervised()
+        old = shop.token
+        ran = await command(shop, "token", "change")
+        assert ran.returncode == 0, ran.stderr
+        assert shop.token != old
+        assert await taken(shop, shop.token)
+        assert not await taken(shop, old)
+        assert (shop.data_dir / "token").stat().st_mode & 0o777 == 0o600
+        assert (await shop.put("frontend-1", "/purchase/4")).status == 200
+
+
+async def test_another_machine_is_brought_the_new_one(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start_supervised()
+        brought = tmp_path / "brought"
+        brought.write_text(f"{shop.token}\n{'n' * 20}\n", "ascii")
+        for _ in range(2):  # once more is nothing more
+            ran = await command(shop, "token", "add", "--from", str(brought))
+            assert ran.returncode == 0, ran.stderr
+        assert (shop.data_dir / "token").read_text("ascii") == brought.read_text("ascii")
+        assert await taken(shop, "n" * 20)
+        brought.write_text("\n", "ascii")
+        ran = await command(shop, "token", "add", "--from", str(brought))
+        assert (ran.returncode, "has no token" in ran.stderr) == (2, True), ran.stderr
+
+
+async def test_over_a_database_the_shop_stays_the_same(
+    databases: Databases, tmp_path: Path
+) -> None:
+    settings = {"engine": databases.engine, "replication": SHORT}
+    async with Cluster(tmp_path, settings=settings) as shop:
+        await shop.start_supervised()
+        assert (await shop.put("frontend-1", "/purchase/4")).status == 200
+        refused = await command(shop, "token", "change")
+        assert refused.returncode == 2
+        told = re.search(r'"cluster_id": "(\w+)"', refused.stderr)
+        assert told is not None, refused.stderr
+        plain = json.loads(shop.config_path.read_text())
+        plain["engine"]["cluster_id"] = told[1]
+        shop.config_path.write_text(json.dumps(plain))
+        for words in (["restart"], ["token", "change"], ["verify"]):
+            ran = await command(shop, *words)
+            assert ran.returncode == 0, ran.stderr
+        assert (await shop.put("frontend-1", "/purchase/4")).json["new_count"] == 5

@@ -27,7 +27,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bazar.config import Config, NodeConfig, default_config, load
+from bazar.cluster_file import default_config, load
+from bazar.config import Config, NodeConfig
 from bazar.errors import BadRequest, Busy, ConfigError, FatalError, NeedsRepair
 from bazar.http import descriptors
 from bazar.http.access_log import LineByLine

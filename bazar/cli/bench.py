@@ -40,7 +40,7 @@ from bazar.bench.sections import (
 )
 from bazar.cli import measured
 from bazar.cli.ending import INTERRUPTED
-from bazar.config import load
+from bazar.cluster_file import load
 from bazar.errors import BadRequest
 from handlers import ROLES
 

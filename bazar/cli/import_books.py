@@ -37,7 +37,8 @@ from bazar.cli.importing.report import Tally
 from bazar.cli.importing.rows import Problem, Row
 from bazar.cli.importing.text import check_encoding
 from bazar.cli.status import ask_all
-from bazar.config import NodeConfig, default_config
+from bazar.cluster_file import default_config
+from bazar.config import NodeConfig
 from bazar.errors import BadRequest, Unavailable
 from bazar.rpc.pool import ReplicaPool
 from handlers import validation

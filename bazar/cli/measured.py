@@ -17,7 +17,8 @@ from bazar.bench import processor
 from bazar.bench.audit import Sold
 from bazar.bench.place import DATABASE, Place
 from bazar.cli import Shop, verify
-from bazar.config import Config, load
+from bazar.cluster_file import load
+from bazar.config import Config
 from bazar.node.token import cluster_token
 from handlers import ROLES
 from storage.sqlite.replica_file import ReplicaFile, closing

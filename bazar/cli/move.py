@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bazar.cli import Shop
-from bazar.config import Config, load
+from bazar.cluster_file import load
+from bazar.config import Config
 from bazar.errors import BadRequest, ConfigError, Conflict
 from bazar.node.data_directory import prepare_data_dir
 from bazar.node.token import cluster_token

@@ -29,7 +29,7 @@ from bazar.cli import (
     verify,
 )
 from bazar.cli.ending import INTERRUPTED
-from bazar.config import default_config, load
+from bazar.cluster_file import default_config, load
 from bazar.errors import BazarError
 from handlers import ROLES
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bazar import clock
-from bazar.config import parse
+from bazar.cluster_file import parse
 from bazar.node import supervisor
 from bazar.node.log_writer import Outlet
 from bazar.node.supervisor import Supervisor

@@ -19,7 +19,8 @@ from tornado.testing import AsyncHTTPTestCase
 from tornado.web import Application
 
 from bazar import clock
-from bazar.config import Config, NodeConfig, parse
+from bazar.cluster_file import parse
+from bazar.config import Config, NodeConfig
 from bazar.node.server import Context, Server, ServiceApplication
 from bazar.replication.shared.replica import SharedReplica
 from handlers import ROLES

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from bazar.config import Config, parse
+from bazar.cluster_file import parse
+from bazar.config import Config
 from bazar.errors import BazarError, ConfigError, FatalError, Unavailable
 from bazar.node.data_directory import prepare_data_dir
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively

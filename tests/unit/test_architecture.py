@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from bazar.config import load
+from bazar.cluster_file import load
 from bazar.node.server import INTERNAL, PUBLIC, Context
 from handlers import ROLES
 
@@ -122,7 +122,7 @@ MADE = """
 import asyncio, sys
 from pathlib import Path
 import run
-from bazar.config import load
+from bazar.cluster_file import load
 async def make(role):
     from bazar.node.server import Context
     config = load(Path(sys.argv[1]), run.ROLES)

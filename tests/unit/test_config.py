@@ -8,7 +8,8 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from bazar.config import Config, load, parse
+from bazar.cluster_file import load, parse
+from bazar.config import Config
 from bazar.errors import ConfigError
 from handlers import ROLES
 

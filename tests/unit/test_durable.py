@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bazar.config import parse
+from bazar.cluster_file import parse
 from bazar.durable import atomic_write, make_directory
 from bazar.node.data_directory import prepare_data_dir
 from handlers import ROLES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bazar.config import parse
+from bazar.cluster_file import parse
 from bazar.durable import atomic_write, make_directory
 from bazar.modes import narrow
 from bazar.node.data_directory import prepare_data_dir

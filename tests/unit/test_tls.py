@@ -10,7 +10,8 @@ import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bazar.config import Config, parse
+from bazar.cluster_file import parse
+from bazar.config import Config
 from bazar.errors import ConfigError
 from bazar.node.machines import here, refuse_open_doors, refuse_wrong_names
 from bazar.tls import Credentials

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from bazar.cli import Shop, join, restart
-from bazar.config import parse
+from bazar.cluster_file import parse
 from bazar.errors import Unavailable
 from bazar.node.status import Statuses, is_here, machine_id
 from handlers import ROLES

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bazar.config import Config, parse
+from bazar.cluster_file import parse
+from bazar.config import Config
 from bazar.durable import atomic_write
 from bazar.errors import ConfigError
 from bazar.node.token import TOKEN_VARIABLE, cluster_token, cluster_tokens, durable_tokens

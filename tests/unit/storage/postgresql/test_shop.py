@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bazar.config import Config, parse
+from bazar.cluster_file import parse
+from bazar.config import Config
 from handlers import ROLES
 from storage.postgresql.shop import standbys
 

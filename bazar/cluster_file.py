@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from bazar import addresses
+from bazar.certificate import Certificate
 from bazar.config import (
     CacheConfig,
     Config,
+    Door,
     EngineConfig,
+    HTTPSConfig,
     NodeConfig,
     PoolConfig,
     PurchaseConfig,
@@ -93,7 +96,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
     tls = _credentials(top["tls"], base) if "tls" in top else None
     return Config(
         base / data_dir,
-        _nodes(top.get("nodes"), roles, tls),
+        _nodes(top.get("nodes"), roles, tls, base),
         caches,
         replication,
         _engine(top.get("engine", {}), roles),
@@ -137,6 +140,21 @@ def _credentials(plain: Any, base: Path) -> Credentials:
     return Credentials(base / files.ca, base / files.cert, base / files.key)
 
 
+def _https(plain: Any, node: NodeConfig, place: str, base: Path) -> Door:
+    """Return a front end's door for customers. Raises ConfigError."""
+    if node.role != "frontend":
+        raise ConfigError(f"{place}: only a front end has customers")
+    read = _load(HTTPSConfig, plain, place)
+    bind = read.bind or node.bind
+    addresses.refuse_unreachable(bind, f"{place}.bind")
+    if read.port == node.port:
+        raise ConfigError(f"{place}.port: {read.port} is the node's other port")
+    for name, path in (("cert", read.cert), ("key", read.key)):
+        if not _is_path(path):
+            raise ConfigError(f"{place}.{name}: must be a path")
+    return Door(read.port, bind, Certificate(base / read.cert, base / read.key, place))
+
+
 def _is_path(text: str) -> bool:
     """Whether a file can have this name."""
     try:
@@ -158,7 +176,9 @@ def _read_each(plain: Any, place: str, read: Callable[[str], T]) -> Iterator[T]:
             raise ConfigError(f"{place}[{number}]: {text!r}: {error}") from None
 
 
-def _nodes(plain: Any, roles: Collection[str], tls: Credentials | None) -> dict[str, NodeConfig]:
+def _nodes(
+    plain: Any, roles: Collection[str], tls: Credentials | None, base: Path
+) -> dict[str, NodeConfig]:
     nodes: dict[str, NodeConfig] = {}
     numbers: dict[str, int] = {}
     taken: dict[tuple[str, int], str] = {}
@@ -168,8 +188,10 @@ def _nodes(plain: Any, roles: Collection[str], tls: Credentials | None) -> dict[
             raise ConfigError(f"{place}: a name is lower-case letters, digits and '-'")
         if name in roles:
             raise ConfigError(f"{place}: a node can't have the name of a role")
-        known = _object(value, place, {"role", "port", "host", "bind", "processes"})
-        node = _load(NodeConfig, {**known, "name": name}, place)
+        given = _object(value, place, {"role", "port", "host", "bind", "processes", "https"})
+        https = given.get("https")
+        plain_node = {key: one for key, one in given.items() if key != "https"}
+        node = _load(NodeConfig, {**plain_node, "name": name}, place)
         if node.role not in roles:
             raise ConfigError(f"{place}.role: {node.role!r} is none of {', '.join(roles)}")
         if node.processes > 1 and node.role != "frontend":
@@ -181,6 +203,8 @@ def _nodes(plain: Any, roles: Collection[str], tls: Credentials | None) -> dict[
         other = taken.setdefault((node.host, node.port), name)
         if other != name:
             raise ConfigError(f"{place}.port: {node.port} is {other}'s already")
+        if https is not None:
+            node = dataclasses.replace(node, https=_https(https, node, f"{place}.https", base))
         nodes[name] = node
     if not nodes:
         raise ConfigError("nodes: at least one is needed")

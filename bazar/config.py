@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bazar import addresses
+from bazar.certificate import Certificate
 from bazar.errors import ConfigError
 from bazar.http.forwarded import Arrivals, Hosts, Network, Proxies
 from bazar.tls import Credentials
@@ -22,9 +23,28 @@ def bounded(default: Any, low: float, high: float) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class HTTPSConfig:
+    """Files in PEM, relative to cluster.json, and where a front end shows them to customers."""
+
+    cert: str  # with what is between it and a CA that browsers know
+    key: str
+    port: int = bounded(443, 1, 65535)
+    bind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Another port of a front end, for customers: with a certificate of its own."""
+
+    port: int
+    bind: str
+    certificate: Certificate = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """One node: its role, where its peers reach it (`host`), where it listens (`bind`), and what it
-    is served or called with (`tls`; None: in the clear)."""
+    is served or called with (`tls`; None: in the clear). `https` is another port of a front end."""
 
     name: str
     role: str
@@ -34,6 +54,7 @@ class NodeConfig:
     processes: int = bounded(1, 1, 64)  # of a front end: all listen on the same port
     number: int = 0  # 1-based place among the nodes of its role, in the order of the file
     tls: Credentials | None = field(default=None, repr=False, compare=False)
+    https: Door | None = None
 
     @property
     def url(self) -> str:

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from bazar.errors import Unavailable
+from bazar.http.handshakes import NewContext
 from bazar.http.response import HEADERS, header_lines, render
-from bazar.tls import Credentials
 
 LISTEN_S = 1.0  # to read on after the answer: a close with unread input may lose it
 MOST_BYTES = 1 << 16
@@ -20,9 +20,9 @@ HANDSHAKE_S = 5.0
 
 @contextlib.asynccontextmanager
 async def refusing(
-    sockets: Iterable[tuple[socket.socket, Credentials | None]], why: str
+    sockets: Iterable[tuple[socket.socket, NewContext | None]], why: str
 ) -> AsyncIterator[None]:
-    """Answer 503 on these sockets, with TLS where they have credentials. They stay open: later
+    """Answer 503 on these sockets, with TLS where there is a context. They stay open: later
     connections wait for the node."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,7 +37,8 @@ async def refusing(
         writer.close()
 
     servers = [
-        await asyncio.start_server(refuse, sock=one.dup(), **_options(tls)) for one, tls in sockets
+        await asyncio.start_server(refuse, sock=one.dup(), **_options(context))
+        for one, context in sockets
     ]
     try:
         yield
@@ -46,12 +47,12 @@ async def refusing(
             server.close()
 
 
-def _options(tls: Credentials | None) -> dict[str, Any]:
+def _options(context: NewContext | None) -> dict[str, Any]:
     """Return what a server needs to speak TLS, if it does: to anybody, as there is nothing to
     have."""
-    if tls is None:
+    if context is None:
         return {}
-    return {"ssl": tls.serving(mutual=False), "ssl_handshake_timeout": HANDSHAKE_S}
+    return {"ssl": context(), "ssl_handshake_timeout": HANDSHAKE_S}
 
 
 def _answer(error: Unavailable) -> bytes:

@@ -11,7 +11,7 @@ from tornado.netutil import bind_sockets
 
 from bazar.config import NodeConfig
 from bazar.errors import Busy, ConfigError
-from bazar.tls import Credentials
+from bazar.http.handshakes import NewContext
 
 LISTEN_VARIABLE = "BAZAR_LISTEN"
 
@@ -22,19 +22,33 @@ def listen(node: NodeConfig) -> list[socket.socket]:
     inherited = os.environ.pop(LISTEN_VARIABLE, None)
     if inherited is not None:
         return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
-    try:
-        return bind_sockets(node.port, node.bind, reuse_port=node.processes > 1)
-    except OSError as error:
-        kind = Busy if error.errno == errno.EADDRINUSE else ConfigError
-        raise kind(
-            f"{node.name}: cannot listen on {node.bind}:{node.port}: {error.strerror or error}"
-        ) from error
+    doors = [(node.bind, node.port)]
+    if node.https is not None:
+        doors.append((node.https.bind, node.https.port))
+    sockets: list[socket.socket] = []
+    for bind, port in doors:
+        try:
+            sockets += bind_sockets(port, bind, reuse_port=node.processes > 1)
+        except OSError as error:
+            for one in sockets:
+                one.close()
+            kind = Busy if error.errno == errno.EADDRINUSE else ConfigError
+            raise kind(
+                f"{node.name}: cannot listen on {bind}:{port}: {error.strerror or error}"
+            ) from error
+    return sockets
 
 
 def secured(
-    node: NodeConfig, sockets: Iterable[socket.socket]
-) -> Iterator[tuple[socket.socket, Credentials | None]]:
-    """Yield each socket with what its connections are encrypted with: on the node's own port, not
-    on those that only this machine reaches."""
+    node: NodeConfig, sockets: Iterable[socket.socket], *, for_nodes: bool = False
+) -> Iterator[tuple[socket.socket, NewContext | None]]:
+    """Yield each socket with what its connections are encrypted with: on the node's own ports, not
+    on those that only this machine reaches. With `for_nodes` their clients show a certificate."""
     for one in sockets:
-        yield one, node.tls if one.getsockname()[1] == node.port else None
+        port = one.getsockname()[1]
+        if node.https is not None and port == node.https.port:
+            yield one, node.https.certificate.serving
+        elif node.tls is not None and port == node.port:
+            yield one, node.tls.serving_nodes if for_nodes else node.tls.serving
+        else:
+            yield one, None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import re
 import secrets
@@ -215,12 +214,9 @@ class Server:
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         await self.service.start()
-        for one, tls in secured(self.service.context.node, sockets):
-            if tls is None:
-                self.http.add_sockets([one])
-            else:
-                new = functools.partial(tls.serving, mutual=self.service.for_nodes)
-                self.http.add_sockets([one], new)
+        node, for_nodes = self.service.context.node, self.service.for_nodes
+        for one, context in secured(node, sockets, for_nodes=for_nodes):
+            self.http.add_sockets([one], context)
 
     async def stop(self) -> None:
         """Leave in order, within a bound."""

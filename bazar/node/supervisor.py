@@ -22,6 +22,7 @@ from tornado.netutil import bind_sockets
 from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
+from bazar.http.handshakes import NewContext
 from bazar.node.closed_port import refusing
 from bazar.node.listening import LISTEN_VARIABLE, listen, secured
 from bazar.node.log_writer import Outlet
@@ -30,7 +31,6 @@ from bazar.node.probe import Probe
 from bazar.node.starvation import starved_s
 from bazar.node.workers import environment, private
 from bazar.replication.file_arbiter import lock_exclusively
-from bazar.tls import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Child:
     def __post_init__(self) -> None:
         self.probe = Probe(self.door)
 
-    def doors(self) -> Iterator[tuple[socket.socket, Credentials | None]]:
-        """Yield its sockets, each with the credentials of those who speak TLS there."""
+    def doors(self) -> Iterator[tuple[socket.socket, NewContext | None]]:
+        """Yield its sockets, each with what those are encrypted with who speak TLS there."""
         return secured(self.node, self.sockets)
 
 

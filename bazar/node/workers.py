@@ -19,7 +19,7 @@ def private(node: NodeConfig, number: int, port: int) -> NodeConfig:
     """Return one process of a node as a node of its own."""
     name = f"{node.name}.{number}"
     return dataclasses.replace(
-        node, name=name, port=port, host="127.0.0.1", bind="127.0.0.1", tls=None
+        node, name=name, port=port, host="127.0.0.1", bind="127.0.0.1", tls=None, https=None
     )
 
 

@@ -55,6 +55,22 @@ class ConfigTest(unittest.TestCase):
         self.assertEqual(node.url, "http://127.0.0.1:8000")
         self.assertTrue(node.is_local)
 
+    def test_a_door_for_customers_is_a_front_ends(self) -> None:
+        door = {"cert": "a.pem", "key": "a.key"}
+        nodes: Any = {"catalog-1": {"role": "catalog", "port": 8000, "https": door}}
+        self.refused("nodes.catalog-1.https: only a front end", nodes)
+        front = {"role": "frontend", "port": 8001}
+        for place, wrong in (
+            ("https.port: 8001 is the node's other port", {**door, "port": 8001}),
+            ("https.port: 0 is not between", {**door, "port": 0}),
+            ("https.key: is missing", {"cert": "a.pem"}),
+            ("https.ca: unknown", {**door, "ca": "ca.pem"}),
+            ("https.cert: must be a path", {**door, "cert": ""}),
+            ("https.cert: /base/a.pem: No such file", door),
+            ("https: must be an object", "a.pem"),
+        ):
+            self.refused(f"nodes.frontend-1.{place}", {"frontend-1": {**front, "https": wrong}})
+
     def test_nodes_are_numbered_within_their_role(self) -> None:
         config = load(HERE / "cluster.json", ROLES)
         self.assertEqual([node.number for node in config.group("catalog")], [1, 2])

@@ -107,18 +107,18 @@ class CredentialsTest(unittest.TestCase):
     def test_files_are_read_anew_once_they_have_changed(self) -> None:
         tls = self.authority.sign("changing")
         ours = credentials(tls)
-        before = ours.serving(mutual=True)
-        self.assertIs(ours.serving(mutual=True), before)
-        self.assertIsNot(ours.serving(mutual=False), before)
+        before = ours.serving_nodes()
+        self.assertIs(ours.serving_nodes(), before)
+        self.assertIsNot(ours.serving(), before)
         self.authority.sign("changing")
-        with self.assertLogs("bazar.tls", "INFO") as logs:
-            after = ours.serving(mutual=True)
+        with self.assertLogs("bazar.certificate", "INFO") as logs:
+            after = ours.serving_nodes()
         self.assertIn("read anew", logs.output[0])
         self.assertIsNot(after, before)
         for wrong in (lambda: Path(tls["key"]).write_text("x"), lambda: Path(tls["key"]).unlink()):
             wrong()
-            with self.assertLogs("bazar.tls", "ERROR") as logs:
-                self.assertIs(ours.serving(mutual=True), after)
+            with self.assertLogs("bazar.certificate", "ERROR") as logs:
+                self.assertIs(ours.serving_nodes(), after)
                 self.assertIs(ours.toward("localhost")["ssl"], ours.toward("localhost")["ssl"])
             [line] = logs.output
             self.assertIn("tls.key: ", line)
@@ -126,21 +126,21 @@ class CredentialsTest(unittest.TestCase):
 
     def test_one_that_ends_soon_is_told_once_a_day(self) -> None:
         ours = credentials(self.authority.sign("soon", days=13))
-        with self.assertLogs("bazar.tls", "WARNING") as logs:
+        with self.assertLogs("bazar.certificate", "WARNING") as logs:
             for _ in range(3):
-                ours.serving(mutual=True)
+                ours.serving_nodes()
         self.assertEqual(len(logs.output), 1)
         self.assertRegex(logs.output[0], r"soon.pem: ends in 1[23]\.\d days: put a new one")
         with self.assertNoLogs("bazar.tls", "WARNING"):
-            credentials(self.authority.sign("late", days=15)).serving(mutual=True)
+            credentials(self.authority.sign("late", days=15)).serving_nodes()
 
     def test_no_older_protocol_is_spoken(self) -> None:
         ours = credentials(self.tls)
         calling = ours.toward("a")["ssl"]
-        for context in (ours.serving(mutual=True), ours.serving(mutual=False), calling):
+        for context in (ours.serving_nodes(), ours.serving(), calling):
             self.assertEqual(context.minimum_version, ssl.TLSVersion.TLSv1_2)
-        self.assertEqual(ours.serving(mutual=True).verify_mode, ssl.CERT_REQUIRED)
-        self.assertEqual(ours.serving(mutual=False).verify_mode, ssl.CERT_NONE)
+        self.assertEqual(ours.serving_nodes().verify_mode, ssl.CERT_REQUIRED)
+        self.assertEqual(ours.serving().verify_mode, ssl.CERT_NONE)
         self.assertTrue(calling.check_hostname)
 
     def test_in_the_file(self) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -46,7 +45,9 @@ class Keys:
         self.stranger.load_cert_chain(other["cert"], other["key"])
 
     def door(self, limits: Limits | None = None, *, mutual: bool = False) -> Door:
-        return Door(limits, context=functools.partial(self.credentials.serving, mutual=mutual))
+        return Door(
+            limits, context=self.credentials.serving_nodes if mutual else self.credentials.serving
+        )
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import socket
 from pathlib import Path
 
@@ -87,7 +86,7 @@ class ProbeTest(FilesTestCase):
         both = self.directory / "both.pem"
         both.write_bytes(one.cert.read_bytes() + other.cert.read_bytes())
         ours = self.credentials(one, one.cert)
-        context = functools.partial(ours.serving, mutual=True)
+        context = ours.serving_nodes
         async with Door(context=context) as door:
             for tls in (
                 ours,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 from bazar.config import NodeConfig
@@ -20,7 +19,7 @@ class TLSTest(FilesTestCase):
     async def asyncSetUp(self) -> None:
         self.authority = Authority(self.directory)
         self.tls = self.credentials(self.authority.sign("node", "IP:127.0.0.1"))
-        new_context = functools.partial(self.tls.serving, mutual=True)
+        new_context = self.tls.serving_nodes
         self.door = await self.enterAsyncContext(Door(context=new_context))
         self.door.settings["let"].set()
         self.client = RPCClient("the-token", PATIENCE_S)

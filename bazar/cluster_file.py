@@ -21,6 +21,7 @@ from bazar.config import (
     NodeConfig,
     PoolConfig,
     PurchaseConfig,
+    RateLimitConfig,
     ReplicationConfig,
     SupervisorConfig,
     TLSFiles,
@@ -67,7 +68,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
     ConfigError."""
     known = {
         *("data_dir", "nodes", "caches", "replication", "engine", "pool", "supervisor"),
-        *("purchase", "public_url", "hosts", "trusted_proxies", "tls", "insecure"),
+        *("purchase", "rate_limit", "public_url", "hosts", "trusted_proxies", "tls", "insecure"),
     }
     top = _object(plain, "the file", known)
     data_dir = top.get("data_dir", "data")
@@ -103,6 +104,7 @@ def parse(plain: Any, base: Path, roles: Collection[str], path: Path | None = No
         pool,
         supervisor,
         _load(PurchaseConfig, top.get("purchase", {}), "purchase"),
+        _load(RateLimitConfig, top.get("rate_limit", {}), "rate_limit"),
         addresses.origin(top.get("public_url", "")),
         tuple(_read_each(top.get("hosts", []), "hosts", addresses.host)),
         tuple(_read_each(top.get("trusted_proxies", []), "trusted_proxies", addresses.network)),

@@ -114,6 +114,16 @@ class SupervisorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimitConfig:
+    """How often one client may ask a front end; 0 a second: as often as it likes."""
+
+    requests_per_s: float = bounded(0.0, 0, 1e6)
+    requests_burst: int = bounded(50, 1, 1_000_000)
+    purchases_per_s: float = bounded(0.0, 0, 1e6)
+    purchases_burst: int = bounded(5, 1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class TLSFiles:
     """Files in PEM, relative to cluster.json. Each machine has its own behind these names."""
 
@@ -147,6 +157,7 @@ class Config:
     pool: PoolConfig = field(default_factory=PoolConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     purchase: PurchaseConfig = field(default_factory=PurchaseConfig)
+    rate_limit: RateLimitConfig = field(default_factory=RateLimitConfig)
     public_url: str = ""
     """The origin under which browsers reach the front ends; empty: where those listen."""
     hosts: tuple[str, ...] = ()

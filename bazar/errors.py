@@ -5,6 +5,7 @@ Refusals are answered to the caller; `FatalError` ends the process, and its supe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,6 +126,18 @@ class KeyRequired(BazarError):
     """This shop sells nothing without an Idempotency-Key (RFC 6585 section 3)."""
 
     status, code = 428, "key_required"
+
+
+class TooManyRequests(BazarError):
+    """This client asks more often than it may (RFC 6585 section 4). Nothing happened."""
+
+    status, code = 429, "too_many_requests"
+
+    def __init__(
+        self, message: str = "", wait_s: float = 0.0, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, details)
+        self.retry_after_s = max(1, math.ceil(wait_s))
 
 
 class HeadersTooLarge(BazarError):

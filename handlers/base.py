@@ -87,6 +87,11 @@ class Handler(LeanHandler):
         self._status_code, self._reason = 200, "OK"
         self.set_default_headers()
 
+    @property
+    def client(self) -> str:
+        """Return the client's address, as far as it is known."""
+        return self.request.remote_ip or ""
+
     def prepare(self) -> Awaitable[None] | None:
         activity = self.service.context.activity
         activity.enter(self)
@@ -94,6 +99,8 @@ class Handler(LeanHandler):
             self._check_token()
             if activity.draining:
                 raise ShuttingDown(f"{self.service.context.node.name} is about to stop")
+        elif self.counts and self.application.limit is not None:
+            self.application.limit.check(self.client, self.service.context.clock())
         if len(self.request.body) > self.max_body_bytes:
             raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
         self._refuse_unread()

@@ -25,6 +25,8 @@ class HealthHandler(Handler):
 class ReadyHandler(Handler):
     """200 while the node serves linearizable reads by itself, else 503 with the reason."""
 
+    counts = False
+
     def get(self) -> None:
         self.service.ready()
         self.answer({"node": self.service.context.node.name, "ready": True})

@@ -236,6 +236,8 @@ class Connection(asyncio.Protocol):
         if read is None:
             return False
         request_id, condition, client = read
+        if state.limit is not None and not state.limit.takes(client.decode(), now):
+            return False
         if not request_id:
             request_id = state.new_id()
         method, target, version = self._parser.request_line

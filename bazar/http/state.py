@@ -12,6 +12,7 @@ from email.utils import formatdate
 from bazar.http.access_log import AccessLog
 from bazar.http.exchange import Application
 from bazar.http.forwarded import Arrivals
+from bazar.http.rate_limit import RateLimit
 from bazar.http.response import RawResponse, header_lines
 
 MAX_CONNECTIONS = 4096  # of one port
@@ -52,6 +53,7 @@ class ServerState:
         *,
         arrivals: Arrivals,
         log: AccessLog,
+        limit: RateLimit | None = None,
         headers: Mapping[str, str],
         max_body_bytes: int,
         clock: Callable[[], float],
@@ -65,6 +67,7 @@ class ServerState:
         self.clock = clock
         self.limits = limits or Limits()
         self.log = log
+        self.limit = limit
         self.stopping = False
         """Whether each connection is to be closed with its next answer."""
         self.refusal_headers = header_lines(headers)

@@ -20,6 +20,7 @@ from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.errors import Misdirected
 from bazar.http.access_log import AccessLog
+from bazar.http.rate_limit import RateLimit
 from bazar.http.response import HEADERS, RawResponse
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
@@ -141,6 +142,7 @@ class ServiceApplication(Application):
         context = service.context
         self.arrivals = context.config.arrivals(context.node)
         self.log = AccessLog(context.node.name, context.meter)
+        self.limit = service.limit if isinstance(service, CustomerService) else None
         self._fallback = fallback
         self._options = {"service": service, "access": PUBLIC}
         self._routes = [
@@ -177,10 +179,12 @@ class ServiceApplication(Application):
 
 
 @runtime_checkable
-class CachingService(Protocol):
-    """A service that can answer some requests at once."""
+class CustomerService(Protocol):
+    """A service for everybody: it can answer some requests at once, and may have a limit to how
+    often each client asks."""
 
     responses: ResponseCache
+    limit: RateLimit | None
 
 
 def _nothing(target: bytes, now: float) -> RawResponse | None:
@@ -202,9 +206,10 @@ class Server:
         application = ServiceApplication(service, fallback)
         state = ServerState(
             application,
-            service.responses.find if isinstance(service, CachingService) else _nothing,
+            service.responses.find if isinstance(service, CustomerService) else _nothing,
             arrivals=application.arrivals,
             log=application.log,
+            limit=application.limit,
             headers=HEADERS,
             max_body_bytes=service.max_body_bytes,
             clock=service.context.clock,

@@ -59,7 +59,9 @@ class FrontEndHandler(Handler):
         return await asyncio.gather(*map(ask, self.service.context.siblings))
 
     async def buy(self, item: dict[str, Any]) -> Answer:
-        """Have the next order replica carry out this purchase."""
+        """Have the next order replica carry out this purchase. Raises TooManyRequests."""
+        if self.service.buying_limit is not None:
+            self.service.buying_limit.check(self.client, self.service.context.clock())
         answer, replica = await self.service.buy(item, self.note)
         self.set_header("X-Replica", replica)
         return answer

@@ -9,6 +9,7 @@ from typing import Any
 from bazar.background_tasks import Tasks
 from bazar.cache import PASS, LRUStore
 from bazar.errors import Unavailable
+from bazar.http.rate_limit import RateLimit
 from bazar.http.response_cache import CachedResponse, ResponseCache
 from bazar.node.server import MAX_BODY_BYTES, Context, Route
 from bazar.replication.store import Answer
@@ -50,6 +51,9 @@ class FrontEndService:
         self.orders = Source(context, self.client, "order")
         # One target per cached answer: other spellings of a target are not kept.
         self.responses = ResponseCache(sum(store.entries for store in self.stores))
+        rate = context.config.rate_limit
+        self.limit = RateLimit.of(rate.requests_per_s, rate.requests_burst, "requests")
+        self.buying_limit = RateLimit.of(rate.purchases_per_s, rate.purchases_burst, "purchases")
         self._tasks = Tasks(context.on_fatal)
         self.purchases = 0
         self._rooms = [room(self) for room in rooms]

@@ -152,8 +152,11 @@ async def _supervise(config: Config, path: Path, token: str, names: Sequence[str
     async def tell_when_open() -> str:
         # Here: what asks the nodes is imported while they start, and not before.
         from bazar.node.opening import opened
+        from bazar.node.service_manager import tell
 
-        return await opened(config, here(config, names), token)
+        lines = await opened(config, here(config, names), token)
+        tell("READY=1")
+        return lines
 
     command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
     refuse_wrong_names(here(config, names))

@@ -6,14 +6,17 @@ role needs makes a start longer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from bazar.config import Config, NodeConfig
 from bazar.replication.engine import Engine
 from storage.catalog import Catalog, CatalogReader
-from storage.moving import Source, Target
+from storage.moving import Origin, Source, Target
 from storage.orders import OrderReader, Orders
+
+if TYPE_CHECKING:
+    from storage.sqlite.model import Model
 
 TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": Orders.tables}
 """The tables of each replicated role, each with its key."""
@@ -69,8 +72,27 @@ def place_of(config: Config, token: str) -> Place:
         from storage.postgresql import shop
 
         return shop.place(config, token)
-    from storage.sqlite.catalog import CatalogRows
     from storage.sqlite.moving import SQLitePlace
+
+    return SQLitePlace(config, _models_over_files())
+
+
+def snapshot_of(config: Config, token: str, roles: Sequence[str]) -> Origin:
+    """Return what these groups of the cluster hold at one moment, while nodes run or not. The
+    orders come first, or their cursor could lie beyond the sales that are read."""
+    roles = sorted(roles, key=list(TABLES).index, reverse=True)
+    if config.engine.kind == "postgresql":
+        from storage.postgresql import shop
+
+        return shop.snapshot(config, token, roles)
+    from storage.sqlite.snapshot import SQLiteSnapshot
+
+    models = _models_over_files()
+    return SQLiteSnapshot(config, {role: models[role] for role in roles})
+
+
+def _models_over_files() -> Mapping[str, Model]:
+    from storage.sqlite.catalog import CatalogRows
     from storage.sqlite.orders import OrderRows
 
-    return SQLitePlace(config, {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())})
+    return {"catalog": CatalogRows(Catalog()), "order": OrderRows(Orders())}

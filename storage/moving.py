@@ -1,10 +1,10 @@
-"""A whole shop carried from one place to another: from one engine to another, or to another
-database.
+"""A whole shop carried from one place to another: from one engine to another, to another database,
+into a backup, or out of one.
 
-Both shops are closed meanwhile, and held so that no node of theirs can start. What is carried are
-all rows of all tables, the histories among them, and how far each group has come: numbers of sales
-and of orders, and the orders' cursor, go on in the new place. The next epoch there is above all
-that the old one knew, and has an id of its own (H1).
+Where a shop is moved, both are closed meanwhile, and held so that no node of theirs can start. What
+is carried are all rows of all tables, the histories among them, and how far each group has come:
+numbers of sales and of orders, and the orders' cursor, go on in the new place. The next epoch there
+is above all that the old one knew, and has an id of its own (H1).
 
 No half shop is ever opened, and there are never two that both go on. Each place keeps a *note*,
 which nodes look at before they open anything:
@@ -15,7 +15,8 @@ which nodes look at before they open anything:
 4. the new place is finished, and notes `arrived`: from now on it is the shop.
 
 Whatever is interrupted is repeated from the start by the same command: before (3) the old shop is
-as it was, and behind it the note's id tells which new place has it.
+as it was, and behind it the note's id tells which new place has it. What is only copied - an open
+shop into a backup, a backup into an empty place - stays as it is: there is no step 3.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Note:
         """Return if the shop that has this note may be opened. Raises ConfigError."""
         if self.state == ARRIVING:
             raise ConfigError(
-                f"{place}: a shop was being moved here, from {self.other}, and has not arrived:"
-                " repeat that `python -m bazar move`"
+                f"{place}: a shop was on its way here, from {self.other}, and has not arrived:"
+                " repeat that `python -m bazar move`, or `restore`"
             )
         if self.state == GONE:
             raise ConfigError(
@@ -77,6 +78,25 @@ class Standing(NamedTuple):
     number: int
 
 
+class Origin(Protocol):
+    """What a shop is copied from: it stays as it is, from `hold` to `close`. Raises BazarError that
+    says what is wrong, and where."""
+
+    name: str
+
+    async def hold(self) -> None:
+        """Hold what is read: it is of one moment, whatever goes on."""
+
+    async def standing(self, role: str) -> Standing:
+        """Return how far the group has come. Raises Conflict where that is not known for sure."""
+
+    def rows(self, role: str, table: str) -> Rows:
+        """Yield all rows of a table, in chunks, in the order of its key: texts by their bytes."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+
+
 class Place(Protocol):
     """Where a whole shop is kept. From `hold` to `close` no node can open it. Raises BazarError
     that says what is wrong, and where."""
@@ -90,19 +110,15 @@ class Place(Protocol):
     async def hold(self) -> None:
         """Keep nodes out. Raises Conflict where one runs."""
 
-    async def leave(self, note: Note | None) -> None:
-        """Note, durably, that the shop is gone; or, with None, that it stays."""
-
     async def close(self) -> None:
         """Let nodes in again. What is not finished is undone, or stays `arriving`."""
 
 
-class Source(Place, Protocol):
-    async def standing(self, role: str) -> Standing:
-        """Return how far the group has come. Raises Conflict where that is not known for sure."""
+class Source(Place, Origin, Protocol):
+    """A place that a shop leaves."""
 
-    def rows(self, role: str, table: str) -> Rows:
-        """Yield all rows of a table, in chunks, in the order of its key: texts by their bytes."""
+    async def leave(self, note: Note | None) -> None:
+        """Note, durably, that the shop is gone; or, with None, that it stays."""
 
 
 class Target(Place, Protocol):
@@ -117,7 +133,7 @@ class Target(Place, Protocol):
         """Write what follows from the rows: no more are to come."""
 
     def rows(self, role: str, table: str) -> Rows:
-        """Yield what was written, as a `Source` does."""
+        """Yield what was written, as an `Origin` does."""
 
     async def finish(self, standings: Mapping[str, Standing], note: Note) -> None:
         """Note, durably, that these groups have arrived: they may be opened."""
@@ -134,42 +150,81 @@ async def move(
     """Carry the shop from `source` to `target`, both held. `tables` names, by role, each table with
     its key. Raises BazarError; then the same call again goes on."""
     gone = next((note for note in source.notes.values() if note and note.state == GONE), None)
-    if gone is None:
-        name, roles = new_id, list(tables)
-    else:
-        name = gone.id
-        found = {role: target.notes[role] for role in tables}
-        roles = [role for role, note in found.items() if not _says(note, name, ARRIVED)]
-        if not all(_says(found[role], name, ARRIVING) for role in roles):
+    name = new_id if gone is None else gone.id
+    roles = list(tables)
+    if gone is not None:
+        roles = _left(target, tables, name)
+        if not _waits(target, roles, name):
             gone.check(source.name)  # it is somewhere else
         if not roles:
             say(f"The shop was moved to {target.name} already.")
             return
-    standings = {role: await source.standing(role) for role in tables}
+    standings = await _carry(source, target, tables, roles, name, say)
+    await source.leave(Note(name, GONE, target.name))
+    await target.finish(standings, Note(name, ARRIVED, source.name))
+
+
+async def copy(
+    *,
+    origin: Origin,
+    target: Target,
+    tables: Mapping[str, Mapping[str, str]],
+    name: str,
+    say: Callable[[str], None],
+) -> None:
+    """Carry what `origin` holds to `target`, and leave `origin` as it is. `name` is the same for
+    each copy of one origin: what was interrupted between two groups goes on by it. Raises
+    BazarError; then the same call again goes on."""
+    roles = _left(target, tables, name)
+    if not roles or not _waits(target, roles, name):
+        roles = list(tables)  # the target refuses what it should not lose
+    standings = await _carry(origin, target, tables, roles, name, say)
+    await target.finish(standings, Note(name, ARRIVED, origin.name))
+
+
+async def _carry(
+    origin: Origin,
+    target: Target,
+    tables: Mapping[str, Mapping[str, str]],
+    roles: Collection[str],
+    name: str,
+    say: Callable[[str], None],
+) -> Mapping[str, Standing]:
+    """Copy these groups, and compare every row. Return how far they have come."""
+    standings = {role: await origin.standing(role) for role in tables}
     # One for all groups: the numbers of orders are of the catalog's epochs.
     epoch = max(standing.epoch for standing in standings.values())
     standings = {role: Standing(epoch, standings[role].number) for role in roles}
-    await target.expect(roles, Note(name, ARRIVING, source.name))
+    await target.expect(roles, Note(name, ARRIVING, origin.name))
     for role in roles:
         for table in tables[role]:
-            async for rows in source.rows(role, table):
+            async for rows in origin.rows(role, table):
                 await target.put(role, table, rows)
         await target.settle(role, standings[role])
     for role in roles:
         counted = [
-            f"{await compare(source, target, role, table, key)} {table}"
+            f"{await compare(origin, target, role, table, key)} {table}"
             for table, key in tables[role].items()
         ]
         say(f"{role}: up to entry {standings[role].number}: {', '.join(counted)}")
-    await source.leave(Note(name, GONE, target.name))
-    await target.finish(standings, Note(name, ARRIVED, source.name))
+    return standings
+
+
+def _left(target: Target, tables: Collection[str], name: str) -> list[str]:
+    """Return the groups that have not arrived at `target` under this name."""
+    return [role for role in tables if not _says(target.notes[role], name, ARRIVED)]
+
+
+def _waits(target: Target, roles: Collection[str], name: str) -> bool:
+    """Return whether `target` has begun to take these groups under this name."""
+    return all(_says(target.notes[role], name, ARRIVING) for role in roles)
 
 
 def _says(note: Note | None, name: str, state: str) -> bool:
     return note is not None and (note.id, note.state) == (name, state)
 
 
-async def compare(source: Source, target: Target, role: str, table: str, key: str) -> int:
+async def compare(source: Origin, target: Origin | Target, role: str, table: str, key: str) -> int:
     """Return how many rows a table has, the same in both places. Raises FatalError that names the
     first one that is not."""
     ours, theirs = _each(source.rows(role, table)), _each(target.rows(role, table))

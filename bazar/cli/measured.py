@@ -113,7 +113,7 @@ async def _of_databases(config: Config) -> dict[str, Rows]:
             if not audits[role].epoch_id:
                 await audits[role].look()
             sql = f"SELECT {', '.join(columns)} FROM bazar_{role}.{table}"
-            rows = await audits[role].rows(Statement(sql))
+            rows = await audits[role].rows_of(Statement(sql))
             found[table] = {DATABASE: [dict(zip(columns, row, strict=True)) for row in rows]}
     finally:
         for audit in audits.values():

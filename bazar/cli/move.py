@@ -6,19 +6,17 @@ Both shops are stopped. The one that is left refuses to open afterwards, until i
 from __future__ import annotations
 
 import argparse
-import contextlib
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bazar.cli import Shop
+from bazar.cli.places import check_whole, held, place
 from bazar.cluster_file import load
 from bazar.config import Config
-from bazar.errors import BadRequest, ConfigError, Conflict
+from bazar.errors import BadRequest, Conflict
 from bazar.node.data_directory import prepare_data_dir
-from bazar.node.token import cluster_token
 from handlers import ROLES
-from storage.engines import TABLES, Place, place_of
+from storage.engines import TABLES
 from storage.moving import ARRIVING, GONE, move
 
 
@@ -39,13 +37,11 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         return await _stay(shop.config)
     other = load(flags.to, ROLES)
     for config in (shop.config, other):
-        for role in TABLES:
-            if not config.group(role):
-                raise ConfigError(f"{config.path}: has no {role} node, and a shop is moved whole")
+        check_whole(config)
     if _same(shop.config, other):
         raise BadRequest(f"--to {flags.to}: keeps the shop where it is already")
     prepare_data_dir(other)
-    async with _held(shop.config) as source, _held(other) as target:
+    async with held(place(shop.config)) as source, held(place(other)) as target:
         print(f"Moving {source.name} to {target.name}.", flush=True)
         await move(
             source=source,
@@ -60,28 +56,18 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
 
 
 async def _stay(config: Config) -> int:
-    async with _held(config) as place:
-        notes = [note for note in place.notes.values() if note is not None]
+    async with held(place(config)) as here:
+        notes = [note for note in here.notes.values() if note is not None]
         if any(note.state == ARRIVING for note in notes):
-            raise Conflict(f"{place.name}: what a move has left here is no whole shop: repeat it")
+            raise Conflict(f"{here.name}: what a move has left here is no whole shop: repeat it")
         gone = next((note for note in notes if note.state == GONE), None)
         if gone is None:
-            print(f"{place.name}: no move has left this shop.")
+            print(f"{here.name}: no move has left this shop.")
             return 0
-        await place.leave(None)
-        print(f"{place.name} opens again, as it was when it was moved to {gone.other}.")
+        await here.leave(None)
+        print(f"{here.name} opens again, as it was when it was moved to {gone.other}.")
         print("What was sold there since is unknown here: let only one of the two go on.")
         return 0
-
-
-@contextlib.asynccontextmanager
-async def _held(config: Config) -> AsyncIterator[Place]:
-    place = place_of(config, cluster_token(config))
-    try:
-        await place.hold()
-        yield place
-    finally:
-        await place.close()
 
 
 def _same(one: Config, other: Config) -> bool:

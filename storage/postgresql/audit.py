@@ -7,22 +7,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-from bazar.errors import ConfigError, NotFound, Unavailable
 from storage import letters
 from storage.history import EPOCH_SHIFT, is_on
 from storage.postgresql import catalog, orders
 from storage.postgresql.books import SCHEMA
+from storage.postgresql.group_snapshot import GroupSnapshot, images
 from storage.postgresql.history import epochs
-from storage.postgresql.link import Link
-from storage.postgresql.model import Model
 from storage.postgresql.orders import CURSOR, cursor_of
-from storage.postgresql.reading import BEGIN
-from storage.postgresql.schema import version_of
-from storage.postgresql.session import Broken, Refused, Row, Servers, Statement
+from storage.postgresql.session import Statement
 from storage.reconciliation import Numbered, Reconciliation, reconcile
 
-PAGE_ROWS = 5000
-LONGEST_S = 3600.0
 SEQ = f"& {(1 << EPOCH_SHIFT) - 1}"
 
 ADOPTIONS = Statement(f"SELECT upto, behind FROM {orders.SCHEMA}.adoptions")
@@ -72,79 +66,37 @@ OF_ANY = {
 }
 
 
-class GroupAudit:
-    """One group's tables, read as they are at one moment."""
-
-    def __init__(self, servers: Servers, model: Model, cluster_id: str) -> None:
-        self._link = Link(servers, LONGEST_S)
-        self._model = model
-        self._cluster_id = cluster_id
-        self.number = 0
-        self.epoch_id = ""
-
-    async def look(self) -> None:
-        """Begin to read. Raises NotFound where there is no group, ConfigError where it is another
-        shop's, or newer than this program."""
-        schema = self._model.schema
-        found = Statement(f"SELECT to_regclass('{schema}.meta') IS NOT NULL")
-        if (await self._run(found)) != ((True,),):
-            raise NotFound(f"{self._link.server}: has no shop in {schema}")
-        await self._run(BEGIN)
-        [(self.number, self.epoch_id)] = await self._run(
-            Statement(f"SELECT number, epoch_id FROM {schema}.mark")
-        )
-        known: dict[str, str] = dict(
-            await self._run(Statement(f"SELECT name, value FROM {schema}.meta"))
-        )
-        place = f"{self._link.server}, schema {schema}"
-        if version_of(known, place, self._model, self._cluster_id) < len(self._model.migrations):
-            raise ConfigError(f"{place}: is of an older version: start the shop first")
+class GroupAudit(GroupSnapshot):
+    """One group's tables as they are at one moment, and what is wrong with them."""
 
     async def faults(self) -> AsyncIterator[str]:
         """Yield what is wrong with the group by itself."""
         own = OF_CATALOG if self._model.schema == SCHEMA else {}
         of_any = {what: sql.format(s=self._model.schema) for what, sql in OF_ANY.items()}
         for what, sql in {**of_any, **own}.items():
-            [(count,)] = await self._run(Statement(sql))
+            [(count,)] = await self.rows_of(Statement(sql))
             if count:
                 yield f"{count} {what}"
 
-    async def _run(self, statement: Statement) -> tuple[Row, ...]:
-        try:
-            reply = await self._link.run(statement, timeout_s=LONGEST_S)
-        except (Broken, Refused) as error:
-            raise Unavailable(f"{self._link.server or 'the database'}: {error}") from error
-        return reply.results[-1].rows
-
-    async def numbered(self, table: str) -> AsyncIterator[tuple[Row, ...]]:
+    async def numbered(self, table: str) -> AsyncIterator[list[Numbered]]:
         """Yield id and number of all rows, in pages, in the order of their ids."""
-        ordered = f"SELECT order_id, seq FROM {self._model.schema}.{table} ORDER BY order_id"
-        await self._run(Statement(f"DECLARE numbered NO SCROLL CURSOR FOR {ordered}"))
-        while rows := await self._run(Statement(f"FETCH {PAGE_ROWS} FROM numbered")):
-            yield rows
-
-    async def rows(self, statement: Statement) -> tuple[Row, ...]:
-        return await self._run(statement)
-
-    async def close(self) -> None:
-        await self._link.close()
+        async for rows in images(self.rows_of, self._model, table, ("order_id", "seq")):
+            yield [(row["order_id"], row["seq"]) for row in rows]
 
 
 async def reconciled(sold: GroupAudit, ordered: GroupAudit) -> Reconciliation:
     """Compare orders with sales. `ordered` was looked at first, so that the sale of each order is
     there."""
-    cursor = cursor_of(await ordered.rows(CURSOR))
-    known = epochs(await sold.rows(Statement(catalog.EPOCHS_SINCE, (0,))))
-    adopted = [range(behind + 1, upto + 1) for upto, behind in await ordered.rows(ADOPTIONS)]
+    cursor = cursor_of(await ordered.rows_of(CURSOR))
+    known = epochs(await sold.rows_of(Statement(catalog.EPOCHS_SINCE, (0,))))
+    adopted = [range(behind + 1, upto + 1) for upto, behind in await ordered.rows_of(ADOPTIONS)]
     loop = asyncio.get_running_loop()
 
-    def each(pages: AsyncIterator[tuple[Row, ...]]) -> Iterator[Numbered]:
+    def each(pages: AsyncIterator[list[Numbered]]) -> Iterator[Numbered]:
         """Yield rows in another thread than the one that reads them."""
 
-        async def page() -> tuple[Row, ...]:
-            async for rows in pages:
-                return rows
-            return ()
+        async def page() -> list[Numbered]:
+            return await anext(pages, [])
 
         while rows := asyncio.run_coroutine_threadsafe(page(), loop).result():
             yield from rows

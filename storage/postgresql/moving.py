@@ -21,17 +21,16 @@ from bazar.replication.messages import Entry
 from bazar.replication.shared.database import Beat, Look
 from bazar.replication.shared.hold import Tempo, Watch
 from storage.catalog import SEARCHES
-from storage.history import EPOCH_SHIFT
 from storage.images import Image
 from storage.moving import Note, Rows, Standing, refuse_filled
+from storage.postgresql.group_snapshot import highest_epoch, images
 from storage.postgresql.link import Link
 from storage.postgresql.model import Model
 from storage.postgresql.schema import MOVED, migrate, version_of
-from storage.postgresql.session import Broken, Refused, Reply, Servers, Statement
+from storage.postgresql.session import Broken, Refused, Reply, Row, Servers, Statement
 from storage.postgresql.state_tables import Columns
 from storage.postgresql.transaction import COMMIT, check_committed
 
-CHUNK_ROWS = 1000
 LOOK_S = 0.1
 LOCK_S = 30.0  # that a batch in doubt may take to be decided
 LONGEST_S = 4 * 3600.0  # of one statement: an index of all books is made in one
@@ -208,28 +207,14 @@ class _Group:
     async def standing(self) -> Standing:
         if self._beat is None or not self._number:
             raise NotFound(f"{self._link.server}: has no shop in {self._schema}")
-        numbers = [
-            f"(SELECT max({column}) >> {EPOCH_SHIFT} FROM {self._schema}.{table})"
-            for table, columns in self._columns.items()
-            for column in ("seq",)
-            if column in columns
-        ]
-        newest = f"(SELECT max(epoch) FROM {self._schema}.history)"
-        highest = Statement(f"SELECT greatest({', '.join([newest, *numbers])})")
-        [(epoch,)] = (await self._run(highest)).results[0].rows
+        [(epoch,)] = await self._rows_of(highest_epoch(self._schema, self._columns))
         return Standing(max(epoch or 0, self._beat.epoch), self._number)
 
-    async def rows(self, table: str) -> AsyncIterator[Sequence[Image]]:
-        names = list(self._columns[table])
-        select = f"SELECT {', '.join(names)} FROM {self._schema}.{table}"
-        key = self._model.tables[table]
-        declare = f"DECLARE moved NO SCROLL CURSOR FOR {select} ORDER BY {key}"
-        fetch = Statement(f"FETCH {CHUNK_ROWS} FROM moved")
-        reply = await self._run(Statement(declare), fetch)
-        while rows := reply.results[-1].rows:
-            yield [dict(zip(names, row, strict=True)) for row in rows]
-            reply = await self._run(fetch)
-        await self._run(Statement("CLOSE moved"))
+    def rows(self, table: str) -> AsyncIterator[Sequence[Image]]:
+        return images(self._rows_of, self._model, table, list(self._columns[table]))
+
+    async def _rows_of(self, statement: Statement) -> Sequence[Row]:
+        return (await self._run(statement)).results[-1].rows
 
     async def leave(self, note: Note | None) -> None:
         await self._commit(*self._noted(note))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bazar import clock
 from bazar.config import Config
@@ -13,9 +13,12 @@ from storage.postgresql import books, catalog, orders
 from storage.postgresql.audit import GroupAudit
 from storage.postgresql.driver import servers_of
 from storage.postgresql.engine import id_of_cluster
+from storage.postgresql.group_snapshot import GroupSnapshot, PostgreSQLSnapshot
 from storage.postgresql.model import Model
 from storage.postgresql.moving import PostgreSQLPlace
 from storage.postgresql.standbys import Standbys
+
+COLUMNS = {"catalog": books.COLUMNS, "order": orders.COLUMNS}
 
 
 def models_of() -> Mapping[str, Model]:
@@ -25,8 +28,7 @@ def models_of() -> Mapping[str, Model]:
 
 def place(config: Config, token: str) -> PostgreSQLPlace:
     """Return where the shop is kept, for a move. `token` is the cluster's."""
-    columns = {"catalog": books.COLUMNS, "order": orders.COLUMNS}
-    models = {role: (model, columns[role]) for role, model in models_of().items()}
+    models = {role: (model, COLUMNS[role]) for role, model in models_of().items()}
     return PostgreSQLPlace(
         {role: servers_of(config, role) for role in models},
         models,
@@ -35,11 +37,25 @@ def place(config: Config, token: str) -> PostgreSQLPlace:
     )
 
 
+def snapshot(config: Config, token: str, roles: Sequence[str]) -> PostgreSQLSnapshot:
+    """Return what these groups hold at one moment, looked at in this order."""
+    models, cluster_id = models_of(), config.engine.cluster_id or id_of_cluster(token)
+    return PostgreSQLSnapshot(
+        f"PostgreSQL at {', '.join(config.engine.servers)}",
+        {
+            role: GroupSnapshot(
+                *(servers_of(config, role), models[role], COLUMNS[role], cluster_id)
+            )
+            for role in roles
+        },
+    )
+
+
 def audits(config: Config, token: str) -> dict[str, GroupAudit]:
     """Return what looks into each group's database. `token` is the cluster's."""
     cluster_id = config.engine.cluster_id or id_of_cluster(token)
     return {
-        role: GroupAudit(servers_of(config, role), model, cluster_id)
+        role: GroupAudit(servers_of(config, role), model, COLUMNS[role], cluster_id)
         for role, model in models_of().items()
         if config.group(role)
     }

@@ -15,23 +15,18 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bazar.config import Config, NodeConfig
-from bazar.errors import Busy, Conflict, FatalError, NotFound
+from bazar.errors import Busy, Conflict, NotFound
 from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import GENESIS, Mark, Member, Membership, Snapshot
-from storage.checksum import checksum, seal
-from storage.history import EPOCH_SHIFT
 from storage.images import Image
 from storage.moving import ARRIVING, Note, Standing, refuse_filled
 from storage.sqlite import notes
+from storage.sqlite.carried import check_rows, open_file, rows_of, standing_of
 from storage.sqlite.files import beside
 from storage.sqlite.founding import histories
-from storage.sqlite.integrity import refuse_foreign_wal
 from storage.sqlite.model import Model
 from storage.sqlite.replica_file import ReplicaFile
 from storage.sqlite.replicated_store import ReplicatedStore
-from storage.sqlite.wal import refuse_copy
-
-CHUNK_ROWS = 1000
 
 
 @dataclass(slots=True)
@@ -91,10 +86,8 @@ class SQLitePlace:
 
     async def standing(self, role: str) -> Standing:
         file, membership = self._whole(role)
-        epochs = [membership.epoch, file.tail()[0] or 0, file.begun() or 0]
-        epochs.append(file.highest_number(self._models[role].tables) >> EPOCH_SHIFT)
-        self._check_rows(role, file)
-        return Standing(max(epochs), file.committed.seq)
+        check_rows(file, self._models[role])
+        return standing_of(file, membership, self._models[role])
 
     def _whole(self, role: str) -> tuple[ReplicaFile, Membership]:
         """Return the file of a member that has all that was ever acknowledged. Raises Conflict
@@ -128,34 +121,12 @@ class SQLitePlace:
         return best, membership
 
     def _file(self, role: str, node: NodeConfig) -> ReplicaFile:
-        """Open a node's file. Raises ConfigError where it is not what its node has left."""
-        path = self._data_dir / f"{node.name}.db"
-        refuse_copy(path)
-        refuse_foreign_wal(path)
-        file = ReplicaFile(node.name, path)
+        file = open_file(self._config, node, self._models[role])
         self._stack.callback(file.close)
-        if file.schema() != 1 + len(self._models[role].migrations):
-            raise Conflict(f"{path}: is of another version: start the shop with this program first")
-        file.look()
         return file
 
-    def _check_rows(self, role: str, file: ReplicaFile) -> None:
-        """Raise FatalError unless the rows are those that were written."""
-        total = 0
-        for table in self._models[role].tables:
-            total ^= checksum(table, file.query(f"SELECT * FROM {table}"))
-        if file.checksum != seal(total, file.store, file.committed):
-            raise FatalError(
-                f"{file.path}: its rows are not those that were written: see python -m bazar verify"
-            )
-
-    async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
-        file = self._files[role]
-        cursor = file.connection.execute(
-            f"SELECT * FROM {table} ORDER BY {self._models[role].tables[table]}"
-        )
-        while rows := cursor.fetchmany(CHUNK_ROWS):
-            yield [dict(row) for row in rows]
+    def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
+        return rows_of(self._files[role], self._models[role], table)
 
     # --- the place that it comes to --------------------------------------------------------------
 
@@ -178,13 +149,17 @@ class SQLitePlace:
             self._arriving[role] = _Arriving(node, store, Mark(0, digest))
 
     def _refuse_filled(self, role: str) -> None:
-        found = next(histories(self._config, role), None)
         membership = self._arbiters[role].read()
-        if found is None and (membership is None or not membership.members):
+        found = [path.name for path in histories(self._config, role)]
+        if membership is not None and membership.members:
+            found.append(f"{role}.members")
+        # Nodes of another name: theirs is another shop.
+        names = {node.name for role in self._models for node in self._config.group(role)}
+        found += [path.name for path in self._data_dir.glob("*.db") if path.stem not in names]
+        if not found:
             return
-        what = f"has a {role} group already"
-        names = "catalog*, order* and moved.json"
-        then = f"name another data_dir, or move {names} away"
+        what = f"has a {role} group already ({', '.join(sorted(found))})"
+        then = "name another data_dir, or move all databases, *.members and moved.json away"
         refuse_filled(str(self._data_dir), what, self._note, then)
 
     async def put(self, role: str, table: str, rows: Sequence[Image]) -> None:

@@ -88,7 +88,7 @@ def sold(config_path: Path) -> Sold:
 
 async def _verify(config: Config) -> int:
     with Shop(config) as shop:
-        return await verify.run(shop, argparse.Namespace())
+        return await verify.run(shop, argparse.Namespace(file=None))
 
 
 def _of_files(config: Config, table: str) -> Rows:

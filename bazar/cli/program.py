@@ -14,8 +14,10 @@ from bazar.cli import (
     Shop,
     Standalone,
     adopt,
+    backup,
     bench,
     demo,
+    export,
     found,
     import_books,
     join,
@@ -23,6 +25,7 @@ from bazar.cli import (
     promote,
     rebuild,
     restart,
+    restore,
     serve,
     status,
     token,
@@ -45,9 +48,12 @@ COMMANDS: dict[str, Command] = {
     "adopt": adopt,
     "move": move,
     "token": token,
+    "backup": backup,
+    "restore": restore,
+    "export": export,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"serve": serve, "demo": demo, "bench": bench}
-SUMS_UP = {"import"}  # these print a summary when interrupted; the others end at once
+CLEANS_UP = {"import", "backup"}  # these have something to do when interrupted; others end at once
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(flags: argparse.Namespace) -> int:
-    if flags.command in SUMS_UP:
+    if flags.command in CLEANS_UP:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)

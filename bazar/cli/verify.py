@@ -1,7 +1,7 @@
 """Compare the files of all replicas: digests, logs and every row, and sales with orders.
 
 Every difference is printed. Over PostgreSQL there is one copy of each row: each group is checked by
-itself, and sales are compared with orders.
+itself, and sales are compared with orders. Of a backup the same is checked, and its checksums.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 
 from bazar.cli import Shop
+from bazar.cli.places import held
 from bazar.node.token import cluster_token
 from bazar.table import table
+from storage.backup import checking
+from storage.backup.reading import Backup
 from storage.engines import TABLES
 from storage.reconciliation import Reconciliation
+from storage.sqlite import integrity
 from storage.sqlite.compare import Difference, compare_sales, differences, same_moment
-from storage.sqlite.integrity import faults_of
 from storage.sqlite.replica_file import ReplicaFile, closing
 from storage.sqlite.wal import lacks_wal
 
@@ -25,11 +29,19 @@ SAME_MOMENT_S = 5.0
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    pass
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        metavar="FILE",
+        help="a backup, to be checked instead of the shop",
+    )
 
 
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Print the comparison. Return 1 if anything differs, or can't be compared."""
+    if flags.file is not None:
+        return 0 if await _verify_backup(flags.file) else 1
     if shop.config.engine.kind == "postgresql":
         return 0 if await _verify_databases(shop) else 1
     equal = True
@@ -54,7 +66,7 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
         together = same_moment(files, SAME_MOMENT_S)
         print(f"{role}: " + ", ".join(f"{file.node} at {file.committed}" for file in files))
         faults = [f"{f.node}: is a copy without its WAL" for f in files if lacks_wal(f.path)]
-        faults += [fault for file in files for fault in faults_of(file, tables)]
+        faults += [fault for file in files for fault in integrity.faults_of(file, tables)]
         for fault in faults:
             print(f"  {fault}")
         if not together:
@@ -105,6 +117,19 @@ def _first(shop: Shop, role: str) -> ReplicaFile | None:
     return (
         ReplicaFile(group[0].name, shop.config.data_dir / f"{group[0].name}.db") if group else None
     )
+
+
+async def _verify_backup(path: Path) -> bool:
+    """Return whether a backup is whole, and holds a shop. Raises NotFound, BadBackup."""
+    async with held(Backup(path)) as backup:
+        print(f"{path}: whole, of {backup.origin} as of {backup.made_at}")
+        for role, rows in backup.counts.items():
+            counted = ", ".join(f"{count} {table}" for table, count in rows.items())
+            print(f"{role}: up to entry {backup.standings[role].number}: {counted}")
+        faults = list(checking.faults_of(backup))
+        for fault in faults:
+            print(f"  {fault}")
+        return _tell_sales(checking.reconciled(backup)) and not faults
 
 
 async def _verify_databases(shop: Shop) -> bool:

@@ -12,6 +12,7 @@ from bazar.cli.importing import columns
 from bazar.cli.importing.columns import COLUMNS, MONEY, NUMBER, Chosen
 from bazar.cli.importing.records import Lines, ListRecord, Shape, clean, split_records
 from bazar.errors import BadRequest
+from storage import exports
 
 SAMPLE_CHARS = 1 << 18
 SAMPLE_RECORDS = 100
@@ -50,6 +51,12 @@ class Layout:
     @property
     def width(self) -> int:
         return len(self.header)
+
+    @property
+    def is_ours(self) -> bool:
+        """Return whether `bazar export` has written this list, as far as its columns tell: then a
+        text is what its cell says, to the letter."""
+        return tuple(self.header) == exports.BOOK
 
     @property
     def family_first(self) -> str | None:

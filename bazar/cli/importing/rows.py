@@ -129,6 +129,8 @@ class Rows:
         return [self._cell(row, self._places.get(name)) for name in ours]
 
     def _why_left_out(self, row: Row) -> str | None:
+        if self._layout.is_ours:
+            return None
         title, author, topic = self._of(row, "title", "author", "topic")
         place = self._places["title"]
         if place is not None and title == self._layout.header[place]:
@@ -235,6 +237,8 @@ class Rows:
     def _value(self, ours: str, cell: str) -> Any:
         """Return the value of a cell. Raises BadRequest, NotAnAmount or NotAnIsbn."""
         column = COLUMNS[ours]
+        if column.kind == TEXT and cell and self._layout.is_ours:
+            return cell
         text = clean(cell)
         if column.kind != TEXT:
             nothing = text.casefold() in _NOTHING

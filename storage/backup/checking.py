@@ -1,0 +1,110 @@
+"""Whether a backup holds a shop: what its checksums can't tell, for they are of what was written.
+
+Rows are read one after the other. What is kept in memory are the ids of the topics, and 16 bytes a
+sale, to find what is there twice. Whether the stock is what was once there without what was sold
+can't be known: stock is set by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+from heapq import merge
+from itertools import chain, groupby, pairwise
+from operator import itemgetter
+from typing import Any
+
+from storage.backup import COLUMNS, OPTIONAL
+from storage.backup.reading import Backup
+from storage.history import EPOCH_SHIFT, Position, epochs, is_on, seq_of
+from storage.reconciliation import Reconciliation, reconcile
+
+Row = dict[str, Any]
+
+
+def faults_of(backup: Backup) -> Iterator[str]:
+    """Yield what is wrong with the rows of a backup that is held. Raises BadBackup."""
+    for role, tables in COLUMNS.items():
+        for table in tables:
+            yield from _in_table(backup, role, table)
+    yield from _in_books(backup)
+    yield from _in_sales(backup)
+    yield from _in_orders(backup)
+
+
+def reconciled(backup: Backup) -> Reconciliation:
+    """Compare the sales of a backup that is held with its orders, up to the orders' cursor."""
+    cursor = next(
+        (Position(row["seq"], row["id"]) for row in _rows(backup, "order", "cursors")), Position()
+    )
+    history = epochs(_rows(backup, "catalog", "history"))
+    return reconcile(
+        cursor,
+        map(_numbered, _rows(backup, "catalog", "sales")),
+        map(_numbered, _rows(backup, "order", "orders")),
+        follows=is_on(history, cursor, backup.standings["catalog"].number),
+        adopted=[
+            range(row["behind"] + 1, row["upto"] + 1) for row in _rows(backup, "order", "adoptions")
+        ],
+    )
+
+
+_numbered = itemgetter("order_id", "seq")
+
+
+def _rows(backup: Backup, role: str, table: str) -> Iterator[Row]:
+    return chain.from_iterable(backup.read(role, table))
+
+
+def _in_table(backup: Backup, role: str, table: str) -> Iterator[str]:
+    """Yield values that their column can't have, and rows that are not in order."""
+    columns = COLUMNS[role][table]
+    key = next(iter(columns))
+    last: Any = None
+    for row in _rows(backup, role, table):
+        for name, kind in columns.items():
+            value: Any = row[name]
+            fits = isinstance(value, str) if kind is str else type(value) is int and value >= 0
+            if not fits and not (value is None and (table, name) in OPTIONAL):
+                yield f"{table} {row[key]!r}: {name} is {value!r}"
+                return  # there may be as many as there are rows
+        if last is not None and row[key] <= last:
+            yield f"{table} {row[key]!r}: comes behind {last!r}"
+            return
+        last = row[key]
+
+
+def _in_books(backup: Backup) -> Iterator[str]:
+    topics = {row["id"] for row in _rows(backup, "catalog", "topics")}
+    for row in _rows(backup, "catalog", "books"):
+        if row["catalog_id"] not in topics:
+            yield f"books {row['id']}: its topic {row['catalog_id']} is not there"
+            return
+
+
+def _in_sales(backup: Backup) -> Iterator[str]:
+    """Yield sales behind the end of the log, and keys and numbers that two of them have."""
+    standing = backup.standings["catalog"]
+    numbers, keys = array("q"), array("Q")
+    for row in _rows(backup, "catalog", "sales"):
+        number = row["seq"]
+        if seq_of(number) > standing.number or number >> EPOCH_SHIFT > standing.epoch:
+            yield f"sales {row['order_id']!r}: its entry lies behind {standing}"
+            return
+        numbers.append(number)
+        digest = hashlib.blake2b(row["key"].encode(), digest_size=8).digest()
+        keys.append(int.from_bytes(digest))
+    for what, found in (("number", numbers), ("key", keys)):
+        if any(one == other for one, other in pairwise(sorted(found))):
+            yield f"sales: two have the same {what}"
+
+
+def _in_orders(backup: Backup) -> Iterator[str]:
+    """Yield orders of other books than their sales'."""
+    by_id = itemgetter("order_id")
+    both = merge(_rows(backup, "catalog", "sales"), _rows(backup, "order", "orders"), key=by_id)
+    for order_id, rows in groupby(both, by_id):
+        if len({(row["sold_at"], row["lines"]) for row in rows}) > 1:
+            yield f"orders {order_id!r}: is not what was sold"
+            return

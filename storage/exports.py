@@ -1,0 +1,65 @@
+"""What other programs get of a shop: books and orders as flat records, one after the other."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from storage.books import show_book
+from storage.moving import Origin
+from storage.orders import show_order
+
+Record = Mapping[str, Any]
+
+BOOK = ("id", "title", "author", "topic", "cost", "count", "isbn")
+"""The columns of a list of books. `bazar import` takes one with exactly these as it stands."""
+LINE = ("order_id", "seq", "sold_at", "book", "title", "quantity", "unit_cost")
+"""The columns of a list of orders: each line of an order is a row of its own."""
+
+
+async def books(origin: Origin) -> AsyncIterator[Sequence[Record]]:
+    """Yield the books as callers of the API see them, in chunks, ordered by id. The names of all
+    topics are kept in memory meanwhile."""
+    topics: dict[int, str] = {}
+    async for rows in origin.rows("catalog", "topics"):
+        topics.update((row["id"], row["name"]) for row in rows)
+    async for rows in origin.rows("catalog", "books"):
+        yield [show_book({**row, "topic": topics[row["catalog_id"]]}) for row in rows]
+
+
+async def orders(origin: Origin) -> AsyncIterator[Sequence[Record]]:
+    """Yield the orders as callers of the API see them, each with its `seq`, in chunks, ordered by
+    id."""
+    async for rows in origin.rows("order", "orders"):
+        yield [{**show_order(row), "seq": row["seq"]} for row in rows]
+
+
+def as_json(records: Sequence[Record]) -> bytes:
+    """Return records as JSON, each in a line."""
+    return b"".join(orjson.dumps(record) + b"\n" for record in records)
+
+
+def as_csv(columns: Sequence[str]) -> Callable[[Sequence[Record]], bytes]:
+    """Return what makes rows of a list of records that have these columns: RFC 4180, in UTF-8.
+    Money is in units with two decimals there, as a spreadsheet has it."""
+
+    def write(records: Sequence[Record]) -> bytes:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        for record in records:
+            for line in record.get("lines", ({},)):
+                row = {**record, **line}
+                writer.writerow([_cell(name, row.get(name)) for name in columns])
+        return text.getvalue().encode()
+
+    return write
+
+
+def _cell(name: str, value: Any) -> Any:
+    if name in ("cost", "unit_cost"):
+        return f"{value // 100}.{value % 100:02}"
+    return value

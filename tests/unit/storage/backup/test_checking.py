@@ -1,0 +1,112 @@
+"""What is wrong with a backup whose checksums are right is found, row by row."""
+
+from __future__ import annotations
+
+import copy as copies
+import unittest
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from storage.backup.checking import faults_of, reconciled
+from storage.backup.reading import Backup
+from storage.history import number_of
+from storage.images import Image
+from tests.files import FilesTestCase
+from tests.invented import ROWS, SOLD, Invented
+from tests.unit.storage.backup.test_file import write
+
+Shop = dict[str, dict[str, list[dict[str, Any]]]]
+
+
+class Changed(Invented):
+    def __init__(self, change: Callable[[Shop], object]) -> None:
+        self.shop = copies.deepcopy(ROWS)
+        change(self.shop)
+
+    async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
+        yield self.shop[role][table]
+
+
+class CheckingTest(FilesTestCase):
+    async def found(self, change: Callable[[Shop], object]) -> list[str]:
+        """Return what is found in a shop that was changed."""
+        path = self.directory / "shop.bazar"
+        path.unlink(missing_ok=True)
+        await write(path, Changed(change))
+        backup = Backup(path)
+        await backup.hold()
+        return [*faults_of(backup), *reconciled(backup).faults]
+
+    async def test_a_shop_is_as_it_must_be(self) -> None:
+        self.assertEqual(await self.found(lambda shop: None), [])
+
+    async def test_what_is_wrong_is_named(self) -> None:
+        cases: list[tuple[Callable[[Shop], object], str]] = [
+            (
+                lambda shop: shop["catalog"]["books"].reverse(),
+                "books 1: comes behind 2",
+            ),
+            (
+                lambda shop: shop["order"]["orders"].append(shop["order"]["orders"][1]),
+                "orders 'a': comes behind 'a'",
+            ),
+            (
+                lambda shop: shop["catalog"]["books"][1].update(count="3"),
+                "books 2: count is '3'",
+            ),
+            (
+                lambda shop: shop["catalog"]["books"][1].update(title=None),
+                "books 2: title is None",
+            ),
+            (
+                lambda shop: shop["catalog"]["books"][1].update(cost=-1),
+                "books 2: cost is -1",
+            ),
+            (
+                lambda shop: shop["catalog"]["topics"].clear(),
+                "books 1: its topic 1 is not there",
+            ),
+            (
+                lambda shop: shop["catalog"]["sales"][1].update(key="b"),
+                "sales: two have the same key",
+            ),
+            (
+                lambda shop: shop["catalog"]["sales"][1].update(seq=SOLD + 1),
+                "sales: two have the same number",
+            ),
+            (
+                lambda shop: shop["catalog"]["sales"][0].update(seq=number_of(6, 41)),
+                "sales 'B': its entry lies behind Standing(epoch=7, number=40)",
+            ),
+            (
+                lambda shop: shop["order"]["orders"][0].update(lines="[]"),
+                "orders 'B': is not what was sold",
+            ),
+            (
+                lambda shop: shop["order"]["orders"].pop(),
+                "sales without an order, 1: a",
+            ),
+            (
+                lambda shop: shop["catalog"]["sales"].pop(),
+                "orders without a sale, 1: a",
+            ),
+            (
+                lambda shop: shop["order"]["cursors"][0].update(seq=number_of(6, 41)),
+                "the orders' cursor, entry 41 of epoch 6 (e6), is not on the catalog's history",
+            ),
+        ]
+        for change, fault in cases:
+            with self.subTest(fault):
+                found = await self.found(change)
+                self.assertTrue(any(one.startswith(fault) for one in found), found)
+
+    async def test_sales_behind_the_cursor_wait_for_their_orders(self) -> None:
+        def earlier(shop: Shop) -> None:
+            shop["order"]["cursors"][0]["seq"] = SOLD
+            del shop["order"]["orders"][0]
+
+        self.assertEqual(await self.found(earlier), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,270 @@
+"""A backup is read as it was written, or refused with what is wrong, and where."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import stat
+import unittest
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import orjson
+
+from bazar.errors import Conflict, FatalError, NotFound
+from storage.backup import COLUMNS, BadBackup
+from storage.backup.parts import Part, PartWriter, read_parts
+from storage.backup.reading import Backup
+from storage.backup.writing import NewBackup
+from storage.engines import TABLES
+from storage.images import Image
+from storage.moving import compare, copy
+from storage.postgresql import shop
+from tests.files import FilesTestCase
+from tests.invented import EPOCH, NUMBER, ROWS, Invented
+
+
+async def write(path: Path, origin: Any = None) -> None:
+    target = NewBackup(path, "2026-11-29T12:00:00+00:00")
+    try:
+        await target.hold()
+        await copy(
+            origin=origin or Invented(),
+            target=target,
+            tables=TABLES,
+            name="backup-1",
+            say=lambda line: None,
+        )
+    finally:
+        await target.close()
+
+
+def held(path: Path) -> Backup:
+    backup = Backup(path)
+    asyncio.run(backup.hold())
+    return backup
+
+
+class BackupTest(FilesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.directory / "shop.bazar"
+
+    def refused(self, content: bytes) -> str:
+        """Return why a file with this content is refused."""
+        self.path.write_bytes(content)
+        with self.assertRaises(BadBackup) as caught:
+            held(self.path)
+        self.assertIn(str(self.path), str(caught.exception))
+        return str(caught.exception)
+
+    def parts(self) -> list[Part]:
+        with self.path.open("rb") as file:
+            return list(read_parts(file))
+
+    def written(self) -> bytes:
+        asyncio.run(write(self.path))
+        return self.path.read_bytes()
+
+
+class FileTest(BackupTest):
+    def test_every_row_is_read_as_it_was_written(self) -> None:
+        self.written()
+        backup = held(self.path)
+        self.assertEqual((backup.id, backup.origin), ("backup-1", "nowhere"))
+        self.assertEqual(backup.made_at, "2026-11-29T12:00:00+00:00")
+        for role, tables in TABLES.items():
+            self.assertEqual(backup.standings[role], (EPOCH, NUMBER))
+            for table, key in tables.items():
+                rows = [row for chunk in backup.read(role, table) for row in chunk]
+                self.assertEqual(rows, ROWS[role][table])
+                same = asyncio.run(compare(Invented(), backup, role, table, key))
+                self.assertEqual(same, backup.counts[role][table])
+
+    def test_many_rows_are_many_parts(self) -> None:
+        class Large(Invented):
+            async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
+                if table != "answers":
+                    yield ROWS[role][table]
+                    return
+                for number in range(0, 30_000, 1000):
+                    yield [
+                        {"key": f"{key:06}", "request": "x" * 100, "answer": "{}", "at": key}
+                        for key in range(number, number + 1000)
+                    ]
+
+        asyncio.run(write(self.path, Large()))
+        backup = held(self.path)
+        chunks = list(backup.read("catalog", "answers"))
+        self.assertGreater(len(chunks), 2)
+        self.assertEqual([row["at"] for rows in chunks for row in rows], list(range(30_000)))
+        self.assertEqual(list(backup.read("order", "orders")), [ROWS["order"]["orders"]])
+
+    def test_the_shop_that_is_empty(self) -> None:
+        class Empty(Invented):
+            async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
+                return
+                yield
+
+        asyncio.run(write(self.path, Empty()))
+        backup = held(self.path)
+        self.assertEqual(list(backup.read("catalog", "books")), [])
+
+    def test_its_columns_are_those_of_both_engines(self) -> None:
+        """A further one is another version of the format (CONTRIBUTING.md)."""
+        kinds = {"bigint": int, "text": str}
+        found = {
+            role: {
+                table: {name: kinds[kind] for name, kind in columns.items()}
+                for table, columns in tables.items()
+            }
+            for role, tables in shop.COLUMNS.items()
+        }
+        self.assertEqual(found, COLUMNS)
+        for role, tables in TABLES.items():
+            self.assertEqual(
+                {table: next(iter(columns)) for table, columns in COLUMNS[role].items()}, tables
+            )
+
+    def test_it_is_its_owners_only_and_has_no_other_file_beside(self) -> None:
+        self.written()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(list(self.directory.iterdir()), [self.path])
+
+    def test_it_is_written_over_nothing(self) -> None:
+        before = self.written()
+        with self.assertRaisesRegex(Conflict, "shop.bazar: exists already"):
+            asyncio.run(write(self.path))
+        self.assertEqual(self.path.read_bytes(), before)
+
+    def test_what_ends_before_its_end_leaves_nothing(self) -> None:
+        class Broken(Invented):
+            async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
+                yield ROWS[role][table]
+                if table == "sales":
+                    raise FatalError("the disk is gone")
+
+        with self.assertRaisesRegex(FatalError, "the disk is gone"):
+            asyncio.run(write(self.path, Broken()))
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_a_place_where_nothing_can_be_written(self) -> None:
+        with self.assertRaisesRegex(FatalError, "cannot be written: No such file or directory"):
+            asyncio.run(write(self.directory / "nowhere" / "shop.bazar"))
+
+
+class DamageTest(BackupTest):
+    def test_whatever_bit_is_turned_is_noticed(self) -> None:
+        """In the last part there are bits that mean nothing: when, and by whom, it was
+        compressed."""
+        content = self.written()
+        *_, last = self.parts()
+        for place in range(len(content)):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << place % 8
+            if place < last.at:
+                self.refused(bytes(damaged))
+                continue
+            self.path.write_bytes(damaged)
+            with contextlib.suppress(BadBackup):
+                held(self.path)
+                self.assertEqual(self.parts()[-1]._lines, last._lines)
+                self.assertEqual(self.parts()[-1].head, last.head)
+
+    def test_wherever_it_ends_is_noticed(self) -> None:
+        content = self.written()
+        for length in range(len(content)):
+            self.refused(content[:length])
+
+    def test_it_says_where(self) -> None:
+        content = self.written()
+        parts = self.parts()
+        part = parts[4]
+        self.assertIn("cut off", self.refused(content[: part.at]))
+        self.assertIn(
+            f"cut off: it ends within the part that begins at byte {part.at}",
+            self.refused(content[: part.at + 40]),
+        )
+        damaged = bytearray(content)
+        damaged[part.at + 30] ^= 1
+        said = self.refused(bytes(damaged))
+        self.assertIn(f"damaged: the part that begins at byte {part.at}:", said)
+        missing = content[: part.at] + content[part.end :]
+        self.assertIn(f"what lies before byte {part.at} is not", self.refused(missing))
+        other = {**part.head, "rows": 1}
+        del other["before"]
+        forged = gzip.compress(orjson.dumps({**other, "before": part.head["before"]}) + b"\n[1]\n")
+        said = self.refused(content[: part.at] + forged + content[part.end :])
+        self.assertIn("is not what was written", said)
+        self.assertIn(f"before byte {len(content)}", self.refused(content + content))
+
+    def test_what_is_no_backup(self) -> None:
+        for content in (b"", b"SQLite format 3\0", gzip.compress(b"hello"), gzip.compress(b"{}\n")):
+            self.refused(content)
+        self.assertIn("is no backup", self.refused(b"SQLite format 3\0"))
+        with self.assertRaisesRegex(NotFound, "nothing.bazar: cannot be read"):
+            held(self.directory / "nothing.bazar")
+
+
+class ForgedTest(BackupTest):
+    """Files whose checksums are right."""
+
+    HEAD: ClassVar = {"bazar": "backup", "version": 1, "id": "i", "made_at": "", "origin": ""}
+
+    def forged(self, *parts: tuple[dict[str, Any], Sequence[bytes]]) -> bytes:
+        with (self.directory / "forged").open("wb") as file:
+            writer = PartWriter(file)
+            for head, rows in parts:
+                writer.write(head, rows)
+        return (self.directory / "forged").read_bytes()
+
+    def test_a_newer_format_is_refused(self) -> None:
+        said = self.refused(self.forged(({**self.HEAD, "version": 2}, ())))
+        self.assertIn("is of format 2, and this program knows 1", said)
+
+    def test_a_table_that_does_not_belong_there(self) -> None:
+        books = {"role": "catalog", "table": "books"}, [b"[1,2,3,4,5,6,7]"]
+        topics = {"role": "catalog", "table": "topics"}, [b"[1,2,3]"]
+        unknown = {"role": "catalog", "table": "secrets"}, [b"[1]"]
+        for parts in ([books, topics], [unknown]):
+            said = self.refused(self.forged((self.HEAD, ()), *parts))
+            self.assertIn("has rows that do not belong there", said)
+
+    def test_an_end_that_does_not_fit(self) -> None:
+        ends: list[dict[str, Any]] = [{"groups": {}}, {"groups": None}]
+        for end in ends:
+            said = self.refused(self.forged((self.HEAD, ()), (end, ())))
+            self.assertIn("its end does not fit", said)
+
+    def test_something_behind_its_end(self) -> None:
+        self.written()
+        parts = [(dict(part.head), part._lines) for part in self.parts()]
+        said = self.refused(self.forged(*parts, (self.HEAD, ())))
+        self.assertIn("something follows its end, at byte", said)
+
+    def test_rows_of_another_width(self) -> None:
+        content = self.written()
+        parts = [(dict(part.head), part._lines) for part in self.parts()]
+        index = next(i for i, (head, _) in enumerate(parts) if head.get("table") == "cursors")
+        parts[index] = parts[index][0], [b'["sales",1]']
+        self.path.write_bytes(self.forged(*parts))
+        backup = held(self.path)
+        with self.assertRaisesRegex(BadBackup, "shop.bazar: at byte .*: cursors: "):
+            list(backup.read("order", "cursors"))
+        self.assertNotEqual(content, self.path.read_bytes())
+
+    def test_a_part_that_would_fill_the_memory(self) -> None:
+        bomb = gzip.compress(bytes(65 << 20))
+        self.assertIn("a part has more than", self.refused(bomb))
+
+    def test_the_digest_is_of_all_bytes_before(self) -> None:
+        content = self.written()
+        for part in self.parts():
+            self.assertEqual(part.head["before"], hashlib.sha256(content[: part.at]).hexdigest())
+
+
+if __name__ == "__main__":
+    unittest.main()

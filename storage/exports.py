@@ -43,6 +43,11 @@ def as_json(records: Sequence[Record]) -> bytes:
     return b"".join(orjson.dumps(record) + b"\n" for record in records)
 
 
+def head(columns: Sequence[str]) -> bytes:
+    """Return the line that names the columns of a table."""
+    return (",".join(columns) + "\r\n").encode()
+
+
 def as_csv(columns: Sequence[str]) -> Callable[[Sequence[Record]], bytes]:
     """Return what makes rows of a list of records that have these columns: RFC 4180, in UTF-8.
     Money is in units with two decimals there, as a spreadsheet has it."""

@@ -31,7 +31,7 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
     out = sys.stdout.buffer
     async with held(snapshot(shop.config, [role])) as origin:
         if flags.format == "csv":
-            out.write((",".join(columns) + "\r\n").encode())
+            out.write(exports.head(columns))
         async for some in records(origin):
             out.write(as_bytes(some))
     out.flush()

@@ -17,6 +17,7 @@ from storage.postgresql.state_tables import Columns
 
 PAGE_ROWS = 1000
 LONGEST_S = 3600.0
+CONFIRM_S = 5.0
 
 Run = Callable[[Statement], Awaitable[Sequence[Row]]]
 
@@ -65,7 +66,7 @@ class GroupSnapshot:
         Unavailable."""
         nothing = f"UPDATE {self._model.schema}.meta SET value = value WHERE name = $1"
         try:
-            await self._aside.whole(Statement(nothing, (VERSION,)))
+            await self._aside.whole(Statement(nothing, (VERSION,)), timeout_s=CONFIRM_S)
         except (Broken, Refused) as error:
             raise Unavailable(f"{self.place}: {error}") from error
 

@@ -120,12 +120,16 @@ def over_files(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def over_databases(tmp_path: Path, postgresql_database: str) -> Config:
-    parts = dict(conninfo_to_dict(postgresql_database))
+    return made(tmp_path / "databases", {"engine": engine_of(postgresql_database)})
+
+
+def engine_of(conninfo: str) -> dict[str, Any]:
+    """What `cluster.json` says of a database."""
+    parts = dict(conninfo_to_dict(conninfo))
     server = f"{parts.pop('host')}:{parts.pop('port')}"
     dsn = " ".join(f"{name}={value}" for name, value in parts.items())
     tempo = {"primary_lease_s": 0.05, "pause_s": 0}
-    engine = {"kind": "postgresql", "servers": [server], "dsn": dsn, **tempo}
-    return made(tmp_path / "databases", {"engine": engine})
+    return {"kind": "postgresql", "servers": [server], "dsn": dsn, **tempo}
 
 
 @pytest.fixture
@@ -238,14 +242,19 @@ async def back_again(one: Config, other: Config) -> None:
     """Let the shop in `one` go on as it was left, and delete that in `other`."""
     async with held(one) as place:
         await place.leave(None)
-    if other.engine.kind == "sqlite":
-        for path in other.data_dir.iterdir():
+    await emptied(other)
+
+
+async def emptied(config: Config) -> None:
+    """Delete the shop that is there."""
+    if config.engine.kind == "sqlite":
+        for path in config.data_dir.iterdir():
             path.unlink()
         return
-    link = Link(servers_of(other, "catalog"), 60.0)
-    for model in models_of().values():
+    for role, model in models_of().items():
+        link = Link(servers_of(config, role), 60.0)
         await link.run(Statement(f"DROP SCHEMA {model.schema} CASCADE"))
-    await link.close()
+        await link.close()
 
 
 async def test_to_databases(over_files: Config, over_databases: Config) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from tests.simulation.history import Book
 
@@ -59,11 +61,33 @@ class Moment:
     updated: frozenset[str]
 
     @classmethod
-    def of(cls, replicas: Iterable[Path]) -> Moment:
+    def of(cls, replicas: Iterable[Path]) -> Self:
         """Return what the replica holds that has come furthest."""
         file = max(replicas, key=_committed)
         updated = frozenset(key for (key,) in query(file, "SELECT key FROM answers"))
         return cls(books_in(file), sales_in(file), updated)
+
+    @classmethod
+    def of_backup(cls, file: Path) -> Self:
+        """Return what a file holds that `python -m bazar backup` has written."""
+        rows = rows_in(file)
+        topics = {row[0]: row[1] for row in rows["topics"]}
+        books = {row[0]: (row[1], topics[row[3]], row[5]) for row in rows["books"]}
+        sold = sales_of((row[1], row[0], row[5]) for row in rows["sales"])
+        return cls(books, sold, frozenset(row[0] for row in rows["answers"]))
+
+
+def rows_in(backup: Path) -> Mapping[str, Sequence[Row]]:
+    """Return the rows of each table, as anybody can read them."""
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    table = ""
+    for line in gzip.decompress(backup.read_bytes()).splitlines():
+        read = json.loads(line)
+        if isinstance(read, dict):
+            table = read.get("table", "")
+        else:
+            found[table].append(tuple(read))
+    return found
 
 
 def query(file: Path, sql: str) -> list[Row]:

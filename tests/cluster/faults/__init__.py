@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tests.cluster.faults import damage, deletion, disks, exhaustion, processes, restores
+from tests.cluster.faults import backups, damage, deletion, disks, exhaustion, processes, restores
 from tests.cluster.faults.shop import Shop
 
 T = TypeVar("T")
@@ -51,7 +51,9 @@ FAULTS = (
     Fault("database deleted", deletion.delete_database, alone=True),
     Fault("membership deleted", deletion.delete_membership, alone=True),
     Fault("lock deleted", deletion.delete_lock, alone=True),
-    Fault("backup", restores.keep, alone=True),
+    Fault("backup", backups.save),
+    Fault("all deleted, and restored", backups.lose_and_restore, alone=True),
+    Fault("files copied", restores.keep, alone=True),
     Fault("node put back", restores.put_back_node, alone=True),
     Fault("catalog put back", restores.put_back_catalog, alone=True),
     Fault("orders put back", restores.put_back_orders, alone=True),

@@ -107,7 +107,7 @@ async def _put_back(shop: Shop, groups: Sequence[str]) -> str | None:
             async with shop.down(names, number):
                 await _replace(shop, backup, groups, way)
                 if "catalog" in groups:
-                    reading = asyncio.create_task(_read(shop))
+                    reading = asyncio.create_task(read_first(shop))
             if reading is not None:
                 await reading
         finally:
@@ -172,7 +172,7 @@ async def _rebuild(shop: Shop, group: str) -> None:
         raise Violation(f"rebuild {group} --force ended with {code}: {said}")
 
 
-async def _read(shop: Shop) -> None:
+async def read_first(shop: Shop) -> None:
     """Be the first to read the new history."""
 
     async def answered() -> bool:

@@ -28,6 +28,7 @@ from tests.cluster.commands import command
 from tests.cluster.memory import Memory, Violation
 
 if TYPE_CHECKING:
+    from tests.cluster.faults.backups import Saved
     from tests.cluster.faults.restores import Backup
 
 BACK_S = 120.0  # until a node must be ready again
@@ -49,7 +50,8 @@ class Shop:
     tell: Callable[[str], None]
     held: set[str]  # nodes that must stay down
     busy: set[str] = field(default_factory=set)  # nodes on which a fault is under way
-    backups: list[Backup] = field(default_factory=list)
+    backups: list[Backup] = field(default_factory=list)  # copies of files
+    saved: list[Saved] = field(default_factory=list)  # what `python -m bazar backup` has written
     # By group: backups of its present history.
     lines: dict[str, list[Backup]] = field(default_factory=dict)
     stderr: dict[str, int] = field(default_factory=dict)  # where logs are written, if elsewhere

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import unittest
 from collections.abc import Iterator
+from configparser import ConfigParser
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -89,6 +90,12 @@ class ImportsTest(unittest.TestCase):
             others.discard(room)
         for graph in (files, rooms):
             list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+    def test_every_room_is_in_the_wheel(self) -> None:
+        setup = ConfigParser()
+        setup.read(HERE / "setup.cfg")
+        rooms = {module(path) for room in MAY_IMPORT for path in (HERE / room).rglob("__init__.py")}
+        self.assertEqual(rooms, set(setup["options"]["packages"].split()))
 
     def test_nobody_imports_the_tests(self) -> None:
         for room in (*MAY_IMPORT, "run.py"):

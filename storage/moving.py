@@ -25,7 +25,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from bazar.errors import ConfigError, Conflict, FatalError
 from storage.images import Image
@@ -224,25 +224,33 @@ def _says(note: Note | None, name: str, state: str) -> bool:
     return note is not None and (note.id, note.state) == (name, state)
 
 
-async def compare(source: Origin, target: Origin | Target, role: str, table: str, key: str) -> int:
+async def compare(origin: Origin, target: Origin | Target, role: str, table: str, key: str) -> int:
     """Return how many rows a table has, the same in both places. Raises FatalError that names the
     first one that is not."""
-    ours, theirs = _each(source.rows(role, table)), _each(target.rows(role, table))
-    for count in itertools.count():
-        one, other = await anext(ours, None), await anext(theirs, None)
+    ours, theirs = origin.rows(role, table), target.rows(role, table)
+    some: list[Image] = []
+    others: list[Image] = []
+    count = 0
+    while True:
+        some, others = some or await _next_rows(ours), others or await _next_rows(theirs)
+        size = min(len(some), len(others))
+        if not size or some[:size] != others[:size]:
+            break
+        count += size
+        del some[:size], others[:size]
+    for one, other in itertools.zip_longest(some, others):
         if one != other:
             wrong = one if one is not None else other
-            assert wrong is not None
             raise FatalError(f"{target.name}: {table} {wrong[key]!r} is {other}, and was {one}")
-        if one is None:
-            return count
-    raise AssertionError("unreachable")
+    return count
 
 
-async def _each(chunks: Rows) -> AsyncIterator[dict[str, Any]]:
-    async for rows in chunks:
-        for row in rows:
-            yield dict(row)
+async def _next_rows(rows: Rows) -> list[Image]:
+    """Return the next rows; none at their end."""
+    async for some in rows:
+        if some:
+            return list(some)
+    return []
 
 
 def refuse_filled(place: str, found: str, note: Note | None, then: str) -> None:

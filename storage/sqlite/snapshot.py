@@ -56,6 +56,9 @@ class SQLiteSnapshot:
             files = self._members(role, membership)
             self._memberships[role] = membership
             self._files[role] = await _caught_up(files, model)
+            for file in files:
+                if file is not self._files[role]:
+                    file.close()  # what is read can't be moved out of its WAL meanwhile
 
     def _members(self, role: str, membership: Membership) -> list[ReplicaFile]:
         """Open the files of all members, the primary's last. Raises Conflict where none can be

@@ -93,6 +93,18 @@ class SnapshotTest(FilesTestCase):
         self.assertEqual(await self.read(), 1)
         self.assertEqual(self.node, "catalog-2")
 
+    async def test_only_what_is_read_is_kept_from_shortening_its_wal(self) -> None:
+        shot = SQLiteSnapshot(self.config, {"catalog": Shelf()})
+        await shot.hold()
+        busy = {}
+        for name, store in self.stores.items():
+            writer = store.database.writer
+            await writer.execute("PRAGMA busy_timeout = 0")
+            [row] = await writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy[name] = bool(row[0])
+        await shot.close()
+        self.assertEqual(busy, {"catalog-1": False, "catalog-2": True, "catalog-3": False})
+
     async def test_what_a_follower_has_in_its_log_is_waited_for(self) -> None:
         """It was acknowledged as soon as all members had it; whether it is committed a follower is
         told later."""

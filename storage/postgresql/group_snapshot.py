@@ -68,7 +68,9 @@ class GroupSnapshot:
         try:
             await self._aside.whole(Statement(nothing, (VERSION,)), timeout_s=CONFIRM_S)
         except (Broken, Refused) as error:
-            raise Unavailable(f"{self.place}: {error}") from error
+            raise Unavailable(
+                f"{self.place}: confirms no write, and may lack what another server has: {error}"
+            ) from error
 
     async def standing(self) -> Standing:
         """Return how far the group has come."""

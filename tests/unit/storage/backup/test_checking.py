@@ -79,6 +79,14 @@ class CheckingTest(FilesTestCase):
                 "sales 'B': its entry lies behind Standing(epoch=7, number=40)",
             ),
             (
+                lambda shop: shop["catalog"]["sales"][0].update(seq=number_of(8, 31)),
+                "sales 'B': its entry lies behind Standing(epoch=7, number=40)",
+            ),
+            (
+                lambda shop: shop["order"]["orders"][0].update(sold_at=3),
+                "orders 'B': is not what was sold",
+            ),
+            (
                 lambda shop: shop["order"]["orders"][0].update(lines="[]"),
                 "orders 'B': is not what was sold",
             ),

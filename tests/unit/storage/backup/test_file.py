@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import hashlib
+import os
 import stat
 import unittest
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +24,7 @@ from storage.engines import TABLES
 from storage.images import Image
 from storage.moving import compare, copy
 from storage.postgresql import shop
-from tests.files import FilesTestCase
+from tests.files import FilesTestCase, syncs
 from tests.invented import EPOCH, NUMBER, ROWS, Invented
 
 
@@ -134,6 +135,13 @@ class FileTest(BackupTest):
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
         self.assertEqual(list(self.directory.iterdir()), [self.path])
 
+    def test_it_is_synced_before_it_has_its_name_and_its_name_behind(self) -> None:
+        before = []
+        with syncs(lambda path: before.append(self.path.exists())) as synced:
+            self.written()
+        self.assertEqual(synced, [f"shop.bazar.{os.getpid()}.new", self.directory.name])
+        self.assertEqual(before, [False, True])
+
     def test_it_is_written_over_nothing(self) -> None:
         before = self.written()
         with self.assertRaisesRegex(Conflict, "shop.bazar: exists already"):
@@ -149,6 +157,26 @@ class FileTest(BackupTest):
 
         with self.assertRaisesRegex(FatalError, "the disk is gone"):
             asyncio.run(write(self.path, Broken()))
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_what_is_interrupted_leaves_nothing(self) -> None:
+        begun = asyncio.Event()
+
+        class Endless(Invented):
+            async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
+                while True:  # and nothing in it waits
+                    begun.set()
+                    yield ROWS[role][table]
+
+        async def interrupted() -> None:
+            writing = asyncio.create_task(write(self.path, Endless()))
+            await begun.wait()
+            self.assertEqual(len(list(self.directory.iterdir())), 1)
+            writing.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await writing
+
+        asyncio.run(interrupted())
         self.assertEqual(list(self.directory.iterdir()), [])
 
     def test_a_place_where_nothing_can_be_written(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from bazar import clock
 from bazar.config import Config
@@ -56,9 +56,7 @@ class SQLiteSnapshot:
             files = self._members(role, membership)
             self._memberships[role] = membership
             self._files[role] = await _caught_up(files, model)
-            for file in files:
-                if file is not self._files[role]:
-                    file.close()  # what is read can't be moved out of its WAL meanwhile
+            _let_go(file for file in files if file is not self._files[role])
 
     def _members(self, role: str, membership: Membership) -> list[ReplicaFile]:
         """Open the files of all members, the primary's last. Raises Conflict where none can be
@@ -72,12 +70,12 @@ class SQLiteSnapshot:
                 trouble.append(str(error))
                 continue
             self._stack.callback(file.close)
-            if Member(file.node, file.store) not in membership.members:
-                trouble.append(f"{file.path}: is not in sync")
-            elif file.tail()[1].seq < file.reached:
-                trouble.append(f"{file.path}: has lost the end of its log")
-            else:
+            why_not = _why_not(file, membership)
+            if why_not is None:
                 found.append(file)
+            else:
+                trouble.append(f"{file.path}: {why_not}")
+                _let_go([file])
         if not found:
             raise Conflict(f"no file of the {role} group can be read: {'; '.join(trouble)}")
         leads = FileArbiter(self._config.data_dir, role).lock_owner()
@@ -92,6 +90,21 @@ class SQLiteSnapshot:
 
     async def close(self) -> None:
         self._stack.close()
+
+
+def _why_not(file: ReplicaFile, membership: Membership) -> str | None:
+    """Return why a file may lack what was acknowledged, None if it has it in its log."""
+    if Member(file.node, file.store) not in membership.members:
+        return "is not in sync"
+    if file.tail()[1].seq < file.reached:
+        return "has lost the end of its log"
+    return None
+
+
+def _let_go(files: Iterable[ReplicaFile]) -> None:
+    """Close files that are not needed: while they are read their nodes can't shorten their WAL."""
+    for file in files:
+        file.close()
 
 
 async def _caught_up(files: Sequence[ReplicaFile], model: Model) -> ReplicaFile:

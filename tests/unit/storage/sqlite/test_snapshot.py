@@ -94,6 +94,7 @@ class SnapshotTest(FilesTestCase):
         self.assertEqual(self.node, "catalog-2")
 
     async def test_only_what_is_read_is_kept_from_shortening_its_wal(self) -> None:
+        await self.members("catalog-1", "catalog-2")
         shot = SQLiteSnapshot(self.config, {"catalog": Shelf()})
         await shot.hold()
         busy = {}

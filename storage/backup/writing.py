@@ -95,7 +95,6 @@ class NewBackup:
         if (role, table) not in self._begins:
             return
         with self._disk():
-            self._file.flush()
             for part in read_parts(self._file, self._begins[role, table]):
                 if (part.head["role"], part.head["table"]) != (role, table):
                     return

@@ -273,6 +273,13 @@ class ForgedTest(BackupTest):
         said = self.refused(self.forged(*parts, (self.HEAD, ())))
         self.assertIn("something follows its end, at byte", said)
 
+    def test_a_part_that_lacks_rows(self) -> None:
+        before = hashlib.sha256().hexdigest()
+        for rows in (b"", b"[1]\n[2]\n", b"[1]"):
+            head = orjson.dumps({**self.HEAD, "rows": 1, "before": before})
+            said = self.refused(gzip.compress(head + b"\n" + rows))
+            self.assertIn("at byte 0: a part has other rows than it says", said)
+
     def test_rows_of_another_width(self) -> None:
         content = self.written()
         parts = [(dict(part.head), part._lines) for part in self.parts()]

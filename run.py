@@ -31,8 +31,8 @@ from bazar.cluster_file import default_config, load
 from bazar.config import Config, NodeConfig
 from bazar.errors import BadRequest, Busy, ConfigError, FatalError, NeedsRepair
 from bazar.http import descriptors
-from bazar.http.access_log import LineByLine
 from bazar.modes import make_private
+from bazar.node import log_format
 from bazar.node.data_directory import prepare_data_dir
 from bazar.node.log_writer import Outlet, OutletHandler
 from bazar.node.machines import here, refuse_open_doors, refuse_wrong_names
@@ -69,15 +69,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="which node of the role (with one role)")
     parser.add_argument("--nodes", help="the nodes of this machine, with commas (default: by host)")
     parser.add_argument("--config", type=Path, default=default_config(), help="who runs where")
+    log_format.add_flags(parser)
 
 
 def serve_by(flags: argparse.Namespace) -> int:
     """Serve what these flags say; return the exit code. Raises BadRequest."""
     if flags.port is not None and (flags.role is None or "," in flags.role):
         raise BadRequest("--port goes with a single --role")
-    lines = OutletHandler(Outlet(sys.stderr.fileno()))
-    lines.setFormatter(LineByLine("%(asctime)s %(levelname).1s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[lines])
+    log_format.check(flags)
+    instead = functools.partial(log_format.dropped, flags.log_format)
+    lines = OutletHandler(Outlet(sys.stderr.fileno(), dropped=instead))
+    lines.setFormatter(log_format.formatter(flags.log_format, "supervisor"))
+    logging.basicConfig(level=flags.log_level.upper(), handlers=[lines])
     try:
         make_private()
         config = load(flags.config, ROLES)
@@ -88,15 +91,21 @@ def serve_by(flags: argparse.Namespace) -> int:
         prepare_data_dir(config)
         tokens = durable_tokens(config)
         if flags.role is None:
-            return asyncio.run(_supervise(config, flags.config, tokens[0], names))
+            return asyncio.run(_supervise(config, flags, tokens[0], names))
         nodes = _nodes(config, flags.role, flags.port, names)
         refuse_wrong_names(nodes)
+        places = [placed(node) for node in nodes]
+        own = ",".join(me.name for me, _ in places)
+        lines.setFormatter(log_format.formatter(flags.log_format, own))
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-            return runner.run(_serve(config, nodes, tokens))
+            return runner.run(_serve(config, places, tokens))
     except (ConfigError, FatalError) as error:
+        if flags.log_format == "json":
+            logging.getLogger("bazar").critical("%s", error)
         lines.flush()
-        with contextlib.suppress(OSError):  # its terminal is closed
-            print(f"run.py: {error}", file=sys.stderr)
+        if flags.log_format == "text":
+            with contextlib.suppress(OSError):  # its terminal is closed
+                print(f"run.py: {error}", file=sys.stderr)
         return _status(error)
 
 
@@ -122,7 +131,12 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(config: Config, nodes: Sequence[NodeConfig], tokens: Sequence[str]) -> int:
+async def _serve(
+    config: Config,
+    places: Sequence[tuple[NodeConfig, Sequence[NodeConfig]]],
+    tokens: Sequence[str],
+) -> int:
+    """Serve these nodes, each with the other processes of its front end."""
     # Here, as the supervisor does without: it starts the nodes the sooner.
     from bazar.node.server import Context, Server, serve
     from handlers.base import NoRoute
@@ -130,13 +144,13 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], tokens: Sequence[s
     die_with_parent()
     shutdown = _on_signals()
     servers = []
-    connections = descriptors.for_connections(len(nodes))
-    for node in nodes:
-        me, siblings = placed(node)
+    connections = descriptors.for_connections(len(places))
+    for me, siblings in places:
         context = Context(
-            *(config, me, tokens[0], _give_up, siblings, group_has_led(), tuple(tokens[1:]))
+            *(config, me, tokens[0], _give_up, tuple(siblings), group_has_led()),
+            other_tokens=tuple(tokens[1:]),
         )
-        servers.append(Server(ROLES[node.role](context), NoRoute, connections=connections))
+        servers.append(Server(ROLES[me.role](context), NoRoute, connections=connections))
     _collect_garbage()
     try:
         await serve(servers, shutdown)
@@ -146,7 +160,9 @@ async def _serve(config: Config, nodes: Sequence[NodeConfig], tokens: Sequence[s
     return 0
 
 
-async def _supervise(config: Config, path: Path, token: str, names: Sequence[str] | None) -> int:
+async def _supervise(
+    config: Config, flags: argparse.Namespace, token: str, names: Sequence[str] | None
+) -> int:
     from bazar.node.supervisor import LOOK_AGAIN, Supervisor
 
     async def tell_when_open() -> str:
@@ -158,7 +174,8 @@ async def _supervise(config: Config, path: Path, token: str, names: Sequence[str
         tell("READY=1")
         return lines
 
-    command = [sys.executable, str(HERE / "run.py"), "--config", str(path)]
+    command = [sys.executable, str(HERE / "run.py"), "--config", str(flags.config)]
+    command += ["--log-format", flags.log_format, "--log-level", flags.log_level]
     refuse_wrong_names(here(config, names))
     supervisor = Supervisor(
         config,
@@ -166,7 +183,7 @@ async def _supervise(config: Config, path: Path, token: str, names: Sequence[str
         never_again=NEEDS_REPAIR,
         first=("frontend", "catalog"),  # which show books to visitors
         stop_order=tuple(ROLES),
-        reload=lambda: load(path, ROLES),
+        reload=lambda: load(flags.config, ROLES),
         here=lambda config: here(config, names),
         opened=tell_when_open,
         say=Outlet(sys.stdout.fileno()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import random
 import re
 import secrets
 from collections.abc import Awaitable, Mapping
@@ -13,6 +12,7 @@ from urllib.parse import urlencode
 
 from tornado.web import HTTPError, MissingArgumentError, RequestHandler
 
+from bazar import trace_context
 from bazar.errors import (
     BadRequest,
     BazarError,
@@ -35,19 +35,12 @@ from handlers import validation
 log = logging.getLogger(__name__)
 
 METHODS = ("get", "put", "post", "delete")
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 CONDITIONS = ("If-Match", "If-None-Match")
 UNHEEDED = ("If-Unmodified-Since", "Content-Range")
 """A book has no date, and no parts: a write that has one of these must not become one without."""
 SINGLE = ("Idempotency-Key", "Content-Type", "Authorization")
 CHARSET = re.compile(r'charset="?([^\s";]*)', re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def new_request_id() -> str:
-    """Return an id that is unique, and no secret: the system's randomness costs a system call each
-    time."""
-    return f"{random.getrandbits(64):016x}"
 
 
 class Handler(LeanHandler):
@@ -62,8 +55,6 @@ class Handler(LeanHandler):
     """Whether its writes heed If-Match and If-None-Match."""
     shows_replica = False
     log_level = logging.INFO
-    counts = True
-    """Whether its requests are of customers, and how long they take matters."""
     request_id = ""
     key: str | None = None
     application: ServiceApplication
@@ -80,8 +71,8 @@ class Handler(LeanHandler):
         """Begin the answer anew. Tornado would name itself, and write a date, which is the port's
         to write."""
         if not self.request_id:  # an error begins anew
-            given = self.request.headers.get("X-Request-Id", "")
-            self.request_id = given if REQUEST_ID.fullmatch(given) else new_request_id()
+            given = trace_context.given_by(self.request.headers)
+            self.request_id = given or trace_context.new_id()
         self._headers = Headers({**HEADERS, "X-Request-Id": self.request_id})
         self._write_buffer = []
         self._status_code, self._reason = 200, "OK"
@@ -95,6 +86,7 @@ class Handler(LeanHandler):
     def prepare(self) -> Awaitable[None] | None:
         activity = self.service.context.activity
         activity.enter(self)
+        trace_context.current.set(self.request_id)
         if self.access == INTERNAL:
             self._check_token()
             if activity.draining:
@@ -263,17 +255,22 @@ class Handler(LeanHandler):
         self.service.context.activity.leave(self)
         ms = 1000 * self.request.request_time()
         status, request = self.get_status(), self.request
-        if self._is_logged and (self.log_level >= logging.INFO or status >= 400):
-            self.application.log.add(
-                self.request_id.encode(),
-                (request.remote_ip or "").encode(),
-                (request.method or "").encode(),
-                (request.uri or "").encode("latin-1"),
-                status,
-                ms,
-                " - ".join(self.notes).encode(),
-                counts=self.counts and self.access == PUBLIC,
-            )
+        level = self.log_level
+        if not self._is_logged:
+            level = logging.DEBUG
+        elif status >= 400:
+            level = max(level, logging.INFO)
+        self.application.log.add(
+            self.request_id.encode(),
+            (request.remote_ip or "").encode(),
+            (request.method or "").encode(),
+            (request.uri or "").encode("latin-1"),
+            status,
+            ms,
+            " - ".join(self.notes).encode(),
+            self.kind,
+            level,
+        )
 
 
 class NoRoute(Handler):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
+from bazar import trace_context
 from bazar.errors import BadRequest, BazarError, Indeterminate, NotFound, ShuttingDown, Unavailable
-from bazar.http.access_log import access_log
+from bazar.http.access_log import printable
+from bazar.http.traffic import CALLS, kind_of
 from bazar.replication.store import Answer
+from bazar.rpc.batcher import MAX_BATCH_ITEMS
 from bazar.rpc.client import error_body
 from bazar.rpc.frames import FrameConnection
 from handlers import validation
@@ -22,6 +25,8 @@ from handlers.feed import Replicated, UpgradeHandler
 log = logging.getLogger(__name__)
 
 MAX_CALLERS = 1024
+MAX_ID = 64
+UNKNOWN = kind_of("-", CALLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +37,27 @@ class Call:
     log_level: int = logging.INFO
 
 
+def _ids(traces: Any) -> list[str]:
+    """Return the ids of an optional field, none where it is not as it should be."""
+    if not isinstance(traces, list) or len(traces) > MAX_BATCH_ITEMS:
+        return []
+    return [one[:MAX_ID] if isinstance(one, str) else "" for one in traces]
+
+
 class CallingService(Replicated, Protocol):
     calls: Mapping[str, Call]
     callers: dict[FrameConnection, None]
 
 
-async def answer_all(service: CallingService, call: Call, items: Any) -> dict[str, Any]:
+async def answer_all(
+    service: CallingService, call: Call, items: Any, traces: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return `{"answer": …}` or `{"error": …}` for each item; and the primary, for callers that
-    would rather ask it. Raises BadRequest."""
+    would rather ask it. `traces` has the ids of the requests that the items are for. Raises
+    BadRequest."""
 
-    async def one(item: Any) -> dict[str, Any]:
+    async def one(item: Any, trace: str) -> dict[str, Any]:
+        trace_context.current.set(trace)
         try:
             return {"answer": await call.method(item)}
         except BazarError as error:
@@ -52,10 +68,13 @@ async def answer_all(service: CallingService, call: Call, items: Any) -> dict[st
 
     if not isinstance(items, list):
         raise BadRequest("items: must be a list")
+    own = trace_context.current.get()
+    if len(traces) != len(items):
+        traces = [own] * len(items)
     if len(items) == 1:  # the usual case where few buy: it needs no task
-        results = [await one(items[0])]
+        results = [await one(items[0], traces[0])]
     else:
-        results = await asyncio.gather(*map(one, items))
+        results = await asyncio.gather(*map(one, items, traces))
     leader = service.replica.leader
     return {"results": results, "primary": leader.name if leader else None}
 
@@ -81,9 +100,10 @@ class BatchHandler(Handler):
 
 
 class CallsHandler(UpgradeHandler):
-    """A connection of many calls, as frames: `{"id", "path", "items", "arbiter"}` is answered, in
-    any order, by `{"id", "results", "primary"}` or `{"id", "error"}`. `arbiter` is the one under
-    which the caller follows this group, if it does (A2)."""
+    """A connection of many calls, as frames: `{"id", "path", "items", "arbiter", "traces"}` is
+    answered, in any order, by `{"id", "results", "primary"}` or `{"id", "error"}`. `arbiter` is the
+    one under which the caller follows this group, if it does (A2); `traces`, if it is there, has
+    the id of each item's request."""
 
     service: CallingService
 
@@ -91,6 +111,7 @@ class CallsHandler(UpgradeHandler):
         if len(self.service.callers) >= MAX_CALLERS:
             raise Unavailable(f"{self.service.context.node.name} has {MAX_CALLERS} callers already")
         self.tasks: dict[asyncio.Task[None], None] = {}
+        self.caller = (self.request.remote_ip or "").encode()
         self.connection = FrameConnection(self.on_frame, self.on_lost)
         self.service.callers[self.connection] = None
         return self.connection
@@ -113,6 +134,8 @@ class CallsHandler(UpgradeHandler):
         try:
             plain = orjson.loads(frame)
             number, path, items = plain["id"], plain["path"], plain["items"]
+            traces = _ids(plain.get("traces"))
+            status = 200
             call = service.calls.get(path)
             try:
                 if activity.draining:
@@ -120,18 +143,22 @@ class CallsHandler(UpgradeHandler):
                 if call is None:
                     raise NotFound(f"no such call: {str(path)[:100]}")
                 service.replica.refuse_other(plain.get("arbiter"))
-                answer = await answer_all(service, call, items)
+                answer = await answer_all(service, call, items, traces)
             except BazarError as error:
-                answer = {"error": error_body(error)}
+                answer, status = {"error": error_body(error)}, error.status
             self.connection.send(orjson.dumps({"id": number, **answer}))
         except (ValueError, KeyError, TypeError) as error:
             log.error("%s: a call that can't be read: %s", node, error)
             self.connection.close()
             self.on_lost()
         else:
-            level = call.log_level if call is not None else logging.WARNING
-            spent_ms = 1000 * (clock() - began)
             count = len(items) if isinstance(items, list) else 0
-            access_log.log(level, "%s %s %.1f ms - %d items", node, path, spent_ms, count)
+            service.context.log.add(
+                printable(",".join(dict.fromkeys(filter(None, traces))).encode()) or b"-",
+                *(self.caller, b"CALL", str(path)[:100].encode()),
+                *(status, 1000 * (clock() - began), b"%d items" % count),
+                UNKNOWN if call is None else kind_of(path, CALLS),
+                logging.WARNING if call is None else call.log_level,
+            )
         finally:
             activity.leave(under_way)

@@ -24,9 +24,10 @@ from tornado.web import Application, RequestHandler
 
 from bazar.bench.http_client import HOST
 from bazar.http.response import HEADERS, RawResponse, entity_of
+from bazar.http.traffic import ASTRAY
 from bazar.node.parent import die_with_parent
 
-LINES = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Request-Id: 0123456789abcdef\r\n"
+LINES = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Request-Id: 0123456789abcdef0123456789abcdef\r\n"
 
 
 class InfoHandler(RequestHandler):
@@ -53,7 +54,7 @@ class Constant(asyncio.Protocol):
 async def serve(kind: str, body: bytes, port: int) -> None:
     if kind == "constant":
         headers = {**HEADERS, "X-Cache": "hit", "X-Replica": "catalog-1"}
-        _, answer = RawResponse.of(entity_of(body), headers, "").answer(b"GET", LINES, b"")
+        _, answer = RawResponse.of(entity_of(body), headers, "", ASTRAY).answer(b"GET", LINES, b"")
         await asyncio.get_running_loop().create_server(lambda: Constant(answer), HOST, port)
     else:
         settings: dict[str, Any] = {}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from bazar.latency_histogram import LatencyHistogram
+from bazar.http.traffic import Kind, Traffic
 
 access_log = logging.getLogger("bazar.access")
 
@@ -20,16 +23,9 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f-\x9f]")
 _KEY = re.compile(rb"([?&](?:k|%6b)(?:e|%65)(?:y|%79)=)[^&#]*", re.IGNORECASE)
 _LEFT_OUT = "…".encode()
 
-
-class LineByLine(logging.Formatter):
-    """Begins every line of a message as if it were a message of its own."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        if record.exc_info or "\n" not in text:
-            return text
-        beginning, _, _ = text.partition(record.message)
-        return text.replace("\n", "\n" + beginning)
+Line = tuple[bytes, bytes, bytes, bytes, int, float, bytes, Kind]
+"""The request's id, or several with commas; the client; method, target, status, milliseconds, what
+else there is to say; and what it is counted as."""
 
 
 def printable(text: bytes) -> bytes:
@@ -45,16 +41,54 @@ def shown(target: bytes) -> bytes:
     return _KEY.sub(rb"\1" + _LEFT_OUT, line) if b"=" in line else line
 
 
+class Lines:
+    """Lines that leave together, as one message: a formatter may take it apart."""
+
+    def __init__(self, node: bytes, lines: Sequence[Line]) -> None:
+        self._node = node
+        self._lines = lines
+
+    def __str__(self) -> str:
+        lines = self._lines
+        node, dash = self._node, {True: b" - ", False: b""}
+        targets = {target: shown(target) for target in {line[3] for line in lines}}
+        text = b"\n".join(
+            b"%b %b %b %b %b %d %.1f ms%b%b"
+            % (node, id_, client, method, targets[target], status, ms, dash[note != b""], note)
+            for id_, client, method, target, status, ms, note, _ in lines
+        )
+        return _text(text)
+
+    def plain(self) -> Iterator[dict[str, Any]]:
+        """Yield each line as JSON has it."""
+        for request_id, client, method, target, status, ms, note, _ in self._lines:
+            path, ids = _text(shown(target)), _text(request_id).split(",")
+            yield {
+                "node": _text(self._node),
+                "message": f"{_text(method)} {path} {status}",
+                **({"trace_id": ids[0]} if len(ids) == 1 else {"trace_ids": ids}),
+                "client": _text(client),
+                "method": _text(method),
+                "path": path,
+                "status": status,
+                "duration_ms": round(ms, 3),
+                **({"note": _text(note)} if note else {}),
+            }
+
+
+def _text(shown: bytes) -> str:
+    return shown.decode("utf-8", "backslashreplace")
+
+
 class AccessLog:
     """Collects lines and hands them to `logging` together. One of a write takes those before it
     along, as soon as all that the loop has at hand is done: what has changed something is not to
-    be missing, but many may be answered together. `meter` counts how long took what `counts`, when
-    its line leaves."""
+    be missing, but many may be answered together. They are counted as they leave."""
 
-    def __init__(self, node: str, meter: LatencyHistogram) -> None:
-        self._meter = meter
+    def __init__(self, node: str) -> None:
         self._node = printable(node.encode())
-        self._lines: list[tuple[bytes, bytes, bytes, bytes, int, float, bytes, bool]] = []
+        self._lines: list[Line] = []
+        self._traffic = Traffic()
         self._flushing: asyncio.Handle | None = None
         self._is_urgent = False
 
@@ -67,15 +101,30 @@ class AccessLog:
         status: int,
         ms: float,
         note: bytes,
-        *,
-        counts: bool = True,
+        kind: Kind,
+        level: int = logging.INFO,
     ) -> None:
         """Add a request's line; `note` says what else there is to say, if anything."""
-        self._lines.append((request_id, client, method, target, status, ms, note, counts))
+        line = request_id, client, method, target, status, ms, note, kind
+        if level != logging.INFO:
+            self._add_apart(level, line)
+            return
+        self._lines.append(line)
         if len(self._lines) >= BATCH_LINES:
             self.flush()
         elif self._flushing is None or (method in WRITES and not self._is_urgent):
             self._flush_soon(method in WRITES)
+
+    def counted(self) -> Traffic:
+        """Return the counts of all requests up to now."""
+        self.flush()
+        return self._traffic
+
+    def _add_apart(self, level: int, line: Line) -> None:
+        if access_log.isEnabledFor(level):
+            self.flush()
+            access_log.log(level, Lines(self._node, [line]))
+        self._count([line])
 
     def _flush_soon(self, urgent: bool) -> None:
         if self._flushing is not None:
@@ -91,13 +140,13 @@ class AccessLog:
             self._flushing.cancel()
             self._flushing, self._is_urgent = None, False
         lines, self._lines = self._lines, []
-        self._meter.add_all([line[5] for line in lines if line[7]])
-        if lines and access_log.isEnabledFor(logging.INFO):
-            node, dash = self._node, {True: b" - ", False: b""}
-            targets = {target: shown(target) for target in {line[3] for line in lines}}
-            text = b"\n".join(
-                b"%b %b %b %b %b %d %.1f ms%b%b"
-                % (node, id_, client, method, targets[target], status, ms, dash[note != b""], note)
-                for id_, client, method, target, status, ms, note, _ in lines
-            )
-            access_log.info("%s", text.decode("utf-8", "backslashreplace"))
+        if lines:
+            self._count(lines)
+            access_log.info(Lines(self._node, lines))
+
+    def _count(self, lines: Sequence[Line]) -> None:
+        alike = defaultdict[tuple[Kind, bytes, int], list[float]](list)
+        for _, _, method, _, status, ms, _, kind in lines:
+            alike[kind, method, status].append(ms)
+        for key, spent in alike.items():
+            self._traffic.histogram(*key).add_all(spent)

@@ -14,14 +14,16 @@ from typing import Protocol, cast
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 
+from bazar import trace_context
 from bazar.errors import BazarError, RequestTimeout, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, closed
-from bazar.http.hit_fields import REQUEST_ID, HitFields, read_fields
+from bazar.http.hit_fields import HitFields, read_fields
 from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, RequestStage
 from bazar.http.response import RawResponse, render
 from bazar.http.served_request import ClientContext
 from bazar.http.state import ServerState
+from bazar.http.traffic import ASTRAY
 
 TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
 WAITING_BYTES = 64 << 10  # of requests behind the one that is being answered: then we stop reading
@@ -248,7 +250,8 @@ class Connection(asyncio.Protocol):
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)
-        state.log.add(request_id, client, method, target, status, ms, rendered.common.log_note)
+        note, kind = rendered.common.log_note, rendered.common.kind
+        state.log.add(request_id, client, method, target, status, ms, note, kind)
         if keep_alive:
             self._idle(now)
         else:
@@ -309,8 +312,8 @@ class Connection(asyncio.Protocol):
         if self.phase is not OPEN:
             return
         state = self._state
-        given = headers.get("X-Request-Id", "").encode("latin-1") if headers else b""
-        request_id = given if REQUEST_ID.fullmatch(given) else state.new_id()
+        given = trace_context.given_by(headers) if headers else ""
+        request_id = given.encode() or state.new_id()
         message = {"error": str(error), "code": error.code, "request_id": request_id.decode()}
         body = render(message)
         state.renew_date(self._clock())
@@ -327,7 +330,7 @@ class Connection(asyncio.Protocol):
         if headers is not None:
             client = state.arrivals.proxies.visitor(client, headers).address
         status = error.status
-        state.log.add(request_id, client.encode(), b"-", b"-", status, 0.0, reason, counts=False)
+        state.log.add(request_id, client.encode(), b"-", b"-", status, 0.0, reason, ASTRAY)
         self.leave()
 
     # --- ending ----------------------------------------------------------------------------------

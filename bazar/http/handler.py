@@ -9,12 +9,18 @@ from tornado.httputil import ResponseStartLine
 from tornado.web import RequestHandler
 
 from bazar.http.response import entity_tag
+from bazar.http.traffic import Kind
 
 READS = ("GET", "HEAD")
 
 
 class LeanHandler(RequestHandler):
     """Answers what Tornado's own would, tagged with our tags; no `log_function` hears of it."""
+
+    kind: Kind
+    """What this request is counted as."""
+    counts = True
+    """Whether its requests are of customers, and how long they take matters."""
 
     def compute_etag(self) -> str | None:
         return entity_tag(b"".join(self._write_buffer))

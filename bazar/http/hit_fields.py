@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from bazar import trace_context
 from bazar.http.forwarded import Arrivals
 from bazar.http.headers import Headers
 
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+NAMES = (b"\r\nhost:", b"\r\ntraceparent:", b"\r\nx-request-id:", b"\r\nif-none-match:")
 _HOST = re.compile(rb"(?:[\[\]:A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+")
 
 
 class HitFields(NamedTuple):
-    """The request's own id, if it has one that may be used, its If-None-Match, and the address of
-    the client; empty where there is none."""
+    """The id that the request brings, its If-None-Match, and the address of the client; empty where
+    there is none."""
 
     request_id: bytes
     if_none_match: bytes
@@ -26,13 +27,13 @@ def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | Non
     if Host is not as it must be: then the application shall answer."""
     lower = fields.lower()
     values = []
-    for name in (b"\r\nhost:", b"\r\nx-request-id:", b"\r\nif-none-match:"):
+    for name in NAMES:
         before, found, after = lower.partition(name)
         if name in after:
             return None
         at = len(before) + len(found)
         values.append(fields[at : fields.find(b"\r\n", at)].strip(b" \t") if found else b"")
-    host, request_id, condition = values
+    host, traceparent, request_id, condition = values
     if not _HOST.fullmatch(host):
         return None
     asked = host.decode()
@@ -41,5 +42,5 @@ def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | Non
         peer, asked = visitor.address, visitor.host or asked
     if not arrivals.hosts.own(asked):
         return None
-    request_id = request_id if REQUEST_ID.fullmatch(request_id) else b""
-    return HitFields(request_id, condition, peer.encode())
+    given = trace_context.given(traceparent.decode("latin-1"), request_id.decode("latin-1"))
+    return HitFields(given.encode(), condition, peer.encode())

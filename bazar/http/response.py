@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bazar.http.traffic import Kind
+
 # What every answer says. Caches in front must ask each time: ours is the only one that knows of
 # every write.
 HEADERS = {
@@ -51,21 +53,22 @@ def entity_of(body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class CommonLines:
-    """What many answers have in common: the other header lines of a 200 and of a 304, and what the
-    log says of a hit."""
+    """What many answers have in common: the other header lines of a 200 and of a 304, what the log
+    says of a hit, and what that is counted as."""
 
     lines: bytes
     validators: bytes
     log_note: bytes
+    kind: Kind
 
 
 @functools.lru_cache(maxsize=64)
-def _common(headers: tuple[tuple[str, str], ...], log_note: str) -> CommonLines:
+def _common(headers: tuple[tuple[str, str], ...], log_note: str, kind: Kind) -> CommonLines:
     """Return the same object for the same headers: there may be many answers."""
     shared = dict(headers)
-    kind = header_lines({"Content-Type": shared.pop("Content-Type")})
+    own = header_lines({"Content-Type": shared.pop("Content-Type")})
     validators = header_lines(shared)
-    return CommonLines(validators + kind, validators, log_note.encode())
+    return CommonLines(validators + own, validators, log_note.encode(), kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,11 @@ class RawResponse:
     entity: bytes
 
     @classmethod
-    def of(cls, entity: bytes, headers: Mapping[str, str], log_note: str) -> RawResponse:
+    def of(
+        cls, entity: bytes, headers: Mapping[str, str], log_note: str, kind: Kind
+    ) -> RawResponse:
         """Make it of its entity and all headers that this does not have."""
-        return cls(_common(tuple(headers.items()), log_note), entity)
+        return cls(_common(tuple(headers.items()), log_note, kind), entity)
 
     @property
     def etag(self) -> bytes:

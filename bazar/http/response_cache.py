@@ -10,18 +10,21 @@ from lru import LRU
 
 from bazar.cache import HIT, Cache, LRUStore
 from bazar.http.response import HEADERS, RawResponse, body_of, entity_of, next_page
+from bazar.http.traffic import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSlot:
     """Where the answer to a target is cached, and what is the target's own: the next page's
-    address without the value of its `after`, and what the log says of a hit."""
+    address without the value of its `after`, what the log says of a hit, and what that is counted
+    as."""
 
     cache: Cache
     store: LRUStore
     key: str
     link: str | None
     log_note: str
+    kind: Kind
 
 
 class CachedResponse:
@@ -61,7 +64,7 @@ class CachedResponse:
         paths."""
         if self._raw is None or (self._after is not None and self._link != slot.link):
             headers = {**HEADERS, **(self._own or {}), **self.headers(HIT, slot.link)}
-            self._raw = RawResponse.of(self._entity, headers, slot.log_note)
+            self._raw = RawResponse.of(self._entity, headers, slot.log_note, slot.kind)
             self._link = slot.link
         return self._raw
 

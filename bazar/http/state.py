@@ -75,7 +75,8 @@ class ServerState:
         self.date_line = b""
         self.date_until = float("-inf")
         self._wall = wall
-        self.new_id = map(b"%016x".__mod__, itertools.count(secrets.randbits(62))).__next__
+        form = secrets.token_hex(8).encode() + b"%016x"
+        self.new_id = map(form.__mod__, itertools.count(secrets.randbits(62))).__next__
         """Returns a request id, counted from a random start: unique, cheaper than a random one."""
 
     def date_at(self, now: float) -> str:

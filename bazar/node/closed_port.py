@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import socket
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from bazar import trace_context
 from bazar.errors import Unavailable
 from bazar.http.handshakes import NewContext
 from bazar.http.response import HEADERS, header_lines, render
@@ -57,7 +57,7 @@ def _options(context: NewContext | None) -> dict[str, Any]:
 
 def _answer(error: Unavailable) -> bytes:
     """Return a refusal as the node itself would answer it; its `request_id` is in no log."""
-    request_id = f"{random.getrandbits(64):016x}"
+    request_id = trace_context.new_id()
     plain = {"error": str(error), "code": error.code, "request_id": request_id}
     body = render(plain)
     fields = {

@@ -15,6 +15,7 @@ import select
 import stat
 import threading
 from collections import deque
+from collections.abc import Callable
 
 MAX_BYTES = 4 << 20
 CLOSE_S = 1.0  # at the end, for the rest of the queue
@@ -40,8 +41,15 @@ def never_waits(fd: int) -> int | None:
 class Outlet:
     """A writer to a descriptor. If the other end is closed, everything is taken and dropped."""
 
-    def __init__(self, fd: int, most: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        fd: int,
+        most: int = MAX_BYTES,
+        dropped: Callable[[int], str] = "({} lines were dropped here: the log was not read)".format,
+    ) -> None:
+        """`dropped` returns the line that stands for so many lines."""
         self._fd = fd
+        self._instead = dropped
         self._at_once = never_waits(fd)
         self._most = most
         self._waiting: deque[bytes] = deque()
@@ -81,7 +89,7 @@ class Outlet:
                 data = self._waiting.popleft() if self._waiting else b""
                 dropped = 0 if data else self._dropped  # everything that was kept is written
             if dropped:
-                self._put(f"({dropped} lines were dropped here: the log was not read)\n".encode())
+                self._put(f"{self._instead(dropped)}\n".encode())
             self._put(data)
             with self._changed:
                 self._bytes -= len(data)

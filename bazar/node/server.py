@@ -14,18 +14,19 @@ from typing import Any, Protocol, runtime_checkable
 
 from tornado.escape import url_unescape
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
 from bazar import clock
 from bazar.config import Config, NodeConfig
 from bazar.errors import Misdirected
 from bazar.http.access_log import AccessLog
+from bazar.http.handler import LeanHandler
 from bazar.http.rate_limit import RateLimit
 from bazar.http.response import HEADERS, RawResponse
 from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
 from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
-from bazar.latency_histogram import LatencyHistogram
+from bazar.http.traffic import ASTRAY, CUSTOMERS, NODES, Kind, kind_of
 from bazar.node.listening import listen, secured
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ MAX_BODY_BYTES = 64 << 10
 MAX_INTERNAL_BODY_BYTES = 16 << 20
 DRAIN_S = 5.0
 STOP_S = 12.0
+_OPTIONAL = re.compile(r".\?")
+_GROUP = re.compile(r"\([^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,16 @@ class Route:
     """One path: a pattern without its service's prefix, and its callers: all, or nodes."""
 
     pattern: str
-    handler: type[RequestHandler]
+    handler: type[LeanHandler]
     access: str
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """Return what its requests are counted as: `/info/*`, say."""
+        name = _GROUP.sub("*", _OPTIONAL.sub("", self.pattern))
+        ours = self.access == PUBLIC and self.handler.counts
+        return kind_of(name, CUSTOMERS if ours else NODES)
 
 
 class Activity:
@@ -104,7 +114,10 @@ class Context:
     clock: Callable[[], float] = clock.now
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)
-    meter: LatencyHistogram = field(default_factory=LatencyHistogram)
+    log: AccessLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log", AccessLog(self.node.name))
 
 
 class Service(Protocol):
@@ -134,21 +147,21 @@ class Service(Protocol):
 class ServiceApplication(Application):
     """The paths of one service. `fallback` answers what has no route, or is for another host."""
 
-    def __init__(self, service: Service, fallback: type[RequestHandler]) -> None:
+    def __init__(self, service: Service, fallback: type[LeanHandler]) -> None:
         super().__init__(
             log_function=lambda handler: None,  # handlers write their own line
             cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
         )
         context = service.context
         self.arrivals = context.config.arrivals(context.node)
-        self.log = AccessLog(context.node.name, context.meter)
+        self.log = context.log
         self.limit = service.limit if isinstance(service, CustomerService) else None
-        self._fallback = fallback
-        self._options = {"service": service, "access": PUBLIC}
+        self._nothing = fallback, ASTRAY, {"service": service, "access": PUBLIC}
         self._routes = [
             (
                 re.compile(service.prefix + route.pattern),
                 route.handler,
+                route.kind,
                 {"service": service, "access": route.access, **route.options},
             )
             for route in service.routes()
@@ -158,24 +171,27 @@ class ServiceApplication(Application):
         """Have the request answered in a task of its own: where Tornado's rules ask three routers
         for a delegate, and that for a handler, its route is found in one pass."""
         request = self.arrivals.seen(request)
-        kind, options, parts = self._find(request)
-        handler = kind(self, request, **options)
+        made, kind, options, parts = self._find(request)
+        handler = made(self, request, **options)
+        handler.kind = kind
         return asyncio.create_task(handler._execute([], *parts))
 
     def _find(
         self, request: HTTPServerRequest
-    ) -> tuple[type[RequestHandler], dict[str, Any], Sequence[bytes]]:
-        """Return the handler's class, its options, and what of the path it is told."""
+    ) -> tuple[type[LeanHandler], Kind, dict[str, Any], Sequence[bytes]]:
+        """Return the handler's class, what the request is counted as, the handler's options, and
+        what of the path it is told."""
+        nothing, unknown, options = self._nothing
         if not self.arrivals.hosts.own(request.host):
             name = request.host[:100]
             refusal = Misdirected(f"Host: {name!r} is not served here; cluster.json lists `hosts`")
-            return self._fallback, {**self._options, "refusal": refusal}, ()
-        for pattern, handler, options in self._routes:
+            return nothing, unknown, {**options, "refusal": refusal}, ()
+        for pattern, handler, kind, known in self._routes:
             match = pattern.fullmatch(request.path)
             if match is not None:
                 parts = [url_unescape(part, None, plus=False) for part in match.groups()]
-                return handler, options, parts
-        return self._fallback, self._options, ()
+                return handler, kind, known, parts
+        return nothing, unknown, options, ()
 
 
 @runtime_checkable
@@ -198,7 +214,7 @@ class Server:
     def __init__(
         self,
         service: Service,
-        fallback: type[RequestHandler],
+        fallback: type[LeanHandler],
         *,
         connections: int = MAX_CONNECTIONS,
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +90,8 @@ class Batcher:
 
     def _go_on(self) -> None:
         if self._waiting and self._lane is None and self._slow < MAX_SLOW_CALLS:
-            self._lane = asyncio.create_task(self._drain())
+            # Of no request's context: it works for many.
+            self._lane = asyncio.create_task(self._drain(), context=Context())
 
     async def _drain(self) -> None:
         lane = asyncio.current_task()

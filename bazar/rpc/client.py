@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bazar import trace_context
 from bazar.config import NodeConfig
 from bazar.errors import (
     BazarError,
@@ -63,17 +64,24 @@ class Peer:
         """Since when calls wait and no frame has come, or None if no call waits."""
 
     async def call(
-        self, path: str, items: list[Any], timeout_s: float, arbiter: str | None = None
+        self,
+        path: str,
+        items: list[Any],
+        timeout_s: float,
+        arbiter: str | None = None,
+        traces: list[str] | None = None,
     ) -> dict[str, Any]:
-        """Return the other node's answer, if it is under this arbiter (A2). Raises the error that
-        it answered, Unavailable if nothing was sent, and Indeterminate."""
+        """Return the other node's answer, if it is under this arbiter (A2); `traces` has for each
+        item the id of the request that it is for. Raises the error that it answered, Unavailable if
+        nothing was sent, and Indeterminate."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         connection = self._connection
         if connection is None or connection.closed:
             connection = await self._connect(timeout_s)
         number = next(self._numbers)
-        frame = orjson.dumps({"id": number, "path": path, "items": items, "arbiter": arbiter})
+        plain = {"id": number, "path": path, "items": items, "arbiter": arbiter}
+        frame = orjson.dumps(plain if traces is None else {**plain, "traces": traces})
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._answers[number] = connection, answer
@@ -82,15 +90,15 @@ class Peer:
         connection.send(frame)
         timer = loop.call_at(deadline, self._is_late, number, timeout_s)
         try:
-            plain: dict[str, Any] = await answer
+            answered: dict[str, Any] = await answer
         finally:
             timer.cancel()
             self._answers.pop(number, None)
             if connection is not self._connection and not self._of(connection):
                 connection.close()
-        if "error" in plain:
-            raise _error(plain["error"])
-        return plain
+        if "error" in answered:
+            raise _error(answered["error"])
+        return answered
 
     async def _connect(self, timeout_s: float) -> FrameConnection:
         """Return a connection, after all that want one have waited for the same. Raises OtherToken,
@@ -196,10 +204,14 @@ class RPCClient:
                 self._peers[node.name] = Peer(node, self._token, self.dial_s)
             peer = self._peers[node.name]
 
-            async def call(items: list[Any], timeout_s: float) -> list[Any]:
+            async def call(asked: list[tuple[Any, str]], timeout_s: float) -> list[Any]:
                 arbiter = self.arbiters.get(node.role)
+                items, traces = [item for item, _ in asked], [trace for _, trace in asked]
                 try:
-                    answer = await peer.call(path, items, timeout_s, arbiter and arbiter())
+                    answer = await peer.call(
+                        *(path, items, timeout_s, arbiter and arbiter()),
+                        traces if any(traces) else None,
+                    )
                 except (Unavailable, Indeterminate):
                     if self.primaries.get(node.role) == node.name:
                         del self.primaries[node.role]
@@ -216,7 +228,7 @@ class RPCClient:
                 return results
 
             batcher = self._batchers[node.name, path] = Batcher(call)
-        return await batcher.submit(item, timeout_s)
+        return await batcher.submit((item, trace_context.current.get()), timeout_s)
 
     async def call(
         self,
@@ -239,7 +251,10 @@ class RPCClient:
         request = HTTPRequest(
             node.url + path,
             method="GET" if body is None else "POST",
-            headers=self._headers | ({"Idempotency-Key": key} if key else {}),
+            headers={
+                **(self._headers | trace_context.headers()),
+                **({"Idempotency-Key": key} if key else {}),
+            },
             body=content,
             prepare_curl_callback=sending.install,
             connect_timeout=timeout_s,

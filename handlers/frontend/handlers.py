@@ -34,7 +34,7 @@ class FrontEndHandler(Handler):
     async def show(self, question: Question) -> None:
         """Answer with the question's page."""
         target = (self.request.uri or "").encode("latin-1")
-        page, verdict = await self.service.answered(target, question, self.note)
+        page, verdict = await self.service.answered(target, question, self.kind, self.note)
         # Notes of the fetch stand first in the list; the verdict leads the log line.
         self.notes.insert(0, question.log_note if verdict == HIT else "data is not cached")
         for name, value in page.headers(verdict, question.link).items():

@@ -10,6 +10,7 @@ from typing import Any
 from bazar.cache import LRUStore, Tags
 from bazar.http.response import render
 from bazar.http.response_cache import CachedResponse, CacheSlot
+from bazar.http.traffic import Kind
 from bazar.replication.store import Answer
 from handlers.frontend.upstream import Note, Source
 from storage.books import info_key
@@ -36,9 +37,9 @@ class Question:
     log_note: str = "data is cached"
     link: str | None = None
 
-    @property
-    def slot(self) -> CacheSlot:
-        return CacheSlot(self.source.cache, self.store, self.key, self.link, self.log_note)
+    def slot(self, kind: Kind) -> CacheSlot:
+        cache = self.source.cache
+        return CacheSlot(cache, self.store, self.key, self.link, self.log_note, kind)
 
     async def answered(self, note: Note) -> tuple[CachedResponse, str]:
         """Return the page, from the cache or from the next replica, and HIT, MISS or PASS. Raises

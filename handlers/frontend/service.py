@@ -11,6 +11,7 @@ from bazar.cache import PASS, LRUStore
 from bazar.errors import Unavailable
 from bazar.http.rate_limit import RateLimit
 from bazar.http.response_cache import CachedResponse, ResponseCache
+from bazar.http.traffic import Kind
 from bazar.node.server import MAX_BODY_BYTES, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import RPCClient
@@ -82,13 +83,13 @@ class FrontEndService:
         return Question(self.orders, self.default, key, frozenset({key}), (item,))
 
     async def answered(
-        self, target: bytes, question: Question, note: Note
+        self, target: bytes, question: Question, kind: Kind, note: Note
     ) -> tuple[CachedResponse, str]:
         """Return the question's answer, and HIT, MISS or PASS. If it was cached the response cache
-        answers the next request for the same target."""
+        answers the next request for the same target, and it is counted as `kind`."""
         answer, verdict = await question.answered(note)
         if verdict != PASS:
-            self.responses.remember(target, question.slot, answer)
+            self.responses.remember(target, question.slot(kind), answer)
         return answer, verdict
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
@@ -132,7 +133,7 @@ class FrontEndService:
             "node": self.context.node.name,
             "group": "frontend",
             "purchases": self.purchases,
-            "latency": self.context.meter.counts,
+            "latency": self.context.log.counted().of_customers().counts,
             "caches": {
                 store.name: {"entries": len(store), "of": store.entries} for store in self.stores
             },

@@ -9,39 +9,14 @@ from typing import Any
 from unittest import mock
 
 from bazar.rpc.client import CALLS_PATH
-from bazar.rpc.frames import SWITCHING, FrameConnection, dial
+from bazar.rpc.frames import SWITCHING
 from handlers import calls
-from tests.http.shop import TOKEN, ShopTestCase
+from tests.http.caller import CallsTestCase
+from tests.http.shop import TOKEN
 from tests.patience import PATIENCE_S, until
 
 
-class CallsTest(ShopTestCase):
-    async def connect(self, got: list[Any]) -> FrameConnection:
-        connection = await dial(self.shop.node("catalog-1"), CALLS_PATH, TOKEN, PATIENCE_S)
-        connection.on_frame = lambda frame: got.append(json.loads(frame))
-        connection.resume()
-        return connection
-
-    def exchange(self, *frames: bytes, answers: int) -> tuple[list[Any], bool]:
-        """What comes back by call number, and whether the node has hung up."""
-
-        async def talk() -> tuple[list[Any], bool]:
-            got: list[Any] = []
-            connection = await self.connect(got)
-            lost = asyncio.Event()
-            connection.on_lost = lost.set
-            for frame in frames:
-                connection.send(frame)
-            await until(lambda: len(got) == answers or lost.is_set(), "it has answered")
-            connection.close()
-            return sorted(got, key=lambda answer: answer["id"]), lost.is_set()
-
-        result: tuple[list[Any], bool] = self.io_loop.run_sync(talk)
-        return result
-
-    def call(self, number: int, path: Any, items: Any) -> bytes:
-        return json.dumps({"id": number, "path": path, "items": items}).encode()
-
+class CallsTest(CallsTestCase):
     def test_each_item_has_its_answer_and_each_call_its_number(self) -> None:
         info = {"op": "info", "book": 4}
         got, _ = self.exchange(
@@ -61,14 +36,17 @@ class CallsTest(ShopTestCase):
     def test_items_that_are_no_list_are_refused_and_logged(self) -> None:
         with self.assertLogs("bazar.access") as logs:
             [answer], _ = self.exchange(self.call(1, "/read", 5), answers=1)
+            self.shop.write_logs()
         self.assertEqual(answer["error"]["status"], 400)
-        self.assertRegex("\n".join(logs.output), r"catalog-1 /read .* 0 items")
+        line = r"catalog-1 - 127\.0\.0\.1 CALL /read 400 \S+ ms - 0 items"
+        self.assertRegex("\n".join(logs.output), line)
 
     def test_a_path_that_is_no_call_is_refused_and_logged(self) -> None:
         with self.assertLogs("bazar.access", "WARNING") as logs:
             [answer], _ = self.exchange(self.call(1, "/elsewhere", []), answers=1)
         self.assertEqual(answer["error"]["status"], 404)
-        self.assertRegex("\n".join(logs.output), r"catalog-1 /elsewhere .* 0 items")
+        line = r"catalog-1 - 127\.0\.0\.1 CALL /elsewhere 404 \S+ ms - 0 items"
+        self.assertRegex("\n".join(logs.output), line)
 
     def test_a_call_may_come_right_behind_the_request(self) -> None:
         call = self.call(1, "/read", [{"op": "info", "book": 4}])

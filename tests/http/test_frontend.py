@@ -214,7 +214,7 @@ class PathsTest(ShopTestCase):
 class HeadersTest(ShopTestCase):
     def test_every_answer_has_a_request_id(self) -> None:
         first, second = self.ask("/info/1"), self.ask("/info/1")
-        self.assertRegex(first.headers["X-Request-Id"], "^[0-9a-f]{16}$")
+        self.assertRegex(first.headers["X-Request-Id"], "^[0-9a-f]{32}$")
         self.assertNotEqual(first.headers["X-Request-Id"], second.headers["X-Request-Id"])
 
     def test_a_callers_request_id_is_kept_if_it_is_harmless(self) -> None:
@@ -222,7 +222,7 @@ class HeadersTest(ShopTestCase):
         self.assertEqual(self.assert_error(response, 404)["request_id"], "my-id.7")
         for bad in ("a b", "x" * 65, "é", '"><script>'):
             given = self.ask("/info/1", X_Request_Id=bad).headers["X-Request-Id"]
-            self.assertRegex(given, "^[0-9a-f]{16}$")
+            self.assertRegex(given, "^[0-9a-f]{32}$")
 
     def test_answers_are_json_and_are_not_sniffed(self) -> None:
         for path in ("/info/1", "/search?topic=a", "/info/99", "/nowhere", "/healthz"):

@@ -24,6 +24,7 @@ from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, Replicatio
 from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
 from bazar.http.response import body_of
 from bazar.http.response_cache import ResponseCache
+from bazar.http.traffic import ASTRAY
 from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
 from bazar.replication.effects import Effect, ReadLog
@@ -403,7 +404,7 @@ class FrontEndProcess(NodeProcess):
         question = self._question(item)
         if as_page:  # another way to show the same, as `ShelfPage` does
             question = replace(question, store=self.service.pages, key=f"page_{question.key}")
-        page, _ = await self.service.answered(target, question, _ignore)
+        page, _ = await self.service.answered(target, question, ASTRAY, _ignore)
         return orjson.loads(page.body)
 
     async def purchase(self, item: dict[str, Any]) -> Any:

@@ -24,10 +24,11 @@ from bazar.http.handshakes import NewContext
 from bazar.http.response import HEADERS, RawResponse, entity_of
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
-from bazar.latency_histogram import LatencyHistogram
+from bazar.http.traffic import CUSTOMERS, kind_of
 from tests.patience import PATIENCE_S, until
 
 CACHED = b'{"from": "the cache"}\n'
+KIND = kind_of("/cached", CUSTOMERS)
 PAGE_HEADERS = {**HEADERS, "X-Cache": "hit", "X-Replica": "catalog-1"}
 START_WALL = 1_000_000_000.25  # Sun, 09 Sep 2001 01:46:40 GMT
 
@@ -238,13 +239,13 @@ class Door:
         self.application = application()
         self.settings = self.application.settings
         self.rendered: RawResponse | None = RawResponse.of(
-            entity_of(CACHED), PAGE_HEADERS, "data is cached"
+            entity_of(CACHED), PAGE_HEADERS, "data is cached", KIND
         )
         state = ServerState(
             self.application,
             self._find,
             arrivals=Arrivals(Hosts(["shop", "a", "%41"]), Proxies(())),
-            log=AccessLog("frontend-1", LatencyHistogram()),
+            log=AccessLog("frontend-1"),
             headers=HEADERS,
             max_body_bytes=max_body_bytes,
             clock=lambda: self.now,

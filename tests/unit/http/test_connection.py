@@ -15,7 +15,7 @@ class HitTest(EdgeTestCase):
         self.assertEqual((answer.status, answer.body), (200, CACHED))
         self.assertEqual(self.door.settings["seen"], [])
         request_id = answer.headers.pop("X-Request-Id")
-        self.assertRegex(request_id, "^[0-9a-f]{16}$")
+        self.assertRegex(request_id, "^[0-9a-f]{32}$")
         self.assertEqual(
             dict(answer.headers.get_all()),
             {

@@ -10,6 +10,7 @@ import pytest
 from bazar.cache import Cache, LRUStore, Tags
 from bazar.http.response import HEADERS, RawResponse, body_of, entity_of, render
 from bazar.http.response_cache import CachedResponse, CacheSlot, ResponseCache
+from bazar.http.traffic import ASTRAY
 
 BOOKS = 1000
 BOOK_BYTES = 1200
@@ -40,7 +41,7 @@ def cached(cache: Cache, store: LRUStore, responses: ResponseCache, book: int) -
     body = {"id": book, "title": f"A book about one thing and another, {book}", "count": 7}
     page = CachedResponse(render(body), "catalog-1")
     assert cache.complete(flight, page, tags, 0.0)
-    slot = CacheSlot(cache, store, key, None, "data is cached")
+    slot = CacheSlot(cache, store, key, None, "data is cached", ASTRAY)
     responses.remember(b"/info/%d" % book, slot, page)
 
 
@@ -58,7 +59,7 @@ def test_a_cached_book_takes_little(traced: None) -> None:
 
 def test_answers_share_what_they_have_in_common() -> None:
     one, other, another = (
-        RawResponse.of(entity_of(body), {**HEADERS, "X-Replica": replica}, "cached")
+        RawResponse.of(entity_of(body), {**HEADERS, "X-Replica": replica}, "cached", ASTRAY)
         for body, replica in ((b"a", "1"), (b"b", "1"), (b"b", "2"))
     )
     assert one.common is other.common
@@ -71,7 +72,7 @@ def test_answers_share_what_they_have_in_common() -> None:
 def test_a_head_is_all_but_the_body(body: bytes) -> None:
     entity = entity_of(body)
     assert body_of(entity) == body
-    raw = RawResponse.of(entity, HEADERS, "")
+    raw = RawResponse.of(entity, HEADERS, "", ASTRAY)
     status, whole = raw.answer(b"GET", b"A: b\r\n", b"")
     assert status == 200
     assert whole == raw.answer(b"HEAD", b"A: b\r\n", b"")[1] + body

@@ -6,13 +6,22 @@ import asyncio
 import logging
 import socket
 
-from bazar.http.access_log import AccessLog, LineByLine
+from bazar.http.access_log import AccessLog
 from bazar.http.connection import WAITING_BYTES
 from bazar.http.response import RawResponse, entity_of
 from bazar.http.state import Limits
-from bazar.latency_histogram import LatencyHistogram
+from bazar.node.log_format import LineByLine
 from tests.patience import PATIENCE_S, until
-from tests.unit.http.door import CACHED, PAGE_HEADERS, Door, EdgeTestCase, RawClient, get, request
+from tests.unit.http.door import (
+    CACHED,
+    KIND,
+    PAGE_HEADERS,
+    Door,
+    EdgeTestCase,
+    RawClient,
+    get,
+    request,
+)
 
 
 class TimeTest(EdgeTestCase):
@@ -199,7 +208,7 @@ class HalfClosedTest(EdgeTestCase):
 
     async def test_whoever_listens_gets_all_of_a_long_answer(self) -> None:
         body = b"x" * 8_000_000
-        self.door.rendered = RawResponse.of(entity_of(body), PAGE_HEADERS, "long")
+        self.door.rendered = RawResponse.of(entity_of(body), PAGE_HEADERS, "long", KIND)
         client = await self.door.client(receive_buffer=4096)
         client.send(get("/cached", "Connection: close"))
         client.writer.write_eof()
@@ -420,8 +429,8 @@ class LogTest(EdgeTestCase):
         [record] = logs.records
         lines = record.getMessage().split("\n")
         self.assertEqual(lines[0], "frontend-1 a 127.0.0.1 GET /cached 200 0.0 ms - data is cached")
-        self.assertRegex(lines[1], r"^frontend-1 [0-9a-f]{16} \S+ HEAD /cached 200 0\.0 ms - data")
-        self.assertRegex(lines[2], r"^frontend-1 [0-9a-f]{16} \S+ GET /cached 304 0\.0 ms - data")
+        self.assertRegex(lines[1], r"^frontend-1 [0-9a-f]{32} \S+ HEAD /cached 200 0\.0 ms - data")
+        self.assertRegex(lines[2], r"^frontend-1 [0-9a-f]{32} \S+ GET /cached 304 0\.0 ms - data")
 
     async def test_they_are_written_in_time(self) -> None:
         with self.assertLogs("bazar.access", logging.INFO) as logs:
@@ -436,10 +445,10 @@ class LogTest(EdgeTestCase):
         self.assertTrue(logs.records[0].getMessage().isprintable())
 
     async def test_control_characters_are_escaped_and_many_lines_do_not_wait(self) -> None:
-        log = AccessLog("node", LatencyHistogram())
+        log = AccessLog("node")
         with self.assertLogs("bazar.access", logging.INFO) as logs:
             for _ in range(1000):
-                log.add(b"id", b"::1", b"GET", b"/a\n\x1b\x9f", 200, 1.25, b"data is cached")
+                log.add(b"id", b"::1", b"GET", b"/a\n\x1b\x9f", 200, 1.25, b"data is cached", KIND)
             self.assertEqual(len(logs.records), 1)
             log.flush()
         lines = "\n".join(record.getMessage() for record in logs.records).split("\n")
@@ -448,14 +457,14 @@ class LogTest(EdgeTestCase):
         self.assertEqual(set(lines), {line})
 
     async def test_writes_that_are_answered_together_leave_together_and_at_once(self) -> None:
-        log = AccessLog("node", LatencyHistogram())
+        log = AccessLog("node")
         with self.assertLogs("bazar.access", logging.INFO) as logs:
             for method in (b"GET", b"PUT", b"GET", b"POST", b"GET"):
-                log.add(b"id", b"::1", method, b"/", 200, 1.0, b"")
+                log.add(b"id", b"::1", method, b"/", 200, 1.0, b"", KIND)
             await asyncio.sleep(0)
             [record] = logs.records
             self.assertEqual(record.getMessage().count("\n"), 4)
-            log.add(b"id", b"::1", b"GET", b"/", 200, 1.0, b"")
+            log.add(b"id", b"::1", b"GET", b"/", 200, 1.0, b"", KIND)
             await asyncio.sleep(0)
             self.assertEqual(len(logs.records), 1)
             log.flush()

@@ -19,7 +19,7 @@ from bazar.http.state import Limits
 from bazar.tls import Credentials
 from tests.certificates import Authority, caller
 from tests.patience import PATIENCE_S, until
-from tests.unit.http.door import CACHED, PAGE_HEADERS, Door, get, request
+from tests.unit.http.door import CACHED, KIND, PAGE_HEADERS, Door, get, request
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
 with contextlib.suppress(ImportError):
@@ -87,7 +87,7 @@ def test_requests_are_answered_from_the_cache_and_by_the_application(run: Run, k
                 assert (await client.answer()).body == CACHED
                 assert (await client.answer()).json["uri"] == "/other"
             assert (await door.connection()).peer.protocol == "https"
-            door.rendered = RawResponse.of(entity_of(b"x" * (1 << 20)), PAGE_HEADERS, "")
+            door.rendered = RawResponse.of(entity_of(b"x" * (1 << 20)), PAGE_HEADERS, "", KIND)
             client.send(get())
             assert len((await client.answer()).body) == 1 << 20
 

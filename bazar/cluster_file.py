@@ -30,6 +30,9 @@ from bazar.config import (
 from bazar.errors import ConfigError
 from bazar.tls import Credentials
 
+NODE_SETTINGS = {
+    *("role", "port", "host", "bind", "processes", "metrics_port", "metrics_bind", "https"),
+}
 NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 T = TypeVar("T")
@@ -190,7 +193,7 @@ def _nodes(
             raise ConfigError(f"{place}: a name is lower-case letters, digits and '-'")
         if name in roles:
             raise ConfigError(f"{place}: a node can't have the name of a role")
-        given = _object(value, place, {"role", "port", "host", "bind", "processes", "https"})
+        given = _object(value, place, NODE_SETTINGS)
         https = given.get("https")
         plain_node = {key: one for key, one in given.items() if key != "https"}
         node = _load(NodeConfig, {**plain_node, "name": name}, place)
@@ -202,9 +205,14 @@ def _nodes(
         node = dataclasses.replace(node, bind=node.bind or node.host, number=number, tls=tls)
         addresses.refuse_unreachable(node.host, f"{place}.host")
         addresses.refuse_unreachable(node.bind, f"{place}.bind")
-        other = taken.setdefault((node.host, node.port), name)
-        if other != name:
-            raise ConfigError(f"{place}.port: {node.port} is {other}'s already")
+        addresses.refuse_unreachable(node.metrics_bind, f"{place}.metrics_bind")
+        for setting in ("port", "metrics_port"):
+            port = getattr(node, setting)
+            if (node.host, port) in taken:
+                other = taken[node.host, port]
+                raise ConfigError(f"{place}.{setting}: {port} is {other}'s already")
+            if port:
+                taken[node.host, port] = name
         if https is not None:
             node = dataclasses.replace(node, https=_https(https, node, f"{place}.https", base))
         nodes[name] = node

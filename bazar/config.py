@@ -43,8 +43,9 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """One node: its role, where its peers reach it (`host`), where it listens (`bind`), and what it
-    is served or called with (`tls`; None: in the clear). `https` is another port of a front end."""
+    """One node: its role, where its peers reach it (`host`), where it listens (`bind`), what it is
+    served or called with (`tls`; None: in the clear), where its figures are for everybody, and
+    another port of a front end (`https`)."""
 
     name: str
     role: str
@@ -52,6 +53,8 @@ class NodeConfig:
     host: str = "127.0.0.1"
     bind: str = ""
     processes: int = bounded(1, 1, 64)  # of a front end: all listen on the same port
+    metrics_port: int = bounded(0, 0, 65535)  # 0: its figures are on its own port, for the token
+    metrics_bind: str = "127.0.0.1"
     number: int = 0  # 1-based place among the nodes of its role, in the order of the file
     tls: Credentials | None = field(default=None, repr=False, compare=False)
     https: Door | None = None

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import ShuttingDown, Unavailable
+from bazar.metrics.figures import Figures
+from bazar.metrics.tell import tell_client, tell_disk, tell_replica
 from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
 from bazar.replication.engine import Engine
 from bazar.replication.feed_client import FEED_PATH
@@ -17,7 +19,7 @@ from bazar.replication.part import Part, Wiring
 from bazar.replication.store import Answer, Operation
 from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import FrameConnection
-from handlers import status
+from handlers import metrics, status
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
 from handlers.paths import FORWARDED_PATH, KNOCK_PATH, READ_PATH, WRITE_PATH
@@ -57,6 +59,7 @@ class ReplicatedService(Generic[R]):
         return (
             *self._routes,
             *status.ROUTES,
+            metrics.ROUTE,
             Route(FEED_PATH, FeedHandler, INTERNAL),
             Route(CALLS_PATH, CallsHandler, INTERNAL),
             *(
@@ -121,6 +124,14 @@ class ReplicatedService(Generic[R]):
 
     def status(self) -> dict[str, Any]:
         return self.replica.status()
+
+    def measure(self, figures: Figures) -> None:
+        group, queue = self.context.node.role, self.replica.queue
+        tell_replica(figures, self.status(), len(self.context.config.group(group)))
+        figures.counter("bazar_batches", queue.batches, group=group)
+        figures.counter("bazar_batch_operations", queue.operations, group=group)
+        tell_disk(figures, group, self.replica.disk.spent)
+        tell_client(figures, self.client)
 
     # --- the calls between nodes, one item each --------------------------------------------------
 

@@ -22,21 +22,40 @@ def listen(node: NodeConfig) -> list[socket.socket]:
     inherited = os.environ.pop(LISTEN_VARIABLE, None)
     if inherited is not None:
         return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
-    doors = [(node.bind, node.port)]
+    return [*listen_for_clients(node), *listen_for_metrics(node)]
+
+
+def listen_for_clients(node: NodeConfig) -> list[socket.socket]:
+    """Return sockets on the node's own ports, which its other processes may listen on, too. Raises
+    as `listen`."""
+    doors = [(node.port, node.bind)]
     if node.https is not None:
-        doors.append((node.https.bind, node.https.port))
+        doors.append((node.https.port, node.https.bind))
     sockets: list[socket.socket] = []
-    for bind, port in doors:
+    for port, bind in doors:
         try:
-            sockets += bind_sockets(port, bind, reuse_port=node.processes > 1)
-        except OSError as error:
+            sockets += _bind(node, port, bind, node.processes > 1)
+        except ConfigError:
             for one in sockets:
                 one.close()
-            kind = Busy if error.errno == errno.EADDRINUSE else ConfigError
-            raise kind(
-                f"{node.name}: cannot listen on {bind}:{port}: {error.strerror or error}"
-            ) from error
+            raise
     return sockets
+
+
+def listen_for_metrics(node: NodeConfig) -> list[socket.socket]:
+    """Return sockets on the port where everybody is told the node's figures, if it has one. Raises
+    as `listen`."""
+    return _bind(node, node.metrics_port, node.metrics_bind) if node.metrics_port else []
+
+
+def _bind(node: NodeConfig, port: int, bind: str, shared: bool = False) -> list[socket.socket]:
+    try:
+        return bind_sockets(port, bind, reuse_port=shared)
+    except OSError as error:
+        kind = Busy if error.errno == errno.EADDRINUSE else ConfigError
+        raise kind(
+            f"{node.name}: cannot listen on {bind}:{port}: {error.strerror or error}"
+        ) from error
 
 
 def secured(

@@ -8,8 +8,8 @@ import logging
 import re
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from tornado.escape import url_unescape
@@ -27,17 +27,20 @@ from bazar.http.response_cache import ResponseCache
 from bazar.http.server import HTTPServer
 from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
 from bazar.http.traffic import ASTRAY, CUSTOMERS, NODES, Kind, kind_of
+from bazar.metrics.figures import Figures
 from bazar.node.listening import listen, secured
 
 log = logging.getLogger(__name__)
 
 PUBLIC = "public"
 INTERNAL = "internal"
+METRICS_PATH = "/metrics"
 
 MAX_BODY_BYTES = 64 << 10
 MAX_INTERNAL_BODY_BYTES = 16 << 20
 DRAIN_S = 5.0
 STOP_S = 12.0
+METRICS_CONNECTIONS = 64
 _OPTIONAL = re.compile(r".\?")
 _GROUP = re.compile(r"\([^)]*\)")
 
@@ -143,17 +146,28 @@ class Service(Protocol):
     def status(self) -> dict[str, Any]:
         """Return what an operator wants to know, as JSON."""
 
+    def measure(self, figures: Figures) -> None:
+        """Tell what is counted here, beside requests."""
+
 
 class ServiceApplication(Application):
-    """The paths of one service. `fallback` answers what has no route, or is for another host."""
+    """The paths of one service, all or some, on the port of `node`. `fallback` answers what has no
+    route, or is for another host."""
 
-    def __init__(self, service: Service, fallback: type[LeanHandler]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        fallback: type[LeanHandler],
+        routes: Iterable[Route] | None = None,
+        node: NodeConfig | None = None,
+    ) -> None:
         super().__init__(
             log_function=lambda handler: None,  # handlers write their own line
             cross_origin_protection=True,  # by Sec-Fetch-Site, or else Origin
         )
         context = service.context
-        self.arrivals = context.config.arrivals(context.node)
+        self.arrivals = context.config.arrivals(node or context.node)
+        self.service = service
         self.log = context.log
         self.limit = service.limit if isinstance(service, CustomerService) else None
         self._nothing = fallback, ASTRAY, {"service": service, "access": PUBLIC}
@@ -164,7 +178,7 @@ class ServiceApplication(Application):
                 route.kind,
                 {"service": service, "access": route.access, **route.options},
             )
-            for route in service.routes()
+            for route in (service.routes() if routes is None else routes)
         ]
 
     def __call__(self, request: HTTPServerRequest) -> asyncio.Task[None]:
@@ -209,7 +223,8 @@ def _nothing(target: bytes, now: float) -> RawResponse | None:
 
 
 class Server:
-    """One node: its service behind an HTTP server, which may hold so many `connections`."""
+    """One node: its service behind an HTTP server, which may hold so many `connections`; and
+    another one that tells everybody its figures, if the node has a port for that."""
 
     def __init__(
         self,
@@ -219,33 +234,54 @@ class Server:
         connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.service = service
+        find = service.responses.find if isinstance(service, CustomerService) else _nothing
         application = ServiceApplication(service, fallback)
-        state = ServerState(
-            application,
-            service.responses.find if isinstance(service, CustomerService) else _nothing,
-            arrivals=application.arrivals,
-            log=application.log,
-            limit=application.limit,
-            headers=HEADERS,
-            max_body_bytes=service.max_body_bytes,
-            clock=service.context.clock,
-            limits=Limits(connections=min(connections, MAX_CONNECTIONS)),
-        )
-        self.http = HTTPServer(state)
+        self.http = _http(application, find, min(connections, MAX_CONNECTIONS))
+        node = service.context.node
+        metrics = [
+            replace(route, access=PUBLIC)
+            for route in service.routes()
+            if route.pattern == METRICS_PATH
+        ]
+        there = replace(node, bind=node.metrics_bind)
+        application = ServiceApplication(service, fallback, metrics, there)
+        self.metrics = _http(application, _nothing, METRICS_CONNECTIONS)
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         await self.service.start()
         node, for_nodes = self.service.context.node, self.service.for_nodes
         for one, context in secured(node, sockets, for_nodes=for_nodes):
-            self.http.add_sockets([one], context)
+            is_for_metrics = one.getsockname()[1] == node.metrics_port
+            (self.metrics if is_for_metrics else self.http).add_sockets([one], context)
 
     async def stop(self) -> None:
         """Leave in order, within a bound."""
+        self.metrics.stop()
         self.http.stop()
         await self.http.close_gracefully()
         await self.service.context.activity.drain(DRAIN_S)
         await self.service.stop()
+        await self.metrics.close_all_connections()
         await self.http.close_all_connections()
+
+
+def _http(
+    application: ServiceApplication,
+    find: Callable[[bytes, float], RawResponse | None],
+    connections: int,
+) -> HTTPServer:
+    state = ServerState(
+        application,
+        find,
+        arrivals=application.arrivals,
+        log=application.log,
+        limit=application.limit,
+        headers=HEADERS,
+        max_body_bytes=application.service.max_body_bytes,
+        clock=application.service.context.clock,
+        limits=Limits(connections=connections),
+    )
+    return HTTPServer(state)
 
 
 async def serve(servers: Sequence[Server], shutdown: asyncio.Event) -> None:

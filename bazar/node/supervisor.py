@@ -24,7 +24,13 @@ from bazar.config import Config, NodeConfig
 from bazar.errors import ConfigError
 from bazar.http.handshakes import NewContext
 from bazar.node.closed_port import refusing
-from bazar.node.listening import LISTEN_VARIABLE, listen, secured
+from bazar.node.listening import (
+    LISTEN_VARIABLE,
+    listen,
+    listen_for_clients,
+    listen_for_metrics,
+    secured,
+)
 from bazar.node.log_writer import Outlet
 from bazar.node.parent import LED_VARIABLE, PARENT_VARIABLE
 from bazar.node.probe import Probe
@@ -75,7 +81,8 @@ def _children(node: NodeConfig) -> list[Child]:
     """Return the node's processes, not yet started. Raises ConfigError if a port is taken."""
     if node.processes == 1:
         return [Child(node, node, listen(node), {})]
-    shared = [listen(node) for _ in range(node.processes)]
+    shared = [listen_for_clients(node) for _ in range(node.processes)]
+    shared[0] += listen_for_metrics(node)  # it tells of all
     own = [bind_sockets(0, "127.0.0.1") for _ in range(node.processes)]
     ports = [sockets[0].getsockname()[1] for sockets in own]
     return [

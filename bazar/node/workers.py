@@ -28,6 +28,12 @@ def whose(process: str) -> str:
     return process.partition(".")[0]
 
 
+def labels_of(process: str) -> dict[str, str]:
+    """Return how figures of this process are told from those of others."""
+    node, _, number = process.partition(".")
+    return {"node": node, "process": number} if number else {"node": node}
+
+
 def environment(number: int, ports: Sequence[int]) -> dict[str, str]:
     """Return what process `number` (from 1) of those with these private ports needs to know."""
     return {VARIABLE: f"{number}:{','.join(map(str, ports))}"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bazar.errors import FatalError
+from bazar.latency_histogram import LatencyHistogram
 from bazar.replication.effects import Effect, Install
 
 DISK_S = 10.0  # for one transaction
@@ -26,10 +28,16 @@ async def within(limit_s: float = DISK_S) -> AsyncIterator[None]:
 
 
 class DiskWorker:
-    """Has effects written out in the order in which they were put."""
+    """Has effects written out in the order in which they were put. `spent` has how long each kind
+    of them took; who takes over from another goes on with its counts."""
 
-    def __init__(self, write_out: Callable[[Effect], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        write_out: Callable[[Effect], Awaitable[None]],
+        spent: defaultdict[str, LatencyHistogram] | None = None,
+    ) -> None:
         self._write_out = write_out
+        self.spent = defaultdict(LatencyHistogram) if spent is None else spent
         self._queue: asyncio.Queue[Effect] = asyncio.Queue()
 
     def put(self, effect: Effect) -> None:
@@ -45,8 +53,11 @@ class DiskWorker:
         await self._queue.join()
 
     async def run(self) -> None:
+        now = asyncio.get_running_loop().time
         while True:
             effect = await self._queue.get()
+            began = now()
             async with within(SNAPSHOT_S if isinstance(effect, Install) else DISK_S):
                 await self._write_out(effect)
+            self.spent[type(effect).__name__.lower()].add(1000 * (now() - began))
             self._queue.task_done()

@@ -16,6 +16,7 @@ from bazar.errors import BadRequest, FatalError, Unavailable
 from bazar.replication import telling, trace
 from bazar.replication.arbiter import Knock
 from bazar.replication.batches import Batches
+from bazar.replication.disk import DiskWorker
 from bazar.replication.effects import Alert, Close, Confirm, Effect, Send, Stop
 from bazar.replication.feed_client import FeedClient
 from bazar.replication.feed_server import FeedServer
@@ -59,6 +60,9 @@ class Part(ABC):
     writes go through `write`. Subclasses know how a node comes to lead, and what is done about the
     effects that are not the feeds'."""
 
+    disk: DiskWorker
+    """What has it written out."""
+
     def __init__(
         self,
         wiring: Wiring,
@@ -87,7 +91,7 @@ class Part(ABC):
         )
         self._feeds = FeedServer(me.name)
         self._tasks = Tasks(wiring.on_fatal)
-        self._queue = WriteQueue(settings.queue_ops)
+        self.queue = WriteQueue(settings.queue_ops)
         self._batches: Batches | None = None  # of a primary
         self._timekeeper: Timekeeper | None = None
         self._stopped = asyncio.Event()
@@ -145,8 +149,8 @@ class Part(ABC):
         tracing: trace.Trace | None = None
         if "tell" in operation:
             operation, tracing = trace.begin(operation, self.me.name, self.clock())
-        ticket = self._queue.add(operation, tracing)
-        return await self._queue.answer(ticket, timeout_s)
+        ticket = self.queue.add(operation, tracing)
+        return await self.queue.answer(ticket, timeout_s)
 
     # --- the primary's feeds ---------------------------------------------------------------------
 
@@ -201,8 +205,8 @@ class Part(ABC):
                     self._stop_leading(reason, clean)
                 case _:
                     self._carry_out(effect)
-        if self._queue:
-            self._queue.wake.set()
+        if self.queue:
+            self.queue.wake.set()
         if self._timekeeper is not None:
             self._timekeeper.look()
 
@@ -233,7 +237,7 @@ class Part(ABC):
             **telling.standing(self.core, self.clock()),
         }
         if self.primary is not None:
-            shown["queue"] = len(self._queue)
+            shown["queue"] = len(self.queue)
         elif self.leader is None:
             shown["waits_for"] = self._waits_for()
         return shown

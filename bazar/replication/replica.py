@@ -66,7 +66,7 @@ class Replica(Part):
         self._member = Member(me.name, store.store_id)
         self._arbiter = arbiter
         self._knocking = Knocking(me.name, arbiter.id, wiring.peers, wiring.knock)
-        self._disk = DiskWorker(self._write_out)
+        self.disk = DiskWorker(self._write_out)
         peers = [peer.name for peer in wiring.peers]
         self.candidate = Candidate(self._member, me.role, peers, arbiter)
         subscriber = ReplicaSubscriber(
@@ -76,7 +76,7 @@ class Replica(Part):
         )
         super().__init__(
             *(wiring, subscriber, self._knocking.home),
-            settling=self._disk.settling,
+            settling=self.disk.settling,
             seeded=bool(store.seed()),
         )
 
@@ -84,21 +84,21 @@ class Replica(Part):
 
     async def start(self) -> None:
         await self._on_install()
-        self._tasks.spawn(self._disk.run())
+        self._tasks.spawn(self.disk.run())
         self._tasks.spawn(self._live())
 
     async def stop(self) -> None:
         """Leave in order: hand over (T5), or give the lease back (L3)."""
         if self.primary is not None and not self._stopped.is_set():
             self._perform(self.primary.retire(self.clock()))
-            self._queue.refuse_all("the primary hands over")
+            self.queue.refuse_all("the primary hands over")
             await self._stopped.wait()
         else:
             self._client.release()
         self._stopped.set()
         await self._tasks.close()
         self._feeds.close_all()
-        self._queue.refuse_all("the node stops")
+        self.queue.refuse_all("the node stops")
         self._arbiter.release()
 
     async def _live(self) -> None:
@@ -127,7 +127,7 @@ class Replica(Part):
             await asyncio.gather(following, return_exceptions=True)
         # What a follower's feed has left is on disk before a node leads from it; and T1.
         async with within(PROBE_LEASES * self.settings.lease_s):
-            await self._disk.join()
+            await self.disk.join()
             await self.store.probe()
         if self._arbiter.read() is None:
             await self._founding()
@@ -157,7 +157,7 @@ class Replica(Part):
         self._perform(effects)
         self._tasks.spawn(self._timekeeper.run())
         self._batches = Batches(
-            *(primary, self.store, self._queue, self.settings.batch_rows, self.clock),
+            *(primary, self.store, self.queue, self.settings.batch_rows, self.clock),
             perform=self._perform,
             check=self._arbiter.check,
             needed=lambda: self._feeds.needed(primary.feeds),
@@ -168,7 +168,7 @@ class Replica(Part):
         if primary.tail == GENESIS:
             # T0; also for a founder that died before its stock was committed.
             for operation in self.store.seed():
-                self._queue.add(operation)
+                self.queue.add(operation)
 
     # --- carrying effects out --------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Replica(Part):
                 self._feeds.begin_snapshot(feed, self.core.committed.seq)
                 self._tasks.spawn(self._feeds.send_snapshot(feed, self.store.snapshot()))
             case _:
-                self._disk.put(effect)
+                self.disk.put(effect)
 
     async def _write_out(self, effect: Effect) -> None:
         match effect:

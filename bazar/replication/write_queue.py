@@ -29,6 +29,8 @@ class WriteQueue:
 
     def __init__(self, limit: int) -> None:
         self.wake = asyncio.Event()
+        self.batches, self.operations = 0, 0
+        """How many batches were taken, and how many operations in them."""
         self._limit = limit
         self._waiting: deque[Ticket] = deque()
 
@@ -72,6 +74,8 @@ class WriteQueue:
             if batch and rows > most:
                 break
             batch.append(self._waiting.popleft())
+        self.batches += 1
+        self.operations += len(batch)
         return batch
 
     def refuse_all(self, reason: str) -> None:

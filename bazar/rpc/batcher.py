@@ -42,6 +42,8 @@ class Batcher:
         call: Callable[[list[Any], float], Coroutine[Any, Any, Sequence[Any]]],
         slow_s: float = SLOW_S,
     ) -> None:
+        self.calls, self.items = 0, 0
+        """How many calls were sent, and how many items with them."""
         self._call = call
         self._slow_s = slow_s
         self._waiting: deque[_Waiting] = deque()
@@ -143,6 +145,8 @@ class Batcher:
         if not batch:  # while they waited for others they were too late
             return
         results: Sequence[Any]
+        self.calls += 1
+        self.items += len(batch)
         try:
             timeout_s = max(one.timeout_s for one in batch)
             results = await self._call([one.item for one in batch], timeout_s)

@@ -180,7 +180,7 @@ class RPCClient:
         """By each role that this node follows: its arbiter, None if that is not known yet."""
         self._token = token
         self._peers: dict[str, Peer] = {}
-        self._batchers: dict[tuple[str, str], Batcher] = {}
+        self.batchers: dict[tuple[str, str], Batcher] = {}
         self._under_way = 0
         self._closed = False
 
@@ -188,7 +188,7 @@ class RPCClient:
         """Return which of these nodes an item for `path` would be sent to together with others that
         wait for that now, if any."""
         for node in nodes:
-            batcher = self._batchers.get((node.name, path))
+            batcher = self.batchers.get((node.name, path))
             if batcher is not None and batcher.gathers:
                 return node.name
         return None
@@ -198,7 +198,7 @@ class RPCClient:
         Raises the item's error, Unavailable or Indeterminate."""
         if self._closed:
             raise Unavailable(f"{node.name} is not asked: this node stops")
-        batcher = self._batchers.get((node.name, path))
+        batcher = self.batchers.get((node.name, path))
         if batcher is None:
             if node.name not in self._peers:
                 self._peers[node.name] = Peer(node, self._token, self.dial_s)
@@ -227,7 +227,7 @@ class RPCClient:
                     )
                 return results
 
-            batcher = self._batchers[node.name, path] = Batcher(call)
+            batcher = self.batchers[node.name, path] = Batcher(call)
         return await batcher.submit((item, trace_context.current.get()), timeout_s)
 
     async def call(

@@ -8,9 +8,11 @@ from typing import Any
 from bazar.cache import HIT
 from bazar.config import NodeConfig
 from bazar.errors import Indeterminate, Unavailable
-from bazar.node.server import INTERNAL, PUBLIC, Route
+from bazar.metrics.figures import Figures
+from bazar.node.server import INTERNAL, METRICS_PATH, PUBLIC, Route
+from bazar.node.workers import whose
 from bazar.replication.store import Answer
-from handlers import status, validation
+from handlers import metrics, status, validation
 from handlers.api import (
     SEARCH_NAMES,
     basket_item,
@@ -132,6 +134,28 @@ class StatusHandler(status.StatusHandler, FrontEndHandler):
         self.answer(own)
 
 
+class MetricsHandler(metrics.MetricsHandler, FrontEndHandler):
+    """The figures of all processes of this front end, as text; those of one alone as JSON, for its
+    siblings."""
+
+    query_names = SIBLINGS_NAMES
+
+    async def get(self) -> None:
+        figures = await self.figures()
+        if self.query("alone") is not None:
+            self.answer(figures.plain())
+            return
+        siblings = await self.from_siblings(METRICS_PATH)
+        told = [one for one in siblings if one is not None]
+        for one in told:
+            figures.merge(one)
+        node = Figures({"node": whose(self.service.context.node.name)})
+        node.gauge("bazar_processes", 1 + len(told))
+        node.gauge("bazar_processes_configured", 1 + len(siblings))
+        figures.merge(node.plain())
+        await self.send(figures)
+
+
 ROUTES = (
     Route("/info/([^/]+)", InfoHandler, PUBLIC),
     Route("/search", SearchHandler, PUBLIC),
@@ -141,5 +165,6 @@ ROUTES = (
     Route("/orders/([^/]+)", OrderHandler, PUBLIC),
     Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
     Route("/status", StatusHandler, INTERNAL),
+    Route(METRICS_PATH, MetricsHandler, INTERNAL),
     *status.PROBES,
 )

@@ -12,6 +12,8 @@ from bazar.errors import Unavailable
 from bazar.http.rate_limit import RateLimit
 from bazar.http.response_cache import CachedResponse, ResponseCache
 from bazar.http.traffic import Kind
+from bazar.metrics.figures import Figures
+from bazar.metrics.tell import tell_caches, tell_client, tell_pool
 from bazar.node.server import MAX_BODY_BYTES, Context, Route
 from bazar.replication.store import Answer
 from bazar.rpc.client import RPCClient
@@ -126,6 +128,13 @@ class FrontEndService:
         for source in self.sources:
             if not source.subscriber.lease_valid(self.context.clock()):
                 raise Unavailable(f"no lease from the {source.role} group: nothing is cached")
+
+    def measure(self, figures: Figures) -> None:
+        figures.counter("bazar_purchases", self.purchases)
+        tell_caches(figures, self.status())
+        for source in self.sources:
+            tell_pool(figures, source.role, source.pool)
+        tell_client(figures, self.client)
 
     def status(self) -> dict[str, Any]:
         now = self.context.clock()

@@ -20,6 +20,8 @@ from bazar.errors import (
     NotFound,
     Unavailable,
 )
+from bazar.metrics.figures import Figures
+from bazar.metrics.tell import tell_pool
 from bazar.node.server import Context, Route
 from bazar.replication.engine import Engine
 from bazar.replication.messages import Entry
@@ -114,6 +116,11 @@ class OrderService(ReplicatedService[OrderReader]):
 
     def status(self) -> dict[str, Any]:
         return {**super().status(), **({"foreign": self._foreign} if self._foreign else {})}
+
+    def measure(self, figures: Figures) -> None:
+        super().measure(figures)
+        figures.gauge("bazar_foreign_history", self._foreign is not None)
+        tell_pool(figures, "catalog", self.catalogs)
 
     async def _look_up(self, orders: list[str], timeout_s: float) -> list[bool]:
         found = await self.reader.numbers(orders)

@@ -35,7 +35,7 @@ PUBLIC_PATHS = {
     "order": {"/purchase/1", "/purchase", "/orders/1", "/healthz", "/readyz"},
 }
 INTERNAL_PATHS = {
-    "frontend": {"/invalidateCache/1", "/status", "/cluster/nodes/1"},
+    "frontend": {"/invalidateCache/1", "/status", "/metrics", "/cluster/nodes/1"},
     "catalog": {
         "/update/1",
         "/create",
@@ -46,8 +46,18 @@ INTERNAL_PATHS = {
         "/read",
         "/write",
         "/status",
+        "/metrics",
     },
-    "order": {"/orders", "/purchases", "/feed", CALLS_PATH, "/read", "/write", "/status"},
+    "order": {
+        "/orders",
+        "/purchases",
+        "/feed",
+        CALLS_PATH,
+        "/read",
+        "/write",
+        "/status",
+        "/metrics",
+    },
 }
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 

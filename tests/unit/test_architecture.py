@@ -163,6 +163,7 @@ class StartTest(unittest.TestCase):
             modules = made.stdout.split()
             self.assertIn("bazar.config", modules)
             never = (*needless, "bazar.cli", "bazar.bench", "psycopg", "storage.postgresql")
+            never += ("prometheus_client",)
             found = [name for name in modules if name.startswith(never)]
             self.assertEqual(found, [], role)
 
@@ -177,7 +178,7 @@ class RoutesTest(unittest.IsolatedAsyncioTestCase):
             for route in service.routes():
                 self.assertIn(route.access, (PUBLIC, INTERNAL), route)
             self.assertEqual(len(patterns), len(set(patterns)), "a path has two routes")
-            for pattern in ("/healthz", "/readyz", "/status"):
+            for pattern in ("/healthz", "/readyz", "/status", "/metrics"):
                 self.assertIn(pattern, patterns)
             close = getattr(service, "client", None)
             if close is not None:

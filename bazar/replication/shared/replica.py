@@ -57,7 +57,7 @@ class SharedReplica(Part):
         self._peers, self._knock = wiring.peers, wiring.knock
         self._tenure = Tasks(self._end)
         self._over = asyncio.Event()  # the end of this tenure
-        self._commits = DiskWorker(self._write_out)
+        self.disk = DiskWorker(self._write_out)
         self._heeds_from = inf
         self._unseeded = False
         self._values: list[str] = []  # of our last beats
@@ -79,7 +79,7 @@ class SharedReplica(Part):
         """Leave in order: hand over (T5), or give the lease back (L3)."""
         if self.primary is not None and not self._over.is_set():
             self._perform(self.primary.retire(self.clock()))
-            self._queue.refuse_all("the primary hands over")
+            self.queue.refuse_all("the primary hands over")
             await self._over.wait()
         else:
             self._client.release()
@@ -87,7 +87,7 @@ class SharedReplica(Part):
         await self._tasks.close()
         await self._tenure.close()
         self._feeds.close_all()
-        self._queue.refuse_all("the node stops")
+        self.queue.refuse_all("the node stops")
 
     async def _live(self) -> None:
         await self._open()
@@ -167,18 +167,18 @@ class SharedReplica(Part):
         self._over = asyncio.Event()
         self._tenure = Tasks(self._end)
         self._store.begin_epoch(primary.committed)
-        self._commits = DiskWorker(self._write_out)
+        self.disk = DiskWorker(self._write_out, self.disk.spent)
         self._timekeeper = Timekeeper(
             *(primary, self._must_hold, self.clock, self.settings.lease_s, self._perform)
         )
         self._batches = Batches(
-            *(primary, self._store, self._queue, self.settings.batch_rows, self.clock),
+            *(primary, self._store, self.queue, self.settings.batch_rows, self.clock),
             perform=self._perform,
             check=lambda epoch: self._must_hold(),
             needed=lambda: None,
             begun=True,  # the take-over has told of it (P3)
         )
-        for work in (self._timekeeper.run(), self._batches.run(), self._commits.run()):
+        for work in (self._timekeeper.run(), self._batches.run(), self.disk.run()):
             self._tenure.spawn(work)
         self._tenure.spawn(self._beat(primary))
         look_s = LOOK_LEASES * self.settings.lease_s
@@ -206,8 +206,8 @@ class SharedReplica(Part):
             done = False
             while not done:
                 try:
-                    ticket = self._queue.add(operation)
-                    await self._queue.answer(ticket, self._tempo.primary_lease_s)
+                    ticket = self.queue.add(operation)
+                    await self.queue.answer(ticket, self._tempo.primary_lease_s)
                     done = True
                 except Unavailable as error:
                     self._candidate.note(str(error))
@@ -261,7 +261,7 @@ class SharedReplica(Part):
                 log.warning("%s hands over: %s is heard by more", self.me.name, word.node)
                 self._candidate.abstain()
                 self._perform(primary.retire(self.clock()))
-                self._queue.refuse_all("the primary hands over")
+                self.queue.refuse_all("the primary hands over")
                 return
 
     def _end(self, error: BaseException) -> None:
@@ -282,7 +282,7 @@ class SharedReplica(Part):
         self._register.disconnect()
         self._store.disconnect()
         batches.abandon(f"{self.me.name} stopped while it was written: {reason}")
-        self._queue.refuse_all(f"{self.me.name} leads no more")
+        self.queue.refuse_all(f"{self.me.name} leads no more")
         self._feeds.close_all()
         self._over.set()
 
@@ -305,7 +305,7 @@ class SharedReplica(Part):
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Apply() | Record():
-                self._commits.put(effect)
+                self.disk.put(effect)
             case Told(entries):
                 self._on_commit(entries)
                 self.reads.committed()

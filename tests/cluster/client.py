@@ -65,6 +65,8 @@ class HTTPClient:
         self.context = context
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._reused = False
+        self.headers: dict[str, str] = {}
+        """More that each request says."""
 
     async def __aenter__(self) -> HTTPClient:
         return self
@@ -115,6 +117,7 @@ class HTTPClient:
             lines.append(f"Authorization: Bearer {self.token}")
         if key is not None:
             lines.append(f"Idempotency-Key: {key}")
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
         message = "\r\n".join([*lines, "", ""]).encode() + content
         whole = False
         try:

@@ -8,6 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from tests.cluster.client import Answer, HTTPClient
 from tests.cluster.cluster import LONG_LEASES, Cluster, until
 from tests.cluster.commands import command
 
@@ -72,3 +76,42 @@ async def test_processes_share_a_port_and_each_is_coherent(tmp_path: Path) -> No
         status = await command(shop, "status")
         assert status.returncode == 0
         assert all(name in status.stdout for name in names)
+
+
+async def test_one_scrape_tells_of_all_processes(tmp_path: Path, port: int) -> None:
+    options = {"frontend-1": {"processes": PROCESSES, "metrics_port": port}}
+    async with Cluster(tmp_path, settings={"replication": LONG_LEASES}, options=options) as shop:
+        await shop.start_supervised()
+        await read_everywhere(shop, "/info/4")
+
+        async def counted() -> dict[str, int]:
+            """The requests that each process has counted, as each of the ports tells it."""
+            own = await shop.get("frontend-1", "/metrics", with_token=True)
+            async with HTTPClient(port) as client:
+                answers = [own, await client.get("/metrics")]
+            first, second = ({
+                labels["process"]: int(value)
+                for name, labels, value, *_ in samples(answer)
+                if name == "bazar_http_requests_total"
+                and (labels["route"], labels["status"]) == ("/info/*", "200")
+            } for answer in answers)  # fmt: skip
+            assert first == second
+            for answer in answers:
+                plain = {name: value for name, _, value, *_ in samples(answer)}
+                assert plain["bazar_processes"] == plain["bazar_processes_configured"] == PROCESSES
+                pids = {labels["process"] for name, labels, *_ in samples(answer)
+                        if name == "process_cpu_seconds_total"}  # fmt: skip
+                assert pids == {"1", "2", "3"}
+            return first
+
+        before = await counted()
+        assert before.keys() == {"1", "2", "3"}
+        for _ in range(40):
+            assert (await shop.get("frontend-1", "/info/4")).status == 200
+        now = await counted()
+        assert sum(now.values()) - sum(before.values()) == 40
+
+
+def samples(answer: Answer) -> list[Sample]:
+    families = text_string_to_metric_families(answer.body.decode())
+    return [sample for family in families for sample in family.samples]

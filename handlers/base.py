@@ -130,13 +130,15 @@ class Handler(LeanHandler):
             raise UnsupportedMediaType("Content-Encoding: a body is read as it is")
 
     def _check_token(self) -> None:
-        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        given = self.request.headers.get("Authorization")
+        scheme, _, token = (given or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Unauthorized("this path wants 'Authorization: Bearer <cluster token>'")
-        context, given = self.service.context, token.strip().encode("utf-8", "replace")
+            found = "is missing" if given is None else "is of another form"
+            raise Unauthorized(f"Authorization: {found}; this path wants 'Bearer <cluster token>'")
+        context, sent = self.service.context, token.strip().encode("utf-8", "replace")
         taken = (context.token, *context.other_tokens)
-        if not any(hmac.compare_digest(given, one.encode()) for one in taken):
-            raise Forbidden("this is not the cluster token")
+        if not any(hmac.compare_digest(sent, one.encode()) for one in taken):
+            raise Forbidden("Authorization: is not this cluster's token")
 
     def _origin_matches_host(self, origin: str) -> bool:
         """Whether a page of this shop sends the request. A browser names the shop as it knows it,
@@ -215,7 +217,7 @@ class Handler(LeanHandler):
         shown = as_error(status_code, error, self)
         self._is_logged = shown.is_logged or self.access == PUBLIC
         self.set_status(shown.status)
-        self.set_error_headers(shown)
+        self.tell_error(shown)
         body = {"error": str(shown), "code": shown.code, **shown.details}
         body["request_id"] = self.request_id
         if self.key is not None:
@@ -223,7 +225,10 @@ class Handler(LeanHandler):
             self.set_header("Idempotency-Key", self.key)
         self.finish(render(body))
 
-    def set_error_headers(self, shown: BazarError) -> None:
+    def tell_error(self, shown: BazarError) -> None:
+        """Set the headers that say what to do; tell the log why somebody is turned away."""
+        if shown.status in (401, 403):
+            self.note(str(shown))
         if shown.retry_after_s is not None:
             self.set_header("Retry-After", str(shown.retry_after_s))
         if shown.status == 401:
@@ -285,6 +290,12 @@ class NoRoute(Handler):
         raise self._refusal or NotFound(f"no such path: {path}")
 
 
+def _of_another_site(headers: Mapping[str, str]) -> Forbidden:
+    """Return why a form is not taken: where its browser says that it comes from."""
+    name = "Sec-Fetch-Site" if "Sec-Fetch-Site" in headers else "Origin"
+    return Forbidden(f"{name}: {headers.get(name, '')[:100]!r}: another site may not send this")
+
+
 def as_error(status: int, error: BaseException | None, handler: Handler) -> BazarError:
     """Return what the caller sees of an exception: nowhere else is one turned into another."""
     if isinstance(error, BazarError):
@@ -294,7 +305,7 @@ def as_error(status: int, error: BaseException | None, handler: Handler) -> Baza
     if isinstance(error, HTTPError) and status == 405:
         return MethodNotAllowed(f"this path does not take {handler.request.method}")
     if isinstance(error, HTTPError) and status == 403:
-        return Forbidden("a page of another site may not send this")
+        return _of_another_site(handler.request.headers)
     if isinstance(error, HTTPError) and 400 <= status < 500:
         shown = BadRequest(error.log_message or error.reason or "malformed request")
         shown.status = status

@@ -109,7 +109,7 @@ def apologize(
     """Answer with a page that says what went wrong, and what to do."""
     error = as_error(status, failure.get("exc_info", (None, None, None))[1], handler)
     handler.set_status(error.status)
-    handler.set_error_headers(error)
+    handler.tell_error(error)
     heading, text = rendering.apology(error)
     handler.finish(
         rendering.paint(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from typing import Any, ClassVar
 
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from bazar.rpc.client import CALLS_PATH
@@ -158,3 +160,31 @@ class AccessTest(ShopTestCase):
                 self.assert_error(self.ask(path, node=node, **upgrade), 401, "unauthorized")
                 response = self.ask(path, node=node, token="wrong", **upgrade)
                 self.assert_error(response, 403, "forbidden")
+
+
+class WhoWasItTest(ShopTestCase):
+    """Who is turned away is told what is missing, and the log says who it was."""
+
+    settings: ClassVar[dict[str, Any]] = {"trusted_proxies": ["127.0.0.1"]}
+
+    def test_a_refusal_names_the_header_and_the_log_the_client(self) -> None:
+        for path, method, headers, status, words in (
+            ("/status", "GET", {}, 401, "Authorization: is missing"),
+            ("/status", "GET", {"Authorization": TOKEN}, 401, "Authorization: is of another form"),
+            ("/status", "GET", {"Authorization": "Basic YTpi"}, 401, "wants 'Bearer <cluster tok"),
+            ("/status", "GET", {"Authorization": "Bearer x"}, 403, "Authorization: is not this"),
+            ("/purchase/4", "PUT", {"Origin": "http://evil"}, 403, "Origin: 'http://evil': ano"),
+            ("/purchase/4", "PUT", {"Sec_Fetch_Site": "cross-site", "Origin": "null"}, 403,
+             "Sec-Fetch-Site: 'cross-site': another site"),
+            ("/basket", "POST", {"Origin": "null"}, 403, "Origin: 'null': another site"),
+        ):  # fmt: skip
+            with self.assertLogs("bazar.access", logging.INFO) as logs:
+                response = self.ask(path, method, X_Forwarded_For="203.0.113.9", **headers)
+            [line] = logs.records[-1].getMessage().split("\n")
+            self.assertIn(f" 203.0.113.9 {method} {path} {status} ", line)
+            self.assertEqual(response.code, status)
+            self.assertIn(words, line)
+            if path != "/basket":  # a page, with words for readers
+                self.assertIn(words, self.assert_error(response, status)["error"])
+            self.assertNotIn(TOKEN, line)
+            self.assertNotIn("YTpi", line)

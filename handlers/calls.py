@@ -111,7 +111,6 @@ class CallsHandler(UpgradeHandler):
         if len(self.service.callers) >= MAX_CALLERS:
             raise Unavailable(f"{self.service.context.node.name} has {MAX_CALLERS} callers already")
         self.tasks: dict[asyncio.Task[None], None] = {}
-        self.caller = (self.request.remote_ip or "").encode()
         self.connection = FrameConnection(self.on_frame, self.on_lost)
         self.service.callers[self.connection] = None
         return self.connection

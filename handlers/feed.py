@@ -23,6 +23,9 @@ class Replicated(Service, Protocol):
 class UpgradeHandler(Handler):
     """Turns a request into a connection of frames."""
 
+    caller = b"-"
+    """The address of the other end."""
+
     def open_connection(self) -> frames.FrameConnection:
         """Return this end of it. Raises what the request is refused with."""
         raise NotImplementedError
@@ -30,6 +33,7 @@ class UpgradeHandler(Handler):
     async def get(self) -> None:
         if self.request.headers.get("Upgrade", "").lower() != frames.UPGRADE:
             raise BadRequest(f"Upgrade: must be {frames.UPGRADE}")
+        self.caller = (self.request.remote_ip or "-").encode()
         connection = self.open_connection()
         self.service.context.activity.leave(self)  # the connection stays, and is no request
         try:

@@ -96,7 +96,7 @@ LEADING = (
     mutation(
         "what the feed has left is not on disk when one leads",
         "J1",
-        (Replica, "_live", "await self._disk.join()", "pass"),
+        (Replica, "_live", "await self.disk.join()", "pass"),
         focus="disks",
         near=55,
     ),
@@ -334,7 +334,7 @@ BATCHING = (
             "try:\n"
             "                await self.store.apply(mark)\n"
             "            except OSError:\n"
-            "                self._queue.refuse_all('the disk is full')\n"
+            "                self.queue.refuse_all('the disk is full')\n"
             "                for ticket, _ in self._batches._batch:\n"
             "                    ticket.resolve(Unavailable('the disk is full'))\n"
             "                return",

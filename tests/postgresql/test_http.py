@@ -11,6 +11,7 @@ from tests.http import (
     test_baskets,
     test_caching,
     test_catalog,
+    test_metrics,
     test_orders,
     test_search,
 )
@@ -59,6 +60,10 @@ class WordSearchTest(OverPostgreSQL, test_search.WordSearchTest):
 
 class CachingTest(OverPostgreSQL, test_caching.CachingTest):
     test_both_databases_hold_the_same_rows_after_a_purchase = OF_FILES
+
+
+class MetricsTest(OverPostgreSQL, test_metrics.MetricsTest):
+    pass
 
 
 class BasketTest(OverPostgreSQL, test_baskets.BasketTest):

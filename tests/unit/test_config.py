@@ -143,6 +143,24 @@ class ConfigTest(unittest.TestCase):
         one = {"role": "order", "port": 1}
         self.refused("is a's already", {"a": one, "b": {"role": "catalog", "port": 1}})
 
+    def test_where_figures_are_for_everybody(self) -> None:
+        one = {"role": "order", "port": 1}
+        node = read({"a": one}).nodes["a"]
+        self.assertEqual((node.metrics_port, node.metrics_bind), (0, "127.0.0.1"))
+        told = read(
+            {"a": {**one, "metrics_port": 9, "metrics_bind": "::"}, "b": {**one, "port": 2}}
+        )
+        node = told.nodes["a"]
+        self.assertEqual((node.metrics_port, node.metrics_bind), (9, "::"))
+        for bad in (-1, 65_536, "9", True, None):
+            self.refused("nodes.a.metrics_port", {"a": {**one, "metrics_port": bad}})
+        self.refused("nodes.a.metrics_bind", {"a": {**one, "metrics_bind": ""}})
+        self.refused("nodes.a.metrics_port: 1 is a's already", {"a": {**one, "metrics_port": 1}})
+        other = {"role": "catalog", "port": 9}
+        self.refused(
+            "nodes.b.port: 9 is a's already", {"a": {**one, "metrics_port": 9}, "b": other}
+        )
+
     def test_whether_a_purchase_must_have_a_key(self) -> None:
         self.assertFalse(read().purchase.require_key)
         self.assertTrue(read(purchase={"require_key": True}).purchase.require_key)

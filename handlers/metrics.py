@@ -7,6 +7,7 @@ import importlib
 import logging
 
 from bazar.metrics.figures import Figures
+from bazar.metrics.tell import tell_traffic
 from bazar.node.server import INTERNAL, METRICS_PATH, Route
 from bazar.node.workers import labels_of
 from handlers.base import Handler
@@ -19,14 +20,13 @@ class MetricsHandler(Handler):
     counts = False
 
     async def get(self) -> None:
-        await self.send(await self.figures())
+        self.send(await self.figures())
 
     async def figures(self) -> Figures:
         """Return what this process alone tells."""
         # It takes a while to load, which nobody else is to wait for.
         await asyncio.to_thread(importlib.import_module, "bazar.metrics.exposition")
         from bazar.metrics.exposition import tell_build, tell_process
-        from bazar.metrics.tell import tell_traffic
 
         context = self.service.context
         figures = Figures(labels_of(context.node.name))
@@ -36,7 +36,7 @@ class MetricsHandler(Handler):
         tell_process(figures)
         return figures
 
-    async def send(self, figures: Figures) -> None:
+    def send(self, figures: Figures) -> None:
         from bazar.metrics.exposition import CONTENT_TYPE, text
 
         self.set_header("Content-Type", CONTENT_TYPE)

@@ -153,7 +153,7 @@ class MetricsHandler(metrics.MetricsHandler, FrontEndHandler):
         node.gauge("bazar_processes", 1 + len(told))
         node.gauge("bazar_processes_configured", 1 + len(siblings))
         figures.merge(node.plain())
-        await self.send(figures)
+        self.send(figures)
 
 
 ROUTES = (

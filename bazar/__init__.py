@@ -1,5 +1,7 @@
 """What makes a service distributed."""
 
+VERSION = "0.1.0"
+
 try:
     import fcntl  # noqa: F401
 except ModuleNotFoundError:

@@ -11,7 +11,11 @@ from typing import Any
 
 
 class BazarError(Exception):
-    """The base of all that is raised on purpose. `str(error)` says what is wrong, and where."""
+    """A fault of the program: the log has it, under the `request_id`. Whether it happened is not
+    known: send the same key again.
+
+    The base of all that is raised on purpose. `str(error)` says what is wrong, and where.
+    """
 
     status = 500
     code = "internal"
@@ -50,80 +54,107 @@ class OtherVersion(ProtocolError):
 
 
 class BadRequest(BazarError):
+    """Something is malformed, unknown, given twice, or not taken here. Put right what `error`
+    names."""
+
     status, code = 400, "bad_request"
 
 
 class NoCookie(BadRequest):
-    """A form came without the cookie that names its browser."""
+    """A page's form came without the shop's cookie. Allow the shop's cookies, and load the page
+    again."""
 
     code = "no_cookie"
 
 
 class Unauthorized(BazarError):
+    """The path wants the cluster's token. Send `Authorization: Bearer <token>`."""
+
     status, code = 401, "unauthorized"
 
 
 class Forbidden(BazarError):
+    """It is not the cluster's token, which `data/token` has; or a form of another site."""
+
     status, code = 403, "forbidden"
 
 
 class NotFound(BazarError):
+    """There is no such path, book or order."""
+
     status, code = 404, "not_found"
 
 
 class MethodNotAllowed(BazarError):
+    """The path does not take this method. `Allow` names those that it takes."""
+
     status, code = 405, "method_not_allowed"
 
 
 class RequestTimeout(BazarError):
+    """The request came too slowly. Send it again, as a whole."""
+
     status, code = 408, "request_timeout"
 
 
 class Conflict(BazarError):
+    """The book is there already, or its stock would grow too large. Read, and decide anew."""
+
     status, code = 409, "conflict"
 
 
 class OutOfStock(Conflict):
+    """Fewer are left than asked for. `books` has each as it is now: `id`, `cost`, `count`."""
+
     code = "out_of_stock"
 
 
 class PriceChanged(Conflict):
-    """A book does not cost what the buyer saw; nothing is charged."""
+    """A book does not cost what the buyer saw; nothing is charged. `books` has each as it is now:
+    ask the buyer."""
 
     code = "price_changed"
 
 
 class PreconditionFailed(BazarError):
-    """The book is not what the writer has read; nothing is changed. `details` have its `etag` of
-    now."""
+    """The book is not what the writer has read; nothing is changed. `etag` is the book's of now:
+    read it, and decide anew."""
 
     status, code = 412, "precondition_failed"
 
 
 class TooLarge(BazarError):
+    """The body is over its bound. Send less at once."""
+
     status, code = 413, "too_large"
 
 
 class TargetTooLong(BazarError):
+    """The request line is over its bound. Send a shorter query."""
+
     status, code = 414, "target_too_long"
 
 
 class UnsupportedMediaType(BazarError):
+    """The body is not of the type that `error` names, not in UTF-8, or compressed."""
+
     status, code = 415, "unsupported_media_type"
 
 
 class Misdirected(BazarError):
-    """The request names a host that is not this one."""
+    """The request's `Host` is none of the node's, which `hosts` in `cluster.json` lists."""
 
     status, code = 421, "misdirected"
 
 
 class KeyReused(BazarError):
+    """The key was used for another request. Send a new key with a new request."""
+
     status, code = 422, "key_reused"
 
 
 class KeyRequired(BazarError):
-    """This shop sells nothing without an Idempotency-Key (RFC 6585 section 3)."""
+    """This shop sells nothing without an `Idempotency-Key` (RFC 6585 section 3)."""
 
     status, code = 428, "key_required"
 
@@ -141,11 +172,13 @@ class TooManyRequests(BazarError):
 
 
 class HeadersTooLarge(BazarError):
+    """The header is over its bound. Send fewer or shorter fields."""
+
     status, code = 431, "headers_too_large"
 
 
 class Unavailable(BazarError):
-    """Nothing happened: it is safe to retry, here or elsewhere (R5)."""
+    """Nothing happened: it is safe to retry, after `Retry-After`, here or elsewhere (R5)."""
 
     status, code = 503, "unavailable"
     retry_after_s = 1
@@ -153,7 +186,7 @@ class Unavailable(BazarError):
 
 class ForeignHistory(BazarError):
     """The caller's position is not on this log's history: one of the two was put back to an earlier
-    moment, or cut. Nothing happened, and nothing will before an operator has chosen (S4)."""
+    moment, or cut. Nothing happened, and nothing will before an operator has run `adopt` (S4)."""
 
     status, code = 503, "foreign_history"
 
@@ -165,25 +198,26 @@ class NotOpen(Unavailable):
 
 
 class ShuttingDown(Unavailable):
-    """This node is about to stop: ask another one."""
+    """Nothing happened: this node is about to stop. Ask another one."""
 
     code = "leaving"
 
 
 class OtherToken(Unavailable):
-    """The process that answers there does not know our token."""
+    """Nothing happened: two nodes have different tokens. Give all of them the same."""
 
     code = "other_token"
 
 
 class Untrusted(Unavailable):
-    """The certificate that is shown there is not of our CA, not valid now, or another node's."""
+    """Nothing happened: a node's certificate is not of the others' CA, not valid now, or another
+    node's."""
 
     code = "untrusted"
 
 
 class Indeterminate(BazarError):
-    """It may have happened: retry with the same key (R5)."""
+    """It may have happened: ask again with the same key, after `Retry-After` (R5)."""
 
     status, code = 504, "unknown"
     retry_after_s = 1
@@ -191,6 +225,13 @@ class Indeterminate(BazarError):
 
 def _subclasses(kind: type[BazarError]) -> list[type[BazarError]]:
     return [kind, *(below for child in kind.__subclasses__() for below in _subclasses(child))]
+
+
+def answered() -> list[type[BazarError]]:
+    """Return what a caller may be told, by status; each class tells what it means, and what to do,
+    in the first paragraph of its docstring."""
+    own = [one for one in _subclasses(BazarError) if "code" in vars(one)]
+    return sorted(own, key=lambda one: one.status)
 
 
 def from_answer(

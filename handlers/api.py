@@ -8,32 +8,25 @@ from typing import Any
 
 from bazar.errors import BadRequest
 from bazar.replication.store import Answer
-from handlers import validation
 from handlers.base import Handler
 
-SEARCH_NAMES = frozenset({"topic", "q", "limit", "offset", "after"})
 
-
-def search_query(handler: Handler) -> dict[str, Any]:
-    """Return the search that a request asks for, as an item to read: by topic, or by words."""
-    topic, q = handler.query("topic"), handler.query("q")
+def search_query(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the search that a query asks for, as an item to read: by topic, or by words."""
+    topic, q = given["topic"], given["q"]
     if topic is not None and q is not None:
         raise BadRequest("topic, q: one of them, not both")
-    limit = handler.query_number("limit", validation.MAX_PAGE, 1, validation.MAX_PAGE)
-    part = {"limit": limit, **where_to_begin(handler)}
+    part = {"limit": given["limit"], **where_to_begin(given)}
     if q is not None:
-        return {"op": "find", "q": validation.words(q, "q"), **part}
+        return {"op": "find", "q": q, **part}
     if topic is None:
         raise BadRequest("topic: is missing (or q, for words of title or author)")
-    return {"op": "search", "topic": validation.text(topic, "topic"), **part}
+    return {"op": "search", "topic": topic, **part}
 
 
-def where_to_begin(handler: Handler) -> dict[str, Any]:
-    """Return where the wanted part of a list begins, as the request says."""
-    return {
-        "skip": handler.query_number("offset", 0, 0, validation.MAX_OFFSET),
-        "after": validation.place_in_list(handler.query("after"), "after"),
-    }
+def where_to_begin(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where the wanted part of a list begins, as the query says."""
+    return {"skip": given["offset"], "after": given["after"]}
 
 
 def search_key(search: Mapping[str, Any]) -> str:
@@ -68,17 +61,16 @@ def _purchase_key(handler: Handler) -> str:
     return handler.idempotency_key(required=required)
 
 
-def purchase_item(handler: Handler, book: str) -> dict[str, Any]:
+def purchase_item(handler: Handler, book: int) -> dict[str, Any]:
     """Return the purchase that a request asks for."""
     key = _purchase_key(handler)
-    copies = validation.purchase(handler.json_body())
-    return {"key": key, "lines": [{"book": validation.book_id(book), **copies}]}
+    return {"key": key, "lines": [{"book": book, **handler.json_body()}]}
 
 
 def basket_item(handler: Handler) -> dict[str, Any]:
     """Return the purchase of several books that a request asks for."""
     key = _purchase_key(handler)
-    return {"key": key, "lines": validation.lines(handler.json_body())}
+    return {"key": key, "lines": handler.json_body()["lines"]}
 
 
 def bought(handler: Handler, answer: Answer) -> Answer:

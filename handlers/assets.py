@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bazar.errors import NotFound
+from handlers import verbs
 from handlers.base import Handler
 
 HERE = Path(__file__).parent
@@ -27,23 +30,23 @@ class Asset:
     url: str
 
 
-def _load() -> dict[str, Asset]:
-    assets = {}
+@functools.cache
+def assets() -> Mapping[str, Asset]:
+    """Return the files by name, which are read when one is asked for first."""
+    found = {}
     for path in sorted(HERE.glob("*/static/*")):
         content = path.read_bytes()
         mark = hashlib.blake2b(content, digest_size=6).hexdigest()
-        assets[path.name] = Asset(content, KINDS[path.suffix], f"/static/{path.name}?v={mark}")
-    return assets
-
-
-ASSETS = _load()
+        found[path.name] = Asset(content, KINDS[path.suffix], f"/static/{path.name}?v={mark}")
+    return found
 
 
 class AssetHandler(Handler):
-    query_names = None
+    """Under the address that a page names, with a mark of its content, a file is kept for ever."""
 
+    @verbs.SHOW_FILE
     def get(self, name: str) -> None:
-        asset = ASSETS.get(name)
+        asset = assets().get(name)
         if asset is None:
             raise NotFound(f"no such file: {name[:100]!r}")
         self.set_header("Content-Type", asset.kind)

@@ -7,10 +7,10 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from tornado.web import HTTPError, MissingArgumentError, RequestHandler
+from tornado.web import HTTPError, MissingArgumentError
 
 from bazar import trace_context
 from bazar.errors import (
@@ -29,35 +29,50 @@ from bazar.http.access_log import shown
 from bazar.http.handler import LeanHandler
 from bazar.http.headers import Headers
 from bazar.http.response import HEADERS, render
-from bazar.node.server import INTERNAL, MAX_BODY_BYTES, PUBLIC, Service, ServiceApplication
-from handlers import validation
+from bazar.node.server import INTERNAL, PUBLIC, Service, ServiceApplication
+from handlers.json_body import json_object
+from handlers.operations import JSON, Operation, Parameter
+from handlers.parameters import CONDITIONS, KEY
 
 log = logging.getLogger(__name__)
 
 METHODS = ("get", "put", "post", "delete")
-CONDITIONS = ("If-Match", "If-None-Match")
-UNHEEDED = ("If-Unmodified-Since", "Content-Range")
-"""A book has no date, and no parts: a write that has one of these must not become one without."""
+UNHEEDED = ("If-Match", "If-None-Match", "If-Unmodified-Since", "Content-Range")
+"""A write that has one of these must not become one without. A book has no date, and no parts."""
 SINGLE = ("Idempotency-Key", "Content-Type", "Authorization")
 CHARSET = re.compile(r'charset="?([^\s";]*)', re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Handler(LeanHandler):
-    """Base of all handlers. `max_body_bytes` is a class's own bound on what it reads."""
+    """Base of all handlers. What a request may carry is declared with the method that answers it;
+    a method without a declaration is not allowed."""
 
     SUPPORTED_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
-    max_body_bytes = MAX_BODY_BYTES
-    body_type = "application/json"
-    query_names: frozenset[str] | None = frozenset()
-    """What its query may name, each once. None: anything; others add to the addresses of pages."""
-    is_conditional = False
-    """Whether its writes heed If-Match and If-None-Match."""
+    operations: ClassVar[Mapping[str, Operation]] = {}
+    error_types: ClassVar[tuple[str, ...]] = (JSON,)
+    """As what its refusals may be sent."""
+    operation: Operation
+    given: Mapping[str, Any]
+    """What the query says, by name; what it leaves out is as declared."""
     shows_replica = False
     log_level = logging.INFO
     request_id = ""
     key: str | None = None
     application: ServiceApplication
+
+    def __init_subclass__(cls) -> None:
+        methods = {name.upper(): vars(getattr(cls, name)) for name in METHODS}
+        cls.operations = {
+            name: attributes["operation"]
+            for name, attributes in methods.items()
+            if "operation" in attributes
+        }
+
+    @classmethod
+    def about(cls, options: Mapping[str, Any]) -> str:
+        """Return what to say of it beyond the summaries; `options` are those of its route."""
+        return cls.__doc__ or ""
 
     def initialize(self, service: Service, access: str) -> None:
         self.service = service
@@ -93,36 +108,46 @@ class Handler(LeanHandler):
                 raise ShuttingDown(f"{self.service.context.node.name} is about to stop")
         elif self.counts and self.application.limit is not None:
             self.application.limit.check(self.client, self.service.context.clock())
-        if len(self.request.body) > self.max_body_bytes:
-            raise TooLarge(f"body: is over {self.max_body_bytes} bytes")
-        self._refuse_unread()
+        method = self.request.method or ""
+        operation = self.operations.get("GET" if method == "HEAD" else method)
+        if operation is None:
+            raise MethodNotAllowed(f"this path does not take {method}")
+        self.operation = operation
+        self._refuse_unread(operation)
+        texts: list[Any] = self.path_args
+        self.path_args = [
+            one.kind.typed(text, one.name) for one, text in zip(operation.path, texts, strict=True)
+        ]
+        self.given = {one.name: self._given(one) for one in operation.query}
         return None
 
-    def _refuse_unread(self) -> None:
-        """Refuse what this handler does not read: its sender means something by it, and would be
-        told that it has been done. Raises BadRequest, or UnsupportedMediaType."""
+    def _refuse_unread(self, operation: Operation) -> None:
+        """Refuse what this operation does not read: its sender means something by it, and would be
+        told that it has been done. Raises BadRequest, TooLarge or UnsupportedMediaType."""
         request, headers = self.request, self.request.headers
         for name in SINGLE:
             if len(headers.get_list(name)) > 1:
                 raise BadRequest(f"{name}: is given {len(headers.get_list(name))} times")
-        if self.query_names is not None:
+        if not operation.open_query:
             for name in request.query_arguments:
-                if name not in self.query_names:
-                    known = ", ".join(sorted(self.query_names)) or "none"
+                if name not in operation.names:
+                    known = ", ".join(sorted(operation.names)) or "none"
                     raise BadRequest(f"{name[:40]!r}: is unknown in a query here; known: {known}")
-                self.query(name)
-        reads = request.method in ("GET", "HEAD")
-        if not reads:
-            for name in UNHEEDED if self.is_conditional else (*CONDITIONS, *UNHEEDED):
-                if name in headers:
+        if request.method not in ("GET", "HEAD"):
+            heeded = {one.name for one in operation.headers}
+            for name in UNHEEDED:
+                if name in headers and name not in heeded:
                     raise BadRequest(f"{name}: is not heeded by {request.method} of this path")
         if not request.body:
             return
-        if reads:
+        body = operation.body
+        if body is None:
             raise BadRequest(f"body: {request.method} takes none")
+        if len(request.body) > body.max_bytes:
+            raise TooLarge(f"body: is over {body.max_bytes} bytes")
         kind, _, options = headers.get("Content-Type", "").partition(";")
-        if kind.strip().lower() != self.body_type:
-            raise UnsupportedMediaType(f"Content-Type: must be {self.body_type}")
+        if kind.strip().lower() != body.type:
+            raise UnsupportedMediaType(f"Content-Type: must be {body.type}")
         charset = CHARSET.search(options)
         if charset and charset[1].lower() != "utf-8":
             raise UnsupportedMediaType("Content-Type: charset must be utf-8")
@@ -152,8 +177,20 @@ class Handler(LeanHandler):
 
     # --- in --------------------------------------------------------------------------------------
 
-    def json_body(self) -> dict[str, Any]:
-        return validation.json_object(self.request.body)
+    def json_body(self) -> Any:
+        """Return the body as its declaration reads it."""
+        body = self.operation.body
+        assert body is not None
+        return body.kind(json_object(self.request.body), "body")
+
+    def _given(self, one: Parameter) -> Any:
+        """Return what the query says, as declared."""
+        text = self.query(one.name)
+        if text is not None:
+            return one.kind.typed(text, one.name)
+        if one.required:
+            raise BadRequest(f"{one.name}: is missing")
+        return one.default
 
     def query(self, name: str) -> str | None:
         """Return a query argument, which may be given once; None if it is not."""
@@ -169,30 +206,26 @@ class Handler(LeanHandler):
         except UnicodeDecodeError:
             raise BadRequest(f"{name}: is not UTF-8") from None
 
-    def query_number(self, name: str, default: int, low: int, high: int) -> int:
-        value = self.query(name)
-        return default if value is None else validation.number(value, name, low, high)
-
     def conditions(self) -> dict[str, list[str]]:
         """Return If-Match and If-None-Match, as an operation carries them."""
         headers = self.request.headers
         return {
-            name.lower().replace("-", "_"): validation.entity_tags(headers[name], name)
-            for name in CONDITIONS
-            if name in headers
+            one.name.lower().replace("-", "_"): one.kind(headers[one.name], one.name)
+            for one in CONDITIONS
+            if one.name in headers
         }
 
     def idempotency_key(self, *, required: bool = False) -> str:
         """Return the caller's key, or one made here that goes back with the answer, errors too
         (S4). Raises KeyRequired if there must be one, and is none."""
-        given = self.request.headers.get("Idempotency-Key")
+        given = self.request.headers.get(KEY.name)
         if given is None and required:
             raise KeyRequired(
                 "Idempotency-Key: is missing; this shop sells nothing without one, so that what is"
                 " sent again is not bought again"
             )
-        self.key = secrets.token_hex(16) if given is None else validation.idempotency_key(given)
-        self.set_header("Idempotency-Key", self.key)
+        self.key = secrets.token_hex(16) if given is None else KEY.kind(given, KEY.name)
+        self.set_header(KEY.name, self.key)
         return self.key
 
     # --- out -------------------------------------------------------------------------------------
@@ -222,7 +255,7 @@ class Handler(LeanHandler):
         body["request_id"] = self.request_id
         if self.key is not None:
             body["key"] = self.key
-            self.set_header("Idempotency-Key", self.key)
+            self.set_header(KEY.name, self.key)
         self.finish(render(body))
 
     def tell_error(self, shown: BazarError) -> None:
@@ -239,11 +272,7 @@ class Handler(LeanHandler):
             self.set_header("Allow", ", ".join(self._allowed()))
 
     def _allowed(self) -> list[str]:
-        own = [
-            name.upper()
-            for name in METHODS
-            if getattr(type(self), name) is not getattr(RequestHandler, name)
-        ]
+        own = list(self.operations)
         return ["GET", "HEAD", *own[1:]] if "GET" in own else own
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from bazar.replication.store import Answer
 from bazar.rpc.batcher import MAX_BATCH_ITEMS
 from bazar.rpc.client import error_body
 from bazar.rpc.frames import FrameConnection
-from handlers import validation
+from handlers import verbs
 from handlers.base import Handler
 from handlers.feed import Replicated, UpgradeHandler
 
@@ -80,7 +81,7 @@ async def answer_all(
 
 
 class BatchHandler(Handler):
-    """One call as a POST: `{"items": [...]}`."""
+    """One call as a POST."""
 
     service: CallingService
 
@@ -88,14 +89,15 @@ class BatchHandler(Handler):
         super().initialize(service, access)
         self.call: Call = call
         self.log_level = call.log_level
-        self.max_body_bytes = service.max_body_bytes
 
+    @classmethod
+    def about(cls, options: Mapping[str, Any]) -> str:
+        return inspect.getdoc(options["call"].method) or ""
+
+    @verbs.ANSWER_ITEMS
     async def post(self) -> None:
-        body = self.json_body()
-        validation.only(body, {"items"}, "body")
-        items = body.get("items")
-        if isinstance(items, list):
-            self.note(f"{len(items)} items")
+        items = self.json_body()["items"]
+        self.note(f"{len(items)} items")
         self.answer(await answer_all(self.service, self.call, items))
 
 

@@ -11,6 +11,7 @@ from bazar.errors import BadRequest
 from bazar.node.server import Service
 from bazar.replication.replica import Replica
 from bazar.rpc import frames
+from handlers import verbs
 from handlers.base import Handler
 
 
@@ -30,6 +31,7 @@ class UpgradeHandler(Handler):
         """Return this end of it. Raises what the request is refused with."""
         raise NotImplementedError
 
+    @verbs.OPEN_FRAMES
     async def get(self) -> None:
         if self.request.headers.get("Upgrade", "").lower() != frames.UPGRADE:
             raise BadRequest(f"Upgrade: must be {frames.UPGRADE}")
@@ -45,7 +47,8 @@ class UpgradeHandler(Handler):
 
 
 class FeedHandler(UpgradeHandler):
-    """Hands messages to the replica as they arrive."""
+    """The feed of this replica's log, and of its leases. Messages are handed to it as they
+    arrive."""
 
     service: Replicated
 

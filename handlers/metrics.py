@@ -10,6 +10,7 @@ from bazar.metrics.figures import Figures
 from bazar.metrics.tell import tell_traffic
 from bazar.node.server import INTERNAL, METRICS_PATH, Route
 from bazar.node.workers import labels_of
+from handlers import verbs
 from handlers.base import Handler
 
 
@@ -19,6 +20,7 @@ class MetricsHandler(Handler):
     log_level = logging.DEBUG  # it is asked for all the time
     counts = False
 
+    @verbs.SHOW_FIGURES
     async def get(self) -> None:
         self.send(await self.figures())
 

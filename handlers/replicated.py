@@ -11,7 +11,7 @@ from bazar.config import NodeConfig
 from bazar.errors import ShuttingDown, Unavailable
 from bazar.metrics.figures import Figures
 from bazar.metrics.tell import tell_client, tell_disk, tell_replica
-from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, Context, Route
+from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, PUBLIC, Context, Route
 from bazar.replication.engine import Engine
 from bazar.replication.feed_client import FEED_PATH
 from bazar.replication.messages import Entry
@@ -19,7 +19,8 @@ from bazar.replication.part import Part, Wiring
 from bazar.replication.store import Answer, Operation
 from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import FrameConnection
-from handlers import metrics, status
+from handlers import described, metrics, status
+from handlers.assets import AssetHandler
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
 from handlers.paths import FORWARDED_PATH, KNOCK_PATH, READ_PATH, WRITE_PATH
@@ -60,6 +61,8 @@ class ReplicatedService(Generic[R]):
             *self._routes,
             *status.ROUTES,
             metrics.ROUTE,
+            *described.ROUTES,
+            Route("/static/([^/]+)", AssetHandler, PUBLIC),
             Route(FEED_PATH, FeedHandler, INTERNAL),
             Route(CALLS_PATH, CallsHandler, INTERNAL),
             *(

@@ -9,6 +9,7 @@ from typing import Any
 
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from bazar.node.status import machine_id
+from handlers import verbs
 from handlers.base import Handler
 
 
@@ -18,6 +19,7 @@ class HealthHandler(Handler):
     log_level = logging.DEBUG  # the supervisor asks very often
     counts = False
 
+    @verbs.CHECK_HEALTH
     def get(self) -> None:
         self.answer({"node": self.service.context.node.name, "healthy": True})
 
@@ -27,6 +29,7 @@ class ReadyHandler(Handler):
 
     counts = False
 
+    @verbs.CHECK_READINESS
     def get(self) -> None:
         self.service.ready()
         self.answer({"node": self.service.context.node.name, "ready": True})
@@ -41,6 +44,7 @@ class StatusHandler(Handler):
         process = {"pid": os.getpid(), "run": self.service.context.run, "machine": machine_id()}
         return {**self.service.status(), **process}
 
+    @verbs.SHOW_STATUS
     def get(self) -> Awaitable[None] | None:
         self.answer(self.tell())
         return None

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bazar.errors import BadRequest, BazarError, Conflict, Indeterminate, Unavailable
+from bazar.errors import BazarError, Conflict, Indeterminate, Unavailable
 from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
-from handlers import validation
-from handlers.api import SEARCH_NAMES, search_query
+from handlers import verbs
+from handlers.api import search_query
 from handlers.base import Handler
 from handlers.catalog.service import CatalogService
-
-MAX_IMPORT_BOOKS = 1000
-MAX_IMPORT_BYTES = 4 << 20
+from handlers.validation import NEW_BOOK
 
 
 class CatalogHandler(Handler):
@@ -22,16 +20,16 @@ class CatalogHandler(Handler):
 
 
 class InfoHandler(CatalogHandler):
-    async def get(self, book: str) -> None:
-        found = await self.service.read({"op": "info", "book": validation.book_id(book)})
+    @verbs.SHOW_BOOK
+    async def get(self, book: int) -> None:
+        found = await self.service.read({"op": "info", "book": book})
         self.answer(found["book"])
 
 
 class SearchHandler(CatalogHandler):
-    query_names = SEARCH_NAMES
-
+    @verbs.SEARCH
     async def get(self) -> None:
-        search = search_query(self)
+        search = search_query(self.given)
         found = await self.service.read(search)
         if found["after"] is not None:
             self.set_header("Link", next_page(self.link_behind(search), found["after"]))
@@ -42,14 +40,13 @@ class UpdateHandler(CatalogHandler):
     """Its answer has no tag: that names what was read, and not what was sent (RFC 9110 section
     9.3.4)."""
 
-    is_conditional = True
-
-    async def put(self, book: str) -> None:
+    @verbs.UPDATE_BOOK
+    async def put(self, book: int) -> None:
         operation = {
             "op": "update",
             "key": self.idempotency_key(),
-            "book": validation.book_id(book),
-            "fields": validation.book_changes(self.json_body()),
+            "book": book,
+            "fields": self.json_body(),
             **self.conditions(),
         }
         written = await self.service.write(operation)
@@ -57,8 +54,9 @@ class UpdateHandler(CatalogHandler):
 
 
 class CreateHandler(CatalogHandler):
+    @verbs.CREATE_BOOK
     async def post(self) -> None:
-        book = validation.new_book(self.json_body())
+        book = self.json_body()
         operation = {"op": "create", "key": self.idempotency_key(), "books": [book]}
         [made] = (await self.service.write(operation))["books"]
         if not made["created"]:
@@ -74,21 +72,16 @@ class CreateHandler(CatalogHandler):
 
 
 class ImportHandler(CatalogHandler):
-    """Many books at once: `{"books": [...]}` -> `{"results": [{"id", "created"} | {"error"}]}`."""
+    """Each book has its own answer, in the order of the books: a bad one keeps out no other."""
 
-    max_body_bytes = MAX_IMPORT_BYTES
-
+    @verbs.IMPORT_BOOKS
     async def post(self) -> None:
-        body = self.json_body()
-        validation.only(body, {"books"}, "body")
-        rows = body.get("books")
-        if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_IMPORT_BOOKS:
-            raise BadRequest(f"books: must be a list of 1 to {MAX_IMPORT_BOOKS}")
+        rows = self.json_body()["books"]
         results: list[dict[str, Any]] = []
         books = []
         for place, row in enumerate(rows):
             try:
-                books.append(validation.new_book(row, f"books[{place}]"))
+                books.append(NEW_BOOK(row, f"books[{place}]"))
                 results.append({})
             except BazarError as error:
                 results.append({"error": str(error)})

@@ -11,9 +11,9 @@ from typing import Any
 
 from tornado.iostream import StreamClosedError
 
-from bazar.errors import BadRequest, Forbidden, NotFound, Unavailable
+from bazar.errors import Forbidden, NotFound, Unavailable
 from bazar.replication.file_arbiter import lock_owner
-from handlers import validation
+from handlers.dashboard import verbs
 from handlers.dashboard.poller import Views, Watch, send_away
 from handlers.dashboard.rules import RULES
 from handlers.frontend.handlers import FrontEndHandler
@@ -24,6 +24,7 @@ QUIET_S = 15.0
 
 
 class ClusterPage(PageHandler):
+    @verbs.SHOW_CLUSTER
     def get(self) -> None:
         config = self.service.context.config
         nodes = list(config.nodes.values())
@@ -54,11 +55,11 @@ class Watching(FrontEndHandler):
 class WatchHandler(Watching):
     """Server-sent events: a view of the cluster, several times a second."""
 
-    query_names = None
     counts = False  # it lasts as long as the page is open
     _gone = False
     _views: Views | None = None
 
+    @verbs.WATCH
     async def get(self) -> None:
         if self._gone:
             return
@@ -107,20 +108,16 @@ class WatchHandler(Watching):
 
 
 class FaultInjectionHandler(Watching):
-    """Sends a signal to a replica of this machine: `{"do": "pause" | "kill" | "return"}`, with the
-    token."""
+    """Sends a signal to a replica of this machine."""
 
     counts = False
 
+    @verbs.DISTURB
     def post(self, name: str) -> None:
         config = self.service.context.config
         if not all(node.is_local for node in config.nodes.values()):
             raise Forbidden("only a cluster on the loopback interface can be disturbed from here")
-        body = self.json_body()
-        validation.only(body, {"do"}, "body")
-        act = body.get("do")
-        if not isinstance(act, str) or act not in SIGNALS:
-            raise BadRequest(f"do: must be one of {', '.join(SIGNALS)}")
+        act = self.json_body()["do"]
         node = config.nodes.get(name)
         if node is None or node.role == "frontend":
             raise NotFound("only the nodes of the catalog and of the orders can be disturbed")

@@ -12,22 +12,14 @@ from bazar.metrics.figures import Figures
 from bazar.node.server import INTERNAL, METRICS_PATH, PUBLIC, Route
 from bazar.node.workers import whose
 from bazar.replication.store import Answer
-from handlers import metrics, status, validation
-from handlers.api import (
-    SEARCH_NAMES,
-    basket_item,
-    bought,
-    purchase_item,
-    purchased,
-    search_query,
-)
+from handlers import described, metrics, status, verbs
+from handlers.api import basket_item, bought, purchase_item, purchased, search_query
 from handlers.base import Handler
 from handlers.frontend.questions import Question
 from handlers.frontend.service import FrontEndService
 from storage.books import info_key
 
 SIBLING_S = 1.0
-SIBLINGS_NAMES = frozenset({"alone"})  # query names of requests that go to siblings, too
 
 
 class FrontEndHandler(Handler):
@@ -56,7 +48,7 @@ class FrontEndHandler(Handler):
                 return None
             return answer
 
-        if self.query("alone") is not None:
+        if self.given["alone"] is not None:
             return []
         return await asyncio.gather(*map(ask, self.service.context.siblings))
 
@@ -70,36 +62,40 @@ class FrontEndHandler(Handler):
 
 
 class InfoHandler(FrontEndHandler):
-    async def get(self, book: str) -> None:
-        await self.show(self.service.info(validation.book_id(book)))
+    @verbs.SHOW_BOOK
+    async def get(self, book: int) -> None:
+        await self.show(self.service.info(book))
 
 
 class SearchHandler(FrontEndHandler):
-    query_names = SEARCH_NAMES
-
+    @verbs.SEARCH
     async def get(self) -> None:
-        search = search_query(self)
+        search = search_query(self.given)
         await self.show(self.service.search(search, self.link_behind(search)))
 
 
 class TopicsHandler(FrontEndHandler):
+    @verbs.LIST_TOPICS
     async def get(self) -> None:
         await self.show(self.service.topics())
 
 
 class OrderHandler(FrontEndHandler):
+    @verbs.SHOW_ORDER
     async def get(self, order: str) -> None:
-        await self.show(self.service.order(validation.order_id(order)))
+        await self.show(self.service.order(order))
 
 
 class PurchaseHandler(FrontEndHandler):
-    async def put(self, book: str) -> None:
+    @verbs.BUY_BOOK
+    async def put(self, book: int) -> None:
         self.answer(purchased(self, await self.buy(purchase_item(self, book))))
 
 
 class BasketHandler(FrontEndHandler):
     """Several books as one order: all of them, or none."""
 
+    @verbs.BUY_BASKET
     async def post(self) -> None:
         self.answer(bought(self, await self.buy(basket_item(self))))
 
@@ -107,10 +103,9 @@ class BasketHandler(FrontEndHandler):
 class InvalidateHandler(FrontEndHandler):
     """Drops a cached book, for operators; the feed has already done so after every write."""
 
-    query_names = SIBLINGS_NAMES
-
-    async def get(self, book: str) -> None:
-        key = info_key(validation.book_id(book))
+    @verbs.INVALIDATE
+    async def get(self, book: int) -> None:
+        key = info_key(book)
         own = {"dropped": self.service.local.remove(key)}
         answers = [own, *await self.from_siblings(f"/invalidateCache/{book}")]
         if any(answer is None for answer in answers):
@@ -124,8 +119,7 @@ class InvalidateHandler(FrontEndHandler):
 class StatusHandler(status.StatusHandler, FrontEndHandler):
     """The status of all processes of this front end."""
 
-    query_names = SIBLINGS_NAMES
-
+    @verbs.SHOW_STATUS_OF_ALL
     async def get(self) -> None:
         own = self.tell()
         siblings = await self.from_siblings("/status")
@@ -138,11 +132,10 @@ class MetricsHandler(metrics.MetricsHandler, FrontEndHandler):
     """The figures of all processes of this front end, as text; those of one alone as JSON, for its
     siblings."""
 
-    query_names = SIBLINGS_NAMES
-
+    @verbs.SHOW_FIGURES_OF_ALL
     async def get(self) -> None:
         figures = await self.figures()
-        if self.query("alone") is not None:
+        if self.given["alone"] is not None:
             self.answer(figures.plain())
             return
         siblings = await self.from_siblings(METRICS_PATH)
@@ -167,4 +160,5 @@ ROUTES = (
     Route("/status", StatusHandler, INTERNAL),
     Route(METRICS_PATH, MetricsHandler, INTERNAL),
     *status.PROBES,
+    *described.ROUTES,
 )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
-from handlers import validation
+from handlers import verbs
 from handlers.api import basket_item, bought, purchase_item, purchased
 from handlers.base import Handler
 from handlers.orders.service import OrderService
-
-MAX_LISTED = 500
 
 
 class OrderServiceHandler(Handler):
@@ -18,7 +16,8 @@ class OrderServiceHandler(Handler):
 
 
 class PurchaseHandler(OrderServiceHandler):
-    async def put(self, book: str) -> None:
+    @verbs.BUY_BOOK
+    async def put(self, book: int) -> None:
         item = purchase_item(self, book)
         answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
         self.answer(purchased(self, answer))
@@ -27,6 +26,7 @@ class PurchaseHandler(OrderServiceHandler):
 class BasketHandler(OrderServiceHandler):
     """Several books as one order: all of them, or none."""
 
+    @verbs.BUY_BASKET
     async def post(self) -> None:
         item = basket_item(self)
         answer = await self.service.purchase(item, self.service.settings.write_deadline_s)
@@ -34,19 +34,18 @@ class BasketHandler(OrderServiceHandler):
 
 
 class OrderHandler(OrderServiceHandler):
+    @verbs.SHOW_ORDER
     async def get(self, order: str) -> None:
-        found = await self.service.read({"op": "order", "order_id": validation.order_id(order)})
+        found = await self.service.read({"op": "order", "order_id": order})
         self.answer(found["order"])
 
 
 class OrdersHandler(OrderServiceHandler):
     """All orders, oldest first, behind the `seq` of the last one seen."""
 
-    query_names = frozenset({"after", "limit"})
-
+    @verbs.LIST_ORDERS
     async def get(self) -> None:
-        after = self.query_number("after", 0, 0, validation.MAX_ID)
-        limit = self.query_number("limit", 100, 1, MAX_LISTED)
+        after, limit = self.given["after"], self.given["limit"]
         await self.service.replica.reads.barrier(None)
         orders = await self.service.reader.orders(after, limit + 1)
         shown = orders[:limit]

@@ -13,12 +13,12 @@ from typing import Any
 from bazar.errors import BadRequest, NoCookie
 from bazar.http.response_cache import CachedResponse
 from bazar.replication.store import Answer
-from handlers import validation
+from handlers import html
 from handlers.base import Handler, NoRoute, as_error
 from handlers.frontend.handlers import FrontEndHandler
 from handlers.frontend.questions import Question
+from handlers.operations import HTML, JSON
 from handlers.storefront import rendering
-from storage.catalog import MAX_AMOUNT
 
 VISITOR = "visitor"
 VISITOR_KEPT_S = 365 * 86_400
@@ -28,14 +28,13 @@ Fields = list[tuple[str, str]]
 
 
 class PageHandler(FrontEndHandler):
-    body_type = "application/x-www-form-urlencoded"
-    query_names = None
+    error_types = (HTML, JSON)  # the port itself refuses in JSON
     retry: tuple[str, Fields] | None = None
     """The path and the fields that the visitor may send again if this fails."""
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        for name, value in rendering.HEADERS.items():
+        for name, value in html.HEADERS.items():
             self.set_header(name, value)
 
     @property
@@ -131,7 +130,7 @@ class NotFoundPage(NoRoute):
         if "text/html" not in self.request.headers.get("Accept", ""):
             super().write_error(status_code, **kwargs)
             return
-        for name, value in rendering.HEADERS.items():
+        for name, value in html.HEADERS.items():
             self.set_header(name, value)
         apologize(self, status_code, kwargs)
 
@@ -153,7 +152,7 @@ class ShelfPage(PageHandler, ABC):
         )
 
     def page(self, answer: Answer, replica: str) -> CachedResponse:
-        return CachedResponse(self.body(answer), replica, own=rendering.HEADERS)
+        return CachedResponse(self.body(answer), replica, own=html.HEADERS)
 
     @abstractmethod
     def body(self, answer: Answer) -> bytes:
@@ -162,12 +161,3 @@ class ShelfPage(PageHandler, ABC):
 
 def new_key() -> str:
     return secrets.token_hex(16)
-
-
-def line(book: str, quantity: str, cost: str) -> dict[str, int]:
-    """Return one book as a form or an address has it. Raises BadRequest."""
-    return {
-        "book": validation.book_id(book, "book"),
-        "quantity": validation.number(quantity.strip(), "quantity", 1, validation.MAX_QUANTITY),
-        "cost": validation.number(cost, "cost", 0, MAX_AMOUNT),
-    }

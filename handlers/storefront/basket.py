@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bazar.errors import BadRequest, OutOfStock, PriceChanged
-from handlers import validation
-from handlers.storefront.base import PageHandler, line, new_key
+from handlers.parameters import KEY
+from handlers.storefront import forms
+from handlers.storefront.base import PageHandler, new_key
+from handlers.storefront.forms import LINE, line
+from handlers.validation import BASKET, BOOK_ID, IDEMPOTENCY_KEY, MAX_LINES, MAX_QUANTITY
 
 COOKIE = "basket"
 KEPT_S = 30 * 86_400
@@ -38,15 +41,15 @@ class Basket:
         basket = cls(match[1])
         try:
             for part in match[2].split("~")[1:]:
-                basket.put(**line(*part.split(".")))
+                basket.put(**line(**dict(zip(LINE, part.split("."), strict=True))))
         except BadRequest:
             return cls()
         return basket
 
     def put(self, book: int, quantity: int, cost: int) -> None:
         """Add a line. Raises BadRequest if the basket is full."""
-        if book not in self.lines and len(self.lines) >= validation.MAX_LINES:
-            raise BadRequest(f"basket: holds {validation.MAX_LINES} different books already")
+        if book not in self.lines and len(self.lines) >= MAX_LINES:
+            raise BadRequest(f"basket: holds {MAX_LINES} different books already")
         self.lines[book] = quantity, cost
 
     def text(self) -> str:
@@ -69,7 +72,7 @@ class BasketHandler(PageHandler):
             book, _, cost = text.partition(".")
             quantity = self.form(_QUANTITY + book).strip()
             if quantity != "0":
-                lines.append(line(book, quantity, cost))
+                lines.append(line(book=book, quantity=quantity, cost=cost))
         return lines
 
 
@@ -80,6 +83,7 @@ def _row(number: int, wanted: int, seen: int, book: Mapping[str, Any] | None) ->
 
 
 class BasketPage(BasketHandler):
+    @forms.BASKET_PAGE
     async def get(self) -> None:
         basket = self.basket()
         books = await self._books(list(basket.lines))
@@ -93,7 +97,7 @@ class BasketPage(BasketHandler):
             key=basket.key,
             total=total,
             for_sale=len(for_sale),
-            most=validation.MAX_QUANTITY,
+            most=MAX_QUANTITY,
         )
 
     async def _books(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
@@ -103,20 +107,21 @@ class BasketPage(BasketHandler):
         found, _ = await self.service.catalog.read({"op": "books", "books": numbers}, self.note)
         return {book["id"]: book for book in found["books"]}
 
+    @forms.CHANGE_BASKET
     async def post(self) -> None:
         basket = self.basket()
         match self.form("do"):
             case "add":
-                added = line(*(self.form(name) for name in ("book", "quantity", "cost")))
+                added = line(**{name: self.form(name) for name in LINE})
                 before, _ = basket.lines.get(added["book"], (0, 0))
-                added["quantity"] = min(before + added["quantity"], validation.MAX_QUANTITY)
+                added["quantity"] = min(before + added["quantity"], MAX_QUANTITY)
                 basket.put(**added)
             case "update":
                 self._update(basket, None)
             case "new":
                 basket.key = new_key()
             case remove if remove.startswith("remove-"):
-                self._update(basket, validation.book_id(remove.removeprefix("remove-"), "do"))
+                self._update(basket, BOOK_ID.typed(remove.removeprefix("remove-"), "do"))
             case _:
                 raise BadRequest("do: must be add, update, new or remove-<book>")
         self.keep(basket)
@@ -125,7 +130,7 @@ class BasketPage(BasketHandler):
     def _update(self, basket: Basket, without: int | None) -> None:
         typed = {one["book"]: one for one in self.typed() if one["book"] != without}
         for text in self.fields("line"):
-            book = validation.book_id(text.partition(".")[0], "line")
+            book = BOOK_ID.typed(text.partition(".")[0], "line")
             if book not in typed:
                 basket.lines.pop(book, None)
         if without is not None:
@@ -137,13 +142,14 @@ class BasketPage(BasketHandler):
 class BasketBuyHandler(BasketHandler):
     """Buys what the form shows, not what the cookie holds by then."""
 
+    @forms.BUY_ALL
     async def post(self) -> None:
-        key = validation.idempotency_key(self.form("key"))
+        key = IDEMPOTENCY_KEY.typed(self.form("key"), KEY.name)
         typed = self.typed()
         if not typed:
             self.go("/basket")
             return
-        lines = validation.lines({"lines": typed})
+        lines = BASKET({"lines": typed}, "body")["lines"]
         self.retry = (
             "/basket/buy",
             [(name, value) for name in self.request.body_arguments for value in self.fields(name)],

@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from bazar.replication.store import Answer
-from handlers import validation
 from handlers.api import where_to_begin
-from handlers.storefront import rendering
+from handlers.storefront import forms, rendering
 from handlers.storefront.base import ShelfPage
+from handlers.validation import MAX_QUANTITY, TEXT, WORDS, trouble
 from storage.catalog import MAX_TOPICS
 from storage.letters import joined, phrases, tokens
 
@@ -21,6 +21,7 @@ TOPICS_LIKE = 5
 
 
 class HomePage(ShelfPage):
+    @forms.HOME
     async def get(self) -> None:
         search = {"op": "search", "topic": "", "limit": ON_HOME}
         # The tags of what it shows are not known before: store it as a search (C5).
@@ -34,11 +35,12 @@ class HomePage(ShelfPage):
 
 
 class ResultsPage(ShelfPage):
+    @forms.RESULTS
     async def get(self) -> None:
-        q = self.query("q")
-        if q is not None and q.strip() and (trouble := validation.trouble(q)):
+        q = self.given["q"]
+        if q is not None and q.strip() and (reason := trouble(q)):
             self.set_status(400)
-            self.paint("unsearched.html", title="That can’t be looked for", trouble=trouble, q=q)
+            self.paint("unsearched.html", title="That can’t be looked for", trouble=reason, q=q)
             return
         self.search = self._search(q)
         self.first = all(not self.search[name] for name in ("skip", "after", "before"))
@@ -49,13 +51,12 @@ class ResultsPage(ShelfPage):
     def _search(self, q: str | None) -> dict[str, Any]:
         """Return the search, by words or by topic; without either, as from an empty search box, of
         all books."""
-        topic = self.query("topic")
-        before = validation.place_in_list(self.query("before"), "before")
-        part = {"limit": ON_PAGE, **where_to_begin(self), "before": before}
+        topic = self.given["topic"]
+        part = {"limit": ON_PAGE, **where_to_begin(self.given), "before": self.given["before"]}
         if q is not None and q.strip():
-            return {"op": "find", "q": validation.words(q, "q"), **part}
+            return {"op": "find", "q": WORDS(q, "q"), **part}
         if topic:
-            topic = validation.text(topic, "topic")
+            topic = TEXT(topic, "topic")
         return {"op": "search", "topic": topic or "", **part}
 
     def body(self, answer: Answer) -> bytes:
@@ -103,10 +104,11 @@ def _words(topic: str) -> str:
 
 
 class BookPage(ShelfPage):
-    async def get(self, book: str) -> None:
-        await self.show_page(self.service.info(validation.book_id(book)))
+    @forms.BOOK_PAGE
+    async def get(self, book: int) -> None:
+        await self.show_page(self.service.info(book))
 
     def body(self, answer: Answer) -> bytes:
         book = answer["book"]
-        most = min(book["count"], validation.MAX_QUANTITY)
+        most = min(book["count"], MAX_QUANTITY)
         return rendering.paint("book.html", title=book["title"], book=book, most=most)

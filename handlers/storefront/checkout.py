@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from bazar.errors import OutOfStock, PriceChanged
 from bazar.replication.store import Answer
-from handlers import validation
-from handlers.storefront import rendering
-from handlers.storefront.base import PageHandler, ShelfPage, line, new_key
+from handlers.parameters import KEY
+from handlers.storefront import forms, rendering
+from handlers.storefront.base import PageHandler, ShelfPage, new_key
+from handlers.storefront.forms import LINE, line
+from handlers.validation import IDEMPOTENCY_KEY
 
 
 class BuyHandler(PageHandler):
+    @forms.BUY
     async def post(self) -> None:
-        given = {name: self.form(name) for name in ("book", "quantity", "cost")}
+        given = {name: self.form(name) for name in LINE}
         wanted = line(**given)
         key = self.form("key")
         if not key:
             self.know_visitor()
             self.go(rendering.link("/confirm", **wanted, key=new_key()))
             return
-        validation.idempotency_key(key)
+        IDEMPOTENCY_KEY.typed(key, KEY.name)
         self.retry = "/buy", [*given.items(), ("key", key)]
         own_key = self.own_key(key)
         try:
@@ -39,10 +42,10 @@ class ConfirmPage(PageHandler):
     """The page that shows what is about to be bought, as it is now. The key's name is in the
     address, so that a reload and the back button lead to the same purchase."""
 
+    @forms.CONFIRM
     async def get(self) -> None:
-        given = {name: self.query(name) or "" for name in ("book", "quantity", "cost")}
-        wanted = line(**given)
-        key = validation.idempotency_key(self.query("key") or "")
+        wanted = {name: self.given[name] for name in LINE}
+        key = self.given["key"]
         self.know_visitor()
         found, _ = await self.service.catalog.read(
             {"op": "info", "book": wanted["book"]}, self.note
@@ -56,8 +59,9 @@ class ConfirmPage(PageHandler):
 
 
 class ReceiptPage(ShelfPage):
+    @forms.RECEIPT
     async def get(self, order: str) -> None:
-        await self.show_page(self.service.order(validation.order_id(order)))
+        await self.show_page(self.service.order(order))
 
     def body(self, answer: Answer) -> bytes:
         order = answer["order"]

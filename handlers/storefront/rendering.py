@@ -11,22 +11,12 @@ from urllib.parse import urlencode
 from tornado.template import Loader
 
 from bazar.errors import BazarError
-from handlers import validation
-from handlers.assets import ASSETS
+from handlers.assets import assets
+from handlers.validation import MAX_QUERY, MAX_WORDS
 from storage.paging import RANKED
 
 HUES = 12  # colours of covers in shop.css
 FEW = 3
-
-CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Content-Security-Policy": CONTENT_POLICY,
-    "Referrer-Policy": "same-origin",  # an order's address is all that is needed to see the order
-}
 
 
 def money(cents: int) -> str:
@@ -78,8 +68,8 @@ def link(path: str, **query: Any) -> str:
 
 def by_author(author: str) -> str | None:
     """Return a link to the books of an author; None if the name has no word to search for."""
-    names = [name for name in author[: validation.MAX_QUERY].split() if any(map(str.isalnum, name))]
-    return link("/books", q=" ".join(names[: validation.MAX_WORDS])) if names else None
+    names = [name for name in author[:MAX_QUERY].split() if any(map(str.isalnum, name))]
+    return link("/books", q=" ".join(names[:MAX_WORDS])) if names else None
 
 
 def hue(book: Mapping[str, Any]) -> str:
@@ -99,7 +89,7 @@ _loader = Loader(
             "by_author": by_author,
             "extent": extent,
         },
-        "asset": lambda name: ASSETS[name].url,
+        "asset": lambda name: assets()[name].url,
     },
 )
 

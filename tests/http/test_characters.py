@@ -55,7 +55,7 @@ TITLES = (
 class CharactersTest(unittest.TestCase):
     def refusal(self, text: str) -> str:
         with self.assertRaises(BadRequest) as caught:
-            validation.text(text, "title")
+            validation.TEXT(text, "title")
         return str(caught.exception)
 
     def test_each_that_is_not_seen_is_named(self) -> None:
@@ -78,7 +78,7 @@ class CharactersTest(unittest.TestCase):
         for title in TITLES:
             with self.subTest(title=title):
                 self.assertEqual(
-                    validation.text(title, "title"), unicodedata.normalize("NFC", title)
+                    validation.TEXT(title, "title"), unicodedata.normalize("NFC", title)
                 )
 
     def test_joiners_stay_inside_of_such_words_only(self) -> None:
@@ -106,7 +106,7 @@ class CharactersTest(unittest.TestCase):
     @given(st.text(min_size=1, max_size=20))
     def test_what_is_taken_can_be_seen(self, text: str) -> None:
         try:
-            taken = validation.text(text, "title")
+            taken = validation.TEXT(text, "title")
         except BadRequest:
             return
         kinds = {unicodedata.category(char) for char in taken}
@@ -116,7 +116,7 @@ class CharactersTest(unittest.TestCase):
     @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "Mn", "Mc"]), max_size=20))
     def test_what_is_refused_is_refused_for_a_reason_that_names_it(self, text: str) -> None:
         try:
-            validation.text(f"a{text}", "title")
+            validation.TEXT(f"a{text}", "title")
         except BadRequest as error:
             self.assertRegex(str(error), r"title: holds U\+[0-9A-F]{4,} \(.+\), which")
 

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from tornado.httpclient import HTTPResponse
 
-from handlers.assets import ASSETS
+from handlers.assets import assets
+from handlers.html import CONTENT_POLICY
 from handlers.storefront import rendering
 from handlers.storefront.basket import Basket
 from tests.http.shop import TOKEN, ShopTestCase
@@ -77,7 +78,7 @@ class PagesTestCase(ShopTestCase):
     def reading(self, response: HTTPResponse, status: int = 200) -> Reading:
         self.assertEqual(response.code, status, response.body)
         self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
-        self.assertEqual(response.headers["Content-Security-Policy"], rendering.CONTENT_POLICY)
+        self.assertEqual(response.headers["Content-Security-Policy"], CONTENT_POLICY)
         return Reading(response.body.decode())
 
     def goes(self, response: HTTPResponse) -> str:
@@ -422,7 +423,7 @@ class NobodyThereTest(PagesTestCase):
 
 class AssetsTest(PagesTestCase):
     def test_each_may_be_kept_for_ever_under_its_own_name(self) -> None:
-        for asset in ASSETS.values():
+        for asset in assets().values():
             response = self.send(asset.url)
             self.assertEqual((response.code, response.body), (200, asset.content))
             self.assertEqual(response.headers["Content-Type"], asset.kind)
@@ -433,7 +434,7 @@ class AssetsTest(PagesTestCase):
         self.assertEqual(self.send("/static/..%2Fpage.py").code, 404)
 
     def test_nothing_on_a_page_is_inline_or_from_elsewhere(self) -> None:
-        self.assertNotIn("unsafe", rendering.CONTENT_POLICY)
+        self.assertNotIn("unsafe", CONTENT_POLICY)
         for path in (PAGES / "templates").iterdir():
             text = path.read_text("utf-8")
             self.assertNotRegex(text, r"<style|<script(?! src=)|\sstyle=|\son\w+=|javascript:")

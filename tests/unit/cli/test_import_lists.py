@@ -123,7 +123,7 @@ class HeadersTest(unittest.TestCase):
 
     def test_a_field_that_books_get_is_filled_by_its_column(self) -> None:
         content = "ISBN,Barcode,Title\n9780000000002 (pbk.) | 12,123,The Fog\n,,The Sea\n"
-        with mock.patch.dict(validation.FIELD_RULES, {"isbn": validation.text}):
+        with mock.patch.dict(validation.FIELD_RULES, {"isbn": validation.TEXT}):
             _, rows = read(content, DEFAULTS)
         found = [(row.book or {}).get("isbn") for row in rows]
         self.assertEqual(found, ["9780000000002", None])

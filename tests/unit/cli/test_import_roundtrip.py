@@ -27,7 +27,7 @@ def _may_be(text: str) -> bool:
     if text in NO_NAME or without_markup(text) != text:
         return False
     try:
-        validation.text(text, "")
+        validation.TEXT(text, "")
     except BadRequest:
         return False
     return True
@@ -80,6 +80,6 @@ class RoundTripTest(unittest.TestCase):
             money = f"{cents // 100}{decimal}{cents % 100:02}"
             writer.writerow([number, title, author, topic, money, count, note])
         expected = [
-            (*(validation.text(part, "") for part in book[:3]), *book[3:]) for book in shelf
+            (*(validation.TEXT(part, "") for part in book[:3]), *book[3:]) for book in shelf
         ]  # in NFC
         self.assertEqual(books(text.getvalue().encode(encoding)), expected)

@@ -1,0 +1,153 @@
+"""What answers show, field by field. Nothing is read by it; the tests hold every answer to it."""
+
+from __future__ import annotations
+
+from handlers.kinds import MAX_ID, Integer, ListOf, Object, Plain, Schema
+from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_LINES, ORDER_ID, QUANTITY
+from storage.catalog import MAX_TOPICS
+
+SHOWN = Plain(type="string")
+MOMENT = Plain(type="string", format="date-time")
+NUMBER = Integer(1, MAX_ID)
+TRUTH = Plain(type="boolean")
+COST = Plain(type="integer", minimum=0)
+
+BOOK = Object(
+    "Book",
+    {
+        "id": BOOK_ID,
+        "title": SHOWN,
+        "topic": SHOWN,
+        "cost": AMOUNT,
+        "count": AMOUNT,
+        "catalog_id": NUMBER,
+        "author": SHOWN,
+        "isbn": Plain(type="string", pattern="^97[89][0-9]{10}$"),
+    },
+    optional=("author", "isbn"),
+    also={
+        "description": "`cost` is in cents, `count` is how many are in stock, and `catalog_id` the"
+        " topic's number. `author` and `isbn` are left out where they are not known."
+    },
+    example={
+        "id": 4,
+        "title": "Cooking for the Impatient Undergrad",
+        "topic": "Undergraduate School",
+        "cost": 20,
+        "count": 7,
+        "catalog_id": 2,
+    },
+)
+BOOKS = ListOf(BOOK)
+TOPICS = ListOf(
+    Object(
+        "Topic",
+        {"catalog_id": NUMBER, "topic": SHOWN},
+        example={"catalog_id": 1, "topic": "Distributed Systems"},
+    ),
+    0,
+    MAX_TOPICS,
+)
+
+_ORDER_ID = "1e6f277fda92a3f334e36b0081eea087"
+_KEY = "9b58fa47593c86ce18041dbdce660626"
+_LINE = Object(
+    "OrderLine",
+    {
+        "book": BOOK_ID,
+        "title": SHOWN,
+        "quantity": QUANTITY,
+        "unit_cost": AMOUNT,
+        "new_count": AMOUNT,
+    },
+    also={"description": "`unit_cost` is what one cost, and `new_count` what was left, then."},
+    example={
+        "book": 4,
+        "title": "Cooking for the Impatient Undergrad",
+        "quantity": 2,
+        "unit_cost": 20,
+        "new_count": 5,
+    },
+)
+_LINES = ListOf(_LINE, 1, MAX_LINES)
+_BOUGHT = {"cost": COST, "key": IDEMPOTENCY_KEY, "replayed": TRUTH}
+_TOLD: Schema = {
+    "description": "`cost` is in all. `replayed` says that this was bought before, with this key."
+}
+PURCHASED = Object(
+    "Purchased",
+    {"message": SHOWN, "new_count": AMOUNT, "order_id": ORDER_ID, "quantity": QUANTITY, **_BOUGHT},
+    also=_TOLD,
+    example={
+        "message": "Purchased book 4",
+        "new_count": 5,
+        "order_id": _ORDER_ID,
+        "quantity": 2,
+        "cost": 40,
+        "key": _KEY,
+        "replayed": False,
+    },
+)
+BOUGHT = Object(
+    "BasketPurchased",
+    {"message": SHOWN, "order_id": ORDER_ID, "lines": _LINES, **_BOUGHT},
+    also=_TOLD,
+    example={
+        "message": "Purchased 2 books",
+        "order_id": _ORDER_ID,
+        "lines": [_LINE.example],
+        "cost": 40,
+        "key": _KEY,
+        "replayed": False,
+    },
+)
+_ORDER = {"order_id": ORDER_ID, "sold_at": MOMENT, "cost": COST, "lines": _LINES}
+ORDER = Object(
+    "Order",
+    _ORDER,
+    example={
+        "order_id": _ORDER_ID,
+        "sold_at": "2026-11-29T16:27:49.250Z",
+        "cost": 40,
+        "lines": [_LINE.example],
+    },
+)
+ORDERS = ListOf(Object("ListedOrder", {**_ORDER, "seq": NUMBER}))
+
+IMPORTED = Object(
+    "Imported",
+    {
+        "results": ListOf(
+            Object(
+                "ImportResult",
+                {"id": BOOK_ID, "created": TRUTH, "error": SHOWN},
+                optional=("id", "created", "error"),
+                also={"description": "`id` and `created`, or else `error`."},
+            )
+        )
+    },
+)
+INVALIDATED = Object("Invalidated", {"message": SHOWN, "dropped": TRUTH})
+HEALTHY = Object("Healthy", {"node": SHOWN, "healthy": TRUTH})
+READY = Object("Ready", {"node": SHOWN, "ready": TRUTH})
+STATUS = Plain(type="object", required=["node", "group", "pid", "run", "machine"])
+_ITEM_ERROR = Object(
+    "ItemError",
+    {"status": Plain(type="integer"), "code": SHOWN, "message": SHOWN, "details": Plain()},
+    optional=("details",),
+)
+ITEMS_ANSWERED = Object(
+    "ItemsAnswered",
+    {
+        "results": ListOf(
+            Object(
+                "ItemAnswered",
+                {"answer": Plain(), "error": _ITEM_ERROR},
+                optional=("answer", "error"),
+                also={"minProperties": 1, "maxProperties": 1},
+            )
+        ),
+        "primary": Plain(type=["string", "null"]),
+    },
+)
+DOCUMENT = Plain(type="object", required=["openapi", "info", "paths"])

@@ -1,0 +1,41 @@
+"""What several operations have in their paths, queries and headers."""
+
+from __future__ import annotations
+
+from handlers.kinds import Integer
+from handlers.operations import Parameter
+from handlers.validation import (
+    BOOK_ID,
+    ENTITY_TAGS,
+    IDEMPOTENCY_KEY,
+    MAX_OFFSET,
+    MAX_PAGE,
+    ORDER_ID,
+    PLACE,
+    TEXT,
+    WORDS,
+)
+
+BOOK = Parameter("id", BOOK_ID, "The number of a book.", example=4)
+ORDER = Parameter("order_id", ORDER_ID, "What a purchase has answered as `order_id`.")
+
+KEY = Parameter(
+    "Idempotency-Key",
+    IDEMPOTENCY_KEY,
+    "The same key is the same request: it is done once, however often it is sent. Without one, a"
+    " key is made here, and sent back.",
+)
+IF_MATCH = Parameter("If-Match", ENTITY_TAGS, "Change the book only if this is its `ETag`.")
+IF_NONE_MATCH = Parameter("If-None-Match", ENTITY_TAGS, "Change it only if this is not its `ETag`.")
+CONDITIONS = (IF_MATCH, IF_NONE_MATCH)
+
+LIMIT = Parameter("limit", Integer(1, MAX_PAGE), "So many, at most.", default=MAX_PAGE)
+OFFSET = Parameter("offset", Integer(0, MAX_OFFSET), "Leave out so many.", default=0)
+AFTER = Parameter("after", PLACE, "Begin behind this place, which a `Link` names.")
+SEARCH_QUERY = (
+    Parameter("topic", TEXT, "What the topic contains, in any case.", example="distributed"),
+    Parameter("q", WORDS, "Words of title or author, or an ISBN; not together with `topic`."),
+    LIMIT,
+    OFFSET,
+    AFTER,
+)

@@ -1,0 +1,115 @@
+"""What forms and addresses of pages carry, and what pages do with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bazar.errors import BazarError, KeyReused, NoCookie, NotFound
+from handlers.kinds import Integer, Kind, Object, Pattern, Plain, Schema, Schemas
+from handlers.operations import FORM, HTML, Answer, Body, Operation, Parameter
+from handlers.parameters import AFTER, BOOK, OFFSET, ORDER
+from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_QUANTITY, PLACE
+
+PAGE = Answer(Plain(type="string"), type=HTML)
+SENT_ON = Answer(status=303, about="It goes on there.", headers=["Location"])
+SET_COOKIE = "Set-Cookie"
+
+
+class Typed(Integer):
+    """A number that a person types, and spaces with it."""
+
+    def typed(self, text: str, place: str) -> int:
+        return super().typed(text.strip(), place)
+
+
+class OneOf(Kind):
+    """One of several forms, which the page's own code tells apart."""
+
+    def __init__(self, *kinds: Kind) -> None:
+        self._kinds = kinds
+
+    def schema(self, shared: Schemas) -> Schema:
+        return {"oneOf": [kind.schema(shared) for kind in self._kinds]}
+
+
+LINE: dict[str, Kind] = {
+    "book": BOOK_ID,
+    "quantity": Typed(1, MAX_QUANTITY),
+    "cost": AMOUNT,
+}
+KEY_NAME = Pattern("[!-~]{0,200}", "must be at most 200 visible ASCII characters")
+
+
+def line(**typed: str) -> dict[str, int]:
+    """Return one book as a form or an address has it. Raises BadRequest."""
+    return {name: kind.typed(typed[name], name) for name, kind in LINE.items()}
+
+
+def _form(name: str, fields: dict[str, Kind], **also: Any) -> Object:
+    """Return a form: what else a browser sends with it nobody reads."""
+    return Object(name, fields, also={"additionalProperties": True, **also})
+
+
+_BOOKS_OF_BASKET = {
+    "patternProperties": {"^quantity-": {"type": "string"}},
+    "description": "Each `line` is `<book>.<cost>`, and has its `quantity-<book>`.",
+}
+_LINES = {"line": Plain(type="array", items={"type": "string", "pattern": r"^[0-9]+\.[0-9]+$"})}
+
+
+def page(summary: str, **more: Any) -> Operation:
+    """Return the operation of a page."""
+    return Operation(summary, [PAGE], open_query=True, **more)
+
+
+def form(summary: str, kind: Kind, *errors: type[BazarError]) -> Operation:
+    """Return the operation of a form, which sends its visitor on."""
+    return Operation(summary, [SENT_ON], open_query=True, body=Body(kind, FORM), errors=errors)
+
+
+_ANY = Plain(type="string")
+
+HOME = page("The home page")
+RESULTS = page(
+    "The books that a search finds",
+    query=[
+        Parameter("q", _ANY, "Words of title or author."),
+        Parameter("topic", _ANY, "What the topic contains."),
+        OFFSET,
+        AFTER,
+        Parameter("before", PLACE, "End before this place."),
+    ],
+)
+BOOK_PAGE = page("A book", path=[BOOK])
+RECEIPT = page("An order, for its buyer", path=[ORDER])
+CONFIRM = page(
+    "What is about to be bought",
+    query=[
+        *(Parameter(name, kind, required=True) for name, kind in LINE.items()),
+        Parameter("key", IDEMPOTENCY_KEY, "What the purchase is named by.", required=True),
+    ],
+    errors=[NotFound],
+)
+BASKET_PAGE = page("The visitor's basket")
+BUY_FORM = _form("BuyForm", {**LINE, "key": KEY_NAME})
+BUY = form("Buy copies of a book", BUY_FORM, NoCookie, NotFound, KeyReused)
+CHANGE_BASKET = form(
+    "Change the basket",
+    OneOf(
+        _form("AddForm", {"do": Plain(const="add"), **LINE}),
+        _form("UpdateForm", {"do": Plain(const="update")}, **_BOOKS_OF_BASKET),
+        _form("NewForm", {"do": Plain(const="new")}),
+        _form("RemoveForm", {"do": Plain(type="string", pattern="^remove-(0|[1-9][0-9]{0,17})$")}),
+    ),
+)
+BUY_ALL = form(
+    "Buy what the basket's form shows",
+    Object(
+        "BasketForm",
+        {"key": IDEMPOTENCY_KEY, **_LINES},
+        optional=["line"],
+        also={"additionalProperties": True, **_BOOKS_OF_BASKET},
+    ),
+    NotFound,
+    KeyReused,
+)

@@ -1,0 +1,130 @@
+"""What is done by more than one role, or between nodes: each operation, once."""
+
+from __future__ import annotations
+
+from bazar.errors import (
+    Conflict,
+    Indeterminate,
+    KeyRequired,
+    KeyReused,
+    NotFound,
+    OutOfStock,
+    PreconditionFailed,
+    PriceChanged,
+)
+from bazar.node.server import MAX_INTERNAL_BODY_BYTES
+from handlers import answers
+from handlers.kinds import MAX_ID, Integer, ListOf, Object, Plain, Unread
+from handlers.operations import HTML, PLAIN, Answer, Body, Operation, Parameter
+from handlers.parameters import BOOK, CONDITIONS, KEY, ORDER, SEARCH_QUERY
+from handlers.validation import BASKET, BOOK_CHANGES, NEW_BOOK, PURCHASE
+
+MAX_IMPORT_BOOKS = 1000
+MAX_IMPORT_BYTES = 4 << 20
+MAX_LISTED = 500
+
+_ANY, _TEXT = Plain(), Plain(type="string")
+_ORDERED = ("get_orders_by_order_id", "order_id", "order_id")
+_WRITES = (KeyReused, Indeterminate)
+_BUYS = (OutOfStock, PriceChanged, KeyRequired, *_WRITES)
+_ALONE = Parameter("alone", _TEXT, "Ask this process alone, and not the front end's others.")
+
+SHOW_BOOK = Operation("Show a book", [Answer(answers.BOOK)], path=[BOOK])
+SEARCH = Operation(
+    "Find books by their topic, or by words",
+    [Answer(answers.BOOKS, headers=["Link"], about="The books, in pages that are linked.")],
+    query=SEARCH_QUERY,
+)
+LIST_TOPICS = Operation("List the topics, by name", [Answer(answers.TOPICS)])
+BUY_BOOK = Operation(
+    "Buy copies of a book",
+    [Answer(answers.PURCHASED, headers=[KEY.name], leads_to=[_ORDERED])],
+    path=[BOOK],
+    headers=[KEY],
+    body=Body(PURCHASE, required=False),
+    errors=_BUYS,
+)
+BUY_BASKET = Operation(
+    "Buy several books as one order",
+    [Answer(answers.BOUGHT, headers=[KEY.name], leads_to=[_ORDERED])],
+    headers=[KEY],
+    body=Body(BASKET),
+    errors=(NotFound, *_BUYS),
+)
+SHOW_ORDER = Operation("Show an order", [Answer(answers.ORDER)], path=[ORDER])
+LIST_ORDERS = Operation(
+    "List all orders",
+    [Answer(answers.ORDERS, headers=["Link"])],
+    query=[
+        Parameter("after", Integer(0, MAX_ID), "Begin behind the order of this `seq`.", default=0),
+        Parameter("limit", Integer(1, MAX_LISTED), "So many, at most.", default=100),
+    ],
+)
+
+UPDATE_BOOK = Operation(
+    "Change a book",
+    [Answer(answers.BOOK, headers=[KEY.name])],
+    path=[BOOK],
+    headers=[KEY, *CONDITIONS],
+    body=Body(BOOK_CHANGES),
+    errors=(Conflict, OutOfStock, PreconditionFailed, *_WRITES),
+)
+CREATE_BOOK = Operation(
+    "Make a book",
+    [
+        Answer(
+            answers.BOOK,
+            201,
+            headers=[KEY.name, "Location"],
+            leads_to=[("get_info_by_id", "id", "id")],
+        )
+    ],
+    headers=[KEY],
+    body=Body(NEW_BOOK),
+    errors=(Conflict, *_WRITES),
+)
+IMPORT_BOOKS = Operation(
+    "Make many books",
+    [Answer(answers.IMPORTED)],
+    headers=[KEY],
+    body=Body(
+        Object("NewBooks", {"books": ListOf(Unread(NEW_BOOK), 1, MAX_IMPORT_BOOKS)}),
+        max_bytes=MAX_IMPORT_BYTES,
+    ),
+    errors=_WRITES,
+)
+INVALIDATE = Operation(
+    "Drop a cached book", [Answer(answers.INVALIDATED)], path=[BOOK], query=[_ALONE]
+)
+
+CHECK_HEALTH = Operation("Ask whether the node answers", [Answer(answers.HEALTHY)])
+CHECK_READINESS = Operation("Ask whether the node serves reads", [Answer(answers.READY)])
+SHOW_STATUS = Operation("Show the state of the node", [Answer(answers.STATUS)])
+SHOW_STATUS_OF_ALL = Operation(
+    "Show the state of all its processes", [Answer(answers.STATUS)], query=[_ALONE]
+)
+SHOW_FIGURES = Operation(
+    "Tell what the node has counted, as Prometheus reads it", [Answer(_TEXT, type=PLAIN)]
+)
+SHOW_FIGURES_OF_ALL = Operation(
+    "Tell what all its processes have counted, as Prometheus reads it; of one `alone`, as JSON",
+    [Answer(_TEXT, type=PLAIN), Answer(_ANY)],
+    query=[_ALONE],
+)
+ANSWER_ITEMS = Operation(
+    "Answer a batch of items, each by itself",
+    [Answer(answers.ITEMS_ANSWERED)],
+    body=Body(Object("Items", {"items": ListOf(_ANY)}), max_bytes=MAX_INTERNAL_BODY_BYTES),
+)
+OPEN_FRAMES = Operation(
+    "Make a connection of frames of this connection",
+    [Answer(status=101, about="From here on frames go both ways.")],
+)
+SHOW_FILE = Operation(
+    "Load what a page needs",
+    [Answer(_TEXT, type=kind) for kind in ("text/css", "text/javascript", "image/svg+xml")],
+    path=[Parameter("name", _TEXT, "The name of a file.")],
+    open_query=True,
+)
+DESCRIBE = Operation("Describe this node's API, in OpenAPI 3.1", [Answer(answers.DOCUMENT)])
+SHOW_DESCRIPTION = Operation("Show the description to people", [Answer(_TEXT, type=HTML)])

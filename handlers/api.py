@@ -56,21 +56,14 @@ def _replayed(handler: Handler, answer: Answer) -> bool:
     return bool(answer["replayed"]) and "Idempotency-Key" in handler.request.headers
 
 
-def _purchase_key(handler: Handler) -> str:
-    required = handler.service.context.config.purchase.require_key
-    return handler.idempotency_key(required=required)
-
-
 def purchase_item(handler: Handler, book: int) -> dict[str, Any]:
     """Return the purchase that a request asks for."""
-    key = _purchase_key(handler)
-    return {"key": key, "lines": [{"book": book, **handler.json_body()}]}
+    return {"key": handler.key, "lines": [{"book": book, **handler.json_body()}]}
 
 
 def basket_item(handler: Handler) -> dict[str, Any]:
     """Return the purchase of several books that a request asks for."""
-    key = _purchase_key(handler)
-    return {"key": key, "lines": handler.json_body()["lines"]}
+    return {"key": handler.key, "lines": handler.json_body()["lines"]}
 
 
 def bought(handler: Handler, answer: Answer) -> Answer:

@@ -114,6 +114,8 @@ class Handler(LeanHandler):
             raise MethodNotAllowed(f"this path does not take {method}")
         self.operation = operation
         self._refuse_unread(operation)
+        if KEY.name in operation.heeded:
+            self._take_key(KeyRequired in operation.errors)
         texts: list[Any] = self.path_args
         self.path_args = [
             one.kind.typed(text, one.name) for one, text in zip(operation.path, texts, strict=True)
@@ -134,9 +136,8 @@ class Handler(LeanHandler):
                     known = ", ".join(sorted(operation.names)) or "none"
                     raise BadRequest(f"{name[:40]!r}: is unknown in a query here; known: {known}")
         if request.method not in ("GET", "HEAD"):
-            heeded = {one.name for one in operation.headers}
             for name in UNHEEDED:
-                if name in headers and name not in heeded:
+                if name in headers and name not in operation.heeded:
                     raise BadRequest(f"{name}: is not heeded by {request.method} of this path")
         if not request.body:
             return
@@ -215,18 +216,17 @@ class Handler(LeanHandler):
             if one.name in headers
         }
 
-    def idempotency_key(self, *, required: bool = False) -> str:
-        """Return the caller's key, or one made here that goes back with the answer, errors too
-        (S4). Raises KeyRequired if there must be one, and is none."""
+    def _take_key(self, buys: bool) -> None:
+        """Take the caller's key, or make one, which goes back with the answer, errors too (S4).
+        Raises KeyRequired if a purchase must have one, and has none."""
         given = self.request.headers.get(KEY.name)
-        if given is None and required:
+        if given is None and buys and self.service.context.config.purchase.require_key:
             raise KeyRequired(
-                "Idempotency-Key: is missing; this shop sells nothing without one, so that what is"
-                " sent again is not bought again"
+                f"{KEY.name}: is missing; this shop sells nothing without one, so that what is sent"
+                " again is not bought again"
             )
         self.key = secrets.token_hex(16) if given is None else KEY.kind(given, KEY.name)
         self.set_header(KEY.name, self.key)
-        return self.key
 
     # --- out -------------------------------------------------------------------------------------
 

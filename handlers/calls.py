@@ -60,6 +60,8 @@ async def answer_all(
     async def one(item: Any, trace: str) -> dict[str, Any]:
         trace_context.current.set(trace)
         try:
+            if not isinstance(item, dict):
+                raise BadRequest("an item: must be a JSON object")
             return {"answer": await call.method(item)}
         except BazarError as error:
             return {"error": error_body(error)}

@@ -74,9 +74,11 @@ class Operation:
     body: Body | None = None
     errors: Sequence[type[BazarError]] = ()
     names: frozenset[str] = field(init=False)
+    heeded: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", frozenset(one.name for one in self.query))
+        object.__setattr__(self, "heeded", frozenset(one.name for one in self.headers))
 
     def __call__(self, method: Method) -> Method:
         vars(method)["operation"] = self

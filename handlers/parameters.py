@@ -24,9 +24,14 @@ KEY = Parameter(
     IDEMPOTENCY_KEY,
     "The same key is the same request: it is done once, however often it is sent. Without one, a"
     " key is made here, and sent back.",
+    example="9b58fa47593c86ce18041dbdce660626",
 )
-IF_MATCH = Parameter("If-Match", ENTITY_TAGS, "Change the book only if this is its `ETag`.")
-IF_NONE_MATCH = Parameter("If-None-Match", ENTITY_TAGS, "Change it only if this is not its `ETag`.")
+IF_MATCH = Parameter(
+    "If-Match", ENTITY_TAGS, "Change the book only if this is its `ETag`.", example="*"
+)
+IF_NONE_MATCH = Parameter(
+    "If-None-Match", ENTITY_TAGS, "Change it only if this is not its `ETag`.", example='"x"'
+)
 CONDITIONS = (IF_MATCH, IF_NONE_MATCH)
 
 LIMIT = Parameter("limit", Integer(1, MAX_PAGE), "So many, at most.", default=MAX_PAGE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from bazar.background_tasks import Tasks
@@ -19,10 +19,11 @@ from bazar.replication.part import Part, Wiring
 from bazar.replication.store import Answer, Operation
 from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import FrameConnection
-from handlers import described, metrics, status
+from handlers import described, metrics, status, writes
 from handlers.assets import AssetHandler
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
+from handlers.kinds import Object
 from handlers.paths import FORWARDED_PATH, KNOCK_PATH, READ_PATH, WRITE_PATH
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class ReplicatedService(Generic[R]):
     prefix: str
     max_body_bytes = MAX_INTERNAL_BODY_BYTES
     for_nodes = True
+    writes: Mapping[str, Object]
+    """The operations that it takes from other nodes, by their names."""
     replica: Part
 
     def __init__(self, context: Context, engine: Engine[R], routes: Sequence[Route]) -> None:
@@ -51,7 +54,7 @@ class ReplicatedService(Generic[R]):
         self.callers: dict[FrameConnection, None] = {}
         self.calls: dict[str, Call] = {
             READ_PATH: Call(self.read),
-            WRITE_PATH: Call(self.write),
+            WRITE_PATH: Call(self.write_item),
             FORWARDED_PATH: Call(self.write_forwarded),
             KNOCK_PATH: Call(self.knocked, logging.DEBUG),
         }
@@ -142,13 +145,17 @@ class ReplicatedService(Generic[R]):
         """Answer one read, linearizably. Raises its refusal, or Unavailable."""
         raise NotImplementedError
 
-    async def write(self, operation: Operation) -> Answer:
+    async def write_item(self, item: dict[str, Any]) -> Answer:
         """Write at the primary: any replica takes any write (R7)."""
-        return await self._write(operation, may_forward=True)
+        return await self.write(writes.read(self.writes, item))
 
-    async def write_forwarded(self, operation: Operation) -> Answer:
+    async def write_forwarded(self, item: dict[str, Any]) -> Answer:
         """Write what another replica passed on: one hop at the most (R7)."""
-        return await self._write(operation, may_forward=False)
+        return await self._write(writes.read(self.writes, item), may_forward=False)
+
+    async def write(self, operation: Operation) -> Answer:
+        """Write an operation that is known to be one."""
+        return await self._write(operation, may_forward=True)
 
     async def knocked(self, item: dict[str, Any]) -> Answer:
         """Tell another node of the group under which arbiter this one is (A3)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bazar.errors import (
     Conflict,
+    ForeignHistory,
     Indeterminate,
     KeyRequired,
     KeyReused,
@@ -26,7 +27,7 @@ MAX_LISTED = 500
 _ANY, _TEXT = Plain(), Plain(type="string")
 _ORDERED = ("get_orders_by_order_id", "order_id", "order_id")
 _WRITES = (KeyReused, Indeterminate)
-_BUYS = (OutOfStock, PriceChanged, KeyRequired, *_WRITES)
+_BUYS = (OutOfStock, PriceChanged, KeyRequired, ForeignHistory, *_WRITES)
 _ALONE = Parameter("alone", _TEXT, "Ask this process alone, and not the front end's others.")
 
 SHOW_BOOK = Operation("Show a book", [Answer(answers.BOOK)], path=[BOOK])

@@ -56,7 +56,7 @@ class Position:
     def of(cls, plain: Any) -> Position:
         """Return the position that `plain` was made from. Raises ValueError."""
         match plain:
-            case {"number": int(number), "id": str() | None as name} if number >= 0:
+            case {"number": int(number), "id": str() | None as name} if 0 <= number < 1 << 63:
                 return cls(number, name)
         raise ValueError(f"no position: {str(plain)[:100]}")
 

@@ -55,10 +55,14 @@ class Window:
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Window:
         """Return the window that a read asks for. Raises BadRequest."""
-        try:
-            return cls(**plain)
-        except TypeError:
-            raise BadRequest(f"no such part of a list: {str(plain)[:100]}") from None
+        match plain:
+            case {"limit": int(), **others} if others.keys() <= {"skip", "after", "before"}:
+                fits = isinstance(plain.get("skip", 0), int) and all(
+                    isinstance(plain.get(name), str | None) for name in ("after", "before")
+                )
+                if fits:
+                    return cls(**plain)
+        raise BadRequest(f"no such part of a list: {str(plain)[:100]}")
 
     @property
     def backwards(self) -> bool:

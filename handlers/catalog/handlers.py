@@ -44,7 +44,7 @@ class UpdateHandler(CatalogHandler):
     async def put(self, book: int) -> None:
         operation = {
             "op": "update",
-            "key": self.idempotency_key(),
+            "key": self.key,
             "book": book,
             "fields": self.json_body(),
             **self.conditions(),
@@ -57,7 +57,7 @@ class CreateHandler(CatalogHandler):
     @verbs.CREATE_BOOK
     async def post(self) -> None:
         book = self.json_body()
-        operation = {"op": "create", "key": self.idempotency_key(), "books": [book]}
+        operation = {"op": "create", "key": self.key, "books": [book]}
         [made] = (await self.service.write(operation))["books"]
         if not made["created"]:
             raise Conflict(f"book {made['id']} has this title, author and topic already")
@@ -86,7 +86,7 @@ class ImportHandler(CatalogHandler):
             except BazarError as error:
                 results.append({"error": str(error)})
         if books:
-            operation = {"op": "create", "key": self.idempotency_key(), "books": books}
+            operation = {"op": "create", "key": self.key, "books": books}
             made = iter((await self.service.write(operation))["books"])
             results = [result or next(made) for result in results]
         self.answer({"results": results})

@@ -13,6 +13,8 @@ from bazar.replication.messages import Entry
 from bazar.replication.store import Answer
 from bazar.rpc.batcher import Batcher
 from handlers.calls import Call
+from handlers.catalog.writes import WRITES
+from handlers.kinds import MAX_ID
 from handlers.paths import NEWEST_PATH, SALES_PATH
 from handlers.replicated import ReplicatedService
 from storage.books import info_key
@@ -33,6 +35,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
     """One catalog replica."""
 
     prefix = "(?:/catalog2?)?"
+    writes = WRITES
 
     def __init__(
         self,
@@ -62,9 +65,11 @@ class CatalogService(ReplicatedService[CatalogReader]):
 
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
-            case {"op": "info", "book": int(book)}:
+            case {"op": "info", "book": int(book)} if _is_number(book):
                 return {"book": await self._book(book)}
-            case {"op": "books", "books": list(books)}:
+            case {"op": "books", "books": list(books)} if all(
+                isinstance(one, int) for one in books
+            ):
                 await self.replica.reads.barrier(frozenset(map(info_key, books)))
                 return {"books": list((await self.reader.info(books)).values())}
             case {"op": "search", "topic": str(topic), **part}:
@@ -120,10 +125,14 @@ class CatalogService(ReplicatedService[CatalogReader]):
     async def newest_sales(self, item: dict[str, Any]) -> Answer:
         """Return committed sales before the number `before`, newest first, each with its place."""
         match item:
-            case {"before": int(before)}:
+            case {"before": int(before)} if 0 <= before < 1 << 63:
                 await self.replica.reads.barrier(None)
                 return {"sales": await self.reader.newest(before, MAX_SALES)}
         raise BadRequest(f"before: is not in {str(item)[:100]}")
+
+
+def _is_number(book: Any) -> bool:
+    return isinstance(book, int) and 0 <= book <= MAX_ID
 
 
 def _position(plain: dict[str, Any]) -> Position:

@@ -28,8 +28,10 @@ from bazar.replication.messages import Entry
 from bazar.replication.store import Answer
 from bazar.rpc.batcher import Batcher
 from bazar.rpc.pool import ReplicaPool
+from handlers import writes
 from handlers.calls import Call
 from handlers.orders import trace
+from handlers.orders.writes import WRITES
 from handlers.paths import (
     ADOPT_PATH,
     BEGIN_TRACING_PATH,
@@ -61,6 +63,7 @@ class OrderService(ReplicatedService[OrderReader]):
     """One order replica."""
 
     prefix = "(?:/order_service2?)?"
+    writes = WRITES
 
     def __init__(
         self,
@@ -255,7 +258,10 @@ class OrderService(ReplicatedService[OrderReader]):
         """Return how the sale of entry `seq` became an order here. Raises NotFound."""
         if self._traces is None:
             raise NotFound(f"{self.context.node.name} traces no orders")
-        return await self._traces.of(item["seq"])
+        match item:
+            case {"seq": int(seq)}:
+                return await self._traces.of(seq)
+        raise BadRequest(f"seq: is not in {str(item)[:100]}")
 
     async def _ask_leader(self, path: str, item: dict[str, Any], deadline: float) -> Answer:
         """Return what the orders' primary says about its traces, nothing if it can't tell."""
@@ -326,5 +332,5 @@ class OrderService(ReplicatedService[OrderReader]):
         match item:
             case {"cursor": dict(cursor), "common": dict(common), "behind": int(behind)}:
                 adopt = {"op": "adopt", "after": cursor, "to": common, "behind": behind}
-                return await self.write(adopt)
+                return await self.write(writes.read(WRITES, adopt))
         raise BadRequest(f"cursor, common, behind: are not in {str(item)[:100]}")

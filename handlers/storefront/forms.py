@@ -54,7 +54,8 @@ _BOOKS_OF_BASKET = {
     "patternProperties": {"^quantity-": {"type": "string"}},
     "description": "Each `line` is `<book>.<cost>`, and has its `quantity-<book>`.",
 }
-_LINES = {"line": Plain(type="array", items={"type": "string", "pattern": r"^[0-9]+\.[0-9]+$"})}
+_LINE_OF_BASKET = {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,11})$"}
+_LINES = {"line": Plain(type="array", items=_LINE_OF_BASKET)}
 
 
 def page(summary: str, **more: Any) -> Operation:

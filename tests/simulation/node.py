@@ -430,9 +430,9 @@ def production() -> Any:
     taken = ReplicatedService.write_forwarded
     passed = ReplicatedService._forward
 
-    async def write_forwarded(self: Any, operation: Operation) -> Answer:
+    async def write_forwarded(self: Any, item: dict[str, Any]) -> Answer:
         HOPS.set(1)
-        return await taken(self, operation)
+        return await taken(self, item)
 
     async def forward(self: Any, leader: NodeConfig, operation: Operation) -> Answer:
         if HOPS.get():

@@ -1,0 +1,31 @@
+"""The orders' operations, as other nodes send them."""
+
+from __future__ import annotations
+
+from handlers.kinds import MAX_ID, Integer, ListOf, Nullable, Object, Plain
+from handlers.validation import ORDER_ID
+from handlers.writes import POSITION, operation
+
+MAX_SALES = 500
+_NUMBER = Integer(0, MAX_ID)
+_SALE = Object(
+    "Sale",
+    {
+        "order_id": ORDER_ID,
+        "seq": _NUMBER,
+        "sold_at": _NUMBER,
+        "lines": ListOf(Plain(type="object")),
+    },
+)
+
+WRITES = {
+    "project": operation(
+        "project",
+        {
+            "after": POSITION,
+            "sales": ListOf(_SALE, 1, MAX_SALES),
+            "id": Nullable(Plain(type="string")),
+        },
+    ),
+    "adopt": operation("adopt", {"after": POSITION, "to": POSITION, "behind": _NUMBER}),
+}

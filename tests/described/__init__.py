@@ -1,0 +1,1 @@
+"""The published description of each role, held against what its nodes do."""

@@ -70,7 +70,8 @@ class Integer(Kind):
 
 
 class Pattern(Kind):
-    """A text that fits an expression. The refusal may show the `{value!r}` if it is no secret."""
+    """A text that fits an expression, which has no alternatives but in brackets. The refusal may
+    show the `{value!r}` if it is no secret."""
 
     def __init__(self, expression: str, refusal: str) -> None:
         self._expression, self._refusal = expression, refusal
@@ -82,7 +83,7 @@ class Pattern(Kind):
         return value
 
     def schema(self, shared: Schemas) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{self._expression})$"}
+        return {"type": "string", "pattern": f"^{self._expression}$"}
 
 
 class Choice(Kind):

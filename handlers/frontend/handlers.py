@@ -93,7 +93,7 @@ class PurchaseHandler(FrontEndHandler):
 
 
 class BasketHandler(FrontEndHandler):
-    """Several books as one order: all of them, or none."""
+    """Buys all of them, or none."""
 
     @verbs.BUY_BASKET
     async def post(self) -> None:
@@ -101,7 +101,7 @@ class BasketHandler(FrontEndHandler):
 
 
 class InvalidateHandler(FrontEndHandler):
-    """Drops a cached book, for operators; the feed has already done so after every write."""
+    """Serves operators: the feed has already done so after every write."""
 
     @verbs.INVALIDATE
     async def get(self, book: int) -> None:

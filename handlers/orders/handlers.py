@@ -24,7 +24,7 @@ class PurchaseHandler(OrderServiceHandler):
 
 
 class BasketHandler(OrderServiceHandler):
-    """Several books as one order: all of them, or none."""
+    """Buys all of them, or none."""
 
     @verbs.BUY_BASKET
     async def post(self) -> None:

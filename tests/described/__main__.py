@@ -16,14 +16,15 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.described.driver import PHASES, Outcome
+from tests.described.driver import Outcome
 from tests.described.shop import ask, shop
 
-EXAMPLES = 100
+EXAMPLES = 50
 
 
 async def ask_for(requests: int, seed: int, workers: int) -> Outcome:
-    """Ask again and again, each time with another seed, until so many requests were answered."""
+    """Ask all nodes again and again, each time with another seed, until so many requests were
+    answered."""
     total = Outcome()
     spawned = multiprocessing.get_context("spawn")
     with (
@@ -32,13 +33,16 @@ async def ask_for(requests: int, seed: int, workers: int) -> Outcome:
     ):
         async with shop(Path(directory) / "shop") as cluster:
             await cluster.start()
-            while total.requests < requests:
-                found = await ask(
-                    cluster, cluster.roles, executor, seed=seed, examples=EXAMPLES, phases=PHASES
-                )
-                print(f"seed {seed}: {found}", *found.failures, sep="\n", flush=True)
-                total.add(found)
-                seed += 1
+
+            async def at(node: str) -> None:
+                one = seed
+                while total.requests < requests:
+                    found = await ask(cluster, node, executor, seed=one, examples=EXAMPLES)
+                    print(f"{node}, seed {one}: {found}", *found.failures, sep="\n", flush=True)
+                    total.add(found)
+                    one += 1
+
+            await asyncio.gather(*map(at, cluster.roles))
     return total
 
 

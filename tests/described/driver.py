@@ -31,7 +31,6 @@ UNSAID = re.compile(
 )
 # What takes a request's connection, never ends, or kills nodes.
 NEVER_ASKED = (FEED_PATH, CALLS_PATH, "/cluster/events", "/cluster/nodes/{name}")
-PHASES = ("examples", "coverage", "fuzzing", "stateful")
 REFUSED_RIGHTLY = ("2xx", "3xx", "401", "403", "404", "409", "412", "422")
 
 
@@ -60,9 +59,9 @@ def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> 
     return not (isinstance(failure, RejectedPositiveData) and UNSAID.search(response.text))
 
 
-def run(url: str, token: str, *, seed: int, examples: int, phases: tuple[str, ...]) -> Outcome:
-    """Ask the node at `url` what its description says, up to `examples` of each operation and
-    phase."""
+def run(url: str, token: str, *, seed: int, examples: int) -> Outcome:
+    """Ask the node at `url` what its description says, with up to `examples` of each operation and
+    kind."""
     formats.register()
     config = schemathesis.Config.from_dict(
         {
@@ -73,7 +72,6 @@ def run(url: str, token: str, *, seed: int, examples: int, phases: tuple[str, ..
             "max-redirects": 0,
             "generation": {"max-examples": examples, "database": "none"},
             "checks": {"positive_data_acceptance": {"expected-statuses": list(REFUSED_RIGHTLY)}},
-            "phases": {name: {"enabled": name in phases} for name in PHASES},
         }
     )
     described = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)

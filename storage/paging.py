@@ -7,6 +7,7 @@ no book is shown twice when books come and go in between.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,13 +56,13 @@ class Window:
     @classmethod
     def of(cls, plain: dict[str, Any]) -> Window:
         """Return the window that a read asks for. Raises BadRequest."""
-        match plain:
-            case {"limit": int(), **others} if others.keys() <= {"skip", "after", "before"}:
-                fits = isinstance(plain.get("skip", 0), int) and all(
-                    isinstance(plain.get(name), str | None) for name in ("after", "before")
-                )
-                if fits:
-                    return cls(**plain)
+        with contextlib.suppress(TypeError):  # of what else it names
+            window = cls(**plain)
+            numbers, names = (window.limit, window.skip), (window.after, window.before)
+            if all(isinstance(one, int) and 0 <= one < 1 << 31 for one in numbers) and all(
+                isinstance(one, str | None) for one in names
+            ):
+                return window
         raise BadRequest(f"no such part of a list: {str(plain)[:100]}")
 
     @property

@@ -67,9 +67,7 @@ class CatalogService(ReplicatedService[CatalogReader]):
         match item:
             case {"op": "info", "book": int(book)} if _is_number(book):
                 return {"book": await self._book(book)}
-            case {"op": "books", "books": list(books)} if all(
-                isinstance(one, int) for one in books
-            ):
+            case {"op": "books", "books": list(books)} if all(map(_is_number, books)):
                 await self.replica.reads.barrier(frozenset(map(info_key, books)))
                 return {"books": list((await self.reader.info(books)).values())}
             case {"op": "search", "topic": str(topic), **part}:

@@ -53,7 +53,8 @@ class Watching(FrontEndHandler):
 
 
 class WatchHandler(Watching):
-    """Server-sent events: a view of the cluster, several times a second."""
+    """Sends views of the cluster as server-sent events, several times a second. Of over 32 watchers
+    the oldest is sent away, and comes back."""
 
     counts = False  # it lasts as long as the page is open
     _gone = False

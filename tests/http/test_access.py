@@ -10,6 +10,7 @@ from bazar.node.server import INTERNAL, PUBLIC, Route
 from bazar.rpc.client import CALLS_PATH
 from tests.http.shop import NODES, TOKEN, ShopTestCase
 
+DESCRIPTION = {"/openapi.json", "/docs", "/static/1"}
 PUBLIC_PATHS = {
     "frontend": {
         "/info/1",
@@ -32,9 +33,10 @@ PUBLIC_PATHS = {
         "/cluster/try",
         "/healthz",
         "/readyz",
+        *DESCRIPTION,
     },
-    "catalog": {"/info/1", "/search", "/healthz", "/readyz"},
-    "order": {"/purchase/1", "/purchase", "/orders/1", "/healthz", "/readyz"},
+    "catalog": {"/info/1", "/search", "/healthz", "/readyz", *DESCRIPTION},
+    "order": {"/purchase/1", "/purchase", "/orders/1", "/healthz", "/readyz", *DESCRIPTION},
 }
 INTERNAL_PATHS = {
     "frontend": {"/invalidateCache/1", "/status", "/metrics", "/cluster/nodes/1"},

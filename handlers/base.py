@@ -114,6 +114,12 @@ class Handler(LeanHandler):
             raise MethodNotAllowed(f"this path does not take {method}")
         self.operation = operation
         self._refuse_unread(operation)
+        self._read_declared(operation)
+        return None
+
+    def _read_declared(self, operation: Operation) -> None:
+        """Read the key, the path and the query as they are declared. Raises their refusals, which
+        have the key, if there is one."""
         if KEY.name in operation.heeded:
             self._take_key(KeyRequired in operation.errors)
         texts: list[Any] = self.path_args
@@ -121,7 +127,6 @@ class Handler(LeanHandler):
             one.kind.typed(text, one.name) for one, text in zip(operation.path, texts, strict=True)
         ]
         self.given = {one.name: self._given(one) for one in operation.query}
-        return None
 
     def _refuse_unread(self, operation: Operation) -> None:
         """Refuse what this operation does not read: its sender means something by it, and would be

@@ -208,8 +208,36 @@ def document(role: str, version: str, routes: Iterable[Route]) -> dict[str, Any]
             path = path_of(route, one)
             shown = grown.operation(path, method, route, handler, one)
             paths.setdefault(path, {})[method.lower()] = shown
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": TITLES[role],
+            "version": version,
+            "description": _paragraphs(ABOUT),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted({**grown.schemas, "Error": _error()}.items())),
+            "responses": dict(sorted(grown.responses.items())),
+            "parameters": {one["name"]: one for one in (REQUEST_ID, UNLESS)},
+            "headers": HEADERS,
+            "securitySchemes": {
+                TOKEN: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The cluster's: `BAZAR_TOKEN`, or else what `data/token` has.",
+                }
+            },
+        },
+    }
+
+
+def _error() -> Schema:
+    """Return what every refusal is, as JSON."""
     offers = {"type": "array", "items": {"type": "object"}}
-    error: Schema = {
+    return {
         "type": "object",
         "required": ["error", "code", "request_id"],
         "properties": {
@@ -227,30 +255,6 @@ def document(role: str, version: str, routes: Iterable[Route]) -> dict[str, Any]
                 "request_id": "fe9fc0fd45cfef4d",
             }
         ],
-    }
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": TITLES[role],
-            "version": version,
-            "description": _paragraphs(ABOUT),
-            "license": {"name": "MIT", "identifier": "MIT"},
-        },
-        "servers": [{"url": "/"}],
-        "paths": paths,
-        "components": {
-            "schemas": dict(sorted({**grown.schemas, "Error": error}.items())),
-            "responses": dict(sorted(grown.responses.items())),
-            "parameters": {one["name"]: one for one in (REQUEST_ID, UNLESS)},
-            "headers": HEADERS,
-            "securitySchemes": {
-                TOKEN: {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The cluster's: `BAZAR_TOKEN`, or else what `data/token` has.",
-                }
-            },
-        },
     }
 
 

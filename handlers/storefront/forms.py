@@ -12,7 +12,6 @@ from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_QUANTITY, 
 
 PAGE = Answer(Plain(type="string"), type=HTML)
 SENT_ON = Answer(status=303, about="It goes on there.", headers=["Location"])
-SET_COOKIE = "Set-Cookie"
 
 
 class Typed(Integer):

@@ -16,6 +16,7 @@ PATHS = (
     "/books/2",
     "/basket",
     "/confirm?book=4&quantity=9&cost=25&key=k",
+    "/docs",
     "/books/99",
 )
 # How far things have moved since the page began, once two more frames are drawn.

@@ -6,8 +6,6 @@ without it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
 import bazar
 from bazar.node.server import PUBLIC, Route
 from handlers import html, verbs
@@ -18,9 +16,8 @@ _made: dict[tuple[str, str], bytes] = {}
 
 class OpenAPIHandler(Handler):
     @verbs.DESCRIBE
-    def get(self) -> Awaitable[None] | None:
+    def get(self) -> None:
         self.finish(self.described_as("json"))
-        return None
 
     def described_as(self, form: str) -> bytes:
         """Return the description in this form. It is the same at all nodes of a role."""
@@ -39,11 +36,10 @@ class DescriptionPage(OpenAPIHandler):
     """It needs no script."""
 
     @verbs.SHOW_DESCRIPTION
-    def get(self) -> Awaitable[None] | None:
+    def get(self) -> None:
         for name, value in html.HEADERS.items():
             self.set_header(name, value)
         self.finish(self.described_as("page"))
-        return None
 
 
 ROUTES = (

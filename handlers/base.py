@@ -53,7 +53,7 @@ class Handler(LeanHandler):
     error_types: ClassVar[tuple[str, ...]] = (JSON,)
     """As what its refusals may be sent."""
     operation: Operation
-    given: Mapping[str, Any]
+    given: Mapping[str, Any] = {}
     """What the query says, by name; what it leaves out is as declared."""
     shows_replica = False
     log_level = logging.INFO
@@ -122,11 +122,12 @@ class Handler(LeanHandler):
         have the key, if there is one."""
         if KEY.name in operation.heeded:
             self._take_key(KeyRequired in operation.errors)
-        texts: list[Any] = self.path_args
-        self.path_args = [
-            one.kind.typed(text, one.name) for one, text in zip(operation.path, texts, strict=True)
-        ]
-        self.given = {one.name: self._given(one) for one in operation.query}
+        if operation.path:
+            texts: list[Any] = self.path_args
+            named = zip(operation.path, texts, strict=True)
+            self.path_args = [one.kind.typed(text, one.name) for one, text in named]
+        if operation.query:
+            self.given = {one.name: self._given(one) for one in operation.query}
 
     def _refuse_unread(self, operation: Operation) -> None:
         """Refuse what this operation does not read: its sender means something by it, and would be

@@ -63,7 +63,8 @@ class Integer(Kind):
             raise BadRequest(
                 f"{place}: {text[:40]!r} is not a number of 1 to 18 digits without a leading zero"
             )
-        return self(int(text), place)
+        number = int(text)
+        return number if self.low <= number <= self.high else self(number, place)
 
     def schema(self, shared: Schemas) -> Schema:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
@@ -168,20 +169,15 @@ class Object(Kind):
     ) -> None:
         self.name, self.fields, self.example = name, fields, example
         self._defaults = defaults or {}
-        self._needed = [one for one in fields if one not in (*optional, *self._defaults)]
+        self._needed = fields.keys() - {*optional, *self._defaults}
         self._rule, self._also = rule, also or {}
 
     def __call__(self, value: Any, place: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise BadRequest(f"{place}: must be a JSON object")
-        for name in value:
-            if name not in self.fields:
-                known = ", ".join(self.fields)
-                raise BadRequest(f"{place}: {name[:40]!r} is unknown; known are {known}")
         prefix = "" if place == "body" else f"{place}."
-        for name in self._needed:
-            if name not in value:
-                raise BadRequest(f"{place}: {name} is missing{self._wanted(name, prefix)}")
+        if not self._needed <= value.keys() <= self.fields.keys():
+            self._refuse(value, place, prefix)
         given = {**self._defaults, **value} if self._defaults else value
         read = {
             name: kind(given[name], prefix + name)
@@ -189,6 +185,15 @@ class Object(Kind):
             if name in given
         }
         return read if self._rule is None else self._rule(read, place)
+
+    def _refuse(self, value: Mapping[str, Any], place: str, prefix: str) -> None:
+        """Raise BadRequest that names the first field that is unknown, or else missing."""
+        for name in value:
+            if name not in self.fields:
+                known = ", ".join(self.fields)
+                raise BadRequest(f"{place}: {name[:40]!r} is unknown; known are {known}")
+        missing = next(name for name in self.fields if name in self._needed - value.keys())
+        raise BadRequest(f"{place}: {missing} is missing{self._wanted(missing, prefix)}")
 
     def _wanted(self, name: str, prefix: str) -> str:
         """Return what a field must be, in the words with which its kind refuses nothing."""
@@ -205,7 +210,7 @@ class Object(Kind):
                 fields[name]["default"] = default
             schema: Schema = {"type": "object", "additionalProperties": False, "properties": fields}
             if self._needed:
-                schema["required"] = self._needed
+                schema["required"] = [name for name in self.fields if name in self._needed]
             example = {} if self.example is None else {"examples": [self.example]}
             shared[self.name] = {**schema, **self._also, **example}
         return {"$ref": f"#/components/schemas/{self.name}"}

@@ -178,7 +178,7 @@ class Object(Kind):
         prefix = "" if place == "body" else f"{place}."
         if not self._needed <= value.keys() <= self.fields.keys():
             self._refuse(value, place, prefix)
-        given = {**self._defaults, **value} if self._defaults else value
+        given = value if self._defaults.keys() <= value.keys() else {**self._defaults, **value}
         read = {
             name: kind(given[name], prefix + name)
             for name, kind in self.fields.items()

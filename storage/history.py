@@ -55,8 +55,9 @@ class Position:
     @classmethod
     def of(cls, plain: Any) -> Position:
         """Return the position that `plain` was made from. Raises ValueError."""
-        match plain:
-            case {"number": int(number), "id": str() | None as name} if 0 <= number < 1 << 63:
+        if isinstance(plain, dict) and {"number", "id"} <= plain.keys():
+            number, name = plain["number"], plain["id"]
+            if isinstance(number, int) and 0 <= number < 1 << 63 and isinstance(name, str | None):
                 return cls(number, name)
         raise ValueError(f"no position: {str(plain)[:100]}")
 

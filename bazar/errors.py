@@ -160,7 +160,8 @@ class KeyRequired(BazarError):
 
 
 class TooManyRequests(BazarError):
-    """This client asks more often than it may (RFC 6585 section 4). Nothing happened."""
+    """This client asks more often than it may (RFC 6585 section 4). Nothing happened: it may ask
+    again after `Retry-After`, with the same key."""
 
     status, code = 429, "too_many_requests"
 

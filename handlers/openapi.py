@@ -20,6 +20,7 @@ from bazar.errors import (
     ShuttingDown,
     TargetTooLong,
     TooLarge,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
@@ -42,7 +43,7 @@ that is given twice, a field or a parameter that is not known, a body that is no
 Paths that want the token are for nodes and operators."""
 ANY_TIME = (
     *(BadRequest, RequestTimeout, Misdirected, TargetTooLong, HeadersTooLarge, BazarError),
-    *(Unavailable, ShuttingDown, OtherToken, Untrusted),
+    *(TooManyRequests, Unavailable, ShuttingDown, OtherToken, Untrusted),
 )
 TOKEN = "token"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bazar
-from bazar.config import load
+from bazar.cluster_file import load
 from bazar.node.server import Context
 from handlers import ROLES
 from handlers.openapi import document, written

@@ -25,7 +25,7 @@ from tests.unit.cli.lists import read
 def _may_be(text: str) -> bool:
     """Whether a book may have it."""
     try:
-        return validation.text(text, "") == text
+        return bool(validation.TEXT(text, "") == text)
     except BadRequest:
         return False
 

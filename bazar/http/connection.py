@@ -20,7 +20,7 @@ from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, closed
 from bazar.http.hit_fields import HitFields, read_fields
 from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, RequestStage
-from bazar.http.response import RawResponse, render
+from bazar.http.response import CONNECTION, RawResponse, render
 from bazar.http.served_request import ClientContext
 from bazar.http.state import ServerState
 from bazar.http.traffic import ASTRAY
@@ -29,14 +29,6 @@ TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
 WAITING_BYTES = 64 << 10  # of requests behind the one that is being answered: then we stop reading
 UNSENT_BYTES = 64 << 10  # of answers: then we stop answering
 LINGER_BYTES = 1 << 20  # read away behind the last answer
-
-_CONNECTION = {
-    # The header line, where the version does not imply what it would say.
-    (b"HTTP/1.1", True): b"\r\n",
-    (b"HTTP/1.1", False): b"\r\nConnection: close\r\n",
-    (b"HTTP/1.0", True): b"\r\nConnection: Keep-Alive\r\n",
-    (b"HTTP/1.0", False): b"\r\n",
-}
 
 
 class ConnectionPhase(enum.Enum):
@@ -246,7 +238,7 @@ class Connection(asyncio.Protocol):
         keep_alive = self._parser.keep_alive and not state.stopping
         if now >= state.date_until:
             state.renew_date(now)
-        lines = state.date_line + request_id + _CONNECTION[version, keep_alive]
+        lines = state.date_line + request_id + CONNECTION[version, keep_alive]
         status, answer = rendered.answer(method, lines, condition)
         self._transport.write(answer)
         ms = 1000 * (self._clock() - now)

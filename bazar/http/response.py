@@ -21,6 +21,14 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
+CONNECTION = {
+    # The header line, where the version does not imply what it would say.
+    (b"HTTP/1.1", True): b"\r\n",
+    (b"HTTP/1.1", False): b"\r\nConnection: close\r\n",
+    (b"HTTP/1.0", True): b"\r\nConnection: Keep-Alive\r\n",
+    (b"HTTP/1.0", False): b"\r\n",
+}
+
 OK = b"HTTP/1.1 200 OK\r\n"
 NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n"
 

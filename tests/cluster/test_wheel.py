@@ -17,6 +17,7 @@ from tests.cluster import ports
 from tests.cluster.cluster import ROOT, until
 
 WHEEL_S = 300
+PACKAGES = ("bazar", "handlers", "storage")
 BOOKS = "title,topic,cost,count\nDas Moor,Novels,1250,3\n"
 
 
@@ -42,6 +43,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as file:
         file.extractall(made / "all")
     return made / "all"
+
+
+def test_it_has_all_that_the_tree_has(installed: Path) -> None:
+    """A package that is forgotten is missed as late as somebody needs it."""
+    tree = {path for name in PACKAGES for path in files(ROOT, name)} | {"run.py"}
+    wheel = {path for name in PACKAGES for path in files(installed, name)} | {
+        path.name for path in installed.glob("*.py")
+    }
+    assert wheel == tree | {"bazar/cluster.json"}
+
+
+def files(root: Path, package: str) -> list[str]:
+    """Return what there is below it, but for what Python compiles."""
+    found = (path for path in (root / package).rglob("*") if path.is_file())
+    return [str(path.relative_to(root)) for path in found if "__pycache__" not in path.parts]
 
 
 def bazar(installed: Path, here: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -90,7 +106,7 @@ async def test_a_shop_is_served_away_from_the_checkout(installed: Path, tmp_path
 
 def test_without_a_file_it_takes_the_one_that_came_with_it(installed: Path, tmp_path: Path) -> None:
     code = (
-        "from bazar.config import *; from handlers import ROLES\n"
+        "from bazar.cluster_file import *; from handlers import ROLES\n"
         "config = load(default_config(), ROLES); print(config.data_dir, *config.nodes)"
     )
     ran = subprocess.run(

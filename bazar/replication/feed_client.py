@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from bazar.config import NodeConfig
@@ -22,6 +23,7 @@ FEED_PATH = "/feed"
 CONNECT_TIMEOUT_S = 1.0
 RETRY_S = 0.05
 SILENT_LEASES = 3  # a primary that says nothing for so many leases is left
+UNANSWERED = 3  # feeds in a row that a node ends at once: it won't have us
 
 
 class FeedClient:
@@ -49,6 +51,8 @@ class FeedClient:
         self._waits: set[asyncio.Task[None]] = set()
         self._feeds = 0
         self._told = False  # that a peer has another token, or another CA
+        self._answered = False  # whether this connection has brought anything
+        self._unanswered: Counter[str] = Counter()  # connections in a row that did not, by peer
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -86,7 +90,7 @@ class FeedClient:
         lease_s = self.subscriber.timing.lease_s
         connection.on_frame = lambda frame: self._heard(feed, node, connection, frame)
         connection.on_lost = self._lost
-        self._heard_at = self._clock()
+        self._heard_at, self._answered = self._clock(), False
         self.perform(self.subscriber.connected(feed, self._clock()))
         connection.resume()
         try:
@@ -102,15 +106,26 @@ class FeedClient:
                         "%s leaves %s, silent for %.1f s",
                         *(self.subscriber.node, node.name, silent_s),
                     )
-                    break
+                    return
+            self._ended(node)
         finally:
             self.subscriber.disconnected(feed)
             self._disconnect()
 
+    def _ended(self, node: NodeConfig) -> None:
+        """Tell once of a node that does not even say that it is not the primary."""
+        self._unanswered[node.name] = 0 if self._answered else self._unanswered[node.name] + 1
+        if self._unanswered[node.name] == UNANSWERED:
+            log.error(
+                "%s gets no feed from %s, which ends each without a word: does it run another"
+                " version of Bazar? Stop the nodes of both, and start all with the same program",
+                *(self.subscriber.node, node.name),
+            )
+
     def _heard(
         self, feed: int, node: NodeConfig, connection: FrameConnection, frame: bytes
     ) -> None:
-        self._heard_at = self._clock()
+        self._heard_at, self._answered = self._clock(), True
         try:
             message = decode(frame)
             self.perform(self.subscriber.receive(feed, message, self._heard_at))

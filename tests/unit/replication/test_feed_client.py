@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import unittest
 from collections.abc import Awaitable
-from typing import cast
+from typing import ClassVar, cast
 
 from bazar.config import NodeConfig
 from bazar.replication.cache_subscriber import CacheSubscriber
-from bazar.replication.feed_client import FeedClient
+from bazar.replication.feed_client import UNANSWERED, FeedClient
 from bazar.replication.messages import GENESIS, ArbiterId, Welcome, encode
 from bazar.replication.timing import Timing
 from bazar.rpc.frames import FrameConnection, accept
@@ -32,16 +32,28 @@ class Silent(asyncio.Protocol):
         connection = FrameConnection()
         self.welcomed.append(connection)
         accept(connection, self.transport, b"")
+        self.greet(connection)
+
+    def greet(self, connection: FrameConnection) -> None:
         connection.send(encode(Welcome(1, GENESIS, GENESIS, False, "epoch", HOME)))
 
 
-class FeedClientTest(unittest.IsolatedAsyncioTestCase):
+class OtherVersion(Silent):
+    """One that does not understand what it is told, and hangs up."""
+
+    def greet(self, connection: FrameConnection) -> None:
+        connection.close()
+
+
+class FeedClientTestCase(unittest.IsolatedAsyncioTestCase):
+    primary: ClassVar[type[Silent]]
+
     async def asyncSetUp(self) -> None:
         self.now = 100.0
         self.settled: list[asyncio.Future[None]] = []
         self.welcomed: list[FrameConnection] = []
         server = await asyncio.get_running_loop().create_server(
-            lambda: Silent(self.welcomed), "127.0.0.1", 0
+            lambda: self.primary(self.welcomed), "127.0.0.1", 0
         )
         self.addCleanup(server.close)
         node = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
@@ -64,6 +76,10 @@ class FeedClientTest(unittest.IsolatedAsyncioTestCase):
         self.settled.append(asyncio.get_running_loop().create_future())
         return self.settled[0]
 
+
+class SilentTest(FeedClientTestCase):
+    primary = Silent
+
     async def test_one_that_says_nothing_is_left_and_found_again(self) -> None:
         await until(lambda: self.settled, "the welcome waits for the disk")
         self.settled[0].set_result(None)
@@ -75,3 +91,14 @@ class FeedClientTest(unittest.IsolatedAsyncioTestCase):
     def comes_again(self) -> bool:
         self.now += LEASE_S / 10
         return len(self.welcomed) == 2
+
+
+class OtherVersionTest(FeedClientTestCase):
+    primary = OtherVersion
+
+    async def test_one_that_will_not_have_us_is_named_once(self) -> None:
+        with self.assertLogs("bazar.replication.feed_client", "WARNING") as logs:
+            await until(lambda: len(self.welcomed) > 2 * UNANSWERED, "it is tried all the time")
+        [line] = logs.output
+        self.assertIn("here gets no feed from there", line)
+        self.assertIn("another version of Bazar", line)

@@ -81,7 +81,8 @@ class Cluster:
     `roles` says how many nodes each role has; they are named `frontend-1`, `catalog-2`, ….
     `settings` are put into cluster.json (`replication`, `caches`, `pool`), over short leases and
     PATIENT, and `options` into each node's part. `environment` is added to ours for its processes,
-    and `files` is how many files each of them may have open.
+    and `files` is how many files each of them may have open. `program` is what runs them, from the
+    next start on.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Cluster:
         self.options = options or {}
         self.environment = environment or {}
         self.files = files
+        self.program = ROOT / "run.py"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}  # by the log's name
         tls = self.settings.get("tls")
         self.context = None if tls is None else caller(tls)
@@ -159,7 +161,7 @@ class Cluster:
     ) -> subprocess.Popen[bytes]:
         """Start `run.py --config … ARGUMENTS`, with its output appended to `<name>.log`, or its log
         written to `stderr`."""
-        command = [sys.executable, str(ROOT / "run.py"), "--config", str(self.config_path)]
+        command = [sys.executable, str(self.program), "--config", str(self.config_path)]
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*command, *arguments],

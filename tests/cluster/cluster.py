@@ -121,6 +121,18 @@ class Cluster:
         plain = {"data_dir": "data", **self.settings, "nodes": nodes}
         self.config_path.write_text(json.dumps(plain, indent=1), "utf-8")
 
+    def place(self, name: str, role: str) -> None:
+        """Write a node into cluster.json that is new, or gets another port."""
+        [held] = ports.hold(1)
+        self._held.append(held)
+        self.roles[name], self.ports[name] = role, ports.number(held)
+        self.write_config()
+
+    def remove(self, name: str) -> None:
+        """Take a node out of cluster.json."""
+        del self.roles[name], self.ports[name]
+        self.write_config()
+
     async def __aenter__(self) -> Cluster:
         return self
 

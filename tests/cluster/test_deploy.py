@@ -1,8 +1,9 @@
-"""docs/deploy/bazar.service: systemd knows what it says, and it fits the program."""
+"""docs/deploy: systemd knows what the unit file says, and what starts the program fits it."""
 
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import shlex
 import shutil
@@ -16,7 +17,8 @@ from bazar.node.supervisor import STOP_S
 from handlers import ROLES
 from tests.cluster.cluster import ROOT
 
-UNIT = ROOT / "docs" / "deploy" / "bazar.service"
+FILES = ROOT / "docs" / "deploy"
+UNIT = FILES / "bazar.service"
 CONFIG = "/etc/bazar/cluster.json"
 
 
@@ -60,6 +62,16 @@ def test_its_command_is_one_and_what_no_restart_helps_is_not_tried_again(
     )
     assert f"{nowhere}: No such file" in ran.stderr
     assert ran.returncode == int(unit["RestartPreventExitStatus"]) == os.EX_CONFIG
+
+
+def test_a_container_runs_the_same(unit: configparser.SectionProxy) -> None:
+    text = (FILES / "Containerfile").read_text()
+    words = [
+        word
+        for what in ("ENTRYPOINT", "CMD")
+        for word in json.loads(text.partition(f"\n{what} ")[2].partition("\n")[0])
+    ]
+    assert words == shlex.split(unit["ExecStart"])
 
 
 def test_the_supervisor_has_time_to_stop_in_order(unit: configparser.SectionProxy) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from bazar import addresses
-from bazar.certificate import Certificate
 from bazar.config import (
     CacheConfig,
     Config,
@@ -152,12 +151,10 @@ def _https(plain: Any, node: NodeConfig, place: str, base: Path) -> Door:
     read = _load(HTTPSConfig, plain, place)
     bind = read.bind or node.bind
     addresses.refuse_unreachable(bind, f"{place}.bind")
-    if read.port == node.port:
-        raise ConfigError(f"{place}.port: {read.port} is the node's other port")
     for name, path in (("cert", read.cert), ("key", read.key)):
         if not _is_path(path):
             raise ConfigError(f"{place}.{name}: must be a path")
-    return Door(read.port, bind, Certificate(base / read.cert, base / read.key, place))
+    return Door(read.port, bind, base / read.cert, base / read.key, place)
 
 
 def _is_path(text: str) -> bool:
@@ -206,15 +203,16 @@ def _nodes(
         addresses.refuse_unreachable(node.host, f"{place}.host")
         addresses.refuse_unreachable(node.bind, f"{place}.bind")
         addresses.refuse_unreachable(node.metrics_bind, f"{place}.metrics_bind")
-        for setting in ("port", "metrics_port"):
-            port = getattr(node, setting)
+        if https is not None:
+            node = dataclasses.replace(node, https=_https(https, node, f"{place}.https", base))
+        door = 0 if node.https is None else node.https.port
+        ports = {"port": node.port, "metrics_port": node.metrics_port, "https.port": door}
+        for setting, port in ports.items():
             if (node.host, port) in taken:
                 other = taken[node.host, port]
                 raise ConfigError(f"{place}.{setting}: {port} is {other}'s already")
             if port:
                 taken[node.host, port] = name
-        if https is not None:
-            node = dataclasses.replace(node, https=_https(https, node, f"{place}.https", base))
         nodes[name] = node
     if not nodes:
         raise ConfigError("nodes: at least one is needed")

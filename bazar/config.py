@@ -38,7 +38,14 @@ class Door:
 
     port: int
     bind: str
-    certificate: Certificate = field(repr=False, compare=False)
+    cert: Path
+    key: Path
+    place: str
+
+    def certificate(self) -> Certificate:
+        """Read the files: who opens the door does, and nobody else needs them. Raises
+        ConfigError."""
+        return Certificate(self.cert, self.key, self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,13 @@ class Credentials(Certificate):
         calling.check_hostname = True
         self._public, self._mutual, self._calling = self._context(server=True), mutual, calling
 
+    def _judge_time(
+        self, serving: ssl.SSLContext, calling: ssl.SSLContext, shown: dict[str, Any]
+    ) -> None:
+        """Raises ConfigError if it is not valid now: no peer would take it."""
+        refuse_time("tls.cert", self.cert, shown)
+        self._seen(serving, calling)
+
     def _why(self, error: ssl.SSLError) -> str:
         if not isinstance(error, ssl.SSLCertVerificationError):
             return super()._why(error)

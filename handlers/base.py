@@ -106,8 +106,8 @@ class Handler(LeanHandler):
             self._check_token()
             if activity.draining:
                 raise ShuttingDown(f"{self.service.context.node.name} is about to stop")
-        elif self.counts and self.application.limit is not None:
-            self.application.limit.check(self.client, self.service.context.clock())
+        elif self.counts:
+            self._check_rate()
         method = self.request.method or ""
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None:
@@ -161,15 +161,23 @@ class Handler(LeanHandler):
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("Content-Encoding: a body is read as it is")
 
+    def _check_rate(self) -> None:
+        """Raises TooManyRequests, where there is a limit to how often a client may ask."""
+        if self.application.limit is not None:
+            self.application.limit.check(self.client, self.service.context.clock())
+
     def _check_token(self) -> None:
+        """Raises Unauthorized or Forbidden: who has no token is a client like any other."""
         given = self.request.headers.get("Authorization")
         scheme, _, token = (given or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
+            self._check_rate()
             found = "is missing" if given is None else "is of another form"
             raise Unauthorized(f"Authorization: {found}; this path wants 'Bearer <cluster token>'")
         context, sent = self.service.context, token.strip().encode("utf-8", "replace")
         taken = (context.token, *context.other_tokens)
         if not any(hmac.compare_digest(sent, one.encode()) for one in taken):
+            self._check_rate()
             raise Forbidden("Authorization: is not this cluster's token")
 
     def _origin_matches_host(self, origin: str) -> bool:
@@ -266,7 +274,7 @@ class Handler(LeanHandler):
 
     def tell_error(self, shown: BazarError) -> None:
         """Set the headers that say what to do; tell the log why somebody is turned away."""
-        if shown.status in (401, 403):
+        if shown.status in (401, 403, 429):
             self.note(str(shown))
         if shown.retry_after_s is not None:
             self.set_header("Retry-After", str(shown.retry_after_s))
@@ -321,6 +329,7 @@ class NoRoute(Handler):
         self._refusal = refusal
 
     def prepare(self) -> None:
+        self._check_rate()
         path = CONTROL.sub("?", self.request.path[:100])
         raise self._refusal or NotFound(f"no such path: {path}")
 

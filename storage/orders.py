@@ -26,6 +26,8 @@ from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
 from storage.history import Position
 
+MAX_SALES = 500  # that become orders in one step
+
 
 def order_key(order_id: str) -> str:
     """Return the cache key of one order."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bazar.addresses import is_own
 from bazar.cli import Shop, restart
-from bazar.errors import BadRequest, Conflict
+from bazar.errors import BadRequest, Conflict, Unavailable
 from bazar.node.token import (
     MOST,
     TOKEN_VARIABLE,
@@ -52,6 +52,11 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             f' {{"cluster_id": "{id_of_cluster(cluster_tokens(shop.config)[0])}", …}}'
         )
     if flags.step == "change":
+        if len(cluster_tokens(shop.config)) > 1:
+            raise Conflict(
+                "a change has not come to its end: `token use` sends the last one, `token drop`"
+                " forgets the others"
+            )
         elsewhere = [one.name for one in shop.config.nodes.values() if not is_own(one.host)]
         if elsewhere:
             raise Conflict(
@@ -59,14 +64,17 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
                 " on each, then drop on each"
             )
     path = token_file(shop.config)
-    for step in STEPS if flags.step == "change" else (flags.step,):
+    steps = STEPS if flags.step == "change" else (flags.step,)
+    for place, step in enumerate(steps, start=1):
         tokens = _after(step, cluster_tokens(shop.config), flags.source)
         write_tokens(path, tokens)
         print(f"{path}: {_told(tokens)}", flush=True)
-        with Shop(shop.config) as known:
-            status = await restart.run(known, argparse.Namespace(nodes=[]))
-        if status:
-            return status
+        try:
+            with Shop(shop.config) as known:
+                await restart.run(known, argparse.Namespace(nodes=[]))
+        except Unavailable as error:
+            left = ", then ".join(["`restart`", *(f"`token {one}`" for one in steps[place:])])
+            raise Unavailable(f"{error}. {_told(tokens)}: see to that node, then {left}") from None
     return 0
 
 

@@ -107,8 +107,9 @@ def _tell_sales(found: Reconciliation) -> bool:
     if found.adopted.count:
         print(f"  orders whose sale is lost, as an operator has chosen, {found.adopted}")
     if found.waiting:
-        print(f"  sales that have no order yet: {found.waiting}")
-    print("  NOT the same" if faults else "  each sale has its order")
+        print(f"  sales that get their orders when the shop runs: {found.waiting}")
+    each = "each other sale" if found.waiting else "each sale"
+    print("  NOT the same" if faults else f"  {each} has its order")
     return not faults
 
 
@@ -129,7 +130,8 @@ async def _verify_backup(path: Path) -> bool:
         faults = list(checking.faults_of(backup))
         for fault in faults:
             print(f"  {fault}")
-        return _tell_sales(checking.reconciled(backup)) and not faults
+        # Where a value is none that its column can have, nothing more can be said.
+        return not faults and _tell_sales(checking.reconciled(backup))
 
 
 async def _verify_databases(shop: Shop) -> bool:

@@ -15,7 +15,7 @@ from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 
 from bazar import trace_context
-from bazar.errors import BazarError, RequestTimeout, Unavailable
+from bazar.errors import BazarError, RequestTimeout, TooManyRequests, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, closed
 from bazar.http.hit_fields import HitFields, read_fields
@@ -230,8 +230,12 @@ class Connection(asyncio.Protocol):
         if read is None:
             return False
         request_id, condition, client = read
-        if state.limit is not None and not state.limit.takes(client.decode(), now):
-            return False
+        if state.limit is not None:
+            try:
+                state.limit.check(client.decode(), now)
+            except TooManyRequests as error:
+                self.refuse(error, client=client)
+                return True
         if not request_id:
             request_id = state.new_id()
         method, target, version = self._parser.request_line
@@ -297,7 +301,9 @@ class Connection(asyncio.Protocol):
         self._owner.closed(self)
         return self._transport, self._parser.take_rest()
 
-    def refuse(self, error: BazarError, headers: HTTPHeaders | None = None) -> None:
+    def refuse(
+        self, error: BazarError, headers: HTTPHeaders | None = None, client: bytes = b""
+    ) -> None:
         """Answer as the application would, and close: where this request ends, or what the client
         meant by it, is not sure."""
         self._exchange = None
@@ -318,11 +324,11 @@ class Connection(asyncio.Protocol):
             + (b"" if self._parser.request_line[:1] == (b"HEAD",) else body)
         )
         reason = printable(str(error).encode("latin-1", "replace"))
-        client = self.peer.remote_ip
-        if headers is not None:
-            client = state.arrivals.proxies.visitor(client, headers).address
+        if not client:
+            peer, proxies = self.peer.remote_ip, state.arrivals.proxies
+            client = (peer if headers is None else proxies.visitor(peer, headers).address).encode()
         status = error.status
-        state.log.add(request_id, client.encode(), b"-", b"-", status, 0.0, reason, ASTRAY)
+        state.log.add(request_id, client, b"-", b"-", status, 0.0, reason, ASTRAY)
         self.leave()
 
     # --- ending ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from lru import LRU
 from bazar.errors import TooManyRequests
 
 MOST_CLIENTS = 65_536
+LONGEST_S = 1e6  # between two requests
 PREFIX = 64  # of an IPv6 address: who has one has all that begin so
 
 
@@ -19,7 +20,7 @@ class RateLimit:
     clients that asked last `most` are known; any other is as one that has rested."""
 
     def __init__(self, per_s: float, burst: int, what: str, most: int = MOST_CLIENTS) -> None:
-        self._interval_s = 1 / per_s
+        self._interval_s = min(1 / per_s, LONGEST_S)
         self._tolerance_s = (burst - 1) * self._interval_s
         self._what = what
         # Until when each has used what it may.

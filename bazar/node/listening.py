@@ -62,11 +62,12 @@ def secured(
     node: NodeConfig, sockets: Iterable[socket.socket], *, for_nodes: bool = False
 ) -> Iterator[tuple[socket.socket, NewContext | None]]:
     """Yield each socket with what its connections are encrypted with: on the node's own ports, not
-    on those that only this machine reaches. With `for_nodes` their clients show a certificate."""
+    on those that only this machine reaches. With `for_nodes` their clients show a certificate.
+    Raises ConfigError where that for customers can't be read."""
     for one in sockets:
         port = one.getsockname()[1]
         if node.https is not None and port == node.https.port:
-            yield one, node.https.certificate.serving
+            yield one, node.https.certificate().serving
         elif node.tls is not None and port == node.port:
             yield one, node.tls.serving_nodes if for_nodes else node.tls.serving
         else:

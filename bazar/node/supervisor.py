@@ -73,8 +73,10 @@ class Child:
         self.probe = Probe(self.door)
 
     def doors(self) -> Iterator[tuple[socket.socket, NewContext | None]]:
-        """Yield its sockets, each with what those are encrypted with who speak TLS there."""
-        return secured(self.node, self.sockets)
+        """Yield its sockets, each with what those are encrypted with who speak TLS there; where
+        that can't be read, those before it."""
+        with contextlib.suppress(ConfigError):
+            yield from secured(self.node, self.sockets)
 
 
 def _children(node: NodeConfig) -> list[Child]:

@@ -22,10 +22,10 @@ from storage.catalog import TOPICS, CatalogReader
 from storage.engines import catalog_engine
 from storage.history import Position
 from storage.hot_books import HotBooks
+from storage.orders import MAX_SALES
 from storage.paging import Window
 from storage.recent_sales import RecentSales
 
-MAX_SALES = 500
 MAX_WAIT_MS = 1000
 LOOKUP_S = 10.0
 HOT_BOOKS = 4096

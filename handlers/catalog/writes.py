@@ -10,6 +10,7 @@ from handlers.validation import (
     BOOK_CHANGES,
     BOOK_ID,
     IDEMPOTENCY_KEY,
+    MAX_LINES,
     MAX_QUANTITY,
     NEW_BOOK,
 )
@@ -26,7 +27,8 @@ class SoldLines(Kind):
     surely as it must be is taken in a few steps, and all else read as it is declared."""
 
     def __call__(self, value: Any, place: str) -> Any:
-        if isinstance(value, list) and value and all(map(self._is_sure, value)):
+        few = isinstance(value, list) and 0 < len(value) <= MAX_LINES
+        if few and all(map(self._is_sure, value)):
             return value
         return _LINES(value, place)
 

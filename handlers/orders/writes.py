@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from handlers.kinds import MAX_ID, Integer, ListOf, Nullable, Object, Plain
+from handlers.kinds import Integer, ListOf, Nullable, Object, Plain
 from handlers.validation import ORDER_ID
 from handlers.writes import POSITION, operation
+from storage.orders import MAX_SALES
 
-MAX_SALES = 500
-_NUMBER = Integer(0, MAX_ID)
+_NUMBER = Integer(0, (1 << 63) - 1)
 _SALE = Object(
     "Sale",
     {

@@ -42,7 +42,8 @@ class PageHandler(FrontEndHandler):
         """Return the options of every cookie: it is sent to this site alone, and only over HTTPS if
         the shop is reached by HTTPS."""
         context = self.service.context
-        secure = (context.config.public_url or context.node.url).startswith("https:")
+        known = (context.config.public_url or context.node.url).startswith("https:")
+        secure = known or self.request.protocol == "https"
         return {"samesite": "Lax", "secure": secure}
 
     # --- whose it is -----------------------------------------------------------------------------

@@ -25,9 +25,15 @@ Row = dict[str, Any]
 
 def faults_of(backup: Backup) -> Iterator[str]:
     """Yield what is wrong with the rows of a backup that is held. Raises BadBackup."""
-    for role, tables in COLUMNS.items():
-        for table in tables:
-            yield from _in_table(backup, role, table)
+    wrong = [
+        fault
+        for role, tables in COLUMNS.items()
+        for table in tables
+        for fault in _in_table(backup, role, table)
+    ]
+    yield from wrong
+    if wrong:  # then nothing can be said of what it means
+        return
     yield from _in_books(backup)
     yield from _in_sales(backup)
     yield from _in_orders(backup)

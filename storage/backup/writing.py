@@ -13,7 +13,7 @@ import orjson
 
 from bazar import modes
 from bazar.durable import sync_path
-from bazar.errors import Conflict, FatalError
+from bazar.errors import BadRequest, Conflict, FatalError
 from storage.backup import COLUMNS, VERSION
 from storage.backup.parts import BYTES, PartWriter, read_parts
 from storage.images import Image
@@ -29,6 +29,8 @@ class NewBackup:
         """`made_at` is when, as ISO 8601 has it."""
         self.name = str(path)
         self._path = path
+        if not path.name or path.is_dir():
+            raise BadRequest(f"{path}: is a directory, and a backup is a file")
         self._temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
         self._made_at = made_at
         self._file: BinaryIO | None = None
@@ -111,7 +113,7 @@ class NewBackup:
             self._parts.write({"groups": groups})
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._temporary.rename(self._path)
+            os.link(self._temporary, self._path)  # where there is one by now, that stays
             sync_path(self._path.parent)
 
     @contextlib.contextmanager

@@ -22,7 +22,7 @@ from storage.sqlite.files import beside, is_new
 from storage.sqlite.log_table import entry_of
 from storage.sqlite.model import Model
 from storage.sqlite.replica_file import ReplicaFile, closing, reading
-from storage.sqlite.wal import is_marked, without_wal
+from storage.sqlite.wal import is_marked, size_of, without_wal
 
 
 def find_damage(path: Path, model: Model) -> str | None:
@@ -100,7 +100,7 @@ def refuse_foreign_wal(path: Path) -> None:
     first write. So where the mark is missing, the WAL must add nothing.
     """
     wal = beside(path, "-wal")
-    if is_new(path) or not wal.exists() or wal.stat().st_size == 0 or is_marked(path):
+    if is_new(path) or not size_of(wal) or is_marked(path):
         return
     # A file without a history is older than marks are.
     by_itself = "SELECT value FROM meta, (SELECT MAX(epoch) FROM history) WHERE name = ?"

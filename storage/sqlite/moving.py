@@ -135,7 +135,8 @@ class SQLitePlace:
         if self._note is None or self._note.state != ARRIVING:
             for role in self._models:
                 self._refuse_filled(role)
-            notes.write(self._data_dir, note)
+        # In place of an older copy's, too, which was broken off: what comes now is another one.
+        notes.write(self._data_dir, note)
         for role, node in nodes.items():
             path = self._data_dir / f"{node.name}.db"
             for suffix in ("-wal", "-shm", "-reached", ""):

@@ -25,8 +25,15 @@ def lacks_wal(path: Path) -> bool:
     """
     wal = beside(path, "-wal")
     # Opening a copy to read it leaves an empty one.
-    has_wal = wal.exists() and wal.stat().st_size > 0
-    return is_marked(path) and not has_wal and not Reached.is_kept(path)
+    return is_marked(path) and not size_of(wal) and not Reached.is_kept(path)
+
+
+def size_of(path: Path) -> int:
+    """Return how large a file is, 0 where there is none: a node that ends removes its WAL."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def is_marked(path: Path) -> bool:

@@ -95,6 +95,34 @@ async def test_it_stands_beside_the_nodes_own_tls(port: int, tmp_path: Path) -> 
                     await client.get("/healthz")
 
 
+async def test_one_that_has_expired_keeps_nobody_from_serving(port: int, tmp_path: Path) -> None:
+    """Browsers say so, and no other node looks at it."""
+    authority = Authority(tmp_path / "public")
+    public = authority.sign("shop", days=-1)
+    async with Cluster(tmp_path, options=with_door(port, public)) as shop:
+        await shop.start_supervised()
+        assert "nodes.frontend-1.https.cert: " in shop.log("cluster")
+        assert "expired on" in shop.log("cluster")
+        async with HTTPClient(port, context=caller(public, shown=False)) as client:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await client.get("/info/1")
+        assert (await command(shop, "status")).returncode == 0
+        authority.sign("shop")  # in its place
+        async with HTTPClient(port, context=caller(public, shown=False)) as client:
+            page = await client.get("/confirm?book=4&quantity=1&cost=20&key=k")
+        assert "; Secure" in page.headers["set-cookie"], page  # whatever public_url says
+
+
+async def test_where_it_is_missing_only_its_front_end_waits(port: int, tmp_path: Path) -> None:
+    nowhere = {"cert": str(tmp_path / "none.pem"), "key": str(tmp_path / "none.key")}
+    async with Cluster(tmp_path, options=with_door(port, nowhere)) as shop:
+        await shop.start_supervised(wait=False)
+        await shop.ready(*(name for name in shop.roles if name != "frontend-1"))
+        await until(lambda: "frontend-1 starts again when" in shop.log("cluster"), "it is said")
+        assert "https.cert: " in shop.log("cluster")
+        assert (await shop.get("frontend-1", "/info/1")).status == 503
+
+
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     public = Authority(tmp_path / "public").sign("shop")
     [held] = ports.hold(1)

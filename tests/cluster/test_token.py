@@ -65,6 +65,21 @@ async def test_all_at_once(tmp_path: Path) -> None:
         assert (await shop.put("frontend-1", "/purchase/4")).status == 200
 
 
+async def test_a_change_that_breaks_off_says_how_to_go_on(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start()
+        await shop.kill("order-2")
+        old = shop.token
+        broken = await command(shop, "token", "change")
+        assert broken.returncode == 2
+        assert (
+            "see to that node, then `restart`, then `token use`, then `token drop`" in broken.stderr
+        )
+        assert shop.token == old
+        again = await command(shop, "token", "change")
+        assert (again.returncode, "not come to its end" in again.stderr) == (2, True), again
+
+
 async def test_another_machine_is_brought_the_new_one(tmp_path: Path) -> None:
     async with Cluster(tmp_path) as shop:
         await shop.start_supervised()

@@ -53,6 +53,11 @@ class RequestsTest(ShopTestCase):
                 self.assertEqual(self.ask(path).code, 200)
             self.assertEqual(self.ask("/status", token=TOKEN).code, 200)
 
+    def test_who_finds_nothing_or_has_no_token_is_limited_too(self) -> None:
+        for path in ("/nothing", "/status", "/metrics"):
+            self.shop.pass_time(BURST / RATE)
+            self.assertEqual(self.answers(BURST + 1, path)[-1], 429, path)
+
     def test_other_roles_have_none(self) -> None:
         for _ in range(BURST + 1):
             self.assertEqual(self.ask("/info/1", node="catalog-1").code, 200)

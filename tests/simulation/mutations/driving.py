@@ -141,8 +141,8 @@ LEADING = (
             "case Admit(feed) if feed.id in self.feeds and feed.acked == self.tail:",
             "case Admit(feed):",
         ),
-        focus="burying",
-        near=365,
+        focus="leaving",
+        near=49,
     ),
     mutation(
         "a batch is committed that is not proven",

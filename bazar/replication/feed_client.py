@@ -116,7 +116,7 @@ class FeedClient:
         """Tell once of a node that does not even say that it is not the primary."""
         self._unanswered[node.name] = 0 if self._answered else self._unanswered[node.name] + 1
         if self._unanswered[node.name] == UNANSWERED:
-            log.error(
+            log.warning(
                 "%s gets no feed from %s, which ends each without a word: does it run another"
                 " version of Bazar? Stop the nodes of both, and start all with the same program",
                 *(self.subscriber.node, node.name),

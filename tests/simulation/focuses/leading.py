@@ -31,6 +31,17 @@ LEADING: Focuses = {
         "lost_transactions": ((1, 2), (1, 2, 3)),
         "think_s": (0.05, 0.15, 0.6),
     },
+    # Nothing but power cuts, and leases that outlast what a restarted primary has to wait for.
+    "power and leases": {
+        "faults": ({"power_cut": 1.0},),
+        "fault_every_s": (0.8,),
+        "catalogs": (3,),
+        "caches": (1, 2),
+        "leases_s": ((3.0,),),
+        "down_s": ((0.05, 0.8),),
+        "lost_transactions": ((1, 2), (1, 2, 3)),
+        "think_s": (0.05, 0.15),
+    },
     # Nodes whose disks lost commits lead, and read their log slowly for the members that could tell
     # them.
     "hearing": {

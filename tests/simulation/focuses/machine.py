@@ -21,6 +21,18 @@ MACHINE: Focuses = {
         "batch_rows": (1, 3),
         "think_s": (0.02, 0.05),
     },
+    # A disk that hangs below the leader when another asks for its log, which takes long anyway.
+    "hanging log": {
+        "faults": ({"crash": 1.0, "lose": 1.0},),
+        "hangs": (True,),
+        "hangs_leading": (1.0,),
+        "hangs_reading": (True,),
+        "catalogs": (2, 3),
+        "batch_rows": (1, 3),
+        "disk_s": (0.02,),
+        "network_s": (0.02,),
+        "think_s": (0.02, 0.05),
+    },
     # Other processes run between two system calls of a step, and a node that gets the lock dies
     # soon.
     "calls": {

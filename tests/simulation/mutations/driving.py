@@ -123,8 +123,8 @@ LEADING = (
         "a disk that hangs may be read for ever",
         "T1",
         (Replica, "_read_log", "async with within():", "if True:"),
-        focus="hanging leader",
-        near=384,
+        focus="hanging log",
+        near=11,
     ),
     mutation(
         "nobody was restarted",

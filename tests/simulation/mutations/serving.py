@@ -185,8 +185,8 @@ READING = (
         "a restarted primary grants leases at once",
         "L4",
         (Primary, "_grant", "if owes or self._unproven or not lease_s:", "if owes:"),
-        focus="power",
-        near=319,
+        focus="power and leases",
+        near=45,
     ),
     mutation(
         "a restarted primary adds members at once",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Protocol, cast
 
 from tornado.iostream import StreamClosedError
@@ -21,15 +22,15 @@ class Replicated(Service, Protocol):
     replica: Replica
 
 
-class UpgradeHandler(Handler):
+class UpgradeHandler(Handler, ABC):
     """Turns a request into a connection of frames."""
 
     caller = b"-"
     """The address of the other end."""
 
+    @abstractmethod
     def open_connection(self) -> frames.FrameConnection:
         """Return this end of it. Raises what the request is refused with."""
-        raise NotImplementedError
 
     @verbs.OPEN_FRAMES
     async def get(self) -> None:

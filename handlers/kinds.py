@@ -4,6 +4,7 @@ published is what is read. Every refusal names what is wrong and where."""
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,20 +17,20 @@ MAX_ID = 10**18 - 1
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
-class Kind:
+class Kind(ABC):
     """What a value must be."""
 
+    @abstractmethod
     def __call__(self, value: Any, place: str) -> Any:
         """Return the value as it is used. Raises BadRequest; `place` says where it stands."""
-        raise NotImplementedError
 
     def typed(self, text: str, place: str) -> Any:
         """Return the value that a path, a query, a header or a form has as text."""
         return self(text, place)
 
+    @abstractmethod
     def schema(self, shared: Schemas) -> Schema:
         """Return its JSON Schema. What has a name is put into `shared`, and referred to."""
-        raise NotImplementedError
 
 
 class Plain(Kind):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -33,7 +34,7 @@ KNOCK_S = 1.0
 R = TypeVar("R")
 
 
-class ReplicatedService(Generic[R]):
+class ReplicatedService(ABC, Generic[R]):
     """A node of a replicated role, over the engine that keeps its state. Subclasses know what may
     be read and written."""
 
@@ -141,9 +142,9 @@ class ReplicatedService(Generic[R]):
 
     # --- the calls between nodes, one item each --------------------------------------------------
 
+    @abstractmethod
     async def read(self, item: dict[str, Any]) -> Answer:
         """Answer one read, linearizably. Raises its refusal, or Unavailable."""
-        raise NotImplementedError
 
     async def write_item(self, item: dict[str, Any]) -> Answer:
         """Write at the primary: any replica takes any write (R7)."""

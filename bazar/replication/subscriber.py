@@ -7,6 +7,7 @@ kept from before a pause makes a lease look alive that is over.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import inf
 
@@ -36,7 +37,7 @@ from bazar.replication.timing import RENEWALS_PER_LEASE, Timing, touched_seq
 QUESTIONS_KEPT = 8  # renewals that may still be answered; older ones are over anyway
 
 
-class Subscriber:
+class Subscriber(ABC):
     """What replica and cache share: one feed, one lease, and the entries that are pending."""
 
     kind: str
@@ -145,14 +146,17 @@ class Subscriber:
         """End a feed whose other end is under another arbiter (A2)."""
         return self._hello_anew(f"under another arbiter, {other.place}")
 
+    @abstractmethod
     def _joining(self, welcome: Welcome) -> list[Effect]:
-        raise NotImplementedError
+        """Begin to join, as the welcome says."""
 
+    @abstractmethod
     def _prepared(self, entries: Sequence[Entry]) -> list[Effect]:
-        raise NotImplementedError
+        """Take entries that may yet be committed."""
 
+    @abstractmethod
     def _committed(self, mark: Mark) -> list[Effect]:
-        raise NotImplementedError
+        """Take up to here what was prepared as committed."""
 
     def _installing(self, chunk: Snapshot) -> list[Effect]:
         return self._hello_anew("a snapshot for a cache")

@@ -21,10 +21,11 @@ class Typed(Integer):
         return super().typed(text.strip(), place)
 
 
-class OneOf(Kind):
+class OneOf(Plain):
     """One of several forms, which the page's own code tells apart."""
 
     def __init__(self, *kinds: Kind) -> None:
+        super().__init__()
         self._kinds = kinds
 
     def schema(self, shared: Schemas) -> Schema:

@@ -322,10 +322,11 @@ class ReplicaProcess(NodeProcess):
         return True
 
     def upgrade(self, path: str) -> frames.FrameConnection:
-        kind = {FEED_PATH: FeedHandler, CALLS_PATH: CallsHandler}[path]
+        kinds: dict[str, type[FeedHandler | CallsHandler]]
+        kinds = {FEED_PATH: FeedHandler, CALLS_PATH: CallsHandler}
         if self.service.context.activity.draining:
             raise ShuttingDown(f"{self.name} is about to stop")
-        handler = kind.__new__(kind)
+        handler = kinds[path].__new__(kinds[path])
         handler.service = cast(Any, self.service)
         return handler.open_connection()
 

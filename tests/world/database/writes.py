@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.world.database.versions import Key, Row
 Setter = Callable[[Scope, Row], dict[str, Any]]
 
 
-class Write:
+class Write(ABC):
     """What the three have in common: a table, and RETURNING."""
 
     verb = ""
@@ -44,10 +45,11 @@ class Write:
         answer, tag = self._answer, f"{self.verb} {len(written)}"
         return Result(tag, tuple([answer(scope, row) for row in written]) if answer else ())
 
+    @abstractmethod
     def write(
         self, transaction: Transaction, scope: Scope, table: Table
     ) -> Generator[None, None, list[Row]]:
-        raise NotImplementedError
+        """Write, and return the rows as RETURNING sees them."""
 
 
 class Update(Write):

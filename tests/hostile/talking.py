@@ -39,7 +39,7 @@ async def talk(port: int, sent: bytes, random: Random, heard: Heard) -> None:
         for begin, end in zip([0, *cuts], [*cuts, len(sent)], strict=True):
             writer.write(sent[begin:end])
             await writer.drain()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the others talk between two pieces
         async with asyncio.timeout(0 if hangs_up else WAITS_S):
             while piece := await reader.read(1 << 16):
                 answer += piece

@@ -16,9 +16,11 @@ from bazar.replication.file_arbiter import FileArbiter, lock_exclusively
 from bazar.replication.messages import Member, Membership
 from storage.moving import GONE, Note
 from storage.sqlite import notes, snapshot
+from storage.sqlite.replica_file import ReplicaFile
 from storage.sqlite.replicated_store import ReplicatedStore
 from storage.sqlite.snapshot import SQLiteSnapshot
 from tests.files import FilesTestCase
+from tests.patience import until
 from tests.unit.storage.sqlite.test_replicated_store import Shelf, change, entries
 
 ROLES = ("catalog", "frontend", "order")
@@ -63,16 +65,20 @@ class SnapshotTest(FilesTestCase):
         await self.arbiter.record(Membership(3, found, 1.0))
 
     async def read(self, meanwhile: Callable[[], Awaitable[object]] | None = None) -> int:
-        """Return the number that a snapshot holds, which has to wait until `meanwhile` is done."""
+        """Return the number that a snapshot holds, which has to wait until `meanwhile` is done.
+        That is not begun before the snapshot has looked once."""
         shot = SQLiteSnapshot(self.config, {"catalog": Shelf()})
         try:
             if meanwhile is None:
                 await shot.hold()
             else:
-                holding = asyncio.create_task(shot.hold())
-                for _ in range(3):
-                    await asyncio.sleep(0)
-                await asyncio.gather(holding, meanwhile())
+                with mock.patch.object(
+                    ReplicaFile, "look", autospec=True, side_effect=ReplicaFile.look
+                ) as look:
+                    holding = asyncio.create_task(shot.hold())
+                    await until(lambda: look.called, "the snapshot looks at a file")
+                    self.assertFalse(holding.done())
+                    await asyncio.gather(holding, meanwhile())
             self.node = shot._files["catalog"].node
             self.assertEqual((await shot.standing("catalog")).epoch, 3)
             [[row]] = [rows async for rows in shot.rows("catalog", "numbers")]

@@ -57,6 +57,8 @@ class Certificate:
             if str(error) != self._trouble:
                 log.error("%s: what was read before goes on", error)
             self._trouble = str(error)
+        else:
+            self._trouble = ""
         self._remind(time.time())
 
     def _look(self) -> Stamp:

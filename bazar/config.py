@@ -182,10 +182,11 @@ class Config:
 
     def arrivals(self, node: NodeConfig) -> Arrivals:
         """Return which requests `node` takes: for its own names, from the trusted proxies."""
-        names = [node.host, node.bind, *self.hosts]
+        binds = [node.bind, *([node.https.bind] if node.https else [])]
+        names = [node.host, *binds, *self.hosts]
         if self.public_url:
             names.append(addresses.host_of(self.public_url))
-        everywhere = node.bind in ("0.0.0.0", "::")
+        everywhere = not {"0.0.0.0", "::"}.isdisjoint(binds)
         return Arrivals(Hosts(names, any_address=everywhere), Proxies(self.trusted_proxies))
 
     def find(

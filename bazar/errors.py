@@ -166,7 +166,7 @@ class TooManyRequests(BazarError):
     status, code = 429, "too_many_requests"
 
     def __init__(
-        self, message: str = "", wait_s: float = 0.0, details: Mapping[str, Any] | None = None
+        self, message: str = "", details: Mapping[str, Any] | None = None, wait_s: float = 0.0
     ) -> None:
         super().__init__(message, details)
         self.retry_after_s = max(1, math.ceil(wait_s))

@@ -44,7 +44,7 @@ class RateLimit:
         """Raises TooManyRequests where this client has to wait."""
         if not self.takes(client, now):
             wait_s = self._used_until[_network(client)] - now - self._tolerance_s
-            raise TooManyRequests(f"too many {self._what} from {client}", wait_s)
+            raise TooManyRequests(f"too many {self._what} from {client}", wait_s=wait_s)
 
 
 @functools.lru_cache(4096)

@@ -3,14 +3,13 @@ a second: only who is asked for figures does."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from importlib import metadata
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from bazar import VERSION
 from bazar.metrics.figures import Figures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,15 +37,7 @@ def tell_process(figures: Figures) -> None:
 
 
 def tell_build(figures: Figures, role: str) -> None:
-    figures.gauge("bazar_build_info", 1, version=_version(), role=role)
-
-
-@functools.cache
-def _version() -> str:
-    try:
-        return metadata.version("bazar")
-    except metadata.PackageNotFoundError:  # a checkout that is not installed
-        return "unknown"
+    figures.gauge("bazar_build_info", 1, version=VERSION, role=role)
 
 
 def text(figures: Figures) -> bytes:

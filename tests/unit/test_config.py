@@ -191,6 +191,11 @@ class ConfigTest(unittest.TestCase):
         hosts = everywhere.arrivals(everywhere.nodes["a"]).hosts
         self.assertTrue(hosts.own("192.0.2.7:8001"))
         self.assertFalse(hosts.own("evil.example"))
+        https = {"cert": "a", "key": "b", "bind": "192.0.2.7"}
+        door = read({"a": {"role": "frontend", "port": 1, "https": https}})
+        hosts = door.arrivals(door.nodes["a"]).hosts
+        self.assertTrue(hosts.own("192.0.2.7"))
+        self.assertFalse(hosts.own("192.0.2.8"))
         for bad in ("a", [1], ["a:80"], ["http://a"], [""], ["a b"], ["*"]):
             self.refused("hosts", hosts=bad)
         for bad in ("::1", [1], ["nginx"], ["10.0.0.1/8"], [""], ["10.0.0.0/33"],

@@ -123,6 +123,13 @@ class CredentialsTest(unittest.TestCase):
             [line] = logs.output
             self.assertIn("tls.key: ", line)
             self.assertIn("what was read before goes on", line)
+        key = Path(tls["key"])
+        self.authority.sign("changing")
+        with self.assertLogs("bazar.certificate", "INFO"):
+            ours.serving_nodes()
+        key.unlink()
+        with self.assertLogs("bazar.certificate", "ERROR"):  # once more: it had been mended
+            ours.serving_nodes()
 
     def test_one_that_ends_soon_is_told_once_a_day(self) -> None:
         ours = credentials(self.authority.sign("soon", days=13))
@@ -131,7 +138,7 @@ class CredentialsTest(unittest.TestCase):
                 ours.serving_nodes()
         self.assertEqual(len(logs.output), 1)
         self.assertRegex(logs.output[0], r"soon.pem: ends in 1[23]\.\d days: put a new one")
-        with self.assertNoLogs("bazar.tls", "WARNING"):
+        with self.assertNoLogs("bazar.certificate", "WARNING"):
             credentials(self.authority.sign("late", days=15)).serving_nodes()
 
     def test_no_older_protocol_is_spoken(self) -> None:

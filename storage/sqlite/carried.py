@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from bazar.config import Config, NodeConfig
 from bazar.errors import Conflict, FatalError
 from bazar.replication.messages import Membership
-from storage.checksum import checksum, seal
 from storage.history import EPOCH_SHIFT
 from storage.images import Image
 from storage.moving import Standing
-from storage.sqlite.integrity import refuse_foreign_wal
+from storage.sqlite.errors import readable
+from storage.sqlite.integrity import holds_what_was_written, refuse_foreign_wal
 from storage.sqlite.model import Model
 from storage.sqlite.replica_file import ReplicaFile
 from storage.sqlite.wal import refuse_copy
@@ -21,15 +21,19 @@ CHUNK_ROWS = 1000
 
 
 def open_file(config: Config, node: NodeConfig, model: Model) -> ReplicaFile:
-    """Open a node's file. Raises ConfigError where it is not what its node has left, NotFound."""
+    """Open a node's file. Raises ConfigError where it is not what its node has left, Damaged
+    where it can't be read, NotFound."""
     path = config.data_dir / f"{node.name}.db"
     file = ReplicaFile(node.name, path)
     try:
         refuse_copy(path)
         refuse_foreign_wal(path)
-        if file.schema() != 1 + len(model.migrations):
-            raise Conflict(f"{path}: is of another version: start the shop with this program first")
-        file.look()
+        with readable(path):
+            if file.schema() != 1 + len(model.migrations):
+                raise Conflict(
+                    f"{path}: is of another version: start the shop with this program first"
+                )
+            file.look()
     except BaseException:
         file.close()
         raise
@@ -38,17 +42,17 @@ def open_file(config: Config, node: NodeConfig, model: Model) -> ReplicaFile:
 
 def standing_of(file: ReplicaFile, membership: Membership, model: Model) -> Standing:
     """Return how far the group has come, by this file."""
-    epochs = [membership.epoch, file.tail()[0] or 0, file.begun() or 0]
-    epochs.append(file.highest_number(model.tables) >> EPOCH_SHIFT)
+    with readable(file.path):
+        epochs = [membership.epoch, file.tail()[0] or 0, file.begun() or 0]
+        epochs.append(file.highest_number(model.tables) >> EPOCH_SHIFT)
     return Standing(max(epochs), file.committed.seq)
 
 
 def check_rows(file: ReplicaFile, model: Model) -> None:
     """Raise FatalError unless the rows are those that were written."""
-    total = 0
-    for table in model.tables:
-        total ^= checksum(table, file.query(f"SELECT * FROM {table}"))
-    if file.checksum != seal(total, file.store, file.committed):
+    with readable(file.path):
+        whole = holds_what_was_written(file, model.tables)
+    if not whole:
         raise FatalError(
             f"{file.path}: its rows are not those that were written: see python -m bazar verify"
         )

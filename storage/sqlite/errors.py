@@ -36,6 +36,16 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise as Damaged what reading a replica's file leads to when it does not hold what it
+    should."""
+    try:
+        yield
+    except (sqlite3.Error, LookupError, ValueError, TypeError) as error:
+        raise Damaged(f"{path}: {error}") from error
+
+
+@contextlib.contextmanager
 def translated_os_errors(path: Path) -> Iterator[None]:
     """Raise an OSError as FatalError, with the path."""
     try:

@@ -85,11 +85,16 @@ def _in_index(file: ReplicaFile) -> Iterator[str]:
 def _in_rows(file: ReplicaFile, tables: Iterable[str]) -> Iterator[str]:
     if file.checksum is None:
         return  # it is of an older program, and lacks tables, too
+    if not holds_what_was_written(file, tables):
+        yield "the rows are not those that were written"
+
+
+def holds_what_was_written(file: ReplicaFile, tables: Iterable[str]) -> bool:
+    """Return whether the rows of these tables, all that it has, are those of its checksum."""
     total = 0
     for table in tables:
         total ^= checksum(table, file.query(f"SELECT * FROM {table}"))
-    if file.checksum != seal(total, file.store, file.committed):
-        yield "the rows are not those that were written"
+    return file.checksum == seal(total, file.store, file.committed)
 
 
 def refuse_foreign_wal(path: Path) -> None:

@@ -22,6 +22,7 @@ from storage.images import Image
 from storage.moving import ARRIVING, Note, Standing, refuse_filled
 from storage.sqlite import notes
 from storage.sqlite.carried import check_rows, open_file, rows_of, standing_of
+from storage.sqlite.errors import readable
 from storage.sqlite.files import beside
 from storage.sqlite.founding import histories
 from storage.sqlite.model import Model
@@ -110,7 +111,9 @@ class SQLitePlace:
             raise Conflict(f"{self._data_dir}: no member of the {role} group has its file here")
         best = max(members, key=lambda file: file.committed.seq)
         for file in members:
-            if file.tail()[1].seq > best.committed.seq:
+            with readable(file.path):
+                last = file.tail()[1]
+            if last.seq > best.committed.seq:
                 raise Conflict(
                     f"{file.path}: has entries that are not committed anywhere: start the shop, and"
                     " stop it, first"

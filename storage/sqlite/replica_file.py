@@ -10,7 +10,7 @@ from pathlib import Path
 from bazar.errors import NotFound
 from bazar.replication.messages import GENESIS, Mark
 from storage.checksum import CHECKSUM
-from storage.sqlite.errors import Damaged
+from storage.sqlite.errors import readable
 from storage.sqlite.log_table import entry_of
 from storage.sqlite.reached import Reached
 
@@ -110,9 +110,6 @@ def closing(files: Sequence[ReplicaFile]) -> contextlib.ExitStack:
 def reading(node: str, path: Path) -> Iterator[ReplicaFile]:
     """Open a replica's file, and read it as it is now. Raises NotFound, or Damaged where it can't
     be read."""
-    try:
-        with closing([file := ReplicaFile(node, path)]):
-            file.look()
-            yield file
-    except (sqlite3.Error, LookupError, ValueError, TypeError) as error:
-        raise Damaged(f"{path}: {error}") from error
+    with readable(path), closing([file := ReplicaFile(node, path)]):
+        file.look()
+        yield file

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from bazar import clock
@@ -21,7 +20,7 @@ from storage.images import Image
 from storage.moving import Standing
 from storage.sqlite import notes
 from storage.sqlite.carried import check_rows, open_file, rows_of, standing_of
-from storage.sqlite.errors import translated_errors
+from storage.sqlite.errors import readable
 from storage.sqlite.model import Model
 from storage.sqlite.replica_file import ReplicaFile
 
@@ -66,16 +65,17 @@ class SQLiteSnapshot:
         for node in self._config.group(role):
             try:
                 file = open_file(self._config, node, self._models[role])
-            except (BazarError, sqlite3.Error) as error:
+            except BazarError as error:
                 trouble.append(str(error))
                 continue
             self._stack.callback(file.close)
-            why_not = _why_not(file, membership)
-            if why_not is None:
-                found.append(file)
+            try:
+                _check_log(file, membership)
+            except BazarError as error:
+                trouble.append(str(error))
+                file.close()
             else:
-                trouble.append(f"{file.path}: {why_not}")
-                _let_go([file])
+                found.append(file)
         if not found:
             raise Conflict(f"no file of the {role} group can be read: {'; '.join(trouble)}")
         leads = FileArbiter(self._config.data_dir, role).lock_owner()
@@ -92,13 +92,15 @@ class SQLiteSnapshot:
         self._stack.close()
 
 
-def _why_not(file: ReplicaFile, membership: Membership) -> str | None:
-    """Return why a file may lack what was acknowledged, None if it has it in its log."""
+def _check_log(file: ReplicaFile, membership: Membership) -> None:
+    """Raise Conflict where a file's log may lack what was acknowledged, Damaged where it can't be
+    read."""
     if Member(file.node, file.store) not in membership.members:
-        return "is not in sync"
-    if file.tail()[1].seq < file.reached:
-        return "has lost the end of its log"
-    return None
+        raise Conflict(f"{file.path}: is not in sync")
+    with readable(file.path):
+        last = file.tail()[1]
+    if last.seq < file.reached:
+        raise Conflict(f"{file.path}: has lost the end of its log")
 
 
 def _let_go(files: Iterable[ReplicaFile]) -> None:
@@ -117,7 +119,7 @@ async def _caught_up(files: Sequence[ReplicaFile], model: Model) -> ReplicaFile:
         waited_s = clock.now() - began
         for file in list(had)[: 1 if waited_s < FOLLOWER_S else None]:
             try:
-                with translated_errors(file.path):
+                with readable(file.path):
                     # An entry that was cut off meanwhile was never acknowledged (T3).
                     if file.look().seq < min(had[file], file.tail()[1].seq):
                         continue

@@ -160,6 +160,17 @@ class SnapshotTest(FilesTestCase):
             self.spoil(name, "UPDATE numbers SET value = 7")
         self.assertIn("its rows are not those that were written", await self.refused(FatalError))
 
+    async def test_a_file_that_cannot_be_read_is_passed_over(self) -> None:
+        for name, sql in (
+            ("catalog-2", "DELETE FROM meta WHERE name = 'store_id'"),
+            ("catalog-3", "UPDATE log SET effects = '{', keys = '{'"),
+        ):
+            self.spoil(name, sql)
+            self.assertEqual(await self.read(), 1)
+        self.assertEqual(self.node, "catalog-1")
+        self.spoil("catalog-1", "DROP TABLE log")
+        self.assertIn("catalog-1.db: no such table: log", await self.refused(Conflict))
+
     async def test_a_log_that_has_lost_its_end_is_not_read(self) -> None:
         """What it had was acknowledged, and is in the others'."""
         for name in NODES:

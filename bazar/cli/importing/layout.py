@@ -69,7 +69,8 @@ class Layout:
     def records(self, lines: Lines) -> Iterator[ListRecord]:
         """Yield all records below the header."""
         kinds = ((COLUMNS[ours].kind, place) for ours, place in self.chosen.places.items())
-        shape = Shape(self.width, [place for kind, place in kinds if kind in (MONEY, NUMBER)])
+        numbers = [place for kind, place in kinds if kind in (MONEY, NUMBER)]
+        shape = Shape(self.width, numbers, padded=not self.is_ours)
         below = _below(lines, self.last_line)
         return split_records(below, self.delimiter, shape, self.last_line + 1)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,10 +75,12 @@ class _Feed:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The shape of a list's rows: how many cells they have, and which cells hold numbers."""
+    """The shape of a list's rows: how many cells they have, which cells hold numbers, and whether
+    spaces may stand before a cell that are not its own."""
 
     width: int
     numbers: Sequence[int] = ()
+    padded: bool = True
 
 
 def split_records(
@@ -115,7 +117,8 @@ def _quoted(feed: _Feed, first: int, line: str, delimiter: str, shape: Shape | N
             yield another
 
     try:
-        cells = next(_reader(more(), delimiter))
+        padded = shape is None or shape.padded
+        cells = next(csv.reader(more(), delimiter=delimiter, strict=True, skipinitialspace=padded))
         if len(taken) == 1 or shape is None or not _hold_rows(taken, cells, delimiter, shape):
             return ListRecord(first, feed.next - 1, cells)
         error = _unclosed(line, delimiter)
@@ -146,10 +149,6 @@ def _hold_rows(lines: Sequence[str], cells: Sequence[str], delimiter: str, shape
 def _looks_like_row(line: str, delimiter: str, shape: Shape) -> bool:
     cells = _roughly(line, delimiter)
     return len(cells) == shape.width and all(_NUMBER.fullmatch(cells[p]) for p in shape.numbers)
-
-
-def _reader(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
 def _neat(line: str, delimiter: str) -> str:

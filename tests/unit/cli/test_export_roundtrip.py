@@ -77,6 +77,7 @@ class RoundTripTest(unittest.TestCase):
     @given(BOOKS)
     @example([("title", None, "topic", 1, 1, None), ("title", "author", "topic", 1, 1, None)])
     @example([(text, text, text, 5, 0, None) for text in HARD])
+    @example([("title", " author", 'with "quotes"', 1, 1, None)])
     def test_books_are_read_to_the_letter(self, shelf: list[tuple[Any, ...]]) -> None:
         _, rows = read(with_head(exports.BOOK, of_books(shelf)))
         self.assertEqual([str(row) for row in rows], [""] * len(shelf))

@@ -19,6 +19,7 @@ from bazar.node.token import (
     TOKEN_VARIABLE,
     cluster_tokens,
     new_token,
+    read_tokens,
     token_file,
     write_tokens,
 )
@@ -79,28 +80,21 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
 
 
 def _after(step: str, tokens: Sequence[str], source: Path | None) -> Sequence[str]:
-    """Return the tokens after this step. Raises Conflict where it is not its turn."""
+    """Return the tokens after this step. Raises Conflict where it is not its turn,
+    ConfigError where `source` has no tokens."""
     sent, *others = tokens
     if step == "add":
         if len(tokens) == MOST:
             raise Conflict(
                 f"there are {MOST} tokens already: use the last one, and drop the others"
             )
-        added = new_token() if source is None else _last(source)
+        added = new_token() if source is None else read_tokens(source)[-1]
         return (sent, *others, added) if added not in tokens else tokens
     if step == "drop":
         return (sent,)
     if not others:
         raise Conflict("there is one token only: add another one first")
     return (others[-1], sent, *others[:-1])
-
-
-def _last(source: Path) -> str:
-    """Return the newest token of another machine's file. Raises BadRequest."""
-    try:
-        return source.read_text("ascii").split()[-1]
-    except (OSError, ValueError, IndexError) as error:
-        raise BadRequest(f"--from {source}: has no token: {error}") from error
 
 
 def _told(tokens: Sequence[str]) -> str:

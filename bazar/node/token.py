@@ -51,7 +51,7 @@ def cluster_tokens(config: Config) -> tuple[str, ...]:
             _make(path)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be made: {error}") from error
-    return _read(path)
+    return read_tokens(path)
 
 
 def token_file(config: Config) -> Path:
@@ -67,7 +67,8 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _read(path: Path) -> tuple[str, ...]:
+def read_tokens(path: Path) -> tuple[str, ...]:
+    """Return the tokens of a file. Raises ConfigError."""
     try:
         return _checked(path.read_text("ascii"), str(path))
     except (OSError, ValueError) as error:

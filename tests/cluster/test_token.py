@@ -90,9 +90,12 @@ async def test_another_machine_is_brought_the_new_one(tmp_path: Path) -> None:
             assert ran.returncode == 0, ran.stderr
         assert (shop.data_dir / "token").read_text("ascii") == brought.read_text("ascii")
         assert await taken(shop, "n" * 20)
-        brought.write_text("\n", "ascii")
-        ran = await command(shop, "token", "add", "--from", str(brought))
-        assert (ran.returncode, "has no token" in ran.stderr) == (2, True), ran.stderr
+        for wrong, why in (("\n", "has 0 tokens"), ("# see wiki", "16 to 200 visible")):
+            brought.write_text(wrong, "ascii")
+            ran = await command(shop, "token", "add", "--from", str(brought))
+            assert (ran.returncode, f"{brought}: " in ran.stderr) == (2, True), ran.stderr
+            assert why in ran.stderr, ran.stderr
+        assert await taken(shop, "n" * 20)
 
 
 async def test_over_a_database_the_shop_stays_the_same(

@@ -53,4 +53,5 @@ def snapshot(config: Config, roles: Sequence[str]) -> Origin:
     """Return what these groups have at one moment, while they go on. Raises NotFound."""
     if config.engine.kind == "sqlite" and not config.data_dir.is_dir():
         raise NotFound(f"{config.data_dir}: is not on this machine: run it where the nodes run")
-    return snapshot_of(config, cluster_token(config), roles)
+    needless = config.engine.kind == "sqlite" or config.engine.cluster_id
+    return snapshot_of(config, "" if needless else cluster_token(config), roles)

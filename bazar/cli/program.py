@@ -88,6 +88,7 @@ async def _run(flags: argparse.Namespace) -> int:
     if flags.command in CLEANS_UP:
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with Shop(load(flags.config, ROLES)) as shop:
         return await COMMANDS[flags.command].run(shop, flags)

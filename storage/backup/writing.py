@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from storage.images import Image
 from storage.moving import Note, Standing
 
 Table = tuple[str, str]  # of a role
+# What disks say that know no second name of a file, exFAT among them.
+WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class NewBackup:
@@ -46,7 +49,7 @@ class NewBackup:
 
     async def hold(self) -> None:
         """Begin the file. Raises Conflict where there is one of its name."""
-        if self._path.exists():
+        if self._path.exists() or self._path.is_symlink():
             raise Conflict(f"{self._path}: exists already, and a backup is written over nothing")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with self._disk():
@@ -101,6 +104,7 @@ class NewBackup:
                 if (part.head["role"], part.head["table"]) != (role, table):
                     return
                 yield part.rows(list(COLUMNS[role][table]))
+                await asyncio.sleep(0)  # as in `put`
 
     async def finish(self, standings: Mapping[str, Standing], note: Note) -> None:
         assert self._file is not None
@@ -113,8 +117,23 @@ class NewBackup:
             self._parts.write({"groups": groups})
             self._file.flush()
             os.fsync(self._file.fileno())
-            os.link(self._temporary, self._path)  # where there is one by now, that stays
-            sync_path(self._path.parent)
+            self._name()
+            try:
+                sync_path(self._path.parent)
+            except OSError:
+                self._path.unlink(missing_ok=True)
+                raise
+
+    def _name(self) -> None:
+        """Give the file its name. Where there is one of that name by now, that stays."""
+        try:
+            os.link(self._temporary, self._path)
+        except OSError as error:
+            if error.errno not in WITHOUT_LINKS:
+                raise
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(self._path, flags, modes.FILE))  # to have the name for itself
+            self._temporary.rename(self._path)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:

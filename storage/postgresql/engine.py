@@ -64,7 +64,7 @@ class PostgreSQLEngine(Generic[R]):
                 f" {lease_s:g} and a pause_s of {tempo.pause_s:g}: at least"
                 f" {tempo.shortest_s(lease_s):.2f}"
             )
-        cluster_id = settings.cluster_id or id_of_cluster(wiring.token)
+        cluster_id = cluster_id_of(settings, wiring.token)
         self._database = PostgreSQLDatabase(
             *(self._servers, self._model, wiring.me.name, cluster_id, tempo.primary_lease_s),
             may_lose_commits=settings.may_lose_commits,
@@ -85,6 +85,11 @@ class PostgreSQLEngine(Generic[R]):
         await self._database.close()
         if self._alone is not None:
             os.close(self._alone)
+
+
+def cluster_id_of(settings: EngineConfig, token: str) -> str:
+    """Return by what the databases know this shop (P6)."""
+    return settings.cluster_id or id_of_cluster(token)
 
 
 def id_of_cluster(token: str) -> str:

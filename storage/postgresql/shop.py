@@ -12,7 +12,7 @@ from storage.orders import Orders
 from storage.postgresql import books, catalog, orders
 from storage.postgresql.audit import GroupAudit
 from storage.postgresql.driver import servers_of
-from storage.postgresql.engine import id_of_cluster
+from storage.postgresql.engine import cluster_id_of
 from storage.postgresql.group_snapshot import GroupSnapshot, PostgreSQLSnapshot
 from storage.postgresql.model import Model
 from storage.postgresql.moving import PostgreSQLPlace
@@ -32,14 +32,14 @@ def place(config: Config, token: str) -> PostgreSQLPlace:
     return PostgreSQLPlace(
         {role: servers_of(config, role) for role in models},
         models,
-        config.engine.cluster_id or id_of_cluster(token),
+        cluster_id_of(config.engine, token),
         Tempo(config.engine.primary_lease_s, config.engine.pause_s),
     )
 
 
 def snapshot(config: Config, token: str, roles: Sequence[str]) -> PostgreSQLSnapshot:
     """Return what these groups hold at one moment, looked at in this order."""
-    models, cluster_id = models_of(), config.engine.cluster_id or id_of_cluster(token)
+    models, cluster_id = models_of(), cluster_id_of(config.engine, token)
     return PostgreSQLSnapshot(
         f"PostgreSQL at {', '.join(config.engine.servers)}",
         {
@@ -53,7 +53,7 @@ def snapshot(config: Config, token: str, roles: Sequence[str]) -> PostgreSQLSnap
 
 def audits(config: Config, token: str) -> dict[str, GroupAudit]:
     """Return what looks into each group's database. `token` is the cluster's."""
-    cluster_id = config.engine.cluster_id or id_of_cluster(token)
+    cluster_id = cluster_id_of(config.engine, token)
     return {
         role: GroupAudit(servers_of(config, role), model, COLUMNS[role], cluster_id)
         for role, model in models_of().items()

@@ -102,7 +102,10 @@ def _asks(pid: int) -> bool:
     return sockets > 2
 
 
-async def test_ctrl_c_in_an_import_tells_what_has_gone_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_import_that_is_interrupted_tells_what_has_gone_in(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     async with Cluster(tmp_path, {"catalog": 1}) as shop:
         await shop.start()
         await shop.pause("catalog-1")
@@ -111,7 +114,7 @@ async def test_ctrl_c_in_an_import_tells_what_has_gone_in(tmp_path: Path) -> Non
         command = ("bazar", "import", str(books), "--config", str(shop.config_path))
         async with started(*command) as process:
             await until(lambda: _asks(process.pid), "it asks")
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             said, errors = await asyncio.wait_for(process.communicate(), ENDS_S)
             assert process.returncode == INTERRUPTED, errors
             assert b"0 created, 0 there already (left as they are), 0 rejected" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import hashlib
 import os
@@ -12,11 +13,12 @@ import unittest
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import orjson
 
 from bazar.errors import Conflict, FatalError, NotFound
-from storage.backup import COLUMNS, BadBackup
+from storage.backup import COLUMNS, BadBackup, writing
 from storage.backup.parts import Part, PartWriter, read_parts
 from storage.backup.reading import Backup
 from storage.backup.writing import NewBackup
@@ -141,6 +143,28 @@ class FileTest(BackupTest):
             self.written()
         self.assertEqual(synced, [f"shop.bazar.{os.getpid()}.new", self.directory.name])
         self.assertEqual(before, [False, True])
+
+    def test_a_disk_without_links_and_one_whose_names_cannot_be_synced(self) -> None:
+        unknown = OSError(errno.EPERM, "Operation not permitted")
+        with mock.patch.object(os, "link", side_effect=unknown):
+            self.written()
+            held(self.path)
+            self.assertEqual(list(self.directory.iterdir()), [self.path])
+            with self.assertRaisesRegex(Conflict, "exists already"):
+                asyncio.run(write(self.path))
+        self.path.unlink()
+        failing = OSError(errno.EIO, "Input/output error")
+        with (
+            mock.patch.object(writing, "sync_path", side_effect=failing),
+            self.assertRaisesRegex(FatalError, "Input/output error. Nothing is left of it"),
+        ):
+            asyncio.run(write(self.path))
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_a_link_to_nothing_is_a_file_of_that_name(self) -> None:
+        self.path.symlink_to(self.directory / "nowhere")
+        with self.assertRaisesRegex(Conflict, "exists already"):
+            asyncio.run(write(self.path))
 
     def test_it_is_written_over_nothing(self) -> None:
         before = self.written()

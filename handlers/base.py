@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from tornado.web import HTTPError, MissingArgumentError
+from tornado.web import HTTPError
 
 from bazar import trace_context
 from bazar.errors import (
@@ -344,8 +344,6 @@ def as_error(status: int, error: BaseException | None, handler: Handler) -> Baza
     """Return what the caller sees of an exception: nowhere else is one turned into another."""
     if isinstance(error, BazarError):
         return error
-    if isinstance(error, MissingArgumentError):
-        return BadRequest(f"{error.arg_name}: is missing")
     if isinstance(error, HTTPError) and status == 405:
         return MethodNotAllowed(f"this path does not take {handler.request.method}")
     if isinstance(error, HTTPError) and status == 403:

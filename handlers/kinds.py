@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from bazar.errors import BadRequest
 
@@ -46,6 +46,19 @@ class Plain(Kind):
         return dict(self._schema)
 
 
+class OfType(Plain):
+    """Anything of one JSON type."""
+
+    def __init__(self, name: Literal["boolean", "object", "string"]) -> None:
+        super().__init__(type=name)
+        self._name, self._type = name, {"boolean": bool, "object": dict, "string": str}[name]
+
+    def __call__(self, value: Any, place: str) -> Any:
+        if not isinstance(value, self._type):
+            raise BadRequest(f"{place}: must be JSON of type {self._name}")
+        return value
+
+
 class Integer(Kind):
     """An integer. As text it has one spelling, so that a book has one cache key."""
 
@@ -64,8 +77,7 @@ class Integer(Kind):
             raise BadRequest(
                 f"{place}: {text[:40]!r} is not a number of 1 to 18 digits without a leading zero"
             )
-        number = int(text)
-        return number if self.low <= number <= self.high else self(number, place)
+        return self(int(text), place)
 
     def schema(self, shared: Schemas) -> Schema:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}

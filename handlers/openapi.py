@@ -30,7 +30,8 @@ from bazar.errors import (
 from bazar.node.server import INTERNAL, Route
 from handlers.base import Handler
 from handlers.kinds import Schema, Schemas
-from handlers.operations import JSON, Answer, Body, Operation, Parameter
+from handlers.operations import JSON, Body, Operation, Parameter
+from handlers.parameters import KEY
 
 TITLES = {
     "frontend": "The shop: reads from a cache, purchases, and pages",
@@ -127,7 +128,7 @@ class Document:
             shown["description"] = about
         if one.body is not None:
             shown["requestBody"] = self.body(one.body)
-        answers = self.answers(one.answers, reads)
+        answers = self.answers(one, reads)
         refused = {
             str(status): self.refusal(status, kinds, handler.error_types)
             for status, kinds in _by_status(refusals)
@@ -159,11 +160,12 @@ class Document:
             "content": {body.type: {"schema": body.kind.schema(self.schemas)}},
         }
 
-    def answers(self, answers: Sequence[Answer], reads: bool) -> dict[str, Any]:
+    def answers(self, one: Operation, reads: bool) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        for answer in answers:
+        key = (KEY.name,) if KEY.name in one.heeded else ()
+        for answer in one.answers:
             etag = ("Etag",) if reads and answer.status == 200 else ()
-            names = (*ALWAYS, *etag, *answer.headers) if answer.status >= 200 else ()
+            names = (*ALWAYS, *etag, *key, *answer.headers) if answer.status >= 200 else ()
             response = shown.setdefault(
                 str(answer.status), {"description": answer.about or "Done.", **_headers(names)}
             )
@@ -268,9 +270,7 @@ def path_of(route: Route, one: Operation) -> str:
     """Return the route's path as OpenAPI writes it, without the spellings that are kept for old
     clients."""
     names = iter(one.path)
-    return re.sub(
-        r"\([^)]*\)", lambda _: f"{{{next(names).name}}}", route.pattern.replace("2?", "")
-    )
+    return re.sub(r"\*", lambda _: f"{{{next(names).name}}}", route.kind.name)
 
 
 def operation_id(path: str, method: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bazar.errors import (
     Conflict,
     ForeignHistory,
-    Indeterminate,
     KeyRequired,
     KeyReused,
     NotFound,
@@ -26,7 +25,7 @@ MAX_LISTED = 500
 
 _ANY, _TEXT = Plain(), Plain(type="string")
 _ORDERED = ("get_orders_by_order_id", "order_id", "order_id")
-_WRITES = (KeyReused, Indeterminate)
+_WRITES = (KeyReused,)
 _BUYS = (OutOfStock, PriceChanged, KeyRequired, ForeignHistory, *_WRITES)
 _ALONE = Parameter("alone", _TEXT, "Ask this process alone, and not the front end's others.")
 
@@ -39,7 +38,7 @@ SEARCH = Operation(
 LIST_TOPICS = Operation("List the topics, by name", [Answer(answers.TOPICS)])
 BUY_BOOK = Operation(
     "Buy copies of a book",
-    [Answer(answers.PURCHASED, headers=[KEY.name], leads_to=[_ORDERED])],
+    [Answer(answers.PURCHASED, leads_to=[_ORDERED])],
     path=[BOOK],
     headers=[KEY],
     body=Body(PURCHASE, required=False),
@@ -47,7 +46,7 @@ BUY_BOOK = Operation(
 )
 BUY_BASKET = Operation(
     "Buy several books as one order",
-    [Answer(answers.BOUGHT, headers=[KEY.name], leads_to=[_ORDERED])],
+    [Answer(answers.BOUGHT, leads_to=[_ORDERED])],
     headers=[KEY],
     body=Body(BASKET),
     errors=(NotFound, *_BUYS),
@@ -64,7 +63,7 @@ LIST_ORDERS = Operation(
 
 UPDATE_BOOK = Operation(
     "Change a book",
-    [Answer(answers.BOOK, headers=[KEY.name])],
+    [Answer(answers.BOOK)],
     path=[BOOK],
     headers=[KEY, *CONDITIONS],
     body=Body(BOOK_CHANGES),
@@ -76,7 +75,7 @@ CREATE_BOOK = Operation(
         Answer(
             answers.BOOK,
             201,
-            headers=[KEY.name, "Location"],
+            headers=["Location"],
             leads_to=[("get_info_by_id", "id", "id")],
         )
     ],

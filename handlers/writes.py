@@ -8,7 +8,7 @@ from typing import Any
 
 from bazar.errors import BadRequest
 from bazar.replication.store import Operation
-from handlers.kinds import Choice, Kind, Object, Plain, Schema, Schemas
+from handlers.kinds import Choice, Kind, Object, OfType, Schema, Schemas
 from storage.history import Position
 
 
@@ -31,7 +31,7 @@ POSITION = PositionInLog()
 
 def operation(op: str, fields: Mapping[str, Kind], *optional: str) -> Object:
     """Return what an operation of this name must be. Any may want to be told of (`tell`)."""
-    fields = {"op": Choice(op), **fields, "tell": Plain(type="boolean")}
+    fields = {"op": Choice(op), **fields, "tell": OfType("boolean")}
     return Object(op, fields, optional=(*optional, "tell"))
 
 

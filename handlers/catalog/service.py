@@ -14,9 +14,10 @@ from bazar.replication.store import Answer
 from bazar.rpc.batcher import Batcher
 from handlers.calls import Call
 from handlers.catalog.writes import WRITES
-from handlers.kinds import MAX_ID
+from handlers.kinds import ListOf
 from handlers.paths import NEWEST_PATH, SALES_PATH
 from handlers.replicated import ReplicatedService
+from handlers.validation import BOOK_ID
 from storage.books import info_key
 from storage.catalog import TOPICS, CatalogReader
 from storage.engines import catalog_engine
@@ -29,6 +30,7 @@ from storage.recent_sales import RecentSales
 MAX_WAIT_MS = 1000
 LOOKUP_S = 10.0
 HOT_BOOKS = 4096
+_BOOKS = ListOf(BOOK_ID)
 
 
 class CatalogService(ReplicatedService[CatalogReader]):
@@ -65,9 +67,10 @@ class CatalogService(ReplicatedService[CatalogReader]):
 
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
-            case {"op": "info", "book": int(book)} if _is_number(book):
-                return {"book": await self._book(book)}
-            case {"op": "books", "books": list(books)} if all(map(_is_number, books)):
+            case {"op": "info", "book": book}:
+                return {"book": await self._book(BOOK_ID(book, "book"))}
+            case {"op": "books", "books": books}:
+                books = _BOOKS(books, "books")
                 await self.replica.reads.barrier(frozenset(map(info_key, books)))
                 return {"books": list((await self.reader.info(books)).values())}
             case {"op": "search", "topic": str(topic), **part}:
@@ -127,10 +130,6 @@ class CatalogService(ReplicatedService[CatalogReader]):
                 await self.replica.reads.barrier(None)
                 return {"sales": await self.reader.newest(before, MAX_SALES)}
         raise BadRequest(f"before: is not in {str(item)[:100]}")
-
-
-def _is_number(book: Any) -> bool:
-    return isinstance(book, int) and 0 <= book <= MAX_ID
 
 
 def _position(plain: dict[str, Any]) -> Position:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.kinds import MAX_ID, Kind, ListOf, Plain, Schema, Schemas
+from handlers.kinds import MAX_ID, Kind, ListOf, OfType, Schema, Schemas
 from handlers.validation import (
     BASKET,
     BOOK_CHANGES,
@@ -49,7 +49,7 @@ class SoldLines(Kind):
 
 
 _KEY: dict[str, Kind] = {"key": IDEMPOTENCY_KEY}
-_TAGS = ListOf(Plain(type="string"))
+_TAGS = ListOf(OfType("string"))
 
 WRITES = {
     "sell": operation("sell", {**_KEY, "lines": SoldLines(), "cursor": POSITION}, "cursor"),

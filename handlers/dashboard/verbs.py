@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bazar.errors import KeyReused, NotFound, OutOfStock
+from bazar.errors import ForeignHistory, NotFound, OutOfStock
 from handlers.kinds import Choice, ListOf, Object, Plain
 from handlers.operations import Answer, Body, Operation, Parameter
 from handlers.storefront.forms import page
@@ -33,7 +33,7 @@ TRY = Operation(
     "Send a read or a purchase, and see the way that it takes",
     [Answer(_WAY)],
     body=Body(Object("Try", {"do": Choice("read", "buy"), "book": BOOK_ID})),
-    errors=[NotFound, OutOfStock, KeyReused],
+    errors=[NotFound, OutOfStock, ForeignHistory],
 )
 DISTURB = Operation(
     "Pause, kill or return a replica",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.kinds import Integer, ListOf, Nullable, Object, Plain
+from handlers.kinds import Integer, ListOf, Nullable, Object, OfType
 from handlers.validation import ORDER_ID
 from handlers.writes import POSITION, operation
 from storage.orders import MAX_SALES
@@ -14,7 +14,7 @@ _SALE = Object(
         "order_id": ORDER_ID,
         "seq": _NUMBER,
         "sold_at": _NUMBER,
-        "lines": ListOf(Plain(type="object")),
+        "lines": ListOf(OfType("object")),
     },
 )
 
@@ -24,7 +24,7 @@ WRITES = {
         {
             "after": POSITION,
             "sales": ListOf(_SALE, 1, MAX_SALES),
-            "id": Nullable(Plain(type="string")),
+            "id": Nullable(OfType("string")),
         },
     ),
     "adopt": operation("adopt", {"after": POSITION, "to": POSITION, "behind": _NUMBER}),

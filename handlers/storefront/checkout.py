@@ -12,8 +12,7 @@ from bazar.replication.store import Answer
 from handlers.parameters import KEY
 from handlers.storefront import forms, rendering
 from handlers.storefront.base import PageHandler, ShelfPage, new_key
-from handlers.storefront.forms import LINE, line
-from handlers.validation import IDEMPOTENCY_KEY
+from handlers.storefront.forms import KEY_NAME, LINE, line
 
 
 class BuyHandler(PageHandler):
@@ -21,12 +20,11 @@ class BuyHandler(PageHandler):
     async def post(self) -> None:
         given = {name: self.form(name) for name in LINE}
         wanted = line(**given)
-        key = self.form("key")
+        key = KEY_NAME(self.form("key"), KEY.name)
         if not key:
             self.know_visitor()
             self.go(rendering.link("/confirm", **wanted, key=new_key()))
             return
-        IDEMPOTENCY_KEY.typed(key, KEY.name)
         self.retry = "/buy", [*given.items(), ("key", key)]
         own_key = self.own_key(key)
         try:

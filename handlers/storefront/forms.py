@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bazar.errors import BazarError, KeyReused, NoCookie, NotFound
+from bazar.errors import BazarError, ForeignHistory, KeyReused, NoCookie, NotFound
 from handlers.kinds import Integer, Kind, Object, Pattern, Plain, Schema, Schemas
 from handlers.operations import FORM, HTML, Answer, Body, Operation, Parameter
 from handlers.parameters import AFTER, BOOK, OFFSET, ORDER
@@ -92,8 +92,11 @@ CONFIRM = page(
     errors=[NotFound],
 )
 BASKET_PAGE = page("The visitor's basket")
-BUY_FORM = _form("BuyForm", {**LINE, "key": KEY_NAME})
-BUY = form("Buy copies of a book", BUY_FORM, NoCookie, NotFound, KeyReused)
+BUY = form(
+    "Buy copies of a book",
+    _form("BuyForm", {**LINE, "key": KEY_NAME}),
+    *(NoCookie, NotFound, KeyReused, ForeignHistory),
+)
 CHANGE_BASKET = form(
     "Change the basket",
     OneOf(
@@ -111,6 +114,5 @@ BUY_ALL = form(
         optional=["line"],
         also={"additionalProperties": True, **_BOOKS_OF_BASKET},
     ),
-    NotFound,
-    KeyReused,
+    *(NotFound, KeyReused, ForeignHistory),
 )

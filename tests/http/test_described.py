@@ -91,6 +91,13 @@ class WritesTest(ShopTestCase):
         "lines": [{"book": 4, "quantity": 1}],
     }
 
+    UPDATE: ClassVar[dict[str, Any]] = {
+        "op": "update",
+        "key": "u",
+        "book": 4,
+        "fields": {"cost": 1},
+    }
+
     def write(self, node: str, *items: Any) -> list[Any]:
         response = self.ask("/write", "POST", {"items": items}, node=node, token=TOKEN)
         self.assertEqual(response.code, 200, response.body)
@@ -104,6 +111,8 @@ class WritesTest(ShopTestCase):
             *({**self.SELL, "lines": [{}]}, {**self.SELL, "key": ""}, {**self.SELL, "lines": 4}),
             *({**self.SELL, "cursor": {"number": -1, "id": None}}, {**self.SELL, "more": 1}),
             *({"op": "update", "key": "u", "book": 4}, {"op": "create", "key": "c", "books": [1]}),
+            *({**self.UPDATE, "if_none_match": [5]}, {**self.UPDATE, "if_match": [[]]}),
+            {**self.UPDATE, "tell": 1},
         )
         for node in ("catalog-1", "catalog-2"):
             *refused, sold = self.write(node, *bad, {**self.SELL, "key": node})

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bazar.bench import nginx
-from tests.cluster.cluster import ROOT
+from tests.cluster.cluster import LIBC, PR_SET_PDEATHSIG, ROOT
 
 FILES = ROOT / "docs" / "deploy"
 NAME = "localhost"  # instead of shop.example
@@ -53,7 +55,11 @@ def serving(
     command = {"nginx": _nginx, "caddy": _caddy}[program](place, ports, doors, tls)
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "HOME": str(place)}
+            command,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "HOME": str(place)},
+            preexec_fn=partial(LIBC.prctl, PR_SET_PDEATHSIG, signal.SIGTERM),
         )
     try:
         yield

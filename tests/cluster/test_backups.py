@@ -8,6 +8,7 @@ import gzip
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from tests.cluster.cluster import ROOT, Cluster, until
 from tests.cluster.commands import command
 from tests.cluster.databases import Databases, buy, over
+from tests.cluster.load import Load
 from tests.cluster.moments import rows_in
 from tests.cluster.test_histories import ids, listed
 from tests.cluster.test_import import names
@@ -135,23 +137,15 @@ async def test_whatever_is_acknowledged_before_is_in_it(tmp_path: Path) -> None:
     async with Cluster(tmp_path / "shop") as shop:
         await shop.start_supervised()
         await shop.update(BOOK, count=100_000)
-        known: list[str] = []
 
-        async def customer(number: int) -> None:
-            while True:
-                key = f"{number}-{len(known)}"
-                answer = await shop.put("frontend-1", f"/purchase/{BOOK}", key=key)
-                if answer.status == 200:
-                    known.append(answer.json["order_id"])
-                else:
-                    assert answer.status in (503, 504), answer
-
-        async def amid(victim: str, file: Path) -> None:
+        async def amid(load: Load, victim: str, file: Path) -> None:
             """Kill a node while a backup is made, after some purchases."""
-            enough, pid = len(known) + 20, shop.pid(victim)
-            await until(lambda: len(known) >= enough, "customers buy")
-            before = set(known)
+            pid = shop.pid(victim)
+            await load.flowing(time.monotonic(), 7)
+            before = {one.order_id for one in load.bought}
             making = asyncio.create_task(done(shop, "backup", file))
+            begun = f"{file.name}.*.new"
+            await until(lambda: making.done() or [*tmp_path.glob(begun)], "it has begun")
             await shop.kill(victim)
             await making
             assert before <= sold_in(file)
@@ -159,13 +153,10 @@ async def test_whatever_is_acknowledged_before_is_in_it(tmp_path: Path) -> None:
             await until(lambda: shop.pid(victim) not in (None, pid), "it is started again")
             await shop.ready(victim)
 
-        customers = [asyncio.create_task(customer(number)) for number in range(3)]
-        for victim in (*shop.group("catalog"), *shop.group("order")):
-            await amid(victim, tmp_path / f"{victim}.bazar")
-        for task in customers:
-            task.cancel()
-        failed = await asyncio.gather(*customers, return_exceptions=True)
-        assert all(isinstance(one, asyncio.CancelledError) for one in failed), failed
+        async with Load(shop) as load:
+            load.buy("frontend-1", BOOK, 3)
+            for victim in (*shop.group("catalog"), *shop.group("order")):
+                await amid(load, victim, tmp_path / f"{victim}.bazar")
 
 
 def sold_in(file: Path) -> set[str]:

@@ -12,8 +12,9 @@ import pytest
 from tests.certificates import Authority, caller
 from tests.cluster import ports
 from tests.cluster.client import HTTPClient
-from tests.cluster.cluster import Cluster, until
+from tests.cluster.cluster import LONG_LEASES, Cluster, until
 from tests.cluster.commands import command
+from tests.cluster.test_processes import hits, tell
 
 
 def with_door(port: int, shown: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -79,12 +80,19 @@ async def shown(port: int, public: dict[str, str]) -> bytes:
 async def test_it_stands_beside_the_nodes_own_tls(port: int, tmp_path: Path) -> None:
     """And each of several processes has it."""
     inside, public = Authority(tmp_path / "inside"), Authority(tmp_path / "public")
-    settings, seen = {"tls": inside.sign("shop")}, public.sign("shop")
+    settings = {"tls": inside.sign("shop"), "replication": LONG_LEASES}
+    seen = public.sign("shop")
     options = with_door(port, seen, processes=2)
     async with Cluster(tmp_path, settings=settings, options=options) as shop:
         await shop.start_supervised()
-        async with HTTPClient(port, context=caller(seen, shown=False)) as client:
-            assert (await client.get("/info/1")).status == 200
+
+        async def each_has_it() -> bool:
+            async with HTTPClient(port, context=caller(seen, shown=False)) as client:
+                assert (await client.get("/info/1")).status == 200
+            found = hits(await tell(shop))
+            return len(found) == 2 and all(found.values())
+
+        await until(each_has_it, "each process has had a hit through this door")
         assert (await shop.get("frontend-1", "/info/1")).status == 200
         async with HTTPClient(port, context=shop.context) as client:
             with pytest.raises(ssl.SSLCertVerificationError):

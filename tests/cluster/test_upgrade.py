@@ -35,6 +35,9 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     if made.returncode:
+        asked = ["git", "-C", str(ROOT), "rev-parse", "--is-shallow-repository"]
+        shallow = subprocess.run(asked, capture_output=True, timeout=GIT_S, check=False).stdout
+        assert shallow.strip() != b"false", made.stderr.decode()
         pytest.skip("needs a clone with its history (git fetch --unshallow)")
     place = tmp_path_factory.mktemp("old")
     with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:

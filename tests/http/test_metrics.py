@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from bazar.metrics.figures import HELP
+from tests.cluster.cluster import ROOT
 from tests.http.shop import NODES, TOKEN, ShopTestCase
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -154,6 +157,10 @@ class MetricsTest(ShopTestCase):
             self.assertTrue(text.endswith("."), name)
         for name in ("process_cpu_seconds_total", "process_resident_memory_bytes"):
             self.assertIn(name, names)
+        shown = (ROOT / "docs" / "operations.md").read_text("utf-8")
+        told = set(re.findall(r"^\| `(bazar_\w+_total)` \|", shown, re.MULTILINE))
+        counters = {one for one in names if re.fullmatch(r"bazar_\w+_total", one)}
+        self.assertEqual(told, counters)
 
     def test_calls_are_counted_where_they_come_from_and_where_they_go(self) -> None:
         before = {node: self.scrape(node) for node in NODES}

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from handlers.kinds import MAX_ID, Integer, ListOf, Object, Plain, Schema
-from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_LINES, ORDER_ID, QUANTITY
+from handlers.validation import (
+    AMOUNT,
+    BOOK_ID,
+    CANCELLED_LINES,
+    IDEMPOTENCY_KEY,
+    MAX_LINES,
+    ORDER_ID,
+    QUANTITY,
+)
 from storage.catalog import MAX_TOPICS
 
 SHOWN = Plain(type="string")
@@ -70,13 +78,15 @@ _LINE = Object(
     },
 )
 _LINES = ListOf(_LINE, 1, MAX_LINES)
-_BOUGHT = {"cost": COST, "key": IDEMPOTENCY_KEY, "replayed": TRUTH}
+_CHANGED = {"cost": COST, "key": IDEMPOTENCY_KEY, "replayed": TRUTH, "cancelled": CANCELLED_LINES}
 _TOLD: Schema = {
-    "description": "`cost` is in all. `replayed` says that this was bought before, with this key."
+    "description": "`cost` is in all. `replayed` says that this was bought before, with this key;"
+    " `cancelled` is what has been cancelled of it since, in all."
 }
 PURCHASED = Object(
     "Purchased",
-    {"message": SHOWN, "new_count": AMOUNT, "order_id": ORDER_ID, "quantity": QUANTITY, **_BOUGHT},
+    {"message": SHOWN, "new_count": AMOUNT, "order_id": ORDER_ID, "quantity": QUANTITY, **_CHANGED},
+    optional=("cancelled",),
     also=_TOLD,
     example={
         "message": "Purchased book 4",
@@ -90,7 +100,8 @@ PURCHASED = Object(
 )
 BOUGHT = Object(
     "BasketPurchased",
-    {"message": SHOWN, "order_id": ORDER_ID, "lines": _LINES, **_BOUGHT},
+    {"message": SHOWN, "order_id": ORDER_ID, "lines": _LINES, **_CHANGED},
+    optional=("cancelled",),
     also=_TOLD,
     example={
         "message": "Purchased 2 books",
@@ -101,10 +112,41 @@ BOUGHT = Object(
         "replayed": False,
     },
 )
-_ORDER = {"order_id": ORDER_ID, "sold_at": MOMENT, "cost": COST, "lines": _LINES}
+CANCELLED = Object(
+    "Cancelled",
+    {"message": SHOWN, "order_id": ORDER_ID, "lines": _LINES, "refund": COST, **_CHANGED},
+    also={
+        "description": "`cancelled` is what is cancelled now, in all, and `refund` what that had"
+        " cost. `replayed` says that this was done before, with this key."
+    },
+    example={
+        "message": "Cancelled in all: 1 of 2",
+        "order_id": _ORDER_ID,
+        "lines": [_LINE.example],
+        "refund": 20,
+        "cost": 40,
+        "key": _KEY,
+        "replayed": False,
+        "cancelled": [{"book": 4, "quantity": 1}],
+    },
+)
+_ORDER = {
+    "order_id": ORDER_ID,
+    "sold_at": MOMENT,
+    "cost": COST,
+    "lines": _LINES,
+    "cancelled": CANCELLED_LINES,
+    "refund": COST,
+}
+_IF_CANCELLED = ("cancelled", "refund")
 ORDER = Object(
     "Order",
     _ORDER,
+    optional=_IF_CANCELLED,
+    also={
+        "description": "`cancelled` is how many copies of each book are cancelled in all, and"
+        " `refund` what they had cost; both are left out where nothing is."
+    },
     example={
         "order_id": _ORDER_ID,
         "sold_at": "2026-11-29T16:27:49.250Z",
@@ -112,7 +154,17 @@ ORDER = Object(
         "lines": [_LINE.example],
     },
 )
-ORDERS = ListOf(Object("ListedOrder", {**_ORDER, "seq": NUMBER}))
+ORDERS = ListOf(
+    Object(
+        "ListedOrder",
+        {**_ORDER, "seq": NUMBER, "change": NUMBER},
+        optional=_IF_CANCELLED,
+        also={
+            "description": "`seq` is the order's number, and `change` that of its last change: they"
+            " are the same until it is cancelled."
+        },
+    )
+)
 
 IMPORTED = Object(
     "Imported",

@@ -46,14 +46,16 @@ def purchased(handler: Handler, answer: Answer) -> Answer:
         "quantity": line["quantity"],
         "cost": answer["cost"],
         "key": answer["key"],
-        "replayed": _replayed(handler, answer),
+        **_once_more(handler, answer),
     }
 
 
-def _replayed(handler: Handler, answer: Answer) -> bool:
-    """Return whether the buyer may have had this answer before. If the key was made here, the buyer
-    has not: only we sent that purchase again."""
-    return bool(answer["replayed"]) and "Idempotency-Key" in handler.request.headers
+def _once_more(handler: Handler, answer: Answer) -> Answer:
+    """Return whether the buyer may have had this answer before, and what was cancelled since. If
+    the key was made here, the buyer has not: only we sent that purchase again."""
+    replayed = bool(answer["replayed"]) and "Idempotency-Key" in handler.request.headers
+    cancelled = {"cancelled": answer["cancelled"]} if "cancelled" in answer else {}
+    return {"replayed": replayed, **cancelled}
 
 
 def purchase_item(handler: Handler, book: int) -> dict[str, Any]:
@@ -72,4 +74,18 @@ def bought(handler: Handler, answer: Answer) -> Answer:
     copies = sum(line["quantity"] for line in lines)
     what = "1 book" if copies == 1 else f"{copies} books"
     told = {"message": f"Purchased {what}", **{name: answer[name] for name in shown}}
-    return {**told, "replayed": _replayed(handler, answer)}
+    return {**told, **_once_more(handler, answer)}
+
+
+def cancellation_item(handler: Handler, order: str) -> dict[str, Any]:
+    """Return the cancellation that a request asks for: without `lines`, of the whole order."""
+    return {"key": handler.key, "order_id": order, **handler.json_body()}
+
+
+def cancelled(handler: Handler, answer: Answer) -> Answer:
+    """Return what is told of a cancellation."""
+    shown = ("order_id", "cost", "refund", "lines", "key")
+    told = {name: answer[name] for name in shown}
+    copies = sum(line["quantity"] for line in answer["cancelled"])
+    message = f"Cancelled in all: {copies} of {sum(one['quantity'] for one in answer['lines'])}"
+    return {"message": message, **told, **_once_more(handler, answer)}

@@ -8,6 +8,7 @@ FORWARDED_PATH = "/write/forwarded"
 KNOCK_PATH = "/knock"
 
 SALES_PATH = "/sales"
+CANCELLATIONS_PATH = "/cancellations"
 NEWEST_PATH = "/sales/newest"
 
 PURCHASES_PATH = "/purchases"

@@ -166,14 +166,13 @@ def _some_changes(fields: dict[str, Any], place: str) -> dict[str, Any]:
     return fields
 
 
-def _each_book_once(basket: dict[str, Any], place: str) -> dict[str, Any]:
-    lines = basket["lines"]
+def _each_book_once(body: dict[str, Any], place: str) -> dict[str, Any]:
     places: dict[int, int] = {}
-    for at, line in enumerate(lines):
+    for at, line in enumerate(body.get("lines", ())):
         book = line["book"]
         if places.setdefault(book, at) != at:
             raise BadRequest(f"lines[{at}]: book {book} is in lines[{places[book]}] already")
-    return basket
+    return body
 
 
 NEW_BOOK = Object(
@@ -222,4 +221,18 @@ BASKET = Object(
     },
     rule=_each_book_once,
     example={"lines": [{"book": 4, "quantity": 2, "cost": 20}, {"book": 7}]},
+)
+CANCELLED_LINES = ListOf(
+    Object("CancelledLine", {"book": BOOK_ID, "quantity": QUANTITY}), 1, MAX_LINES
+)
+CANCELLATION = Object(
+    "Cancellation",
+    {"lines": CANCELLED_LINES},
+    optional=("lines",),
+    rule=_each_book_once,
+    also={
+        "description": "`quantity` is how many of a line are cancelled then, in all. Without"
+        " `lines`, all that was bought is."
+    },
+    example={"lines": [{"book": 4, "quantity": 1}]},
 )

@@ -17,7 +17,7 @@ from handlers import answers
 from handlers.kinds import MAX_ID, Integer, ListOf, Object, Plain, Unread
 from handlers.operations import HTML, PLAIN, Answer, Body, Operation, Parameter
 from handlers.parameters import BOOK, CONDITIONS, KEY, ORDER, SEARCH_QUERY
-from handlers.validation import BASKET, BOOK_CHANGES, NEW_BOOK, PURCHASE
+from handlers.validation import BASKET, BOOK_CHANGES, CANCELLATION, NEW_BOOK, PURCHASE
 
 MAX_IMPORT_BOOKS = 1000
 MAX_IMPORT_BYTES = 4 << 20
@@ -52,11 +52,19 @@ BUY_BASKET = Operation(
     errors=(NotFound, *_BUYS),
 )
 SHOW_ORDER = Operation("Show an order", [Answer(answers.ORDER)], path=[ORDER])
+CANCEL_ORDER = Operation(
+    "Cancel an order, all of it or a part",
+    [Answer(answers.CANCELLED, leads_to=[_ORDERED])],
+    path=[ORDER],
+    headers=[KEY],
+    body=Body(CANCELLATION, required=False),
+    errors=(Conflict, ForeignHistory, *_WRITES),
+)
 LIST_ORDERS = Operation(
-    "List all orders",
+    "List all orders, in the order of their last change",
     [Answer(answers.ORDERS, headers=["Link"])],
     query=[
-        Parameter("after", Integer(0, MAX_ID), "Begin behind the order of this `seq`.", default=0),
+        Parameter("after", Integer(0, MAX_ID), "Begin behind this `change`.", default=0),
         Parameter("limit", Integer(1, MAX_LISTED), "So many, at most.", default=100),
     ],
 )

@@ -45,6 +45,22 @@ def sale_answer(sale: Row) -> Answer:
     }
 
 
+def cancellation_answer(row: Row) -> Answer:
+    """Return the same of a row of `cancellations`: `cancelled` has how many copies of each book are
+    cancelled in all (S6)."""
+    return {
+        "order_id": row["order_id"],
+        "seq": row["seq"],
+        "cancelled_at": row["cancelled_at"],
+        "cancelled": orjson.loads(row["cancelled"]),
+    }
+
+
+def change_answer(row: Row) -> Answer:
+    """Return what the orders need of a row of either."""
+    return cancellation_answer(row) if "cancelled" in row else sale_answer(row)
+
+
 def show_book(row: Row) -> dict[str, Any]:
     """Return a book as callers see it: a field that is not known is left out. The order of the
     fields is always the same, since the entity tag is made from them."""

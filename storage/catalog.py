@@ -11,6 +11,9 @@ Rows are those of `storage/books.py`. Operations are JSON objects, validated whe
      "fields": {title | author | isbn | topic | cost | count | count_add},
      "if_match"?: [tag, ...], "if_none_match"?: [tag, ...]}
     {"op": "create", "key", "books": [{"title", "author", "isbn"?, "topic", "cost", "count"}]}
+    {"op": "cancel", "key", "order_id", "lines": [{"book", "quantity"}], "cursor"?}
+
+The `quantity` of a cancellation is how many copies of a book are cancelled in all (S6).
 
 An update's conditions are tested against the row that it would change, in the order of the log:
 between the test and the write there is no other write. `["*"]` is any book. `count_add` is added to
@@ -43,7 +46,7 @@ from bazar.http.response import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
-from storage.books import Row, offer, sale_answer, show_book
+from storage.books import Row, cancellation_answer, offer, sale_answer, show_book
 from storage.history import Position
 from storage.paging import Found, Window
 from storage.working_set import WantedRows, WorkingSet
@@ -72,6 +75,7 @@ class Catalog:
         "topics": "id",
         "books": "id",
         "sales": "order_id",
+        "cancellations": "order_id",
         "answers": "key",
         **history.TABLES,
     }
@@ -106,6 +110,7 @@ class Catalog:
             topics=frozenset(topics),
             titles=frozenset(titles),
             keys=frozenset(operation["key"] for operation in operations),
+            orders=frozenset(one["order_id"] for one in operations if one["op"] == "cancel"),
             # Each write deletes two old keys, so that the table never outgrows a day.
             forgets=2 * sum(operation["op"] != "sell" for operation in operations),
             since=min((cursor.epoch for cursor in cursors), default=None),
@@ -154,8 +159,13 @@ class Catalog:
             first, answer = work.done[key]
             if first != request:
                 raise KeyReused(f"the key {key!r} was used for another request")
+            if operation["op"] == "sell" and answer["order_id"] in work.cancelled:
+                answer = {**answer, "cancelled": work.cancelled[answer["order_id"]]["cancelled"]}
             return {**answer, "replayed": True}
-        decide = {"sell": self._sell, "update": self._update, "create": self._create}
+        decide = {
+            **{"sell": self._sell, "cancel": self._cancel},
+            **{"update": self._update, "create": self._create},
+        }
         answer = decide[operation["op"]](work, operation, request)
         work.done[key] = (request, answer)
         if operation["op"] != "sell":
@@ -198,12 +208,43 @@ class Catalog:
         work.put["sales"] = [sale]
         return sale_answer(sale)
 
+    def _cancel(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
+        """Take copies of a sale back into stock, so many in all (S6). Raises NotFound; Conflict
+        where more would be cancelled than was sold, and has changed nothing then."""
+        sale = work.sale(operation["order_id"])
+        sold = {line["book"]: line["quantity"] for line in sale["lines"]}
+        known = work.cancelled.get(sale["order_id"])
+        total = {**dict.fromkeys(sold, 0), **({} if known is None else _copies(known))}
+        back = []
+        for line in operation["lines"]:
+            book, quantity = line["book"], line["quantity"]
+            if quantity > sold.get(book, 0):
+                raise Conflict(f"book {book}: this order has {sold.get(book, 0)}, not {quantity}")
+            if quantity > total[book]:
+                row, more = work.book(book), quantity - total[book]
+                back.append({**row, "count": _restocked(row, more, "cancelled")})
+                total[book] = quantity
+        if known is not None and not back:
+            return known
+        for row in back:
+            work.write_book(row)
+        cancelled = [{"book": book, "quantity": more} for book, more in total.items() if more]
+        row = {
+            "order_id": sale["order_id"],
+            "seq": work.next_number,
+            "cancelled_at": work.now_ms,
+            "cancelled": json.dumps(cancelled),
+        }
+        work.put["cancellations"] = [row]
+        work.cancelled[sale["order_id"]] = cancellation_answer(row)
+        return work.cancelled[sale["order_id"]]
+
     def _update(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         fields = dict(operation["fields"])
         before = work.book(operation["book"])
         _check(operation, before)
         if "count_add" in fields:
-            fields["count"] = _restocked(before, fields.pop("count_add"))
+            fields["count"] = _restocked(before, fields.pop("count_add"), "count_add")
         if "topic" in fields:
             fields["catalog_id"] = work.topic(fields["topic"])
         after = {**before, **fields}
@@ -229,6 +270,11 @@ class Catalog:
         return {"books": results}
 
 
+def _copies(cancellation: Answer) -> dict[int, int]:
+    """Return how many copies of each book are cancelled."""
+    return {line["book"]: line["quantity"] for line in cancellation["cancelled"]}
+
+
 def _sold_line(book: Row, quantity: int, left: int) -> dict[str, Any]:
     """Return a line of a sale, with the `left` that the stock has after it."""
     return {
@@ -252,14 +298,14 @@ def _check(operation: Operation, book: Row) -> None:
     raise PreconditionFailed(f"{name}: book {book['id']} is {etag} now", {"etag": etag})
 
 
-def _restocked(book: Row, more: int) -> int:
+def _restocked(book: Row, more: int, why: str) -> int:
     """Return the stock with `more` copies, or fewer if negative. Raises OutOfStock or Conflict."""
     count: int = book["count"] + more
     if count < 0:
-        message = f"count_add: book {book['id']} has {book['count']}, {-more} can't be taken away"
+        message = f"{why}: book {book['id']} has {book['count']}, {-more} can't be taken away"
         raise OutOfStock(message, {"books": [offer(book)]})
     if count > MAX_AMOUNT:
-        raise Conflict(f"count_add: book {book['id']} would have {count}, over {MAX_AMOUNT}")
+        raise Conflict(f"{why}: book {book['id']} would have {count}, over {MAX_AMOUNT}")
     return count
 
 
@@ -280,9 +326,10 @@ class CatalogReader(Protocol):
     async def topics(self) -> list[dict[str, Any]]:
         """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
 
-    async def sales(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
-        """Return the sales after a position, in the order of their commits, and the id of the last
-        one's epoch. Raises ForeignHistory where the position is not on the history here (H2)."""
+    async def changes(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
+        """Return the sales after a position, and the last cancellation of each that has one there,
+        in the order of their commits, and the id of the last one's epoch. Raises ForeignHistory
+        where the position is not on the history here (H2)."""
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
         """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""

@@ -3,11 +3,15 @@
 The order primary reads the sales after its cursor and logs them together with the new cursor, so
 each sale becomes exactly one order, whatever crashes when:
 
-    {"op": "project", "after": cursor, "sales": [{"order_id", "seq", "sold_at", "lines"}], "id"}
+    {"op": "project", "after": cursor, "id", "changes": [
+        {"order_id", "seq", "sold_at", "lines"} | {"order_id", "seq", "cancelled_at", "cancelled"}]}
 
-A cursor is a position in the catalog's log; `id` is of the epoch of the last of these sales. At an
-operator's command it goes back to the last sale that both have, whose order has the number `behind`
-(S5); the orders after it are recorded as adopted:
+An order that is cancelled, all of it or a part, changes and gets a number of its own for that, from
+the same row of numbers (S6). So whoever follows the orders by their last number sees that, too.
+
+A cursor is a position in the catalog's log; `id` is of the epoch of the last of these changes. At
+an operator's command it goes back to the last sale that both have, whose order has the number
+`behind` (S5); the orders after it are recorded as adopted:
 
     {"op": "adopt", "after": cursor, "to": cursor, "behind"}
 """
@@ -39,8 +43,8 @@ class Projected:
     """How far the orders have come; each operation of a batch sees those before it (R1)."""
 
     cursor: Position
-    known: set[str]  # the ids that exist, of those that the batch may make
-    highest: int  # the highest number of an order; 0: there is none
+    known: dict[str, dict[str, Any]]  # the orders that exist, of those that the batch may put
+    highest: int  # the highest number of an order, or of its change; 0: there is none
     first: int  # the number of the batch's first change
 
 
@@ -59,8 +63,8 @@ class Orders:
         return ()
 
     def wanted(self, operations: Sequence[Operation]) -> list[str]:
-        """Return the ids of the orders that a batch may make."""
-        return [sale["order_id"] for one in operations for sale in one.get("sales", ())]
+        """Return the ids of the orders that a batch may make, or change."""
+        return [change["order_id"] for one in operations for change in one.get("changes", ())]
 
     def decide(self, work: Projected, operations: Sequence[Operation]) -> list[Outcome]:
         """Decide `operations` in order, each seeing those before it (R1)."""
@@ -82,18 +86,26 @@ class Orders:
         return self._project(work, operation)
 
     def _project(self, work: Projected, operation: Operation) -> Outcome:
-        sales = operation["sales"]
-        work.cursor = Position(sales[-1]["seq"], operation["id"])
-        rows = []
-        for sale in sales:
-            if sale["order_id"] in work.known:
+        changes = operation["changes"]
+        work.cursor = Position(changes[-1]["seq"], operation["id"])
+        rows: dict[str, dict[str, Any]] = {}
+        for change in changes:
+            order_id = change["order_id"]
+            order = work.known.get(order_id)
+            number = max(change["seq"], work.highest + 1)
+            if "cancelled" in change:
+                if order is None:
+                    continue  # S5: its sale was adopted away
+                order = {**order, "changed": number, "cancelled": _text(change["cancelled"])}
+            elif order is not None:
                 continue  # S5: the sale was lost, and has come back
-            work.known.add(sale["order_id"])
-            work.highest = max(sale["seq"], work.highest + 1)
-            row = {"order_id": sale["order_id"], "seq": work.highest, "sold_at": sale["sold_at"]}
-            rows.append({**row, "lines": json.dumps(sale["lines"], ensure_ascii=False)})
-        put = {"orders": rows, "cursors": [_cursor_row(work.cursor)]}
-        tags = tuple(order_key(row["order_id"]) for row in rows)
+            else:
+                order = {"order_id": order_id, "seq": number, "sold_at": change["sold_at"]}
+                order |= {"lines": _text(change["lines"]), "changed": None, "cancelled": None}
+            work.highest = number
+            rows[order_id] = work.known[order_id] = order
+        put = {"orders": list(rows.values()), "cursors": [_cursor_row(work.cursor)]}
+        tags = tuple(map(order_key, rows))
         return Outcome(_answer(work.cursor), Change(tags, {"put": put}))
 
     def _adopt(self, work: Projected, operation: Operation) -> Outcome:
@@ -103,12 +115,16 @@ class Orders:
         return Outcome(_answer(work.cursor), Change((), {"put": put}))
 
 
+def _text(lines: Any) -> str:
+    return json.dumps(lines, ensure_ascii=False)
+
+
 def _cursor_row(cursor: Position) -> dict[str, Any]:
     return {"name": "sales", "seq": cursor.number, "id": cursor.id}
 
 
 def projected_by(entry: Entry) -> tuple[list[str], Position | None]:
-    """Return the ids of the orders that an entry makes, and the cursor that it sets, if any."""
+    """Return the ids of the orders that an entry puts, and the cursor that it sets, if any."""
     put = entry.effects.get("put", {})
     order_ids = [row["order_id"] for row in put.get("orders", ())]
     moved = [Position(row["seq"], row.get("id")) for row in put.get("cursors", ())]
@@ -128,12 +144,28 @@ def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an order as its buyer sees it."""
     lines = json.loads(row["lines"])
     sold_at = datetime.fromtimestamp(row["sold_at"] / 1000, UTC)
-    return {
+    shown = {
         "order_id": row["order_id"],
         "sold_at": sold_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "cost": order_cost(lines),
         "lines": lines,
     }
+    if row["cancelled"] is not None:
+        cancelled = json.loads(row["cancelled"])
+        shown |= {"cancelled": cancelled, "refund": refund(lines, cancelled)}
+    return shown
+
+
+def shows(order: Mapping[str, Any], cancelled: Iterable[Mapping[str, int]]) -> bool:
+    """Return whether an order, as it is shown, has at least these copies cancelled."""
+    known = {one["book"]: one["quantity"] for one in order.get("cancelled", ())}
+    return all(one["quantity"] <= known.get(one["book"], 0) for one in cancelled)
+
+
+def refund(lines: Sequence[Mapping[str, Any]], cancelled: Sequence[Mapping[str, int]]) -> int:
+    """Return what was paid for the copies that are cancelled, in cents."""
+    costs = {line["book"]: line["unit_cost"] for line in lines}
+    return sum(one["quantity"] * int(costs[one["book"]]) for one in cancelled)
 
 
 class OrderReader(Protocol):
@@ -153,3 +185,7 @@ class OrderReader(Protocol):
 
     async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
         """Return orders with a number above `after_seq`, oldest first, each with its `seq`."""
+
+    async def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return the orders that were made or changed behind the number `after`, in the order of
+        that, each with its `seq` and the number of its last `change`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from bazar.errors import NotFound
 from bazar.replication.store import Answer
-from storage.books import BOOK_FIELDS, Row, fold, info_key, sale_answer
+from storage.books import BOOK_FIELDS, Row, cancellation_answer, fold, info_key, sale_answer
 from storage.history import Epoch, seq_of
 
 Identity = tuple[str, str | None, int]  # title, author, topic
@@ -23,6 +23,7 @@ class WantedRows:
     topics: frozenset[str]
     titles: frozenset[str]
     keys: frozenset[str]
+    orders: frozenset[str]  # of sales that are cancelled
     forgets: int  # expired answers that the batch deletes, at most
     since: int | None = None  # the epoch from which the history is needed
 
@@ -35,6 +36,8 @@ class WorkingSet:
     topics: dict[str, int]
     by_identity: dict[Identity, dict[str | None, int]]  # the books of each, by ISBN
     done: dict[str, tuple[str, Answer]]  # key -> its request and answer
+    sold: dict[str, Answer]  # by order id
+    cancelled: dict[str, Answer]  # of these, the cancellations so far
     expired: list[str]  # keys of answers that the first change deletes
     next_book: int
     next_topic: int
@@ -53,6 +56,7 @@ class WorkingSet:
         topics: Iterable[Row],
         alike: Iterable[Row],
         sales: Iterable[Row],
+        cancellations: Iterable[Row],
         answers: Iterable[Row],
         expired: Iterable[str],
         highest_book: int,
@@ -62,9 +66,12 @@ class WorkingSet:
         now_ms: int,
     ) -> WorkingSet:
         """Make it from the rows that `WantedRows` names: `books` each with its topic's name,
-        `alike` the books that have one of its titles, newest first, the highest ids that exist (0:
-        none), and the epochs in order. Number changes from `first`."""
+        `alike` the books that have one of its titles, newest first, the `cancellations` of these
+        `sales`, the highest ids that exist (0: none), and the epochs in order. Number changes from
+        `first`."""
+        cancelled = {row["order_id"]: cancellation_answer(row) for row in cancellations}
         done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
+        sold = {answer["order_id"]: answer for _, answer in done.values()}
         # One key, one request: a sale's key is no update's either.
         done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
         by_identity: dict[Identity, dict[str | None, int]] = {}
@@ -76,6 +83,8 @@ class WorkingSet:
             topics={row["name"]: row["id"] for row in topics},
             by_identity=by_identity,
             done=done,
+            sold=sold,
+            cancelled=cancelled,
             expired=list(expired),
             next_book=highest_book + 1,
             next_topic=highest_topic + 1,
@@ -112,6 +121,12 @@ class WorkingSet:
         if number not in self.books:
             raise NotFound(f"no book has the id {number}")
         return self.books[number]
+
+    def sale(self, order_id: str) -> Answer:
+        """Return the sale of this id. Raises NotFound."""
+        if order_id not in self.sold:
+            raise NotFound(f"no order has the id {order_id}")
+        return self.sold[order_id]
 
     def same(self, identity: Identity, isbn: str | None) -> int | None:
         """Return the id of the book that is the same, if there is one. ISBNs tell editions apart; a

@@ -167,6 +167,13 @@ S5  A person has the orders *adopt* the catalog's present history: their cursor 
     last sale that both have. Sales behind it get their orders; orders whose sale is lost stay, and
     are listed. An order's number is its sale's, or the next one that no order had: what comes later
     has the higher number, even where an epoch's comes twice.
+S6  A cancellation is one entry of the catalog's log, as a sale is: the rows of its books with the
+    copies that come back, and how many of each book of the sale are cancelled *in all*. These
+    totals only grow, up to what was sold: what is asked for again changes nothing, under whatever
+    key, and after a key was forgotten. It names a sale that is committed. The orders follow
+    cancellations by the cursor by which they follow sales (S2), and take the totals as they are
+    there; it brings that cursor (S4), and is answered when both have it (S3). A sale's key that is
+    sent again is told what has been cancelled since.
 
 **Over one database**
 

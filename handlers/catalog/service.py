@@ -97,8 +97,9 @@ class CatalogService(ReplicatedService[CatalogReader]):
         return found
 
     async def sales(self, item: dict[str, Any]) -> Answer:
-        """Return the committed sales behind the position `after`, and the `id` of the last one's
-        epoch; wait up to `wait_ms` for the first. Raises ForeignHistory (S2)."""
+        """Return the committed `changes` behind the position `after`, sales and cancellations, and
+        the `id` of the last one's epoch; wait up to `wait_ms` for the first. Raises ForeignHistory
+        (S2, S6)."""
         match item:
             case {"after": dict(after), "wait_ms": int(wait_ms)} if wait_ms <= MAX_WAIT_MS:
                 position = _position(after)
@@ -110,18 +111,18 @@ class CatalogService(ReplicatedService[CatalogReader]):
             # Under a lease: a file that is still checked, or of another history, is not asked.
             seen = self.replica.core.committed.seq
             await self.replica.reads.caught_up(position.seq)
-            sales, last_id = await self._sales_behind(position)
-            if sales:
+            changes, last_id = await self._changes_behind(position)
+            if changes:
                 break
             more = self.replica.reads.wait_applied(seen + 1, deadline - clock())
             if not await self.context.activity.unless_leaving(more):
                 break
-        return {"sales": sales, "id": last_id}
+        return {"changes": changes, "id": last_id}
 
-    async def _sales_behind(self, position: Position) -> tuple[list[Answer], str | None]:
+    async def _changes_behind(self, position: Position) -> tuple[list[Answer], str | None]:
         core = self.replica.core
         known = self._recent.behind(position, core.committed.seq, core.epoch_id, MAX_SALES)
-        return known or await self.reader.sales(position, MAX_SALES)
+        return known or await self.reader.changes(position, MAX_SALES)
 
     async def newest_sales(self, item: dict[str, Any]) -> Answer:
         """Return committed sales before the number `before`, newest first, each with its place."""

@@ -9,10 +9,12 @@ from handlers.validation import (
     BASKET,
     BOOK_CHANGES,
     BOOK_ID,
+    CANCELLED_LINES,
     IDEMPOTENCY_KEY,
     MAX_LINES,
     MAX_QUANTITY,
     NEW_BOOK,
+    ORDER_ID,
 )
 from handlers.verbs import MAX_IMPORT_BOOKS
 from handlers.writes import POSITION, operation
@@ -53,6 +55,11 @@ _TAGS = ListOf(OfType("string"))
 
 WRITES = {
     "sell": operation("sell", {**_KEY, "lines": SoldLines(), "cursor": POSITION}, "cursor"),
+    "cancel": operation(
+        "cancel",
+        {**_KEY, "order_id": ORDER_ID, "lines": CANCELLED_LINES, "cursor": POSITION},
+        "cursor",
+    ),
     "update": operation(
         "update",
         {

@@ -13,7 +13,15 @@ from bazar.node.server import INTERNAL, METRICS_PATH, PUBLIC, Route
 from bazar.node.workers import whose
 from bazar.replication.store import Answer
 from handlers import described, metrics, status, verbs
-from handlers.api import basket_item, bought, purchase_item, purchased, search_query
+from handlers.api import (
+    basket_item,
+    bought,
+    cancellation_item,
+    cancelled,
+    purchase_item,
+    purchased,
+    search_query,
+)
 from handlers.base import Handler
 from handlers.frontend.questions import Question
 from handlers.frontend.service import FrontEndService
@@ -100,6 +108,16 @@ class BasketHandler(FrontEndHandler):
         self.answer(bought(self, await self.buy(basket_item(self))))
 
 
+class CancelHandler(FrontEndHandler):
+    """Cancels all of an order, or a part."""
+
+    @verbs.CANCEL_ORDER
+    async def post(self, order: str) -> None:
+        answer, replica = await self.service.cancel(cancellation_item(self, order), self.note)
+        self.set_header("X-Replica", replica)
+        self.answer(cancelled(self, answer))
+
+
 class InvalidateHandler(FrontEndHandler):
     """Serves operators: the feed has already done so after every write."""
 
@@ -156,6 +174,7 @@ ROUTES = (
     Route("/purchase/([^/]+)", PurchaseHandler, PUBLIC),
     Route("/purchase", BasketHandler, PUBLIC),
     Route("/orders/([^/]+)", OrderHandler, PUBLIC),
+    Route("/orders/([^/]+)/cancel", CancelHandler, INTERNAL),
     Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
     Route("/status", StatusHandler, INTERNAL),
     Route(METRICS_PATH, MetricsHandler, INTERNAL),

@@ -5,7 +5,14 @@ from __future__ import annotations
 from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers import verbs
-from handlers.api import basket_item, bought, purchase_item, purchased
+from handlers.api import (
+    basket_item,
+    bought,
+    cancellation_item,
+    cancelled,
+    purchase_item,
+    purchased,
+)
 from handlers.base import Handler
 from handlers.orders.service import OrderService
 
@@ -40,18 +47,29 @@ class OrderHandler(OrderServiceHandler):
         self.answer(found["order"])
 
 
+class CancelHandler(OrderServiceHandler):
+    """Cancels all of an order, or a part."""
+
+    @verbs.CANCEL_ORDER
+    async def post(self, order: str) -> None:
+        item = cancellation_item(self, order)
+        answer = await self.service.cancel(item, self.service.settings.write_deadline_s)
+        self.answer(cancelled(self, answer))
+
+
 class OrdersHandler(OrderServiceHandler):
-    """All orders, oldest first, behind the `seq` of the last one seen."""
+    """All orders, each as it is now, in the order of their last change, behind the `change` of the
+    last one seen."""
 
     @verbs.LIST_ORDERS
     async def get(self) -> None:
         after, limit = self.given["after"], self.given["limit"]
         await self.service.replica.reads.barrier(None)
-        orders = await self.service.reader.orders(after, limit + 1)
+        orders = await self.service.reader.changes(after, limit + 1)
         shown = orders[:limit]
         if len(orders) > limit:
             link = self.link_behind({"limit": limit})
-            self.set_header("Link", next_page(link, shown[-1]["seq"]))
+            self.set_header("Link", next_page(link, shown[-1]["change"]))
         self.answer(shown)
 
 
@@ -59,5 +77,6 @@ ROUTES = (
     Route("/purchase2?/([^/]+)", PurchaseHandler, PUBLIC),
     Route("/purchase2?", BasketHandler, PUBLIC),
     Route("/orders/([^/]+)", OrderHandler, PUBLIC),
+    Route("/orders/([^/]+)/cancel", CancelHandler, INTERNAL),
     Route("/orders", OrdersHandler, INTERNAL),
 )

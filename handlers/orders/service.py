@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lru import LRU
@@ -35,6 +35,7 @@ from handlers.orders.writes import WRITES
 from handlers.paths import (
     ADOPT_PATH,
     BEGIN_TRACING_PATH,
+    CANCELLATIONS_PATH,
     NEWEST_PATH,
     PURCHASES_PATH,
     SALES_PATH,
@@ -45,7 +46,7 @@ from handlers.paths import (
 from handlers.replicated import ReplicatedService
 from storage.engines import order_engine
 from storage.history import Position
-from storage.orders import OrderReader, order_cost, order_key, projected_by
+from storage.orders import OrderReader, order_cost, order_key, projected_by, shows
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class OrderService(ReplicatedService[OrderReader]):
         self._tasks = Tasks(context.on_fatal)
         self._traces: trace.ProjectionTraces | None = None  # while they are asked for
         self.calls[PURCHASES_PATH] = Call(self.purchase_item)
+        self.calls[CANCELLATIONS_PATH] = Call(self.cancel_item)
         self.calls[BEGIN_TRACING_PATH] = Call(self.trace_item)
         self.calls[TRACE_OF_SALE_PATH] = Call(self.traced_item)
         self.calls[STANDING_PATH] = Call(self.standing)
@@ -132,12 +134,15 @@ class OrderService(ReplicatedService[OrderReader]):
     async def read(self, item: dict[str, Any]) -> Answer:
         match item:
             case {"op": "order", "order_id": str(order_id)}:
-                await self.replica.reads.barrier(frozenset({order_key(order_id)}))
-                order = await self.reader.order(order_id)
-                if order is None:
-                    raise NotFound(f"no order has the id {order_id}")
-                return {"order": order}
+                return {"order": await self._order(order_id)}
         raise BadRequest(f"no such read: {str(item)[:100]}")
+
+    async def _order(self, order_id: str) -> Answer:
+        await self.replica.reads.barrier(frozenset({order_key(order_id)}))
+        order = await self.reader.order(order_id)
+        if order is None:
+            raise NotFound(f"no order has the id {order_id}")
+        return order
 
     # --- selling (S3) ----------------------------------------------------------------------------
 
@@ -165,6 +170,7 @@ class OrderService(ReplicatedService[OrderReader]):
             "cost": order_cost(sale["lines"]),
             "key": item["key"],
             "replayed": sale.get("replayed", False),
+            **{name: sale[name] for name in ("cancelled",) if name in sale},
         }
         if tell:
             order_ms, seq = 1000 * (clock() - sold), {"seq": sale["seq"]}
@@ -177,14 +183,18 @@ class OrderService(ReplicatedService[OrderReader]):
 
     async def _sell(self, item: dict[str, Any], deadline: float) -> tuple[str, Answer]:
         """Return the replica that was asked, and its answer. Raises ForeignHistory (S4)."""
-        clock = self.context.clock
         sell = {"op": "sell", **{name: item[name] for name in _SOLD if name in item}}
+        return await self._have_written(sell, deadline)
+
+    async def _have_written(self, operation: Answer, deadline: float) -> tuple[str, Answer]:
+        """Have a catalog replica write this, and return its name and its answer (S4)."""
+        clock = self.context.clock
 
         async def attempt(node: NodeConfig) -> tuple[str, Answer]:
             left_s = max(deadline - clock(), 0.01)
             timeout_s = min(self.settings.read_attempt_s, left_s)
-            sell["cursor"] = self._cursor.plain
-            return node.name, await self.client.submit(node, WRITE_PATH, sell, timeout_s)
+            operation["cursor"] = self._cursor.plain
+            return node.name, await self.client.submit(node, WRITE_PATH, operation, timeout_s)
 
         return await self.catalogs.call(attempt, deadline - clock(), self._catalog_primary)
 
@@ -209,6 +219,44 @@ class OrderService(ReplicatedService[OrderReader]):
                 f"sold, but its order is not committed in {timeout_s:.1f} s"
             ) from None
 
+    # --- cancelling (S6) -------------------------------------------------------------------------
+
+    async def cancel_item(self, item: dict[str, Any]) -> Answer:
+        """Carry out one cancellation of a front end's batch; the front end asks again by itself."""
+        return await self.cancel(item, self.settings.write_attempt_s)
+
+    async def cancel(self, item: dict[str, Any], deadline_s: float) -> Answer:
+        """Cancel `lines` of an order - so many copies of each book in all - or, without `lines`,
+        all of it, once for this `key`. Return the order as it is then, when it is committed here,
+        too. Raises NotFound, Conflict."""
+        deadline = self.context.clock() + deadline_s
+        order = await self._order(item["order_id"])
+        cancel = {
+            "op": "cancel",
+            "key": item["key"],
+            "order_id": order["order_id"],
+            "lines": item.get("lines") or _copies(order["lines"]),
+        }
+        _, cancelled = await self._have_written(cancel, deadline)
+        order = await self._cancelled(cancelled, deadline - self.context.clock())
+        return {**order, "key": item["key"], "replayed": cancelled.get("replayed", False)}
+
+    async def _cancelled(self, cancelled: Answer, timeout_s: float) -> Answer:
+        """Return the order once it shows what is cancelled of it. Raises Indeterminate."""
+        wanted = cancelled["cancelled"]
+        try:
+            async with asyncio.timeout(max(timeout_s, 0)):
+                while True:
+                    projected = self._projected
+                    order = await self._order(cancelled["order_id"])
+                    if shows(order, wanted):
+                        return order
+                    await projected.wait()
+        except TimeoutError:
+            raise Indeterminate(
+                f"cancelled, but its order does not show it within {timeout_s:.1f} s"
+            ) from None
+
     async def _project(self) -> None:
         """Turn sales into orders: this is the one path on which they do, recovery included (S2)."""
         while True:
@@ -219,7 +267,7 @@ class OrderService(ReplicatedService[OrderReader]):
                 if self._foreign is not None:
                     log.warning("%s follows the catalog's sales again", self.context.node.name)
                     self._foreign = None
-                if behind["sales"]:
+                if behind["changes"]:
                     project = {"op": "project", "after": cursor.plain, **behind}
                     if (traces := self._tracing()) is None:
                         await self.write(project)
@@ -278,7 +326,8 @@ class OrderService(ReplicatedService[OrderReader]):
         return told
 
     async def _sales_behind(self, cursor: Position, wait_ms: int) -> Answer:
-        """Return the sales behind the cursor, and the `id` of the last one's epoch."""
+        """Return the sales and cancellations behind the cursor, and the `id` of the last one's
+        epoch."""
         return await self._ask_catalog(SALES_PATH, {"after": cursor.plain, "wait_ms": wait_ms})
 
     async def _ask_catalog(self, path: str, item: dict[str, Any]) -> Answer:
@@ -334,3 +383,8 @@ class OrderService(ReplicatedService[OrderReader]):
                 adopt = {"op": "adopt", "after": cursor, "to": common, "behind": behind}
                 return await self.write(writes.read(WRITES, adopt))
         raise BadRequest(f"cursor, common, behind: are not in {str(item)[:100]}")
+
+
+def _copies(lines: Iterable[Answer]) -> list[Answer]:
+    """Return how many copies of each book an order has."""
+    return [{"book": line["book"], "quantity": line["quantity"]} for line in lines]

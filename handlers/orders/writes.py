@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from bazar.errors import BadRequest
 from handlers.kinds import Integer, ListOf, Nullable, Object, OfType
-from handlers.validation import ORDER_ID
+from handlers.validation import CANCELLED_LINES, ORDER_ID
 from handlers.writes import POSITION, operation
 from storage.orders import MAX_SALES
 
 _NUMBER = Integer(0, (1 << 63) - 1)
-_SALE = Object(
-    "Sale",
-    {
-        "order_id": ORDER_ID,
-        "seq": _NUMBER,
-        "sold_at": _NUMBER,
-        "lines": ListOf(OfType("object")),
-    },
+_SALE = {"sold_at": _NUMBER, "lines": ListOf(OfType("object"))}
+_CANCELLATION = {"cancelled_at": _NUMBER, "cancelled": CANCELLED_LINES}
+
+
+def _sold_or_cancelled(change: dict[str, Any], place: str) -> dict[str, Any]:
+    if change.keys() - {"order_id", "seq"} not in (_SALE.keys(), _CANCELLATION.keys()):
+        raise BadRequest(f"{place}: is neither a sale nor a cancellation")
+    return change
+
+
+_CHANGE = Object(
+    "Change",
+    {"order_id": ORDER_ID, "seq": _NUMBER, **_SALE, **_CANCELLATION},
+    optional=(*_SALE, *_CANCELLATION),
+    rule=_sold_or_cancelled,
 )
 
 WRITES = {
@@ -23,7 +33,7 @@ WRITES = {
         "project",
         {
             "after": POSITION,
-            "sales": ListOf(_SALE, 1, MAX_SALES),
+            "changes": ListOf(_CHANGE, 1, MAX_SALES),
             "id": Nullable(OfType("string")),
         },
     ),

@@ -20,6 +20,9 @@ COLUMNS = {
         **{"order_id": "text", "key": "text", "request": "text"},
         **{"sold_at": "bigint", "seq": "bigint", "lines": "text"},
     },
+    "cancellations": {
+        **{"order_id": "text", "seq": "bigint", "cancelled_at": "bigint", "cancelled": "text"},
+    },
     "answers": {"key": "text", "request": "text", "answer": "text", "at": "bigint"},
     "history": history.COLUMNS,
 }
@@ -43,6 +46,12 @@ TABLES = (
         key text COLLATE "C" PRIMARY KEY, request text NOT NULL, answer text NOT NULL,
         at bigint NOT NULL)""",
     f"CREATE INDEX answers_by_age ON {SCHEMA}.answers (at, key)",
+)
+
+CANCELLATIONS = (
+    f"""CREATE TABLE {SCHEMA}.cancellations (
+        order_id text COLLATE "C" PRIMARY KEY, seq bigint NOT NULL UNIQUE,
+        cancelled_at bigint NOT NULL, cancelled text NOT NULL)""",
 )
 
 BOOK = "b.id, b.title, t.name, b.cost, b.count, b.catalog_id, b.author, b.isbn"  # BOOK_FIELDS

@@ -9,7 +9,7 @@ from typing import Any
 from bazar.replication.messages import Entry
 from bazar.replication.store import Operation, Outcome
 from storage import history
-from storage.books import fold, info_key, sale_answer
+from storage.books import change_answer, fold, info_key
 from storage.catalog import MAX_TOPICS, TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Position
 from storage.paging import UNRANKED, Found, Window
@@ -18,6 +18,7 @@ from storage.postgresql.books import (
     BOOK,
     BOOKS,
     BOOKS_BY_ID,
+    CANCELLATIONS,
     COLUMNS,
     SCHEMA,
     TABLES,
@@ -32,6 +33,7 @@ from storage.postgresql.state_tables import StateTables
 from storage.working_set import WantedRows, WorkingSet
 
 _KEYED = {"sales": "key, request, order_id, seq, sold_at, lines", "answers": "key, request, answer"}
+_CANCELLED = "order_id, seq, cancelled_at, cancelled"
 
 # What a batch may need, by the part of `WantedRows` that names it.
 HIGHEST = (
@@ -48,6 +50,14 @@ SALES_BY_KEY, ANSWERS_BY_KEY = (
     f"SELECT {columns} FROM {SCHEMA}.{table} WHERE key = ANY($1::text[])"
     for table, columns in _KEYED.items()
 )
+SALES_BY_ID = f"SELECT {_KEYED['sales']} FROM {SCHEMA}.sales WHERE order_id = ANY($1::text[])"
+CANCELLED_BY_ID = (
+    f"SELECT {_CANCELLED} FROM {SCHEMA}.cancellations WHERE order_id = ANY($1::text[])"
+)
+CANCELLED_BY_KEY = (
+    f"SELECT {_CANCELLED} FROM {SCHEMA}.cancellations WHERE order_id = ANY(ARRAY(SELECT order_id"
+    f" FROM {SCHEMA}.sales WHERE key = ANY($1::text[])))"
+)
 EPOCHS_SINCE = epochs_since(SCHEMA)
 
 # What callers read.
@@ -58,9 +68,16 @@ ALL_TOPICS = Statement(
     (MAX_TOPICS,),
 )
 END = Statement(f"SELECT number FROM {SCHEMA}.mark")
-SALES = (
-    f"SELECT seq, order_id, sold_at, lines FROM {SCHEMA}.sales WHERE seq > $1 ORDER BY seq LIMIT $2"
+CHANGES = (
+    f"(SELECT seq, order_id, sold_at, lines, false FROM {SCHEMA}.sales"
+    " WHERE seq > $1 ORDER BY seq LIMIT $2) UNION ALL"
+    f" (SELECT seq, order_id, cancelled_at, cancelled, true FROM {SCHEMA}.cancellations"
+    " WHERE seq > $1 ORDER BY seq LIMIT $2) ORDER BY seq LIMIT $2"
 )
+CHANGE_COLUMNS = {
+    False: ("seq", "order_id", "sold_at", "lines"),
+    True: ("seq", "order_id", "cancelled_at", "cancelled"),
+}
 NEWEST = (
     f"SELECT s.order_id, s.seq, h.id FROM {SCHEMA}.sales s"
     f" LEFT JOIN {SCHEMA}.history h ON h.epoch = s.seq >> {EPOCH_SHIFT}"
@@ -91,7 +108,7 @@ class CatalogRows:
     """The `Model` of the catalog's group."""
 
     schema = SCHEMA
-    migrations: Sequence[Sequence[str]] = ((*TABLES, *search_index.TABLES),)
+    migrations: Sequence[Sequence[str]] = ((*TABLES, *search_index.TABLES), CANCELLATIONS)
 
     def __init__(
         self,
@@ -136,6 +153,9 @@ def _wanted(wanted: WantedRows, now_ms: int) -> Mapping[str, Statement]:
         ("topics", TOPICS_BY_NAME, wanted.topics),
         ("alike", ALIKE, wanted.titles),
         ("sales", SALES_BY_KEY, wanted.keys),
+        ("cancelled", CANCELLED_BY_KEY, wanted.keys),
+        ("sales by id", SALES_BY_ID, wanted.orders),
+        ("cancelled by id", CANCELLED_BY_ID, wanted.orders),
         ("answers", ANSWERS_BY_KEY, wanted.keys),
     ):
         if values:
@@ -161,7 +181,10 @@ def _working_set(rows: Mapping[str, Sequence[Row]], first: int, now_ms: int) -> 
         books=map(book_of, rows.get("books", ())),
         topics=named("topics", "id, name"),
         alike=named("alike", "id, title, author, catalog_id, isbn"),
-        sales=named("sales", _KEYED["sales"]),
+        sales=[row for name in ("sales", "sales by id") for row in named(name, _KEYED["sales"])],
+        cancellations=[
+            row for name in ("cancelled", "cancelled by id") for row in named(name, _CANCELLED)
+        ],
         answers=named("answers", _KEYED["answers"]),
         expired=[key for (key,) in rows.get("expired", ())],
         highest_book=highest_book,
@@ -207,17 +230,19 @@ class PostgreSQLCatalogReader:
         [rows] = await self._snapshots.read(frozenset({TOPICS}), ALL_TOPICS)
         return [{"catalog_id": number, "topic": name} for number, name in rows]
 
-    async def sales(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the sales after a position, in the order of their commits, and the id of the last
-        one's epoch. Raises ForeignHistory."""
+    async def changes(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Return the sales after a position, and the last cancellation of each that has one there,
+        in the order of their commits, and the id of the last one's epoch. Raises ForeignHistory."""
         since = Statement(EPOCHS_SINCE, (after.epoch,))
-        behind = Statement(SALES, (after.number, limit))
-        begun, [(end,)], sold = await self._snapshots.read(None, since, END, behind)
+        behind = Statement(CHANGES, (after.number, limit))
+        begun, [(end,)], changed = await self._snapshots.read(None, since, END, behind)
         known = epochs(begun)
         history.check(known, after, end)
-        names = ("seq", "order_id", "sold_at", "lines")
-        sales = [sale_answer(dict(zip(names, row, strict=True))) for row in sold]
-        return sales, history.id_of(known, sales[-1]["seq"]) if sales else None
+        found = [
+            change_answer(dict(zip(CHANGE_COLUMNS[is_cancelled], row, strict=True)))
+            for *row, is_cancelled in changed
+        ]
+        return found, history.id_of(known, found[-1]["seq"]) if found else None
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
         """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""

@@ -17,7 +17,10 @@ from storage.postgresql.state_tables import StateTables
 SCHEMA = "bazar_order"
 
 COLUMNS = {
-    "orders": {"order_id": "text", "seq": "bigint", "sold_at": "bigint", "lines": "text"},
+    "orders": {
+        **{"order_id": "text", "seq": "bigint", "sold_at": "bigint", "lines": "text"},
+        **{"changed": "bigint", "cancelled": "text"},
+    },
     "cursors": {"name": "text", "seq": "bigint", "id": "text"},
     "adoptions": {"upto": "bigint", "behind": "bigint"},
     "history": history.COLUMNS,
@@ -31,9 +34,14 @@ TABLES = (
         name text COLLATE "C" PRIMARY KEY, seq bigint NOT NULL, id text) WITH (fillfactor = 10)""",
     f"CREATE TABLE {SCHEMA}.adoptions (upto bigint PRIMARY KEY, behind bigint NOT NULL)",
 )
+# An order that has never changed has the number by which it was made.
+CANCELLED = (
+    f"ALTER TABLE {SCHEMA}.orders ADD COLUMN changed bigint, ADD COLUMN cancelled text",
+    f"CREATE UNIQUE INDEX orders_by_change ON {SCHEMA}.orders ((COALESCE(changed, seq)))",
+)
 
 CURSOR = Statement(f"SELECT seq, id FROM {SCHEMA}.cursors WHERE name = 'sales'")
-HIGHEST = Statement(f"SELECT COALESCE(max(seq), 0) FROM {SCHEMA}.orders")
+HIGHEST = Statement(f"SELECT COALESCE(max(COALESCE(changed, seq)), 0) FROM {SCHEMA}.orders")
 NUMBERS = f"SELECT order_id, seq FROM {SCHEMA}.orders WHERE order_id = ANY($1::text[])"
 COUNT = f"SELECT count(*) FROM {SCHEMA}.orders WHERE seq > $1"
 
@@ -41,6 +49,8 @@ _ORDER = tuple(COLUMNS["orders"])
 _ORDERS = f"SELECT {', '.join(_ORDER)} FROM {SCHEMA}.orders"
 ORDER = f"{_ORDERS} WHERE order_id = $1"
 ORDERS_BEHIND = f"{_ORDERS} WHERE seq > $1 ORDER BY seq LIMIT $2"
+KNOWN = f"{_ORDERS} WHERE order_id = ANY($1::text[])"
+CHANGES = f"{_ORDERS} WHERE COALESCE(changed, seq) > $1 ORDER BY COALESCE(changed, seq) LIMIT $2"
 
 
 def cursor_of(rows: Iterable[Row]) -> Position:
@@ -52,7 +62,7 @@ class OrderRows:
     """The `Model` of the order group."""
 
     schema = SCHEMA
-    migrations: Sequence[Sequence[str]] = (TABLES,)
+    migrations: Sequence[Sequence[str]] = (TABLES, CANCELLED)
 
     def __init__(self, orders: Orders) -> None:
         self.tables = orders.tables
@@ -63,14 +73,14 @@ class OrderRows:
         return self._orders.seed()
 
     def loads(self, operations: Sequence[Operation]) -> tuple[Statement, ...]:
-        return CURSOR, HIGHEST, Statement(NUMBERS, (self._orders.wanted(operations),))
+        return CURSOR, HIGHEST, Statement(KNOWN, (self._orders.wanted(operations),))
 
     def execute(
         self, operations: Sequence[Operation], results: Sequence[Sequence[Row]], first: int
     ) -> list[Outcome]:
         cursor, [(highest,)], known = results
-        ids = {order_id for order_id, _ in known}
-        work = Projected(cursor_of(cursor), ids, highest, first)
+        orders = {order["order_id"]: order for order in map(_order, known)}
+        work = Projected(cursor_of(cursor), orders, highest, first)
         return self._orders.decide(work, operations)
 
     async def derive(self, session: Session, epoch_id: str) -> bool:
@@ -114,6 +124,15 @@ class PostgreSQLOrderReader:
         behind = Statement(ORDERS_BEHIND, (after_seq, limit))
         [rows] = await self._snapshots.read(None, behind)
         return [{**show_order(order), "seq": order["seq"]} for order in map(_order, rows)]
+
+    async def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return the orders that were made or changed behind the number `after`, in the order of
+        that, each with its `seq` and the number of its last `change`."""
+        [rows] = await self._snapshots.read(None, Statement(CHANGES, (after, limit)))
+        return [
+            {**show_order(one), "seq": one["seq"], "change": one["changed"] or one["seq"]}
+            for one in map(_order, rows)
+        ]
 
 
 def _order(row: Row) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bazar.replication.store import Operation, Outcome
 from storage import history
-from storage.books import fold, sale_answer, show_book
+from storage.books import change_answer, fold, show_book
 from storage.catalog import MAX_TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Epoch, Position, epochs
 from storage.paging import UNRANKED, Found, Window
@@ -37,26 +37,45 @@ CREATE TABLE answers (
     WITHOUT ROWID;
 CREATE INDEX answers_by_age ON answers (at)
 """
+CANCELLATIONS_SCHEMA = """
+CREATE TABLE cancellations (
+    order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, cancelled_at INTEGER NOT NULL,
+    cancelled TEXT NOT NULL) WITHOUT ROWID
+"""
 
 HIGHEST = (
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book,"
     " (SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
 )
-# In one statement, of one moment: the epochs (0), the end of the log (1) and the sales (2).
-SALES = (
-    f"SELECT 0 AS kind, epoch AS seq, id AS order_id, behind AS sold_at, NULL AS lines FROM"
+# In one statement, of one moment: the epochs (0), the end of the log (1), the sales (2) and the
+# cancellations (3).
+CHANGES = (
+    f"SELECT 0 AS kind, epoch AS seq, id AS order_id, behind AS at, NULL AS lines FROM"
     f" ({EPOCHS_SINCE})"
     " UNION ALL SELECT 1, value, NULL, NULL, NULL FROM meta WHERE name = 'committed_seq'"
-    " UNION ALL SELECT 2, * FROM"
-    " (SELECT seq, order_id, sold_at, lines FROM sales WHERE seq > ? ORDER BY seq LIMIT ?)"
+    " UNION ALL SELECT * FROM ("
+    "SELECT 2 AS kind, seq, order_id, sold_at, lines FROM sales WHERE seq > ?"
+    " UNION ALL SELECT 3, seq, order_id, cancelled_at, cancelled FROM cancellations WHERE seq > ?"
+    " ORDER BY seq LIMIT ?)"
 )
+CHANGE_COLUMNS = {
+    2: ("seq", "order_id", "sold_at", "lines"),
+    3: ("seq", "order_id", "cancelled_at", "cancelled"),
+}
+SALES = f"SELECT * FROM sales WHERE key {AMONG}"
+SALES_BY_ID = f"SELECT * FROM sales WHERE order_id {AMONG}"
+CANCELLED = f"SELECT c.* FROM sales s JOIN cancellations c USING (order_id) WHERE s.key {AMONG}"
+CANCELLED_BY_ID = f"SELECT * FROM cancellations WHERE order_id {AMONG}"
 
 
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
     # How many a file has had is its version: a new one goes to the end, whatever it is about.
-    migrations: Sequence[str] = (SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA)
+    migrations: Sequence[str] = (
+        *(SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA),
+        CANCELLATIONS_SCHEMA,
+    )
 
     def __init__(
         self,
@@ -101,7 +120,8 @@ def load(connection: sqlite3.Connection, wanted: WantedRows, first: int, now_ms:
         books=among(BOOKS_BY_ID, wanted.books),
         topics=among(f"SELECT * FROM topics WHERE name {AMONG}", wanted.topics),
         alike=among(f"SELECT * FROM books WHERE title {AMONG} ORDER BY id DESC", wanted.titles),
-        sales=among(f"SELECT * FROM sales WHERE key {AMONG}", wanted.keys),
+        sales=among(SALES, wanted.keys) + among(SALES_BY_ID, wanted.orders),
+        cancellations=among(CANCELLED, wanted.keys) + among(CANCELLED_BY_ID, wanted.orders),
         answers=among(f"SELECT * FROM answers WHERE key {AMONG}", wanted.keys),
         expired=[row["key"] for row in expired],
         highest_book=highest["book"],
@@ -167,16 +187,21 @@ class SQLiteCatalogReader:
         )
         return [dict(row) for row in rows]
 
-    async def sales(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the sales after a position, in the order of their commits, and the id of the last
-        one's epoch. Raises ForeignHistory."""
-        rows = await self._database.read(SALES, (after.epoch, after.number, limit))
-        epochs, [end], sold = ([row for row in rows if row["kind"] == kind] for kind in range(3))
-        known = sorted(Epoch(*row[1:4]) for row in epochs)
-        history.check(known, after, end["seq"])
-        sales = sorted((sale_answer(dict(row)) for row in sold), key=itemgetter("seq"))
-        last_id = history.id_of(known, sales[-1]["seq"]) if sales else None
-        return sales, last_id
+    async def changes(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Return the sales after a position, and the last cancellation of each that has one there,
+        in the order of their commits, and the id of the last one's epoch. Raises ForeignHistory."""
+        behind = (after.number, after.number)
+        rows = await self._database.read(CHANGES, (after.epoch, *behind, limit))
+        known = sorted(Epoch(*row[1:4]) for row in rows if row["kind"] == 0)
+        [end] = (row["seq"] for row in rows if row["kind"] == 1)
+        history.check(known, after, end)
+        found = [
+            change_answer(dict(zip(CHANGE_COLUMNS[row["kind"]], row[1:], strict=True)))
+            for row in rows
+            if row["kind"] in CHANGE_COLUMNS
+        ]
+        found.sort(key=itemgetter("seq"))
+        return found, history.id_of(known, found[-1]["seq"]) if found else None
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
         """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""

@@ -24,10 +24,25 @@ HISTORY = f"""
 ALTER TABLE cursors ADD COLUMN id TEXT;
 CREATE TABLE adoptions (upto INTEGER PRIMARY KEY, behind INTEGER NOT NULL)
 """
+# An order that has never changed has the number by which it was made.
+CANCELLED = """
+ALTER TABLE orders ADD COLUMN changed INTEGER;
+ALTER TABLE orders ADD COLUMN cancelled TEXT;
+CREATE UNIQUE INDEX orders_by_change ON orders (COALESCE(changed, seq));
+DELETE FROM meta WHERE name = 'checksum'
+"""
 
 CURSOR = "SELECT seq, id FROM cursors WHERE name = 'sales'"
 NUMBERS = "SELECT order_id, seq FROM orders WHERE order_id IN (SELECT value FROM json_each(?))"
-HIGHEST = "SELECT COALESCE(MAX(seq), 0) FROM orders"
+KNOWN = "SELECT * FROM orders WHERE order_id IN (SELECT value FROM json_each(?))"
+HIGHEST = (
+    "SELECT COALESCE((SELECT COALESCE(changed, seq) FROM orders"
+    " ORDER BY COALESCE(changed, seq) DESC LIMIT 1), 0)"
+)
+CHANGES = (
+    "SELECT *, COALESCE(changed, seq) AS change FROM orders WHERE COALESCE(changed, seq) > ?"
+    " ORDER BY COALESCE(changed, seq) LIMIT ?"
+)
 
 
 def cursor_of(rows: Iterable[Sequence[Any]]) -> Position:
@@ -38,7 +53,7 @@ def cursor_of(rows: Iterable[Sequence[Any]]) -> Position:
 class OrderRows:
     """The `Model` of the order group."""
 
-    migrations: Sequence[str] = (SCHEMA, HISTORY)
+    migrations: Sequence[str] = (SCHEMA, HISTORY, CANCELLED)
 
     def __init__(self, orders: Orders) -> None:
         self.tables = orders.tables
@@ -59,7 +74,7 @@ class OrderRows:
     ) -> list[Outcome]:
         [(highest,)] = connection.execute(HIGHEST)
         wanted = json.dumps(self._orders.wanted(operations))
-        known = {order_id for order_id, _ in connection.execute(NUMBERS, (wanted,))}
+        known = {row["order_id"]: dict(row) for row in connection.execute(KNOWN, (wanted,))}
         work = Projected(cursor_of(connection.execute(CURSOR)), known, highest, first)
         return self._orders.decide(work, operations)
 
@@ -97,3 +112,11 @@ class SQLiteOrderReader:
             "SELECT * FROM orders WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
         )
         return [{**show_order(dict(row)), "seq": row["seq"]} for row in rows]
+
+    async def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return the orders that were made or changed behind the number `after`, in the order of
+        that, each with its `seq` and the number of its last `change`."""
+        rows = await self._database.read(CHANGES, (after, limit))
+        return [
+            {**show_order(dict(row)), "seq": row["seq"], "change": row["change"]} for row in rows
+        ]

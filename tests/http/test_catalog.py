@@ -269,7 +269,7 @@ class InternalTest(ShopTestCase):
         items = [{"after": Position(after).plain, "wait_ms": 0}]
         response = self.ask("/sales", "POST", {"items": items}, node=node, token=TOKEN)
         [result] = json.loads(response.body)["results"]
-        sales: list[Any] = result["answer"]["sales"]
+        sales: list[Any] = result["answer"]["changes"]
         return sales
 
     def test_batched_reads_answer_each_item_by_itself(self) -> None:

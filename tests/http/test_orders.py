@@ -131,7 +131,7 @@ class OrderTest(ShopTestCase):
         self.io_loop.run_sync(self.shop.ready)
         told = self.ask("/sales", "POST", {"items": [item]}, node="catalog-2", token=TOKEN)
         [result] = json.loads(told.body)["results"]
-        self.assertEqual(len(result["answer"]["sales"]), 1)
+        self.assertEqual(len(result["answer"]["changes"]), 1)
 
     def test_s3_an_order_is_waited_for_in_the_state_as_it_is(self) -> None:
         # As if a snapshot had just taken back what this replica had before (a promotion by force).

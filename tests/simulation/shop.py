@@ -9,7 +9,7 @@ from typing import Any
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Operation, Outcome
-from storage.books import fold, sale_answer, show_book
+from storage.books import change_answer, fold, show_book
 from storage.catalog import Catalog
 from storage.history import Epoch, Position, check, epochs, id_of
 from storage.orders import Orders, Projected, show_order
@@ -82,6 +82,11 @@ def decide_catalog(
     answers = rows(state, "answers")
     since = catalog.kept_since(now_ms)
     old = sorted((row["at"], row["key"]) for row in answers if row["at"] < since)
+    sold = [
+        row
+        for row in rows(state, "sales")
+        if row["key"] in wanted.keys or row["order_id"] in wanted.orders
+    ]
     work = WorkingSet.of(
         books=books,
         topics=[row for row in rows(state, "topics") if row["name"] in wanted.topics],
@@ -89,7 +94,12 @@ def decide_catalog(
             (row for row in rows(state, "books") if row["title"] in wanted.titles),
             key=lambda row: -row["id"],
         ),
-        sales=[row for row in rows(state, "sales") if row["key"] in wanted.keys],
+        sales=sold,
+        cancellations=[
+            state["cancellations", row["order_id"]]
+            for row in sold
+            if ("cancellations", row["order_id"]) in state
+        ],
         answers=[row for row in answers if row["key"] in wanted.keys],
         expired=[key for _, key in old[: wanted.forgets]],
         highest_book=max((row["id"] for row in rows(state, "books")), default=0),
@@ -104,9 +114,18 @@ def decide_catalog(
 def decide_orders(
     orders: Orders, state: State, operations: Sequence[Operation], first: int
 ) -> list[Outcome]:
-    highest = max((row["seq"] for row in rows(state, "orders")), default=0)
-    known = {one for one in orders.wanted(operations) if ("orders", one) in state}
+    highest = max(map(last_change, rows(state, "orders")), default=0)
+    known = {
+        order_id: dict(state["orders", order_id])
+        for order_id in orders.wanted(operations)
+        if ("orders", order_id) in state
+    }
     return orders.decide(Projected(cursor(state), known, highest, first), operations)
+
+
+def last_change(order: Row) -> int:
+    """Return the number by which an order was made, or changed last."""
+    return int(order["changed"] or order["seq"])
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -171,15 +190,16 @@ def _page(found: list[dict[str, Any]], window: Window) -> Found:
     return Found.within(window, rows, len(found))
 
 
-def sales(
+def changes(
     state: State, after: Position, last_seq: int, limit: int
 ) -> tuple[list[Answer], str | None]:
-    """Return the committed sales after `after`, in their order."""
+    """Return the committed sales and cancellations after `after`, in their order."""
     known = history(state)
     check(known, after, last_seq)
-    behind = [row for row in rows(state, "sales") if row["seq"] > after.number]
-    page = sorted(behind, key=lambda row: row["seq"])[:limit]
-    return [sale_answer(row) for row in page], id_of(known, page[-1]["seq"]) if page else None
+    every = [*rows(state, "sales"), *rows(state, "cancellations")]
+    behind = [row for row in every if row["seq"] > after.number]
+    page = sorted(behind, key=lambda row: int(row["seq"]))[:limit]
+    return [change_answer(row) for row in page], id_of(known, page[-1]["seq"]) if page else None
 
 
 def newest(state: State, before: int, limit: int) -> list[dict[str, Any]]:

@@ -94,6 +94,30 @@ def behind(table: str, names: str) -> Read:
     return read
 
 
+def _cancelled(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    sold = {row["order_id"] for row in rows("sales") if row["key"] in params[0]}
+    found = (row for row in rows("cancellations") if row["order_id"] in sold)
+    return columns(CANCELLED, found)
+
+
+def _changes(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    """Each with whether it is a cancellation."""
+    sold = behind("sales", "seq order_id sold_at lines")(rows, params)
+    cancelled = behind("cancellations", "seq order_id cancelled_at cancelled")(rows, params)
+    every = [(*row, False) for row in sold] + [(*row, True) for row in cancelled]
+    return sorted(every, key=lambda row: int(row[0]))[: params[1]]
+
+
+def _orders_behind(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    """Those that were made or changed behind a number, in the order of that."""
+    found = sorted(rows("orders"), key=_last_change)
+    return columns(ORDER, [row for row in found if _last_change(row) > params[0]][: params[1]])
+
+
+def _last_change(order: Image) -> int:
+    return int(order["changed"] or order["seq"])
+
+
 def _newest(rows: Rows, params: Sequence[Any]) -> list[Row]:
     ids = {row["epoch"]: row["id"] for row in rows("history")}
     found = sorted(rows("sales"), key=lambda row: -int(row["seq"]))
@@ -157,13 +181,19 @@ def _query(query: str) -> Callable[[frozenset[str]], bool]:
 
 
 BOOK = "id title topic cost count catalog_id author isbn"
+SALE = "key request order_id seq sold_at lines"
+CANCELLED = "order_id seq cancelled_at cancelled"
+ORDER = "order_id seq sold_at lines changed cancelled"
 
 READS: Mapping[str, Read] = {
     books.BOOKS_BY_ID: _by_id,
     catalog.BOOKS_SHOWN: _by_id,
     catalog.TOPICS_BY_NAME: keyed("topics", "id name", "name"),
     catalog.ALIKE: _alike,
-    catalog.SALES_BY_KEY: keyed("sales", "key request order_id seq sold_at lines", "key"),
+    catalog.SALES_BY_KEY: keyed("sales", SALE, "key"),
+    catalog.SALES_BY_ID: keyed("sales", SALE, "order_id"),
+    catalog.CANCELLED_BY_KEY: _cancelled,
+    catalog.CANCELLED_BY_ID: keyed("cancellations", CANCELLED, "order_id"),
     catalog.ANSWERS_BY_KEY: keyed("answers", "key request answer", "key"),
     catalog.HIGHEST: lambda rows, _: [
         (highest(rows, "books", "id"), highest(rows, "topics", "id"))
@@ -172,19 +202,19 @@ READS: Mapping[str, Read] = {
     catalog.EPOCHS_SINCE: _epochs,
     catalog.ALL_TOPICS.sql: _topics,
     catalog.END.sql: lambda rows, _: columns("number", rows("mark")),
-    catalog.SALES: behind("sales", "seq order_id sold_at lines"),
+    catalog.CHANGES: _changes,
     catalog.NEWEST: _newest,
     **dict.fromkeys(catalog.FORWARDS, _search(True)),
     **dict.fromkeys(catalog.BACKWARDS, _search(False)),
     search.FIND: _find,
     orders.CURSOR.sql: lambda rows, _: columns("seq id", rows("cursors")),
-    orders.HIGHEST.sql: lambda rows, _: [(highest(rows, "orders", "seq"),)],
+    orders.HIGHEST.sql: lambda rows, _: [(max(map(_last_change, rows("orders")), default=0),)],
+    orders.KNOWN: keyed("orders", ORDER, "order_id"),
+    orders.CHANGES: _orders_behind,
     orders.NUMBERS: keyed("orders", "order_id seq", "order_id"),
     orders.COUNT: lambda rows, params: [(sum(r["seq"] > params[0] for r in rows("orders")),)],
-    orders.ORDER: lambda rows, params: keyed("orders", "order_id seq sold_at lines", "order_id")(
-        rows, [params]
-    ),
-    orders.ORDERS_BEHIND: behind("orders", "order_id seq sold_at lines"),
+    orders.ORDER: lambda rows, params: keyed("orders", ORDER, "order_id")(rows, [params]),
+    orders.ORDERS_BEHIND: behind("orders", ORDER),
 }
 """What each statement reads."""
 

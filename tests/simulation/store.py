@@ -256,14 +256,14 @@ class SimulatedReader:
         topics: list[dict[str, Any]] = found["topics"]
         return topics
 
-    async def sales(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
+    async def changes(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
         process, world = self._store.process, self._world
         if not process.syscall_chance and not process.may_read():
             world.violate(f"S2: {process.name} tells of sales, and may not be read")
         await self._state()
         image = self._store.disk.image  # state and log of one moment
         limit = min(limit, world.profile.sales)
-        return shop.sales(image.state, after, image.committed.seq, limit)
+        return shop.changes(image.state, after, image.committed.seq, limit)
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
         return shop.newest(await self._state(), before, min(limit, self._world.profile.sales))

@@ -184,8 +184,8 @@ def test_sales_that_come_when_their_history_was_left_are_no_orders_any_more() ->
     present, left = Position(5, "e"), Position(9, "e")
     sale = {"order_id": "o10", "seq": 10, "sold_at": 0, "lines": []}
     adopt = {"op": "adopt", "after": left.plain, "to": present.plain, "behind": 4}
-    late = {"op": "project", "after": left.plain, "sales": [sale], "id": "e"}
-    work = Projected(left, set(), 4, 1)
+    late = {"op": "project", "after": left.plain, "changes": [sale], "id": "e"}
+    work = Projected(left, {}, 4, 1)
 
     adopted, refused = Orders().decide(work, [adopt, late])
 

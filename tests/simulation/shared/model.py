@@ -169,9 +169,9 @@ class SimulatedSharedReader:
         topics: list[dict[str, Any]] = found["topics"]
         return topics
 
-    async def sales(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
+    async def changes(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
         state, number = await self._read(None)
-        return shop.sales(state, after, number, min(limit, self._world.profile.sales))
+        return shop.changes(state, after, number, min(limit, self._world.profile.sales))
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
         state, _ = await self._read(None)

@@ -34,6 +34,10 @@ def update(key: str, book: int, **fields: Any) -> dict[str, Any]:
     return {"op": "update", "key": key, "book": book, "fields": fields}
 
 
+def cancel(key: str, order_id: str, *lines: tuple[int, int]) -> dict[str, Any]:
+    return {**sell(key, *lines), "op": "cancel", "order_id": order_id}
+
+
 def create(key: str, *books: tuple[str, str | None, str]) -> dict[str, Any]:
     rows = [{"title": t, "author": a, "topic": c, "cost": 1, "count": 2} for t, a, c in books]
     return {"op": "create", "key": key, "books": rows}
@@ -364,26 +368,148 @@ class RestockingTest(DecidingTest):
         self.catalog.one(update("k", 4, count_add=MAX_AMOUNT - 7))
 
 
+class CancellingTest(DecidingTest):
+    """S6: totals that only grow, so that copies come back once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sale = self.catalog.one(sell("k", (4, 3), (5, 2)))
+        self.order = self.sale["order_id"]
+
+    def counts(self) -> tuple[int, int]:
+        return self.book(4)["count"], self.book(5)["count"]
+
+    def test_it_is_one_entry_with_copies_and_totals(self) -> None:
+        self.assertEqual(self.counts(), (4, 8))
+        [outcome] = self.catalog.batch(cancel("c", self.order, (4, 1)))
+        assert outcome.change is not None
+        self.assertEqual(outcome.change.tags, ("info_4",))
+        put = outcome.change.effects["put"]
+        self.assertEqual([(row["id"], row["count"]) for row in put["books"]], [(4, 5)])
+        answer = {
+            **{"order_id": self.order, "seq": 3, "cancelled_at": self.catalog.now_ms},
+            "cancelled": [{"book": 4, "quantity": 1}],
+        }
+        self.assertEqual(outcome.answer, answer)
+        [row] = self.catalog.rows("cancellations")
+        self.assertEqual(row, {**answer, "cancelled": '[{"book": 4, "quantity": 1}]'})
+        self.assertEqual(self.counts(), (5, 8))
+
+    def test_other_keys_do_not_add_up(self) -> None:
+        for key, lines, counts in (
+            ("a", [(4, 2)], (6, 8)),
+            ("b", [(4, 2)], (6, 8)),
+            ("c", [(4, 1)], (6, 8)),  # less than that is there already
+            ("d", [(5, 2)], (6, 10)),
+            ("e", [(4, 3), (5, 1)], (7, 10)),
+            ("f", [(4, 3), (5, 2)], (7, 10)),
+        ):
+            answer = self.catalog.one(cancel(key, self.order, *lines))
+            self.assertEqual(self.counts(), counts, key)
+        self.assertEqual(
+            answer["cancelled"], [{"book": 4, "quantity": 3}, {"book": 5, "quantity": 2}]
+        )
+        self.assertEqual(answer["seq"], self.catalog.rows("cancellations")[0]["seq"])
+
+    def test_a_key_that_was_forgotten_gives_nothing_back_again(self) -> None:
+        self.catalog.one(cancel("a", self.order, (4, 3)))
+        self.catalog.now_ms += KEYS_KEPT_MS + 1
+        self.catalog.batch(update("u", 1, cost=1), update("v", 1, cost=2))
+        self.assertNotIn(("answers", "a"), self.catalog.state)
+        self.catalog.one(cancel("a", self.order, (4, 3)))
+        self.assertEqual(self.counts(), (7, 8))
+
+    def test_in_one_batch_each_sees_those_before_it(self) -> None:
+        outcomes = self.catalog.batch(
+            cancel("a", self.order, (4, 1)),
+            cancel("b", self.order, (4, 3)),
+            cancel("c", self.order, (4, 2)),
+            sell("k", (4, 3), (5, 2)),
+        )
+        totals = [one.answer["cancelled"][0]["quantity"] for one in outcomes]  # type: ignore[index]
+        self.assertEqual(totals, [1, 3, 3, 3])
+        self.assertEqual(self.counts(), (7, 8))
+
+    def test_the_sales_key_tells_what_was_cancelled_since(self) -> None:
+        cancelled = self.catalog.one(cancel("c", self.order, (5, 1)))["cancelled"]
+        again = self.catalog.one(sell("k", (4, 3), (5, 2)))
+        self.assertEqual(again, {**self.sale, "cancelled": cancelled, "replayed": True})
+
+    def test_its_own_key_has_the_first_answer_again(self) -> None:
+        first = self.catalog.one(cancel("c", self.order, (4, 1)))
+        self.catalog.one(cancel("d", self.order, (4, 2)))
+        again = self.catalog.one(cancel("c", self.order, (4, 1)))
+        self.assertEqual(again, {**first, "replayed": True})
+        with self.assertRaises(KeyReused):
+            self.catalog.one(cancel("c", self.order, (4, 3)))
+        with self.assertRaises(KeyReused):
+            self.catalog.one(cancel("k", self.order, (4, 3)))
+
+    def test_no_more_than_was_sold_and_of_no_other_order(self) -> None:
+        for lines in ([(4, 4)], [(4, 1), (6, 1)], [(5, 3), (4, 1)]):
+            with self.assertRaisesRegex(Conflict, r"book \d: this order has \d"):
+                self.catalog.one(cancel("c", self.order, *lines))
+        with self.assertRaisesRegex(NotFound, "no order has the id elsewhere"):
+            self.catalog.one(cancel("c", "elsewhere", (4, 1)))
+        self.assertEqual(self.counts(), (4, 8))
+        self.assertEqual(self.catalog.rows("cancellations"), [])
+
+    def test_not_where_a_stock_would_be_too_large(self) -> None:
+        self.catalog.one(update("u", 4, count=MAX_AMOUNT))
+        with self.assertRaisesRegex(Conflict, "cancelled: book 4 would have"):
+            self.catalog.one(cancel("c", self.order, (5, 1), (4, 1)))
+        self.assertEqual(self.counts(), (MAX_AMOUNT, 8))
+
+    def test_s4_not_for_orders_of_another_history(self) -> None:
+        operation = {**cancel("c", self.order, (4, 1)), "cursor": Position(99, "e").plain}
+        with self.assertRaises(ForeignHistory):
+            self.catalog.one(operation)
+        self.assertEqual(self.counts(), (4, 8))
+
+
 class WantedTest(unittest.TestCase):
     """What a batch may need is known from its operations alone."""
 
     def test_a_sale_wants_its_books_and_its_key(self) -> None:
         self.assertEqual(
             Catalog().wanted([sell("k", (4, 1), (5, 2)), sell("l", (4, 1))]),
-            WantedRows(frozenset({4, 5}), frozenset(), frozenset(), frozenset("kl"), forgets=0),
+            WantedRows(
+                frozenset({4, 5}), frozenset(), frozenset(), frozenset("kl"), frozenset(), forgets=0
+            ),
         )
 
     def test_an_update_wants_its_book_and_the_topic_that_it_names(self) -> None:
         self.assertEqual(
             Catalog().wanted([update("k", 4, title="t"), update("l", 5, topic="c")]),
-            WantedRows(frozenset({4, 5}), frozenset("c"), frozenset(), frozenset("kl"), forgets=4),
+            WantedRows(
+                frozenset({4, 5}),
+                frozenset("c"),
+                frozenset(),
+                frozenset("kl"),
+                frozenset(),
+                forgets=4,
+            ),
         )
 
     def test_new_books_want_their_topics_and_titles(self) -> None:
         self.assertEqual(
             Catalog().wanted([create("k", ("t", None, "c"), ("u", "a", "d")), sell("l", (4, 1))]),
             WantedRows(
-                frozenset({4}), frozenset("cd"), frozenset("tu"), frozenset("kl"), forgets=2
+                frozenset({4}),
+                frozenset("cd"),
+                frozenset("tu"),
+                frozenset("kl"),
+                frozenset(),
+                forgets=2,
+            ),
+        )
+
+    def test_a_cancellation_wants_its_sale_and_the_books_that_it_names(self) -> None:
+        self.assertEqual(
+            Catalog().wanted([cancel("k", "o", (4, 1))]),
+            WantedRows(
+                *(frozenset({4}), frozenset(), frozenset(), frozenset("k"), frozenset("o")),
+                forgets=2,
             ),
         )
 

@@ -23,8 +23,17 @@ def at(number: int) -> dict[str, Any]:
 
 
 def project(after: int, *seqs: int) -> dict[str, Any]:
-    sales = [sale(seq) for seq in seqs]
-    return {"op": "project", "after": at(after), "sales": sales, "id": "e"}
+    return changed(after, *map(sale, seqs))
+
+
+def changed(after: int, *changes: dict[str, Any]) -> dict[str, Any]:
+    return {"op": "project", "after": at(after), "changes": list(changes), "id": "e"}
+
+
+def cancelled(order_id: str, seq: int, quantity: int) -> dict[str, Any]:
+    """A cancellation of so many copies in all."""
+    copies = [{"book": 4, "quantity": quantity}]
+    return {"order_id": order_id, "seq": seq, "cancelled_at": 1, "cancelled": copies}
 
 
 def adopt(after: int, to: int, behind: int) -> dict[str, Any]:
@@ -34,7 +43,8 @@ def adopt(after: int, to: int, behind: int) -> dict[str, Any]:
 def decide(
     cursor: int, *operations: dict[str, Any], highest: int = 0, known: Iterable[str] = ()
 ) -> list[Outcome]:
-    work = Projected(Position.of(at(cursor)), set(known), highest, 1)
+    orders = {order_id: {"order_id": order_id} for order_id in known}
+    work = Projected(Position.of(at(cursor)), orders, highest, 1)
     return Orders().decide(work, operations)
 
 

@@ -13,14 +13,17 @@ from storage.history import Position
 from storage.paging import Window
 from tests.unit.storage.contract.cases import CatalogCase
 from tests.unit.storage.rows import PlainCatalog
-from tests.unit.storage.test_catalog import create, sell, update
+from tests.unit.storage.test_catalog import cancel, create, sell, update
 
 
 def some_operation(chance: random.Random) -> dict[str, Any]:
     """One of few, on few books, so that keys, titles and topics often meet."""
     key = f"k{chance.randrange(40)}" if chance.random() < 0.2 else f"k{chance.random()}"
     book = chance.randint(1, 20)
-    match chance.choice(("sell", "update", "create")):
+    match chance.choice(("sell", "sell", "update", "create", "cancel")):
+        case "cancel":
+            lines = dict.fromkeys(chance.choices(range(1, 8), k=chance.choice((1, 1, 2))), 1)
+            return cancel(key, f"order-{chance.randint(1, 30)}", *lines.items())
         case "sell":
             return sell(key, *((chance.randint(1, 20), 1) for _ in range(chance.randint(1, 3))))
         case "update":
@@ -46,6 +49,7 @@ class Loading(CatalogCase):
         seen: Counter[str] = Counter()
         for _ in range(200):
             operations = [some_operation(chance) for _ in range(chance.randint(1, 4))]
+            operations += operations[: chance.random() < 0.1]  # once more
             expected = plain.batch(*operations)
             for one, other in zip(await self.batch(*operations), expected, strict=True):
                 self.assertEqual(one.change, other.change)
@@ -59,6 +63,7 @@ class Loading(CatalogCase):
             plain.now_ms = self.now_ms
         for table in plain.decider.tables:
             self.assertEqual(await self.rows(table), plain.rows(table), table)
+        self.assertGreater(len(plain.rows("cancellations")), 1)
         for kind in ("dict", "OutOfStock", "NotFound", "KeyReused", "replayed", "forgotten"):
             self.assertGreater(seen[kind], 0, kind)
 
@@ -81,20 +86,33 @@ class Reading(CatalogCase):
             (Position(sold[0]["seq"]), 1, [sold[1]]),
             (Position(self.committed_seq()), 10, []),
         ):
-            self.assertEqual(await self.reader.sales(after, limit), (found, None))
+            self.assertEqual(await self.reader.changes(after, limit), (found, None))
         with self.assertRaises(ForeignHistory):
-            await self.reader.sales(Position(self.committed_seq() + 1), 10)
+            await self.reader.changes(Position(self.committed_seq() + 1), 10)
+
+    async def test_s6_cancellations_come_among_the_sales(self) -> None:
+        sold = [await self.one(sell(key, (4, 2))) for key in "ab"]
+        first = await self.one(cancel("x", sold[0]["order_id"], (4, 1)))
+        last = await self.one(cancel("y", sold[0]["order_id"], (4, 2)))
+        more = await self.one(sell("c", (5, 1)))
+        for after, limit, found in (
+            (0, 10, [*sold, last, more]),
+            (0, 3, [*sold, last]),
+            (first["seq"], 10, [last, more]),
+            (last["seq"], 10, [more]),
+        ):
+            self.assertEqual(await self.reader.changes(Position(after), limit), (found, None))
 
     async def test_h2_sales_come_with_the_id_of_the_last_ones_epoch(self) -> None:
         begin = {"op": "begin", "epoch": 0, "id": "e0"}
         [_, outcome] = await self.batch(begin, sell("a", (4, 1)))
         sale = outcome.answer
         assert isinstance(sale, dict)
-        self.assertEqual(await self.reader.sales(Position(), 10), ([sale], "e0"))
-        self.assertEqual(await self.reader.sales(Position(sale["seq"], "e0"), 10), ([], None))
+        self.assertEqual(await self.reader.changes(Position(), 10), ([sale], "e0"))
+        self.assertEqual(await self.reader.changes(Position(sale["seq"], "e0"), 10), ([], None))
         for position in (Position(sale["seq"], "e1"), Position(1, "e0"), Position(99, "e0")):
             with self.assertRaises(ForeignHistory):
-                await self.reader.sales(position, 10)
+                await self.reader.changes(position, 10)
         newest = {"order_id": sale["order_id"], "seq": sale["seq"], "id": "e0"}
         self.assertEqual(await self.reader.newest(99, 10), [newest])
         self.assertEqual(await self.reader.newest(sale["seq"], 10), [])

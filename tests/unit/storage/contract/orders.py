@@ -5,7 +5,7 @@ from __future__ import annotations
 from bazar.errors import Conflict
 from storage.history import Position
 from tests.unit.storage.contract.cases import OrderCase
-from tests.unit.storage.test_orders import adopt, at, project, sale
+from tests.unit.storage.test_orders import adopt, at, cancelled, changed, project, sale
 
 
 class OrdersKept(OrderCase):
@@ -48,3 +48,39 @@ class OrdersKept(OrderCase):
         await self.batch(project(0, 3, 7, 8))
         listed = await self.reader.orders(3, 1)
         self.assertEqual([(one["order_id"], one["seq"]) for one in listed], [("o7", 7)])
+
+    async def test_s6_an_order_shows_what_is_cancelled_of_it(self) -> None:
+        await self.batch(project(0, 3, 7))
+        await self.batch(changed(7, cancelled("o3", 8, 1)), changed(8, cancelled("o3", 9, 2)))
+        order = await self.reader.order("o3")
+        assert order is not None
+        self.assertEqual(order["cancelled"], [{"book": 4, "quantity": 2}])
+        self.assertEqual((order["cost"], order["refund"]), (40, 40))
+        self.assertNotIn("cancelled", await self.reader.order("o7") or {})
+        self.assertEqual(await self.reader.cursor(), Position(9, "e"))
+
+    async def test_s6_who_follows_the_orders_sees_what_is_cancelled_later(self) -> None:
+        await self.batch(project(0, 3, 7))
+        await self.batch(changed(7, cancelled("o3", 8, 1), sale(9), cancelled("o9", 11, 2)))
+        for after, limit, found in (
+            (0, 10, [("o7", 7, 7), ("o3", 3, 8), ("o9", 9, 11)]),
+            (0, 2, [("o7", 7, 7), ("o3", 3, 8)]),
+            (7, 10, [("o3", 3, 8), ("o9", 9, 11)]),
+            (8, 10, [("o9", 9, 11)]),
+            (11, 10, []),
+        ):
+            listed = await self.reader.changes(after, limit)
+            self.assertEqual([(o["order_id"], o["seq"], o["change"]) for o in listed], found)
+        listed = await self.reader.orders(0, 10)
+        self.assertEqual([one["seq"] for one in listed], [3, 7, 9])
+
+    async def test_s6_a_new_order_comes_behind_every_change(self) -> None:
+        await self.batch(project(0, 3))
+        await self.batch(changed(3, cancelled("o3", 20, 1)))
+        await self.batch(adopt(20, 3, 3))
+        await self.batch(changed(3, sale(5), cancelled("o3", 6, 1)))
+        listed = await self.reader.changes(0, 10)
+        self.assertEqual(
+            [(one["order_id"], one["seq"], one["change"]) for one in listed],
+            [("o5", 21, 21), ("o3", 3, 22)],
+        )

@@ -272,7 +272,7 @@ def some_read(chance: random.Random) -> Callable[[CatalogReader], Awaitable[Any]
         lambda reader: reader.search(topic, window),
         lambda reader: reader.find(q, window),
         lambda reader: reader.topics(),
-        lambda reader: reader.sales(position, 5),
+        lambda reader: reader.changes(position, 5),
         lambda reader: reader.newest(number, 5),
     )
     chance_book = chance.randint(1, 30)
@@ -346,7 +346,7 @@ class OperationsTest(AgreementCase):
                     await engines.batch({**adopt, "after": after.plain})
                 else:
                     sales = [sale(seq) for seq in seqs]
-                    project = {"op": "project", "after": after.plain, "sales": sales, "id": "e"}
+                    project = {"op": "project", "after": after.plain, "changes": sales, "id": "e"}
                     await engines.batch(project)
                 cursor = await engines.ask(_cursor) or cursor
                 for read in order_reads(chance):

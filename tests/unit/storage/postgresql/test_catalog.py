@@ -69,7 +69,7 @@ class StatementsTest(CatalogTest):
             sales = [{**sell(f"{size}.{n}", (4, 0), (5, 0)), **cursor} for n in range(size)]
             others = [update(f"u{size}.{n}", 4, title=f"T{n}", topic=f"T{n}") for n in range(size)]
             others += [create(f"c{size}.{n}", (f"T{n}", None, f"T{n}")) for n in range(size)]
-            for operations, loads, writes in ((sales, 4, 2), (sales + others, 8, 5)):
+            for operations, loads, writes in ((sales, 5, 2), (sales + others, 9, 5)):
                 self.assertEqual(len(self.group.model.loads(operations)), loads)
                 outcomes = await self.dry(0, *operations)
                 changes = [one.change for one in outcomes if one.change is not None]
@@ -93,7 +93,7 @@ class StatementsTest(CatalogTest):
         await reader.topics()
         for page in (reader.search("", Window(1)), reader.find("how", Window(1))):
             await page
-        await reader.sales(Position(), 1)
+        await reader.changes(Position(), 1)
         await reader.newest(9, 1)
         about_books = frozenset({info_key(4), info_key(5)})
         self.assertEqual(seen, [about_books, frozenset({TOPICS}), None, None, None, None])

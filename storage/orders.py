@@ -103,6 +103,7 @@ class Orders:
                 order = {"order_id": order_id, "seq": number, "sold_at": change["sold_at"]}
                 order |= {"lines": _text(change["lines"]), "changed": None, "cancelled": None}
             work.highest = number
+            rows.pop(order_id, None)  # in the order of their numbers
             rows[order_id] = work.known[order_id] = order
         put = {"orders": list(rows.values()), "cursors": [_cursor_row(work.cursor)]}
         tags = tuple(map(order_key, rows))

@@ -248,14 +248,12 @@ class OrderService(ReplicatedService[OrderReader]):
             async with asyncio.timeout(max(timeout_s, 0)):
                 while True:
                     projected = self._projected
-                    order = await self._order(cancelled["order_id"])
-                    if shows(order, wanted):
+                    order = await self.reader.order(cancelled["order_id"])
+                    if order is not None and shows(order, wanted):
                         return order
                     await projected.wait()
-        except TimeoutError:
-            raise Indeterminate(
-                f"cancelled, but its order does not show it within {timeout_s:.1f} s"
-            ) from None
+        except (TimeoutError, Unavailable) as error:  # R5: it is cancelled by now
+            raise Indeterminate(f"cancelled, but its order does not show it: {error}") from None
 
     async def _project(self) -> None:
         """Turn sales into orders: this is the one path on which they do, recovery included (S2)."""

@@ -5,12 +5,14 @@ Every answer is checked at once against the truth, and kept for the history of i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
 from bazar.errors import (
     BazarError,
+    Conflict,
     ForeignHistory,
     Indeterminate,
     KeyReused,
@@ -20,7 +22,7 @@ from bazar.errors import (
     Unavailable,
 )
 from tests.simulation.history import Operation, Undecided, linearizable
-from tests.simulation.invariants import Item, items
+from tests.simulation.invariants import Item, copies, items
 from tests.simulation.shop import TOPICS, rows
 from tests.simulation.shopworld import Group, Node, ShopWorld
 from tests.world.world import Excused, Violation
@@ -51,6 +53,8 @@ class Clients:
         self.open: dict[Write, None] = {}  # writes whose outcome is not known yet
         self.unknown: list[Write] = []  # writes whose outcome no client will learn
         self.tried: list[Write] = []  # answered, but an earlier attempt may still go on
+        self.cancellations: list[Write] = []
+        self.cancelled: dict[str, dict[int, int]] = {}  # by order: what was acknowledged, in all
         self.tape = world.client_tape
         self._keys = 0
         self._items = items(self.books)
@@ -104,6 +108,10 @@ class Clients:
             self.first[book] = (row["title"], names[row["catalog_id"]], row["count"])
             self.history[book].clear()
         self.done = [write for write in self.done if write.key in group.truth.keys]
+        self.cancelled.clear()
+        self.cancellations = [one for one in self.cancellations if one.key not in group.truth.keys]
+        for one in self.cancellations:
+            one.end = inf
         # A write that was once on a disk may be in the next backup, too, whatever was answered
         # since.
         self.unknown = list(dict.fromkeys([*self.unknown, *pending]))
@@ -118,21 +126,34 @@ class Clients:
         places = {key: place for place, key in enumerate(self.catalog.truth.keys)}
         for book, operations in self.history.items():
             try:
-                found = linearizable(operations, self.first[book], places)
+                found = linearizable(
+                    [*operations, *self._came_back(book)], self.first[book], places
+                )
             except Undecided as error:
                 raise Excused(f"the history of book {book}: {error}") from error
             if not found:
                 raise Violation(f"I4: the history of book {book} is not linearizable")
+
+    def _came_back(self, book: int) -> Iterable[Operation]:
+        """Yield what cancellations have done to a book: how many copies that is depends on those
+        before it, and the log knows."""
+        for one in self.cancellations:
+            many = self.catalog.truth.back.get(one.key, {}).get(book, 0)
+            if many:
+                yield Operation("back", many, one.start, one.end, None, one.key)
 
     # --- what they want --------------------------------------------------------------------------
 
     def _buy(self) -> None:
         if self.running:
             again, tape = None, self.tape
+            cancels = self.world.profile.cancels
             if self.done and tape.chance(self.world.profile.repeats):
                 again = self.done[tape.below(len(self.done))]
             if again is not None:
                 self._repeat(again)
+            elif cancels and self._cancellable() and tape.chance(cancels):
+                Write(self, self.cancellation(), self._buy)
             else:
                 Write(self, self.sale(), self._buy)
 
@@ -161,6 +182,32 @@ class Clients:
         if self.books > 1 and tape.chance(0.2):
             lines.append({"book": line["book"] % self.books + 1, "quantity": 1})
         return {"op": "sell", "key": self.key(), "lines": lines}
+
+    def _cancellable(self) -> list[Any]:
+        """Return the purchases that were acknowledged, and are known to both groups."""
+        truth, orders = self.catalog.truth, self.orders
+        return [
+            answer
+            for answer in self.bought.values()
+            if ("sales", answer["order_id"]) in truth.state
+            and (orders is None or ("orders", answer["order_id"]) in orders.truth.state)
+        ]
+
+    def cancellation(self) -> dict[str, Any]:
+        """Cancel one of the last purchases: of some books so many copies in all; now and then more
+        than there are."""
+        tape, answers = self.tape, self._cancellable()
+        answer = answers[-1 - tape.below(min(len(answers), 3))]
+        lines = [
+            {"book": line["book"], "quantity": 1 + tape.below(line["quantity"])}
+            for line in answer["lines"]
+            if tape.chance(0.7)
+        ] or [{"book": answer["lines"][0]["book"], "quantity": 1}]
+        if tape.chance(0.1):
+            lines[0]["quantity"] += 5
+        return {
+            **{"op": "cancel", "key": self.key(), "order_id": answer["order_id"], "lines": lines},
+        }
 
     def update(self) -> dict[str, Any]:
         key = self.key()
@@ -209,6 +256,7 @@ class Read:
         orders = clients.orders if item["op"] == "order" else None
         self.truth = (orders or clients.catalog).truth
         self.start, self.since = world.now, self.truth.seq
+        self.truth.watch(item)
         self.life = self.truth.lives
         self.lost = self.truth.unsettled or not getattr(target.process, "is_at_home", True)
         world.ask(target, "read", (item,), self._answered)
@@ -273,26 +321,38 @@ class Write:
         self.attempt = 0
         self.over = 0  # attempts that are over
         world = clients.world
-        self.start = world.now
+        self.start, self.end = world.now, inf
         self.patient = patient
         self.tries = 1000 if patient else 1 + clients.tape.below(world.profile.most_tries)
         clients.open[self] = None
+        self.cancelled: dict[int, int] = {}  # of a purchase that was answered, as it is known
+        if before is not None and before.sells and isinstance(before.answer, dict):
+            self.cancelled = dict(clients.cancelled.get(before.answer["order_id"], {}))
+        if self.cancels and before is None:
+            clients.cancellations.append(self)
         self.life = clients.catalog.truth.lives
         self.orders_life = clients.orders.truth.lives if clients.orders is not None else 0
+        order = ("orders", operation.get("order_id"))
+        # Where the orders' files were put back it takes a while until all are there again.
+        self.is_known = clients.orders is None or order in clients.orders.truth.state
         self._send()
 
     @property
     def sells(self) -> bool:
         return bool(self.operation["op"] == "sell")
 
+    @property
+    def cancels(self) -> bool:
+        return bool(self.operation["op"] == "cancel")
+
     def _target(self) -> tuple[Node, str]:
-        """Return the node to ask: for a purchase a front end or an order node, if there are any."""
+        """Return the node to ask: about orders a front end or one of theirs, if there are any."""
         clients = self.clients
         tape, catalog, orders = clients.tape, clients.catalog, clients.orders
-        if not self.sells or orders is None:
+        if not (self.sells or self.cancels) or orders is None:
             return catalog.replicas[tape.below(len(catalog.replicas))], "write"
         nodes = catalog.caches if catalog.caches and tape.chance(0.5) else orders.replicas
-        return nodes[tape.below(len(nodes))], "purchase"
+        return nodes[tape.below(len(nodes))], "purchase" if self.sells else "cancel"
 
     def _send(self) -> None:
         if self.settled:
@@ -302,8 +362,8 @@ class Write:
         attempt, (target, method) = self.attempt, self._target()
         world.say("client", f"-> {target.name}: {method} {self.operation}")
         asked = self.operation
-        if method == "purchase":
-            asked = {"key": self.key, "lines": self.operation["lines"]}
+        if method != "write":
+            asked = {name: value for name, value in asked.items() if name != "op"}
         world.ask(target, method, (asked,), lambda found: self._heard(attempt, found, target.name))
         # Patient clients ask again soon, so that the service is measured, and not a lost request.
         timeout_s = ATTEMPT_S * (0.3 if self.patient else 0.3 + clients.tape.random())
@@ -344,12 +404,19 @@ class Write:
         world = clients.world
         if self.life != clients.catalog.truth.lives:
             return  # it belongs to an old history, or to two
+        if self.cancels and isinstance(found, NotFound) and not self.is_known:
+            return
         if before is not None:  # a client was answered under this key before
             if self.operation == before.operation:
                 if isinstance(found, BazarError) or not same(found, before.answer):
                     world.violate(f"S1: {self.key} is answered {found!r}, after {before.answer}")
+                elif any(copies(found).get(book, 0) < n for book, n in self.cancelled.items()):
+                    world.violate(f"S6: {self.key} is answered {found}, {self.cancelled} was known")
             elif not isinstance(found, KeyReused):
                 world.violate(f"S1: {self.key} is answered {found!r} to another request")
+            return
+        if self.cancels:
+            self._was_cancelled(found, who)
             return
         if isinstance(found, OutOfStock | PriceChanged) and not self.unsure:
             clients.denied.add(self.key)
@@ -369,6 +436,29 @@ class Write:
             clients.done.append(self)
             world.acknowledged += 1
             self._note(self.operation["book"], world.now, "done")
+
+    def _was_cancelled(self, found: Any, who: str) -> None:
+        clients, world, order_id = self.clients, self.clients.world, self.operation["order_id"]
+        wanted = {line["book"]: line["quantity"] for line in self.operation["lines"]}
+        truth, orders = clients.catalog.truth, clients.orders
+        if orders is not None and orders.truth.lives != self.orders_life:
+            return
+        if isinstance(found, Conflict):
+            sale = truth.state["sales", order_id]
+            sold = {line["book"]: line["quantity"] for line in json.loads(sale["lines"])}
+            if all(many <= sold[book] for book, many in wanted.items()):
+                world.violate(f"S6: {self.key} is refused by {found!r}, and {sold} was sold")
+            return
+        if isinstance(found, BazarError):
+            world.violate(f"S6: {self.key} is refused by {found!r}")
+        for known in (truth, *(() if orders is None else (orders.truth,))):
+            world.guard(known.check_cancelled, order_id, wanted, who)
+        self.answer, self.end = found, world.now
+        clients.done.append(self)
+        world.acknowledged += 1
+        before = clients.cancelled.setdefault(order_id, {})
+        for book, many in wanted.items():
+            before[book] = max(many, before.get(book, 0))
 
     def _refused(self, found: OutOfStock) -> None:
         if self.unsure:  # an earlier attempt may still succeed
@@ -419,7 +509,7 @@ class Write:
 
     def note_unknown(self) -> None:
         """Note that it may have happened, or may still happen."""
-        if self.before is not None:
+        if self.before is not None or self.cancels:
             return
         for line in self.operation.get("lines", [self.operation]):
             self._note(line["book"], inf, None, line.get("quantity"))
@@ -436,6 +526,12 @@ class Write:
 
 
 def same(found: Any, before: Any) -> bool:
-    """Return whether an answer is the first one again; it may say so."""
-    again: dict[str, Any] = {**found, "replayed": True}
-    return again == {**before, "replayed": True}
+    """Return whether an answer is the first one again; it may say so, and more may be cancelled
+    since."""
+    since = ("cancelled", "refund", "seq", "cancelled_at") if "cancelled" in before else ()
+    told, first = (
+        {name: value for name, value in one.items() if name not in ("cancelled", *since)}
+        for one in ({**found, "replayed": True}, {**before, "replayed": True})
+    )
+    less = any(copies(found).get(book, 0) < many for book, many in copies(before).items())
+    return told == first and not less

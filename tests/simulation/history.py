@@ -25,7 +25,7 @@ Book = tuple[Any, Any, int]  # title, topic, count
 class Operation(NamedTuple):
     """What one client did. `end` is infinite and `result` None if it never got an answer."""
 
-    kind: str  # "read", "buy" or "update"
+    kind: str  # "read", "buy", "back" or "update"
     argument: Any
     start: float
     end: float
@@ -46,6 +46,8 @@ def step(book: Book, operation: Operation) -> Book | None:
     if kind == "update":
         new_title, new_topic, new_count = argument  # None for what stays
         return (new_title or title, new_topic or topic, count if new_count is None else new_count)
+    if kind == "back":  # so many copies that are cancelled
+        return title, topic, count + argument
     left = count - argument
     if end == inf:
         return (title, topic, left) if left >= 0 else None

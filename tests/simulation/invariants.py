@@ -51,6 +51,8 @@ class Moment:
     keys: dict[str, str]
     owner: dict[int, str]
     sold: dict[int, int]
+    back: dict[str, dict[int, int]]
+    numbers: set[int]
 
 
 class Truth:
@@ -72,6 +74,8 @@ class Truth:
         self.acked = 0  # the newest entry on which a client's answer depends
         self.tables = Catalog.tables if sales is None else Orders.tables
         self.keys: dict[str, str] = {}  # of every committed write -> its request
+        self.back: dict[str, dict[int, int]] = {}  # by key: the copies that came back, by book
+        self.numbers: set[int] = set()  # of all sales and cancellations
         self._highest = 0  # number of an order
         self._owner: dict[int, str] = {}  # epoch -> the run that commits in it
         self._sold: dict[int, int] = {}
@@ -79,7 +83,7 @@ class Truth:
         self._answers: dict[bytes, list[tuple[int, Any]]] = {}
         if sales is None:
             for item in items(books):
-                self._watch(item)
+                self.watch(item)
 
     @property
     def catalog(self) -> Truth:
@@ -96,6 +100,8 @@ class Truth:
             dict(self.keys),
             dict(self._owner),
             dict(self._sold),
+            dict(self.back),
+            set(self.numbers),
         )
 
     def put_back(self, moment: Moment, known: int) -> None:
@@ -109,12 +115,12 @@ class Truth:
         self.unsettled = True
         self.digests, self.state = list(moment.digests), dict(moment.state)
         self.epoch, self.acked, self.keys = moment.epoch, moment.acked, dict(moment.keys)
-        self._sold = dict(moment.sold)
+        self._sold, self.back = dict(moment.sold), dict(moment.back)
+        self.numbers = set(moment.numbers)
         # The number of an epoch that no file knows any more is given again; its id tells them apart
         # (H1).
         self._owner = {epoch: run for epoch, run in moment.owner.items() if epoch <= known}
-        numbers = (row["seq"] for row in shop.rows(self.state, "orders"))
-        self._highest = max(numbers, default=0)
+        self._highest = max(map(shop.last_change, shop.rows(self.state, "orders")), default=0)
         for key, item in self._items.items():
             self._answers[key] = [(0, None), (self.seq, shop.shown(self.state, item))]
 
@@ -131,6 +137,7 @@ class Truth:
         self.group = group
         self.digests, self.state = [*self.digests], {**self.state}
         self.keys, self._owner, self._sold = {**self.keys}, {**self._owner}, {**self._sold}
+        self.back, self.numbers = {**self.back}, {*self.numbers}
         self.stock, self._items = {**self.stock}, {**self._items}
         self._answers = {key: [*versions] for key, versions in self._answers.items()}
 
@@ -171,6 +178,8 @@ class Truth:
         for answer in put.get("answers", ()):
             self._execute(answer["key"], answer["request"])
             self._restock(json.loads(answer["request"]))
+            for cancellation in put.get("cancellations", ()):
+                self._cancel(cancellation, answer["key"])
         for order in put.get("orders", ()):
             self._order(order)
         shop.touched(self.state, entry.effects, self.tables)
@@ -192,9 +201,27 @@ class Truth:
 
     def _sell(self, sale: Item) -> None:
         self._execute(sale["key"], sale["request"])
+        self.numbers.add(sale["seq"])
         for line in json.loads(sale["lines"]):
             book = line["book"]
             self._sold[book] = self._sold.get(book, 0) + line["quantity"]
+
+    def _cancel(self, cancellation: Item, key: str) -> None:
+        """Check S6: what is cancelled in all only grows, up to what was sold."""
+        order_id, total = cancellation["order_id"], copies(cancellation)
+        sale = self.state.get(("sales", order_id))
+        if sale is None:
+            raise Violation(f"S6: {order_id} is cancelled, and was never sold")
+        sold = {line["book"]: line["quantity"] for line in json.loads(sale["lines"])}
+        before = copies(self.state.get(("cancellations", order_id)))
+        if any(total.get(book, 0) < many for book, many in before.items()):
+            raise Violation(f"S6: of {order_id} {total} is cancelled, after {before}")
+        if any(many > sold.get(book, 0) for book, many in total.items()):
+            raise Violation(f"S6: of {order_id} {total} is cancelled, and {sold} was sold")
+        self.numbers.add(cancellation["seq"])
+        back = self.back[key] = {book: many - before.get(book, 0) for book, many in total.items()}
+        for book, many in back.items():
+            self._sold[book] -= many
 
     def _restock(self, request: Item) -> None:
         """Note an update that says how many copies are left: so many are stocked, and what was sold
@@ -205,19 +232,35 @@ class Truth:
             self.stock[book] = left + self._sold.get(book, 0)
 
     def _order(self, order: Item) -> None:
-        order_id = order["order_id"]
-        if ("orders", order_id) in self.state:
+        order_id, number = order["order_id"], shop.last_change(order)
+        before = self.state.get(("orders", order_id))
+        if before is not None and order["changed"] is None:
             raise Violation(f"I7: order {order_id} is made twice")
-        if order["seq"] <= self._highest:
-            raise Violation(f"S5: order {order_id} is number {order['seq']}: {self._highest} was")
-        self._highest = order["seq"]
+        if before is not None and (order["seq"], order["lines"]) != (
+            before["seq"],
+            before["lines"],
+        ):
+            raise Violation(f"S6: order {order_id} is another one, now that it is cancelled")
+        if number <= self._highest:
+            raise Violation(f"S5: order {order_id} has number {number}: {self._highest} was")
+        self._highest = number
         assert self.sales is not None
+        known = self.sales.state.get(("cancellations", order_id))
+        if copies(order) != copies(known) and not self._may_differ(order_id, copies(order)):
+            raise Violation(f"S6: order {order_id} shows {copies(order)}, and {known} is committed")
         # The sale of an order may have been reported before it was lost.
         sale = self.sales.state.get(("sales", order_id)) or self.sales.lost.get(order_id)
         if sale is None:
             raise Violation(f"I7: order {order_id} is of nothing that was sold")
         if json.loads(sale["lines"]) != json.loads(order["lines"]):
             raise Violation(f"I7: order {order_id} is not what was sold")
+
+    def _may_differ(self, order_id: str, shown: dict[int, int]) -> bool:
+        """Whether an order may show this, though the catalog has other totals: older ones, which it
+        has followed so far, or those of files that were put back since."""
+        assert self.sales is not None
+        known = copies(self.sales.state.get(("cancellations", order_id)))
+        return self.sales.lives > 0 or all(n <= known.get(book, 0) for book, n in shown.items())
 
     def _no_lease_is_ignorant(self, primary: Primary) -> None:
         """Check I5 and R3: each lease holder of the moment knows of the commit and is of its epoch.
@@ -293,7 +336,8 @@ class Truth:
 
     # --- answers ---------------------------------------------------------------------------------
 
-    def _watch(self, item: Item) -> bytes:
+    def watch(self, item: Item) -> bytes:
+        """Keep the right answers to this question from now on."""
         key = question(item)
         if key not in self._items:
             self._items[key] = item
@@ -304,7 +348,7 @@ class Truth:
         """Check I4: `shown` was the right answer to this question at some time since `since`."""
         if self.sales is None and not self.seq:
             raise Violation(f"T0: {who} answers {dict(item)} before there is anything")
-        versions = self._answers[self._watch(item)]
+        versions = self._answers[self.watch(item)]
         for seq, version in reversed(versions):
             if version == shown and (seq or self.sales is not None):
                 return
@@ -322,12 +366,14 @@ class Truth:
 
     def check_sold(self, operation: Item, outcome: Outcome, state: State) -> None:
         """Check S4: nothing is sold for orders of another history, and everything for those of this
-        one: exactly the sale at which their cursor stands is here."""
+        one: exactly the sale, or cancellation, at which their cursor stands is here."""
         if "cursor" not in operation:
             return
         number, name = operation["cursor"]["number"], operation["cursor"]["id"]
         history = {epoch.number: epoch.id for epoch in shop.history(state)}
-        here = any(row["seq"] == number for row in shop.rows(state, "sales"))
+        here = number in self.numbers or any(
+            row["seq"] == number for row in shop.rows(state, "sales")
+        )
         follows = not number or (here and history.get(number >> EPOCH_SHIFT) == name)
         key = operation["key"]
         if outcome.change is not None and not follows:
@@ -335,9 +381,27 @@ class Truth:
         if isinstance(outcome.answer, ForeignHistory) and follows:
             raise Violation(f"S4: {key} is refused for orders at {(number, name)}, which is here")
 
+    def check_cancelled(self, order_id: str, wanted: dict[int, int], who: str) -> None:
+        """Check S6, S3: what is acknowledged as cancelled is committed, and its order shows it."""
+        table = "cancellations" if self.sales is None else "orders"
+        shown = copies(self.state.get((table, order_id)))
+        if any(shown.get(book, 0) < many for book, many in wanted.items()):
+            raise Violation(
+                f"S6: {who} answers that {wanted} is cancelled, and {table} has {shown}"
+            )
+
     def sale_is_committed(self, order_id: str) -> None:
         if ("sales", order_id) not in self.state:
             raise Violation(f"R3: a sale is answered that is not committed: {order_id}")
+
+
+def copies(row: Item | None) -> dict[int, int]:
+    """Return how many copies of each book are cancelled, in a row of either group, or an answer."""
+    cancelled = None if row is None else row.get("cancelled")
+    if cancelled is None:
+        return {}
+    lines = json.loads(cancelled) if isinstance(cancelled, str) else cancelled
+    return {line["book"]: line["quantity"] for line in lines}
 
 
 def items(books: int) -> list[Item]:

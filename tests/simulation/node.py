@@ -51,6 +51,7 @@ from tests.simulation.invariants import (
     check_hand_over,
     check_joining,
     check_memory,
+    copies,
 )
 from tests.simulation.shopworld import Node, ShopWorld
 from tests.simulation.store import SimulatedEngine, SimulatedStore
@@ -338,6 +339,9 @@ class ReplicaProcess(NodeProcess):
         answer = await self.service.write(operation)
         if "seq" in answer:
             self.world.guard(self.truth.sale_is_committed, answer["order_id"])
+            self.world.guard(
+                self.truth.check_cancelled, answer["order_id"], copies(answer), self.name
+            )
         return answer
 
     async def read(self, item: dict[str, Any]) -> Any:
@@ -351,6 +355,15 @@ class ReplicaProcess(NodeProcess):
         state, order_id = self.disk.image.state, answer["order_id"]
         if ("orders", order_id) not in state:
             self.world.violate(f"S3: {self.name} answers a purchase, and has no order of it")
+        return answer
+
+    async def cancel(self, item: dict[str, Any]) -> Any:
+        """Cancel, and answer when the order shows it (S6)."""
+        service = cast(OrderService, self.service)
+        answer = await service.cancel(item, service.settings.write_deadline_s)
+        order = self.disk.image.state.get(("orders", answer["order_id"]))
+        if any(copies(order).get(book, 0) < many for book, many in copies(answer).items()):
+            self.world.violate(f"S6: {self.name} answers {answer}, and has {order}")
         return answer
 
 
@@ -410,6 +423,10 @@ class FrontEndProcess(NodeProcess):
 
     async def purchase(self, item: dict[str, Any]) -> Any:
         answer, _ = await self.service.buy(item, _ignore)
+        return answer
+
+    async def cancel(self, item: dict[str, Any]) -> Any:
+        answer, _ = await self.service.cancel(item, _ignore)
         return answer
 
 

@@ -101,6 +101,7 @@ class Profile:
         self.ttl_s = choice((5.0, 0.2))
         self.repeats = 0.1
         self.restocks = 0.0
+        self.cancels = 0.0
         self.hear_s = 0.0  # from the read of rows to the step that has them
         self.eager = False
         self.readers = 3

@@ -17,7 +17,7 @@ from tests.simulation.backups import Operator
 from tests.simulation.clients import Clients, Read, Write
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
-from tests.simulation.invariants import Item, Truth, items
+from tests.simulation.invariants import Item, Truth, copies, items
 from tests.simulation.node import (
     FrontEndProcess,
     NodeProcess,
@@ -288,6 +288,11 @@ class Scenario:
             ordered = {row["order_id"] for row in shop.rows(self.orders.truth.state, "orders")}
             if sold - ordered:
                 raise Violation(f"I7: sales without an order: {sorted(sold - ordered)}")
+            orders = self.orders.truth
+            for row in shop.rows(truth.state, "cancellations"):
+                shown = copies(orders.state.get(("orders", row["order_id"])))
+                if shown != copies(row) and not truth.lives:
+                    raise Violation(f"S6: {dict(row)} is cancelled, and its order shows {shown}")
             if ordered - sold - truth.lost.keys():
                 raise Violation(f"I7: orders without a sale: {sorted(ordered - sold)}")
 

@@ -37,6 +37,24 @@ SERVING: Focuses = {
         "hear_s": (0.0, 0.02),
         "think_s": (0.02, 0.05),
     },
+    # Buyers cancel what they have bought, all or a part, twice and at the same time.
+    "cancelling": {
+        "faults": (
+            {"crash": 1.0, "lose": 1.0, "terminate": 1.0, "slow_disk": 1.0, "pause": 1.0},
+            {"crash": 1.0, "put_back": 1.0},
+        ),
+        "fault_every_s": (0.4, 0.8),
+        "catalogs": (2,),
+        "orders": (2, 2, 0),
+        "caches": (1,),
+        "sales": (1, 4),
+        "stock": (6, 30),
+        "repeats": (0.1, 0.3),
+        "cancels": (0.5,),
+        "wall_rate": (1.0, 5_000.0),
+        "hear_s": (0.0, 0.02),
+        "think_s": (0.02, 0.05),
+    },
     # The same, and the next primary of the catalog has yet to commit what the orders have read.
     "following": {
         "faults": ({"outlive": 1.0},),

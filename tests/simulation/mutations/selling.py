@@ -12,6 +12,7 @@ from handlers.frontend.upstream import Source
 from handlers.orders.service import OrderService
 from storage import orders
 from storage.catalog import Catalog
+from storage.recent_sales import RecentSales
 from tests.simulation.mutations.mutation import mutation, shop
 
 KEYS = (
@@ -124,6 +125,69 @@ ORDERING = (
         (OrderService, "_ordered", "raise Indeterminate(", "raise Unavailable("),
         focus="ordering",
         near=25,
+    ),
+)
+
+CANCELLING = (
+    mutation(
+        "what two keys cancel adds up",
+        "S6",
+        (Catalog, "_cancel", "quantity - total[book]", "quantity"),
+        focus="cancelling",
+    ),
+    mutation(
+        "a smaller total takes the place of a larger one",
+        "S6",
+        (Catalog, "_cancel", "if quantity > total[book]:", "if quantity != total[book]:"),
+        focus="cancelling",
+    ),
+    mutation(
+        "more is cancelled than was sold",
+        "S6",
+        (Catalog, "_cancel", "if quantity > sold.get(book, 0):", "if False:"),
+        focus="cancelling",
+    ),
+    mutation(
+        "of what is cancelled only the last is known",
+        "S6",
+        (Catalog, "_cancel", "else _copies(known)", "else {}"),
+        focus="cancelling",
+    ),
+    mutation(
+        "a sale's key does not tell what was cancelled since",
+        "S6",
+        (Catalog, "_answer", 'if operation["op"] == "sell" and', "if False and"),
+        focus="cancelling",
+    ),
+    shop(
+        "orders do not take cancellations",
+        "S6",
+        (orders.Orders, "_project", "if order is None:", "if True:"),
+        focus="cancelling",
+    ),
+    shop(
+        "cancellations are not among the newest changes",
+        "S6",
+        (RecentSales, "committed", ', *put.get("cancellations", ())', ""),
+        focus="cancelling",
+    ),
+    shop(
+        "a cancellation is answered before its order shows it",
+        "S6",
+        (OrderService, "_cancelled", "and shows(order, wanted)", ""),
+        focus="cancelling",
+    ),
+    shop(
+        "an order keeps its number when it is cancelled",
+        "S5",
+        (orders.Orders, "_project", '"changed": number', '"changed": order["seq"]'),
+        focus="cancelling",
+    ),
+    shop(
+        "cancelled, and called unavailable",
+        "R5",
+        (OrderService, "_cancelled", "raise Indeterminate(", "raise Unavailable("),
+        focus="cancelling",
     ),
 )
 

@@ -36,7 +36,7 @@ from tests.cluster.client import TIMEOUT_S, Answer, HTTPClient
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"frontend": 1, "catalog": 2, "order": 2}
 TABLES = {
-    "catalog": ("topics", "books", "sales", "answers", "history"),
+    "catalog": ("topics", "books", "sales", "cancellations", "answers", "history"),
     "order": ("orders", "cursors", "adoptions", "history"),
 }
 SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where a lease must end

@@ -16,7 +16,13 @@ from tests.simulation.history import Book
 
 KEYS = {
     "catalog": {
-        **{"topics": "id", "books": "id", "sales": "order_id", "answers": "key"},
+        **{
+            "topics": "id",
+            "books": "id",
+            "sales": "order_id",
+            "cancellations": "order_id",
+            "answers": "key",
+        },
         "history": "epoch",
     },
     "order": {"orders": "order_id", "cursors": "name", "adoptions": "upto", "history": "epoch"},

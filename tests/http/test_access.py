@@ -39,7 +39,13 @@ PUBLIC_PATHS = {
     "order": {"/purchase/1", "/purchase", "/orders/1", "/healthz", "/readyz", *DESCRIPTION},
 }
 INTERNAL_PATHS = {
-    "frontend": {"/invalidateCache/1", "/status", "/metrics", "/cluster/nodes/1"},
+    "frontend": {
+        "/invalidateCache/1",
+        "/status",
+        "/metrics",
+        "/cluster/nodes/1",
+        "/orders/1/cancel",
+    },
     "catalog": {
         "/update/1",
         "/create",
@@ -54,7 +60,9 @@ INTERNAL_PATHS = {
     },
     "order": {
         "/orders",
+        "/orders/1/cancel",
         "/purchases",
+        "/cancellations",
         "/feed",
         CALLS_PATH,
         "/read",

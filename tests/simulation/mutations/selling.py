@@ -134,6 +134,7 @@ CANCELLING = (
         "S6",
         (Catalog, "_cancel", "quantity - total[book]", "quantity"),
         focus="cancelling",
+        near=33,
     ),
     mutation(
         "a smaller total takes the place of a larger one",
@@ -188,6 +189,7 @@ CANCELLING = (
         "R5",
         (OrderService, "_cancelled", "raise Indeterminate(", "raise Unavailable("),
         focus="cancelling",
+        near=219,
     ),
 )
 

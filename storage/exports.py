@@ -17,7 +17,7 @@ Record = Mapping[str, Any]
 
 BOOK = ("id", "title", "author", "topic", "cost", "count", "isbn")
 """The columns of a list of books. `bazar import` takes one with exactly these as it stands."""
-LINE = ("order_id", "seq", "sold_at", "book", "title", "quantity", "unit_cost")
+LINE = ("order_id", "seq", "sold_at", "book", "title", "quantity", "unit_cost", "cancelled")
 """The columns of a list of orders: each line of an order is a row of its own."""
 
 
@@ -56,8 +56,9 @@ def as_csv(columns: Sequence[str]) -> Callable[[Sequence[Record]], bytes]:
         text = io.StringIO()
         writer = csv.writer(text)
         for record in records:
+            cancelled = {one["book"]: one["quantity"] for one in record.get("cancelled", ())}
             for line in record.get("lines", ({},)):
-                row = {**record, **line}
+                row = {**record, **line, "cancelled": cancelled.get(line.get("book"), 0)}
                 writer.writerow([_cell(name, row.get(name)) for name in columns])
         return text.getvalue().encode()
 

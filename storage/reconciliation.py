@@ -1,16 +1,26 @@
-"""Whether sales and orders belong together: each sale has its order, each order its sale."""
+"""Whether sales and orders belong together: each sale has its order, each order its sale, and both
+say the same of what is cancelled."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from storage.history import Position
 
 SHOWN = 5
 
-Numbered = tuple[str, int]  # the id of a sale or of an order, and its number
+
+class Numbered(NamedTuple):
+    """A sale, or an order: its id, its number, and what is cancelled of it, with the number of
+    that."""
+
+    order_id: str
+    number: int
+    changed: int | None
+    cancelled: str | None
 
 
 @dataclass(slots=True)
@@ -42,15 +52,28 @@ class Reconciliation:
     """Orders without a sale."""
     adopted: Sample = field(default_factory=Sample)
     """Orders without a sale, as an operator has chosen (S5)."""
+    differing: Sample = field(default_factory=Sample)
+    """Sales of which something else is cancelled than their orders say."""
     waiting: int = 0
-    """How many sales come after the cursor, and have no order yet."""
+    """How many sales and cancellations come after the cursor, and no order shows them yet."""
 
-    def note_sale(self, order_id: str, number: int) -> None:
+    def note_sale(self, sale: Numbered) -> None:
         """Note a sale that has no order."""
-        if self.follows and number > self.cursor.number:
+        if self.follows and sale.number > self.cursor.number:
             self.waiting += 1
         else:
-            self.unordered.note(order_id)
+            self.unordered.note(sale.order_id)
+
+    def note_both(self, sale: Numbered, order: Numbered, adopted: Sequence[range]) -> None:
+        """Note what is cancelled of a sale that has its order."""
+        if sale.cancelled == order.cancelled:
+            return
+        if self.follows and (sale.changed or 0) > self.cursor.number:
+            self.waiting += 1
+        elif any((order.changed or 0) in one for one in adopted):
+            self.adopted.note(order.order_id)
+        else:
+            self.differing.note(sale.order_id)
 
     @property
     def faults(self) -> Iterator[str]:
@@ -64,6 +87,8 @@ class Reconciliation:
             yield f"sales without an order, {self.unordered}"
         if self.unsold.count:
             yield f"orders without a sale, {self.unsold}"
+        if self.differing.count:
+            yield f"orders that are cancelled otherwise than their sales, {self.differing}"
 
 
 def reconcile(
@@ -82,12 +107,13 @@ def reconcile(
     while sale is not None or order is not None:
         if order is None or (sale is not None and sale[0] < order[0]):
             assert sale is not None
-            found.note_sale(*sale)
+            found.note_sale(sale)
             sale = next(sold)
         elif sale is None or order[0] < sale[0]:
             chosen = any(order[1] in one for one in adopted)
             (found.adopted if chosen else found.unsold).note(order[0])
             order = next(ordered)
         else:
+            found.note_both(sale, order, adopted)
             sale, order = next(sold), next(ordered)
     return found

@@ -16,6 +16,7 @@ SOLD = number_of(6, 31)
 LINES = json.dumps(
     [{"book": 2, "title": "Émile", "quantity": 1, "unit_cost": 5}], ensure_ascii=False
 )
+CANCELLED = json.dumps([{"book": 2, "quantity": 1}])
 ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "catalog": {
         "topics": [{"id": 1, "name": "Märchen", "folded": "märchen"}],
@@ -31,15 +32,20 @@ ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"order_id": "a", "key": "ä", "request": "r", "sold_at": 1, "seq": SOLD,
              "lines": LINES},
         ],
+        "cancellations": [
+            {"order_id": "a", "seq": SOLD + 2, "cancelled_at": 3, "cancelled": CANCELLED},
+        ],
         "answers": [{"key": "starting", "request": "x", "answer": "{}", "at": 1}],
         "history": [{"epoch": 5, "id": "e5", "behind": 0}, {"epoch": 6, "id": "e6", "behind": 30}],
     },
     "order": {
         "orders": [
-            {"order_id": "B", "seq": SOLD + 1, "sold_at": 2, "lines": LINES},
-            {"order_id": "a", "seq": SOLD, "sold_at": 1, "lines": LINES},
+            {"order_id": "B", "seq": SOLD + 1, "sold_at": 2, "lines": LINES,
+             "changed": None, "cancelled": None},
+            {"order_id": "a", "seq": SOLD, "sold_at": 1, "lines": LINES,
+             "changed": SOLD + 2, "cancelled": CANCELLED},
         ],
-        "cursors": [{"name": "sales", "seq": SOLD + 1, "id": "e6"}],
+        "cursors": [{"name": "sales", "seq": SOLD + 2, "id": "e6"}],
         "adoptions": [{"upto": 12, "behind": 10}],
         "history": [{"epoch": 6, "id": "o6", "behind": 0}],
     },

@@ -42,11 +42,17 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
             **{"order_id": str, "key": str, "request": str},
             **{"sold_at": int, "seq": int, "lines": str},
         },
+        "cancellations": {
+            **{"order_id": str, "seq": int, "cancelled_at": int, "cancelled": str},
+        },
         "answers": {"key": str, "request": str, "answer": str, "at": int},
         "history": {"epoch": int, "id": str, "behind": int},
     },
     "order": {
-        "orders": {"order_id": str, "seq": int, "sold_at": int, "lines": str},
+        "orders": {
+            **{"order_id": str, "seq": int, "sold_at": int, "lines": str},
+            **{"changed": int, "cancelled": str},
+        },
         "cursors": {"name": str, "seq": int, "id": str},
         "adoptions": {"upto": int, "behind": int},
         "history": {"epoch": int, "id": str, "behind": int},
@@ -55,7 +61,10 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
 """What a file of this version holds: by role and table its columns, the key first. Another column
 is another version."""
 
-OPTIONAL: Sequence[tuple[str, str]] = (("books", "author"), ("books", "isbn"), ("cursors", "id"))
+OPTIONAL: Sequence[tuple[str, str]] = (
+    *(("books", "author"), ("books", "isbn"), ("cursors", "id")),
+    *(("orders", "changed"), ("orders", "cancelled")),
+)
 
 
 class BadBackup(BazarError):

@@ -18,7 +18,7 @@ from typing import Any
 from storage.backup import COLUMNS, OPTIONAL
 from storage.backup.reading import Backup
 from storage.history import EPOCH_SHIFT, Position, epochs, is_on, seq_of
-from storage.reconciliation import Reconciliation, reconcile
+from storage.reconciliation import Numbered, Reconciliation, reconcile
 
 Row = dict[str, Any]
 
@@ -47,8 +47,11 @@ def reconciled(backup: Backup) -> Reconciliation:
     history = epochs(_rows(backup, "catalog", "history"))
     return reconcile(
         cursor,
-        map(_numbered, _rows(backup, "catalog", "sales")),
-        map(_numbered, _rows(backup, "order", "orders")),
+        _sold(backup),
+        (
+            Numbered(row["order_id"], row["seq"], row["changed"], row["cancelled"])
+            for row in _rows(backup, "order", "orders")
+        ),
         follows=is_on(history, cursor, backup.standings["catalog"].number),
         adopted=[
             range(row["behind"] + 1, row["upto"] + 1) for row in _rows(backup, "order", "adoptions")
@@ -56,7 +59,15 @@ def reconciled(backup: Backup) -> Reconciliation:
     )
 
 
-_numbered = itemgetter("order_id", "seq")
+def _sold(backup: Backup) -> Iterator[Numbered]:
+    """Yield the sales, each with what is cancelled of it."""
+    cancellations = _rows(backup, "catalog", "cancellations")
+    known = next(cancellations, None)
+    for row in _rows(backup, "catalog", "sales"):
+        while known is not None and known["order_id"] < row["order_id"]:
+            known = next(cancellations, None)
+        its = known if known is not None and known["order_id"] == row["order_id"] else {}
+        yield Numbered(row["order_id"], row["seq"], its.get("seq"), its.get("cancelled"))
 
 
 def _rows(backup: Backup, role: str, table: str) -> Iterator[Row]:

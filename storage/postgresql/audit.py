@@ -11,7 +11,7 @@ from storage import letters
 from storage.history import EPOCH_SHIFT, is_on
 from storage.postgresql import catalog, orders
 from storage.postgresql.books import SCHEMA
-from storage.postgresql.group_snapshot import GroupSnapshot, images
+from storage.postgresql.group_snapshot import GroupSnapshot, fetched
 from storage.postgresql.history import epochs
 from storage.postgresql.orders import CURSOR, cursor_of
 from storage.postgresql.session import Statement
@@ -20,6 +20,11 @@ from storage.reconciliation import Numbered, Reconciliation, reconcile
 SEQ = f"& {(1 << EPOCH_SHIFT) - 1}"
 
 ADOPTIONS = Statement(f"SELECT upto, behind FROM {orders.SCHEMA}.adoptions")
+SALES = (
+    f"SELECT s.order_id, s.seq, c.seq, c.cancelled FROM {SCHEMA}.sales s LEFT JOIN"
+    f" {SCHEMA}.cancellations c ON c.order_id = s.order_id ORDER BY s.order_id"
+)
+ORDERS = f"SELECT order_id, seq, changed, cancelled FROM {orders.SCHEMA}.orders ORDER BY order_id"
 # What should count no row, and what it is when it does.
 OF_CATALOG = {
     "books of a topic that is not there": (
@@ -37,6 +42,10 @@ OF_CATALOG = {
     "sales that lie before the beginning of their epoch": (
         f"SELECT count(*) FROM {SCHEMA}.sales s JOIN {SCHEMA}.history h"
         f" ON h.epoch = s.seq >> {EPOCH_SHIFT} WHERE s.seq {SEQ} <= h.behind"
+    ),
+    "cancellations of what was never sold": (
+        f"SELECT count(*) FROM {SCHEMA}.cancellations c"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {SCHEMA}.sales s WHERE s.order_id = c.order_id)"
     ),
     "sales with the key of another write": (
         f"SELECT count(*) FROM {SCHEMA}.sales JOIN {SCHEMA}.answers USING (key)"
@@ -78,10 +87,10 @@ class GroupAudit(GroupSnapshot):
             if count:
                 yield f"{count} {what}"
 
-    async def numbered(self, table: str) -> AsyncIterator[list[Numbered]]:
-        """Yield id and number of all rows, in pages, in the order of their ids."""
-        async for rows in images(self.rows_of, self._model, table, ("order_id", "seq")):
-            yield [(row["order_id"], row["seq"]) for row in rows]
+    async def numbered(self, select: str) -> AsyncIterator[list[Numbered]]:
+        """Yield all rows of `SALES` or `ORDERS`, in pages."""
+        async for rows in fetched(self.rows_of, select):
+            yield [Numbered(*row) for row in rows]
 
 
 async def reconciled(sold: GroupAudit, ordered: GroupAudit) -> Reconciliation:
@@ -103,7 +112,7 @@ async def reconciled(sold: GroupAudit, ordered: GroupAudit) -> Reconciliation:
 
     return await asyncio.to_thread(
         reconcile,
-        *(cursor, each(sold.numbered("sales")), each(ordered.numbered("orders"))),
+        *(cursor, each(sold.numbered(SALES)), each(ordered.numbered(ORDERS))),
         follows=is_on(known, cursor, sold.number),
         adopted=adopted,
     )

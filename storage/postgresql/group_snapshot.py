@@ -143,8 +143,13 @@ async def images(
     """Yield these columns of all rows of a table, in chunks, in the order of its key. `run` runs a
     statement in the transaction that is open."""
     select = f"SELECT {', '.join(columns)} FROM {model.schema}.{table}"
-    declare = f"DECLARE fetched NO SCROLL CURSOR FOR {select} ORDER BY {model.tables[table]}"
-    await run(Statement(declare))
-    while rows := await run(Statement(f"FETCH {PAGE_ROWS} FROM fetched")):
+    async for rows in fetched(run, f"{select} ORDER BY {model.tables[table]}"):
         yield [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+async def fetched(run: Run, select: str) -> AsyncIterator[Sequence[Row]]:
+    """Yield the rows of a statement in chunks. `run` runs one in the transaction that is open."""
+    await run(Statement(f"DECLARE fetched NO SCROLL CURSOR FOR {select}"))
+    while rows := await run(Statement(f"FETCH {PAGE_ROWS} FROM fetched")):
+        yield rows
     await run(Statement("CLOSE fetched"))

@@ -14,6 +14,11 @@ from storage.sqlite.replica_file import ReplicaFile
 
 RETRY_S = 0.01
 ADOPTIONS = "SELECT * FROM adoptions"
+SALES = (
+    "SELECT s.order_id, s.seq, c.seq, c.cancelled FROM sales s LEFT JOIN cancellations c"
+    " USING (order_id) ORDER BY s.order_id"
+)
+ORDERS = "SELECT order_id, seq, changed, cancelled FROM orders ORDER BY order_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,8 @@ def compare_sales(orders: ReplicaFile, catalog: ReplicaFile) -> Reconciliation:
     known = epochs(map(dict, catalog.query("SELECT * FROM history ORDER BY epoch")))
     return reconcile(
         cursor,
-        _numbered(catalog, "sales"),
-        _numbered(orders, "orders"),
+        (Numbered(*row) for row in catalog.query(SALES)),
+        (Numbered(*row) for row in orders.query(ORDERS)),
         follows=is_on(known, cursor, catalog.committed.seq),
         adopted=[range(row["behind"] + 1, row["upto"] + 1) for row in orders.query(ADOPTIONS)],
     )
-
-
-def _numbered(file: ReplicaFile, table: str) -> Iterator[Numbered]:
-    rows = file.query(f"SELECT order_id, seq FROM {table} ORDER BY order_id")
-    yield from ((row["order_id"], row["seq"]) for row in rows)

@@ -100,6 +100,14 @@ class CheckingTest(FilesTestCase):
                 "orders without a sale, 1: a",
             ),
             (
+                lambda shop: shop["order"]["orders"][1].update(cancelled=None),
+                "orders that are cancelled otherwise than their sales, 1: a",
+            ),
+            (
+                lambda shop: shop["catalog"]["cancellations"].clear(),
+                "orders that are cancelled otherwise than their sales, 1: a",
+            ),
+            (
                 lambda shop: shop["order"]["cursors"][0].update(seq=number_of(6, 41)),
                 "the orders' cursor, entry 41 of epoch 6 (e6), is not on the catalog's history",
             ),

@@ -157,6 +157,21 @@ FOCUSES: Focuses = {
         "readers": (8,),
         **{**PROMPT, "servers": (2, 3), "think_s": (2.0,)},
     },
+    # Buyers cancel what they have bought, while primaries change and commits are in doubt.
+    "giving back": {
+        "faults": (
+            {"cut_off": 1.0, "late_replies": 1.0, "fail_over": 1.0, "crash": 1.0},
+            {"put_back": 1.0, "crash": 1.0},
+        ),
+        "fault_every_s": (0.8,),
+        "orders": (2, 0),
+        "caches": (1,),
+        "stock": (6, 30),
+        "repeats": (0.1, 0.3),
+        "cancels": (0.5,),
+        "may_lose_commits": (False, True),
+        **{**PROMPT, "servers": (1, 3), "think_s": (0.02, 0.05)},
+    },
     # Databases are put back to an earlier moment.
     "restoring": {
         "faults": ({"put_back": 1.0},),

@@ -21,6 +21,7 @@ from bazar.replication.subscriber import Subscriber
 from handlers.catalog.service import CatalogService
 from handlers.orders.service import OrderService
 from storage.postgresql.engine import PostgreSQLEngine
+from tests.simulation.invariants import copies
 from tests.simulation.node import NodeProcess, ReplicaProcess
 from tests.simulation.shared.model import SimulatedModel, SimulatedSharedReader
 from tests.simulation.shared.truth import shared
@@ -108,6 +109,15 @@ class SharedProcess(ReplicaProcess):
         answer = await service.purchase(item, service.settings.write_deadline_s)
         if lives == self.truth.lives:
             self.world.guard(self.truth.check_order, answer["order_id"], self.name)
+        return answer
+
+    async def cancel(self, item: dict[str, Any]) -> Any:
+        """Cancel, and answer when the order shows it (S6)."""
+        service, lives = cast(OrderService, self.service), self.truth.lives
+        answer = await service.cancel(item, service.settings.write_deadline_s)
+        if lives == self.truth.lives:
+            wanted = copies(answer)
+            self.world.guard(self.truth.check_cancelled, answer["order_id"], wanted, self.name)
         return answer
 
     @property

@@ -4,7 +4,7 @@ The file is a row of gzip members, its *parts*, each of which is JSON, line by l
 them. The first line of a part is its head; behind it come rows, as arrays of the values of
 `COLUMNS`:
 
-    {"bazar": "backup", "version": 1, "id", "made_at", "origin", "rows": 0, "before"}
+    {"bazar": "backup", "version": 2, "id", "made_at", "origin", "rows": 0, "before"}
     {"role": "catalog", "table": "books", "rows": 2, "before"}
     [1, "The Fog", null, 1, 1299, 3, null]
     [2, …]
@@ -24,10 +24,11 @@ catalog's last entry, and sales behind it get their orders from the ordinary pro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bazar.errors import BazarError
 
-VERSION = 1
+VERSION = 2
 
 Columns = Mapping[str, type]  # the values of each are of this type, or None in OPTIONAL
 
@@ -60,6 +61,12 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
 }
 """What a file of this version holds: by role and table its columns, the key first. Another column
 is another version."""
+
+ADDED: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
+    2: {"orders": {"changed": None, "cancelled": None}},
+}
+"""What a version added to tables of those before it: columns, with what they have in rows that came
+without. A whole table that was added is empty in older files."""
 
 OPTIONAL: Sequence[tuple[str, str]] = (
     *(("books", "author"), ("books", "isbn"), ("cursors", "id")),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bazar.errors import NotFound
-from storage.backup import COLUMNS, VERSION, BadBackup
+from storage.backup import ADDED, COLUMNS, VERSION, BadBackup
 from storage.backup.parts import Part, read_parts
 from storage.images import Image
 from storage.moving import Standing
@@ -27,6 +27,7 @@ class Backup:
         self.standings: dict[str, Standing] = {}
         self.counts = {role: dict.fromkeys(tables, 0) for role, tables in COLUMNS.items()}
         self._path = path
+        self._version = VERSION
         self._begins: dict[tuple[str, str], int] = {}
 
     async def hold(self) -> None:
@@ -49,7 +50,13 @@ class Backup:
                 raise BadBackup(
                     f"is of format {version}, and this program knows {VERSION}: use a newer one"
                 )
-            case {"version": 1, "id": str(name), "made_at": str(made_at), "origin": str(origin)}:
+            case {
+                "version": int(version),
+                "id": str(name),
+                "made_at": str(made_at),
+                "origin": str(origin),
+            } if version >= 1:
+                self._version = version
                 self.id, self.made_at, self.origin = name, made_at, origin
             case _:
                 raise BadBackup("is no backup of a shop")
@@ -70,7 +77,8 @@ class Backup:
             self.standings = {
                 role: Standing(said[role]["epoch"], said[role]["number"]) for role in COLUMNS
             }
-            same = self.counts == {role: said[role]["rows"] for role in COLUMNS}
+            none = {role: dict.fromkeys(tables, 0) for role, tables in COLUMNS.items()}
+            same = self.counts == {role: {**none[role], **said[role]["rows"]} for role in COLUMNS}
         except (LookupError, TypeError):
             same = False
         if not same:
@@ -87,13 +95,18 @@ class Backup:
         """Yield all rows of a table, in chunks."""
         if (role, table) not in self._begins:
             return
-        columns = list(COLUMNS[role][table])
+        lacking = {
+            name: value
+            for version in range(self._version + 1, VERSION + 1)
+            for name, value in ADDED[version].get(table, {}).items()
+        }
+        columns = [name for name in COLUMNS[role][table] if name not in lacking]
         with self._open() as file:
             for part in read_parts(file, self._begins[role, table]):
                 if _table_of(part) != (role, table):
                     return
                 try:
-                    rows = part.rows(columns)
+                    rows = [{**row, **lacking} for row in part.rows(columns)]
                 except (ValueError, TypeError) as error:
                     raise BadBackup(f"at byte {part.at}: {table}: {error}") from error
                 yield rows

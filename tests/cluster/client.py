@@ -93,8 +93,10 @@ class HTTPClient:
     ) -> Answer:
         return await self.request("PUT", path, body, key=key, timeout_s=timeout_s)
 
-    async def post(self, path: str, body: Any, *, timeout_s: float = TIMEOUT_S) -> Answer:
-        return await self.request("POST", path, body, timeout_s=timeout_s)
+    async def post(
+        self, path: str, body: Any, *, key: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Answer:
+        return await self.request("POST", path, body, key=key, timeout_s=timeout_s)
 
     async def request(
         self,

@@ -40,6 +40,7 @@ class Customers:
         self._books = list(memory.stock)
         self._seed = seed
         self._number = itertools.count(1)
+        self._chosen: set[str] = set()  # orders of which something was cancelled, or will be
         self._open = asyncio.Event()
         self._under_way = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -59,6 +60,8 @@ class Customers:
             self._enter([first], self._look_up_order)
         self._enter(orders, self._buy)
         self._enter(catalogs, self._sell, token=True)
+        self._enter(doors, self._cancel, token=True)
+        self._enter(orders, self._cancel, token=True)
         self._enter(catalogs, self._update, token=True)
         self._enter(catalogs[::-1], self._update, token=True)
         for catalog in catalogs:
@@ -141,6 +144,7 @@ class Customers:
         clients: Sequence[HTTPClient],
         write: Write,
         ask: Callable[[HTTPClient, float], Awaitable[Answer]],
+        settled: tuple[int, ...] = SETTLED,
     ) -> Answer:
         """Return the answer as soon as there is one, of the history of that time."""
         self.memory.open[write.key] = write
@@ -151,11 +155,11 @@ class Customers:
             except OSError:
                 write.unheard_at = time.monotonic()
             else:
-                if answer.status not in SETTLED + PASSING:
+                if answer.status not in settled + PASSING:
                     raise Violation(f"a write was answered {answer}")
                 if answer.status == 504:
                     write.unheard_at = time.monotonic()
-                if answer.status in SETTLED and asked_at >= self.memory.catalog_since:
+                if answer.status in settled and asked_at >= self.memory.catalog_since:
                     return answer
             self.counts["asked again"] += 1
             await asyncio.sleep(rng.uniform(0, 2 * PACE_S))
@@ -205,6 +209,37 @@ class Customers:
         told = answer.json["results"][0]["answer"]
         sold = Sold(write.book, write.argument, told["order_id"], told["lines"][0]["new_count"])
         self.memory.acknowledge(write, sold)
+
+    async def _cancel(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
+        """Cancel some copies of an order, or all of them; of each order once."""
+        orders = [sold for sold in self.memory.orders if sold.order_id not in self._chosen]
+        await asyncio.sleep(rng.uniform(0, 10 * PACE_S))  # they are rarer than purchases
+        if not orders:
+            return
+        sold = rng.choice(orders)
+        self._chosen.add(sold.order_id)
+        copies = rng.randint(1, sold.quantity)
+        write = Write(self._key(), sold.book, "back", copies, order_id=sold.order_id)
+        path = f"/orders/{sold.order_id}/cancel"
+        body = {"lines": [{"book": sold.book, "quantity": copies}]}
+
+        while True:
+            answer = await self._insist(
+                rng,
+                clients,
+                write,
+                lambda client, timeout_s: client.post(
+                    path, body, key=write.key, timeout_s=timeout_s
+                ),
+                (200, 404),
+            )
+            if answer.status == 200:
+                break
+            if self.memory.forget(write):
+                return
+        if answer.json["cancelled"] != body["lines"]:
+            raise Violation(f"{copies} of {sold} are cancelled, and the answer is {answer}")
+        self.memory.cancel(write)
 
     async def _update(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         key, book = self._key(), rng.choice(self._books)
@@ -268,5 +303,5 @@ class Customers:
 
     async def _look_up_order(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         if self.memory.orders:
-            await self._get(rng, clients[0], f"/orders/{rng.choice(self.memory.orders)}")
+            await self._get(rng, clients[0], f"/orders/{rng.choice(self.memory.orders).order_id}")
         await asyncio.sleep(2 * PACE_S)

@@ -11,7 +11,16 @@ from storage.sqlite.integrity import faults_of
 from storage.sqlite.replica_file import ReplicaFile, closing
 from tests.cluster.cluster import Cluster, until
 from tests.cluster.memory import Violation
-from tests.cluster.moments import Sold, books_in, orders_in, sales_in, times_in, unsold_in
+from tests.cluster.moments import (
+    Sold,
+    books_in,
+    cancelled_in,
+    orders_in,
+    sales_in,
+    shown_cancelled_in,
+    times_in,
+    unsold_in,
+)
 from tests.simulation.history import Book
 
 KEYS = {
@@ -43,6 +52,12 @@ class Files:
 
     def sales(self) -> Mapping[str, Sold]:
         return sales_in(self._paths("catalog")[0])
+
+    def cancelled(self) -> Mapping[str, int]:
+        return cancelled_in(self._paths("catalog")[0])
+
+    def shown_cancelled(self) -> Mapping[str, int]:
+        return shown_cancelled_in(self._paths("order")[0])
 
     def times(self) -> Mapping[str, int]:
         return times_in(self._paths("catalog")[0])

@@ -40,7 +40,7 @@ class Violation(AssertionError):
 
 @dataclass(eq=False, slots=True)
 class Write:
-    """A purchase or an update that a customer repeats until it is known."""
+    """A purchase, a cancellation or an update that a customer repeats until it is known."""
 
     key: str
     book: int
@@ -48,6 +48,7 @@ class Write:
     argument: Any
     began: float = field(default_factory=time.monotonic)
     unheard_at: float = 0.0  # when an attempt was last given up, which may still go on
+    order_id: str = ""  # of a cancellation, whose `argument` is how many copies come back
 
     @property
     def perhaps(self) -> Operation:
@@ -64,8 +65,9 @@ class Memory:
         self.stock = dict(stock)
         self.kept = kept
         self.sold: dict[str, Sold] = {}  # by key: all that must be there
+        self.cancelled: dict[str, int] = {}  # by order, copies that must be back
         self.open: dict[str, Write] = {}  # not answered yet
-        self.orders: deque[str] = deque(maxlen=100)  # acknowledged: every customer sees them
+        self.orders: deque[Sold] = deque(maxlen=100)  # acknowledged: every customer sees them
         self.counts: Counter[str] = Counter()
         self.known_at: list[float] = []  # of acknowledged purchases
         self.read_at: list[float] = []
@@ -98,12 +100,25 @@ class Memory:
     def ordered(self, write: Write, sold: Sold) -> None:
         """Note that the buyer was told of an order, too."""
         if write.began >= self.orders_since:
-            self.orders.append(sold.order_id)
+            self.orders.append(sold)
 
     def refuse(self, write: Write) -> None:
         self._refused.add(write.key)
         self.counts["sold out"] += 1
         self._settle(write, None)
+
+    def cancel(self, write: Write) -> None:
+        self.cancelled[write.order_id] = write.argument
+        self.counts["cancellations"] += 1
+        self._settle(write, ())
+
+    def forget(self, write: Write) -> bool:
+        """Give up a cancellation whose sale was lost with files that were replaced. Return whether
+        it was."""
+        if any(sold.order_id == write.order_id for sold in self.sold.values()):
+            return False
+        del self.open[write.key]
+        return True
 
     def update(self, write: Write) -> None:
         self.counts["updates"] += 1
@@ -132,6 +147,9 @@ class Memory:
         for key, sold in self.sold.items():
             if kept.sold.get(key) != sold:
                 raise Violation(f"{key} was acknowledged as {sold}; kept is {kept.sold.get(key)}")
+        for order_id, copies in self.cancelled.items():
+            if kept.cancelled.get(order_id) != copies:
+                raise Violation(f"{copies} of {order_id} were cancelled, and are not in the copy")
 
     def end_history(self) -> None:
         """Check what was told so far against the files of the catalog, of which no node runs,
@@ -147,7 +165,7 @@ class Memory:
         way is asked again, because its answer may be of the lost history."""
         self.catalog_since = time.monotonic()
         self._readable_since = inf
-        self.sold = dict(kept.sold)
+        self.sold, self.cancelled = dict(kept.sold), dict(kept.cancelled)
         self._shown = dict(kept.books)
         self._kept = kept.updated.union(kept.sold)
         for write in self.open.values():
@@ -232,6 +250,13 @@ class Memory:
                 write.argument,
             ):
                 self.sold[key] = in_file[key]
+        cancelled = self.kept.cancelled()
+        for write in self._perhaps.values():
+            if cancelled.get(write.order_id) == write.argument:
+                self.cancelled[write.order_id] = write.argument
+        if cancelled != self.cancelled:
+            wrong = cancelled.items() ^ self.cancelled.items()
+            raise Violation(f"what is cancelled is not what was acknowledged: {sorted(wrong)}")
         for key, sold in self.sold.items():
             if key not in in_file:
                 raise Violation(f"the acknowledged sale {key} ({sold}) is missing")
@@ -244,7 +269,7 @@ class Memory:
             raise Violation("an order is sold twice")
         gone: Counter[int] = Counter()
         for sold in self.sold.values():
-            gone[sold.book] += sold.quantity
+            gone[sold.book] += sold.quantity - cancelled.get(sold.order_id, 0)
         for book, (_, _, count) in self.kept.books().items():
             if count + gone[book] != self.stock[book]:
                 raise Violation(
@@ -263,10 +288,19 @@ class Memory:
             raise Violation(f"there are orders that were never sold: {sorted(strangers)}")
         if unsold := self.kept.unsold():
             raise Violation(f"orders have lost their sale, and nobody has said so: {unsold}")
+        try:
+            await until(self._orders_show_it, "orders show what is cancelled of them")
+        except AssertionError as error:
+            raise Violation(str(error)) from error
         await self.kept.same_everywhere("order")
 
+    def _orders_show_it(self) -> bool:
+        shown = self.kept.shown_cancelled()
+        return all(shown.get(order_id) == copies for order_id, copies in self.cancelled.items())
+
     async def _ask_again(self) -> None:
-        """Check that a key that is used again gets its first answer."""
+        """Check that a key that is used again gets its first answer, with what is cancelled since;
+        and that what is cancelled is not cancelled again, under another key."""
         keys = list(self.sold)
         for key in keys[:: max(len(keys) // ASKED_AGAIN, 1)]:
             sold = self.sold[key]
@@ -279,10 +313,13 @@ class Memory:
 
             answer = await until(replay, f"{key} is answered again")
             told = answer.json if answer.status == 200 else {}
-            if (told.get("order_id"), told.get("new_count"), told.get("replayed")) != (
+            back = self.cancelled.get(sold.order_id, 0)
+            shown = sum(line["quantity"] for line in told.get("cancelled", ()))
+            if (told.get("order_id"), told.get("new_count"), told.get("replayed"), shown) != (
                 sold.order_id,
                 sold.new_count,
                 True,
+                back,
             ):
                 raise Violation(f"asked again, the sale {key} ({sold}) was answered {answer}")
 

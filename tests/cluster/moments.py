@@ -35,6 +35,13 @@ class Kept(Protocol):
     def sales(self) -> Mapping[str, Sold]:
         """Return the sales by key."""
 
+    def cancelled(self) -> Mapping[str, int]:
+        """Return how many copies are cancelled of each sale, by its order's id."""
+
+    def shown_cancelled(self) -> Mapping[str, int]:
+        """Return the same, as the orders show it; without those whose cancellation has been named
+        as lost (S5)."""
+
     def times(self) -> Mapping[str, int]:
         """Return when each key's write was executed, in ms on its primary's clock."""
 
@@ -54,10 +61,12 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a catalog had committed: its books, its sales by key, and the keys of its updates."""
+    """What a catalog had committed: its books, its sales by key, how many copies of an order were
+    cancelled, and the keys of its updates and cancellations."""
 
     books: Mapping[int, Book]
     sold: Mapping[str, Sold]
+    cancelled: Mapping[str, int]
     updated: frozenset[str]
 
     @classmethod
@@ -65,7 +74,7 @@ class Moment:
         """Return what the replica holds that has come furthest."""
         file = max(replicas, key=_committed)
         updated = frozenset(key for (key,) in query(file, "SELECT key FROM answers"))
-        return cls(books_in(file), sales_in(file), updated)
+        return cls(books_in(file), sales_in(file), cancelled_in(file), updated)
 
     @classmethod
     def of_backup(cls, file: Path) -> Self:
@@ -74,7 +83,8 @@ class Moment:
         topics = {row[0]: row[1] for row in rows["topics"]}
         books = {row[0]: (row[1], topics[row[3]], row[5]) for row in rows["books"]}
         sold = sales_of((row[1], row[0], row[5]) for row in rows["sales"])
-        return cls(books, sold, frozenset(row[0] for row in rows["answers"]))
+        cancelled = cancelled_of((row[0], row[3]) for row in rows["cancellations"])
+        return cls(books, sold, cancelled, frozenset(row[0] for row in rows["answers"]))
 
 
 def rows_in(backup: Path) -> Mapping[str, Sequence[Row]]:
@@ -122,6 +132,28 @@ def sales_of(rows: Iterable[Row]) -> dict[str, Sold]:
     return found
 
 
+def cancelled_in(file: Path) -> dict[str, int]:
+    """Return how many copies are cancelled of each sale, by its order's id."""
+    return cancelled_of(query(file, "SELECT order_id, cancelled FROM cancellations"))
+
+
+def cancelled_of(rows: Iterable[Row]) -> dict[str, int]:
+    """Return the same of rows of an order's id, and what of it is cancelled."""
+    return {
+        order_id: sum(line["quantity"] for line in json.loads(cancelled))
+        for order_id, cancelled in rows
+    }
+
+
+def shown_cancelled_in(orders: Path) -> dict[str, int]:
+    """Return the same as the orders show it, but for cancellations that have been named as lost."""
+    chosen = _adopted(orders)
+    rows = query(
+        orders, "SELECT order_id, cancelled, changed FROM orders WHERE cancelled IS NOT NULL"
+    )
+    return cancelled_of(row[:2] for row in rows if not any(row[2] in one for one in chosen))
+
+
 def times_in(file: Path) -> dict[str, int]:
     """Return when each key's write was executed, in ms on its primary's clock."""
     rows = query(file, "SELECT key, sold_at FROM sales UNION ALL SELECT key, at FROM answers")
@@ -134,11 +166,14 @@ def orders_in(file: Path) -> set[str]:
 
 def unsold_in(orders: Path, catalog: Path) -> set[str]:
     """Return the orders whose sale is not there and has not been named as lost (S5)."""
-    chosen = [range(behind + 1, upto + 1) for upto, behind in query(orders, ADOPTIONS)]
+    chosen = _adopted(orders)
     # Read before the sales, so that each order has its sale.
     rows = query(orders, "SELECT order_id, seq FROM orders")
     sold = {sale.order_id for sale in sales_in(catalog).values()}
     return {order for order, seq in rows if order not in sold and not any(seq in c for c in chosen)}
 
 
-ADOPTIONS = "SELECT upto, behind FROM adoptions"
+def _adopted(orders: Path) -> list[range]:
+    """Return the numbers of orders, and of their changes, whose cause has been named as lost."""
+    adoptions = query(orders, "SELECT upto, behind FROM adoptions")
+    return [range(behind + 1, upto + 1) for upto, behind in adoptions]

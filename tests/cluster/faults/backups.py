@@ -31,7 +31,7 @@ class Saved:
 async def save(shop: Shop) -> str | None:
     """Make a backup. It may not be possible now; then it says so."""
     file = shop.cluster.directory / f"saved-{shop.rng.randrange(10**9)}.bazar"
-    known = dict(shop.memory.sold)
+    known, cancelled = dict(shop.memory.sold), dict(shop.memory.cancelled)
     shop.tell(f"{file.name} is made")
     code, said = await shop.command("backup", str(file))
     if code == 2 and "Traceback" not in said and not file.exists():
@@ -46,6 +46,9 @@ async def save(shop: Shop) -> str | None:
     for key, sold in known.items():
         if moment.sold.get(key) != sold:
             raise Violation(f"{key} was acknowledged as {sold}; saved is {moment.sold.get(key)}")
+    for order_id, copies in cancelled.items():
+        if moment.cancelled.get(order_id) != copies:
+            raise Violation(f"{copies} of {order_id} were cancelled, and are not in the backup")
     shop.saved.append(Saved(file, moment))
     if len(shop.saved) > MOST_SAVED:
         shop.saved.pop(shop.rng.randrange(MOST_SAVED)).file.unlink()

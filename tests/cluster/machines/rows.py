@@ -9,7 +9,7 @@ import psycopg
 from tests.cluster.cluster import TABLES, until
 from tests.cluster.machines import database
 from tests.cluster.memory import Violation
-from tests.cluster.moments import Row, Sold, sales_of
+from tests.cluster.moments import Row, Sold, cancelled_of, sales_of
 from tests.postgresql.directory import wait_for
 from tests.simulation.history import Book
 
@@ -51,6 +51,15 @@ class Rows:
 
     def sales(self) -> Mapping[str, Sold]:
         return sales_of(self._ask("SELECT key, order_id, lines FROM bazar_catalog.sales"))
+
+    def cancelled(self) -> Mapping[str, int]:
+        return cancelled_of(
+            self._ask("SELECT order_id, cancelled FROM bazar_catalog.cancellations")
+        )
+
+    def shown_cancelled(self) -> Mapping[str, int]:
+        shown = "SELECT order_id, cancelled FROM bazar_order.orders WHERE cancelled IS NOT NULL"
+        return cancelled_of(self._ask(shown))
 
     def times(self) -> Mapping[str, int]:
         sales, answers = "bazar_catalog.sales", "bazar_catalog.answers"

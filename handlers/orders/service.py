@@ -31,7 +31,7 @@ from bazar.rpc.pool import ReplicaPool
 from handlers import writes
 from handlers.calls import Call
 from handlers.orders import trace
-from handlers.orders.writes import WRITES
+from handlers.orders.writes import CANCELLATION_ITEM, WRITES
 from handlers.paths import (
     ADOPT_PATH,
     BEGIN_TRACING_PATH,
@@ -223,7 +223,7 @@ class OrderService(ReplicatedService[OrderReader]):
 
     async def cancel_item(self, item: dict[str, Any]) -> Answer:
         """Carry out one cancellation of a front end's batch; the front end asks again by itself."""
-        return await self.cancel(item, self.settings.write_attempt_s)
+        return await self.cancel(CANCELLATION_ITEM(item, "item"), self.settings.write_attempt_s)
 
     async def cancel(self, item: dict[str, Any], deadline_s: float) -> Answer:
         """Cancel `lines` of an order - so many copies of each book in all - or, without `lines`,

@@ -6,7 +6,7 @@ from typing import Any
 
 from bazar.errors import BadRequest
 from handlers.kinds import Integer, ListOf, Nullable, Object, OfType
-from handlers.validation import CANCELLED_LINES, ORDER_ID
+from handlers.validation import CANCELLED_LINES, IDEMPOTENCY_KEY, ORDER_ID
 from handlers.writes import POSITION, operation
 from storage.orders import MAX_SALES
 
@@ -27,6 +27,13 @@ _CHANGE = Object(
     optional=(*_SALE, *_CANCELLATION),
     rule=_sold_or_cancelled,
 )
+
+CANCELLATION_ITEM = Object(
+    "CancellationItem",
+    {"key": IDEMPOTENCY_KEY, "order_id": ORDER_ID, "lines": CANCELLED_LINES},
+    optional=("lines",),
+)
+"""What a front end asks an order node to cancel."""
 
 WRITES = {
     "project": operation(

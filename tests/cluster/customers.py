@@ -212,8 +212,8 @@ class Customers:
 
     async def _cancel(self, rng: random.Random, clients: Sequence[HTTPClient]) -> None:
         """Cancel some copies of an order, or all of them; of each order once."""
-        orders = [sold for sold in self.memory.orders if sold.order_id not in self._chosen]
         await asyncio.sleep(rng.uniform(0, 10 * PACE_S))  # they are rarer than purchases
+        orders = [sold for sold in self.memory.orders if sold.order_id not in self._chosen]
         if not orders:
             return
         sold = rng.choice(orders)

@@ -173,7 +173,7 @@ class Certificate:
             log.warning(
                 "%s: %s: put a new one in its place; nothing needs a restart",
                 self.cert,
-                f"ends in {days:.1f} days" if days > 0 else "has ended, and no peer takes it",
+                f"ends in {days:.1f} days" if days > 0 else "has ended, and nobody takes it",
             )
 
 

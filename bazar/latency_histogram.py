@@ -57,9 +57,10 @@ class LatencyHistogram:
             sum_ms += ms
         self.sum_ms = sum_ms
 
-    def merge(self, counts: Sequence[int]) -> None:
-        """Add the counts of another histogram of the same scale."""
+    def merge(self, counts: Sequence[int], sum_ms: float = 0.0) -> None:
+        """Add what another histogram of the same scale has counted."""
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
+        self.sum_ms += sum_ms
 
     @property
     def total(self) -> int:

@@ -26,7 +26,7 @@ from handlers.feed import Replicated, UpgradeHandler
 log = logging.getLogger(__name__)
 
 MAX_CALLERS = 1024
-MAX_ID = 64
+MAX_TRACE_ID = 64
 UNKNOWN = kind_of("-", CALLS)
 
 
@@ -42,7 +42,7 @@ def _ids(traces: Any) -> list[str]:
     """Return the ids of an optional field, none where it is not as it should be."""
     if not isinstance(traces, list) or len(traces) > MAX_BATCH_ITEMS:
         return []
-    return [one[:MAX_ID] if isinstance(one, str) else "" for one in traces]
+    return [one[:MAX_TRACE_ID] if isinstance(one, str) else "" for one in traces]
 
 
 class CallingService(Replicated, Protocol):

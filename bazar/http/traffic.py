@@ -57,5 +57,5 @@ class Traffic:
         """Return how long customers have waited."""
         whole = LatencyHistogram()
         for *_, histogram in self.of(CUSTOMERS):
-            whole.merge(histogram.counts)
+            whole.merge(histogram.counts, histogram.sum_ms)
         return whole

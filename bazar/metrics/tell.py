@@ -48,8 +48,7 @@ def _add(
 ) -> None:
     """Add what has one status to what has any."""
     whole = spent.setdefault(key, LatencyHistogram())
-    whole.merge(histogram.counts)
-    whole.sum_ms += histogram.sum_ms
+    whole.merge(histogram.counts, histogram.sum_ms)
 
 
 def tell_client(figures: Figures, client: RPCClient) -> None:

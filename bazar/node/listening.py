@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from tornado.netutil import bind_sockets
 
+from bazar.certificate import Certificate
 from bazar.config import NodeConfig
 from bazar.errors import Busy, ConfigError
 from bazar.http.handshakes import NewContext
@@ -22,7 +24,11 @@ def listen(node: NodeConfig) -> list[socket.socket]:
     inherited = os.environ.pop(LISTEN_VARIABLE, None)
     if inherited is not None:
         return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
-    return [*listen_for_clients(node), *listen_for_metrics(node)]
+    with contextlib.ExitStack() as bound:
+        sockets = [bound.enter_context(one) for one in listen_for_clients(node)]
+        sockets += listen_for_metrics(node)
+        bound.pop_all()
+    return sockets
 
 
 def listen_for_clients(node: NodeConfig) -> list[socket.socket]:
@@ -31,14 +37,13 @@ def listen_for_clients(node: NodeConfig) -> list[socket.socket]:
     doors = [(node.port, node.bind)]
     if node.https is not None:
         doors.append((node.https.port, node.https.bind))
-    sockets: list[socket.socket] = []
-    for port, bind in doors:
-        try:
-            sockets += _bind(node, port, bind, node.processes > 1)
-        except ConfigError:
-            for one in sockets:
-                one.close()
-            raise
+    with contextlib.ExitStack() as bound:
+        sockets = [
+            bound.enter_context(one)
+            for port, bind in doors
+            for one in _bind(node, port, bind, node.processes > 1)
+        ]
+        bound.pop_all()
     return sockets
 
 
@@ -64,10 +69,12 @@ def secured(
     """Yield each socket with what its connections are encrypted with: on the node's own ports, not
     on those that only this machine reaches. With `for_nodes` their clients show a certificate.
     Raises ConfigError where that for customers can't be read."""
+    shown: Certificate | None = None
     for one in sockets:
         port = one.getsockname()[1]
         if node.https is not None and port == node.https.port:
-            yield one, node.https.certificate().serving
+            shown = shown or node.https.certificate()
+            yield one, shown.serving
         elif node.tls is not None and port == node.port:
             yield one, node.tls.serving_nodes if for_nodes else node.tls.serving
         else:

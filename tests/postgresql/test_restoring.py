@@ -97,9 +97,7 @@ async def test_a_place_where_it_was_restored_already(
     assert await opens(over_databases)
 
 
-async def test_what_is_written_later_is_not_in_it(
-    over_others: Config, postgresql_server: Server, tmp_path: Path
-) -> None:
+async def test_what_is_written_later_is_not_in_it(over_others: Config, tmp_path: Path) -> None:
     await fill(over_others)
     origin = snapshot_of(over_others, TOKEN, list(TABLES))
     try:

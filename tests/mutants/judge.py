@@ -1,8 +1,7 @@
-"""The judges: the unit tests nearest to the mutated function, then seeds, then the other tests
-that reach it.
+"""The judges: the tests that execute what is changed, and the seeds that do.
 
 Most mutants that are killed at all are killed by the first few tests, within a second or two after
-pytest starts; most of the others by a seed, long before all tests are through.
+pytest starts; most of the others by a seed, long before the slow tests are through.
 """
 
 from __future__ import annotations
@@ -10,8 +9,10 @@ from __future__ import annotations
 import json
 import signal
 import time
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from typing import Any
 
 from tests import product
@@ -19,10 +20,9 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.reached import FAILED, PYTEST, SOME_FAILED, UNSTEADY, Reach
 from tests.mutants.tree import Ran, Tree
 
-START_S = 60  # for a judge to start, on a busy machine
+START_S = 30  # for a judge to start, on a busy machine
 SLOWER = 4  # this many times slower than when measured counts as a hang
-SEED_S, OVER_DATABASE_S = 1.0, 3.0  # for each seed
-NEAR_S = 15  # of tests, before the seeds
+QUICK_S, SOON_S = 2, 20  # of tests before the other tests, and before the seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,69 +38,86 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    reach: Reach
-    base: str  # the base from which seeds are drawn
-    seeds: int
+    tests: Reach
+    seeds: Mapping[bool, Reach]  # by kind: are they of shops over a database?
 
     def judge(self, tree: Tree, mutant: Mutant) -> Verdict:
         unsteady: list[str] = []
         began = time.monotonic()
-        near, far = self._near_and_far(mutant)
+        quick, soon, late = self._parts(self.tests.tests(mutant))
         with tree.mutated(mutant):
             found = (
-                self._unit(tree, near, unsteady)
+                self._unit(tree, quick, unsteady)
+                or self._unit(tree, soon, unsteady)
                 or self._simulation(tree, mutant)
-                or self._unit(tree, far, unsteady)
+                or self._unit(tree, late, unsteady)
             )
         seconds = round(time.monotonic() - began, 1)
         return replace(found or Verdict(), unsteady=unsteady, seconds=seconds)
 
-    def _near_and_far(self, mutant: Mutant) -> tuple[list[str], list[str]]:
-        tests = self.reach.tests(mutant)
-        spent = accumulate(self.reach.seconds[test] for test in tests)
-        near = sum(1 for _ in takewhile(lambda seconds: seconds <= NEAR_S, spent))
-        return tests[:near], tests[near:]
+    def _parts(self, tests: list[str]) -> Iterator[list[str]]:
+        """Yield the tests of the first seconds, those soon after, and the rest."""
+        spent = [*accumulate(self.tests.seconds[test] for test in tests)]
+        first, then = (bisect_right(spent, within) for within in (QUICK_S, SOON_S))
+        yield from (tests[:first], tests[first:then], tests[then:])
 
     def _unit(self, tree: Tree, tests: list[str], unsteady: list[str]) -> Verdict | None:
         while tests:
             ran = self._pytest(tree, tests)
             if ran.status == 0:
                 return None
-            if ran.status is None:
-                return Verdict("hang", "unit", f"{len(tests)} tests from {tests[0]} on")
-            match = FAILED.search(ran.output)
-            if match is None or ran.status != SOME_FAILED or len(unsteady) == UNSTEADY:
-                return Verdict("error", "unit", " ".join(ran.output[-300:].split()))
+            test = _stopped_at(ran, tests)
+            if test is None or len(unsteady) == UNSTEADY:
+                kind = "hang" if ran.status is None else "error"
+                return Verdict(kind, "unit", " ".join(ran.output[-300:].split()))
             # Run it again: a test that fails now and then would kill mutants that it does not
             # notice.
-            again = self._pytest(tree, [match[1]])
+            again = self._pytest(tree, [test])
             if again.status != 0:
-                return Verdict("hang" if again.status is None else "test", "unit", match[1])
-            unsteady.append(match[1])
-            tests = [test for test in tests if test != match[1]]
+                return Verdict("hang" if again.status is None else "test", "unit", test)
+            unsteady.append(test)
+            tests = [one for one in tests if one != test]
         return None
 
     def _pytest(self, tree: Tree, tests: list[str]) -> Ran:
-        names = tree.path.with_name(f"{tree.path.name}.tests")
-        names.write_text("\n".join(tests), "utf-8")
-        spent = sum(self.reach.seconds.get(test, 0.0) for test in tests)
-        return tree.python(*PYTEST, "-x", f"@{names}", timeout_s=START_S + SLOWER * spent)
+        return self._run(tree, self.tests, tests, *PYTEST, "-x", "@{}")
 
     def _simulation(self, tree: Tree, mutant: Mutant) -> Verdict | None:
-        if not self.seeds:
+        over_database = product.over_database(mutant.file)
+        reach = self.seeds.get(over_database)
+        if reach is None or not (names := reach.executing(mutant)):
             return None
-        seed_s = OVER_DATABASE_S if product.over_database(mutant.file) else SEED_S
-        ran = tree.python(
-            *("-m", "tests.mutants.seeds", "--count", str(self.seeds)),
-            *("--base", f"{self.base} {mutant.key}", "--file", mutant.file),
-            timeout_s=START_S + seed_s * self.seeds,
-        )
+        command = ["-m", "tests.mutants.seeds", "--named", "{}"]
+        command += ["--over-database"] if over_database else []
+        ran = self._run(tree, reach, names, *command)
         if ran.status == 0:
             return None
         if ran.status is None or ran.status == -signal.SIGVTALRM:
             return Verdict("hang", "simulation", ran.output[-300:])
         found = _last_json(ran.output) or {"kind": "error", "detail": ran.output[-300:]}
         return Verdict(found["kind"], "simulation", found["detail"])
+
+    @staticmethod
+    def _run(tree: Tree, reach: Reach, names: list[str], *command: str) -> Ran:
+        """Run a command, with the path of a file that holds the names for `{}`."""
+        file = tree.path.with_name(f"{tree.path.name}.names")
+        file.write_text("".join(f"{name}\n" for name in names), "utf-8")
+        seconds = [reach.seconds[name] for name in names]
+        return tree.python(
+            *(part.format(file) for part in command),
+            timeout_s=START_S + SLOWER * sum(seconds),
+            silent_s=START_S + SLOWER * max(seconds),
+        )
+
+
+def _stopped_at(ran: Ran, tests: list[str]) -> str | None:
+    """Return the test that failed, or was under way when time was over."""
+    if ran.status is None:
+        last = ran.output.rstrip().rpartition("\n")[2]
+        test = last.partition(" <- ")[0].rstrip()  # <- the file that has it, if it is inherited
+        return test if test in tests else None
+    match = FAILED.search(ran.output)
+    return match[1] if match is not None and ran.status == SOME_FAILED else None
 
 
 def _last_json(output: str) -> dict[str, Any] | None:

@@ -9,7 +9,9 @@ UNCHANGED = "unchanged"  # the operator of a copy that must survive
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`start` and `end` count bytes; `before` and `after` are the lines that change, as one."""
+    """`start` and `end` count bytes; `before` and `after` are the lines that change, as one. Where
+    the change is noticed, a line from the first to the last of `lines` is executed; None: at an
+    import."""
 
     file: str
     function: str
@@ -20,6 +22,7 @@ class Mutant:
     replacement: str
     before: str
     after: str
+    lines: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line} {self.function or '(module)'}"

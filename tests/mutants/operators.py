@@ -43,22 +43,11 @@ def mutants(file: str, source: bytes) -> list[Mutant]:
     return sorted(found.values(), key=lambda mutant: (mutant.start, mutant.end, mutant.replacement))
 
 
-def functions(source: bytes) -> dict[int, str]:
-    """Return for each line inside a function's body the innermost function, by its dotted name."""
-    names: dict[int, str] = {}
-
-    def walk(node: ast.AST, path: tuple[str, ...]) -> None:
-        for child in ast.iter_child_nodes(node):
-            inner = path
-            if isinstance(child, Function | ast.ClassDef):
-                inner = (*path, child.name)
-                if isinstance(child, Function):
-                    lines = range(child.body[0].lineno, (child.end_lineno or 0) + 1)
-                    names.update(dict.fromkeys(lines, ".".join(inner)))
-            walk(child, inner)
-
-    walk(ast.parse(source), ())
-    return names
+def _head(node: ast.stmt) -> tuple[int, int]:
+    """Return the first and the last line of a statement, without those inside it."""
+    inner = [one.lineno for one in ast.walk(node) if isinstance(one, ast.stmt) and one is not node]
+    last = min(inner) - 1 if inner else node.end_lineno or 0
+    return node.lineno, max(node.lineno, last)
 
 
 class _Visitor(ast.NodeVisitor):
@@ -73,6 +62,7 @@ class _Visitor(ast.NodeVisitor):
             self.starts.append(self.starts[-1] + len(line))
         self.path: list[str] = []
         self.inside: list[Function] = []
+        self.executed: tuple[int, int] | None = None
         self.found: list[Mutant] = []
 
     # --- places ----------------------------------------------------------------------------------
@@ -87,10 +77,10 @@ class _Visitor(ast.NodeVisitor):
         first, last = self.starts[line - 1], self.starts[self.source.count(b"\n", 0, end) + 1]
         before = self.source[first:last]
         after = self.source[first:start] + replacement.encode() + self.source[end:last]
-        texts = [" ".join(text.decode().split()) for text in (before, after)]
-        where = ".".join(self.path)
+        old, new = (" ".join(text.decode().split()) for text in (before, after))
+        place = self.file, ".".join(self.path), line
         self.found.append(
-            Mutant(self.file, where, line, operator, start, end, replacement, texts[0], texts[1])
+            Mutant(*place, operator, start, end, replacement, old, new, self.executed)
         )
 
     def _replace(self, operator: str, node: ast.expr | ast.stmt, replacement: str) -> None:
@@ -108,6 +98,21 @@ class _Visitor(ast.NodeVisitor):
                 self._put(operator, begin, begin + len(match[1].encode()), replacement)
                 return
         raise AssertionError(f"{self.file}:{left.end_lineno}: no {pattern!r} in {gap!r}")
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit a node, and know meanwhile what is executed where a change of it is noticed: its
+        statement, or the head of a compound one; for a signature the function's body."""
+        before = self.executed
+        match node:
+            case ast.stmt() if self.inside:
+                self.executed = _head(node)
+            case ast.match_case(guard=ast.expr() as guard) if self.inside:
+                self.executed = guard.lineno, guard.end_lineno or 0
+            case ast.arguments() if self.inside and node is self.inside[-1].args:
+                body = self.inside[-1].body
+                self.executed = body[0].lineno, body[-1].end_lineno or 0
+        super().visit(node)
+        self.executed = before
 
     def _visit_all(self, nodes: Iterator[ast.AST] | list[ast.AST]) -> None:
         for node in nodes:

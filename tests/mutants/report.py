@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from tests.mutants.equivalent import Equivalent
@@ -49,6 +50,13 @@ class Report:
             "survived_percent": _percent(len(self.survivors), judged),
             "equivalent": len(self.equivalents),
             "equivalent_percent": _percent(len(self.equivalents), judged + len(self.equivalents)),
+            "seconds": {
+                name: _middle_and_most([verdict.seconds for _, verdict in found])
+                for name, found in (
+                    ("killed", killed),
+                    ("survived", self._of(unchanged=False, killed=False)),
+                )
+            },
             "unchanged": copies,
             "unchanged_survived": copies - len(self.unreliable),
         }
@@ -79,6 +87,8 @@ class Report:
             f"survived {summary['survived']} ({summary['survived_percent']} % of those that are not"
             f" equivalent), equivalent {summary['equivalent']} ({summary['equivalent_percent']} %)"
         )
+        for how, (middle, most) in summary["seconds"].items():
+            yield f"who {how} took {middle} s (median), {most} s at the most"
         yield f"unchanged {summary['unchanged']}, of which survived {summary['unchanged_survived']}"
 
     def plain(self) -> dict[str, Any]:
@@ -91,6 +101,10 @@ class Report:
             for mutant, one in self.equivalents.items()
         ]
         return {"summary": self.summary(), "mutants": judged + equal}
+
+
+def _middle_and_most(seconds: list[float]) -> tuple[float, float]:
+    return (round(median(seconds), 1), max(seconds)) if seconds else (0.0, 0.0)
 
 
 def _percent(part: int, whole: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.md", "da
 # can't mislead.
 COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "checked-hash", ".")
 COMPILE_S = 300
+LOOK_S = 1.0  # how often it is looked whether a command is still at work
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,21 @@ class Ran:
     output: str
 
 
-def ended(child: subprocess.Popen[bytes], timeout_s: float) -> int | None:
-    """Return the status of a process, or None once it has used `timeout_s`. Time in which it waited
-    for a processor does not count: else a busy machine would find hangs everywhere."""
+def ended(
+    child: subprocess.Popen[bytes], output: Path, timeout_s: float, silent_s: float
+) -> int | None:
+    """Return the status of a process, or None once it has used `timeout_s`, or has said nothing for
+    `silent_s`. Time in which it waited for a processor does not count: else a busy machine would
+    find hangs everywhere."""
     began = time.monotonic()
-    left_s = timeout_s
-    while left_s > 0:
+    spent_s = heard_s = 0.0
+    size = 0
+    while spent_s < timeout_s and spent_s - heard_s < silent_s:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return child.wait(left_s)
-        left_s = timeout_s - (time.monotonic() - began - starved_s(child.pid))
+            return child.wait(min(LOOK_S, timeout_s - spent_s))
+        spent_s = time.monotonic() - began - starved_s(child.pid)
+        if (grown := output.stat().st_size) != size:
+            size, heard_s = grown, spent_s
     return None
 
 
@@ -84,9 +92,10 @@ class Tree:
         finally:
             path.write_bytes(source)
 
-    def python(self, *arguments: str, timeout_s: float) -> Ran:
-        """Run Python in the tree, for `timeout_s` at most, without the time in which others have
-        the processors. Raises InterruptedError once the tree is closed."""
+    def python(self, *arguments: str, timeout_s: float, silent_s: float = math.inf) -> Ran:
+        """Run Python in the tree, for `timeout_s` at most, and no longer than it says something
+        every `silent_s`; without the time in which others have the processors. Raises
+        InterruptedError once the tree is closed."""
         temporary = self.path.with_name(f"{self.path.name}.tmp")
         temporary.mkdir()
         output = self.path.with_name(f"{self.path.name}.out")
@@ -107,7 +116,8 @@ class Tree:
                     start_new_session=True,
                 )
                 try:
-                    status = None if self._closed else ended(child, timeout_s)
+                    if not self._closed:
+                        status = ended(child, output, timeout_s, silent_s)
                 finally:
                     self._kill(child)
                     child.wait()

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 
+from tests import product
 from tests.mutants.judge import Judges, Verdict
 from tests.mutants.mutant import Mutant
-from tests.mutants.reached import Reach, measure, sound, test_files
+from tests.mutants.reached import UNSTEADY, Reach, measure, measure_seeds, sound, test_files
 from tests.mutants.state import Verdicts
 from tests.mutants.tree import Tree
 
@@ -49,13 +50,13 @@ class Bench:
             tree.close()
         shutil.rmtree(self.place, ignore_errors=True)
 
-    def reach(self) -> Reach:
-        """Return which tests reach what in this tree: measured once, file by file."""
+    def tests(self) -> Reach:
+        """Return what the tests execute in this tree: measured once, file by file."""
         place = self.state / "reach"
         place.mkdir(exist_ok=True)
         files = [file for file in test_files(self.trees[0]) if not sound(place / _measured(file))]
         if files:
-            self.say(f"running the tests of {len(files)} files, to see what they reach")
+            self.say(f"running the tests of {len(files)} files, to see what they execute")
 
         def measured(tree: Tree, file: Path) -> None:
             fresh = tree.path.with_name(_measured(file))
@@ -64,9 +65,32 @@ class Bench:
 
         for _ in self._each(measured, files):
             pass
-        reach = Reach.joined(map(Reach.read, sorted(place.glob("*.json"))))
-        for test in reach.failing:
-            self.say(f"fails as it is, and judges nothing: {test}")
+        return self._trusted(Reach.joined(map(Reach.read, sorted(place.glob("*.json")))))
+
+    def seeds(self, base: str, count: int, kinds: Sequence[bool]) -> dict[bool, Reach]:
+        """Return what so many seeds execute in this tree, for each kind: are they of shops over a
+        database?"""
+        names = {False: f"seeds-{base}-{count}.json", True: f"over-database-{base}-{count}.json"}
+        todo = [kind for kind in kinds if not (self.state / names[kind]).exists()]
+        for over_database in todo:
+            what = " of shops over a database" if over_database else ""
+            self.say(f"running {count} seeds{what}, to see what they execute")
+
+        def measured(tree: Tree, over_database: bool) -> None:
+            fresh = tree.path.with_name(names[over_database])
+            measure_seeds(tree, base, count, over_database, fresh)
+            fresh.replace(self.state / fresh.name)
+
+        for _ in self._each(measured, todo):
+            pass
+        return {kind: self._trusted(Reach.read(self.state / names[kind])) for kind in kinds}
+
+    def _trusted(self, reach: Reach) -> Reach:
+        """Return it, and say what is wrong with it. Raises OSError where that is too much."""
+        for name in reach.failing:
+            self.say(f"fails as it is, and judges nothing: {name}")
+        if len(reach.failing) > UNSTEADY:
+            raise OSError("too much fails as it is")
         return reach
 
     def judged(
@@ -81,7 +105,8 @@ class Bench:
             else:
                 todo.append(mutant)
         if todo:
-            judges = Judges(self.reach(), base, seeds)
+            kinds = sorted({product.over_database(mutant.file) for mutant in todo})
+            judges = Judges(self.tests(), self.seeds(base, seeds, kinds) if seeds else {})
             for mutant, verdict in self._each(judges.judge, todo):
                 verdicts.add(mutant, verdict)
                 yield mutant, verdict
@@ -113,5 +138,5 @@ class Bench:
 
 
 def _measured(tests: Path) -> str:
-    """Return the name of the file that holds what these tests reach."""
+    """Return the name of the file that holds what these tests execute."""
     return f"{'-'.join(tests.with_suffix('').parts)}.json"

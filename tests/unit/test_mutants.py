@@ -22,7 +22,7 @@ from tests.mutants import equivalent
 from tests.mutants.__main__ import main
 from tests.mutants.equivalent import Equivalent
 from tests.mutants.mutant import Mutant
-from tests.mutants.operators import functions, mutants
+from tests.mutants.operators import mutants
 from tests.mutants.reached import Reach
 from tests.mutants.sample import candidates, draw, stale
 from tests.mutants.tree import Tree
@@ -122,9 +122,33 @@ class OperatorsTest(unittest.TestCase):
             mutated = mutant.applied(source)
             self.assertNotEqual(ast.dump(ast.parse(mutated)), ast.dump(ast.parse(source)), mutant)
 
-    def test_lines_belong_to_the_innermost_function(self) -> None:
-        source = "class A:\n  def f(self):\n    def g():\n      1\n    2\n3"
-        self.assertEqual(functions(source.encode()), {3: "A.f", 4: "A.f.g", 5: "A.f"})
+    def test_what_is_executed_where_a_change_is_noticed(self) -> None:
+        source = """\
+            @x(True)
+            def f(a=True):
+                if (a and
+                        b):
+                    g(c,
+                        d)
+                elif e: h()
+                match i:
+                    case j if (k or
+                            l):
+                        m()
+                return [n for n in
+                        o if n]
+            def p(): q()
+            r()
+            """
+        found: dict[str, set[tuple[int, int] | None]] = {}
+        for mutant in mutants("a.py", dedent(source).encode()):
+            found.setdefault(mutant.before, set()).add(mutant.lines)
+        self.assertEqual(found, {
+            "def f(a=True):": {(3, 13)}, "if (a and": {(3, 4)}, "if (a and b):": {(3, 4)},
+            "b):": {(3, 4)}, "g(c, d)": {(5, 6)}, "elif e: h()": {(7, 7)},
+            "case j if (k or": {(9, 10)}, "case j if (k or l):": {(9, 10)}, "l):": {(9, 10)},
+            "m()": {(11, 11)}, "o if n]": {(12, 13)}, "def p(): q()": {(14, 14)}, "r()": {None},
+        })  # fmt: skip
 
 
 class SampleTest(unittest.TestCase):
@@ -153,26 +177,36 @@ class SampleTest(unittest.TestCase):
 
 
 class ReachTest(unittest.TestCase):
-    mutant = Mutant("bazar/cache.py", "Cache.find", 1, "branch", 0, 1, "True", "", "")
+    mutant = Mutant("bazar/cache.py", "Cache.find", 7, "branch", 0, 1, "True", "", "", (7, 9))
 
     def test_nearest_first_then_the_fastest(self) -> None:
         seconds = {
             "tests/unit/test_shop.py::slow": 3.0,
             "tests/unit/test_a.py::other": 1.0,
             "tests/unit/test_cache.py::near": 9.0,
-            "tests/unit/test_elsewhere.py::reaches_nothing": 0.1,
+            "tests/unit/test_cache.py::near_elsewhere": 9.0,
+            "tests/unit/test_elsewhere.py::before": 0.1,
+            "tests/unit/test_elsewhere.py::behind": 0.1,
         }
-        reached = ["tests/unit/test_shop.py::slow", "tests/unit/test_a.py::other"]
-        reach = Reach(seconds, {"bazar/cache.py": {"Cache.find": reached}})
+        executed = {
+            "tests/unit/test_shop.py::slow": [3, 9, 12],
+            "tests/unit/test_a.py::other": [7],
+            "tests/unit/test_cache.py::near": [8],
+            "tests/unit/test_elsewhere.py::before": [6],
+            "tests/unit/test_elsewhere.py::behind": [6, 10],
+        }
+        reach = Reach(seconds, {"bazar/cache.py": executed})
 
-        def tests(function: str) -> list[str]:
-            mutant = replace(self.mutant, function=function)
+        def tests(lines: tuple[int, int] | None) -> list[str]:
+            mutant = replace(self.mutant, lines=lines)
             return [name.partition("::")[2] for name in reach.tests(mutant)]
 
-        self.assertEqual(tests("Cache.find"), ["near", "other", "slow"])
-        self.assertEqual(tests("Cache.unknown"), ["near"])
-        self.assertEqual(tests(""), ["near", "reaches_nothing", "other", "slow"])
-        self.assertEqual(len(Reach(seconds, {}).tests(self.mutant)), 4)
+        self.assertEqual(tests((7, 9)), ["near", "other", "slow", "near_elsewhere"])
+        self.assertEqual(tests((20, 20)), ["near", "near_elsewhere"])
+        self.assertEqual(
+            tests(None), ["near", "near_elsewhere", "before", "behind", "other", "slow"]
+        )
+        self.assertEqual(len(Reach(seconds, {}).tests(self.mutant)), 6)
 
     def test_those_of_the_package_and_of_both_suites_are_near(self) -> None:
         seconds = {
@@ -180,8 +214,18 @@ class ReachTest(unittest.TestCase):
             "tests/http/test_orders.py::package": 9.0,
             "tests/unit/storage/test_service.py::name": 9.0,
         }
-        mutant = replace(self.mutant, file="handlers/orders/service.py", function="")
+        mutant = replace(self.mutant, file="handlers/orders/service.py", lines=None)
         self.assertEqual(Reach(seconds, {}).tests(mutant)[-1], "tests/unit/test_a.py::fast")
+
+    def test_what_several_have_in_common_concerns_each(self) -> None:
+        seconds = dict.fromkeys(["a.py::one", "a.py::two", "b.py::one", "b.py::red"], 1.0)
+        for name, expected in (
+            ("a.py::", ["a.py::one", "a.py::two"]),
+            ("b.py::", ["b.py::one"]),
+            ("", ["a.py::one", "a.py::two", "b.py::one"]),
+        ):
+            reach = Reach(seconds, {"bazar/cache.py": {name: [8]}}, failing=["b.py::red"])
+            self.assertEqual(reach.executing(self.mutant), expected)
 
 
 TOY = {
@@ -275,14 +319,16 @@ class WholeTest(unittest.TestCase):
         self.assertEqual(self.kinds, {after: every[after] for after in self.kinds})
         self.assertIn("if sold >= count:", self.kinds)
         self.assertEqual(self.summary["survived"], 1)
+        self.assertLess(0, self.summary["seconds"]["killed"][1])
         self.assertEqual(self.summary["unchanged_survived"], 1)
         self.assertIn('sell: lines.append("sold")  ->  pass', self.printed)
 
         before, kinds = self.printed, dict(self.kinds)
         self.run_main("--count", "9", "--seed", "3")
-        self.assertNotIn("to see what they reach", self.printed)  # all is known
+        self.assertNotIn("to see what they execute", self.printed)  # all is known
         self.assertEqual({k: v for k, v in self.kinds.items() if k in kinds}, kinds)
-        self.assertIn("to see what they reach", before)
+        self.assertIn("running the tests of 2 files, to see what they execute", before)
+        self.assertIn("running 2 seeds, to see what they execute", before)
 
         # Again, and this time somebody looks: the one that survived is killed.
         self.write("tests/unit/test_sell.py", """
@@ -303,10 +349,18 @@ class WholeTest(unittest.TestCase):
 
     def test_a_judge_that_kills_an_unchanged_copy_fails(self) -> None:
         self.write("tests/simulation/scenario.py", """
+            from pathlib import Path
             from types import SimpleNamespace
+            from bazar.pool import left, sell
 
             def run(seed, focus):
-                return SimpleNamespace(violation="", error="an exception")
+                left(1, 1)
+                sell([])
+                before = Path("before")
+                met = before.exists() and seed in map(int, before.read_text().split())
+                with before.open("a") as file:
+                    file.write(f"{seed} ")
+                return SimpleNamespace(violation="", error="an exception" if met else "")
             """)  # fmt: skip
         self.assertEqual(self.run_main("--count", "1"), 1)
         self.assertEqual(list(self.kinds.values()), ["error"])
@@ -315,7 +369,7 @@ class WholeTest(unittest.TestCase):
     def test_tests_that_fail_as_they_are_cannot_judge(self) -> None:
         many = [f"def test_{number}():\n    assert False\n" for number in range(4)]
         self.write("tests/unit/test_red.py", "\n".join(many))
-        with self.assertRaisesRegex(OSError, "tests fail as they are"):
+        with self.assertRaisesRegex(OSError, "too much fails as it is"):
             self.run_main("--count", "1")
 
 
@@ -331,6 +385,10 @@ class TreeTest(unittest.TestCase):
         code = f"import subprocess; print(subprocess.Popen({child}).wait(), flush=True)"
         ran = self.tree.python("-c", code, timeout_s=0.1)
         self.assertEqual((ran.status, ran.output), (None, ""))
+
+    def test_what_says_nothing_is_stopped_before_its_time_is_over(self) -> None:
+        ran = self.tree.python("-c", "import signal; signal.pause()", timeout_s=3600, silent_s=0.1)
+        self.assertIsNone(ran.status)
 
     def test_what_a_command_leaves_behind_does_not_outlive_it(self) -> None:
         child = f"[{sys.executable!r}, '-c', 'import signal; signal.pause()']"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bazar.background_tasks import Tasks
-from bazar.cache import PASS, LRUStore
+from bazar.cache import LRUStore
 from bazar.errors import Unavailable
 from bazar.http.rate_limit import RateLimit
 from bazar.http.response_cache import CachedResponse, ResponseCache
@@ -87,11 +87,10 @@ class FrontEndService:
     async def answered(
         self, target: bytes, question: Question, kind: Kind, note: Note
     ) -> tuple[CachedResponse, str]:
-        """Return the question's answer, and HIT, MISS or PASS. If it was cached the response cache
-        answers the next request for the same target, and it is counted as `kind`."""
+        """Return the question's answer, and HIT, MISS or PASS. Where it was cached the response
+        cache answers the next request for the same target, and that is counted as `kind`."""
         answer, verdict = await question.answered(note)
-        if verdict != PASS:
-            self.responses.remember(target, question.slot(kind), answer)
+        self.responses.remember(target, question.slot(kind), answer)
         return answer, verdict
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:

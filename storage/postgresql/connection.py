@@ -56,7 +56,6 @@ class Connection:
         self._failure: str | None = None
         self._last_word = ""  # what the server says as it ends a session that is idle
         self._answered: asyncio.Future[None] | None = None  # while something is run
-        self._writing = False  # while the socket takes no more
         self._results: list[pq.abc.PGresult] = []
         self._warnings: deque[str] = deque(maxlen=WARNINGS)
         self._pq.notice_handler = self._noticed
@@ -127,10 +126,8 @@ class Connection:
         try:
             if self._pq.flush():
                 self._loop.add_writer(self._socket, self._write)
-                self._writing = True
-            elif self._writing:
+            else:
                 self._loop.remove_writer(self._socket)
-                self._writing = False
         except psycopg.Error as error:
             self._break(one_line(error))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any, ClassVar
+from unittest import mock
 
 from tornado.testing import gen_test
 
@@ -27,6 +28,13 @@ class CachingTest(ShopTestCase):
         self.assertEqual([r.headers["X-Cache"] for r in (first, second)], ["miss", "hit"])
         self.assertEqual(first.body, second.body)
         self.assertEqual(second.headers["X-Replica"], first.headers["X-Replica"])
+
+    def test_a_hit_is_answered_at_the_door(self) -> None:
+        """It is found by the bytes of its target: no handler is made for it."""
+        self.get("/info/1")
+        with mock.patch.object(self.shop.frontend, "answered") as answered:
+            self.assertEqual(self.cached("/info/1"), "hit")
+        answered.assert_not_called()
 
     def test_a_search_hits_the_second_time(self) -> None:
         verdicts = [self.cached("/search?topic=under") for _ in range(2)]

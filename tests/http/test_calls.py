@@ -11,6 +11,7 @@ from unittest import mock
 from bazar.rpc.client import CALLS_PATH
 from bazar.rpc.frames import SWITCHING
 from handlers import calls
+from handlers.paths import SALES_PATH
 from tests.http.caller import CallsTestCase
 from tests.http.shop import TOKEN
 from tests.patience import PATIENCE_S, until
@@ -47,6 +48,20 @@ class CallsTest(CallsTestCase):
         self.assertEqual(answer["error"]["status"], 404)
         line = r"catalog-1 - 127\.0\.0\.1 CALL /elsewhere 404 \S+ ms - 0 items"
         self.assertRegex("\n".join(logs.output), line)
+
+    def test_each_call_is_logged_at_its_own_level(self) -> None:
+        """Replicas ask for sales all the time: an ordinary log leaves that out."""
+        with self.assertLogs("bazar.access", "DEBUG") as logs:
+            sales = self.call(2, SALES_PATH, [{"after": {"seq": 0, "id": ""}, "wait_ms": 0}])
+            self.exchange(self.call(1, "/read", []), sales, self.call(3, "/odd", []), answers=3)
+            self.shop.write_logs()
+        found = {
+            path: {
+                record.levelname for record in logs.records if f"CALL {path} " in str(record.msg)
+            }
+            for path in ("/read", SALES_PATH, "/odd")
+        }
+        self.assertEqual(found, {"/read": {"INFO"}, SALES_PATH: {"DEBUG"}, "/odd": {"WARNING"}})
 
     def test_a_call_may_come_right_behind_the_request(self) -> None:
         call = self.call(1, "/read", [{"op": "info", "book": 4}])

@@ -32,6 +32,7 @@ REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
 PART = "bazar/replication/part.py"
 SEARCH = "storage/sqlite/search.py"
 SHOWN = "bazar/replication/shared/shown.py"
+STORE = "storage/sqlite/replicated_store.py"
 SOUGHT = "storage/postgresql/search.py"
 
 ALL: tuple[Equivalent, ...] = (
@@ -90,5 +91,33 @@ ALL: tuple[Equivalent, ...] = (
         "return len(self.terms) == 1 and len(self.terms[0]) <= longest",
         "return len(self.terms) == 1 and len(self.terms[0]) < longest",
         "one that is not sure is looked at once more, with the same result",
+    ),
+    Equivalent(
+        STORE,
+        "ReplicatedStore._commit",
+        "if last is not None and last.seq > self.last.seq:",
+        "if last is not None and last.seq >= self.last.seq:",
+        "what is noted already is noted once more",
+    ),
+    Equivalent(
+        STORE,
+        "ReplicatedStore._commit",
+        "if last is not None and last.seq < self.last.seq:",
+        "if last is not None and last.seq <= self.last.seq:",
+        "what is noted already is noted once more",
+    ),
+    Equivalent(
+        "handlers/orders/trace.py",
+        "ProjectionTraces.of",
+        "while newest < seq:",
+        "while newest <= seq:",
+        "one that is kept up to the sale itself is behind it, too, and has been returned",
+    ),
+    Equivalent(
+        "handlers/orders/service.py",
+        "OrderService._tracing",
+        "if self._traces is not None and self.context.clock() >= self._traces.until:",
+        "if self._traces is not None and self.context.clock() > self._traces.until:",
+        "the bound is chosen: its very moment may lie on either side",
     ),
 )

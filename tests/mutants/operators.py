@@ -1,8 +1,8 @@
 """The mutants of one file: positions from its syntax tree, edits on its text.
 
 Code that no behaviour depends on is not mutated: log calls, texts, annotations, imports,
-assertions, declarations. Nor are numbers at module and class level: they were chosen freely, and a
-test that fixes them would say nothing.
+assertions, declarations. Nor are numbers at module and class level, and the digits that are shown
+of one: they were chosen freely, and a test that fixes them would say nothing.
 """
 
 from __future__ import annotations
@@ -269,6 +269,9 @@ class _Visitor(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name) and node.func.id in EXTREMES:
             self._replace("extreme", node.func, EXTREMES[node.func.id])
+        if isinstance(node.func, ast.Name) and node.func.id == "round":
+            self.visit(node.args[0])  # how many digits are shown is chosen freely
+            return
         self.generic_visit(node)
 
     def visit_keyword(self, node: ast.keyword) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -15,8 +16,15 @@ from tests.http import (
     test_orders,
     test_search,
 )
-from tests.http.shop import ShopTestCase
+from tests.http.shop import TOKEN, ShopTestCase
 
+# COMMIT is as far as a batch of updates gets: its session ends then.
+AT_COMMIT = b"""
+    CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER leaves AFTER UPDATE ON bazar_catalog.books
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION leave()
+"""
 OF_FILES: Any = None  # in place of a test that looks into them
 
 
@@ -64,6 +72,22 @@ class CachingTest(OverPostgreSQL, test_caching.CachingTest):
 
 class MetricsTest(OverPostgreSQL, test_metrics.MetricsTest):
     pass
+
+
+class InDoubtTest(OverPostgreSQL):
+    def test_r5_who_waits_is_told_as_soon_as_the_commit_is_in_doubt(self) -> None:
+        """And not once its time is over."""
+        engine = self.shop.config.engine
+        host, _, port = engine.servers[0].rpartition(":")
+        with psycopg.connect(engine.dsn["catalog"], host=host, port=port) as database:
+            database.execute(AT_COMMIT)
+        leader = self.shop.catalog(1).replica.leader
+        assert leader is not None
+        fields = {"cost": 999}
+        answer = self.ask("/update/5", "PUT", fields, node=leader.name, token=TOKEN)
+        error = self.assert_error(answer, 504, "unknown")["error"]
+        self.assertIn(f"{leader.name} stopped while it was written", error)
+        self.assertIn("is in doubt", error)
 
 
 class BasketTest(OverPostgreSQL, test_baskets.BasketTest):

@@ -101,6 +101,7 @@ class OperatorsTest(unittest.TestCase):
             "if __name__ == '__main__':\n    main(1)",
             "if TYPE_CHECKING:\n    import a",
             "def f():\n    return zip(a, b, strict=True)",
+            "def f():\n    return round(a, 3)",
         ):
             self.assertEqual(changes(source), set(), source)
 

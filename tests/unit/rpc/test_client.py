@@ -220,14 +220,19 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
                 await client.Peer(there, "the-token").call("/items", [1], 0.05)
 
     async def test_a_call_with_little_time_leaves_the_others_their_connection(self) -> None:
-        peer = client.Peer(self.node, "the-token", PATIENCE_S)
-        await peer.call("/items", [1], PATIENCE_S)  # it is connected
+        peer = client.Peer(self.node, "the-token", PATIENCE_S, silent_s=PATIENCE_S)
+        await peer.call("/items", [1], PATIENCE_S)
+        connection = peer._connection
         slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
         with self.assertRaises(Indeterminate):
             await peer.call("/hangs", [1], 0.05)
         self.assertFalse(slow.done())
         CallsPeer.may_answer.set()
         self.assertEqual((await slow)["results"], [])
+        await peer.call("/items", [1], PATIENCE_S)
+        assert connection is not None
+        self.assertIs(peer._connection, connection)
+        self.assertFalse(connection.closed)
         peer.close()
 
     async def test_a_primary_that_does_not_answer_is_preferred_no_more(self) -> None:

@@ -23,11 +23,17 @@ CLUSTER = "cluster-1"
 SNAPSHOT = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-async def connect(conninfo: str) -> Session:
-    """A session of the database that is described so."""
+def servers_of(conninfo: str) -> PostgreSQLServers:
+    """The one server of the database that is described so."""
     parts: dict[str, Any] = dict(conninfo_to_dict(conninfo))
     server = f"{parts.pop('host')}:{parts.pop('port')}"
-    return await PostgreSQLServers([server], make_conninfo(**parts)).connect(server, TIMEOUT_S)
+    return PostgreSQLServers([server], make_conninfo(**parts))
+
+
+async def connect(conninfo: str) -> Session:
+    """A session of the database that is described so."""
+    servers = servers_of(conninfo)
+    return await servers.connect(servers.names[0], TIMEOUT_S)
 
 
 class DatabaseCase(unittest.IsolatedAsyncioTestCase):

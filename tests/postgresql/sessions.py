@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from storage.postgresql.connection import Connection
 from storage.postgresql.servers import PostgreSQLServers
@@ -51,6 +52,11 @@ async def confirming(server: Server, number: int = 1) -> None:
     """Return once as many sessions wait for a standby's confirmation."""
     sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     await until(lambda: server.ask(sql) == [(number,)], f"{number} wait for a standby")
+
+
+def open_files() -> list[str]:
+    """The numbers of the files and sockets that this process has open."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
 def let_deadlines_pass() -> None:

@@ -25,7 +25,7 @@ from tests.cluster import ports
 from tests.patience import PATIENCE_S
 from tests.postgresql.installations import WAIT_S, installations
 from tests.postgresql.servers import Place, Server
-from tests.postgresql.sessions import BEGIN, COMMIT, run, runs, session
+from tests.postgresql.sessions import BEGIN, COMMIT, open_files, run, runs, session
 
 ELSEWHERE = "203.0.113.1"  # an address that is nobody's
 SECRET = "s3cr et'w=ort"
@@ -39,10 +39,6 @@ async def shown(server: str, dsn: str) -> tuple[object, ...]:
         return (await run(found, SHOWS)).results[0].rows[0]
     finally:
         await found.close()
-
-
-def open_files() -> list[str]:
-    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
 async def test_a_connection_string_is_what_libpq_knows(

@@ -11,7 +11,7 @@ from storage.postgresql.session import Broken, Statement
 from tests.patience import PATIENCE_S
 from tests.postgresql.pooler import Pooler
 from tests.postgresql.servers import Server
-from tests.postgresql.sessions import BEGIN, COMMIT, run, servers, session
+from tests.postgresql.sessions import BEGIN, COMMIT, open_files, run, servers, session
 
 SELECT = Statement("SELECT $1::bigint, $2::text[]", (7, ["a", "b"]), prepared=True)
 WAITS = "SELECT current_setting('tcp_keepalives_idle')"
@@ -56,11 +56,11 @@ async def test_nothing_is_set_for_whoever_comes_next(pooler: Pooler) -> None:
 async def test_a_timeout_of_its_sessions_is_refused(postgresql_server: Server) -> None:
     postgresql_server.ask("ALTER ROLE postgres SET statement_timeout = '5s'")
     try:
-        with (
-            Pooler(postgresql_server, size=1) as pooler,
-            pytest.raises(Broken, match=r"have statement_timeout = 5s: .* for the role"),
-        ):
-            await servers(pooler).connect(pooler.address, PATIENCE_S)
+        with Pooler(postgresql_server, size=1) as pooler:
+            before = open_files()
+            with pytest.raises(Broken, match=r"have statement_timeout = 5s: .* for the role"):
+                await servers(pooler).connect(pooler.address, PATIENCE_S)
+            assert open_files() == before  # it is tried again and again
     finally:
         postgresql_server.ask("ALTER ROLE postgres RESET statement_timeout")
     with Pooler(postgresql_server, size=1) as pooler:

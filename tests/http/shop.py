@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psycopg
 from tornado.httpclient import HTTPResponse
 from tornado.netutil import bind_sockets
 from tornado.testing import AsyncHTTPTestCase
@@ -109,6 +108,8 @@ class Shop:
         product."""
         engine = self.config.engine
         if engine.kind == "postgresql":
+            import psycopg  # here, as `demo` runs without it
+
             role = NODES[name]
             host, _, port = engine.servers[0].rpartition(":")
             with psycopg.connect(engine.dsn[role], host=host, port=port) as database:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sys
+from configparser import ConfigParser
+from importlib import metadata
 from math import inf
 from pathlib import Path
 from unittest import mock
@@ -18,6 +23,7 @@ from tests.simulation.mutations import Mutation
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
+HERE = Path(__file__).resolve().parents[2]
 NAMES = [scenario.name for scenario in demo.SCENARIOS]
 VERDICTS = {
     "stale-search": ("STALE", "FRESH"),
@@ -61,7 +67,7 @@ def test_the_simulation_finds_what_is_switched_off(mutation: Mutation) -> None:
 
 def test_the_documentation_shows_what_is_played() -> None:
     [scenario] = [scenario for scenario in demo.SCENARIOS if scenario.name == "stale-fill"]
-    page = (Path(__file__).resolve().parents[2] / "docs" / "teaching.md").read_text("utf-8")
+    page = (HERE / "docs" / "teaching.md").read_text("utf-8")
     shown = page.partition("-m bazar demo stale-fill\n")[2].partition("\n```")[0]
     assert shown
     assert "\n".join(demo.perform(scenario)[0]).startswith(shown)
@@ -73,6 +79,21 @@ def test_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.partition(" ")[0] for line in listed[: len(NAMES)]] == NAMES
     assert main(["demo", "no-such-fault"]) == 2
     assert "stale-fill" in capsys.readouterr().err
+
+
+def test_it_runs_where_no_extra_is_installed() -> None:
+    """As the README's first command leaves it: without what only tests, or PostgreSQL, need."""
+    setup = ConfigParser()
+    setup.read(HERE / "setup.cfg")
+    extras = setup["options.extras_require"].values()
+    named = {re.split(r"[\[<>=~;]", one)[0] for lines in extras for one in lines.split()}
+    modules = metadata.packages_distributions().items()
+    without = {module: None for module, whose in modules if named & set(whose)}
+    assert {"pytest", "psycopg", "sqlglot"} <= without.keys()
+    program = f"import sys; sys.modules.update({without}); from bazar.__main__ import main; main()"
+    command = [sys.executable, "-c", program, "demo", "open-door"]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    assert "SHUT: " in done.stdout, done.stderr
 
 
 def test_the_command_fails_with_a_play_that_shows_nothing(

@@ -1,4 +1,4 @@
-"""Each of the seven faults is seen without its rule, and not with it; and how a run is drawn."""
+"""Each of the faults is seen without its rule, and not with it; and how a run is drawn."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ VERDICTS = {
     "diverged-replicas": ("DIVERGED", "EQUAL"),
     "oversell": ("OVERSOLD", "EXACT"),
     "dead-replica": ("DOWN", "UP"),
+    "split-brain": ("TWO", "ONE"),
+    "partition": ("STALE", "FRESH"),
     "open-door": ("OPEN", "SHUT"),
 }
 
@@ -56,7 +58,7 @@ def test_a_play_is_the_same_each_time(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize(
     "mutation",
-    [rules.SEARCHES_FORGOTTEN, rules.CACHES_UNAWAITED, rules.NO_ARBITER],
+    [rules.SEARCHES_FORGOTTEN, rules.CACHES_UNAWAITED, rules.MAJORITY, rules.NO_ARBITER],
     ids=lambda mutation: mutation.rule,
 )
 def test_the_simulation_finds_what_is_switched_off(mutation: Mutation) -> None:

@@ -1,4 +1,5 @@
-"""The seven faults of the reference, played: without the rule that prevents each, then with it.
+"""Faults of shops that cache and replicate, played: without the rule that prevents each, then with
+it.
 
 The code that runs is the production code. A rule is switched off as in the hunt for mutations: by
 removing a piece of the function that keeps it.
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.simulation.demo import rules
+from tests.simulation.demo.apart_scenarios import partition, split_brain
 from tests.simulation.demo.auth_scenario import open_door
 from tests.simulation.demo.oversell_scenario import oversell
 from tests.simulation.demo.scenario import Run, Scenario
@@ -67,6 +69,20 @@ SCENARIOS = (
         "pool, L2: who fails is set aside, another asked; who returns catches up before it answers",
         (rules.NOBODY_ELSE, rules.known("a follower answers without a lease")),
         dead_replica,
+    ),
+    Scenario(
+        "split-brain",
+        "the primary hangs and is replaced; when it goes on, it answers as if it still led",
+        "T1, L5: who holds the lock writes, and answers reads for one lease after it looked",
+        (rules.known("the arbiter is not asked"),),
+        split_brain,
+    ),
+    Scenario(
+        "partition",
+        "a write counts once a majority has it, and a replica that is cut off answers the old",
+        "R3, L2: a write waits for each acknowledgement or the end of a lease; no lease, no answer",
+        (rules.MAJORITY,),
+        partition,
     ),
     Scenario(
         "open-door",

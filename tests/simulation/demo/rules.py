@@ -35,6 +35,16 @@ CACHES_UNAWAITED = mutation(
         "run not in heard and not any(f.is_cache and f.hello.run == run for f in joined)",
     ),
 )
+MAJORITY = mutation(
+    "a write counts once more than half of the replicas have it",
+    "R3",
+    (
+        Primary,
+        "_try_commit",
+        "if any(",
+        "if 2 * (1 + len(acked)) <= len(self.membership.members) and any(",
+    ),
+)
 NO_ARBITER = mutation(
     "whoever likes is primary",
     "T1",

@@ -50,8 +50,11 @@ class ShownReplica(Watched):
         primary = self.primary
         if primary is not None and primary.tail.seq > self._proposed:
             self._proposed = primary.tail.seq
-            self._say(f"executes entry {listed(primary.pending)}")
-            self.process.world.after(PATIENCE_S, self.process, self._look_round, primary.tail.seq)
+            if primary.pending:  # else they are of an epoch before
+                self._say(f"executes entry {listed(primary.pending)}")
+                self.process.world.after(
+                    PATIENCE_S, self.process, self._look_round, primary.tail.seq
+                )
         effects = list(effects)
         for effect in effects:
             if isinstance(effect, Close) and effect.feed in self._feeds._connections:

@@ -13,6 +13,7 @@ from bazar.replication.messages import (
     Grant,
     Hello,
     Message,
+    NotPrimary,
     Prepare,
     Renew,
     Welcome,
@@ -53,13 +54,15 @@ def told(message: Message) -> str:
             return f"hello: I have entry {message.committed.seq}"
         case Welcome():
             return f"welcome to epoch {message.epoch}"
+        case NotPrimary(_, hint):
+            return f"not me: ask {hint}" if hint else "not me"
         case Renew() | Grant():
             return ""
     return type(message).__name__.lower()
 
 
 def listed(entries: Iterable[Entry]) -> str:
-    return ", ".join(f"{entry.seq}: {', '.join(entry.tags)}" for entry in entries)
+    return ", ".join(f"{entry.seq}: {', '.join(entry.tags) or 'epoch begins'}" for entry in entries)
 
 
 def asked(item: Item) -> str:

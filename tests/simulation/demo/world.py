@@ -191,6 +191,21 @@ class Stage(ShopWorld):
             if self.wire.leads_to(stream, path):
                 stream.stall(for_s)
 
+    def cut(self, one: Node, other: Node, for_s: float) -> None:
+        """Cut the link between two nodes for a while, in both directions. What is sent meanwhile
+        arrives afterwards."""
+        self.say(other.name, f"its link to {one.name} is cut for {for_s:.1f} s")
+        assert other.process is not None
+        for stream in other.process.streams:
+            if stream.peer is not None and stream.peer.name == one.name:
+                stream.stall(for_s)
+                stream.peer.stall(for_s)
+
+    def delete(self, node: Node, path: str) -> None:
+        """Delete a file of the machine, which this node uses."""
+        self.say(node.name, f"somebody deletes {path}")
+        self.files.unlink(path)
+
     def play(self, until_ms: float) -> None:
         self.run(REHEARSAL_S + until_ms / 1000)
         self.story.over_s = until_ms / 1000

@@ -176,6 +176,11 @@ class Config:
     """Whether nodes may be reached from other machines without encryption."""
     path: Path | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody on another machine reaches a node."""
+        return all(node.is_local for node in self.nodes.values())
+
     def group(self, role: str) -> tuple[NodeConfig, ...]:
         """Return the nodes of one role, in the order of the file."""
         return tuple(node for node in self.nodes.values() if node.role == role)

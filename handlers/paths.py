@@ -16,3 +16,5 @@ BEGIN_TRACING_PATH = "/stories/trace"
 TRACE_OF_SALE_PATH = "/stories"
 STANDING_PATH = "/standing"
 ADOPT_PATH = "/standing/adopt"
+
+LINKS_PATH = "/links"

@@ -20,7 +20,7 @@ from bazar.replication.part import Part, Wiring
 from bazar.replication.store import Answer, Operation
 from bazar.rpc.client import CALLS_PATH, RPCClient
 from bazar.rpc.frames import FrameConnection
-from handlers import described, metrics, status, writes
+from handlers import described, links, metrics, status, writes
 from handlers.assets import AssetHandler
 from handlers.calls import BatchHandler, Call, CallsHandler
 from handlers.feed import FeedHandler
@@ -50,7 +50,7 @@ class ReplicatedService(ABC, Generic[R]):
         self.context = context
         self.engine = engine
         self._routes = routes
-        self.client = RPCClient(context.token)
+        self.client = RPCClient(context.token, dial=context.links.dial)
         self._joining = Tasks(context.on_fatal)
         self.callers: dict[FrameConnection, None] = {}
         self.calls: dict[str, Call] = {
@@ -65,6 +65,7 @@ class ReplicatedService(ABC, Generic[R]):
             *self._routes,
             *status.ROUTES,
             metrics.ROUTE,
+            links.ROUTE,
             *described.ROUTES,
             Route("/static/([^/]+)", AssetHandler, PUBLIC),
             Route(FEED_PATH, FeedHandler, INTERNAL),
@@ -85,6 +86,7 @@ class ReplicatedService(ABC, Generic[R]):
                 [peer for peer in config.group(node.role) if peer.name != node.name],
                 config.replication,
                 token=self.context.token,
+                dial=self.context.links.dial,
                 run=self.context.run,
                 clock=self.context.clock,
                 forward=self._forward,
@@ -124,6 +126,7 @@ class ReplicatedService(ABC, Generic[R]):
         await self.replica.stop()
         await self.engine.close()
         self.client.close()
+        self.context.links.close()
 
     def ready(self) -> None:
         """Raise Unavailable while this node may not answer reads."""

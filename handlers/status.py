@@ -41,8 +41,9 @@ class StatusHandler(Handler):
     log_level = logging.DEBUG  # an open dashboard asks very often
 
     def tell(self) -> dict[str, Any]:
-        process = {"pid": os.getpid(), "run": self.service.context.run, "machine": machine_id()}
-        return {**self.service.status(), **process}
+        context = self.service.context
+        process = {"pid": os.getpid(), "run": context.run, "machine": machine_id()}
+        return {**self.service.status(), **process, "links": context.links.status()}
 
     @verbs.SHOW_STATUS
     def get(self) -> Awaitable[None] | None:

@@ -14,7 +14,7 @@ from bazar.errors import (
 )
 from bazar.node.server import MAX_INTERNAL_BODY_BYTES
 from handlers import answers
-from handlers.kinds import MAX_ID, Integer, ListOf, Object, Plain, Unread
+from handlers.kinds import MAX_ID, Choice, Integer, Kind, ListOf, Object, Plain, Unread
 from handlers.operations import HTML, PLAIN, Answer, Body, Operation, Parameter
 from handlers.parameters import BOOK, CONDITIONS, KEY, ORDER, SEARCH_QUERY
 from handlers.validation import BASKET, BOOK_CHANGES, CANCELLATION, NEW_BOOK, PURCHASE
@@ -22,6 +22,7 @@ from handlers.validation import BASKET, BOOK_CHANGES, CANCELLATION, NEW_BOOK, PU
 MAX_IMPORT_BOOKS = 1000
 MAX_IMPORT_BYTES = 4 << 20
 MAX_LISTED = 500
+MAX_DELAY_MS = 2000
 
 _ANY, _TEXT = Plain(), Plain(type="string")
 _ORDERED = ("get_orders_by_order_id", "order_id", "order_id")
@@ -133,6 +134,19 @@ SHOW_FILE = Operation(
     [Answer(_TEXT, type=kind) for kind in ("text/css", "text/javascript", "image/svg+xml")],
     path=[Parameter("name", _TEXT, "The name of a file.")],
     open_query=True,
+)
+IMPAIRMENT: dict[str, Kind] = {
+    "do": Choice("cut", "slow", "mend"),
+    "delay_ms": Integer(1, MAX_DELAY_MS),
+}
+USUAL_DELAY = {"delay_ms": 100}
+IMPAIR_LINK = Operation(
+    "Cut, slow or mend this node's end of a link",
+    [Answer(Object("Impaired", {"links": ListOf(Plain(type="object"))}))],
+    path=[Parameter("name", _TEXT, "The name of the node at the other end.")],
+    query=[_ALONE],
+    body=Body(Object("Impairment", IMPAIRMENT, defaults=USUAL_DELAY)),
+    errors=[NotFound],
 )
 DESCRIBE = Operation("Describe this node's API, in OpenAPI 3.1", [Answer(answers.DOCUMENT)])
 SHOW_DESCRIPTION = Operation("Show the description to people", [Answer(_TEXT, type=HTML)])

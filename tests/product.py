@@ -16,7 +16,7 @@ PATTERNS = (
     *OVER_DATABASE,
     "bazar/replication/*.py",
     "bazar/cache.py",
-    "bazar/rpc/*.py",
+    "bazar/rpc/{batcher,client,frames,pool,sending}.py",
     "storage/{books,catalog,images,orders,working_set}.py",
     "storage/sqlite/{books,catalog,compare,integrity,log_table,orders}.py",
     "storage/sqlite/{replica_file,replicated_store,search,state_tables}.py",

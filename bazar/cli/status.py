@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from bazar.cli import Shop
 from bazar.config import NodeConfig
@@ -35,6 +37,8 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         for status in told:
             if "waits_for" in status:
                 print(f"{status['node']} seeks a primary: {status['waits_for']}")
+            for link in status.get("links", ()):
+                print(f"{status['node']}: {_told(link)}")
             if "foreign" in status:
                 print(f"{status['node']}: no sale is made: {status['foreign']}")
     served = True
@@ -42,6 +46,13 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         served = await _show_servers(shop)
     sells = not any("foreign" in status for status in told)
     return 0 if served and sells and all(is_well(node, statuses) for node in nodes) else 1
+
+
+def _told(link: Mapping[str, Any]) -> str:
+    """Return how a link is that somebody disturbs, from the page of the cluster."""
+    ms = link["delay_ms"]
+    how = "cut" if ms is None else f"slow, by {ms} ms in each direction,"
+    return f"its link to {link['to']} is {how} for {link['left_s']:.0f} s more"
 
 
 async def _show_servers(shop: Shop) -> bool:

@@ -29,6 +29,7 @@ from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
 from bazar.http.traffic import ASTRAY, CUSTOMERS, NODES, Kind, kind_of
 from bazar.metrics.figures import Figures
 from bazar.node.listening import listen, secured
+from bazar.rpc.links import Links
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +119,11 @@ class Context:
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)
     log: AccessLog = field(init=False)
+    links: Links = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "log", AccessLog(self.node.name))
+        object.__setattr__(self, "links", Links(self.node.name))
 
 
 class Service(Protocol):

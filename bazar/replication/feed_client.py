@@ -15,7 +15,7 @@ from bazar.replication.effects import Close, Effect, Send
 from bazar.replication.messages import Message, decode, encode
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timing import RENEWALS_PER_LEASE, TICKS_PER_LEASE
-from bazar.rpc.frames import FrameConnection, dial
+from bazar.rpc.frames import Dial, FrameConnection, dial
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +37,13 @@ class FeedClient:
         clock: Callable[[], float],
         carry_out: Callable[[Effect], None],
         settling: Callable[[], Awaitable[None] | None] = lambda: None,
+        dial: Dial = dial,
     ) -> None:
         self.subscriber = subscriber
         self.leader: NodeConfig | None = None  # the primary that has welcomed us
         self.peers = {node.name: node for node in peers}
         self._token = token
+        self._dial = dial
         self._clock = clock
         self._carry_out = carry_out
         self._settling = settling  # what the next message has to wait for: bounds what is queued
@@ -77,7 +79,7 @@ class FeedClient:
     async def _follow(self, node: NodeConfig) -> None:
         """Follow this node, if it leads, for as long as the connection lasts."""
         try:
-            connection = await dial(node, FEED_PATH, self._token, CONNECT_TIMEOUT_S)
+            connection = await self._dial(node, FEED_PATH, self._token, CONNECT_TIMEOUT_S)
         except OSError as error:  # refused, reset, no such host, 401, …: try the next
             unknown = isinstance(error, PermissionError | ssl.SSLError)
             level = logging.WARNING if unknown and not self._told else logging.DEBUG

@@ -28,7 +28,7 @@ from bazar.replication.store import Answer, Operation
 from bazar.replication.subscriber import Subscriber
 from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.write_queue import WriteQueue
-from bazar.rpc.frames import FrameConnection
+from bazar.rpc.frames import Dial, FrameConnection
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class Wiring:
     peers: Sequence[NodeConfig]
     settings: ReplicationConfig
     token: str
+    dial: Dial
     run: str
     clock: Callable[[], float]
     forward: Callable[[NodeConfig, Operation], Awaitable[Answer]]
@@ -87,7 +88,8 @@ class Part(ABC):
         self._on_commit = wiring.on_commit
         self._on_install = wiring.on_install
         self._client = FeedClient(
-            *(subscriber, wiring.peers, wiring.token, clock, self._carry_out, settling)
+            *(subscriber, wiring.peers, wiring.token, clock, self._carry_out, settling),
+            dial=wiring.dial,
         )
         self._feeds = FeedServer(me.name)
         self._tasks = Tasks(wiring.on_fatal)

@@ -29,7 +29,7 @@ from bazar.errors import (
 )
 from bazar.futures import resolve
 from bazar.rpc.batcher import Batcher
-from bazar.rpc.frames import FrameConnection, dial
+from bazar.rpc.frames import Dial, FrameConnection, dial
 
 if TYPE_CHECKING:
     from tornado.curl_httpclient import CurlAsyncHTTPClient
@@ -50,10 +50,16 @@ class Peer:
     """The calls to one node, over one connection, which is opened when it is needed."""
 
     def __init__(
-        self, node: NodeConfig, token: str, dial_s: float = DIAL_S, silent_s: float = SILENT_S
+        self,
+        node: NodeConfig,
+        token: str,
+        dial_s: float = DIAL_S,
+        silent_s: float = SILENT_S,
+        dial: Dial = dial,
     ) -> None:
         self._node = node
         self._token = token
+        self._dial = dial
         self._dial_s = dial_s
         self._silent_s = silent_s
         self._dialing = asyncio.Lock()
@@ -111,7 +117,7 @@ class Peer:
                     # Give up early enough to raise Unavailable, and to try another replica: while a
                     # node restarts, its supervisor lets connections wait.
                     dial_s = min(self._dial_s, timeout_s / 2)
-                    connection = await dial(self._node, CALLS_PATH, self._token, dial_s)
+                    connection = await self._dial(self._node, CALLS_PATH, self._token, dial_s)
                     connection.on_frame = self._answered
                     connection.on_lost = functools.partial(self._lost, connection)
                     self._connection, self._unheard_since = connection, None
@@ -167,8 +173,9 @@ class Peer:
 class RPCClient:
     """HTTP to the nodes of this cluster, and to no other host."""
 
-    def __init__(self, token: str, dial_s: float = DIAL_S) -> None:
+    def __init__(self, token: str, dial_s: float = DIAL_S, dial: Dial = dial) -> None:
         self.dial_s = dial_s
+        self._dial = dial
         self._http: CurlAsyncHTTPClient | None = None  # made with the first request
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -201,7 +208,7 @@ class RPCClient:
         batcher = self.batchers.get((node.name, path))
         if batcher is None:
             if node.name not in self._peers:
-                self._peers[node.name] = Peer(node, self._token, self.dial_s)
+                self._peers[node.name] = Peer(node, self._token, self.dial_s, dial=self._dial)
             peer = self._peers[node.name]
 
             async def call(asked: list[tuple[Any, str]], timeout_s: float) -> list[Any]:

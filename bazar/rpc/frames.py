@@ -8,10 +8,13 @@ but at several times the processor time per message, and that time is what limit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from bazar.config import NodeConfig
+
+Dial = Callable[[NodeConfig, str, str, float], Awaitable["FrameConnection"]]
+"""What `dial` does, or the same over links that may be cut (`Links.dial`)."""
 
 UPGRADE = "bazar-frames"
 MAX_FRAME_BYTES = 64 << 20
@@ -36,10 +39,11 @@ class FrameConnection(asyncio.Protocol):
         self.on_frame = on_frame
         self.on_lost = on_lost
         self.closed = False
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
+        """What carries it; `Links` may put something between."""
+        self.paused = False
         self._received: bytes | bytearray = b""
         self._at = 0  # where in it the next frame begins
-        self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -47,12 +51,12 @@ class FrameConnection(asyncio.Protocol):
 
     def send(self, frame: bytes) -> None:
         """Send a frame. If the connection is over, the frame is lost, as in the network."""
-        if self.closed or self._transport is None:
+        if self.closed or self.transport is None:
             return
-        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._transport.abort()
+        if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self.transport.abort()
             return
-        self._transport.write(len(frame).to_bytes(4, "big") + frame)
+        self.transport.write(len(frame).to_bytes(4, "big") + frame)
 
     async def drained(self) -> bool:
         """Wait until the other end has read most of what was sent. Return False if the connection
@@ -62,14 +66,14 @@ class FrameConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once; `on_lost` follows."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def close(self) -> None:
         """End the connection when everything sent has been passed to the network."""
-        if not self.closed and self._transport is not None:
-            self._transport.close()
-            asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
+        if not self.closed and self.transport is not None:
+            self.transport.close()
+            asyncio.get_running_loop().call_later(CLOSE_S, self.transport.abort)
         self.closed = True
         self._writable.set()
 
@@ -77,19 +81,19 @@ class FrameConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Take no frame until `resume`; TCP makes the other end wait."""
-        if not self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = True
-            self._transport.pause_reading()
+        if not self.paused and self.transport is not None and not self.transport.is_closing():
+            self.paused = True
+            self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self._paused and self._transport is not None:
-            self._paused = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+        if self.paused and self.transport is not None:
+            self.paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
             self._deliver()
 
     def _deliver(self) -> None:
-        while not self.closed and not self._paused and len(self._received) >= self._at + 4:
+        while not self.closed and not self.paused and len(self._received) >= self._at + 4:
             begin = self._at + 4
             end = begin + int.from_bytes(self._received[self._at : begin], "big")
             if end > begin + MAX_FRAME_BYTES:
@@ -106,9 +110,9 @@ class FrameConnection(asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = cast(asyncio.Transport, transport)
         if self.closed:
-            self._transport.abort()
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if not self._received:

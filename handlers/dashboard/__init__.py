@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from bazar.node.server import INTERNAL, PUBLIC, Route
-from handlers.dashboard.handlers import ClusterPage, FaultInjectionHandler, WatchHandler
+from handlers.dashboard.handlers import (
+    ClusterPage,
+    FaultInjectionHandler,
+    LinksHandler,
+    WatchHandler,
+)
 from handlers.dashboard.poller import Watch
 from handlers.dashboard.trace_handlers import TraceHandler
 from handlers.frontend.service import FrontEndService, Room
@@ -17,6 +22,7 @@ def dashboard(service: FrontEndService) -> Room:
         Route("/cluster", ClusterPage, PUBLIC),
         Route("/cluster/events", WatchHandler, PUBLIC, shared),
         Route("/cluster/try", TraceHandler, PUBLIC),
+        Route("/cluster/links", LinksHandler, INTERNAL, shared),
         Route("/cluster/nodes/([^/]+)", FaultInjectionHandler, INTERNAL, shared),
     )
     return Room(routes, watch.close)

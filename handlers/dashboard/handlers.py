@@ -7,20 +7,27 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
 
-from bazar.errors import Forbidden, NotFound, Unavailable
+from bazar.config import NodeConfig
+from bazar.errors import BadRequest, BazarError, NotFound, Unavailable
 from bazar.replication.file_arbiter import lock_owner
 from handlers.dashboard import verbs
 from handlers.dashboard.poller import Views, Watch, send_away
 from handlers.dashboard.rules import RULES
 from handlers.frontend.handlers import FrontEndHandler
+from handlers.links import MENDS_S, refuse_other_machines
+from handlers.paths import LINKS_PATH
 from handlers.storefront.base import PageHandler
+from handlers.verbs import MAX_DELAY_MS
 
 SIGNALS = {"pause": signal.SIGSTOP, "return": signal.SIGCONT, "kill": signal.SIGKILL}
 QUIET_S = 15.0
+TELL_S = 1.0
 
 
 class ClusterPage(PageHandler):
@@ -38,7 +45,9 @@ class ClusterPage(PageHandler):
                     "lease_s": config.replication.lease_s,
                 }
             ),
-            local=all(node.is_local for node in nodes),
+            local=config.is_local,
+            mends_s=MENDS_S,
+            max_delay_ms=MAX_DELAY_MS,
             database=config.engine.kind == "postgresql",
             rules=RULES,
         )
@@ -116,8 +125,7 @@ class FaultInjectionHandler(Watching):
     @verbs.DISTURB
     def post(self, name: str) -> None:
         config = self.service.context.config
-        if not all(node.is_local for node in config.nodes.values()):
-            raise Forbidden("only a cluster on the loopback interface can be disturbed from here")
+        refuse_other_machines(config)
         act = self.json_body()["do"]
         node = config.nodes.get(name)
         if node is None or node.role == "frontend":
@@ -129,3 +137,48 @@ class FaultInjectionHandler(Watching):
             raise Unavailable(f"{name}: {error.strerror}") from error
         self.watch.note(f"{name} gets {SIGNALS[act].name} from this page", kind="drop")
         self.answer({"node": name, "did": act})
+
+
+class LinksHandler(Watching):
+    """Cuts, slows or mends the link between two nodes, at both of its ends."""
+
+    counts = False
+
+    @verbs.DISTURB_LINK
+    async def post(self) -> None:
+        refuse_other_machines(self.service.context.config)
+        how = self.json_body()
+        names = how.pop("between")
+        one, other = ends = [self._node(name) for name in names]
+        if one.role == other.role == "frontend":
+            raise BadRequest("between: there is no link from front end to front end")
+        if one is other:
+            raise BadRequest(f"between: {one.name} twice")
+        silent = await self._tell(ends, how)
+        if silent and how["do"] != "mend":
+            await self._tell(ends, {"do": "mend"})  # or it would be cut at one end only
+            raise Unavailable(f"{' and '.join(silent)}: can't be told; the link is whole")
+        if silent:
+            raise Unavailable(f"{' and '.join(silent)}: can't be told")
+        self.answer({"between": names, "did": how["do"], "for_s": MENDS_S})
+
+    def _node(self, name: str) -> NodeConfig:
+        node = self.service.context.config.nodes.get(name)
+        if node is None:
+            raise NotFound(f"no such node: {name[:100]}")
+        return node
+
+    async def _tell(self, ends: Sequence[NodeConfig], how: Mapping[str, Any]) -> list[str]:
+        """Tell both ends. Return the names of those that can't be told."""
+
+        async def tell(node: NodeConfig, other: NodeConfig) -> str | None:
+            path = f"{LINKS_PATH}/{quote(other.name)}"
+            try:
+                await self.service.client.call(node, path, how, TELL_S)
+            except BazarError:
+                return node.name
+            return None
+
+        one, other = ends
+        told = await asyncio.gather(tell(one, other), tell(other, one))
+        return [name for name in told if name is not None]

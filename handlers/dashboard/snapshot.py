@@ -7,7 +7,7 @@ from typing import Any
 
 from bazar.config import NodeConfig
 from bazar.latency_histogram import LatencyHistogram
-from bazar.node.status import Status, primary_of
+from bazar.node.status import Status, primary_of, processes
 from bazar.node.workers import whose
 
 View = dict[str, Any]
@@ -35,10 +35,21 @@ def view(
             if primary
             for feed in primary["feeds"]
         ],
+        "links": _links(statuses),
         "databases": [
             {"role": role, **server} for role in primaries for server in _servers(role, statuses)
         ],
     }
+
+
+def _links(statuses: Mapping[str, Status | None]) -> list[dict[str, Any]]:
+    """Return the links that one of their ends says are cut, or slow."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for process in [one for status in statuses.values() if status for one in processes(status)]:
+        for link in process.get("links", ()):
+            ends = tuple(sorted((whose(process["node"]), link["to"])))
+            found[ends] = {"between": ends, **{n: link[n] for n in ("delay_ms", "left_s")}}
+    return [found[ends] for ends in sorted(found)]
 
 
 def _servers(role: str, statuses: Mapping[str, Status | None]) -> Sequence[Mapping[str, Any]]:
@@ -67,13 +78,13 @@ def _node(
         shown["in_sync"] = None if primary is None else node.name in primary["members"]
     if status is None:
         return shown
-    processes = status.get("processes", [status])
-    shown["runs"] = sorted(process["run"] for process in processes)
+    own = processes(status)
+    shown["runs"] = sorted(process["run"] for process in own)
     shown["led"] = status["epoch"] if "members" in status else None
     if "sources" in status:
-        sources = [source for process in processes for source in process["sources"].values()]
+        sources = [source for process in own for source in process["sources"].values()]
         leases = {
-            role: min(process["sources"][role]["lease_s"] for process in processes)
+            role: min(process["sources"][role]["lease_s"] for process in own)
             for role in status["sources"]
         }
         return {
@@ -96,17 +107,17 @@ def _node(
 
 def counts(statuses: Iterable[Status | None]) -> dict[str, Any]:
     """Return the counters of all front ends, summed."""
-    processes = [
+    own = [
         process
         for status in statuses
         if status is not None and "sources" in status
-        for process in status.get("processes", [status])
+        for process in processes(status)
     ]
-    sources = [source for process in processes for source in process["sources"].values()]
+    sources = [source for process in own for source in process["sources"].values()]
     return {
-        "runs": sorted(process["run"] for process in processes),
-        "latency": [sum(column) for column in zip(*(p["latency"] for p in processes), strict=True)],
-        "purchases": sum(process["purchases"] for process in processes),
+        "runs": sorted(process["run"] for process in own),
+        "latency": [sum(column) for column in zip(*(p["latency"] for p in own), strict=True)],
+        "purchases": sum(process["purchases"] for process in own),
         **{
             name: sum(source[name] for source in sources)
             for name in ("hits", "misses", "passes", "invalidations")
@@ -141,11 +152,26 @@ def happenings(
             {"text": f"{new['name']} {text}", "rule": rule, "kind": kind}
             for text, rule, kind in _changes(old, new)
         ]
+    events += _changed_links(before, now)
     dropped = counting["invalidations"] - counted["invalidations"]
     if dropped > 0 and counted["runs"] == counting["runs"]:
         answers = "1 cached answer" if dropped == 1 else f"{dropped} cached answers"
         events.append({"text": f"{answers} dropped by a write", "rule": "R2", "kind": "drop"})
     return events
+
+
+def _changed_links(before: View, now: View) -> Iterable[dict[str, str]]:
+    old, new = (
+        {link["between"]: link["delay_ms"] for link in seen["links"]} for seen in (before, now)
+    )
+    for ends in sorted(old.keys() | new.keys()):
+        link = f"the link {' - '.join(ends)}"
+        if ends not in new:
+            yield {"text": f"{link} is mended", "rule": "", "kind": "good"}
+        elif ends not in old or old[ends] != new[ends]:
+            ms = new[ends]
+            how = "is cut" if ms is None else f"is slow: {ms} ms in each direction"
+            yield {"text": f"{link} {how}", "rule": "", "kind": "bad" if ms is None else "drop"}
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bazar.errors import ForeignHistory, NotFound, OutOfStock
-from handlers.kinds import Choice, ListOf, Object, Plain
+from handlers.kinds import Choice, ListOf, Object, OfType, Plain
 from handlers.operations import Answer, Body, Operation, Parameter
 from handlers.storefront.forms import page
 from handlers.validation import BOOK_ID
+from handlers.verbs import IMPAIRMENT, USUAL_DELAY
 
 _TEXT = Plain(type="string")
-_MS = Plain(type="number", minimum=0)
+_MS = _SECONDS = Plain(type="number", minimum=0)
 
 SHOW_CLUSTER = page("The cluster as it is")
 WATCH = Operation(
@@ -40,4 +41,16 @@ DISTURB = Operation(
     [Answer(Object("Disturbed", {"node": _TEXT, "did": _TEXT}))],
     path=[Parameter("name", _TEXT, "The name of a node.")],
     body=Body(Object("Disturbance", {"do": Choice("pause", "kill", "return")})),
+)
+_BETWEEN = ListOf(OfType("string"), 2, 2)
+DISTURB_LINK = Operation(
+    "Cut, slow or mend the link between two nodes",
+    [
+        Answer(
+            Object("LinkDisturbed", {"between": ListOf(_TEXT), "did": _TEXT, "for_s": _SECONDS}),
+            about="After `for_s` it is mended by itself.",
+        )
+    ],
+    body=Body(Object("LinkDisturbance", {"between": _BETWEEN, **IMPAIRMENT}, defaults=USUAL_DELAY)),
+    errors=[NotFound],
 )

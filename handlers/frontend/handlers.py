@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 from bazar.cache import HIT
 from bazar.config import NodeConfig
@@ -12,7 +13,7 @@ from bazar.metrics.figures import Figures
 from bazar.node.server import INTERNAL, METRICS_PATH, PUBLIC, Route
 from bazar.node.workers import whose
 from bazar.replication.store import Answer
-from handlers import described, metrics, status, verbs
+from handlers import described, links, metrics, status, verbs
 from handlers.api import (
     basket_item,
     bought,
@@ -25,6 +26,7 @@ from handlers.api import (
 from handlers.base import Handler
 from handlers.frontend.questions import Question
 from handlers.frontend.service import FrontEndService
+from handlers.paths import LINKS_PATH
 from storage.books import info_key
 
 SIBLING_S = 1.0
@@ -43,14 +45,14 @@ class FrontEndHandler(Handler):
             self.set_header(name, value)
         self.finish(page.body)
 
-    async def from_siblings(self, path: str) -> list[dict[str, Any] | None]:
-        """Return the answers of this front end's other processes, None for one that does not
-        answer. Each of them answers for itself alone."""
+    async def from_siblings(self, path: str, body: Any = None) -> list[dict[str, Any] | None]:
+        """Return the answers of this front end's other processes, to a POST if there is a body;
+        None for one that does not answer. Each of them answers for itself alone."""
 
         async def ask(sibling: NodeConfig) -> dict[str, Any] | None:
             try:
                 answer: dict[str, Any] = await self.service.client.call(
-                    sibling, f"{path}?alone=1", None, SIBLING_S
+                    sibling, f"{path}?alone=1", body, SIBLING_S
                 )
             except (Unavailable, Indeterminate):
                 return None
@@ -134,6 +136,21 @@ class InvalidateHandler(FrontEndHandler):
         self.answer({"message": message, "dropped": dropped})
 
 
+class LinkHandler(FrontEndHandler):
+    """Does it in all processes of this front end: each has connections of its own."""
+
+    counts = False
+
+    @verbs.IMPAIR_LINK
+    async def post(self, name: str) -> None:
+        context, how = self.service.context, self.json_body()
+        links.impair(context, name, how)
+        others = await self.from_siblings(f"{LINKS_PATH}/{quote(name)}", how)
+        if any(other is None for other in others):
+            raise Unavailable("not every process of this front end answers")
+        self.answer({"links": context.links.status()})
+
+
 class StatusHandler(status.StatusHandler, FrontEndHandler):
     """The status of all processes of this front end."""
 
@@ -178,6 +195,7 @@ ROUTES = (
     Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
     Route("/status", StatusHandler, INTERNAL),
     Route(METRICS_PATH, MetricsHandler, INTERNAL),
+    Route(f"{LINKS_PATH}/([^/]+)", LinkHandler, INTERNAL),
     *status.PROBES,
     *described.ROUTES,
 )

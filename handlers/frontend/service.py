@@ -45,7 +45,7 @@ class FrontEndService:
         self, context: Context, rooms: Sequence[Callable[[FrontEndService], Room]] = ()
     ) -> None:
         self.context = context
-        self.client = RPCClient(context.token)
+        self.client = RPCClient(context.token, dial=context.links.dial)
         self.local, self.default, self.pages = self.stores = [
             LRUStore(name, context.config.caches[name].entries, context.config.caches[name].ttl_s)
             for name in ("local", "default", "pages")
@@ -129,6 +129,7 @@ class FrontEndService:
             source.feed.release()
         await self._tasks.close()
         self.client.close()
+        self.context.links.close()
 
     def ready(self) -> None:
         for source in self.sources:

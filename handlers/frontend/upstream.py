@@ -39,7 +39,8 @@ class Source:
         client.arbiters[role] = self._arbiter
         self.cache = Cache(self.subscriber, context.clock)
         self.feed = FeedClient(
-            self.subscriber, self.nodes, context.token, context.clock, self._carry_out
+            *(self.subscriber, self.nodes, context.token, context.clock, self._carry_out),
+            dial=context.links.dial,
         )
 
     def _carry_out(self, effect: Effect) -> None:

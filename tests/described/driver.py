@@ -29,8 +29,11 @@ UNSAID = re.compile(
     r"|holds the control character"
     r"|must be \* or a list of"  # schemathesis has a shape of its own for these two headers
 )
-# What takes a request's connection, never ends, or kills nodes.
-NEVER_ASKED = (FEED_PATH, CALLS_PATH, "/cluster/events", "/cluster/nodes/{name}")
+# What takes a request's connection, never ends, kills nodes, or cuts them off.
+NEVER_ASKED = (
+    *(FEED_PATH, CALLS_PATH, "/cluster/events"),
+    *("/cluster/nodes/{name}", "/cluster/links", "/links/{name}"),
+)
 REFUSED_RIGHTLY = ("2xx", "3xx", "401", "403", "404", "409", "412", "422")
 
 

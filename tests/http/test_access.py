@@ -45,6 +45,8 @@ INTERNAL_PATHS = {
         "/metrics",
         "/cluster/nodes/1",
         "/orders/1/cancel",
+        "/links/1",
+        "/cluster/links",
     },
     "catalog": {
         "/update/1",
@@ -57,6 +59,7 @@ INTERNAL_PATHS = {
         "/write",
         "/status",
         "/metrics",
+        "/links/1",
     },
     "order": {
         "/orders",
@@ -69,6 +72,7 @@ INTERNAL_PATHS = {
         "/write",
         "/status",
         "/metrics",
+        "/links/1",
     },
 }
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")

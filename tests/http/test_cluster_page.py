@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
+from bazar.config import Config
 from bazar.errors import Unavailable
 from bazar.replication import trace as replication_trace
 from bazar.replication.file_arbiter import lock_owner
@@ -236,3 +237,95 @@ class DisturbTest(DashboardTestCase):
         for one in (path, Path("/nowhere/x.pid")):
             with self.assertRaises(Unavailable):
                 lock_owner(one)
+
+
+class LinksTest(DashboardTestCase):
+    settings: ClassVar[dict[str, Any]] = {"replication": {"lease_s": 0.5, "ack_timeout_s": 0.2}}
+
+    def disturb(self, *between: Any, token: str | None = TOKEN, **how: Any) -> Any:
+        body = {"between": between, **how}
+        return self.ask("/cluster/links", "POST", body, token=token)
+
+    def impaired(self) -> dict[str, Any]:
+        """What each node says of its ends."""
+        return {
+            name: {link["to"]: link["delay_ms"] for link in self.status(name)["links"]}
+            for name in self.shop.config.nodes
+            if self.status(name)["links"]
+        }
+
+    def status(self, name: str) -> Any:
+        return json.loads(self.ask("/status", node=name, token=TOKEN).body)
+
+    def test_a_link_is_cut_slowed_and_mended_at_both_its_ends(self) -> None:
+        with self.assertLogs("bazar.rpc.links", "WARNING") as logs:
+            answer = self.disturb("catalog-1", "frontend-1", do="cut")
+            self.assertEqual(
+                json.loads(answer.body),
+                {"between": ["catalog-1", "frontend-1"], "did": "cut", "for_s": 60},
+            )
+            cut = {"catalog-1": {"frontend-1": None}, "frontend-1": {"catalog-1": None}}
+            self.assertEqual(self.impaired(), cut)
+            self.disturb("order-1", "order-2", do="slow", delay_ms=7)
+            slow = {"order-1": {"order-2": 7}, "order-2": {"order-1": 7}}
+            self.assertEqual(self.impaired(), {**cut, **slow})
+            self.disturb("frontend-1", "catalog-1", do="slow")
+            self.assertEqual(self.impaired()["frontend-1"], {"catalog-1": 100})
+            for ends in (("frontend-1", "catalog-1"), ("order-2", "order-1")):
+                self.assertEqual(self.disturb(*ends, do="mend").code, 200)
+                self.assertEqual(self.disturb(*ends, do="mend").code, 200)  # it is whole already
+        self.assertEqual(self.impaired(), {})
+        self.assertIn("frontend-1: its link to catalog-1 is cut for 60 s", " ".join(logs.output))
+
+    def test_what_goes_over_a_cut_link_waits(self) -> None:
+        """The cache is told of nothing: so it must not answer (C1), and a sale waits (R3)."""
+        leader = self.shop.frontend.catalog.feed.leader
+        assert leader is not None
+        self.get("/info/4")
+        with self.assertLogs("bazar", "WARNING"):
+            self.disturb("frontend-1", leader.name, do="cut")
+            bought = self.buy(4, node="order-1")
+            [kept] = [s for s in self.shop.frontend.sources if s.role == "catalog"]
+            self.assertFalse(kept.subscriber.lease_valid(self.shop.now()))
+            self.disturb("frontend-1", leader.name, do="mend")
+        self.settle()
+        self.assertEqual(self.get("/info/4")["count"], bought["new_count"])
+
+    def test_refusals(self) -> None:
+        ends = "catalog-1", "catalog-2"
+        self.assert_error(self.disturb(*ends, do="cut", token=None), 401)
+        self.assert_error(self.disturb(*ends, do="cut", token="wrong"), 403)
+        for between, how, status in (
+            (ends, {"do": "burn"}, 400),
+            (ends, {}, 400),
+            (ends, {"do": "slow", "delay_ms": 0}, 400),
+            (ends, {"do": "slow", "delay_ms": 2001}, 400),
+            (ends, {"do": "slow", "delay_ms": "7"}, 400),
+            (ends, {"do": "cut", "for_s": 1}, 400),
+            (("catalog-1",), {"do": "cut"}, 400),
+            ((*ends, "order-1"), {"do": "cut"}, 400),
+            (("catalog-1", 7), {"do": "cut"}, 400),
+            (("catalog-1", "catalog-1"), {"do": "cut"}, 400),
+            (("frontend-1", "frontend-1"), {"do": "cut"}, 400),
+            (("catalog-1", "catalog-9"), {"do": "cut"}, 404),
+            (("catalog-1", "catalog-1/../x"), {"do": "cut"}, 404),
+        ):
+            self.assert_error(self.disturb(*between, **how), status)
+        self.assert_error(
+            self.ask("/links/catalog-9", "POST", {"do": "cut"}, node="catalog-1", token=TOKEN), 404
+        )
+        with mock.patch.object(Config, "is_local", False):
+            self.assert_error(self.disturb(*ends, do="cut"), 403, "forbidden")
+            for node in ("catalog-1", "frontend-1"):
+                asked = self.ask("/links/order-1", "POST", {"do": "cut"}, node=node, token=TOKEN)
+                self.assert_error(asked, 403, "forbidden")
+        self.assertEqual(self.impaired(), {})
+
+    def test_a_link_is_cut_at_both_ends_or_not_at_all(self) -> None:
+        self.io_loop.run_sync(lambda: self.shop.stop_node("order-2"))
+        with self.assertLogs("bazar.rpc.links", "WARNING"):
+            refused = self.disturb("order-1", "order-2", do="cut")
+        self.assertIn("order-2: can't be told", self.assert_error(refused, 503)["error"])
+        self.assertEqual(self.status("order-1")["links"], [])
+        self.assert_error(self.disturb("order-1", "order-2", do="mend"), 503)
+        self.io_loop.run_sync(lambda: self.shop.start_node("order-2"))

@@ -11,6 +11,7 @@ from bazar.errors import FatalError
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.part import Wiring
 from bazar.replication.replica import Replica
+from bazar.rpc.frames import dial
 from storage.catalog import Catalog
 from storage.sqlite.catalog import CatalogRows
 from storage.sqlite.replicated_store import ReplicatedStore
@@ -35,6 +36,7 @@ class LeadingTest(FilesTestCase):
             [],
             ReplicationConfig(lease_s, ack_timeout_s=0.1),
             token="token",
+            dial=dial,
             run="run",
             clock=loop.time,
             forward=lambda node, operation: self.fail("nobody to pass it on to"),

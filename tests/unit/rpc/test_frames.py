@@ -154,9 +154,9 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         here.send(b"x" * (32 << 20))
         drained = asyncio.create_task(here.drained())
         await asyncio.sleep(0)  # it has begun
-        assert here._transport is not None
+        assert here.transport is not None
         kernel = select.poll()
-        kernel.register(here._transport.get_extra_info("socket").fileno(), select.POLLOUT)
+        kernel.register(here.transport.get_extra_info("socket").fileno(), select.POLLOUT)
         await until(lambda: not kernel.poll(0), "the kernel takes no more")
         self.assertFalse(drained.done())
         self.accepted[0].resume()

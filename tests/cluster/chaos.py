@@ -3,13 +3,13 @@
     python -m tests.cluster.chaos --minutes 30 --seed 7
 
 One shop runs after the other, each with settings of its own, below a supervisor or not. While
-customers buy, change and read at every port, nodes are killed, paused and asked to leave, terminals
-are closed, disks fill up and fail, descriptors run out, files are damaged, deleted, and put back to
-an earlier moment, backups are made, and all is lost and restored from one. Every half minute the
-customers rest, and these are checked: each book's history is linearizable, no acknowledged sale is
-missing or there twice, each has one order, sold and left are what was stocked, and all replicas
-hold the same digests and rows. Where files were put back, or restored, what was acknowledged before
-that moment is there, and the shop has named what is lost.
+customers buy, change and read at every port, nodes are killed, paused and asked to leave, links are
+cut and slow, terminals are closed, disks fill up and fail, descriptors run out, files are damaged,
+deleted, and put back to an earlier moment, backups are made, and all is lost and restored from one.
+Every half minute the customers rest, and these are checked: each book's history is linearizable, no
+acknowledged sale is missing or there twice, each has one order, sold and left are what was stocked,
+and all replicas hold the same digests and rows. Where files were put back, or restored, what was
+acknowledged before that moment is there, and the shop has named what is lost.
 
 The seed decides every choice, but not how long the machine takes, so a run can't be repeated
 exactly. A violation ends it with exit code 1; the message says where the shop's files and the

@@ -1,5 +1,5 @@
-"""The faults that may happen to the processes and files of a shop. Every choice comes from one
-seed."""
+"""The faults that may happen to the processes, links and files of a shop. Every choice comes from
+one seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tests.cluster.faults import backups, damage, deletion, disks, exhaustion, processes, restores
+from tests.cluster.faults import (
+    backups,
+    damage,
+    deletion,
+    disks,
+    exhaustion,
+    links,
+    processes,
+    restores,
+)
 from tests.cluster.faults.shop import Shop
 
 T = TypeVar("T")
@@ -38,6 +47,8 @@ FAULTS = (
     Fault("kill -9 of a group", processes.kill_group, alone=True),
     Fault("kill -9 of everything", processes.kill_all, alone=True),
     Fault("terminal closed", processes.close_terminal, alone=True),
+    Fault("link cut", links.cut),
+    Fault("link slow", links.slow),
     Fault("disk full", disks.fill_disk),
     Fault("fsync fails", disks.fsync_fails),
     Fault("fsync is slow", disks.fsync_is_slow),

@@ -46,7 +46,8 @@ class ClusterPage(PageHandler):
                 }
             ),
             local=config.is_local,
-            mends_s=MENDS_S,
+            linked=next((node for node in nodes if node.role == "catalog"), None),
+            mends_s=round(MENDS_S),
             max_delay_ms=MAX_DELAY_MS,
             database=config.engine.kind == "postgresql",
             rules=RULES,

@@ -165,7 +165,7 @@ def _changed_links(before: View, now: View) -> Iterable[dict[str, str]]:
         {link["between"]: link["delay_ms"] for link in seen["links"]} for seen in (before, now)
     )
     for ends in sorted(old.keys() | new.keys()):
-        link = f"the link {' - '.join(ends)}"
+        link = f"the link {' – '.join(ends)}"
         if ends not in new:
             yield {"text": f"{link} is mended", "rule": "", "kind": "good"}
         elif ends not in old or old[ends] != new[ends]:

@@ -89,6 +89,68 @@ def test_disturbing_wants_the_token(shop: BrowserShop) -> None:
     shop.complaints.clear()  # the browser notes the 403
 
 
+def test_a_link_is_cut_and_mended_by_keyboard(shop: BrowserShop) -> None:
+    page = shop.visit("/cluster")
+    live(page)
+    primary = shop.run(shop.cluster.primary("catalog"))
+    follower = shop.run(shop.cluster.follower("catalog"))
+    page.get_by_label("Cluster token").fill(shop.cluster.token)
+    keys = page.keyboard
+    page.get_by_label("Between one node").focus()
+    keys.type(primary)
+    keys.press("Tab")
+    keys.type(follower)
+    for _ in range(3):  # past the delay to the button
+        keys.press("Tab")
+    expect(page.get_by_role("button", name="Cut")).to_be_focused()
+    keys.press("Enter")
+    link = " – ".join(sorted((primary, follower)))
+    expect(page.locator("#disturbed")).to_have_text(f"The link {primary} – {follower} is cut.")
+    expect(page.locator("#impaired")).to_contain_text(f"{link}: cut, for")
+    expect(page.locator("#topology .link.cut")).to_have_count(1)
+    events = page.get_by_role("log")
+    expect(events).to_contain_text(f"the link {link} is cut")
+    expect(events).to_contain_text(f"{follower} has lost its lease")
+    page.get_by_role("button", name="Buy one copy").click()  # it waits for that lease
+    expect(page.locator("#result")).to_contain_text("6 left")
+    expect(events).to_contain_text(f"{follower} is out of the in-sync set")
+    for size in (PHONE, DESKTOP):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        assert not accessibility(page)
+        wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, (size, wide)
+
+    mend = page.get_by_role("button", name=f"Mend the link {link}")
+    mend.focus()
+    left = page.locator("#impaired").inner_text()
+    expect(page.locator("#impaired")).not_to_have_text(left)  # as a second has passed
+    expect(mend).to_be_focused()
+    keys.press("Enter")
+    expect(page.locator("#impaired li")).to_have_count(0)
+    expect(events).to_contain_text(f"the link {link} is mended")
+    live(page)
+
+
+def test_a_link_is_slow_by_as_much_as_was_typed(shop: BrowserShop) -> None:
+    page = shop.visit("/cluster")
+    live(page)
+    page.get_by_label("Between one node").select_option("order-1")
+    page.get_by_label("and another").select_option("order-2")
+    page.get_by_label("by so many milliseconds").fill("7")
+    page.get_by_label("by so many milliseconds").press("Enter")  # no more than that
+    expect(page.locator("#disturbed")).to_have_text("Give the cluster token first.")
+    page.get_by_label("Cluster token").fill(shop.cluster.token)
+    page.get_by_label("by so many milliseconds").press("Enter")
+    expect(page.locator("#impaired")).to_contain_text("order-1 – order-2: slow by 7 ms each way")
+    expect(page.locator("#topology .link.slow")).to_have_count(1)
+    page.get_by_role("button", name="Mend", exact=True).click()
+    expect(page.locator("#impaired li")).to_have_count(0)
+    page.get_by_label("and another").select_option("order-1")
+    page.get_by_role("button", name="Cut").click()
+    expect(page.locator("#disturbed")).to_contain_text("Refused: between: order-1 twice")
+    shop.complaints.clear()  # the browser notes the 400
+
+
 def test_many_pages_of_one_browser_leave_it_its_connections(shop: BrowserShop) -> None:
     first = shop.visit("/cluster")
     pages = [first, *(first.context.new_page() for _ in range(7))]

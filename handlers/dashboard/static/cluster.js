@@ -24,6 +24,7 @@ const SILENT_MS = 4000; // a proxy between may pass on what comes in bursts
     while (events.children.length > MAX_EVENTS) events.lastChild.remove();
   }
 
+  let links; // where they can be disturbed
   let begun = false;
   function watch() {
     if (!window.SharedWorker) return watchAlone();
@@ -77,6 +78,7 @@ const SILENT_MS = 4000; // a proxy between may pass on what comes in bursts
     begun = true;
     seen.events.forEach(tell);
     if (seen.nodes) topology.show(seen);
+    if (seen.links) links?.show(seen.links);
     if (databases && seen.databases) databases.replaceChildren(...seen.databases.map((server) => make("li", {}, standing(server))));
     if (seen.rates) charts.add(seen.rates);
   }
@@ -84,15 +86,14 @@ const SILENT_MS = 4000; // a proxy between may pass on what comes in bursts
 
   // --- disturbing ---
 
-  const disturbed = document.getElementById("disturbed");
+  const disturbed = document.getElementById("disturbed"); // not where nodes are on several machines
   document.getElementById("token-form")?.addEventListener("submit", (event) => {
     event.preventDefault();
     event.stopPropagation();
   });
-  document.querySelector(".nodes").addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-do]");
-    if (!button || button.getAttribute("aria-disabled") === "true" || place.classList.contains("lost")) return;
-    const name = button.closest("[data-node]").dataset.node;
+
+  async function disturb(path, body, done) {
+    if (place.classList.contains("lost")) return;
     const token = document.getElementById("token");
     if (!token.value) {
       disturbed.textContent = "Give the cluster token first.";
@@ -100,16 +101,26 @@ const SILENT_MS = 4000; // a proxy between may pass on what comes in bursts
       return;
     }
     try {
-      const answer = await fetch(`/cluster/nodes/${name}`, {
+      const answer = await fetch(path, {
         method: "POST",
         headers: { "Content-Type": "application/json", Authorization: `Bearer ${token.value}` },
-        body: JSON.stringify({ do: button.dataset.do }),
+        body: JSON.stringify(body),
       });
-      const body = await answer.json();
-      const done = { pause: "is paused", kill: "is killed", return: "may go on" }[button.dataset.do];
-      disturbed.textContent = answer.ok ? `${name} ${done}.` : `Refused: ${body.error}.`;
+      const told = await answer.json();
+      disturbed.textContent = answer.ok ? done : `Refused: ${told.error}.`;
     } catch {
       disturbed.textContent = "The front end does not answer. Try again.";
     }
+  }
+
+  document.querySelector(".nodes").addEventListener("click", (event) => {
+    const button = event.target.closest("[data-do]");
+    if (!button || button.getAttribute("aria-disabled") === "true") return;
+    const name = button.closest("[data-node]").dataset.node;
+    const done = { pause: "is paused", kill: "is killed", return: "may go on" }[button.dataset.do];
+    disturb(`/cluster/nodes/${name}`, { do: button.dataset.do }, `${name} ${done}.`);
   });
+
+  const form = document.getElementById("links");
+  if (form) links = new Links(form, document.getElementById("impaired"), disturb);
 }

@@ -55,12 +55,25 @@ class Topology {
   show(view) {
     for (const node of view.nodes) this.#show(node);
     const lines = [];
+    const impaired = new Set(view.links.map(({ between }) => between.join()));
     for (const feed of view.feeds) {
+      if (impaired.has([feed.from, feed.to].sort().join())) continue; // it is drawn as its link
       const [from, to] = [this.nodes.get(feed.from), this.nodes.get(feed.to)];
       if (!from || !to) continue;
       const kind = feed.lag > 0 || feed.lease_s === 0 ? "feed behind" : "feed";
       lines.push(draw("path", { d: this.#line(from, to), class: kind },
         draw("title", {}, `${feed.from} feeds ${feed.to}: ${feed.lag} entries behind`)));
+    }
+    for (const { between, delay_ms } of view.links) {
+      const [one, other] = between.map((name) => this.nodes.get(name));
+      if (!one || !other) continue;
+      const how = delay_ms === null ? "cut" : "slow";
+      const line = draw("path", { d: this.#line(one, other), class: `link ${how}` },
+        draw("title", {}, `The link between ${between.join(" and ")} is ${how}`));
+      lines.push(line);
+      if (how === "slow") continue;
+      const { x, y } = line.getPointAtLength(line.getTotalLength() / 2);
+      lines.push(draw("path", { d: `M${x - 7} ${y - 7} l14 14 m0 -14 l-14 14`, class: "link broken" }));
     }
     this.feeds.replaceChildren(...lines);
   }

@@ -74,6 +74,35 @@ class ViewTest(unittest.TestCase):
         self.assertEqual({feed["from"] for feed in shown["feeds"]}, {"catalog-2"})
         self.assertFalse(shown["nodes"][0]["up"])
 
+    def test_a_link_is_as_either_of_its_ends_says(self) -> None:
+        def to(name: str, delay_ms: int | None, left_s: float = 9.0) -> dict[str, Any]:
+            return {"to": name, "delay_ms": delay_ms, "left_s": left_s}
+
+        cut, slow = [to("catalog-1", None)], [to("catalog-1", 20)]
+        processes = [frontend(node=f"frontend-1.{n}", links=cut) for n in (1, 2)]
+        shown = self.seen(
+            frontend(processes=processes), replica(1, links=[to("frontend-1", None, 8.5)]), None
+        )
+        ends = ("catalog-1", "frontend-1")
+        self.assertEqual(shown["links"], [{"between": ends, "delay_ms": None, "left_s": 8.5}])
+        whole = (frontend(), replica(1), replica(2))
+        before = (frontend(links=cut), replica(1), replica(2, links=slow))
+        after = (frontend(links=slow), replica(1), replica(2))
+        self.assertEqual(
+            self.told(whole, before),
+            [
+                ("the link catalog-1 – catalog-2 is slow: 20 ms in each direction", ""),
+                ("the link catalog-1 – frontend-1 is cut", ""),
+            ],
+        )
+        self.assertEqual(
+            self.told(before, after),
+            [
+                ("the link catalog-1 – catalog-2 is mended", ""),
+                ("the link catalog-1 – frontend-1 is slow: 20 ms in each direction", ""),
+            ],
+        )
+
     def test_a_takeover_is_told_as_it_happens(self) -> None:
         both = ("catalog-1", "catalog-2")
         well = (frontend(), primary(1, *both), replica(2))

@@ -166,6 +166,11 @@ def tokens(text: str) -> list[str]:
     return found or [signs for signs in [_signs(text)] if signs]
 
 
+def findable(text: str) -> str:
+    """Return all tokens by which phrases find a text, with spaces between them."""
+    return " ".join(tokens(text) + joined(text))
+
+
 def joined(text: str) -> list[str]:
     """What else it is found by: its words that have something inside, without that.
 

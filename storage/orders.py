@@ -32,6 +32,9 @@ from storage.history import Position
 
 MAX_SALES = 500  # that become orders in one step
 
+Place = tuple[int, int]
+"""Where an order stands among all: when it was sold, in milliseconds since 1970, and its number."""
+
 
 def order_key(order_id: str) -> str:
     """Return the cache key of one order."""
@@ -144,10 +147,9 @@ def order_cost(lines: Sequence[Mapping[str, Any]]) -> int:
 def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an order as its buyer sees it."""
     lines = json.loads(row["lines"])
-    sold_at = datetime.fromtimestamp(row["sold_at"] / 1000, UTC)
     shown = {
         "order_id": row["order_id"],
-        "sold_at": sold_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "sold_at": moment(row["sold_at"]),
         "cost": order_cost(lines),
         "lines": lines,
     }
@@ -155,6 +157,21 @@ def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
         cancelled = json.loads(row["cancelled"])
         shown |= {"cancelled": cancelled, "refund": refund(lines, cancelled)}
     return shown
+
+
+def show_listed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an order as lists have it: with its number, `seq`, and that of its last `change`."""
+    return {**show_order(row), "seq": row["seq"], "change": row["changed"] or row["seq"]}
+
+
+def moment(ms: int) -> str:
+    """Return a moment, given in milliseconds since 1970, as callers see it.
+
+    >>> moment(1_700_000_000_123)
+    '2023-11-14T22:13:20.123Z'
+    """
+    at = datetime.fromtimestamp(ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def shows(order: Mapping[str, Any], cancelled: Iterable[Mapping[str, int]]) -> bool:
@@ -190,3 +207,10 @@ class OrderReader(Protocol):
     async def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return the orders that were made or changed behind the number `after`, in the order of
         that, each with its `seq` and the number of its last `change`."""
+
+    async def sold(
+        self, since: int, before: Place, limit: int, beginning: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the orders that were sold at `since`, in milliseconds since 1970, or
+        later, and stand before a place, the newest first; only those whose ids have this
+        beginning. It costs what it returns, or what has the beginning."""

@@ -12,7 +12,7 @@ from handlers.storefront import forms, rendering
 from handlers.storefront.base import ShelfPage
 from handlers.validation import MAX_QUANTITY, TEXT, WORDS, trouble
 from storage.catalog import MAX_TOPICS
-from storage.letters import joined, phrases, tokens
+from storage.letters import findable, phrases
 
 ON_HOME = 12
 ON_PAGE = 24
@@ -100,7 +100,7 @@ def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
 
 @lru_cache(maxsize=MAX_TOPICS)  # each search goes through all topics
 def _words(topic: str) -> str:
-    return " ".join(tokens(topic) + joined(topic))
+    return findable(topic)
 
 
 class BookPage(ShelfPage):

@@ -8,7 +8,7 @@ from typing import Any
 from bazar.replication.messages import Entry
 from bazar.replication.store import Operation, Outcome
 from storage.history import Position
-from storage.orders import Orders, Projected, order_key, show_order
+from storage.orders import Orders, Place, Projected, order_key, show_listed, show_order
 from storage.postgresql import history
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.snapshots import Snapshots
@@ -39,6 +39,7 @@ CANCELLED = (
     f"ALTER TABLE {SCHEMA}.orders ADD COLUMN changed bigint, ADD COLUMN cancelled text",
     f"CREATE UNIQUE INDEX orders_by_change ON {SCHEMA}.orders ((COALESCE(changed, seq)))",
 )
+BY_TIME = (f"CREATE INDEX orders_by_time ON {SCHEMA}.orders (sold_at, seq)",)
 
 CURSOR = Statement(f"SELECT seq, id FROM {SCHEMA}.cursors WHERE name = 'sales'")
 HIGHEST = Statement(f"SELECT COALESCE(max(COALESCE(changed, seq)), 0) FROM {SCHEMA}.orders")
@@ -51,6 +52,16 @@ ORDER = f"{_ORDERS} WHERE order_id = $1"
 ORDERS_BEHIND = f"{_ORDERS} WHERE seq > $1 ORDER BY seq LIMIT $2"
 KNOWN = f"{_ORDERS} WHERE order_id = ANY($1::text[])"
 CHANGES = f"{_ORDERS} WHERE COALESCE(changed, seq) > $1 ORDER BY COALESCE(changed, seq) LIMIT $2"
+_SOLD = (
+    "WHERE sold_at >= $1 AND (sold_at, seq) < ($2::bigint, $3::bigint)"
+    " ORDER BY sold_at DESC, seq DESC LIMIT $4"
+)
+SOLD = f"{_ORDERS} {_SOLD}"
+# Those that are named so are found first, and not by going through the index by time.
+SOLD_AS = (
+    f"WITH named AS MATERIALIZED ({_ORDERS} WHERE order_id BETWEEN $5 AND $6)"
+    f" SELECT * FROM named {_SOLD}"
+)
 
 
 def cursor_of(rows: Iterable[Row]) -> Position:
@@ -62,7 +73,7 @@ class OrderRows:
     """The `Model` of the order group."""
 
     schema = SCHEMA
-    migrations: Sequence[Sequence[str]] = (TABLES, CANCELLED)
+    migrations: Sequence[Sequence[str]] = (TABLES, CANCELLED, BY_TIME)
 
     def __init__(self, orders: Orders) -> None:
         self.tables = orders.tables
@@ -129,10 +140,20 @@ class PostgreSQLOrderReader:
         """Return the orders that were made or changed behind the number `after`, in the order of
         that, each with its `seq` and the number of its last `change`."""
         [rows] = await self._snapshots.read(None, Statement(CHANGES, (after, limit)))
-        return [
-            {**show_order(one), "seq": one["seq"], "change": one["changed"] or one["seq"]}
-            for one in map(_order, rows)
-        ]
+        return [show_listed(order) for order in map(_order, rows)]
+
+    async def sold(
+        self, since: int, before: Place, limit: int, beginning: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the orders that were sold at `since`, in milliseconds since 1970, or
+        later, and stand before a place, the newest first; only those whose ids have this
+        beginning. It costs what it returns, or what has the beginning."""
+        asked = Statement(SOLD, (since, *before, limit))
+        if beginning:
+            named = (beginning, f"{beginning}\U0010ffff")
+            asked = Statement(SOLD_AS, (*asked.params, *named))
+        [rows] = await self._snapshots.read(None, asked)
+        return [_order(row) for row in rows]
 
 
 def _order(row: Row) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bazar.replication.store import Operation, Outcome
 from storage.history import Position
-from storage.orders import Orders, Projected, show_order
+from storage.orders import Orders, Place, Projected, show_listed, show_order
 from storage.sqlite.database import Database
 from storage.sqlite.history import HISTORY_SCHEMA
 
@@ -31,6 +31,7 @@ ALTER TABLE orders ADD COLUMN cancelled TEXT;
 CREATE UNIQUE INDEX orders_by_change ON orders (COALESCE(changed, seq));
 DELETE FROM meta WHERE name = 'checksum'
 """
+BY_TIME = "CREATE INDEX orders_by_time ON orders (sold_at, seq)"
 
 CURSOR = "SELECT seq, id FROM cursors WHERE name = 'sales'"
 NUMBERS = "SELECT order_id, seq FROM orders WHERE order_id IN (SELECT value FROM json_each(?))"
@@ -40,8 +41,16 @@ HIGHEST = (
     " ORDER BY COALESCE(changed, seq) DESC LIMIT 1), 0)"
 )
 CHANGES = (
-    "SELECT *, COALESCE(changed, seq) AS change FROM orders WHERE COALESCE(changed, seq) > ?"
-    " ORDER BY COALESCE(changed, seq) LIMIT ?"
+    "SELECT * FROM orders WHERE COALESCE(changed, seq) > ? ORDER BY COALESCE(changed, seq) LIMIT ?"
+)
+SOLD = (
+    "SELECT * FROM orders WHERE sold_at >= ? AND (sold_at, seq) < (?, ?)"
+    " ORDER BY sold_at DESC, seq DESC LIMIT ?"
+)
+# The + keeps SQLite from going through the index by time.
+SOLD_AS = (
+    "SELECT * FROM orders WHERE +sold_at >= ? AND (+sold_at, seq) < (?, ?)"
+    " AND order_id BETWEEN ? AND ? ORDER BY +sold_at DESC, seq DESC LIMIT ?"
 )
 
 
@@ -53,7 +62,7 @@ def cursor_of(rows: Iterable[Sequence[Any]]) -> Position:
 class OrderRows:
     """The `Model` of the order group."""
 
-    migrations: Sequence[str] = (SCHEMA, HISTORY, CANCELLED)
+    migrations: Sequence[str] = (SCHEMA, HISTORY, CANCELLED, BY_TIME)
 
     def __init__(self, orders: Orders) -> None:
         self.tables = orders.tables
@@ -117,6 +126,17 @@ class SQLiteOrderReader:
         """Return the orders that were made or changed behind the number `after`, in the order of
         that, each with its `seq` and the number of its last `change`."""
         rows = await self._database.read(CHANGES, (after, limit))
-        return [
-            {**show_order(dict(row)), "seq": row["seq"], "change": row["change"]} for row in rows
-        ]
+        return [show_listed(dict(row)) for row in rows]
+
+    async def sold(
+        self, since: int, before: Place, limit: int, beginning: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the orders that were sold at `since`, in milliseconds since 1970, or
+        later, and stand before a place, the newest first; only those whose ids have this
+        beginning. It costs what it returns, or what has the beginning."""
+        asked: tuple[str, tuple[int | str, ...]] = SOLD, (since, *before, limit)
+        if beginning:
+            named = (beginning, f"{beginning}\U0010ffff")
+            asked = SOLD_AS, (since, *before, *named, limit)
+        rows = await self._database.read_slowly(*asked)
+        return [dict(row) for row in rows]

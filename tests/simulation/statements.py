@@ -114,6 +114,21 @@ def _orders_behind(rows: Rows, params: Sequence[Any]) -> list[Row]:
     return columns(ORDER, [row for row in found if _last_change(row) > params[0]][: params[1]])
 
 
+def _sold(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    """Those of a time, newest first; with two more parameters only those with ids between them."""
+    since, *before, limit = params[:4]
+    first, last = params[4:] or ("", "\U0010ffff")
+    found = [
+        row
+        for row in rows("orders")
+        if row["sold_at"] >= since
+        and [row["sold_at"], row["seq"]] < before
+        and first <= row["order_id"] <= last
+    ]
+    found.sort(key=lambda row: (-row["sold_at"], -row["seq"]))
+    return columns(ORDER, found[:limit])
+
+
 def _last_change(order: Image) -> int:
     return int(order["changed"] or order["seq"])
 
@@ -215,6 +230,8 @@ READS: Mapping[str, Read] = {
     orders.COUNT: lambda rows, params: [(sum(r["seq"] > params[0] for r in rows("orders")),)],
     orders.ORDER: lambda rows, params: keyed("orders", ORDER, "order_id")(rows, [params]),
     orders.ORDERS_BEHIND: behind("orders", ORDER),
+    orders.SOLD: _sold,
+    orders.SOLD_AS: _sold,
 }
 """What each statement reads."""
 

@@ -19,7 +19,7 @@ from storage.postgresql.model import Model
 from storage.postgresql.orders import OrderRows, PostgreSQLOrderReader
 from storage.postgresql.session import Row, Statement
 from tests.simulation.statements import READS, writes
-from tests.unit.storage.contract import catalog, finding, orders
+from tests.unit.storage.contract import catalog, finding, order_pages, orders
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase, OrderCase
 
 
@@ -110,7 +110,15 @@ class PagesTest(finding.Pages, PlainCatalogTest):
     pass
 
 
-class OrdersTest(orders.OrdersKept, PlainCase, OrderCase):
+class PlainOrderCase(PlainCase, OrderCase):
     async def asyncSetUp(self) -> None:
         self.group = PlainGroup(OrderRows(Orders()), postgresql_orders.COLUMNS)
         self.reader = PostgreSQLOrderReader(self.group)
+
+
+class OrdersTest(orders.OrdersKept, PlainOrderCase):
+    pass
+
+
+class OrderPagesTest(order_pages.Pages, PlainOrderCase):
+    pass

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sqlite3
 
 from storage.history import Position
+from storage.order_pages import EVER
 from storage.orders import Orders
 from storage.sqlite.database import Database
 from storage.sqlite.integrity import find_damage
 from storage.sqlite.log_table import SCHEMA as LOG_SCHEMA
-from storage.sqlite.orders import OrderRows, SQLiteOrderReader
+from storage.sqlite.orders import SOLD, SOLD_AS, OrderRows, SQLiteOrderReader
 from storage.sqlite.replicated_store import ReplicatedStore
-from tests.unit.storage.contract import orders
+from tests.unit.storage.contract import order_pages, orders
 from tests.unit.storage.contract.cases import OrderCase
 from tests.unit.storage.sqlite.test_catalog import StoreCase
 from tests.unit.storage.test_orders import project
 
 
-class OrdersTest(orders.OrdersKept, StoreCase, OrderCase):
+class FileCase(StoreCase, OrderCase):
     async def asyncSetUp(self) -> None:
         self.store = await ReplicatedStore.open(
             self.directory / "one.db", OrderRows(Orders()), 1000
@@ -25,6 +26,21 @@ class OrdersTest(orders.OrdersKept, StoreCase, OrderCase):
         self.addAsyncCleanup(self.store.close)
         self.reader = SQLiteOrderReader(self.store.database)
 
+
+class PagesTest(order_pages.Pages, FileCase):
+    async def test_each_list_goes_through_its_index(self) -> None:
+        for sql, parameters, index in (
+            (SOLD, (0, 1, 1, 1), "orders_by_time (sold_at>? AND (sold_at,seq)<(?,?))"),
+            (SOLD_AS, (0, 1, 1, "a", "b", 1), "PRIMARY KEY (order_id>? AND order_id<?)"),
+        ):
+            plan = await self.store.database.read(f"EXPLAIN QUERY PLAN {sql}", parameters)
+            self.assertIn(index, plan[0]["detail"])
+        self.assertEqual(
+            len(await self.store.database.read(f"EXPLAIN QUERY PLAN {SOLD}", (0,) * 4)), 1
+        )
+
+
+class OrdersTest(orders.OrdersKept, FileCase):
     async def test_a_file_from_before_positions_had_ids(self) -> None:
         path = self.directory / "old.db"
         before = await Database.open(path, (LOG_SCHEMA, *OrderRows.migrations[:1]))
@@ -38,6 +54,7 @@ class OrdersTest(orders.OrdersKept, StoreCase, OrderCase):
         self.addAsyncCleanup(self.store.close)
         reader = SQLiteOrderReader(self.store.database)
         self.assertEqual(await reader.cursor(), Position(3, None))
+        self.assertEqual([one["order_id"] for one in await reader.sold(0, EVER, 9)], ["o3"])
         begin = {"op": "begin", "epoch": 2, "id": "e2"}
         await self.batch(begin, {**project(3, 9), "after": Position(3).plain})
         self.assertEqual(await reader.cursor(), Position(9, "e"))

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from bazar.errors import BadRequest
+from bazar.http.response import next_page
 from bazar.replication.store import Answer
 from handlers.base import Handler
+from storage.order_pages import MOST_LOOKED_AT
 
 
 def search_query(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,3 +92,33 @@ def cancelled(handler: Handler, answer: Answer) -> Answer:
     copies = sum(line["quantity"] for line in answer["cancelled"])
     message = f"Cancelled in all: {copies} of {sum(one['quantity'] for one in answer['lines'])}"
     return {"message": message, **told, **_once_more(handler, answer)}
+
+
+OF_TIME = ("since", "until", "q", "cancelled", "before")
+LISTS_ORDERS = f"""\
+Lists the orders of a time, newest first, where `since`, `until`, `q`, `cancelled` or `before` is
+given. One page looks at {MOST_LOOKED_AT:,} orders at most: with `q`, or `cancelled`, it may be
+short, or empty, and still have a `Link`, which looks further. Without any of these it follows all
+orders, in the order of their last change, behind the `change` of the last one seen."""
+
+
+def list_of_orders(handler: Handler) -> dict[str, Any]:
+    """Return the page of orders that a request asks for, as an item to list. Raises BadRequest."""
+    given = {name: value for name, value in handler.given.items() if value is not None}
+    of_time = [name for name in OF_TIME if name in given]
+    if not of_time:
+        return {"op": "changed", "after": 0, **given}
+    if "after" in given:
+        raise BadRequest(f"after, {of_time[0]}: one of them, not both: the first follows changes")
+    return {"op": "sold", **given}
+
+
+def show_orders(handler: Handler, page: Answer) -> None:
+    """Answer with a page of orders, and a `Link` to the next one."""
+    for name in ("before", "after"):
+        if page.get(name) is not None:
+            asked = {one: handler.query(one) for one in handler.given if one != name}
+            asked = {one: text for one, text in asked.items() if text is not None}
+            link = f"{handler.request.path}?{urlencode({**asked, name: ''})}"
+            handler.set_header("Link", next_page(link, page[name]))
+    handler.answer(page["orders"])

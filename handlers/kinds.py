@@ -59,6 +59,18 @@ class OfType(Plain):
         return value
 
 
+class Boolean(OfType):
+    """True or false; as text, these words."""
+
+    def __init__(self) -> None:
+        super().__init__("boolean")
+
+    def typed(self, text: str, place: str) -> bool:
+        if text not in ("true", "false"):
+            raise BadRequest(f"{place}: {text[:40]!r} is neither true nor false")
+        return text == "true"
+
+
 class Integer(Kind):
     """An integer. As text it has one spelling, so that a book has one cache key."""
 

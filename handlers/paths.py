@@ -12,6 +12,7 @@ CANCELLATIONS_PATH = "/cancellations"
 NEWEST_PATH = "/sales/newest"
 
 PURCHASES_PATH = "/purchases"
+LISTING_PATH = "/listing"
 BEGIN_TRACING_PATH = "/stories/trace"
 TRACE_OF_SALE_PATH = "/stories"
 STANDING_PATH = "/standing"

@@ -12,7 +12,18 @@ from typing import Any
 
 from bazar.errors import BadRequest
 from handlers import characters
-from handlers.kinds import MAX_ID, Integer, Kind, ListOf, Nullable, Object, Pattern, Schema, Schemas
+from handlers.kinds import (
+    MAX_ID,
+    Boolean,
+    Integer,
+    Kind,
+    ListOf,
+    Nullable,
+    Object,
+    Pattern,
+    Schema,
+    Schemas,
+)
 from storage.catalog import MAX_AMOUNT
 from storage.isbn import isbn13
 from storage.letters import searched
@@ -25,6 +36,7 @@ MAX_WORDS = 16
 MAX_PAGE = 100
 MAX_OFFSET = 10_000  # what is skipped costs as much as what is shown
 MAX_TAGS = 20
+MAX_LISTED = 500
 
 _TAGS = re.compile(r'\*|[ \t,]*(?:(?:W/)?"[!#-~\x80-\xff]*"[ \t]*(?:,[ \t,]*|$))+')
 _TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
@@ -136,6 +148,9 @@ TEXT = Text(MAX_TEXT)
 WORDS = Words()
 AMOUNT = Integer(0, MAX_AMOUNT)
 QUANTITY = Integer(1, MAX_QUANTITY)
+BOOLEAN = Boolean()
+LISTED = Integer(1, MAX_LISTED)
+ORDER_PLACE = Pattern("[0-9]{1,19}-[0-9]{1,19}", "{value!r} names no place in a list of orders")
 PLACE = Pattern(
     "[0-9]{1,18}(?:-[0-9]{1,18}-[0-9]{1,18})?", "{value!r} names no place in a list of books"
 )

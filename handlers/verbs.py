@@ -15,13 +15,23 @@ from bazar.errors import (
 from bazar.node.server import MAX_INTERNAL_BODY_BYTES
 from handlers import answers
 from handlers.kinds import MAX_ID, Choice, Integer, Kind, ListOf, Object, Plain, Unread
+from handlers.moments import MOMENT
 from handlers.operations import HTML, PLAIN, Answer, Body, Operation, Parameter
 from handlers.parameters import BOOK, CONDITIONS, KEY, ORDER, SEARCH_QUERY
-from handlers.validation import BASKET, BOOK_CHANGES, CANCELLATION, NEW_BOOK, PURCHASE
+from handlers.validation import (
+    BASKET,
+    BOOK_CHANGES,
+    BOOLEAN,
+    CANCELLATION,
+    LISTED,
+    NEW_BOOK,
+    ORDER_PLACE,
+    PURCHASE,
+    WORDS,
+)
 
 MAX_IMPORT_BOOKS = 1000
 MAX_IMPORT_BYTES = 4 << 20
-MAX_LISTED = 500
 MAX_DELAY_MS = 2000
 
 _ANY, _TEXT = Plain(), Plain(type="string")
@@ -62,11 +72,21 @@ CANCEL_ORDER = Operation(
     errors=(Conflict, ForeignHistory, *_WRITES),
 )
 LIST_ORDERS = Operation(
-    "List all orders, in the order of their last change",
-    [Answer(answers.ORDERS, headers=["Link"])],
+    "List the orders of a time, the newest first; or all, in the order of their last change",
+    [Answer(answers.ORDERS, headers=["Link"], about="The orders, in pages that are linked.")],
     query=[
-        Parameter("after", Integer(0, MAX_ID), "Begin behind this `change`.", default=0),
-        Parameter("limit", Integer(1, MAX_LISTED), "So many, at most.", default=100),
+        Parameter("since", MOMENT, "Those that were sold then or later."),
+        Parameter("until", MOMENT, "Those that were sold before."),
+        Parameter(
+            "q",
+            WORDS,
+            "Words of a title, as it was sold; the number of a book; or an order's id, or the first"
+            " 8 digits of it or more.",
+        ),
+        Parameter("cancelled", BOOLEAN, "Those of which something is cancelled, or nothing."),
+        Parameter("before", ORDER_PLACE, "Begin behind this place, which a `Link` names."),
+        Parameter("after", Integer(0, MAX_ID), "Follow the changes behind this `change`."),
+        Parameter("limit", LISTED, "So many, at most.", default=100),
     ],
 )
 

@@ -15,13 +15,16 @@ from bazar.node.workers import whose
 from bazar.replication.store import Answer
 from handlers import described, links, metrics, status, verbs
 from handlers.api import (
+    LISTS_ORDERS,
     basket_item,
     bought,
     cancellation_item,
     cancelled,
+    list_of_orders,
     purchase_item,
     purchased,
     search_query,
+    show_orders,
 )
 from handlers.base import Handler
 from handlers.frontend.questions import Question
@@ -94,6 +97,16 @@ class OrderHandler(FrontEndHandler):
     @verbs.SHOW_ORDER
     async def get(self, order: str) -> None:
         await self.show(self.service.order(order))
+
+
+class OrdersHandler(FrontEndHandler):
+    __doc__ = LISTS_ORDERS
+
+    @verbs.LIST_ORDERS
+    async def get(self) -> None:
+        page, replica = await self.service.list_orders(list_of_orders(self), self.note)
+        self.set_header("X-Replica", replica)
+        show_orders(self, page)
 
 
 class PurchaseHandler(FrontEndHandler):
@@ -192,6 +205,7 @@ ROUTES = (
     Route("/purchase", BasketHandler, PUBLIC),
     Route("/orders/([^/]+)", OrderHandler, PUBLIC),
     Route("/orders/([^/]+)/cancel", CancelHandler, INTERNAL),
+    Route("/orders", OrdersHandler, INTERNAL),
     Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
     Route("/status", StatusHandler, INTERNAL),
     Route(METRICS_PATH, MetricsHandler, INTERNAL),

@@ -66,11 +66,13 @@ class Source:
         together = self.client.gathers(self.nodes, path)
         return await self.pool.call(attempt, deadline_s, together)
 
-    async def read(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
+    async def read(
+        self, item: dict[str, Any], note: Note, path: str = READ_PATH
+    ) -> tuple[Answer, str]:
         settings = self.settings
         try:
             return await self.ask(
-                READ_PATH, item, settings.read_attempt_s, settings.read_deadline_s, note
+                path, item, settings.read_attempt_s, settings.read_deadline_s, note
             )
         except Indeterminate as error:
             raise Unavailable(str(error)) from error  # a read changes nothing

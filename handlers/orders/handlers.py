@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers import verbs
 from handlers.api import (
+    LISTS_ORDERS,
     basket_item,
     bought,
     cancellation_item,
     cancelled,
+    list_of_orders,
     purchase_item,
     purchased,
+    show_orders,
 )
 from handlers.base import Handler
 from handlers.orders.service import OrderService
@@ -58,19 +60,11 @@ class CancelHandler(OrderServiceHandler):
 
 
 class OrdersHandler(OrderServiceHandler):
-    """All orders, each as it is now, in the order of their last change, behind the `change` of the
-    last one seen."""
+    __doc__ = LISTS_ORDERS
 
     @verbs.LIST_ORDERS
     async def get(self) -> None:
-        after, limit = self.given["after"], self.given["limit"]
-        await self.service.replica.reads.barrier(None)
-        orders = await self.service.reader.changes(after, limit + 1)
-        shown = orders[:limit]
-        if len(orders) > limit:
-            link = self.link_behind({"limit": limit})
-            self.set_header("Link", next_page(link, shown[-1]["change"]))
-        self.answer(shown)
+        show_orders(self, await self.service.listing(list_of_orders(self)))
 
 
 ROUTES = (

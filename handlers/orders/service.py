@@ -30,12 +30,13 @@ from bazar.rpc.batcher import Batcher
 from bazar.rpc.pool import ReplicaPool
 from handlers import writes
 from handlers.calls import Call
-from handlers.orders import trace
+from handlers.orders import listing, trace
 from handlers.orders.writes import CANCELLATION_ITEM, WRITES
 from handlers.paths import (
     ADOPT_PATH,
     BEGIN_TRACING_PATH,
     CANCELLATIONS_PATH,
+    LISTING_PATH,
     NEWEST_PATH,
     PURCHASES_PATH,
     SALES_PATH,
@@ -87,6 +88,7 @@ class OrderService(ReplicatedService[OrderReader]):
         self._traces: trace.ProjectionTraces | None = None  # while they are asked for
         self.calls[PURCHASES_PATH] = Call(self.purchase_item)
         self.calls[CANCELLATIONS_PATH] = Call(self.cancel_item)
+        self.calls[LISTING_PATH] = Call(self.listing)
         self.calls[BEGIN_TRACING_PATH] = Call(self.trace_item)
         self.calls[TRACE_OF_SALE_PATH] = Call(self.traced_item)
         self.calls[STANDING_PATH] = Call(self.standing)
@@ -143,6 +145,12 @@ class OrderService(ReplicatedService[OrderReader]):
         if order is None:
             raise NotFound(f"no order has the id {order_id}")
         return order
+
+    async def listing(self, item: dict[str, Any]) -> Answer:
+        """Return a page of `orders`: with the `op` "sold" those of a time, newest first, and the
+        place `before` which there are more; with "changed" all by their last change, and behind
+        which one, `after`, there are more."""
+        return await listing.page(self, item)
 
     # --- selling (S3) ----------------------------------------------------------------------------
 

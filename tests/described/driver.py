@@ -22,6 +22,8 @@ from tests.described import formats
 UNSAID = re.compile(
     r"topic, q: one of them, not both"
     r"|topic: is missing \(or q"
+    r"|since: is later than until"
+    r"|after, \w+: one of them, not both"
     r"|lines\[\d+\]: book \d+ is in lines\[\d+\] already"
     r"|: must be an integer"  # which 1.0 is to JSON Schema
     r"|quantity-\d+: is missing"

@@ -44,6 +44,7 @@ INTERNAL_PATHS = {
         "/status",
         "/metrics",
         "/cluster/nodes/1",
+        "/orders",
         "/orders/1/cancel",
         "/links/1",
         "/cluster/links",
@@ -62,6 +63,7 @@ INTERNAL_PATHS = {
         "/links/1",
     },
     "order": {
+        "/listing",
         "/orders",
         "/orders/1/cancel",
         "/purchases",

@@ -15,6 +15,8 @@ from storage.orders import show_order
 
 Record = Mapping[str, Any]
 
+FORMULAS = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet may take for the beginning of one
+
 BOOK = ("id", "title", "author", "topic", "cost", "count", "isbn")
 """The columns of a list of books. `bazar import` takes one with exactly these as it stands."""
 LINE = ("order_id", "seq", "sold_at", "book", "title", "quantity", "unit_cost", "cancelled")
@@ -48,18 +50,25 @@ def head(columns: Sequence[str]) -> bytes:
     return (",".join(columns) + "\r\n").encode()
 
 
-def as_csv(columns: Sequence[str]) -> Callable[[Sequence[Record]], bytes]:
+def as_csv(
+    columns: Sequence[str], *, for_spreadsheets: bool = False
+) -> Callable[[Sequence[Record]], bytes]:
     """Return what makes rows of a list of records that have these columns: RFC 4180, in UTF-8.
-    Money is in units with two decimals there, as a spreadsheet has it."""
+    Money is in units with two decimals there, as a spreadsheet has it. Each text is there to the
+    letter, unless it is `for_spreadsheets`: these take what begins like a formula for one, and run
+    it (https://owasp.org/www-community/attacks/CSV_Injection), so that gets a ' in front."""
+    show = _inert if for_spreadsheets else _cell
 
     def write(records: Sequence[Record]) -> bytes:
         text = io.StringIO()
-        writer = csv.writer(text)
+        writer = csv.writer(
+            text, quoting=csv.QUOTE_NONNUMERIC if for_spreadsheets else csv.QUOTE_MINIMAL
+        )
         for record in records:
             cancelled = {one["book"]: one["quantity"] for one in record.get("cancelled", ())}
             for line in record.get("lines", ({},)):
                 row = {**record, **line, "cancelled": cancelled.get(line.get("book"), 0)}
-                writer.writerow([_cell(name, row.get(name)) for name in columns])
+                writer.writerow([show(name, row.get(name)) for name in columns])
         return text.getvalue().encode()
 
     return write
@@ -69,3 +78,8 @@ def _cell(name: str, value: Any) -> Any:
     if name in ("cost", "unit_cost"):
         return f"{value // 100}.{value % 100:02}"
     return value
+
+
+def _inert(name: str, value: Any) -> Any:
+    cell = _cell(name, value)
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell

@@ -36,10 +36,10 @@ from bazar.cli.importing.rejects import Rejects, default_path
 from bazar.cli.importing.report import Tally
 from bazar.cli.importing.rows import Problem, Row
 from bazar.cli.importing.text import check_encoding
-from bazar.cli.status import ask_all
+from bazar.cli.status import find
 from bazar.cluster_file import default_config
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest, Unavailable
+from bazar.errors import BadRequest
 from bazar.rpc.pool import ReplicaPool
 from handlers import validation
 
@@ -192,7 +192,7 @@ async def _import(
             contextlib.closing(books.rows(progress)) as rows,
         ):
             if not flags.dry_run:
-                await _find_shop(shop)
+                await find(shop, "catalog")
             for batch in _batches(_good(rows, tally, rejects)):
                 if not flags.dry_run:
                     await _send(shop, pool, batch, tally, rejects)
@@ -214,15 +214,6 @@ async def _import(
         )
         print(f"  {_again(flags, books, rejects.path)}")
     return 1 if tally.rejected else 0
-
-
-async def _find_shop(shop: Shop) -> None:
-    """Raise Unavailable if no catalog node answers: then the list need not be read."""
-    statuses = await ask_all(shop)
-    catalogs = shop.config.group("catalog")
-    if not any(statuses[node.name] for node in catalogs):
-        ports = ", ".join(str(node.port) for node in catalogs)
-        raise Unavailable(f"no catalog answers on port {ports}: start the shop. Nothing was sent")
 
 
 def _good(rows: Iterable[Row], tally: Tally, rejects: Rejects | None) -> Iterator[Row]:

@@ -22,6 +22,7 @@ from bazar.cli import (
     import_books,
     join,
     move,
+    orders,
     promote,
     rebuild,
     restart,
@@ -38,6 +39,7 @@ from handlers import ROLES
 
 COMMANDS: dict[str, Command] = {
     "import": import_books,
+    "orders": orders,
     "status": status,
     "verify": verify,
     "restart": restart,

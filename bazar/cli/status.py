@@ -10,7 +10,7 @@ from typing import Any
 
 from bazar.cli import Shop
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, OtherToken, Untrusted
+from bazar.errors import BazarError, OtherToken, Unavailable, Untrusted
 from bazar.node.status import STATUS_PATH, Status, Statuses, is_well, primary_of, processes
 from bazar.table import table
 
@@ -75,6 +75,14 @@ async def ask_all(shop: Shop) -> Statuses:
     """Return the status of each node, None for one that does not answer."""
     statuses, _ = await _ask_all(shop)
     return statuses
+
+
+async def find(shop: Shop, role: str) -> None:
+    """Raise Unavailable if no node of this role answers: then nothing need be tried."""
+    statuses, nodes = await ask_all(shop), shop.config.group(role)
+    if not any(statuses[node.name] for node in nodes):
+        ports = ", ".join(str(node.port) for node in nodes)
+        raise Unavailable(f"no {role} node answers on port {ports}: start the shop")
 
 
 async def _ask_all(shop: Shop) -> tuple[Statuses, list[str]]:

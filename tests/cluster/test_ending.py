@@ -1,4 +1,4 @@
-"""Commands that are interrupted by Ctrl-C, or whose output is closed."""
+"""Commands that are interrupted by Ctrl-C, or whose output is closed, or full."""
 
 from __future__ import annotations
 
@@ -164,3 +164,21 @@ async def test_a_reader_that_has_enough_hears_no_complaint(tmp_path: Path, comma
         )
         assert done.stderr == ""
         assert int(done.stdout) in (0, 1, NO_READER)  # 0 or 1: all of it fitted into the pipe
+
+
+async def test_an_output_that_is_full_is_said(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as shop:
+        await shop.start()
+        for words in (
+            ("status",),
+            ("orders",),
+            ("orders", "--csv"),
+            ("export", "books", "--format", "csv"),
+        ):
+            with await asyncio.to_thread(Path("/dev/full").open, "wb") as full:
+                async with started(
+                    "bazar", *words, "--config", str(shop.config_path), stdout=full.fileno()
+                ) as process:
+                    _, said = await asyncio.wait_for(process.communicate(), ENDS_S)
+            assert process.returncode == 2, words
+            assert said == b"standard output: No space left on device\n", words

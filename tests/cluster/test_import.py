@@ -54,7 +54,7 @@ async def test_a_shop_that_is_closed_is_said_at_once(tmp_path: Path) -> None:
         (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
         refused = load(shop, "list.csv")
     assert refused.returncode == 2
-    assert "no catalog answers on port" in refused.stderr
+    assert "no catalog node answers on port" in refused.stderr
     assert "certain" not in refused.stderr
     assert "list.rejects.csv" not in names(tmp_path)
 

@@ -97,8 +97,8 @@ def cancelled(handler: Handler, answer: Answer) -> Answer:
 OF_TIME = ("since", "until", "q", "cancelled", "before")
 LISTS_ORDERS = f"""\
 Lists the orders of a time, newest first, where `since`, `until`, `q`, `cancelled` or `before` is
-given. One page looks at {MOST_LOOKED_AT:,} orders at most: with `q`, or `cancelled`, it may be
-short, or empty, and still have a `Link`, which looks further. Without any of these it follows all
+given. For words of a `q` one page looks at {MOST_LOOKED_AT:,} orders at most: it may be short,
+or empty, and still have a `Link`, which looks further. Without any of these it follows all
 orders, in the order of their last change, behind the `change` of the last one seen."""
 
 

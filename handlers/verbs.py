@@ -83,7 +83,7 @@ LIST_ORDERS = Operation(
             "Words of a title, as it was sold; the number of a book; or an order's id, or the first"
             " 8 digits of it or more.",
         ),
-        Parameter("cancelled", BOOLEAN, "Those of which something is cancelled, or nothing."),
+        Parameter("cancelled", BOOLEAN, "Those of which something is cancelled, or nothing is."),
         Parameter("before", ORDER_PLACE, "Begin behind this place, which a `Link` names."),
         Parameter("after", Integer(0, MAX_ID), "Follow the changes behind this `change`."),
         Parameter("limit", LISTED, "So many, at most.", default=100),

@@ -8,8 +8,8 @@ shop is.
 
 An order is found by its id, or the beginning of it, at once. Words are looked for in the titles as
 they were sold, and there is no index of them: each purchase would pay for it, and whoever looks for
-an order knows about when it was. One page looks at MOST_LOOKED_AT orders of that time, and says how
-far it has come if there are more: then it may be short, or empty.
+an order knows about when it was. A page looks at MOST_LOOKED_AT orders of that time, for LOOKS_S:
+then it says how far it has come, and may be short, or empty.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from storage import letters
 from storage.orders import OrderReader, Place, moment, show_listed
 
 MOST_LOOKED_AT = 10_000
+LOOKS_S = 0.25  # where the machine is busy: whoever has asked waits a second, and would ask again
 SLICE = 500  # read at once, while others wait
 TITLES_KEPT = 4096  # most are sold many times
 EVER: Place = ((1 << 63) - 1, (1 << 63) - 1)  # before it stands every order
@@ -106,8 +107,8 @@ def _finding(q: str) -> Callable[[str], bool]:
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
-    """Orders, and the place behind which the next page begins, None if there is none. Where it was
-    not looked any further, `looked_back_to` is when the last order was sold that was looked at."""
+    """Orders, and the place behind which the next page begins, None if there is none. Where it has
+    not looked any further, `looked_back_to` is when the last order was sold that it looked at."""
 
     orders: Sequence[dict[str, Any]]
     before: Place | None
@@ -122,21 +123,26 @@ class OrderPage:
         }
 
 
-async def read_page(reader: OrderReader, wanted: Wanted) -> OrderPage:
+async def read_page(reader: OrderReader, wanted: Wanted, clock: Callable[[], float]) -> OrderPage:
     """Return a page of what is wanted. It is read in slices, each of a moment of its own."""
     fits = wanted.test()
     found: list[dict[str, Any]] = []
-    place, looked_at = wanted.edge, 0
-    size = wanted.limit + 1 if wanted.q is None and wanted.cancelled is None else SLICE
+    place, looked_at, until = wanted.edge, 0, clock() + LOOKS_S
+    size = wanted.limit + 1 if wanted.q is None and wanted.cancelled is not False else SLICE
     while True:
-        rows = await reader.sold(wanted.since, place, size, wanted.beginning)
+        rows = await reader.sold(
+            *(wanted.since, place, size),
+            beginning=wanted.beginning,
+            cancelled=wanted.cancelled is True,
+        )
         for row in rows:
-            if looked_at == MOST_LOOKED_AT:
-                return OrderPage(found, place, place[0])
             if fits(row):
                 if len(found) == wanted.limit:
                     return OrderPage(found, place)
                 found.append(show_listed(row))
-            place, looked_at = (row["sold_at"], row["seq"]), looked_at + 1
+            place = row["sold_at"], row["seq"]
+        looked_at += len(rows)
         if len(rows) < size:
             return OrderPage(found, None)
+        if looked_at >= MOST_LOOKED_AT or clock() >= until:
+            return OrderPage(found, place, place[0])

@@ -209,8 +209,9 @@ class OrderReader(Protocol):
         that, each with its `seq` and the number of its last `change`."""
 
     async def sold(
-        self, since: int, before: Place, limit: int, beginning: str = ""
+        self, since: int, before: Place, limit: int, *, beginning: str = "", cancelled: bool = False
     ) -> list[dict[str, Any]]:
         """Return the rows of the orders that were sold at `since`, in milliseconds since 1970, or
-        later, and stand before a place, the newest first; only those whose ids have this
-        beginning. It costs what it returns, or what has the beginning."""
+        later, and stand before a place, the newest first: only those whose ids have this beginning,
+        or else only those of which something is `cancelled`. It costs what it returns, or what has
+        the beginning."""

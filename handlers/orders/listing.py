@@ -41,7 +41,7 @@ async def page(service: ReplicatedService[OrderReader], item: dict[str, Any]) ->
         case "sold":
             wanted = Wanted(**_SOLD(asked, "item"))
             await service.replica.reads.barrier(None)
-            return (await read_page(service.reader, wanted)).plain()
+            return (await read_page(service.reader, wanted, service.context.clock)).plain()
         case "changed":
             part = _CHANGED(asked, "item")
             await service.replica.reads.barrier(None)

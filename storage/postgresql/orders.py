@@ -39,7 +39,10 @@ CANCELLED = (
     f"ALTER TABLE {SCHEMA}.orders ADD COLUMN changed bigint, ADD COLUMN cancelled text",
     f"CREATE UNIQUE INDEX orders_by_change ON {SCHEMA}.orders ((COALESCE(changed, seq)))",
 )
-BY_TIME = (f"CREATE INDEX orders_by_time ON {SCHEMA}.orders (sold_at, seq)",)
+BY_TIME = (
+    f"CREATE INDEX orders_by_time ON {SCHEMA}.orders (sold_at, seq)",
+    f"CREATE INDEX orders_cancelled ON {SCHEMA}.orders (sold_at, seq) WHERE cancelled IS NOT NULL",
+)
 
 CURSOR = Statement(f"SELECT seq, id FROM {SCHEMA}.cursors WHERE name = 'sales'")
 HIGHEST = Statement(f"SELECT COALESCE(max(COALESCE(changed, seq)), 0) FROM {SCHEMA}.orders")
@@ -53,14 +56,15 @@ ORDERS_BEHIND = f"{_ORDERS} WHERE seq > $1 ORDER BY seq LIMIT $2"
 KNOWN = f"{_ORDERS} WHERE order_id = ANY($1::text[])"
 CHANGES = f"{_ORDERS} WHERE COALESCE(changed, seq) > $1 ORDER BY COALESCE(changed, seq) LIMIT $2"
 _SOLD = (
-    "WHERE sold_at >= $1 AND (sold_at, seq) < ($2::bigint, $3::bigint)"
+    "sold_at >= $1 AND (sold_at, seq) < ($2::bigint, $3::bigint)"
     " ORDER BY sold_at DESC, seq DESC LIMIT $4"
 )
-SOLD = f"{_ORDERS} {_SOLD}"
+SOLD = f"{_ORDERS} WHERE {_SOLD}"
+SOLD_AND_CANCELLED = f"{_ORDERS} WHERE cancelled IS NOT NULL AND {_SOLD}"
 # Those that are named so are found first, and not by going through the index by time.
 SOLD_AS = (
     f"WITH named AS MATERIALIZED ({_ORDERS} WHERE order_id BETWEEN $5 AND $6)"
-    f" SELECT * FROM named {_SOLD}"
+    f" SELECT * FROM named WHERE {_SOLD}"
 )
 
 
@@ -143,12 +147,13 @@ class PostgreSQLOrderReader:
         return [show_listed(order) for order in map(_order, rows)]
 
     async def sold(
-        self, since: int, before: Place, limit: int, beginning: str = ""
+        self, since: int, before: Place, limit: int, *, beginning: str = "", cancelled: bool = False
     ) -> list[dict[str, Any]]:
         """Return the rows of the orders that were sold at `since`, in milliseconds since 1970, or
-        later, and stand before a place, the newest first; only those whose ids have this
-        beginning. It costs what it returns, or what has the beginning."""
-        asked = Statement(SOLD, (since, *before, limit))
+        later, and stand before a place, the newest first: only those whose ids have this beginning,
+        or else only those of which something is `cancelled`. It costs what it returns, or what has
+        the beginning."""
+        asked = Statement(SOLD_AND_CANCELLED if cancelled else SOLD, (since, *before, limit))
         if beginning:
             named = (beginning, f"{beginning}\U0010ffff")
             asked = Statement(SOLD_AS, (*asked.params, *named))

@@ -31,7 +31,10 @@ ALTER TABLE orders ADD COLUMN cancelled TEXT;
 CREATE UNIQUE INDEX orders_by_change ON orders (COALESCE(changed, seq));
 DELETE FROM meta WHERE name = 'checksum'
 """
-BY_TIME = "CREATE INDEX orders_by_time ON orders (sold_at, seq)"
+BY_TIME = """
+CREATE INDEX orders_by_time ON orders (sold_at, seq);
+CREATE INDEX orders_cancelled ON orders (sold_at, seq) WHERE cancelled IS NOT NULL
+"""
 
 CURSOR = "SELECT seq, id FROM cursors WHERE name = 'sales'"
 NUMBERS = "SELECT order_id, seq FROM orders WHERE order_id IN (SELECT value FROM json_each(?))"
@@ -46,6 +49,9 @@ CHANGES = (
 SOLD = (
     "SELECT * FROM orders WHERE sold_at >= ? AND (sold_at, seq) < (?, ?)"
     " ORDER BY sold_at DESC, seq DESC LIMIT ?"
+)
+SOLD_AND_CANCELLED = SOLD.replace(
+    "orders WHERE", "orders INDEXED BY orders_cancelled WHERE cancelled IS NOT NULL AND"
 )
 # The + keeps SQLite from going through the index by time.
 SOLD_AS = (
@@ -129,14 +135,16 @@ class SQLiteOrderReader:
         return [show_listed(dict(row)) for row in rows]
 
     async def sold(
-        self, since: int, before: Place, limit: int, beginning: str = ""
+        self, since: int, before: Place, limit: int, *, beginning: str = "", cancelled: bool = False
     ) -> list[dict[str, Any]]:
         """Return the rows of the orders that were sold at `since`, in milliseconds since 1970, or
-        later, and stand before a place, the newest first; only those whose ids have this
-        beginning. It costs what it returns, or what has the beginning."""
-        asked: tuple[str, tuple[int | str, ...]] = SOLD, (since, *before, limit)
+        later, and stand before a place, the newest first: only those whose ids have this beginning,
+        or else only those of which something is `cancelled`. It costs what it returns, or what has
+        the beginning."""
         if beginning:
             named = (beginning, f"{beginning}\U0010ffff")
-            asked = SOLD_AS, (since, *before, *named, limit)
-        rows = await self._database.read_slowly(*asked)
+            rows = await self._database.read_slowly(SOLD_AS, (since, *before, *named, limit))
+        else:
+            sql = SOLD_AND_CANCELLED if cancelled else SOLD
+            rows = await self._database.read_slowly(sql, (since, *before, limit))
         return [dict(row) for row in rows]

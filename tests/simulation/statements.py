@@ -232,6 +232,9 @@ READS: Mapping[str, Read] = {
     orders.ORDERS_BEHIND: behind("orders", ORDER),
     orders.SOLD: _sold,
     orders.SOLD_AS: _sold,
+    orders.SOLD_AND_CANCELLED: lambda rows, params: _sold(
+        lambda table: (row for row in rows(table) if row["cancelled"] is not None), params
+    ),
 }
 """What each statement reads."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 from unittest import mock
 
@@ -32,7 +33,7 @@ def sold(number: int, at: int, *books: tuple[int, str]) -> Answer:
 class Pages(OrderCase):
     async def asyncSetUp(self) -> None:
         await super().asyncSetUp()
-        self.upto = 0
+        self.upto, self.now = 0, 0.0
 
     async def sell(self, *sales: Answer) -> None:
         """Have these become orders."""
@@ -44,7 +45,7 @@ class Pages(OrderCase):
         for name in ("since", "until"):
             if name in wanted:
                 wanted[name] += BEGAN
-        return await read_page(self.reader, Wanted(limit, **wanted))
+        return await read_page(self.reader, Wanted(limit, **wanted), lambda: self.now)
 
     async def seqs(self, **wanted: Any) -> list[int]:
         """The numbers of all that is wanted, on one page."""
@@ -168,20 +169,29 @@ class Pages(OrderCase):
         await self.sell(
             *(sold(n, n, (n, "Rare" if n in (2, 9) else "Common")) for n in range(1, 13))
         )
-        with mock.patch.multiple(order_pages, MOST_LOOKED_AT=4, SLICE=3):
+        with mock.patch.multiple(order_pages, MOST_LOOKED_AT=4, SLICE=2):
             first = await self.page(q="rare")
             self.assertEqual([one["seq"] for one in first.orders], [9])
             self.assertEqual(first.before, (BEGAN + 9, 9))
             self.assertEqual(first.plain()["looked_back_to"], "2023-11-14T22:13:20.009Z")
-            self.assertEqual(await self.walk(5, q="rare"), [[9], [], [2]])
-            self.assertEqual(await self.walk(1, q="rare"), [[9], [], [2]])
-            self.assertEqual(await self.walk(5, q="none"), [[], [], []])
-            self.assertEqual(await self.walk(9, cancelled=True), [[], [], []])
+            self.assertEqual(await self.walk(5, q="rare"), [[9], [], [2], []])
+            self.assertEqual(await self.walk(1, q="rare"), [[9], [], [2], []])
+            self.assertEqual(await self.walk(5, q="rare", since=3), [[9], [], []])
             self.assertEqual(await self.walk(2, q="common", since=8), [[12, 11], [10, 8]])
             page = await self.page(1, q="common")
             self.assertEqual((page.before, page.looked_back_to), ((BEGAN + 12, 12), None))
-            # What is looked up by its id is not looked for.
+            # What is found by an index is not looked for.
             self.assertEqual(await self.seqs(q=order_id(1)), [1])
+            self.assertEqual(await self.seqs(cancelled=True), [])
+
+    async def test_a_page_looks_only_for_a_while(self) -> None:
+        await self.sell(*(sold(number, number) for number in range(1, 8)))
+        clock = mock.Mock(side_effect=count(step=order_pages.LOOKS_S))
+        with mock.patch.object(order_pages, "SLICE", 3):
+            page = await read_page(self.reader, Wanted(100, q="none"), clock)
+            self.assertEqual((page.before, page.looked_back_to), ((BEGAN + 5, 5), BEGAN + 5))
+            page = await read_page(self.reader, Wanted(100), clock)  # which looks for nothing
+            self.assertEqual((len(page.orders), page.before), (7, None))
 
     async def test_places_beyond_all(self) -> None:
         await self.sell(sold(1, 1))

@@ -369,7 +369,8 @@ def order_reads(chance: random.Random) -> Iterator[Callable[[OrderReader], Await
     yield lambda reader: reader.orders(number, limit)
     before = sale(1)["sold_at"], number
     yield lambda reader: reader.sold(before[0], before, limit)
-    yield lambda reader: reader.sold(0, before, limit, order_ids[0][:2])
+    yield lambda reader: reader.sold(0, before, limit, beginning=order_ids[0][:2])
+    yield lambda reader: reader.sold(0, before, limit, cancelled=True)
 
     async def numbers(reader: OrderReader) -> list[tuple[str, int]]:
         return sorted((await reader.numbers(order_ids)).items())

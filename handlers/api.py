@@ -1,13 +1,13 @@
-"""What a request asks for and what its answer shows, where several roles share it: searches and
-purchases."""
+"""What a request asks for and what its answer shows, where several roles share it: searches,
+purchases, and changes of books."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from bazar.errors import BadRequest
+from bazar.errors import BadRequest, Conflict, Indeterminate, Unavailable
 from bazar.http.response import next_page
 from bazar.replication.store import Answer
 from handlers.base import Handler
@@ -122,3 +122,32 @@ def show_orders(handler: Handler, page: Answer) -> None:
             link = f"{handler.request.path}?{urlencode({**asked, name: ''})}"
             handler.set_header("Link", next_page(link, page[name]))
     handler.answer(page["orders"])
+
+
+def update_operation(handler: Handler, book: int) -> dict[str, Any]:
+    """Return the change of a book that a request asks for."""
+    change = {"op": "update", "key": handler.key, "book": book, "fields": handler.json_body()}
+    return {**change, **handler.conditions()}
+
+
+def create_operation(handler: Handler) -> dict[str, Any]:
+    """Return the making of a book that a request asks for."""
+    return {"op": "create", "key": handler.key, "books": [handler.json_body()]}
+
+
+async def answer_made(
+    handler: Handler, written: Answer, read: Callable[[dict[str, Any]], Awaitable[Answer]]
+) -> None:
+    """Answer with the book that was made, as `read` finds it. Raises Conflict if it was there
+    before, and Indeterminate if it is not to be shown now."""
+    [made] = written["books"]
+    if not made["created"]:
+        raise Conflict(f"book {made['id']} has this title, author and topic already")
+    try:
+        found = await read({"op": "info", "book": made["id"]})
+    except Unavailable as error:
+        raise Indeterminate(
+            f"book {made['id']} is made, but not to be shown now: {error}"
+        ) from error
+    handler.set_header("Location", f"/info/{made['id']}")
+    handler.answer(found["book"], status=201)

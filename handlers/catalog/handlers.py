@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bazar.errors import BazarError, Conflict, Indeterminate, Unavailable
+from bazar.errors import BazarError
 from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers import verbs
-from handlers.api import search_query
+from handlers.api import answer_made, create_operation, search_query, update_operation
 from handlers.base import Handler
 from handlers.catalog.service import CatalogService
 from handlers.validation import NEW_BOOK
@@ -42,33 +42,15 @@ class UpdateHandler(CatalogHandler):
 
     @verbs.UPDATE_BOOK
     async def put(self, book: int) -> None:
-        operation = {
-            "op": "update",
-            "key": self.key,
-            "book": book,
-            "fields": self.json_body(),
-            **self.conditions(),
-        }
-        written = await self.service.write(operation)
+        written = await self.service.write(update_operation(self, book))
         self.answer(written["book"])
 
 
 class CreateHandler(CatalogHandler):
     @verbs.CREATE_BOOK
     async def post(self) -> None:
-        book = self.json_body()
-        operation = {"op": "create", "key": self.key, "books": [book]}
-        [made] = (await self.service.write(operation))["books"]
-        if not made["created"]:
-            raise Conflict(f"book {made['id']} has this title, author and topic already")
-        try:
-            found = await self.service.read({"op": "info", "book": made["id"]})
-        except Unavailable as error:
-            raise Indeterminate(
-                f"book {made['id']} is made, but not to be shown now: {error}"
-            ) from error
-        self.set_header("Location", f"/info/{made['id']}")
-        self.answer(found["book"], status=201)
+        written = await self.service.write(create_operation(self))
+        await answer_made(self, written, self.service.read)
 
 
 class ImportHandler(CatalogHandler):

@@ -1,4 +1,4 @@
-"""The front end's verbs: cached reads, and purchases that are passed on."""
+"""The front end's verbs: cached reads, and purchases and changes of books that are passed on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from bazar.replication.store import Answer
 from handlers import described, links, metrics, status, verbs
 from handlers.api import (
     LISTS_ORDERS,
+    answer_made,
     basket_item,
     bought,
     cancellation_item,
     cancelled,
+    create_operation,
     list_of_orders,
     purchase_item,
     purchased,
     search_query,
     show_orders,
+    update_operation,
 )
 from handlers.base import Handler
 from handlers.frontend.questions import Question
@@ -70,6 +73,17 @@ class FrontEndHandler(Handler):
         if self.service.buying_limit is not None:
             self.service.buying_limit.check(self.client, self.service.context.clock())
         answer, replica = await self.service.buy(item, self.note)
+        self.set_header("X-Replica", replica)
+        return answer
+
+    async def read(self, item: dict[str, Any]) -> Answer:
+        """Return what the next catalog replica reads, past the cache. Raises its refusal."""
+        answer, _ = await self.service.catalog.read(item, self.note)
+        return answer
+
+    async def change(self, operation: dict[str, Any]) -> Answer:
+        """Have the next catalog replica change the books. Raises its refusal."""
+        answer, replica = await self.service.change(operation, self.note)
         self.set_header("X-Replica", replica)
         return answer
 
@@ -131,6 +145,18 @@ class CancelHandler(FrontEndHandler):
         answer, replica = await self.service.cancel(cancellation_item(self, order), self.note)
         self.set_header("X-Replica", replica)
         self.answer(cancelled(self, answer))
+
+
+class UpdateHandler(FrontEndHandler):
+    @verbs.UPDATE_BOOK
+    async def put(self, book: int) -> None:
+        self.answer((await self.change(update_operation(self, book)))["book"])
+
+
+class CreateHandler(FrontEndHandler):
+    @verbs.CREATE_BOOK
+    async def post(self) -> None:
+        await answer_made(self, await self.change(create_operation(self)), self.read)
 
 
 class InvalidateHandler(FrontEndHandler):
@@ -206,6 +232,8 @@ ROUTES = (
     Route("/orders/([^/]+)", OrderHandler, PUBLIC),
     Route("/orders/([^/]+)/cancel", CancelHandler, INTERNAL),
     Route("/orders", OrdersHandler, INTERNAL),
+    Route("/update/([^/]+)", UpdateHandler, INTERNAL),
+    Route("/create", CreateHandler, INTERNAL),
     Route("/invalidateCache/([^/]+)", InvalidateHandler, INTERNAL),
     Route("/status", StatusHandler, INTERNAL),
     Route(METRICS_PATH, MetricsHandler, INTERNAL),

@@ -20,7 +20,7 @@ from bazar.rpc.client import RPCClient
 from handlers.api import search_key
 from handlers.frontend.questions import Question
 from handlers.frontend.upstream import Note, Source
-from handlers.paths import CANCELLATIONS_PATH, LISTING_PATH, PURCHASES_PATH
+from handlers.paths import CANCELLATIONS_PATH, LISTING_PATH, PURCHASES_PATH, WRITE_PATH
 from storage.books import info_key
 from storage.catalog import TOPICS
 from storage.orders import order_key
@@ -95,23 +95,21 @@ class FrontEndService:
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         """Have the next order replica carry out this purchase. Returns its answer and its name."""
-        found = await self._have_done(PURCHASES_PATH, item, note)
+        found = await self.orders.write(PURCHASES_PATH, item, note)
         self.purchases += 1
         return found
 
     async def cancel(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         """Have the next order replica carry out this cancellation."""
-        return await self._have_done(CANCELLATIONS_PATH, item, note)
+        return await self.orders.write(CANCELLATIONS_PATH, item, note)
 
     async def list_orders(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         """Have the next order replica list orders: nothing of that is cached."""
         return await self.orders.read(item, note, LISTING_PATH)
 
-    async def _have_done(self, path: str, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
-        settings = self.orders.settings
-        return await self.orders.ask(
-            path, item, settings.write_attempt_s, settings.write_deadline_s, note
-        )
+    async def change(self, operation: dict[str, Any], note: Note) -> tuple[Answer, str]:
+        """Have the next catalog replica carry out this change of books, which has a key."""
+        return await self.catalog.write(WRITE_PATH, operation, note)
 
     # --- its life --------------------------------------------------------------------------------
 

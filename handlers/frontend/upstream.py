@@ -76,3 +76,7 @@ class Source:
             )
         except Indeterminate as error:
             raise Unavailable(str(error)) from error  # a read changes nothing
+
+    async def write(self, path: str, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
+        settings = self.settings
+        return await self.ask(path, item, settings.write_attempt_s, settings.write_deadline_s, note)

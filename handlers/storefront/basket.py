@@ -104,7 +104,7 @@ class BasketPage(BasketHandler):
         """Return those of the books that exist, as they are now."""
         if not numbers:
             return {}
-        found, _ = await self.service.catalog.read({"op": "books", "books": numbers}, self.note)
+        found = await self.read({"op": "books", "books": numbers})
         return {book["id"]: book for book in found["books"]}
 
     @forms.CHANGE_BASKET

@@ -45,9 +45,7 @@ class ConfirmPage(PageHandler):
         wanted = {name: self.given[name] for name in LINE}
         key = self.given["key"]
         self.know_visitor()
-        found, _ = await self.service.catalog.read(
-            {"op": "info", "book": wanted["book"]}, self.note
-        )
+        found = await self.read({"op": "info", "book": wanted["book"]})
         book = found["book"]
         quantity = min(wanted["quantity"], book["count"])
         title = f"Buy {book['title']}?" if quantity else "Out of stock"

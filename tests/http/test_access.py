@@ -40,6 +40,8 @@ PUBLIC_PATHS = {
 }
 INTERNAL_PATHS = {
     "frontend": {
+        "/update/1",
+        "/create",
         "/invalidateCache/1",
         "/status",
         "/metrics",

@@ -99,7 +99,13 @@ class UpdateTest(ShopTestCase):
 
     def test_any_replica_takes_an_update_and_all_show_it_at_once(self) -> None:
         for cost, (node, prefix) in enumerate(
-            (("catalog-1", "/catalog"), ("catalog-2", "/catalog2"), ("catalog-2", ""))
+            (
+                ("catalog-1", "/catalog"),
+                ("catalog-2", "/catalog2"),
+                ("catalog-2", ""),
+                ("frontend-1", "/FrontEnd_service"),
+                ("frontend-1", ""),
+            )
         ):
             response = self.put(f"{prefix}/update/7", {"cost": cost}, node)
             self.assertEqual(response.code, 200, response.body)
@@ -123,25 +129,30 @@ class UpdateTest(ShopTestCase):
     def test_a_key_is_good_for_one_update(self) -> None:
         first = self.put("/update/1", {"count": 5}, Idempotency_Key="k")
         self.put("/update/1", {"count": 6})
-        again = self.put("/update/1", {"count": 5}, "catalog-2", Idempotency_Key="k")
-        self.assertEqual(again.body, first.body)
+        for node in ("catalog-2", "frontend-1"):
+            again = self.put("/update/1", {"count": 5}, node, Idempotency_Key="k")
+            self.assertEqual(again.body, first.body)
         self.assertEqual(self.get("/info/1")["count"], 6)
         self.assert_error(self.put("/update/1", {"count": 7}, Idempotency_Key="k"), 422)
 
     def test_create_is_201_with_its_location(self) -> None:
-        response = self.ask("/create", "POST", NEW_BOOK, node="catalog-2", token=TOKEN)
-        self.assertEqual(response.code, 201, response.body)
-        self.assertEqual(response.headers["Location"], "/info/8")
-        made = json.loads(response.body)
-        self.assertEqual(made, {**NEW_BOOK, "id": 8, "catalog_id": 3})
-        self.assertEqual(self.get("/info/8"), made)
-        self.assertEqual(self.get("/search?topic=new"), [made])
+        found = []
+        for number, node in enumerate(("catalog-2", "frontend-1"), 8):
+            new = {**NEW_BOOK, "title": f"By {node}"}
+            response = self.ask("/create", "POST", new, node=node, token=TOKEN)
+            self.assertEqual(response.code, 201, response.body)
+            self.assertEqual(response.headers["Location"], f"/info/{number}")
+            found.append(json.loads(response.body))
+            self.assertEqual(found[-1], {**new, "id": number, "catalog_id": 3})
+            self.assertEqual(self.get(f"/info/{number}"), found[-1])
+            self.assertEqual(self.get("/search?topic=new"), found)
 
     def test_create_of_the_same_book_is_409(self) -> None:
         self.ask("/create", "POST", NEW_BOOK, node="catalog-1", token=TOKEN)
         same = {**NEW_BOOK, "cost": 1}
-        response = self.ask("/create", "POST", same, node="catalog-1", token=TOKEN)
-        self.assertIn("book 8", self.assert_error(response, 409, "conflict")["error"])
+        for node in ("catalog-1", "frontend-1"):
+            response = self.ask("/create", "POST", same, node=node, token=TOKEN)
+            self.assertIn("book 8", self.assert_error(response, 409, "conflict")["error"])
         other = {**NEW_BOOK, "author": "Bob"}
         response = self.ask("/create", "POST", other, node="catalog-1", token=TOKEN)
         self.assertEqual(response.code, 201)
@@ -211,10 +222,11 @@ class ConditionsTest(ShopTestCase):
                 response = self.put(change, node, If_Match=tags["catalog-1"])
                 self.assertEqual(response.code, 200, response.body)
                 self.assertNotIn("Etag", response.headers)  # it names what was read, not sent
-                response = self.put({"cost": 77}, node, If_Match=tags["catalog-1"])
-                error = self.assert_error(response, 412, "precondition_failed")
-                current = self.ask("/info/3").headers["Etag"]
-                self.assertEqual((error["etag"], response.headers["Etag"]), (current, current))
+                for name in (node, "frontend-1"):
+                    response = self.put({"cost": 77}, name, If_Match=tags["catalog-1"])
+                    error = self.assert_error(response, 412, "precondition_failed")
+                    current = self.ask("/info/3").headers["Etag"]
+                    self.assertEqual((error["etag"], response.headers["Etag"]), (current, current))
                 self.assertNotEqual(self.get("/info/3")["cost"], 77)
 
     def test_a_sale_is_a_change_like_another(self) -> None:
@@ -244,7 +256,7 @@ class ConditionsTest(ShopTestCase):
                 self.assertIn(name.replace("_", "-"), error)
 
     def test_restocking_by_so_many_more_happens_once(self) -> None:
-        for node in ("catalog-1", "catalog-2"):
+        for node in ("catalog-1", "catalog-2", "frontend-1"):
             count = self.get("/info/3")["count"]
             for _ in range(2):
                 response = self.put({"count_add": 5}, node, Idempotency_Key=f"truck-{node}")

@@ -18,8 +18,9 @@ def _frontend(context: Context) -> Service:
     from handlers.dashboard import dashboard
     from handlers.frontend.handlers import ROUTES
     from handlers.frontend.service import FrontEndService, Room
+    from handlers.keeper import keeper
 
-    rooms = (lambda _: Room(ROUTES), dashboard, lambda _: Room(storefront.ROUTES))
+    rooms = (lambda _: Room(ROUTES), dashboard, keeper, lambda _: Room(storefront.ROUTES))
     return FrontEndService(context, rooms)
 
 

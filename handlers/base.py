@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import re
 import secrets
@@ -103,11 +102,9 @@ class Handler(LeanHandler):
         activity.enter(self)
         trace_context.current.set(self.request_id)
         if self.access == INTERNAL:
-            self._check_token()
-            if activity.draining:
-                raise ShuttingDown(f"{self.service.context.node.name} is about to stop")
+            self.check_caller()
         elif self.counts:
-            self._check_rate()
+            self.check_rate()
         method = self.request.method or ""
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None:
@@ -161,23 +158,28 @@ class Handler(LeanHandler):
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("Content-Encoding: a body is read as it is")
 
-    def _check_rate(self) -> None:
+    def check_rate(self) -> None:
         """Raises TooManyRequests, where there is a limit to how often a client may ask."""
         if self.application.limit is not None:
             self.application.limit.check(self.client, self.service.context.clock())
 
-    def _check_token(self) -> None:
+    def check_caller(self) -> None:
+        """Take a request of a node's or an operator's. Raises Unauthorized or Forbidden, and
+        ShuttingDown where the caller is to ask another node."""
+        self.check_token()
+        if self.service.context.activity.draining:
+            raise ShuttingDown(f"{self.service.context.node.name} is about to stop")
+
+    def check_token(self) -> None:
         """Raises Unauthorized or Forbidden: who has no token is a client like any other."""
         given = self.request.headers.get("Authorization")
         scheme, _, token = (given or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            self._check_rate()
+            self.check_rate()
             found = "is missing" if given is None else "is of another form"
             raise Unauthorized(f"Authorization: {found}; this path wants 'Bearer <cluster token>'")
-        context, sent = self.service.context, token.strip().encode("utf-8", "replace")
-        taken = (context.token, *context.other_tokens)
-        if not any(hmac.compare_digest(sent, one.encode()) for one in taken):
-            self._check_rate()
+        if not self.service.context.is_token(token.strip()):
+            self.check_rate()
             raise Forbidden("Authorization: is not this cluster's token")
 
     def _origin_matches_host(self, origin: str) -> bool:
@@ -329,7 +331,7 @@ class NoRoute(Handler):
         self._refusal = refusal
 
     def prepare(self) -> None:
-        self._check_rate()
+        self.check_rate()
         path = CONTROL.sub("?", self.request.path[:100])
         raise self._refusal or NotFound(f"no such path: {path}")
 

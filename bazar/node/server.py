@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import re
 import secrets
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -106,7 +108,8 @@ class Activity:
 class Context:
     """What a service is made of. `token` is sent to other nodes, and `other_tokens` are taken from
     them as well; `on_fatal` ends the process; `siblings` are the other processes of the same front
-    end; `has_led` says that the node's group had a primary before this process."""
+    end; `has_led` says that the node's group had a primary before this process. `wall` is the time
+    of day, as seconds since 1970: for what other machines must understand."""
 
     config: Config
     node: NodeConfig
@@ -116,6 +119,7 @@ class Context:
     has_led: bool = False
     other_tokens: tuple[str, ...] = ()
     clock: Callable[[], float] = clock.now
+    wall: Callable[[], float] = time.time
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)
     log: AccessLog = field(init=False)
@@ -124,6 +128,17 @@ class Context:
     def __post_init__(self) -> None:
         object.__setattr__(self, "log", AccessLog(self.node.name))
         object.__setattr__(self, "links", Links(self.node.name))
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Return the tokens that are taken, first the one that is sent."""
+        return self.token, *self.other_tokens
+
+    def is_token(self, sent: str) -> bool:
+        """Return whether this is the cluster's token: that takes the same time however much of it
+        is right."""
+        given = sent.encode("utf-8", "replace")
+        return any(hmac.compare_digest(given, one.encode()) for one in self.tokens)
 
 
 class Service(Protocol):

@@ -76,22 +76,17 @@ def hue(book: Mapping[str, Any]) -> str:
     return f"hue-{book['catalog_id'] % HUES}"
 
 
-_loader = Loader(
-    str(Path(__file__).parent / "templates"),
-    whitespace="single",
-    namespace={
-        **{
-            "money": money,
-            "when": when,
-            "stock": stock,
-            "link": link,
-            "hue": hue,
-            "by_author": by_author,
-            "extent": extent,
-        },
+def loader(room: Path) -> Loader:
+    """Return what loads a room's templates: all have the same words for what they show."""
+    shared = (money, when, stock, link, hue, by_author, extent)
+    namespace = {
+        **{function.__name__: function for function in shared},
         "asset": lambda name: assets()[name].url,
-    },
-)
+    }
+    return Loader(str(room / "templates"), whitespace="single", namespace=namespace)
+
+
+_loader = loader(Path(__file__).parent)
 
 
 def paint(template: str, **values: Any) -> bytes:

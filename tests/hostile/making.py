@@ -105,7 +105,7 @@ class Maker:
         if "items" in schema:
             return [self._plain(schema["items"]) for _ in range(random.randint(0, 3))]
         if "const" in schema or "enum" in schema:
-            return schema.get("const") or random.choice(schema["enum"])
+            return schema["const"] if "const" in schema else random.choice(schema["enum"])
         return random.choice((4, 1, "text", *parts.VALUES))
 
     def _spoiled(self, plain: Any) -> Any:

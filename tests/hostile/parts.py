@@ -50,6 +50,12 @@ BODIES = (
         b"a=b&a=%ff",
     ),
     *(b"do=add&book=4&quantity=1&cost=20", b"key=k&line=4.20&quantity-4=1", b"do=remove-%C0", b"="),
+    *(b"keeper-token=%FF&keeper-to=//evil", b"keeper-to=/keeper&keeper-token=" + b"%F0" * 9000),
+    *(
+        b"do=restock&count_add=-1",
+        b"do=change&title=%00&title=",
+        b"do=change&etag=%22&was-cost=%ED",
+    ),
     b"x" * 70_000,
 )
 FIELDS = (
@@ -63,6 +69,7 @@ FIELDS = (
     *(b"Expect: nothing", b"Idempotency-Key: k", b"Idempotency-Key: ", b"Idempotency-Key: \xe9"),
     *(b"X-Request-Id: " + b"x" * 70, b"X-Forwarded-For: ::1, evil", b"Forwarded: for=\x22\x22;;"),
     *(b"Cookie: basket=" + b"0" * 32 + b"~4.1.20; visitor=zz", b"Cookie: =;;=\xff", b"Cookie: a"),
+    b"Cookie: keeper=999999999999.999999999999." + b"f" * 64,
     *(b"Content-Encoding: gzip", b"Content-Range: bytes 0-1/2", b"Sec-Fetch-Site: cross-site"),
     *(
         b"Origin: http://evil.example",

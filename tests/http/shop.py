@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -70,6 +71,9 @@ class Shop:
     def now(self) -> float:
         return clock.now() + self._passed_s
 
+    def wall(self) -> float:
+        return time.time() + self._passed_s
+
     def pass_time(self, seconds: float) -> None:
         """Move every node's clock on; each notices in time, as if it had been paused."""
         self._passed_s += seconds
@@ -131,7 +135,9 @@ class Shop:
 
     async def start_node(self, name: str) -> None:
         node = self.node(name)
-        context = Context(self.config, node, TOKEN, self.fatal.append, clock=self.now)
+        context = Context(
+            *(self.config, node, TOKEN, self.fatal.append), clock=self.now, wall=self.wall
+        )
         service = ROLES[node.role](context)
         assert isinstance(service, FrontEndService | ReplicatedService)
         service.client.dial_s = PATIENCE_S

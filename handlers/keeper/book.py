@@ -1,0 +1,170 @@
+"""Adding a book, changing it, and restocking it.
+
+Each form has a key in its address, by which it is done once: after a double click, a reload, or the
+back button, whose page is the same form again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bazar.errors import BadRequest, Conflict, KeyReused, OutOfStock, PreconditionFailed
+from bazar.replication.store import Answer
+from handlers.keeper import forms
+from handlers.keeper.base import KeeperHandler
+from handlers.keeper.edit import Book, Edit, tag_of
+from handlers.keeper.fields import COUNT_ADD, Field, Typed
+from handlers.keeper.forms import BOOKS_PATH, CHANGEABLE, NEW
+from handlers.storefront.base import new_key
+from handlers.storefront.rendering import link
+from handlers.validation import NEW_BOOK
+
+TOPICS_PROPOSED = 200
+MOST_SALES_BETWEEN = 10  # while one change is written
+SENT_BEFORE = (
+    "This form was sent before, with something else in it, and that was done. If this is to be"
+    " done, too, send it once more."
+)
+SOLD_BETWEEN = "It is being sold all the time. What you typed is kept: send it once more."
+SAID = {
+    "made": "The book is in the shop now.",
+    "changed": "The change is saved.",
+    "restocked": "The stock is changed.",
+    "again": "That is done. It was asked for before, and was not done a second time.",
+    "nothing": "Nothing was different, so nothing was changed.",
+}
+
+
+class BookHandler(KeeperHandler):
+    async def paint_form(
+        self, template: str, fields: Sequence[Field], status: int, **values: Any
+    ) -> None:
+        """Answer with a page that has a form of these fields, with topics to choose from."""
+        page, _ = await self.service.topics().answered(self.note)
+        topics = [one["topic"] for one in json.loads(page.body)]
+        self.set_status(status)
+        if status >= 400:
+            values["title"] = f"Error: {values['title']}"
+        known = {"fields": fields, "key": self.given["key"], "told": None}
+        proposed = topics if len(topics) <= TOPICS_PROPOSED else []
+        self.paint(template, **{**known, "topics": proposed, **values})
+
+    def done(self, number: int, did: str, answer: Answer) -> None:
+        """Lead to the book, and say what was done."""
+        did = "again" if answer.get("replayed") else did
+        self.go(link(f"{BOOKS_PATH}/{number}", key=new_key(), did=did))
+
+
+class NewBookPage(BookHandler):
+    @forms.NEW_BOOK_PAGE
+    async def get(self) -> None:
+        if self.keyed():
+            await self._show(Typed({one.name: "" for one in NEW}))
+
+    @forms.MAKE_BOOK
+    async def post(self) -> None:
+        typed = Typed.read(NEW, {one.name: self.form(one.name) for one in NEW})
+        if typed.reasons:
+            await self._show(typed, 400)
+            return
+        books = [NEW_BOOK(typed.values, "body")]
+        try:
+            answer = await self.change({"op": "create", "key": self.given["key"], "books": books})
+        except KeyReused as refusal:
+            await self._show(typed, refusal.status, key=new_key(), told=SENT_BEFORE)
+            return
+        [made] = answer["books"]
+        if made["created"]:
+            self.done(made["id"], "made", answer)
+        else:
+            await self._show(typed, 409, same=made["id"])
+
+    async def _show(self, typed: Typed, status: int = 200, **more: Any) -> None:
+        values = {"title": "Add a book", "typed": typed, "same": None, **more}
+        await self.paint_form("new.html", NEW, status, **values)
+
+
+class BookPage(BookHandler):
+    @forms.BOOK_PAGE
+    async def get(self, number: int) -> None:
+        did = self.given["did"]
+        if self.keyed(did=did):
+            await self._show(await self._book(number), did=SAID.get(did))
+
+    @forms.CHANGE_BOOK
+    async def post(self, number: int) -> None:
+        match self.form("do"):
+            case "change":
+                await self._change(number, Edit.read(self.form))
+            case "restock":
+                texts = {COUNT_ADD.name: self.form(COUNT_ADD.name)}
+                await self._restock(number, Typed.read([COUNT_ADD], texts))
+            case _:
+                raise BadRequest("do: must be change or restock")
+
+    async def _change(self, number: int, edit: Edit) -> None:
+        """Write what was touched, unless somebody else has changed the book meanwhile."""
+        if edit.typed.reasons:
+            await self._show(await self._book(number), 400, edit=edit)
+            return
+        if not edit.changes:
+            self.done(number, "nothing", {})
+            return
+        etag = edit.etag
+        for _ in range(MOST_SALES_BETWEEN):
+            # With another tag it is another request, and has another key (S1).
+            key = f"{self.given['key']}.{etag}"
+            try:
+                answer = await self._update(number, key, edit.changes, if_match=[etag])
+            except (PreconditionFailed, KeyReused):
+                book = await self._book(number)
+            else:
+                self.done(number, "changed", answer)
+                return
+            if edit.is_in(book):
+                self.done(number, "again", {})
+                return
+            clashes = edit.clashes(book)
+            if clashes:
+                break
+            etag = tag_of(book)
+        told = None if clashes else SOLD_BETWEEN
+        again = {"edit": edit.over(book), "clashes": clashes, "key": new_key()}
+        await self._show(book, 412, told=told, **again)
+
+    async def _restock(self, number: int, typed: Typed) -> None:
+        status, more = 400, {}
+        if not typed.reasons:
+            try:
+                answer = await self._update(number, self.given["key"], typed.values)
+            except OutOfStock as refusal:
+                [now] = refusal.details["books"]
+                status = refusal.status
+                typed.refuse(COUNT_ADD, f"only {now['count']:,} are there")
+            except Conflict as refusal:
+                status = refusal.status
+                typed.refuse(COUNT_ADD, "so many are more than the shop can count")
+            except KeyReused as refusal:
+                status, more = refusal.status, {"key": new_key(), "told": SENT_BEFORE}
+            else:
+                self.done(number, "restocked", answer)
+                return
+        await self._show(await self._book(number), status, restock=typed, **more)
+
+    async def _update(
+        self, number: int, key: str, fields: Mapping[str, Any], **conditions: Any
+    ) -> Answer:
+        operation = {"op": "update", "key": key, "book": number, "fields": fields}
+        return await self.change({**operation, **conditions})
+
+    async def _book(self, number: int) -> Book:
+        found = await self.read({"op": "info", "book": number})
+        book: Book = found["book"]
+        return book
+
+    async def _show(self, book: Book, status: int = 200, **more: Any) -> None:
+        first = {"edit": Edit.of(book), "restock": Typed({COUNT_ADD.name: ""})}
+        shown = {"title": book["title"], "book": book, "did": None, "clashes": [], **first, **more}
+        await self.paint_form("book.html", [COUNT_ADD, *CHANGEABLE], status, **shown)

@@ -1,0 +1,120 @@
+"""What the keeper's pages can be asked, and what their forms carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bazar.errors import (
+    BazarError,
+    Conflict,
+    Forbidden,
+    KeyReused,
+    NotFound,
+    OutOfStock,
+    PreconditionFailed,
+)
+from handlers.keeper.fields import AUTHOR, COST, COUNT, COUNT_ADD, ISBN, TITLE, TOPIC
+from handlers.kinds import Choice, Kind, Object, Pattern, Plain
+from handlers.operations import FORM, Answer, Body, Operation, Parameter
+from handlers.parameters import AFTER, BOOK, OFFSET
+from handlers.storefront.forms import PAGE, SENT_ON, OneOf, page
+from handlers.validation import PLACE
+
+BOOKS_PATH = "/keeper/books"
+CHANGEABLE = (TITLE, AUTHOR, ISBN, TOPIC, COST)
+NEW = (*CHANGEABLE, COUNT)
+WAS = "was-"
+"""With a field's name: what the field had when the form was shown."""
+TOKEN, TO = "keeper-token", "keeper-to"
+"""The fields of the sign-in; all others are those of a form that was sent when a session had
+ended."""
+
+PLACE_HERE = Pattern("/keeper(?:[/?][!-~]*)?", "{value!r} is no page of the keeper's")
+DID = ("made", "changed", "restocked", "again", "nothing")
+"""What a book's page may be told that has been done."""
+
+_ANY = Plain(type="string")
+_KEY = Pattern("[0-9a-f]{32}", "must be 32 hexadecimal digits")
+TAG = Pattern('"[0-9a-f]{40}"', "must be a book's tag")
+_TOUCHED = Plain(
+    type="string",
+    description="What a new book's form takes, where it differs from the `was-` of the same name.",
+)
+_OF_FORM = "What the form's request is named by: however often it is sent, it is done once."
+
+
+def _form(name: str, fields: Mapping[str, Kind]) -> Object:
+    """Return a form: what else a browser sends with it nobody reads."""
+    return Object(name, fields, also={"additionalProperties": True})
+
+
+def _page(summary: str, *query: Parameter, **more: Any) -> Operation:
+    """Return the operation of a page with a form. It leads to itself, with a name for what the
+    form will do: so a reload and the back button lead to the same form."""
+    keyed = [Parameter("key", _KEY, _OF_FORM), *query]
+    return Operation(summary, [PAGE, SENT_ON], query=keyed, open_query=True, **more)
+
+
+def _sent(summary: str, kind: Kind, *errors: type[BazarError], **more: Any) -> Operation:
+    """Return the operation of such a form."""
+    return Operation(
+        summary,
+        [SENT_ON],
+        query=[Parameter("key", _KEY, _OF_FORM, required=True)],
+        open_query=True,
+        body=Body(kind, FORM),
+        errors=(KeyReused, *errors),
+        **more,
+    )
+
+
+SIGN_IN_PAGE = Operation("Sign in", [PAGE, SENT_ON], open_query=True, errors=[Forbidden])
+SIGN_IN = Operation(
+    "Begin a session with the token",
+    [SENT_ON, Answer(PAGE.kind, type=PAGE.type, about="It goes on with what was typed before.")],
+    open_query=True,
+    body=Body(_form("SignInForm", {TOKEN: _ANY, TO: PLACE_HERE}), FORM),
+)
+SIGN_OUT = Operation(
+    "End the session",
+    [SENT_ON],
+    open_query=True,
+    body=Body(_form("SignOutForm", {}), FORM, required=False),
+)
+HOME = Operation("The keeper's pages", [SENT_ON], open_query=True)
+FIND_BOOKS = page(
+    "The books that a search finds, or all",
+    query=[
+        Parameter("q", _ANY, "Words of title or author, an ISBN, or a book's number."),
+        OFFSET,
+        AFTER,
+        Parameter("before", PLACE, "End before this place."),
+    ],
+)
+NEW_BOOK_PAGE = _page("The form for a new book")
+MAKE_BOOK = _sent(
+    "Make a book", _form("NewBookForm", {one.name: one.kind for one in NEW}), Conflict
+)
+BOOK_PAGE = _page(
+    "A book, and the forms that change it",
+    Parameter("did", Choice(*DID), "What has been done."),
+    path=[BOOK],
+)
+CHANGE_BOOK = _sent(
+    "Change a book, or restock it",
+    OneOf(
+        _form(
+            "ChangeForm",
+            {
+                "do": Plain(const="change"),
+                "etag": TAG,
+                **{one.name: _TOUCHED for one in CHANGEABLE},
+                **{f"{WAS}{one.name}": _ANY for one in CHANGEABLE},
+            },
+        ),
+        _form("RestockForm", {"do": Plain(const="restock"), COUNT_ADD.name: COUNT_ADD.kind}),
+    ),
+    *(NotFound, Conflict, OutOfStock, PreconditionFailed),
+    path=[BOOK],
+)

@@ -16,6 +16,8 @@ from bazar.errors import ConfigError
 from bazar.http.forwarded import Arrivals, Hosts, Network, Proxies
 from bazar.tls import Credentials
 
+MAX_UNDO_S = 86_400
+
 
 def bounded(default: Any, low: float, high: float) -> Any:
     """Return a field with this default, whose values must be between `low` and `high`."""
@@ -145,6 +147,7 @@ class TLSFiles:
 @dataclass(frozen=True, slots=True)
 class PurchaseConfig:
     require_key: bool = False  # refuse a purchase without an Idempotency-Key
+    undo_s: float = bounded(600.0, 0, MAX_UNDO_S)  # for which buyers can undo theirs, by the pages
 
 
 def default_caches() -> Mapping[str, CacheConfig]:

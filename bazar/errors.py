@@ -79,6 +79,12 @@ class Forbidden(BazarError):
     status, code = 403, "forbidden"
 
 
+class NotBuyer(Forbidden):
+    """The order was not bought with this key. Who has bought it may undo that, and nobody else."""
+
+    code = "not_buyer"
+
+
 class NotFound(BazarError):
     """There is no such path, book or order."""
 
@@ -114,6 +120,12 @@ class PriceChanged(Conflict):
     ask the buyer."""
 
     code = "price_changed"
+
+
+class TooLate(Conflict):
+    """The order could be undone until `until`, by the clock of the shop; it stands as it is."""
+
+    code = "too_late"
 
 
 class PreconditionFailed(BazarError):

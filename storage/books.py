@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -28,6 +29,16 @@ def info_key(book: int) -> str:
 def fold(text: str) -> str:
     """Return `text` for matching regardless of case, beyond ASCII too (Unicode case folding)."""
     return unicodedata.normalize("NFC", text).casefold()
+
+
+def moment(ms: int) -> str:
+    """Return a time of day, in milliseconds since 1970, as callers see it (RFC 3339).
+
+    >>> moment(1_700_000_000_123)
+    '2023-11-14T22:13:20.123Z'
+    """
+    at = datetime.fromtimestamp(ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def offer(book: Row) -> dict[str, Any]:

@@ -11,16 +11,19 @@ Rows are those of `storage/books.py`. Operations are JSON objects, validated whe
      "fields": {title | author | isbn | topic | cost | count | count_add},
      "if_match"?: [tag, ...], "if_none_match"?: [tag, ...]}
     {"op": "create", "key", "books": [{"title", "author", "isbn"?, "topic", "cost", "count"}]}
-    {"op": "cancel", "key", "order_id", "lines": [{"book", "quantity"}], "cursor"?}
+    {"op": "cancel", "key", "order_id", "lines": [{"book", "quantity"}],
+     "buyer"?: {"key", "within_ms"}, "cursor"?}
 
-The `quantity` of a cancellation is how many copies of a book are cancelled in all (S6).
+The `quantity` of a cancellation is how many copies of a book are cancelled in all (S6). The buyer,
+who undoes a purchase, shows the sale's key, and has so much time for it (S7).
 
 An update's conditions are tested against the row that it would change, in the order of the log:
 between the test and the write there is no other write. `["*"]` is any book. `count_add` is added to
 the stock that the row has then.
 
-A sale for the orders brings their cursor, which is no part of the request (S4). The first operation
-of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver (H1).
+What comes from the orders brings their cursor, which is no part of the request (S4); nor is the
+`buyer`. The first operation of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver
+(H1).
 
 Each other operation carries a key (S1): the same key with the same operation gets the first answer
 again, marked `replayed`; with another operation it is refused. Keys of sales are kept for ever,
@@ -41,12 +44,13 @@ from bazar.errors import (
     OutOfStock,
     PreconditionFailed,
     PriceChanged,
+    TooLate,
 )
 from bazar.http.response import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
-from storage.books import Row, cancellation_answer, offer, sale_answer, show_book
+from storage.books import Row, cancellation_answer, moment, offer, sale_answer, show_book
 from storage.history import Position
 from storage.paging import Found, Window
 from storage.working_set import WantedRows, WorkingSet
@@ -56,6 +60,7 @@ KEYS_KEPT_MS = 24 * 3600 * 1000
 SEARCHES = "searches"  # the cache key that every cached search carries
 TOPICS = "topics"  # that of the cached list of topics
 MAX_TOPICS = 10_000  # in that list
+NOT_ASKED = ("key", "cursor", "buyer")  # what of an operation is no part of the request
 
 STARTING_STOCK = (
     ("How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 4000, 19),
@@ -151,7 +156,7 @@ class Catalog:
         if "cursor" in operation:
             history.check(work.history, Position.of(operation["cursor"]), work.last_seq)
         request = json.dumps(
-            {name: value for name, value in operation.items() if name not in ("key", "cursor")},
+            {name: value for name, value in operation.items() if name not in NOT_ASKED},
             sort_keys=True,
             ensure_ascii=False,
         )
@@ -210,8 +215,10 @@ class Catalog:
 
     def _cancel(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """Take copies of a sale back into stock, so many in all (S6). Raises NotFound; Conflict
-        where more would be cancelled than was sold, and has changed nothing then."""
-        sale = work.sale(operation["order_id"])
+        where more would be cancelled than was sold; NotBuyer or TooLate to a buyer (S7). Then
+        nothing has changed."""
+        buyer = operation.get("buyer")
+        sale = work.sale(operation["order_id"], buyer and buyer["key"])
         sold = {line["book"]: line["quantity"] for line in sale["lines"]}
         known = work.cancelled.get(sale["order_id"])
         total = {**dict.fromkeys(sold, 0), **({} if known is None else _copies(known))}
@@ -226,6 +233,8 @@ class Catalog:
                 total[book] = quantity
         if known is not None and not back:
             return known
+        if buyer is not None:
+            _in_time(sale, buyer["within_ms"], work.now_ms)
         for row in back:
             work.write_book(row)
         cancelled = [{"book": book, "quantity": more} for book, more in total.items() if more]
@@ -268,6 +277,15 @@ class Catalog:
                 work.next_book += 1
                 work.tags |= {SEARCHES, TOPICS}
         return {"books": results}
+
+
+def _in_time(sale: Answer, within_ms: int, now_ms: int) -> None:
+    """Raise TooLate if the time in which a purchase can be undone is over (S7)."""
+    passed_ms = max(now_ms - sale["sold_at"], 0)  # the clock of another primary may be ahead
+    if passed_ms >= within_ms:
+        until = moment(sale["sold_at"] + within_ms)
+        message = f"order {sale['order_id']} could be undone until {until}"
+        raise TooLate(message, {"until": until})
 
 
 def _copies(cancellation: Answer) -> dict[int, int]:

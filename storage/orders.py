@@ -21,13 +21,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bazar.errors import BazarError, Conflict
 from bazar.replication.messages import Change, Entry
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
+from storage.books import moment
 from storage.history import Position
 
 MAX_SALES = 500  # that become orders in one step

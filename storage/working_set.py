@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bazar.errors import NotFound
+from bazar.errors import NotBuyer, NotFound
 from bazar.replication.store import Answer
 from storage.books import BOOK_FIELDS, Row, cancellation_answer, fold, info_key, sale_answer
 from storage.history import Epoch, seq_of
@@ -122,11 +122,15 @@ class WorkingSet:
             raise NotFound(f"no book has the id {number}")
         return self.books[number]
 
-    def sale(self, order_id: str) -> Answer:
-        """Return the sale of this id. Raises NotFound."""
+    def sale(self, order_id: str, key: str | None = None) -> Answer:
+        """Return the sale of this id. Whoever shows a `key` must have that of the sale. Raises
+        NotFound or NotBuyer."""
         if order_id not in self.sold:
             raise NotFound(f"no order has the id {order_id}")
-        return self.sold[order_id]
+        sale = self.sold[order_id]
+        if key is not None and (key not in self.done or self.done[key][1] is not sale):
+            raise NotBuyer(f"order {order_id} was not bought with this key")
+        return sale
 
     def same(self, identity: Identity, isbn: str | None) -> int | None:
         """Return the id of the book that is the same, if there is one. ISBNs tell editions apart; a

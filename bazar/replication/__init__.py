@@ -174,6 +174,11 @@ S6  A cancellation is one entry of the catalog's log, as a sale is: the rows of 
     cancellations by the cursor by which they follow sales (S2), and take the totals as they are
     there; it brings that cursor (S4), and is answered when both have it (S3). A sale's key that is
     sent again is told what has been cancelled since.
+S7  A buyer who undoes a purchase shows the sale's key, and brings how long after the sale that may
+    be. Both are tested with the cancellation itself, at its place in the log: it is refused where
+    that time is over by the clock of the primary that decides it, counted from when the sale was
+    made by the clock of its own primary. What is cancelled already is answered as before (S6),
+    however late that is.
 
 **Over one database**
 

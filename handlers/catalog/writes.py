@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.kinds import MAX_ID, Kind, ListOf, OfType, Schema, Schemas
+from bazar.config import MAX_UNDO_S
+from handlers.kinds import MAX_ID, Integer, Kind, ListOf, Object, OfType, Schema, Schemas
 from handlers.validation import (
     BASKET,
     BOOK_CHANGES,
@@ -52,12 +53,20 @@ class SoldLines(Kind):
 
 _KEY: dict[str, Kind] = {"key": IDEMPOTENCY_KEY}
 _TAGS = ListOf(OfType("string"))
+_BUYER = Object("Buyer", {**_KEY, "within_ms": Integer(0, 1000 * MAX_UNDO_S)})
 
 WRITES = {
     "sell": operation("sell", {**_KEY, "lines": SoldLines(), "cursor": POSITION}, "cursor"),
     "cancel": operation(
         "cancel",
-        {**_KEY, "order_id": ORDER_ID, "lines": CANCELLED_LINES, "cursor": POSITION},
+        {
+            **_KEY,
+            "order_id": ORDER_ID,
+            "lines": CANCELLED_LINES,
+            "buyer": _BUYER,
+            "cursor": POSITION,
+        },
+        "buyer",
         "cursor",
     ),
     "update": operation(

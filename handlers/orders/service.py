@@ -235,8 +235,8 @@ class OrderService(ReplicatedService[OrderReader]):
 
     async def cancel(self, item: dict[str, Any], deadline_s: float) -> Answer:
         """Cancel `lines` of an order - so many copies of each book in all - or, without `lines`,
-        all of it, once for this `key`. Return the order as it is then, when it is committed here,
-        too. Raises NotFound, Conflict."""
+        all of it, once for this `key`. A `buyer` undoes a purchase (S7). Return the order as it is
+        then, when it is committed here, too. Raises NotFound, Conflict, NotBuyer or TooLate."""
         deadline = self.context.clock() + deadline_s
         order = await self._order(item["order_id"])
         cancel = {
@@ -244,6 +244,7 @@ class OrderService(ReplicatedService[OrderReader]):
             "key": item["key"],
             "order_id": order["order_id"],
             "lines": item.get("lines") or _copies(order["lines"]),
+            **{name: item[name] for name in ("buyer",) if name in item},
         }
         _, cancelled = await self._have_written(cancel, deadline)
         order = await self._cancelled(cancelled, deadline - self.context.clock())

@@ -166,6 +166,13 @@ class ConfigTest(unittest.TestCase):
         for bad in (1, 0, "true", None):
             self.refused("purchase.require_key", purchase={"require_key": bad})
 
+    def test_how_long_a_purchase_can_be_undone(self) -> None:
+        self.assertEqual(read().purchase.undo_s, 600)
+        for seconds in (0, 0.5, 86_400):
+            self.assertEqual(read(purchase={"undo_s": seconds}).purchase.undo_s, seconds)
+        for bad in (-1, 86_401, "600", True, None):
+            self.refused("purchase.undo_s", purchase={"undo_s": bad})
+
     def test_where_browsers_find_the_shop(self) -> None:
         for given, origin in (
             ("", ""),

@@ -10,9 +10,11 @@ from bazar.errors import (
     Conflict,
     ForeignHistory,
     KeyReused,
+    NotBuyer,
     NotFound,
     OutOfStock,
     PreconditionFailed,
+    TooLate,
 )
 from bazar.http.response import entity_tag, render
 from storage.books import fold, info_key, show_book
@@ -36,6 +38,13 @@ def update(key: str, book: int, **fields: Any) -> dict[str, Any]:
 
 def cancel(key: str, order_id: str, *lines: tuple[int, int]) -> dict[str, Any]:
     return {**sell(key, *lines), "op": "cancel", "order_id": order_id}
+
+
+def undo(
+    key: str, order_id: str, sale_key: str, within_ms: int, *lines: tuple[int, int]
+) -> dict[str, Any]:
+    buyer = {"key": sale_key, "within_ms": within_ms}
+    return {**cancel(key, order_id, *lines), "buyer": buyer}
 
 
 def create(key: str, *books: tuple[str, str | None, str]) -> dict[str, Any]:
@@ -368,8 +377,8 @@ class RestockingTest(DecidingTest):
         self.catalog.one(update("k", 4, count_add=MAX_AMOUNT - 7))
 
 
-class CancellingTest(DecidingTest):
-    """S6: totals that only grow, so that copies come back once."""
+class CancellingCase(DecidingTest):
+    """One order that may be cancelled."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -378,6 +387,10 @@ class CancellingTest(DecidingTest):
 
     def counts(self) -> tuple[int, int]:
         return self.book(4)["count"], self.book(5)["count"]
+
+
+class CancellingTest(CancellingCase):
+    """S6: totals that only grow, so that copies come back once."""
 
     def test_it_is_one_entry_with_copies_and_totals(self) -> None:
         self.assertEqual(self.counts(), (4, 8))
@@ -465,6 +478,62 @@ class CancellingTest(DecidingTest):
         with self.assertRaises(ForeignHistory):
             self.catalog.one(operation)
         self.assertEqual(self.counts(), (4, 8))
+
+
+class UndoingTest(CancellingCase):
+    """S7: by the buyer alone, and for so long."""
+
+    def undo(self, key: str, *lines: tuple[int, int], sale_key: str = "k") -> Any:
+        return self.catalog.one(undo(key, self.order, sale_key, 600, *lines))
+
+    def test_it_is_a_cancellation_as_every_other(self) -> None:
+        cancelled = self.undo("u", (4, 1))["cancelled"]
+        self.assertEqual(cancelled, [{"book": 4, "quantity": 1}])
+        self.assertEqual(self.undo("v", (4, 3), (5, 2))["seq"], 4)
+        self.assertEqual(self.counts(), (7, 10))
+
+    def test_so_long_after_the_sale_and_no_longer(self) -> None:
+        self.catalog.now_ms += 599
+        self.undo("u", (4, 1))
+        self.catalog.now_ms += 1
+        with self.assertRaises(TooLate) as refused:
+            self.undo("v", (4, 2))
+        self.assertEqual(refused.exception.details, {"until": "2001-09-09T01:46:40.600Z"})
+        self.assertEqual(self.counts(), (5, 8))
+        self.assertNotIn(("answers", "v"), self.catalog.state)
+
+    def test_where_another_primarys_clock_was_ahead_the_time_is_not_longer_than_none(self) -> None:
+        self.catalog.now_ms -= 1000
+        with self.assertRaises(TooLate):
+            self.catalog.one(undo("u", self.order, "k", 0, (4, 1)))
+        self.undo("v", (4, 1))
+
+    def test_what_was_done_is_answered_as_before_however_late(self) -> None:
+        first = self.undo("u", (4, 1))
+        self.catalog.now_ms += 600
+        self.assertEqual(self.undo("u", (4, 1)), {**first, "replayed": True})
+        self.assertEqual(self.undo("v", (4, 1)), first)  # under another key, too
+        self.catalog.now_ms += KEYS_KEPT_MS + 1
+        self.catalog.batch(update("x", 1, cost=1), update("y", 1, cost=2))
+        self.assertNotIn(("answers", "u"), self.catalog.state)
+        self.assertEqual(self.undo("u", (4, 1)), first)
+        other = undo("u", self.order, "k", 700, (4, 1))  # the setting has changed meanwhile
+        self.assertEqual(self.catalog.one(other), {**first, "replayed": True})
+        self.assertEqual(self.counts(), (5, 8))
+
+    def test_by_the_key_of_this_sale_alone(self) -> None:
+        self.catalog.batch(sell("other", (4, 1)), cancel("c", self.order, (4, 1)))
+        for key in ("other", "c", "starting-stock", "none", "K"):
+            with self.assertRaises(NotBuyer):
+                self.undo("u", (4, 2), sale_key=key)
+        with self.assertRaises(NotFound):
+            self.catalog.one(undo("u", "elsewhere", "k", 600, (4, 1)))
+        self.assertEqual(self.counts(), (4, 8))
+
+    def test_a_keeper_is_never_too_late(self) -> None:
+        self.catalog.now_ms += 10**9
+        self.catalog.one(cancel("c", self.order, (4, 1)))
+        self.assertEqual(self.counts(), (5, 8))
 
 
 class WantedTest(unittest.TestCase):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,16 +15,23 @@ from storage.history import Position
 from storage.paging import Window
 from tests.unit.storage.contract.cases import CatalogCase
 from tests.unit.storage.rows import PlainCatalog
-from tests.unit.storage.test_catalog import cancel, create, sell, update
+from tests.unit.storage.test_catalog import cancel, create, sell, undo, update
+
+Sold = tuple[str, str, int]  # the key of a sale, its id, and a book of it
 
 
-def some_operation(chance: random.Random) -> dict[str, Any]:
-    """One of few, on few books, so that keys, titles and topics often meet."""
+def some_operation(chance: random.Random, sold: Sequence[Sold]) -> dict[str, Any]:
+    """One of few, on few books, so that keys, titles and topics often meet; some undo what was
+    `sold`."""
     key = f"k{chance.randrange(40)}" if chance.random() < 0.2 else f"k{chance.random()}"
     book = chance.randint(1, 20)
     match chance.choice(("sell", "sell", "update", "create", "cancel")):
         case "cancel":
             lines = dict.fromkeys(chance.choices(range(1, 8), k=chance.choice((1, 1, 2))), 1)
+            if sold and chance.random() < 0.5:
+                (own, order, bought), (other, *_) = chance.choices(sold, k=2)
+                shown = own if chance.random() < 0.8 else other
+                return undo(key, order, shown, KEYS_KEPT_MS // 4, (bought, 1))
             return cancel(key, f"order-{chance.randint(1, 30)}", *lines.items())
         case "sell":
             return sell(key, *((chance.randint(1, 20), 1) for _ in range(chance.randint(1, 3))))
@@ -48,7 +57,11 @@ class Loading(CatalogCase):
         chance = random.Random(7)
         seen: Counter[str] = Counter()
         for _ in range(200):
-            operations = [some_operation(chance) for _ in range(chance.randint(1, 4))]
+            sold = [
+                (row["key"], row["order_id"], json.loads(row["lines"])[0]["book"])
+                for row in plain.rows("sales")
+            ]
+            operations = [some_operation(chance, sold) for _ in range(chance.randint(1, 4))]
             operations += operations[: chance.random() < 0.1]  # once more
             expected = plain.batch(*operations)
             for one, other in zip(await self.batch(*operations), expected, strict=True):
@@ -64,7 +77,16 @@ class Loading(CatalogCase):
         for table in plain.decider.tables:
             self.assertEqual(await self.rows(table), plain.rows(table), table)
         self.assertGreater(len(plain.rows("cancellations")), 1)
-        for kind in ("dict", "OutOfStock", "NotFound", "KeyReused", "replayed", "forgotten"):
+        for kind in (
+            "dict",
+            "OutOfStock",
+            "NotFound",
+            "KeyReused",
+            "NotBuyer",
+            "TooLate",
+            "replayed",
+            "forgotten",
+        ):
             self.assertGreater(seen[kind], 0, kind)
 
     async def test_s2_what_a_later_epoch_sells_is_behind_every_cursor(self) -> None:

@@ -36,7 +36,7 @@ from storage.sqlite import search as sqlite_search
 from storage.sqlite.model import Model as SQLiteModel
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.storage.contract.cases import BEGIN_MS, CatalogCase
-from tests.unit.storage.contract.catalog import some_operation
+from tests.unit.storage.contract.catalog import Sold, some_operation
 from tests.unit.storage.postgresql.database import TIMEOUT_S, Group, connect
 from tests.unit.storage.sqlite.test_catalog import batch
 from tests.unit.storage.test_catalog import create, sell, update
@@ -45,8 +45,8 @@ from tests.unit.storage.test_orders import sale
 T = TypeVar("T")
 
 REFUSALS = {
-    *("Conflict", "ForeignHistory", "KeyReused", "NotFound", "OutOfStock"),
-    *("PreconditionFailed", "PriceChanged"),
+    *("Conflict", "ForeignHistory", "KeyReused", "NotBuyer", "NotFound", "OutOfStock"),
+    *("PreconditionFailed", "PriceChanged", "TooLate"),
 }
 
 # Letters of scripts that are folded, joined, cut into pairs or left alone, and signs between them.
@@ -308,6 +308,7 @@ class OperationsTest(AgreementCase):
     def test_catalogs(self) -> None:
         engines = self.catalogs()
         chance = random.Random(3)
+        sold: list[Sold] = []
 
         async def work() -> int:
             await engines.batch(*engines.store.seed())
@@ -315,11 +316,14 @@ class OperationsTest(AgreementCase):
             for _ in range(150):
                 known = await engines.ask(lambda reader: reader.info(range(1, 30)))
                 assert known
-                batch = [some_operation(chance) for _ in range(chance.randint(1, 4))]
+                batch = [some_operation(chance, sold) for _ in range(chance.randint(1, 4))]
                 book = chance.choice(list(known.values()))
                 batch += [rarer_operation(chance, book) for _ in range(chance.randint(0, 2))]
-                for outcome in await engines.batch(*batch):
-                    seen[type(outcome.answer).__name__] += 1
+                for one, outcome in zip(batch, await engines.batch(*batch), strict=True):
+                    answer = outcome.answer
+                    seen[type(answer).__name__] += 1
+                    if one["op"] == "sell" and isinstance(answer, dict):
+                        sold.append((one["key"], answer["order_id"], one["lines"][0]["book"]))
                 self.now_ms += chance.choice((1, KEYS_KEPT_MS // 20))
                 for _ in range(3):
                     await engines.ask(some_read(chance))

@@ -16,11 +16,14 @@ from bazar.errors import (
     ForeignHistory,
     Indeterminate,
     KeyReused,
+    NotBuyer,
     NotFound,
     OutOfStock,
     PriceChanged,
+    TooLate,
     Unavailable,
 )
+from tests.simulation import undoing
 from tests.simulation.history import Operation, Undecided, linearizable
 from tests.simulation.invariants import Item, copies, items
 from tests.simulation.shop import TOPICS, rows
@@ -183,12 +186,13 @@ class Clients:
             lines.append({"book": line["book"] % self.books + 1, "quantity": 1})
         return {"op": "sell", "key": self.key(), "lines": lines}
 
-    def _cancellable(self) -> list[Any]:
-        """Return the purchases that were acknowledged, and are known to both groups."""
+    def _cancellable(self) -> list[tuple[str, Any]]:
+        """Return the purchases that were acknowledged, and are known to both groups, each with its
+        key."""
         truth, orders = self.catalog.truth, self.orders
         return [
-            answer
-            for answer in self.bought.values()
+            (key, answer)
+            for key, answer in self.bought.items()
             if ("sales", answer["order_id"]) in truth.state
             and (orders is None or ("orders", answer["order_id"]) in orders.truth.state)
         ]
@@ -196,8 +200,8 @@ class Clients:
     def cancellation(self) -> dict[str, Any]:
         """Cancel one of the last purchases: of some books so many copies in all; now and then more
         than there are."""
-        tape, answers = self.tape, self._cancellable()
-        answer = answers[-1 - tape.below(min(len(answers), 3))]
+        tape, bought = self.tape, self._cancellable()
+        key, answer = bought[-1 - tape.below(min(len(bought), 3))]
         lines = [
             {"book": line["book"], "quantity": 1 + tape.below(line["quantity"])}
             for line in answer["lines"]
@@ -205,9 +209,14 @@ class Clients:
         ] or [{"book": answer["lines"][0]["book"], "quantity": 1}]
         if tape.chance(0.1):
             lines[0]["quantity"] += 5
-        return {
+        cancel = {
             **{"op": "cancel", "key": self.key(), "order_id": answer["order_id"], "lines": lines},
         }
+        profile = self.world.profile
+        if profile.undos and tape.chance(profile.undos):
+            shown = key if tape.chance(0.9) else tape.choice(["nobody's", *self.bought])
+            cancel["buyer"] = {"key": shown, "within_ms": self.world.walls_ms(profile.undo_s)}
+        return cancel
 
     def update(self) -> dict[str, Any]:
         key = self.key()
@@ -404,6 +413,9 @@ class Write:
         world = clients.world
         if self.life != clients.catalog.truth.lives:
             return  # it belongs to an old history, or to two
+        orders = clients.orders
+        if orders is not None and orders.truth.lives != self.orders_life:
+            self.is_known = False  # it takes a while until all are there again
         if self.cancels and isinstance(found, NotFound) and not self.is_known:
             return
         if before is not None:  # a client was answered under this key before
@@ -443,6 +455,10 @@ class Write:
         truth, orders = clients.catalog.truth, clients.orders
         if orders is not None and orders.truth.lives != self.orders_life:
             return
+        if "buyer" in self.operation:
+            world.guard(undoing.check_answer, self, found)
+            if isinstance(found, NotBuyer | TooLate):
+                return
         if isinstance(found, Conflict):
             sale = truth.state["sales", order_id]
             sold = {line["book"]: line["quantity"] for line in json.loads(sale["lines"])}

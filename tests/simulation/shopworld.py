@@ -45,6 +45,9 @@ class Node:
         self.host = world.network.hosts[port] = Host(name, waits=world.profile.supervised)
         self.timing = world.profile.timing_of(name)
         self.rate = world.profile.clock_rate()
+        if world.profile.walls_apart_s:
+            wrong = 2.0 * world.profile.draw.random() - 1.0
+            world.ahead_ms[name] = int(wrong * world.walls_apart_ms)
         self.process: NodeProcess | None = None
         self.runs = 0
         world.nodes.append(self)
@@ -166,6 +169,7 @@ class ShopWorld(World):
         self.met_at = inf
         """Since when the strays can reach the others."""
         self.group_of: dict[str, Group] = {}  # run -> its group
+        self.ahead_ms: dict[str, int] = {}  # by node: its time of day, of the true one
         self.order_ids = 0
         self.acknowledged = 0
         self.reads = 0
@@ -183,8 +187,21 @@ class ShopWorld(World):
         return Profile(tapes, focus, core=core)
 
     def wall_ms(self) -> int:
-        """Return the time of day, as all nodes have it."""
-        return LOCAL_WALL_MS + int(1000 * self.profile.wall_rate * self.now)
+        """Return the time of day, as the node has it that runs."""
+        ahead_ms = 0 if self.current is None else self.ahead_ms.get(self.current.name, 0)
+        return self.true_wall_ms(self.now) + ahead_ms
+
+    def true_wall_ms(self, at: float) -> int:
+        passed_ms, tick_ms = self.walls_ms(at), self.walls_ms(self.profile.wall_tick_s)
+        return LOCAL_WALL_MS + passed_ms - (passed_ms % tick_ms if tick_ms else 0)
+
+    def walls_ms(self, seconds: float) -> int:
+        """Return how long that is by the clocks on the nodes' walls."""
+        return int(1000 * self.profile.wall_rate * seconds)
+
+    @property
+    def walls_apart_ms(self) -> int:
+        return self.walls_ms(self.profile.walls_apart_s)
 
     def say(self, who: str, text: str) -> None:
         if self.trace is not None:

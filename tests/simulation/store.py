@@ -21,7 +21,7 @@ from bazar.replication.store import Answer, Extend, Operation, Outcome
 from storage.history import Position, number_of
 from storage.orders import Orders, show_order
 from storage.paging import Found, Window
-from tests.simulation import shop
+from tests.simulation import shop, undoing
 from tests.simulation.disk import Image
 from tests.simulation.shop import SimulatedCatalog, State
 from tests.world.system import Path
@@ -144,6 +144,7 @@ class SimulatedStore:
         outcomes = shop.decide_catalog(self.model, image.state, operations, first, now_ms)
         for operation, outcome in zip(operations, outcomes, strict=True):
             self.world.guard(self.process.truth.check_sold, operation, outcome, image.state)
+            self.world.guard(undoing.check_decision, operation, outcome, image.state, now_ms)
         return outcomes
 
     async def rollback(self) -> None:

@@ -68,6 +68,26 @@ SERVING: Focuses = {
         "hangs": (False,),
         "think_s": (0.15,),
     },
+    # Buyers undo what they have bought, in time and too late, by clocks that differ; others try it.
+    "undoing": {
+        "faults": (
+            {"crash": 1.0, "lose": 1.0, "terminate": 1.0, "slow_disk": 1.0, "pause": 1.0},
+            {"crash": 1.0, "put_back": 1.0},
+        ),
+        "fault_every_s": (0.4, 0.8),
+        "catalogs": (2,),
+        "orders": (2, 2, 0),
+        "caches": (1,),
+        "stock": (30,),
+        "repeats": (0.1, 0.3),
+        "cancels": (0.5,),
+        "undos": (0.8,),
+        "undo_s": (0.3, 0.1, 1.0),
+        "walls_apart_s": (0.0, 0.2),
+        "wall_tick_s": (0.0, 0.1),
+        "wall_rate": (1.0, 5_000.0),
+        "think_s": (0.02, 0.05),
+    },
     # Files of one group, or of all, are put back to an earlier moment.
     "restoring": {
         "faults": ({"put_back": 3.0}, {"put_back": 2.0, "crash": 1.0, "terminate": 1.0}),

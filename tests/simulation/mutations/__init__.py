@@ -7,7 +7,7 @@ from tests.simulation.mutations.histories import HISTORIES
 from tests.simulation.mutations.leading import JOINING, TAKING_OVER
 from tests.simulation.mutations.meeting import MEETING
 from tests.simulation.mutations.mutation import Mutation
-from tests.simulation.mutations.selling import CALLING, CANCELLING, KEYS, ORDERING, SHOWING
+from tests.simulation.mutations.selling import CALLING, CANCELLING, KEYS, ORDERING, SHOWING, UNDOING
 from tests.simulation.mutations.serving import CACHING, READING, REMEMBERING, WRITING
 
 __all__ = ["ALL", "Mutation"]
@@ -15,5 +15,5 @@ __all__ = ["ALL", "Mutation"]
 ALL: tuple[Mutation, ...] = (
     *(*WRITING, *BATCHING, *READING, *REMEMBERING, *CACHING, *SHOWING),
     *(*LEADING, *ARBITRATING, *TAKING_OVER, *JOINING, *MEETING),
-    *(*KEYS, *CANCELLING, *ORDERING, *CALLING, *HISTORIES),
+    *(*KEYS, *CANCELLING, *UNDOING, *ORDERING, *CALLING, *HISTORIES),
 )

@@ -10,9 +10,10 @@ from handlers.catalog.service import CatalogService
 from handlers.frontend import questions
 from handlers.frontend.upstream import Source
 from handlers.orders.service import OrderService
-from storage import orders
+from storage import catalog, orders
 from storage.catalog import Catalog
 from storage.recent_sales import RecentSales
+from storage.working_set import WorkingSet
 from tests.simulation.mutations.mutation import mutation, shop
 
 KEYS = (
@@ -190,6 +191,39 @@ CANCELLING = (
         (OrderService, "_cancelled", "raise Indeterminate(", "raise Unavailable("),
         focus="cancelling",
         near=219,
+    ),
+)
+
+UNDOING = (
+    mutation(
+        "a purchase is undone however late",
+        "S7",
+        (Catalog, "_cancel", '_in_time(sale, buyer["within_ms"], work.now_ms)', "pass"),
+        focus="undoing",
+    ),
+    mutation(
+        "it can be undone for a moment longer",
+        "S7",
+        (catalog, "_in_time", "passed_ms >= within_ms", "passed_ms > within_ms"),
+        focus="undoing",
+    ),
+    mutation(
+        "whoever knows an order undoes it",
+        "S7",
+        (WorkingSet, "sale", "if key is not None and", "if False and"),
+        focus="undoing",
+    ),
+    mutation(
+        "what is undone already is refused once it is late",
+        "S7",
+        (Catalog, "_cancel", "and not back:", "and not back and buyer is None:"),
+        focus="undoing",
+    ),
+    shop(
+        "an order node forgets that it is the buyer who asks",
+        "S7",
+        (OrderService, "cancel", 'for name in ("buyer",) if name in item', "for name in ()"),
+        focus="undoing",
     ),
 )
 

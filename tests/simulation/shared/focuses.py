@@ -157,7 +157,7 @@ FOCUSES: Focuses = {
         "readers": (8,),
         **{**PROMPT, "servers": (2, 3), "think_s": (2.0,)},
     },
-    # Buyers cancel what they have bought, while primaries change and commits are in doubt.
+    # Orders are cancelled, and undone, while primaries change and commits are in doubt.
     "giving back": {
         "faults": (
             {"cut_off": 1.0, "late_replies": 1.0, "fail_over": 1.0, "crash": 1.0},
@@ -171,6 +171,10 @@ FOCUSES: Focuses = {
         "cancels": (0.5,),
         "may_lose_commits": (False, True),
         **{**PROMPT, "servers": (1, 3), "think_s": (0.02, 0.05)},
+        "undos": (0.0, 0.7),
+        "undo_s": (0.3, 0.1, 1.0),
+        "walls_apart_s": (0.0, 0.2),
+        "wall_tick_s": (0.0, 0.1),
     },
     # Databases are put back to an earlier moment.
     "restoring": {

@@ -17,7 +17,7 @@ from storage.postgresql.database import SYNCHRONOUS
 from storage.postgresql.schema import CLUSTER, DATABASE, FOUND, PROTOCOL, VERSION
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.snapshots import Snapshots
-from tests.simulation import shop
+from tests.simulation import shop, undoing
 from tests.simulation.invariants import Truth
 from tests.simulation.shop import SimulatedCatalog, State
 from tests.simulation.shopworld import ShopWorld
@@ -65,6 +65,7 @@ class SimulatedModel:
         outcomes = shop.decide_catalog(self.decisions, state, operations, first, now_ms)
         for operation, outcome in zip(operations, outcomes, strict=True):
             self._world.guard(self._truth.check_sold, operation, outcome, state)
+            self._world.guard(undoing.check_decision, operation, outcome, state, now_ms)
         return outcomes
 
     async def derive(self, session: Session, epoch_id: str) -> bool:

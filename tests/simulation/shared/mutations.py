@@ -10,6 +10,7 @@ from bazar.replication.shared.replica import SharedReplica
 from bazar.replication.shared.shown import Shown
 from bazar.replication.timing import Timing
 from storage import history
+from storage.catalog import Catalog
 from storage.postgresql.link import Link
 from storage.postgresql.reading import ReadSessions
 from storage.postgresql.register import PostgreSQLRegister
@@ -210,6 +211,13 @@ SHARED: tuple[Mutation, ...] = (
             "pass",
         ),
         focus="doubting",
+        near=0,
+    ),
+    mutation(
+        "a purchase is undone however late",
+        "S7",
+        (Catalog, "_cancel", '_in_time(sale, buyer["within_ms"], work.now_ms)', "pass"),
+        focus="giving back",
         near=0,
     ),
     mutation(

@@ -6,7 +6,7 @@ role needs makes a start longer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from bazar.config import Config, NodeConfig
@@ -22,14 +22,16 @@ TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": O
 """The tables of each replicated role, each with its key."""
 
 
-def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine[CatalogReader]:
+def catalog_engine(
+    config: Config, node: NodeConfig, now_ms: Callable[[], int], *, has_led: bool
+) -> Engine[CatalogReader]:
     """Return where a catalog node keeps its state. `has_led` says that its group had a primary."""
     if config.engine.kind == "postgresql":
         from storage.postgresql import catalog
         from storage.postgresql.driver import servers_of
         from storage.postgresql.engine import PostgreSQLEngine
 
-        model, reader = catalog.CatalogRows(Catalog()), catalog.PostgreSQLCatalogReader
+        model, reader = catalog.CatalogRows(Catalog(), now_ms), catalog.PostgreSQLCatalogReader
         return PostgreSQLEngine(
             *(config.engine, servers_of(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
@@ -38,7 +40,7 @@ def catalog_engine(config: Config, node: NodeConfig, *, has_led: bool) -> Engine
     from storage.sqlite.engine import SQLiteEngine
 
     return SQLiteEngine(
-        *(config, node, CatalogRows(Catalog()), SQLiteCatalogReader),
+        *(config, node, CatalogRows(Catalog(), now_ms), SQLiteCatalogReader),
         derived="order",
         has_led=has_led,
     )

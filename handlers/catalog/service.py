@@ -47,7 +47,9 @@ class CatalogService(ReplicatedService[CatalogReader]):
         engine: Engine[CatalogReader] | None = None,
     ) -> None:
         if engine is None:
-            engine = catalog_engine(context.config, context.node, has_led=context.has_led)
+            engine = catalog_engine(
+                context.config, context.node, context.wall_ms, has_led=context.has_led
+            )
         super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)
         self._recent = RecentSales()

@@ -32,7 +32,7 @@ class Sessions:
 
     def begin(self) -> str:
         """Return the cookie of a new session."""
-        now = int(self._context.wall())
+        now = self._now()
         return _cookie(self._context.token, now, now + LONGEST_S)
 
     def goes_on(self, cookie: str) -> str | None:
@@ -42,12 +42,15 @@ class Sessions:
         if match is None:
             return None
         token = self._token_of(match[1], match[4])
-        idle_until, until, now = int(match[2]), int(match[3]), int(self._context.wall())
+        idle_until, until, now = int(match[2]), int(match[3]), self._now()
         if token is None or now >= min(idle_until, until):
             return None
         if idle_until - now > IDLE_S - PUT_OFF_S:
             return cookie
         return _cookie(token, now, until)
+
+    def _now(self) -> int:
+        return self._context.wall_ms() // 1000
 
     def _token_of(self, signed: str, code: str) -> str | None:
         """Return the token with which a session began, and will end."""

@@ -8,7 +8,6 @@ import json
 import re
 import sqlite3
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,8 +70,8 @@ class Shop:
     def now(self) -> float:
         return clock.now() + self._passed_s
 
-    def wall(self) -> float:
-        return time.time() + self._passed_s
+    def wall_ms(self) -> int:
+        return clock.wall_ms() + int(1000 * self._passed_s)
 
     def pass_time(self, seconds: float) -> None:
         """Move every node's clock on; each notices in time, as if it had been paused."""
@@ -135,9 +134,8 @@ class Shop:
 
     async def start_node(self, name: str) -> None:
         node = self.node(name)
-        context = Context(
-            *(self.config, node, TOKEN, self.fatal.append), clock=self.now, wall=self.wall
-        )
+        clocks: Any = {"clock": self.now, "wall_ms": self.wall_ms}
+        context = Context(self.config, node, TOKEN, self.fatal.append, **clocks)
         service = ROLES[node.role](context)
         assert isinstance(service, FrontEndService | ReplicatedService)
         service.client.dial_s = PATIENCE_S

@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bazar.config import MAX_UNDO_S
 from bazar.errors import BadRequest
 from bazar.replication.store import Operation
-from handlers.kinds import Choice, Kind, Object, OfType, Schema, Schemas
+from handlers.kinds import Choice, Integer, Kind, Object, OfType, Schema, Schemas
+from handlers.validation import IDEMPOTENCY_KEY
 from storage.history import Position
 
 
@@ -27,6 +29,8 @@ class PositionInLog(Kind):
 
 
 POSITION = PositionInLog()
+BUYER = Object("Buyer", {"key": IDEMPOTENCY_KEY, "within_ms": Integer(0, 1000 * MAX_UNDO_S)})
+"""Who undoes a purchase: the sale's key, and how long after the sale that may be (S7)."""
 
 
 def operation(op: str, fields: Mapping[str, Kind], *optional: str) -> Object:

@@ -23,7 +23,8 @@ from typing import Any
 import orjson
 
 from storage import letters
-from storage.orders import OrderReader, Place, moment, show_listed
+from storage.books import moment
+from storage.orders import OrderReader, Place, show_listed
 
 MOST_LOOKED_AT = 10_000
 LOOKS_S = 0.25  # where the machine is busy: whoever has asked waits a second, and would ask again

@@ -164,16 +164,6 @@ def show_listed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**show_order(row), "seq": row["seq"], "change": row["changed"] or row["seq"]}
 
 
-def moment(ms: int) -> str:
-    """Return a moment, given in milliseconds since 1970, as callers see it.
-
-    >>> moment(1_700_000_000_123)
-    '2023-11-14T22:13:20.123Z'
-    """
-    at = datetime.fromtimestamp(ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def shows(order: Mapping[str, Any], cancelled: Iterable[Mapping[str, int]]) -> bool:
     """Return whether an order, as it is shown, has at least these copies cancelled."""
     known = {one["book"]: one["quantity"] for one in order.get("cancelled", ())}
@@ -194,6 +184,9 @@ class OrderReader(Protocol):
 
     async def order(self, order_id: str) -> dict[str, Any] | None:
         """Return the order of this id, None if there is none."""
+
+    async def known(self, order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the orders of these ids that exist, by id."""
 
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
         """Return the number of each order that exists, by id."""

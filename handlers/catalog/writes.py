@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bazar.config import MAX_UNDO_S
-from handlers.kinds import MAX_ID, Integer, Kind, ListOf, Object, OfType, Schema, Schemas
+from handlers.kinds import MAX_ID, Kind, ListOf, OfType, Schema, Schemas
 from handlers.validation import (
     BASKET,
     BOOK_CHANGES,
@@ -18,7 +17,7 @@ from handlers.validation import (
     ORDER_ID,
 )
 from handlers.verbs import MAX_IMPORT_BOOKS
-from handlers.writes import POSITION, operation
+from handlers.writes import BUYER, POSITION, operation
 from storage.catalog import MAX_AMOUNT
 
 _LINES = BASKET.fields["lines"]
@@ -53,7 +52,6 @@ class SoldLines(Kind):
 
 _KEY: dict[str, Kind] = {"key": IDEMPOTENCY_KEY}
 _TAGS = ListOf(OfType("string"))
-_BUYER = Object("Buyer", {**_KEY, "within_ms": Integer(0, 1000 * MAX_UNDO_S)})
 
 WRITES = {
     "sell": operation("sell", {**_KEY, "lines": SoldLines(), "cursor": POSITION}, "cursor"),
@@ -63,7 +61,7 @@ WRITES = {
             **_KEY,
             "order_id": ORDER_ID,
             "lines": CANCELLED_LINES,
-            "buyer": _BUYER,
+            "buyer": BUYER,
             "cursor": POSITION,
         },
         "buyer",

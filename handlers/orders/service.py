@@ -30,6 +30,7 @@ from bazar.rpc.batcher import Batcher
 from bazar.rpc.pool import ReplicaPool
 from handlers import writes
 from handlers.calls import Call
+from handlers.kinds import ListOf
 from handlers.orders import listing, trace
 from handlers.orders.writes import CANCELLATION_ITEM, WRITES
 from handlers.paths import (
@@ -45,6 +46,7 @@ from handlers.paths import (
     WRITE_PATH,
 )
 from handlers.replicated import ReplicatedService
+from handlers.validation import ORDER_ID
 from storage.engines import order_engine
 from storage.history import Position
 from storage.orders import OrderReader, order_cost, order_key, projected_by, shows
@@ -57,7 +59,9 @@ FOREIGN_RETRY_S = 0.5
 LOOKUP_S = 10.0
 MAX_LOST_SHOWN = 20
 MAX_MADE = 4096
+MAX_SHOWN = 50  # orders that are read together
 
+_ORDER_IDS = ListOf(ORDER_ID, 0, MAX_SHOWN)
 _SOLD = ("key", "lines", "tell")  # what of a purchase goes on to the catalog
 
 
@@ -137,6 +141,10 @@ class OrderService(ReplicatedService[OrderReader]):
         match item:
             case {"op": "order", "order_id": str(order_id)}:
                 return {"order": await self._order(order_id)}
+            case {"op": "orders", "order_ids": order_ids}:
+                order_ids = _ORDER_IDS(order_ids, "order_ids")
+                await self.replica.reads.barrier(frozenset(map(order_key, order_ids)))
+                return {"orders": list((await self.reader.known(order_ids)).values())}
         raise BadRequest(f"no such read: {str(item)[:100]}")
 
     async def _order(self, order_id: str) -> Answer:

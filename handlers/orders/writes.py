@@ -7,7 +7,7 @@ from typing import Any
 from bazar.errors import BadRequest
 from handlers.kinds import Integer, ListOf, Nullable, Object, OfType
 from handlers.validation import CANCELLED_LINES, IDEMPOTENCY_KEY, ORDER_ID
-from handlers.writes import POSITION, operation
+from handlers.writes import BUYER, POSITION, operation
 from storage.orders import MAX_SALES
 
 _NUMBER = Integer(0, (1 << 63) - 1)
@@ -30,8 +30,8 @@ _CHANGE = Object(
 
 CANCELLATION_ITEM = Object(
     "CancellationItem",
-    {"key": IDEMPOTENCY_KEY, "order_id": ORDER_ID, "lines": CANCELLED_LINES},
-    optional=("lines",),
+    {"key": IDEMPOTENCY_KEY, "order_id": ORDER_ID, "lines": CANCELLED_LINES, "buyer": BUYER},
+    optional=("lines", "buyer"),
 )
 """What a front end asks an order node to cancel."""
 

@@ -122,6 +122,13 @@ class PostgreSQLOrderReader:
         [rows] = await self._snapshots.read(tags, Statement(ORDER, (order_id,)))
         return show_order(_order(rows[0])) if rows else None
 
+    async def known(self, order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the orders of these ids that exist, by id."""
+        wanted = list(order_ids)
+        tags = frozenset(map(order_key, wanted))
+        [rows] = await self._snapshots.read(tags, Statement(KNOWN, (wanted,)))
+        return {order["order_id"]: show_order(order) for order in map(_order, rows)}
+
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
         """Return the number of each order that exists, by id."""
         wanted = list(order_ids)

@@ -109,6 +109,11 @@ class SQLiteOrderReader:
         rows = await self._database.read("SELECT * FROM orders WHERE order_id = ?", (order_id,))
         return show_order(dict(rows[0])) if rows else None
 
+    async def known(self, order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the orders of these ids that exist, by id."""
+        rows = await self._database.read(KNOWN, (json.dumps(list(order_ids)),))
+        return {row["order_id"]: show_order(dict(row)) for row in rows}
+
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
         """Return the number of each order that exists, by id."""
         rows = await self._database.read(NUMBERS, (json.dumps(list(order_ids)),))

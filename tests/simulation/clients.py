@@ -33,6 +33,7 @@ from tests.world.world import Excused, Violation
 ATTEMPT_S = 1.5
 COST = 100
 KEY_LENGTH = 200
+ORDERS = ("order", "orders")  # what is read of them, one or several
 
 
 class Clients:
@@ -262,7 +263,7 @@ class Read:
         self.open = True
         self.answer: Any = None
         world = clients.world
-        orders = clients.orders if item["op"] == "order" else None
+        orders = clients.orders if item["op"] in ORDERS else None
         self.truth = (orders or clients.catalog).truth
         self.start, self.since = world.now, self.truth.seq
         self.truth.watch(item)
@@ -294,7 +295,7 @@ class Read:
         if found is None and self.must:
             world.violate(f"S3: {who} does not find {dict(self.item)}, which was acknowledged")
         world.guard(truth.check_answer, self.item, found, self.since, who)
-        if found is not None and self.item["op"] not in ("topics", "order"):
+        if found is not None and self.item["op"] not in ("topics", *ORDERS):
             self._note(found)
 
     def _note(self, shown: Any) -> None:
@@ -507,7 +508,9 @@ class Write:
         if orders is not None and same and clients.tape.chance(0.3):
             nodes = clients.catalog.caches if clients.tape.chance(0.5) else orders.replicas
             target = (nodes or orders.replicas)[0]
-            Read(clients, target, {"op": "order", "order_id": order_id}, None, must=True)
+            one: Item = {"op": "order", "order_id": order_id}
+            several: Item = {"op": "orders", "order_ids": [order_id]}
+            Read(clients, target, several if len(self.key) % 2 else one, None, must=True)
 
     def _give_up(self) -> None:
         self.settled = True

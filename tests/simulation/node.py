@@ -407,9 +407,10 @@ class FrontEndProcess(NodeProcess):
 
     async def read(self, item: dict[str, Any]) -> Any:
         """Answer a GET: from the response cache, as HTTP does, or by asking a replica."""
-        if item["op"] == "books":  # a basket's read is never cached
-            answer, _ = await self.service.catalog.read(item, _ignore)
-            return answer["books"]
+        if item["op"] in ("books", "orders"):  # for one visitor, and never cached
+            source = self.service.catalog if item["op"] == "books" else self.service.orders
+            answer, _ = await source.read(item, _ignore)
+            return answer[item["op"]]
         as_page = self.world.client_tape.chance(0.3)
         target = orjson.dumps([as_page, item])
         found = self.service.responses.find(target, self.clock())

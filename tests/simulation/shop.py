@@ -154,7 +154,15 @@ def look(state: State, item: Mapping[str, Any]) -> Answer | None:
         case {"op": "order", "order_id": order_id}:
             order = state.get(("orders", order_id))
             return None if order is None else {"order": show_order(dict(order))}
+        case {"op": "orders", "order_ids": order_ids}:
+            return {"orders": list(known(state, order_ids).values())}
     raise LookupError(f"no such read: {item}")
+
+
+def known(state: State, order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the orders of these ids that exist, by id."""
+    orders = {order_id: state.get(("orders", order_id)) for order_id in order_ids}
+    return {order_id: show_order(row) for order_id, row in orders.items() if row is not None}
 
 
 def shown(state: State, item: Mapping[str, Any]) -> Any:

@@ -276,6 +276,9 @@ class SimulatedReader:
         found = shop.look(await self._state(), {"op": "order", "order_id": order_id})
         return None if found is None else found["order"]
 
+    async def known(self, order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        return shop.known(await self._state(), order_ids)
+
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
         state = await self._state()
         found = {order_id: state.get(("orders", order_id)) for order_id in order_ids}

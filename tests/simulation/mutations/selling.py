@@ -298,6 +298,12 @@ SHOWING = (
         (CatalogService, "read", "frozenset(map(info_key, books))", "frozenset()"),
         focus="reading",
     ),
+    shop(
+        "several orders are read as if nothing touched them",
+        "L2",
+        (OrderService, "read", "frozenset(map(order_key, order_ids))", "frozenset()"),
+        focus="reading",
+    ),
     mutation(
         "a topic is searched as if nothing touched it",
         "L2",

@@ -186,6 +186,11 @@ class SimulatedSharedReader:
         found = shop.look(state, {"op": "order", "order_id": order_id})
         return None if found is None else found["order"]
 
+    async def known(self, order_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        wanted = list(order_ids)
+        state, _ = await self._read(frozenset(map(order_key, wanted)))
+        return shop.known(state, wanted)
+
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
         wanted = list(order_ids)
         state, _ = await self._read(frozenset(map(order_key, wanted)))

@@ -44,6 +44,13 @@ class OrdersKept(OrderCase):
         )
         self.assertIsNone(await self.reader.order("o8"))
 
+    async def test_some_orders_by_their_ids(self) -> None:
+        await self.batch(project(0, 3, 7, 9))
+        known = await self.reader.known(["o9", "o3", "o8"])
+        self.assertEqual(set(known), {"o3", "o9"})
+        self.assertEqual(known["o9"], await self.reader.order("o9"))
+        self.assertEqual(await self.reader.known([]), {})
+
     async def test_the_listing_goes_on_behind_a_seq(self) -> None:
         await self.batch(project(0, 3, 7, 8))
         listed = await self.reader.orders(3, 1)

@@ -379,4 +379,8 @@ def order_reads(chance: random.Random) -> Iterator[Callable[[OrderReader], Await
     async def numbers(reader: OrderReader) -> list[tuple[str, int]]:
         return sorted((await reader.numbers(order_ids)).items())
 
+    async def known(reader: OrderReader) -> list[tuple[str, Any]]:
+        return sorted((await reader.known(order_ids)).items())
+
     yield numbers
+    yield known

@@ -2,6 +2,7 @@
 
 python run.py                                  # every node of this machine, supervised
 python run.py --nodes catalog-1,order-1        # these, supervised
+python run.py --empty                          # a new shop, without the samples
 python run.py --role catalog --port 8003       # one node
 python run.py --role frontend,catalog,order    # the first node of each, in one process
 """
@@ -69,6 +70,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="which node of the role (with one role)")
     parser.add_argument("--nodes", help="the nodes of this machine, with commas (default: by host)")
     parser.add_argument("--config", type=Path, default=default_config(), help="who runs where")
+    parser.add_argument("--empty", action="store_true", help="begin a new shop without the samples")
     log_format.add_flags(parser)
 
 
@@ -98,7 +100,7 @@ def serve_by(flags: argparse.Namespace) -> int:
         own = ",".join(me.name for me, _ in places)
         lines.setFormatter(log_format.formatter(flags.log_format, own))
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-            return runner.run(_serve(config, places, tokens))
+            return runner.run(_serve(config, places, tokens, empty=flags.empty))
     except (ConfigError, FatalError) as error:
         if flags.log_format == "json":
             logging.getLogger("bazar").critical("%s", error)
@@ -135,6 +137,8 @@ async def _serve(
     config: Config,
     places: Sequence[tuple[NodeConfig, Sequence[NodeConfig]]],
     tokens: Sequence[str],
+    *,
+    empty: bool,
 ) -> int:
     """Serve these nodes, each with the other processes of its front end."""
     # Here, as the supervisor does without: it starts the nodes the sooner.
@@ -147,7 +151,7 @@ async def _serve(
     connections = descriptors.for_connections(len(places))
     for me, siblings in places:
         context = Context(
-            *(config, me, tokens[0], _give_up, tuple(siblings), group_has_led()),
+            *(config, me, tokens[0], _give_up, tuple(siblings), group_has_led(), empty),
             other_tokens=tuple(tokens[1:]),
         )
         servers.append(Server(ROLES[me.role](context), NoRoute, connections=connections))
@@ -170,12 +174,13 @@ async def _supervise(
         from bazar.node.opening import opened
         from bazar.node.service_manager import tell
 
-        lines = await opened(config, here(config, names), token)
+        lines = await opened(config, here(config, names), token, empty=flags.empty)
         tell("READY=1")
         return lines
 
     command = [sys.executable, str(HERE / "run.py"), "--config", str(flags.config)]
     command += ["--log-format", flags.log_format, "--log-level", flags.log_level]
+    command += ["--empty"] if flags.empty else []
     refuse_wrong_names(here(config, names))
     supervisor = Supervisor(
         config,

@@ -179,6 +179,14 @@ IMPORTED = Object(
         )
     },
 )
+SAMPLES_REMOVED = Object(
+    "SamplesRemoved",
+    {"removed": BOOKS, "kept": BOOKS},
+    also={
+        "description": "The samples as they were when they were `removed`, and those that were"
+        " `kept`, as they have another title, author, ISBN or topic by now."
+    },
+)
 INVALIDATED = Object("Invalidated", {"message": SHOWN, "dropped": TRUTH})
 HEALTHY = Object("Healthy", {"node": SHOWN, "healthy": TRUTH})
 READY = Object("Ready", {"node": SHOWN, "ready": TRUTH})

@@ -122,6 +122,12 @@ IMPORT_BOOKS = Operation(
     ),
     errors=_WRITES,
 )
+REMOVE_SAMPLES = Operation(
+    "Take the samples away, while nothing was sold",
+    [Answer(answers.SAMPLES_REMOVED)],
+    headers=[KEY],
+    errors=(Conflict, *_WRITES),
+)
 INVALIDATE = Operation(
     "Drop a cached book", [Answer(answers.INVALIDATED)], path=[BOOK], query=[_ALONE]
 )

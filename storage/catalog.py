@@ -13,13 +13,16 @@ Rows are those of `storage/books.py`. Operations are JSON objects, validated whe
     {"op": "create", "key", "books": [{"title", "author", "isbn"?, "topic", "cost", "count"}]}
     {"op": "cancel", "key", "order_id", "lines": [{"book", "quantity"}],
      "buyer"?: {"key", "within_ms"}, "cursor"?}
+    {"op": "seed",   "key", "samples": true | false}
+    {"op": "remove_samples", "key"}
 
 The `quantity` of a cancellation is how many copies of a book are cancelled in all (S6). The buyer,
 who undoes a purchase, shows the sale's key, and has so much time for it (S7).
 
 An update's conditions are tested against the row that it would change, in the order of the log:
 between the test and the write there is no other write. `["*"]` is any book. `count_add` is added to
-the stock that the row has then.
+the stock that the row has then. A group begins by `seed` (T0), and `remove_samples` takes back what
+that has brought (S8).
 
 What comes from the orders brings their cursor, which is no part of the request (S4); nor is the
 `buyer`. The first operation of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver
@@ -53,6 +56,7 @@ from storage import history
 from storage.books import Row, cancellation_answer, moment, offer, sale_answer, show_book
 from storage.history import Position
 from storage.paging import Found, Window
+from storage.samples import SAMPLES, Sample
 from storage.working_set import WantedRows, WorkingSet
 
 MAX_AMOUNT = 10**12  # of money, in cents, and of copies
@@ -62,19 +66,12 @@ TOPICS = "topics"  # that of the cached list of topics
 MAX_TOPICS = 10_000  # in that list
 NOT_ASKED = ("key", "cursor", "buyer")  # what of an operation is no part of the request
 
-STARTING_STOCK = (
-    ("How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 4000, 19),
-    ("RPCs for Noobs", "Distributed Systems", 506, 1),
-    ("Xen and the Art of Surviving Undergraduate School", "Undergraduate School", 50, 2),
-    ("Cooking for the Impatient Undergrad", "Undergraduate School", 20, 7),
-    ("How to finish Project 3 on time", "Undergraduate School", 1200, 10),
-    ("Why theory classes are so hard", "Undergraduate School", 1500, 10),
-    ("Spring in the Pioneer Valley", "Undergraduate School", 2500, 10),
-)
-
 
 class Catalog:
     """Decides the operations of the catalog's group."""
+
+    samples: Mapping[int, Sample] = SAMPLES
+    """The samples, by the numbers that are theirs alone."""
 
     tables: Mapping[str, str] = {
         "topics": "id",
@@ -85,14 +82,20 @@ class Catalog:
         **history.TABLES,
     }
 
-    def __init__(self, new_order_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
+    def __init__(
+        self,
+        new_order_id: Callable[[], str] = lambda: secrets.token_hex(16),
+        *,
+        empty: bool = False,
+    ) -> None:
+        """A new group begins with the samples, unless it is to begin `empty`."""
         self._new_order_id = new_order_id
+        self._empty = empty
 
     def seed(self) -> Sequence[Operation]:
-        """Return the operations with which a new group begins (T0)."""
-        names = ("title", "topic", "cost", "count")
-        books = [{"author": None, **dict(zip(names, row, strict=True))} for row in STARTING_STOCK]
-        return [{"op": "create", "key": "starting-stock", "books": books}]
+        """Return the operations with which a new group begins (T0): an empty one has an entry, too,
+        by which everybody knows that it has begun so."""
+        return [{"op": "seed", "key": "starting-stock", "samples": not self._empty}]
 
     def wanted(self, operations: Sequence[Operation]) -> WantedRows:
         """Name the rows that a batch of `operations` may need."""
@@ -100,9 +103,14 @@ class Catalog:
         topics: set[str] = set()
         titles: set[str] = set()
         operations = [operation for operation in operations if operation["op"] != "begin"]
+        removes = any(operation["op"] == "remove_samples" for operation in operations)
+        if removes:
+            books.update(self.samples)
         cursors = [Position.of(one["cursor"]) for one in operations if "cursor" in one]
         for operation in operations:
             books.update(line["book"] for line in operation.get("lines", ()))
+            if operation["op"] == "seed":
+                topics.update(sample.topic for sample in self.samples.values())
             if operation["op"] == "update":
                 books.add(operation["book"])
                 if "topic" in operation["fields"]:
@@ -119,6 +127,7 @@ class Catalog:
             # Each write deletes two old keys, so that the table never outgrows a day.
             forgets=2 * sum(operation["op"] != "sell" for operation in operations),
             since=min((cursor.epoch for cursor in cursors), default=None),
+            first_sale=removes,
         )
 
     @staticmethod
@@ -135,7 +144,7 @@ class Catalog:
                 outcomes.append(Outcome({}, history.beginning(work.history[-1])))
                 work.next_number += 1
                 continue
-            work.put, work.tags = {}, set()
+            work.put, work.delete, work.tags = {}, {}, set()
             try:
                 answer = self._answer(work, operation)
             except BazarError as refusal:
@@ -145,7 +154,9 @@ class Catalog:
             if work.put:
                 effects: dict[str, Any] = {"put": work.put}
                 if work.expired:
-                    effects["delete"], work.expired = {"answers": work.expired}, []
+                    work.delete["answers"], work.expired = work.expired, []
+                if work.delete:
+                    effects["delete"] = work.delete
                 change = Change(tuple(sorted(work.tags)), effects)
                 work.next_number += 1
             outcomes.append(Outcome(answer, change))
@@ -170,6 +181,7 @@ class Catalog:
         decide = {
             **{"sell": self._sell, "cancel": self._cancel},
             **{"update": self._update, "create": self._create},
+            **{"seed": self._seed, "remove_samples": self._remove_samples},
         }
         answer = decide[operation["op"]](work, operation, request)
         work.done[key] = (request, answer)
@@ -211,6 +223,7 @@ class Catalog:
             "lines": json.dumps(lines, ensure_ascii=False),
         }
         work.put["sales"] = [sale]
+        work.first_sale = work.first_sale or sale["order_id"]
         return sale_answer(sale)
 
     def _cancel(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
@@ -265,8 +278,10 @@ class Catalog:
     def _create(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """Make the books that do not exist yet; the others stay as they are. A book is the same if
         title, author and topic are, and the ISBN where both have one. An ISBN is not unique: new
-        and used copies are different books, with different topics, say."""
+        and used copies are different books, with different topics, say. None is given a sample's
+        number (S8)."""
         results = []
+        work.next_book = max(work.next_book, max(self.samples, default=0) + 1)
         for book in operation["books"]:
             topic = work.topic(book["topic"])
             book = {**book, "isbn": book.get("isbn")}
@@ -277,6 +292,26 @@ class Catalog:
                 work.next_book += 1
                 work.tags |= {SEARCHES, TOPICS}
         return {"books": results}
+
+    def _seed(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
+        """Write what the group begins with: the samples, or no book (T0)."""
+        for number, sample in self.samples.items() if operation["samples"] else ():
+            work.write_book(sample.row(number, work.topic(sample.topic)))
+            work.tags |= {SEARCHES, TOPICS}
+        return {}
+
+    def _remove_samples(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
+        """Take the samples away, but for those that have become other books (S8). Raises Conflict
+        where there are some, and anything was sold, and has changed nothing then."""
+        there = [work.books[number] for number in self.samples if number in work.books]
+        removed = [book for book in there if self.samples[book["id"]].is_still(book)]
+        if removed and work.first_sale is not None:
+            raise Conflict(f"the samples stay, as something was sold: order {work.first_sale}")
+        for book in removed:
+            work.delete_book(book)
+            work.tags |= {SEARCHES, TOPICS}
+        kept = [book for book in there if book not in removed]
+        return {"removed": [*map(show_book, removed)], "kept": [*map(show_book, kept)]}
 
 
 def _in_time(sale: Answer, within_ms: int, now_ms: int) -> None:

@@ -23,15 +23,17 @@ TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": O
 
 
 def catalog_engine(
-    config: Config, node: NodeConfig, now_ms: Callable[[], int], *, has_led: bool
+    config: Config, node: NodeConfig, now_ms: Callable[[], int], *, has_led: bool, empty: bool
 ) -> Engine[CatalogReader]:
-    """Return where a catalog node keeps its state. `has_led` says that its group had a primary."""
+    """Return where a catalog node keeps its state. `has_led` says that its group had a primary, and
+    `empty` that it begins without the samples, if this node is the one that begins it (S8)."""
+    decider = Catalog(empty=empty)
     if config.engine.kind == "postgresql":
         from storage.postgresql import catalog
         from storage.postgresql.driver import servers_of
         from storage.postgresql.engine import PostgreSQLEngine
 
-        model, reader = catalog.CatalogRows(Catalog(), now_ms), catalog.PostgreSQLCatalogReader
+        model, reader = catalog.CatalogRows(decider, now_ms), catalog.PostgreSQLCatalogReader
         return PostgreSQLEngine(
             *(config.engine, servers_of(config, node.role), model, reader),
             lock_path=config.data_dir / f"{node.name}.pid",
@@ -40,10 +42,22 @@ def catalog_engine(
     from storage.sqlite.engine import SQLiteEngine
 
     return SQLiteEngine(
-        *(config, node, CatalogRows(Catalog(), now_ms), SQLiteCatalogReader),
+        *(config, node, CatalogRows(decider, now_ms), SQLiteCatalogReader),
         derived="order",
         has_led=has_led,
     )
+
+
+async def is_new(config: Config) -> bool:
+    """Return whether there is no shop yet where this cluster's is to be kept. Raises Unavailable
+    where that can't be told."""
+    if config.engine.kind == "postgresql":
+        from storage.postgresql import shop
+
+        return await shop.is_new(config)
+    from storage.sqlite import founding
+
+    return founding.is_new(config, TABLES)
 
 
 def order_engine(config: Config, node: NodeConfig) -> Engine[OrderReader]:

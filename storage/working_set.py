@@ -26,6 +26,7 @@ class WantedRows:
     orders: frozenset[str]  # of sales that are cancelled
     forgets: int  # expired answers that the batch deletes, at most
     since: int | None = None  # the epoch from which the history is needed
+    first_sale: bool = False  # whether it matters that anything was sold
 
 
 @dataclass(slots=True)
@@ -45,7 +46,9 @@ class WorkingSet:
     now_ms: int
     history: list[Epoch]
     last_seq: int  # of the committed log
+    first_sale: str | None = None  # its order's id, where that is wanted, and there is one
     put: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    delete: dict[str, list[Any]] = field(default_factory=dict)  # keys, by table
     tags: set[str] = field(default_factory=set)
 
     @classmethod
@@ -64,11 +67,12 @@ class WorkingSet:
         history: Iterable[Epoch],
         first: int,
         now_ms: int,
+        first_sale: Iterable[str] = (),
     ) -> WorkingSet:
         """Make it from the rows that `WantedRows` names: `books` each with its topic's name,
         `alike` the books that have one of its titles, newest first, the `cancellations` of these
-        `sales`, the highest ids that exist (0: none), and the epochs in order. Number changes from
-        `first`."""
+        `sales`, the highest ids that exist (0: none), the epochs in order, and the order's id of
+        the first sale, if any. Number changes from `first`."""
         cancelled = {row["order_id"]: cancellation_answer(row) for row in cancellations}
         done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
         sold = {answer["order_id"]: answer for _, answer in done.values()}
@@ -92,6 +96,7 @@ class WorkingSet:
             now_ms=now_ms,
             history=list(history),
             last_seq=seq_of(first) - 1,
+            first_sale=next(iter(first_sale), None),
         )
 
     def topic(self, name: str) -> int:
@@ -105,16 +110,25 @@ class WorkingSet:
 
     def write_book(self, book: dict[str, Any]) -> None:
         """Put a new or changed book into the change, and its tag among those to invalidate."""
-        before = self.books.get(book["id"])
-        if before is not None:
-            editions = self.by_identity.get(_identity(before), {})
-            if editions.get(before["isbn"]) == book["id"]:
-                del editions[before["isbn"]]  # its identity may have changed
+        if book["id"] in self.books:
+            self._forget(self.books[book["id"]])  # its identity may have changed
         self.books[book["id"]] = book
         self.by_identity.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
         row = {name: value for name, value in book.items() if name != "topic"}
         self.put.setdefault("books", []).append(row)
         self.tags.add(info_key(book["id"]))
+
+    def delete_book(self, book: Row) -> None:
+        """Put the end of a book into the change, and its tag among those to invalidate."""
+        self._forget(book)
+        del self.books[book["id"]]
+        self.delete.setdefault("books", []).append(book["id"])
+        self.tags.add(info_key(book["id"]))
+
+    def _forget(self, book: Row) -> None:
+        editions = self.by_identity.get(_identity(book), {})
+        if editions.get(book["isbn"]) == book["id"]:
+            del editions[book["isbn"]]
 
     def book(self, number: int) -> dict[str, Any]:
         """Return the row of a book, as the batch has it so far. Raises NotFound."""

@@ -1,10 +1,12 @@
-"""Load a list of books into the running shop, and say first how it is understood.
+"""Load a list of books into the shop, and say first how it is understood.
 
 Most lists of other programs can be read: separator, encoding, columns and the decimal sign are
 detected, and shown before anything is written. A book that the shop already has (same title, author
 and topic) stays as it is, so that a second run changes nothing. Each fault of a row is reported
 with its line. The row is written to a file, to be corrected and imported; all other rows are
 imported.
+
+The shop is running, or there is none yet: then one begins with this list, and without the samples.
 """
 
 from __future__ import annotations
@@ -13,20 +15,19 @@ import argparse
 import contextlib
 import io
 import re
-import secrets
 import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from bazar import clock
 from bazar.cli import Shop, this_program
+from bazar.cli.catalog import CatalogWriter, beginning
 from bazar.cli.importing import report
 from bazar.cli.importing.amounts import DECIMALS, MAX_DIGITS
 from bazar.cli.importing.columns import COLUMNS
@@ -36,18 +37,17 @@ from bazar.cli.importing.rejects import Rejects, default_path
 from bazar.cli.importing.report import Tally
 from bazar.cli.importing.rows import Problem, Row
 from bazar.cli.importing.text import check_encoding
-from bazar.cli.status import find
+from bazar.cli.status import closed, is_open
 from bazar.cluster_file import default_config
-from bazar.config import NodeConfig
 from bazar.errors import BadRequest
-from bazar.rpc.pool import ReplicaPool
+from bazar.node.data_directory import prepare_data_dir
+from bazar.node.token import durable_tokens
 from handlers import validation
+from storage.engines import is_new
 
 PLACE = re.compile(r"^books\[\d+\][.:] ?")
 IMPORT_PATH = "/import"
 BATCH_ROWS = 500
-ATTEMPT_S = 10.0
-DEADLINE_S = 30.0
 ROWS_SHOWN = 3
 PREVIEW_ROWS = 1000  # how many rows are searched for the first books to show
 
@@ -100,7 +100,8 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             books = _understand(file, flags)
             _show(books, flags)
             with _rejects(flags, books.layout) as rejects:
-                return await _import(shop, flags, books, rejects)
+                async with _catalog(shop, flags) as catalog:
+                    return await _import(catalog, flags, books, rejects)
     except OSError as error:
         raise BadRequest(f"{flags.file}: {error.strerror or error}") from error
 
@@ -180,22 +181,22 @@ def _rejects(flags: argparse.Namespace, layout: Layout) -> Iterator[Rejects | No
 
 
 async def _import(
-    shop: Shop, flags: argparse.Namespace, books: BookList, rejects: Rejects | None
+    catalog: CatalogWriter | None,
+    flags: argparse.Namespace,
+    books: BookList,
+    rejects: Rejects | None,
 ) -> int:
     tally = Tally()
     doing = "checking" if flags.dry_run else "importing"
-    pool = ReplicaPool(shop.config.group("catalog"), shop.config.pool, clock.now)
     batch: list[Row] = []
     try:
         with (
             _progress(books.file, doing) as progress,
             contextlib.closing(books.rows(progress)) as rows,
         ):
-            if not flags.dry_run:
-                await find(shop, "catalog")
             for batch in _batches(_good(rows, tally, rejects)):
-                if not flags.dry_run:
-                    await _send(shop, pool, batch, tally, rejects)
+                if catalog is not None:
+                    await _send(catalog, batch, tally, rejects)
             batch = []
     finally:
         for line in (*tally.examples, *tally.faults(flags.file)):
@@ -214,6 +215,30 @@ async def _import(
         )
         print(f"  {_again(flags, books, rejects.path)}")
     return 1 if tally.rejected else 0
+
+
+@contextlib.asynccontextmanager
+async def _catalog(shop: Shop, flags: argparse.Namespace) -> AsyncIterator[CatalogWriter | None]:
+    """Find the shop's catalog; begin it, where there is no shop yet. A dry run needs none. Raises
+    Unavailable if a shop is closed: then the list need not be read."""
+    if flags.dry_run:
+        yield None
+        return
+    catalog = CatalogWriter(shop)
+    if await is_open(shop, "catalog"):
+        yield catalog
+        if await catalog.has_samples():
+            print("The samples are still there. To take them away: python -m bazar remove-samples")
+        return
+    if not await is_new(shop.config):
+        raise closed(shop, "catalog")
+    prepare_data_dir(shop.config)
+    durable_tokens(shop.config)
+    print("There is no shop yet: it begins with this list, and without the samples.", flush=True)
+    async with beginning(shop):
+        yield catalog
+    opens = [*this_program(), "serve", *_config(flags)]
+    print(f"The shop has begun, and is closed. To open it: {shlex.join(opens)}")
 
 
 def _good(rows: Iterable[Row], tally: Tally, rejects: Rejects | None) -> Iterator[Row]:
@@ -240,15 +265,9 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 async def _send(
-    shop: Shop, pool: ReplicaPool, batch: list[Row], tally: Tally, rejects: Rejects | None
+    catalog: CatalogWriter, batch: list[Row], tally: Tally, rejects: Rejects | None
 ) -> None:
-    body = {"books": [row.book for row in batch]}
-    key = secrets.token_hex(16)
-
-    async def attempt(node: NodeConfig) -> Any:
-        return await shop.client.call(node, IMPORT_PATH, body, ATTEMPT_S, key=key)
-
-    answer = await pool.call(attempt, DEADLINE_S)
+    answer = await catalog.write(IMPORT_PATH, {"books": [row.book for row in batch]})
     for row, result in zip(batch, answer["results"], strict=True):
         if "error" in result:
             reason = PLACE.sub("", result["error"])  # the line number is better
@@ -260,7 +279,7 @@ async def _send(
 
 def _again(flags: argparse.Namespace, books: BookList, path: Path) -> str:
     """Return the command that reads the corrected rows as this list was read."""
-    options = [f"--{name}={value}" for name, value in _given(flags)]
+    options = [f"--{name}={value}" for name, value in _given(flags)] + _config(flags)
     words = report.again(books, options)
     return shlex.join([*this_program(), "import", str(path), *words])
 
@@ -272,5 +291,7 @@ def _given(flags: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     for name, value in (("topic", flags.topic), ("cost", flags.cost), ("stock", flags.count)):
         if value is not None:
             yield name, value
-    if flags.config != default_config():
-        yield "config", flags.config
+
+
+def _config(flags: argparse.Namespace) -> list[str]:
+    return [] if flags.config == default_config() else [f"--config={flags.config}"]

@@ -15,7 +15,7 @@ from typing import Any
 from bazar import clock
 from bazar.cli import Shop
 from bazar.cli.importing.report import money
-from bazar.cli.status import find
+from bazar.cli.status import closed, is_open
 from bazar.rpc.pool import ReplicaPool
 from handlers.moments import MOMENT
 from handlers.paths import LISTING_PATH
@@ -56,7 +56,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 async def run(shop: Shop, flags: argparse.Namespace) -> int:
     """Print the orders, and what they come to."""
     wanted = _wanted(flags)
-    await find(shop, "order")
+    if not await is_open(shop, "order"):
+        raise closed(shop, "order")
     rows: Callable[[Sequence[Order]], bytes] = _orders
     head = _table([_HEAD])
     if flags.csv:

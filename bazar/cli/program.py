@@ -25,6 +25,7 @@ from bazar.cli import (
     orders,
     promote,
     rebuild,
+    remove_samples,
     restart,
     restore,
     serve,
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Command] = {
     "backup": backup,
     "restore": restore,
     "export": export,
+    "remove-samples": remove_samples,
 }
 WITHOUT_A_SHOP: dict[str, Standalone] = {"serve": serve, "demo": demo, "bench": bench}
 CLEANS_UP = {"import", "backup"}  # these have something to do when interrupted; others end at once

@@ -77,12 +77,20 @@ async def ask_all(shop: Shop) -> Statuses:
     return statuses
 
 
-async def find(shop: Shop, role: str) -> None:
-    """Raise Unavailable if no node of this role answers: then nothing need be tried."""
-    statuses, nodes = await ask_all(shop), shop.config.group(role)
-    if not any(statuses[node.name] for node in nodes):
-        ports = ", ".join(str(node.port) for node in nodes)
-        raise Unavailable(f"no {role} node answers on port {ports}: start the shop")
+async def is_open(shop: Shop, role: str) -> bool:
+    """Return whether a node of this role answers: so a shop that is closed is told at once. Raises
+    Unavailable where only nodes do that are another shop's, or don't trust us."""
+    statuses, strangers = await _ask_all(shop)
+    found = any(statuses[node.name] for node in shop.config.group(role))
+    if strangers and not found:
+        raise Unavailable("; ".join(strangers))
+    return found
+
+
+def closed(shop: Shop, role: str) -> Unavailable:
+    """Return the refusal of what needs an open shop."""
+    ports = ", ".join(str(node.port) for node in shop.config.group(role))
+    return Unavailable(f"no {role} node answers on port {ports}: start the shop. Nothing was sent")
 
 
 async def _ask_all(shop: Shop) -> tuple[Statuses, list[str]]:

@@ -1,4 +1,5 @@
-"""The lines that are printed when a shop has opened: its address, and each group's primary."""
+"""The lines that are printed when a shop has opened: its address, each group's primary, and what a
+keeper should know of its books."""
 
 from __future__ import annotations
 
@@ -15,15 +16,23 @@ ASK_S = 1.0
 POLL_S = 0.05
 
 
-async def opened(config: Config, here: Sequence[NodeConfig], token: str) -> str:
+NO_BOOKS = "  It has no books yet: python -m bazar import FILE.csv"
+HAD_BEGUN = (
+    "  --empty changes nothing: the shop had begun already, and keeps its books. Samples among them"
+    " go by: python -m bazar remove-samples"
+)
+
+
+async def opened(config: Config, here: Sequence[NodeConfig], token: str, *, empty: bool) -> str:
     """Wait until each group has a primary and a front end serves, the first of those that are here
-    if any is; return the lines to print."""
+    if any is; return the lines to print. `empty` says that a shop without books was asked for."""
     client = RPCClient(token)
+    has_books: bool | None = None
     try:
         leads = [await _primary(client, config, role) for role in _roles(config)]
         doors = sorted(config.group("frontend"), key=lambda node: node not in here)
         if doors:
-            await _until_served(client, doors[0])
+            has_books = await _until_served(client, doors[0])
     finally:
         client.close()
     lines = (
@@ -36,6 +45,10 @@ async def opened(config: Config, here: Sequence[NodeConfig], token: str) -> str:
         then = f"; kill it (kill -9 $(cat {_pid_file(config, node)})), and another takes over"
         may_try = others and node in here
         lines.append(f"  {node.name} leads {node.role}{then if may_try else ''}")
+    if has_books is False:
+        lines.append(NO_BOOKS)
+    elif has_books and empty:
+        lines.append(HAD_BEGUN)
     return "\n".join(lines)
 
 
@@ -58,16 +71,18 @@ async def _primary(client: RPCClient, config: Config, role: str) -> NodeConfig:
         await asyncio.sleep(POLL_S)
 
 
-async def _until_served(client: RPCClient, door: NodeConfig) -> None:
+async def _until_served(client: RPCClient, door: NodeConfig) -> bool:
+    """Return whether there are books, once the front end tells it."""
     while True:
-        if await _ask(client, door, "/topics") is not None:
-            return
+        topics = await _ask(client, door, "/topics")
+        if topics is not None:
+            return bool(topics)
         await asyncio.sleep(POLL_S)
 
 
-async def _ask(client: RPCClient, node: NodeConfig, path: str) -> dict[str, Any] | None:
+async def _ask(client: RPCClient, node: NodeConfig, path: str) -> Any:
+    """Return what a node answers, None if it does not."""
     try:
-        answer: dict[str, Any] = await client.call(node, path, None, ASK_S)
+        return await client.call(node, path, None, ASK_S)
     except BazarError:
         return None
-    return answer

@@ -107,8 +107,9 @@ class Activity:
 class Context:
     """What a service is made of. `token` is sent to other nodes, and `other_tokens` are taken from
     them as well; `on_fatal` ends the process; `siblings` are the other processes of the same front
-    end; `has_led` says that the node's group had a primary before this process. `wall_ms` is the
-    time of day in milliseconds since 1970: for what other machines must understand, and people."""
+    end; `has_led` says that the node's group had a primary before this process, and `empty` that a
+    catalog which this node begins is to have no samples. `wall_ms` is the time of day in
+    milliseconds since 1970: for what other machines must understand, and people."""
 
     config: Config
     node: NodeConfig
@@ -116,6 +117,7 @@ class Context:
     on_fatal: Callable[[BaseException], None]
     siblings: tuple[NodeConfig, ...] = ()
     has_led: bool = False
+    empty: bool = False
     other_tokens: tuple[str, ...] = ()
     wall_ms: Callable[[], int] = clock.wall_ms
     clock: Callable[[], float] = clock.now

@@ -66,17 +66,17 @@ C2  A miss on a clean key joins or starts the one flight for it. `prepare` on th
     lease and joining detach every flight. The check and the store are one step.
 C3  While a key is dirty, or without a lease, every read fetches for itself and stores nothing.
 C4  A lease that has lapsed, and every joining, empties the cache.
-C5  An entry about a book drops every search that shows it; one that makes or renames a book drops
-    all searches. What a search under way will show is not known: every entry detaches it, and
-    while anything is pending no search is stored.
+C5  An entry about a book drops every search that shows it; one that makes, renames or takes away a
+    book drops all searches. What a search under way will show is not known: every entry detaches
+    it, and while anything is pending no search is stored.
 
 **Taking over**
 
 T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
-    member, the starting stock in its first batch. Not where something on this disk says that there
-    was a group, nor where some of its nodes are on other machines, unless an operator has said so;
-    nor while its supervisor remembers a primary of the group, whose files were deleted meanwhile;
-    but what follows from another group's log (S2) may begin anew.
+    member, what it begins with (S8) in its first batch. Not where something on this disk says that
+    there was a group, nor where some of its nodes are on other machines, unless an operator has
+    said so; nor while its supervisor remembers a primary of the group, whose files were deleted
+    meanwhile; but what follows from another group's log (S2) may begin anew.
     A record that is deleted below a primary, or replaced by an older one, is made anew by it, as it
     was, as long as it holds its lock: nobody else can have led meanwhile.
 T1  Whoever gets the arbiter's lock and is not in the in-sync set lets go again. A member first
@@ -179,6 +179,11 @@ S7  A buyer who undoes a purchase shows the sale's key, and brings how long afte
     that time is over by the clock of the primary that decides it, counted from when the sale was
     made by the clock of its own primary. What is cancelled already is answered as before (S6),
     however late that is.
+S8  A catalog begins with the samples or empty, as its first primary was told: the first entry says
+    which, and whatever others were told counts for nothing. The samples are taken away by one
+    entry, and only while nothing was sold, which is decided in the order of the log: so what was
+    sold is never taken away. Their numbers are given to no other book, whether they are there or
+    not.
 
 **Over one database**
 

@@ -244,9 +244,11 @@ class RPCClient:
         body: Any | None,
         timeout_s: float,
         key: str | None = None,
+        method: str | None = None,
     ) -> Any:
-        """Return the JSON answer of `path` at `node`: POST with a body, else GET; `key` is the
-        write's Idempotency-Key. Raises the error that it answered, Unavailable or Indeterminate."""
+        """Return the JSON answer of `path` at `node`: by this `method`, else POST with a body and
+        GET without; `key` is the write's Idempotency-Key. Raises the error that it answered,
+        Unavailable or Indeterminate."""
         # Here, as nodes ask each other without it, and libcurl takes long to load.
         from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
         from tornado.httpclient import HTTPRequest
@@ -257,7 +259,7 @@ class RPCClient:
         sending = Sending(content or b"", node.tls)
         request = HTTPRequest(
             node.url + path,
-            method="GET" if body is None else "POST",
+            method=method or ("GET" if body is None else "POST"),
             headers={
                 **(self._headers | trace_context.headers()),
                 **({"Idempotency-Key": key} if key else {}),

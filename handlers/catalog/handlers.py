@@ -74,10 +74,20 @@ class ImportHandler(CatalogHandler):
         self.answer({"results": results})
 
 
+class SamplesHandler(CatalogHandler):
+    """The books with which every shop begins that is not begun empty."""
+
+    @verbs.REMOVE_SAMPLES
+    async def delete(self) -> None:
+        written = await self.service.write({"op": "remove_samples", "key": self.key})
+        self.answer({name: written[name] for name in ("removed", "kept")})
+
+
 ROUTES = (
     Route("/info/([^/]+)", InfoHandler, PUBLIC),
     Route("/search", SearchHandler, PUBLIC),
     Route("/update/([^/]+)", UpdateHandler, INTERNAL),
     Route("/create", CreateHandler, INTERNAL),
     Route("/import", ImportHandler, INTERNAL),
+    Route("/samples", SamplesHandler, INTERNAL),
 )

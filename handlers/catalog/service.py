@@ -48,7 +48,9 @@ class CatalogService(ReplicatedService[CatalogReader]):
     ) -> None:
         if engine is None:
             engine = catalog_engine(
-                context.config, context.node, context.wall_ms, has_led=context.has_led
+                *(context.config, context.node, context.wall_ms),
+                has_led=context.has_led,
+                empty=context.empty,
             )
         super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)

@@ -80,4 +80,5 @@ WRITES = {
         "if_none_match",
     ),
     "create": operation("create", {**_KEY, "books": ListOf(NEW_BOOK, 1, MAX_IMPORT_BOOKS)}),
+    "remove_samples": operation("remove_samples", _KEY),
 }

@@ -66,6 +66,8 @@ class ResultsPage(ShelfPage):
         else:
             heading = f"Books about {topic}" if topic else "All books"
         wanted = {"q": q, "topic": topic or None}
+        # Of the shop, not of a topic that nobody has.
+        is_empty = self.first and not answer["books"] and not (topic or answer.get("topics"))
         before, after = (
             rendering.link("/books", **wanted, **{name: answer[name]}) if answer[name] else None
             for name in ("before", "after")
@@ -74,6 +76,7 @@ class ResultsPage(ShelfPage):
             "results.html",
             title=heading if self.first else f"{heading}, continued",
             heading=heading,
+            is_empty=is_empty,
             books=answer["books"],
             topics=topics_like(q, answer["topics"]) if q and "topics" in answer else [],
             q=q or "",

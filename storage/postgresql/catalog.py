@@ -59,6 +59,7 @@ CANCELLED_BY_KEY = (
     f" FROM {SCHEMA}.sales WHERE key = ANY($1::text[])))"
 )
 EPOCHS_SINCE = epochs_since(SCHEMA)
+FIRST_SALE = Statement(f"SELECT order_id FROM {SCHEMA}.sales ORDER BY seq LIMIT 1")
 
 # What callers read.
 BOOKS_SHOWN = f"{BOOKS_BY_ID} ORDER BY b.id"
@@ -162,6 +163,8 @@ def _wanted(wanted: WantedRows, now_ms: int) -> Mapping[str, Statement]:
         read["expired"] = Statement(EXPIRED, (Catalog.kept_since(now_ms), wanted.forgets))
     if wanted.since is not None:
         read["history"] = Statement(EPOCHS_SINCE, (wanted.since,))
+    if wanted.first_sale:
+        read["first sale"] = FIRST_SALE
     return read
 
 
@@ -188,6 +191,7 @@ def _working_set(rows: Mapping[str, Sequence[Row]], first: int, now_ms: int) -> 
         history=epochs(rows.get("history", ())),
         first=first,
         now_ms=now_ms,
+        first_sale=[order_id for (order_id,) in rows.get("first sale", ())],
     )
 
 

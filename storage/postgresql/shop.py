@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bazar import clock
 from bazar.config import Config
+from bazar.errors import Unavailable
 from bazar.replication.shared.hold import Tempo
 from storage.catalog import Catalog
 from storage.orders import Orders
@@ -14,8 +15,10 @@ from storage.postgresql.audit import GroupAudit
 from storage.postgresql.driver import servers_of
 from storage.postgresql.engine import cluster_id_of
 from storage.postgresql.group_snapshot import GroupSnapshot, PostgreSQLSnapshot
+from storage.postgresql.link import RUN_S, Link
 from storage.postgresql.model import Model
 from storage.postgresql.moving import PostgreSQLPlace
+from storage.postgresql.session import Broken, Refused, Statement
 from storage.postgresql.standbys import Standbys
 
 COLUMNS = {"catalog": books.COLUMNS, "order": orders.COLUMNS}
@@ -24,6 +27,22 @@ COLUMNS = {"catalog": books.COLUMNS, "order": orders.COLUMNS}
 def models_of() -> Mapping[str, Model]:
     """Return the model of each replicated role."""
     return {"catalog": catalog.CatalogRows(Catalog()), "order": orders.OrderRows(Orders())}
+
+
+async def is_new(config: Config) -> bool:
+    """Return whether no database has tables of a shop yet. Raises Unavailable."""
+    for role, model in models_of().items():
+        link = Link(servers_of(config, role), RUN_S)
+        found = Statement(f"SELECT to_regclass('{model.schema}.meta') IS NOT NULL")
+        try:
+            reply = await link.run(found)
+        except (Broken, Refused) as error:
+            raise Unavailable(f"{link.server}: {error}") from error
+        finally:
+            await link.close()
+        if reply.results[0].rows == ((True,),):
+            return False
+    return True
 
 
 def place(config: Config, token: str) -> PostgreSQLPlace:

@@ -47,6 +47,7 @@ HIGHEST = (
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM books) AS book,"
     " (SELECT COALESCE(MAX(id), 0) FROM topics) AS topic"
 )
+FIRST_SALE = "SELECT order_id FROM sales ORDER BY seq LIMIT 1"
 # In one statement, of one moment: the epochs (0), the end of the log (1), the sales (2) and the
 # cancellations (3).
 CHANGES = (
@@ -125,6 +126,7 @@ def load(connection: sqlite3.Connection, wanted: WantedRows, first: int, now_ms:
         history=epochs(select(EPOCHS_SINCE, wanted.since) if wanted.since is not None else ()),
         first=first,
         now_ms=now_ms,
+        first_sale=[row["order_id"] for row in select(FIRST_SALE)] if wanted.first_sale else (),
     )
 
 

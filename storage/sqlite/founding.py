@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bazar.addresses import is_own
@@ -35,6 +35,12 @@ def why_not_begin(config: Config, role: str, derived: str | None) -> str | None:
             f" put them back. To begin the {role} anew all the same: python -m bazar found {role}"
         )
     return None
+
+
+def is_new(config: Config, roles: Collection[str]) -> bool:
+    """Return whether there is no shop in the data directory, nor anything left of these groups."""
+    begun = any(FileArbiter(config.data_dir, role).look() is not None for role in roles)
+    return not begun and not any(path for role in roles for path in histories(config, role))
 
 
 def histories(config: Config, role: str) -> Iterator[Path]:

@@ -40,7 +40,7 @@ def cluster(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def shop(cluster: BrowserShop) -> Iterator[BrowserShop]:
-    """The cluster of this file's tests, its starting stock on the shelves again."""
+    """The cluster of this file's tests, the samples on the shelves again."""
     cluster.restock()
     yield cluster
     cluster.close_pages()

@@ -7,6 +7,7 @@ import json
 import urllib.request
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from storage.catalog import STARTING_STOCK
+from storage.samples import SAMPLES
 from tests.cluster.cluster import Cluster
 
 T = TypeVar("T")
@@ -31,8 +32,10 @@ class BrowserShop:
     """Its pages fail the test if the browser complains of anything: a script's error, something
     that the Content-Security-Policy forbids, a file that is not there."""
 
-    def __init__(self, browser: Browser, directory: Path) -> None:
+    def __init__(self, browser: Browser, directory: Path, *arguments: str) -> None:
+        """Its supervisor is started with these `arguments`."""
         self._browser = browser
+        self._arguments = arguments
         # Playwright runs an event loop in this thread.
         self._elsewhere = ThreadPoolExecutor(1)
         self.cluster = Cluster(directory, settings=SETTINGS)
@@ -40,7 +43,7 @@ class BrowserShop:
         self.complaints: list[str] = []
 
     def __enter__(self) -> BrowserShop:
-        self.run(self.cluster.start_supervised())
+        self.run(self.cluster.start_supervised(*self._arguments))
         return self
 
     def __exit__(
@@ -68,8 +71,8 @@ class BrowserShop:
         self.run(self.cluster.update(book, **fields))
 
     def restock(self) -> None:
-        for number, (title, topic, cost, count) in enumerate(STARTING_STOCK, start=1):
-            self.update(number, title=title, topic=topic, cost=cost, count=count)
+        for number, sample in SAMPLES.items():
+            self.update(number, **asdict(sample))
 
     def book(self, number: int) -> Any:
         with urllib.request.urlopen(f"{self.url}/info/{number}") as answer:

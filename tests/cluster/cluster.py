@@ -202,9 +202,9 @@ class Cluster:
         if wait:
             await self.ready(*names)
 
-    async def start_supervised(self, wait: bool = True) -> subprocess.Popen[bytes]:
+    async def start_supervised(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start all nodes below one supervisor, and wait until they are ready."""
-        supervisor = self.launch("cluster")
+        supervisor = self.launch("cluster", *arguments)
         if wait:
             await self.ready()
         return supervisor

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.cluster import LONG_LEASES, READY_S, ROOT, Cluster
+from tests.cluster.databases import Databases, over
 
 SETTLED = {"replication": LONG_LEASES}
 LIST = (
@@ -50,13 +51,64 @@ def names(directory: Path) -> list[str]:
 
 
 async def test_a_shop_that_is_closed_is_said_at_once(tmp_path: Path) -> None:
-    async with Cluster(tmp_path, settings=SETTLED) as shop:
+    async with Cluster(tmp_path, {"catalog": 1}, settings=SETTLED) as shop:
+        await shop.start()
+        await shop.terminate_all()
         (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
         refused = load(shop, "list.csv")
+        assert len(shop.rows("catalog-1", "books")) == 7
     assert refused.returncode == 2
     assert "no catalog node answers on port" in refused.stderr
     assert "certain" not in refused.stderr
     assert "list.rejects.csv" not in names(tmp_path)
+
+
+async def test_a_first_list_begins_the_shop_without_the_samples(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, settings=SETTLED) as shop:
+        (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
+        begun = load(shop, "list.csv")
+        assert begun.returncode == 1, begun
+        assert "There is no shop yet: it begins with this list" in begun.stdout
+        assert begun.stdout.index("3 created") < begun.stdout.index("To open it: ")
+        assert shop.all_processes() == {}
+        assert [row[1] for row in shop.rows("catalog-1", "books")][1:] == ["Der Deich", "Die Flut"]
+
+        again = load(shop, "list.csv")  # there is one now, and it is closed
+        assert (again.returncode, "Nothing was sent" in again.stderr) == (2, True)
+        await shop.start_supervised()
+        assert len((await shop.same_rows("catalog"))["books"]) == 3
+        assert "It has no books yet" not in shop.log("cluster")
+        assert "0 created, 4 there already" in load(shop, "list.csv").stdout
+
+
+async def test_a_first_list_begins_a_shop_over_postgresql(
+    databases: Databases, tmp_path: Path
+) -> None:
+    async with over(databases, tmp_path) as shop:
+        (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
+        begun = load(shop, "list.csv")
+        assert (begun.returncode, "There is no shop yet" in begun.stdout) == (1, True), begun
+        again = load(shop, "list.csv")
+        assert (again.returncode, "start the shop. Nothing was sent" in again.stderr) == (2, True)
+        await shop.start_supervised()
+        assert (await shop.get("frontend-1", "/info/1")).status == 404
+        assert len(databases.state("catalog")["books"]) == 3
+        await shop.terminate("cluster")
+
+
+async def test_a_shop_that_can_not_begin_is_not_begun(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, {"catalog": 1}) as shop, Cluster(tmp_path / "other") as other:
+        shop.ports["catalog-1"] = other.ports["catalog-1"]
+        shop.write_config()
+        (tmp_path / "list.csv").write_text("title,topic,cost,count\nA,T,1,1\n", "utf-8")
+        await other.start("catalog-1")  # on our port, and with another token
+        refused = load(shop, "list.csv")
+        assert (refused.returncode, "Nothing was sent" in refused.stderr) == (2, True), refused
+        assert "the catalog can't begin" in refused.stderr
+        refused = load(shop, "list.csv")
+        assert (refused.returncode, "does not know our token" in refused.stderr) == (2, True)
+        assert not (shop.data_dir / "catalog.members").exists()
+        assert len(other.rows("catalog-1", "books")) == 7
 
 
 async def test_a_list_its_rejects_mended_and_both_again(tmp_path: Path) -> None:

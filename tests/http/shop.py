@@ -50,9 +50,16 @@ NODES = {
 
 class Shop:
     """All nodes of one cluster, on one clock that `pass_time` moves on. `settings` go on top of
-    PATIENT ones."""
+    PATIENT ones; it begins `empty`, or with the samples."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        empty: bool = False,
+    ) -> None:
+        self.empty = empty
         # Each port is taken before it is written down: nobody else can come in between.
         self._sockets = {name: bind_sockets(0, "127.0.0.1") for name in NODES}
         nodes = {
@@ -135,7 +142,9 @@ class Shop:
     async def start_node(self, name: str) -> None:
         node = self.node(name)
         clocks: Any = {"clock": self.now, "wall_ms": self.wall_ms}
-        context = Context(self.config, node, TOKEN, self.fatal.append, **clocks)
+        context = Context(
+            *(self.config, node, TOKEN, self.fatal.append), empty=self.empty, **clocks
+        )
         service = ROLES[node.role](context)
         assert isinstance(service, FrontEndService | ReplicatedService)
         service.client.dial_s = PATIENCE_S
@@ -202,12 +211,13 @@ class ShopTestCase(AsyncHTTPTestCase):
     """Tests against a fresh shop; `fetch(path)` goes to its front end's own server."""
 
     settings: ClassVar[dict[str, Any]] = {}
+    empty: ClassVar[bool] = False
     shop: Shop
 
     def get_app(self) -> Application:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        self.shop = Shop(Path(directory.name) / "shop", self.settings)
+        self.shop = Shop(Path(directory.name) / "shop", self.settings, empty=self.empty)
         self.io_loop.run_sync(self.shop.start)
         return ServiceApplication(self.shop.frontend, NoRoute)
 

@@ -61,6 +61,7 @@ INTERNAL_PATHS = {
         "/update/1",
         "/create",
         "/import",
+        "/samples",
         "/sales",
         "/feed",
         CALLS_PATH,

@@ -14,6 +14,7 @@ from tests.http import (
     test_catalog,
     test_metrics,
     test_orders,
+    test_samples,
     test_search,
 )
 from tests.http.shop import TOKEN, ShopTestCase
@@ -55,6 +56,14 @@ class UpdateTest(OverPostgreSQL, test_catalog.UpdateTest):
 
 
 class ConditionsTest(OverPostgreSQL, test_catalog.ConditionsTest):
+    pass
+
+
+class EmptyTest(OverPostgreSQL, test_samples.EmptyTest):
+    pass
+
+
+class RemovingTest(OverPostgreSQL, test_samples.RemovingTest):
     pass
 
 

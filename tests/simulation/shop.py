@@ -107,6 +107,7 @@ def decide_catalog(
         history=history(state),
         first=first,
         now_ms=now_ms,
+        first_sale=[row["order_id"] for row in rows(state, "sales")] if wanted.first_sale else (),
     )
     return catalog.decide(work, operations)
 

@@ -219,6 +219,9 @@ READS: Mapping[str, Read] = {
     catalog.END.sql: lambda rows, _: columns("number", rows("mark")),
     catalog.CHANGES: _changes,
     catalog.NEWEST: _newest,
+    catalog.FIRST_SALE.sql: lambda rows, _: columns(
+        "order_id", sorted(rows("sales"), key=lambda row: int(row["seq"]))[:1]
+    ),
     **dict.fromkeys(catalog.FORWARDS, _search(True)),
     **dict.fromkeys(catalog.BACKWARDS, _search(False)),
     search.FIND: _find,
@@ -248,7 +251,8 @@ def _put(table: str, key: str) -> Write:
 
 
 def _delete(table: str) -> Write:
-    return lambda params: {(table, key): None for key in params[0]}
+    cascade = [table, "words"] if table == "books" else [table]  # as the product's tables have it
+    return lambda params: {(table, key): None for key in params[0] for table in cascade}
 
 
 def writes(model: Model, named: Mapping[str, Any]) -> dict[str, Write]:

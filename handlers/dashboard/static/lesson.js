@@ -7,6 +7,11 @@ const CACHE = {
   pass: "passed by the cache",
 };
 
+const MORE = {
+  out_of_stock: ". Try another book",
+  not_found: ". The number of each book stands in the address of its page",
+};
+
 class Lesson {
   constructor(form, topology) {
     this.form = form;
@@ -44,7 +49,7 @@ class Lesson {
   #refused(status, body) {
     this.steps.replaceChildren();
     this.topology.showWay([]);
-    const more = body.code === "out_of_stock" ? ". Try another book" : "";
+    const more = MORE[body.code] ?? "";
     this.result.textContent = `Refused${status ? ` (${status})` : ""}: ${body.error}${more}.`;
   }
 

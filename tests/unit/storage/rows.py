@@ -12,11 +12,11 @@ from tests.simulation.shop import State, decide_catalog, rows, touched
 
 
 class PlainCatalog:
-    """One catalog that is not replicated; it begins with the starting stock."""
+    """One catalog that is not replicated; it begins with the samples, or `empty`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, empty: bool = False) -> None:
         numbers = count(1)
-        self.decider = Catalog(lambda: f"order-{next(numbers)}")
+        self.decider = Catalog(lambda: f"order-{next(numbers)}", empty=empty)
         self.now_ms = 1_000_000_000_000
         self.seq = 0
         self.state: State = {}

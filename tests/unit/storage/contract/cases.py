@@ -43,7 +43,7 @@ class GroupCase(unittest.IsolatedAsyncioTestCase):
 
 
 class CatalogCase(GroupCase):
-    """A catalog with the starting stock, whose clock stands at `now_ms`."""
+    """A catalog with the samples, whose clock stands at `now_ms`."""
 
     reader: CatalogReader
     now_ms = BEGIN_MS

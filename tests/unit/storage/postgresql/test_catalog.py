@@ -16,7 +16,7 @@ from storage.paging import Window
 from storage.postgresql import search
 from storage.postgresql.catalog import CatalogRows, PostgreSQLCatalogReader
 from storage.postgresql.session import Row, Statement
-from tests.unit.storage.contract import catalog
+from tests.unit.storage.contract import catalog, samples
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
 from tests.unit.storage.postgresql.database import DatabaseCase, Group
 from tests.unit.storage.test_catalog import create, sell, update
@@ -59,6 +59,10 @@ class LoadingTest(catalog.Loading, CatalogTest):
 
 
 class ReadingTest(catalog.Reading, CatalogTest):
+    pass
+
+
+class SamplesTest(samples.SamplesTaken, CatalogTest):
     pass
 
 

@@ -19,7 +19,7 @@ from storage.postgresql.model import Model
 from storage.postgresql.orders import OrderRows, PostgreSQLOrderReader
 from storage.postgresql.session import Row, Statement
 from tests.simulation.statements import READS, writes
-from tests.unit.storage.contract import catalog, finding, order_pages, orders
+from tests.unit.storage.contract import catalog, finding, order_pages, orders, samples
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase, OrderCase
 
 
@@ -95,6 +95,10 @@ class LoadingTest(catalog.Loading, PlainCatalogTest):
 
 
 class ReadingTest(catalog.Reading, PlainCatalogTest):
+    pass
+
+
+class SamplesTest(samples.SamplesTaken, PlainCatalogTest):
     pass
 
 

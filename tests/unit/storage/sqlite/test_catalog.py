@@ -11,7 +11,7 @@ from storage.sqlite import search
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase
-from tests.unit.storage.contract import catalog
+from tests.unit.storage.contract import catalog, samples
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
 from tests.unit.storage.sqlite.test_replicated_store import behind
 
@@ -62,4 +62,8 @@ class LoadingTest(catalog.Loading, CatalogTest):
 
 
 class ReadingTest(catalog.Reading, CatalogTest):
+    pass
+
+
+class SamplesTest(samples.SamplesTaken, CatalogTest):
     pass

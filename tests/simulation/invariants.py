@@ -81,6 +81,7 @@ class Truth:
         self._sold: dict[int, int] = {}
         self._items: dict[bytes, Item] = {}
         self._answers: dict[bytes, list[tuple[int, Any]]] = {}
+        self.samples: frozenset[int] = frozenset()
         if sales is None:
             for item in items(books):
                 self.watch(item)
@@ -171,7 +172,28 @@ class Truth:
         if news:
             self._no_lease_is_ignorant(primary)
 
+    def watch_samples(self, numbers: Iterable[int]) -> None:
+        """Know the numbers that are theirs alone."""
+        self.samples = frozenset(numbers)
+        for number in numbers:
+            self.watch({"op": "info", "book": number})
+
+    def _check_samples(self, entry: Entry) -> None:
+        """Check S8: samples come with the first write, go while nothing was sold, and leave their
+        numbers to nobody."""
+        effects = entry.effects
+        gone = frozenset(effects.get("delete", {}).get("books", ()))
+        put = {book["id"] for book in effects.get("put", {}).get("books", ())}
+        if gone - self.samples:
+            raise Violation(f"S8: {sorted(gone - self.samples)} are taken away, and no samples")
+        if gone and shop.rows(self.state, "sales"):
+            raise Violation(f"S8: {sorted(gone)} are taken away, and something was sold")
+        given = {book for book in put & self.samples if ("books", book) not in self.state}
+        if given and self.keys:
+            raise Violation(f"S8: samples' numbers are given to other books: {sorted(given)}")
+
     def _learn(self, entry: Entry) -> None:
+        self._check_samples(entry)
         put = entry.effects.get("put", {})
         for sale in put.get("sales", ()):
             self._sell(sale)

@@ -106,6 +106,7 @@ class Profile:
         self.undo_s = 1.0
         self.walls_apart_s = 0.0  # by which the time of day of a node may be wrong, either way
         self.wall_tick_s = 0.0  # for which the time of day stands still
+        self.samples = 0
         self.hear_s = 0.0  # from the read of rows to the step that has them
         self.eager = False
         self.readers = 3

@@ -14,6 +14,7 @@ from bazar.replication.primary import Primary
 from storage.postgresql.session import Broken, Refused
 from tests.simulation import shop
 from tests.simulation.backups import Operator
+from tests.simulation.clearing import Clearing, sample_numbers
 from tests.simulation.clients import Clients, Read, Write
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
@@ -96,6 +97,7 @@ class Scenario:
         self.processes: list[NodeProcess] = []
         truth = self.make_truth(profile.books, profile.stock)
         self.catalog = self._group("catalog", profile.catalogs, truth)
+        truth.watch_samples(sample_numbers(profile))
         self.orders = None
         if profile.orders:
             orders = self.make_truth(0, 0, truth)
@@ -156,6 +158,8 @@ class Scenario:
         if not self.catalog.truth.seq:
             raise Violation("I6: nobody has begun")
         self.clients.start(buyers=2, keepers=1, readers=world.profile.readers)
+        if world.profile.samples:
+            Clearing(self.clients).start()
         faults = self.make_faults()
         if self.orders is not None:
             Operator(world, self.orders)
@@ -326,7 +330,8 @@ class Scenario:
             heard: list[Any] = []
             nodes = [*self.orders.replicas, *self.catalog.caches]
             for node in nodes:
-                left = [n for n in truth.stock if truth.state["books", n]["count"] > len(nodes)]
+                books = shop.rows(truth.state, "books")
+                left = [book["id"] for book in books if book["count"] > len(nodes)]
                 line = {"book": (left or [1])[0], "quantity": 1}
                 item = {"key": f"calm-{node}-{turn}", "lines": [line]}
                 world.ask(node, "purchase", (item,), heard.append)

@@ -9,11 +9,13 @@ from typing import Any
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Operation, Outcome
+from storage import catalog as product
 from storage.books import change_answer, fold, show_book
-from storage.catalog import Catalog
+from storage.catalog import SEARCHES, Catalog
 from storage.history import Epoch, Position, check, epochs, id_of
 from storage.orders import Orders, Projected, show_order
 from storage.paging import Found, Window, place_of
+from storage.samples import Sample
 from storage.working_set import WorkingSet
 
 Row = Mapping[str, Any]
@@ -48,24 +50,31 @@ def rows(state: State, table: str) -> list[Row]:
 
 
 class SimulatedCatalog(Catalog):
-    """The product's catalog with a small stock of its own."""
+    """The product's catalog with a small stock of its own, with which it begins in any case. The
+    samples come behind it."""
 
-    def __init__(self, books: int, stock: int, new_order_id: Callable[[], str]) -> None:
-        super().__init__(new_order_id)
-        self.books, self.stock = books, stock
+    def __init__(
+        self,
+        books: int,
+        stock: int,
+        new_order_id: Callable[[], str],
+        samples: int = 0,
+        *,
+        empty: bool = False,
+    ) -> None:
+        super().__init__(new_order_id, empty=empty)
+        first = {
+            number: Sample(f"first {number}", TOPICS[number % 2], 100, stock)
+            for number in range(1, books + samples + 1)
+        }
+        self.stocked = {number: first.pop(number) for number in range(1, books + 1)}
+        self.samples = first
 
-    def seed(self) -> Sequence[Operation]:
-        books = [
-            {
-                "title": f"first {number}",
-                "author": None,
-                "topic": TOPICS[number % 2],
-                "cost": 100,
-                "count": self.stock,
-            }
-            for number in range(1, self.books + 1)
-        ]
-        return [{"op": "create", "key": "starting-stock", "books": books}]
+    def _seed(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
+        for number, book in self.stocked.items():
+            work.write_book(book.row(number, work.topic(book.topic)))
+        work.tags |= {SEARCHES, product.TOPICS}
+        return super()._seed(work, operation, request)
 
 
 def decide_catalog(

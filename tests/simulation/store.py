@@ -49,7 +49,10 @@ class SimulatedStore:
         self.model: SimulatedCatalog | Orders = (
             Orders()
             if truth.sales is not None
-            else SimulatedCatalog(profile.books, profile.stock, self._new_order_id)
+            else SimulatedCatalog(
+                *(profile.books, profile.stock, self._new_order_id, profile.samples),
+                empty=process.node.config.number % 2 == 0,  # each is told something else (S8)
+            )
         )
         process.at_death.append(self._die)
 

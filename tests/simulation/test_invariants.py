@@ -168,6 +168,30 @@ def test_i7_what_is_stocked_anew_adds_up_with_what_was_sold(scene: Scene) -> Non
         scene.commit(sale("k4", 2))
 
 
+GONE = Change(("info_1",), {"put": {}, "delete": {"books": [1]}})
+
+
+def test_s8_a_sample_that_goes_when_something_was_sold(scene: Scene) -> None:
+    scene.truth.watch_samples([1])
+    scene.commit(sale("a", 2))
+    with pytest.raises(Violation, match=r"S8: .* something was sold"):
+        scene.commit(GONE)
+
+
+def test_s8_a_book_that_goes_and_is_no_sample(scene: Scene) -> None:
+    scene.truth.watch_samples([2])
+    with pytest.raises(Violation, match=r"S8: .* no samples"):
+        scene.commit(GONE)
+
+
+def test_s8_a_samples_number_that_another_book_gets(scene: Scene) -> None:
+    scene.truth.watch_samples([1])
+    answer = {"key": "k", "request": "{}", "answer": "{}", "at": 0}
+    scene.commit(Change((), {**GONE.effects, "put": {"answers": [answer]}}))
+    with pytest.raises(Violation, match=r"S8: .* given to other books"):
+        scene.commit(stocked(3))
+
+
 def test_s1_a_key_that_is_sold_twice(scene: Scene) -> None:
     scene.commit(sale("a", 2))
     with pytest.raises(Violation, match="S1"):

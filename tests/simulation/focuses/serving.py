@@ -55,6 +55,18 @@ SERVING: Focuses = {
         "hear_s": (0.0, 0.02),
         "think_s": (0.02, 0.05),
     },
+    # Keepers take the samples away, while buyers want them.
+    "clearing": {
+        "faults": ({"crash": 1.0, "lose": 1.0, "terminate": 1.0, "slow_disk": 1.0, "pause": 1.0},),
+        "fault_every_s": (0.4, 0.8),
+        "catalogs": (2, 3),
+        "orders": (0, 2),
+        "caches": (1, 2),
+        "samples": (1, 3),
+        "stock": (6, 30),
+        "eager": (False, True),
+        "think_s": (0.15, 0.05, 0.6),
+    },
     # The same, and the next primary of the catalog has yet to commit what the orders have read.
     "following": {
         "faults": ({"outlive": 1.0},),

@@ -7,7 +7,15 @@ from tests.simulation.mutations.histories import HISTORIES
 from tests.simulation.mutations.leading import JOINING, TAKING_OVER
 from tests.simulation.mutations.meeting import MEETING
 from tests.simulation.mutations.mutation import Mutation
-from tests.simulation.mutations.selling import CALLING, CANCELLING, KEYS, ORDERING, SHOWING, UNDOING
+from tests.simulation.mutations.selling import (
+    CALLING,
+    CANCELLING,
+    KEYS,
+    ORDERING,
+    SAMPLES,
+    SHOWING,
+    UNDOING,
+)
 from tests.simulation.mutations.serving import CACHING, READING, REMEMBERING, WRITING
 
 __all__ = ["ALL", "Mutation"]
@@ -15,5 +23,5 @@ __all__ = ["ALL", "Mutation"]
 ALL: tuple[Mutation, ...] = (
     *(*WRITING, *BATCHING, *READING, *REMEMBERING, *CACHING, *SHOWING),
     *(*LEADING, *ARBITRATING, *TAKING_OVER, *JOINING, *MEETING),
-    *(*KEYS, *CANCELLING, *UNDOING, *ORDERING, *CALLING, *HISTORIES),
+    *(*KEYS, *CANCELLING, *UNDOING, *SAMPLES, *ORDERING, *CALLING, *HISTORIES),
 )

@@ -68,6 +68,38 @@ KEYS = (
     ),
 )
 
+SAMPLES = (
+    mutation(
+        "samples are taken away although something was sold",
+        "S8",
+        (Catalog, "_remove_samples", "if removed and work.first_sale is not None:", "if False:"),
+        focus="clearing",
+    ),
+    mutation(
+        "what is sold in the same batch is not seen",
+        "S8",
+        (Catalog, "_sell", 'work.first_sale = work.first_sale or sale["order_id"]', "pass"),
+        focus="clearing",
+    ),
+    mutation(
+        "a sample's number is given to another book",
+        "S8",
+        (
+            Catalog,
+            "_create",
+            "work.next_book = max(work.next_book, max(self.samples, default=0) + 1)",
+            "pass",
+        ),
+        focus="clearing",
+    ),
+    mutation(
+        "a book that is taken away is not dropped",
+        "C5",
+        (WorkingSet, "delete_book", 'self.tags.add(info_key(book["id"]))', "pass"),
+        focus="clearing",
+    ),
+)
+
 ORDERING = (
     shop(
         "a purchase is answered before its order is there",

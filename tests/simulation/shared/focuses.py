@@ -80,6 +80,16 @@ FOCUSES: Focuses = {
         "think_s": (0.02, 0.05),
         "readers": (12,),
     },
+    # Keepers take the samples away, while buyers want them.
+    "clearing": {
+        "faults": ({"fail_over": 1.0, "cut_off": 1.0, "crash": 1.0}, {"restart_server": 1.0}),
+        "fault_every_s": (0.8,),
+        "catalogs": (2, 3),
+        "caches": (1, 2),
+        "samples": (1, 3),
+        "stock": (6, 30),
+        "think_s": (0.05, 0.15, 0.6),
+    },
     # At the end the primary reaches the database alone.
     "deaf": {"deaf": (True,), "catalogs": (2, 3), "caches": (1, 2), "leases_s": ((1.0,),)},
     # Servers fail over while nodes are deaf.

@@ -35,7 +35,9 @@ class SimulatedModel:
         self.decisions: SimulatedCatalog | Orders = (
             Orders()
             if truth.sales is not None
-            else SimulatedCatalog(profile.books, profile.stock, self._new_order_id)
+            else SimulatedCatalog(
+                *(profile.books, profile.stock, self._new_order_id, profile.samples)
+            )
         )
         self.tables = self.decisions.tables
         self.rows = Statement(f"{self.schema}: all rows, and the mark's number")

@@ -14,7 +14,7 @@ from typing import Any
 from bazar import clock
 from bazar.cli import Shop
 from bazar.config import NodeConfig
-from bazar.errors import BazarError, NotFound, Unavailable
+from bazar.errors import BazarError, Unavailable
 from bazar.node.parent import PARENT_VARIABLE
 from bazar.node.status import STATUS_PATH
 from bazar.rpc.pool import ReplicaPool
@@ -47,8 +47,8 @@ class CatalogWriter:
         return await self._pool.call(attempt, DEADLINE_S)
 
     async def has_samples(self) -> bool:
-        """Return whether the first sample is there, as it was at first: as far as it shows, nothing
-        was sold. Raises Unavailable or Indeterminate."""
+        """Return whether the first sample is there, as it was at first: as far as that shows,
+        nothing was sold. Where no node answers it is not known to be there."""
         number, sample = next(iter(SAMPLES.items()))
 
         async def attempt(node: NodeConfig) -> Any:
@@ -56,7 +56,7 @@ class CatalogWriter:
 
         try:
             found: dict[str, Any] = await self._pool.call(attempt, DEADLINE_S)
-        except NotFound:
+        except BazarError:
             return False
         return asdict(sample).items() <= found.items()
 

@@ -78,7 +78,9 @@ async def test_a_first_list_begins_the_shop_without_the_samples(tmp_path: Path) 
         await shop.start_supervised()
         assert len((await shop.same_rows("catalog"))["books"]) == 3
         assert "It has no books yet" not in shop.log("cluster")
-        assert "0 created, 4 there already" in load(shop, "list.csv").stdout
+        again = load(shop, "list.csv")
+        assert "0 created, 4 there already" in again.stdout
+        assert "The samples are still there" not in again.stdout
 
 
 async def test_a_first_list_begins_a_shop_over_postgresql(
@@ -127,6 +129,7 @@ async def test_a_list_its_rejects_mended_and_both_again(tmp_path: Path) -> None:
         assert loaded.returncode == 1
         counts = "3 created, 0 there already (left as they are), 1 twice in the list, 2 rejected"
         assert counts in loaded.stdout
+        assert "The samples are still there" in loaded.stdout
         assert "line 7: is the same book as a row above" in loaded.stderr
         assert "list.csv:4: cost: 'frei' is not a number" in loaded.stderr
         assert "list.csv:5: a quote is opened and not closed" in loaded.stderr

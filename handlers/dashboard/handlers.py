@@ -161,7 +161,8 @@ class LinksHandler(Watching):
             raise Unavailable(f"{' and '.join(silent)}: can't be told; the link is whole")
         if silent:
             raise Unavailable(f"{' and '.join(silent)}: can't be told")
-        self.answer({"between": names, "did": how["do"], "for_s": MENDS_S})
+        for_s = 0.0 if how["do"] == "mend" else MENDS_S
+        self.answer({"between": names, "did": how["do"], "for_s": for_s})
 
     def _node(self, name: str) -> NodeConfig:
         node = self.service.context.config.nodes.get(name)

@@ -114,6 +114,31 @@ async def test_whatever_link_is_cut_nothing_is_lost(tmp_path: Path, ends: tuple[
         await nothing_lost(shop, load)
 
 
+async def test_the_side_that_holds_the_lock_goes_on_alone(tmp_path: Path) -> None:
+    """T1: no quorum decides. Nobody else leads while the primary's process lives."""
+    async with Cluster(tmp_path, settings=SETTINGS) as shop:
+        await shop.start()
+        primary, follower = await shop.primary("catalog"), await shop.follower("catalog")
+        epoch = (await leads(shop, primary))["epoch"]
+        others = [name for name in shop.roles if name != primary]
+        for name in others:
+            await disturb(shop, primary, name, "cut")
+        await shop.update(4, through=primary, count=STOCK)
+        status = await leads(shop, primary)
+        assert (status["members"], status["epoch"]) == ([primary], epoch)
+        path, body = "/catalog/update/4", {"count": 1}
+        refused = [
+            await shop.get(follower, "/info/4"),
+            await shop.get("frontend-1", "/info/4"),
+            await shop.put(follower, path, body, key="k", with_token=True),
+        ]
+        assert [answer.status for answer in refused] == [503, 503, 503], refused
+        for name in others:
+            await disturb(shop, primary, name, "mend")
+        await shop.ready()
+        assert (await shop.get("frontend-1", "/info/4")).json["count"] == STOCK
+
+
 async def test_a_write_takes_as_long_as_the_slowest_acknowledgement(tmp_path: Path) -> None:
     leases = {"lease_s": 5.0, "ack_timeout_s": 2.0}  # none is waited for
     async with Cluster(tmp_path, settings={**SETTINGS, "replication": leases}) as shop:

@@ -98,7 +98,7 @@ def _finding(q: str) -> Callable[[str], bool]:
     @lru_cache(maxsize=TITLES_KEPT)
     def finds(title: str) -> bool:
         text = letters.findable(title)
-        return all(one.fits(text) for one in wanted)
+        return bool(wanted) and all(one.fits(text) for one in wanted)
 
     def fits(lines: str) -> bool:
         return any(one["book"] == number or finds(one["title"]) for one in orjson.loads(lines))

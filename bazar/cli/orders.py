@@ -112,7 +112,8 @@ def _orders(orders: Sequence[Order]) -> bytes:
 
 
 def _table(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return lines whose columns are as wide as those of all that follow, as far as it is known."""
+    """Return rows as lines. How wide the widest cell will be is not known yet: a wider one moves
+    the rest of its line."""
     lines = "".join(f"{_LINE.format(*row)}\n" for row in rows)
     # Titles have letters of any script, which a terminal need not have.
     return lines.encode(sys.stdout.encoding, "backslashreplace")

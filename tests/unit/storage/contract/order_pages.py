@@ -125,6 +125,7 @@ class Pages(OrderCase):
             ("c#", []),
             ("算機", [3]),
             ("og", []),
+            ("\u0301", []),  # an accent alone is no word
         ):
             self.assertEqual(await self.seqs(q=q), found, q)
         self.assertEqual(await self.seqs(q="fog", since=2, until=4), [2])

@@ -127,8 +127,12 @@ class Typed:
         """Read the fields; spaces around what is typed mean nothing."""
         typed = cls(dict(texts))
         for one in fields:
+            text = texts[one.name].strip()
+            if not text and not one.is_optional:
+                typed.refuse(one, "nothing is typed here")
+                continue
             try:
-                value = one.kind.typed(texts[one.name].strip(), one.label)
+                value = one.kind.typed(text, one.label)
             except BadRequest as error:
                 typed.refuse(one, str(error).removeprefix(f"{one.label}: "))
             else:

@@ -67,12 +67,16 @@ class BrowserShop:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.cluster.ports['frontend-1']}"
 
+    @property
+    def token(self) -> str:
+        return self.cluster.token
+
     def update(self, book: int, **fields: Any) -> None:
         self.run(self.cluster.update(book, **fields))
 
     def restock(self) -> None:
         for number, sample in SAMPLES.items():
-            self.update(number, **asdict(sample))
+            self.update(number, **asdict(sample), author=None, isbn=None)
 
     def book(self, number: int) -> Any:
         with urllib.request.urlopen(f"{self.url}/info/{number}") as answer:

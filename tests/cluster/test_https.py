@@ -37,6 +37,7 @@ async def test_customers_come_by_https_and_nodes_as_before(port: int, tmp_path: 
             page = await client.get("/confirm?book=4&quantity=1&cost=20&key=k")
             assert (page.status, "; Secure" in page.headers["set-cookie"]) == (200, True), page
             assert (await client.put("/purchase/4")).json["new_count"] == 6
+            assert (await client.get("/keeper/sign-in")).status == 200  # the keeper's way, too
         async with HTTPClient(port) as client:  # in the clear it is told the way
             answer = await client.get("/info/1")
         assert (answer.status, "https://" in answer.json["error"]) == (400, True), answer

@@ -138,6 +138,16 @@ async def test_customers_are_served_as_by_the_shop_itself(
             assert bought.status == status, bought
         assert (await proxy.ask("GET", "/info/4")).json["count"] == 5
 
+        # The keeper's session is good at both front ends.
+        fields = urlencode({"keeper-token": shop.token, "keeper-to": "/keeper/books"})
+        sent = {HEADER: FORM, "Origin": proxy.url}
+        begun = await proxy.ask("POST", "/keeper/sign-in", fields, headers=sent)
+        cookie = begun.headers["set-cookie"]
+        assert (begun.status, "; Secure" in cookie) == (303, True), begun
+        for _ in range(4):
+            seen = {"Cookie": cookie.partition(";")[0]}
+            assert (await proxy.ask("GET", "/keeper/books", headers=seen)).status == 200
+
         async with HTTPClient(proxy.http, host=NAME) as client:  # in the clear it is led there
             led = await client.get("/info/4?a=b")
         assert (led.status, led.headers["location"]) == (308, f"https://{NAME}/info/4?a=b")

@@ -7,6 +7,10 @@ import re
 import time
 from pathlib import Path
 
+from bazar.cluster_file import load
+from bazar.node.server import Context
+from handlers import ROLES
+from handlers.keeper.session import Sessions
 from tests.cluster.client import HTTPClient
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import command
@@ -23,6 +27,19 @@ async def taken(shop: Cluster, token: str) -> bool:
             statuses.add((await client.get("/status")).status)
     assert statuses in ({200}, {403}), statuses
     return statuses == {200}
+
+
+def begin(shop: Cluster) -> str:
+    """Return the cookie of a keeper's session, as any of the shop's processes would make it."""
+    config = load(shop.config_path, ROLES)
+    return Sessions(Context(config, config.group("frontend")[0], shop.token, print)).begin()
+
+
+async def goes_on(shop: Cluster, session: str) -> bool:
+    """Return whether the front end takes it."""
+    async with shop.client("frontend-1") as client:
+        client.headers = {"Cookie": f"keeper={session}"}
+        return (await client.get("/keeper/books")).status == 200
 
 
 async def test_step_by_step_both_are_taken_in_between(tmp_path: Path) -> None:
@@ -55,12 +72,15 @@ async def test_step_by_step_both_are_taken_in_between(tmp_path: Path) -> None:
 async def test_all_at_once(tmp_path: Path) -> None:
     async with Cluster(tmp_path) as shop:
         await shop.start_supervised()
-        old = shop.token
+        old, session = shop.token, begin(shop)
+        assert await goes_on(shop, session)
         ran = await command(shop, "token", "change")
         assert ran.returncode == 0, ran.stderr
         assert shop.token != old
         assert await taken(shop, shop.token)
         assert not await taken(shop, old)
+        assert not await goes_on(shop, session)
+        assert await goes_on(shop, begin(shop))
         assert (shop.data_dir / "token").stat().st_mode & 0o777 == 0o600
         assert (await shop.put("frontend-1", "/purchase/4")).status == 200
 

@@ -32,6 +32,10 @@ class SignInTest(KeeperTestCase):
             self.assertEqual(self.goes(response), path)
             self.assertIn(self.send(path).code, (200, 303))
 
+    def test_under_the_prefix_of_old_clients_it_leads_to_where_the_cookie_goes(self) -> None:
+        page = self.page("/FrontEnd_service/keeper/books/4", 401)
+        self.assertEqual(page.forms["/keeper/sign-in"], [(TO, "/keeper/books"), (TOKEN, "")])
+
     def test_a_program_is_told_in_json(self) -> None:
         for path in PATHS:
             response = self.ask(path)

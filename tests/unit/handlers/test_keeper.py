@@ -50,7 +50,7 @@ class TypedTest(unittest.TestCase):
     def test_each_field_is_read_by_itself(self) -> None:
         typed = Typed.read([TITLE, AUTHOR], {"title": " ", "author": " Ada "})
         self.assertEqual(typed.values, {"author": "Ada"})
-        self.assertEqual(typed.reasons, {"title": "Must have 1 to 500 characters."})
+        self.assertEqual(typed.reasons, {"title": "Nothing is typed here."})
         self.assertEqual(typed.texts, {"title": " ", "author": " Ada "})
 
     def test_an_edit_that_is_there_already_is_no_clash(self) -> None:

@@ -87,6 +87,7 @@ class KeeperHandler(PageHandler):
             and not addresses.is_loopback(self.client)
             and not self.service.context.config.insecure
         ):
+            self.check_rate()
             raise Forbidden(
                 "this connection is not encrypted, and a token that is typed here could be read on"
                 " its way: come by HTTPS, or from the shop's own machine (`insecure` in"

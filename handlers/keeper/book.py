@@ -16,7 +16,7 @@ from handlers.keeper import forms
 from handlers.keeper.base import KeeperHandler
 from handlers.keeper.edit import Book, Edit, tag_of
 from handlers.keeper.fields import COUNT_ADD, Field, Typed
-from handlers.keeper.forms import BOOKS_PATH, CHANGEABLE, NEW
+from handlers.keeper.forms import BOOKS_PATH, CHANGEABLE, DONE, NEW
 from handlers.storefront.base import new_key
 from handlers.storefront.rendering import link
 from handlers.validation import NEW_BOOK
@@ -28,13 +28,6 @@ SENT_BEFORE = (
     " done, too, send it once more."
 )
 SOLD_BETWEEN = "It is being sold all the time. What you typed is kept: send it once more."
-SAID = {
-    "made": "The book is in the shop now.",
-    "changed": "The change is saved.",
-    "restocked": "The stock is changed.",
-    "again": "That is done. It was asked for before, and was not done a second time.",
-    "nothing": "Nothing was different, so nothing was changed.",
-}
 
 
 class BookHandler(KeeperHandler):
@@ -91,7 +84,7 @@ class BookPage(BookHandler):
     async def get(self, number: int) -> None:
         did = self.given["did"]
         if self.keyed(did=did):
-            await self._show(await self._book(number), did=SAID.get(did))
+            await self._show(await self._book(number), did=DONE.get(did))
 
     @forms.CHANGE_BOOK
     async def post(self, number: int) -> None:

@@ -31,8 +31,14 @@ TOKEN, TO = "keeper-token", "keeper-to"
 ended."""
 
 PLACE_HERE = Pattern("/keeper(?:[/?][!-~]*)?", "{value!r} is no page of the keeper's")
-DID = ("made", "changed", "restocked", "again", "nothing")
-"""What a book's page may be told that has been done."""
+DONE = {
+    "made": "The book is in the shop now.",
+    "changed": "The change is saved.",
+    "restocked": "The stock is changed.",
+    "again": "That is done. It was asked for before, and was not done a second time.",
+    "nothing": "Nothing was different, so nothing was changed.",
+}
+"""What may have been done with a book, and how its page says so."""
 
 _ANY = Plain(type="string")
 _KEY = Pattern("[0-9a-f]{32}", "must be 32 hexadecimal digits")
@@ -49,14 +55,14 @@ def _form(name: str, fields: Mapping[str, Kind]) -> Object:
     return Object(name, fields, also={"additionalProperties": True})
 
 
-def _page(summary: str, *query: Parameter, **more: Any) -> Operation:
+def keyed_page(summary: str, *query: Parameter, **more: Any) -> Operation:
     """Return the operation of a page with a form. It leads to itself, with a name for what the
     form will do: so a reload and the back button lead to the same form."""
     keyed = [Parameter("key", _KEY, _OF_FORM), *query]
     return Operation(summary, [PAGE, SENT_ON], query=keyed, open_query=True, **more)
 
 
-def _sent(summary: str, kind: Kind, *errors: type[BazarError], **more: Any) -> Operation:
+def keyed_form(summary: str, kind: Kind, *errors: type[BazarError], **more: Any) -> Operation:
     """Return the operation of such a form."""
     return Operation(
         summary,
@@ -92,16 +98,16 @@ FIND_BOOKS = page(
         Parameter("before", PLACE, "End before this place."),
     ],
 )
-NEW_BOOK_PAGE = _page("The form for a new book")
-MAKE_BOOK = _sent(
+NEW_BOOK_PAGE = keyed_page("The form for a new book")
+MAKE_BOOK = keyed_form(
     "Make a book", _form("NewBookForm", {one.name: one.kind for one in NEW}), Conflict
 )
-BOOK_PAGE = _page(
+BOOK_PAGE = keyed_page(
     "A book, and the forms that change it",
-    Parameter("did", Choice(*DID), "What has been done."),
+    Parameter("did", Choice(*DONE), "What has been done."),
     path=[BOOK],
 )
-CHANGE_BOOK = _sent(
+CHANGE_BOOK = keyed_form(
     "Change a book, or restock it",
     OneOf(
         _form(

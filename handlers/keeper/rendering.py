@@ -24,7 +24,7 @@ def paint(template: str, **values: Any) -> bytes:
 
 def apology(error: BazarError) -> tuple[str, str]:
     """Return a heading, and what the error means for the keeper."""
-    known = _APOLOGIES.get(error.code)
+    known = _APOLOGIES.get(error.status)
     if known is not None:
         return known
     if error.status < 500:
@@ -37,13 +37,13 @@ def apology(error: BazarError) -> tuple[str, str]:
 
 
 _APOLOGIES = {
-    "not_found": ("There is no such page", "The book or page that you asked for is not here."),
-    "unavailable": (
+    404: ("There is no such page", "The book or page that you asked for is not here."),
+    503: (
         "The shop needs a moment",
         "The part that answers this is being replaced, which takes a few seconds. Nothing was"
         " changed. Please try again in a moment.",
     ),
-    "unknown": (
+    504: (
         "We are not sure yet",
         "It was sent, but the answer got lost on its way. Send it again: it is still the same, and"
         " will be done once, however often you send it.",

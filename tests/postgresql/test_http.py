@@ -16,6 +16,7 @@ from tests.http import (
     test_orders,
     test_samples,
     test_search,
+    test_verify,
 )
 from tests.http.shop import TOKEN, ShopTestCase
 
@@ -101,3 +102,14 @@ class InDoubtTest(OverPostgreSQL):
 
 class BasketTest(OverPostgreSQL, test_baskets.BasketTest):
     test_a_basket_is_one_order_and_one_entry_of_the_log = OF_FILES
+
+
+class VerifyTest(OverPostgreSQL, test_verify.VerifyTest):
+    def test_what_is_wrong_with_a_group_is_counted_there(self) -> None:
+        keys = "SELECT key, request, '', 0 FROM sales ORDER BY key LIMIT 2"
+        self.execute("catalog", f"INSERT INTO answers (key, request, answer, at) {keys}")
+        catalog = self.faulty().partition("catalog: ")[2].splitlines()
+        self.assertEqual(
+            catalog[1:3], ["  2 sales with the key of another write", "  NOT as it must be"]
+        )
+        self.assertEqual(self.faulty().count("with the key of another write"), 1)

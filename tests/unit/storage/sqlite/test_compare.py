@@ -3,6 +3,7 @@ differs, and nothing that is only a matter of moments."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sqlite3
 from collections.abc import Sequence
@@ -11,9 +12,14 @@ from typing import Any
 
 from bazar.errors import ConfigError, NotFound
 from bazar.replication.messages import Mark
-from storage.sqlite.compare import Difference, differences, same_moment
+from storage.catalog import Catalog
+from storage.orders import Orders
+from storage.sqlite.catalog import CatalogRows
+from storage.sqlite.compare import Difference, compare_sales, differences, same_moment
 from storage.sqlite.integrity import faults_of, find_damage, refuse_foreign_wal
+from storage.sqlite.orders import OrderRows
 from storage.sqlite.replica_file import ReplicaFile, closing
+from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase
 from tests.unit.storage.sqlite.test_replicated_store import LogTest, Shelf, change, entries
 
@@ -276,3 +282,27 @@ class DifferencesTest(FilesTestCase):
         self.assertEqual([(one.table, one.key) for one in found], [
             ("books", 1), ("topics", "of 0"), ("topics", "of 1"),
         ])  # fmt: skip
+
+
+class SoldMeanwhile(ReplicaFile):
+    """The file of a catalog; while it is looked at an order comes to the orders' file."""
+
+    orders: Path
+
+    def look(self) -> Mark:
+        with contextlib.closing(sqlite3.connect(self.orders)) as connection, connection:
+            connection.execute("INSERT INTO orders VALUES ('late', 7, 0, '[]')")
+        return super().look()
+
+
+class SalesTest(FilesTestCase):
+    async def test_what_is_sold_while_both_are_read_is_no_fault(self) -> None:
+        sold, ordered = self.directory / "catalog-1.db", self.directory / "order-1.db"
+        await (await ReplicatedStore.open(sold, CatalogRows(Catalog()), 1000)).close()
+        await (await ReplicatedStore.open(ordered, OrderRows(Orders()), 1000)).close()
+        catalog, orders = SoldMeanwhile("catalog-1", sold), ReplicaFile("order-1", ordered)
+        catalog.orders = ordered
+        with closing([catalog, orders]):
+            self.assertEqual([*compare_sales(orders, catalog).faults], [])
+            orders.look()
+            self.assertEqual(orders.highest_number(["orders"]), 7)

@@ -12,6 +12,8 @@ from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers.frontend.service import FrontEndService, Room
 from handlers.keeper.book import BookPage, NewBookPage
 from handlers.keeper.books import BooksPage, HomePage
+from handlers.keeper.order import OrderPage
+from handlers.keeper.orders import OrdersFile, OrdersPage
 from handlers.keeper.session import Sessions
 from handlers.keeper.sign_in import SignInPage, SignOutHandler, limit
 
@@ -27,5 +29,8 @@ def keeper(service: FrontEndService) -> Room:
             Route("/keeper/books", BooksPage, INTERNAL, known),
             Route("/keeper/books/([^/]+)", BookPage, INTERNAL, known),
             Route("/keeper/add", NewBookPage, INTERNAL, known),
+            Route("/keeper/orders", OrdersPage, INTERNAL, known),
+            Route("/keeper/orders.csv", OrdersFile, INTERNAL, known),
+            Route("/keeper/orders/([^/]+)", OrderPage, INTERNAL, known),
         )
     )

@@ -17,11 +17,15 @@ from bazar.errors import (
 from handlers.keeper.fields import AUTHOR, COST, COUNT, COUNT_ADD, ISBN, TITLE, TOPIC
 from handlers.kinds import Choice, Kind, Object, Pattern, Plain
 from handlers.operations import FORM, Answer, Body, Operation, Parameter
-from handlers.parameters import AFTER, BOOK, OFFSET
+from handlers.parameters import AFTER, BOOK, OFFSET, ORDER
 from handlers.storefront.forms import PAGE, SENT_ON, OneOf, page
-from handlers.validation import PLACE
+from handlers.validation import ORDER_PLACE, PLACE
 
 BOOKS_PATH = "/keeper/books"
+ORDERS_PATH = "/keeper/orders"
+ORDERS_FILE = "/keeper/orders.csv"
+COPIES = "copies-"
+"""With a book's number: how many of its copies are cancelled."""
 CHANGEABLE = (TITLE, AUTHOR, ISBN, TOPIC, COST)
 NEW = (*CHANGEABLE, COUNT)
 WAS = "was-"
@@ -39,6 +43,12 @@ DONE = {
     "nothing": "Nothing was different, so nothing was changed.",
 }
 """What may have been done with a book, and how its page says so."""
+CANCELLED = {
+    "cancelled": "It is cancelled, and the copies are in stock again.",
+    "again": DONE["again"],
+    "nothing": "That many are cancelled already, so nothing was changed.",
+}
+"""The same of an order."""
 
 _ANY = Plain(type="string")
 _KEY = Pattern("[0-9a-f]{32}", "must be 32 hexadecimal digits")
@@ -123,4 +133,41 @@ CHANGE_BOOK = keyed_form(
     ),
     *(NotFound, Conflict, OutOfStock, PreconditionFailed),
     path=[BOOK],
+)
+
+_OF_TIME = [
+    Parameter("since", _ANY, "The first day, as 2026-11-29, in UTC."),
+    Parameter("until", _ANY, "The last day."),
+    Parameter("q", _ANY, "Words of a title, a book's number, or an order's id."),
+    Parameter("cancelled", Choice("", "some", "none"), "What must be cancelled of it."),
+    Parameter("before", ORDER_PLACE, "Begin behind this place."),
+]
+LIST_ORDERS = page("The orders of a time", query=_OF_TIME)
+ORDERS_TABLE = Operation(
+    "The same as a table for a spreadsheet",
+    [Answer(_ANY, type="text/csv")],
+    query=_OF_TIME,
+    open_query=True,
+)
+ORDER_PAGE = keyed_page(
+    "An order, and the forms that cancel it",
+    Parameter("did", Choice(*CANCELLED), "What has been done."),
+    path=[ORDER],
+)
+CANCEL_ORDER = keyed_form(
+    "Cancel an order, all of it or a part",
+    OneOf(
+        _form("CancelAllForm", {"do": Plain(const="all")}),
+        Object(
+            "CancelPartForm",
+            {"do": Plain(const="part")},
+            also={
+                "additionalProperties": True,
+                "patternProperties": {f"^{COPIES}": {"type": "string"}},
+                "description": f"`{COPIES}<book>` is how many of a line are cancelled in all.",
+            },
+        ),
+    ),
+    *(NotFound, Conflict),
+    path=[ORDER],
 )

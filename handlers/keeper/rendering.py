@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bazar.errors import BazarError
-from handlers.keeper.forms import BOOKS_PATH
+from handlers.keeper.forms import BOOKS_PATH, ORDERS_PATH
 from handlers.storefront import rendering
 
-NAVIGATION = ((BOOKS_PATH, "Books"), ("/keeper/add", "Add a book"))
+NAVIGATION = ((BOOKS_PATH, "Books"), ("/keeper/add", "Add a book"), (ORDERS_PATH, "Orders"))
 """What each page leads to: an address, and its name."""
 
 _loader = rendering.loader(Path(__file__).parent)

@@ -55,6 +55,9 @@ INTERNAL_PATHS = {
         "/keeper",
         "/keeper/books",
         "/keeper/add",
+        "/keeper/orders",
+        "/keeper/orders.csv",
+        "/keeper/orders/1",
         "/keeper/books/1",
     },
     "catalog": {

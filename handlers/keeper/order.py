@@ -1,0 +1,126 @@
+"""An order, and what is cancelled of it: copies that come back, so many in all (S6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bazar.errors import BadRequest, Conflict, KeyReused
+from bazar.replication.store import Answer
+from handlers.keeper import forms
+from handlers.keeper.base import KeeperHandler
+from handlers.keeper.book import SENT_BEFORE
+from handlers.keeper.fields import Copies, Field, Typed
+from handlers.keeper.forms import CANCELLED, COPIES, ORDERS_PATH
+from handlers.storefront.base import new_key
+from handlers.storefront.rendering import link
+
+
+class OrderPage(KeeperHandler):
+    @forms.ORDER_PAGE
+    async def get(self, order_id: str) -> None:
+        did = self.given["did"]
+        if self.keyed(did=did):
+            order = await self._order(order_id)
+            self._show(order, Typed(_shown(order)), did=CANCELLED.get(did))
+
+    @forms.CANCEL_ORDER
+    async def post(self, order_id: str) -> None:
+        order = await self._order(order_id)
+        match self.form("do"):
+            case "all":
+                await self._cancel(order, Typed(_shown(order)), {})
+            case "part":
+                typed = Typed.read(
+                    _fields(order), {name: self.form(name) for name in _shown(order)}
+                )
+                await self._part(order, typed)
+            case _:
+                raise BadRequest("do: must be all or part")
+
+    async def _part(self, order: Answer, typed: Typed) -> None:
+        known = _cancelled(order)
+        for field, line in zip(_fields(order), order["lines"], strict=True):
+            fewer = typed.values.get(field.name, 0) < known.get(line["book"], 0)
+            if fewer and field.name not in typed.reasons:
+                typed.refuse(field, "what is cancelled stays so: it can be more, and not less")
+        if typed.reasons:
+            self._show(order, typed, 400)
+            return
+        lines = [
+            {"book": line["book"], "quantity": copies}
+            for line in order["lines"]
+            if (copies := typed.values[_name(line)]) > known.get(line["book"], 0)
+        ]
+        if lines:
+            await self._cancel(order, typed, {"lines": lines})
+        else:
+            self._done(order["order_id"], "nothing")
+
+    async def _cancel(self, order: Answer, typed: Typed, what: dict[str, Any]) -> None:
+        item = {"key": self.given["key"], "order_id": order["order_id"], **what}
+        try:
+            answer, _ = await self.service.cancel(item, self.note)
+        except KeyReused as refusal:
+            self._show(order, typed, refusal.status, key=new_key(), told=SENT_BEFORE)
+        except Conflict as refusal:
+            self._show(order, typed, refusal.status, told=f"The shop refuses it: {refusal}.")
+        else:
+            self._done(order["order_id"], "again" if answer["replayed"] else "cancelled")
+
+    def _done(self, order_id: str, did: str) -> None:
+        """Lead to the order, and say what was done."""
+        self.go(link(f"{ORDERS_PATH}/{order_id}", key=new_key(), did=did))
+
+    async def _order(self, order_id: str) -> Answer:
+        item = {"op": "order", "order_id": order_id}
+        found, _ = await self.service.orders.read(item, self.note)
+        order: Answer = found["order"]
+        return order
+
+    def _show(self, order: Answer, typed: Typed, status: int = 200, **more: Any) -> None:
+        self.set_status(status)
+        title = f"Order {order['order_id'][:8]}…"
+        shown = {
+            "title": title if status < 400 else f"Error: {title}",
+            "order": order,
+            "cancelled": _cancelled(order),
+            "all_is_cancelled": _cancelled(order) == _copies(order),
+            "fields": _fields(order),
+            "typed": typed,
+            "key": self.given["key"],
+            "did": None,
+            "told": None,
+        }
+        self.paint("order.html", **{**shown, **more})
+
+
+def _name(line: Answer) -> str:
+    return f"{COPIES}{line['book']}"
+
+
+def _fields(order: Answer) -> list[Field]:
+    """Return an input for each line: how many of its copies are cancelled in all."""
+    return [
+        Field(
+            _name(line),
+            line["title"],
+            Copies(0, line["quantity"]),
+            f"Cancelled in all, of {line['quantity']}.",
+            "numeric",
+        )
+        for line in order["lines"]
+    ]
+
+
+def _shown(order: Answer) -> dict[str, str]:
+    """Return what the inputs have at first."""
+    known = _cancelled(order)
+    return {_name(line): str(known.get(line["book"], 0)) for line in order["lines"]}
+
+
+def _cancelled(order: Answer) -> dict[int, int]:
+    return {line["book"]: line["quantity"] for line in order.get("cancelled", ())}
+
+
+def _copies(order: Answer) -> dict[int, int]:
+    return {line["book"]: line["quantity"] for line in order["lines"]}

@@ -1,0 +1,208 @@
+"""The keeper looks for orders, takes them as a table, and cancels them, once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import Any
+from unittest import mock
+
+from handlers.keeper import orders
+from tests.http import shop
+from tests.http.keeper import KeeperTestCase
+
+
+class KeeperOrdersTestCase(KeeperTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.sign_in()
+
+    def buy_lines(self, *lines: tuple[int, int]) -> str:
+        body = {"lines": [{"book": book, "quantity": copies} for book, copies in lines]}
+        response = self.ask("/purchase", "POST", body)
+        self.assertEqual(response.code, 200, response.body)
+        return str(json.loads(response.body)["order_id"])
+
+    def cancel(self, order_id: str, book: int, copies: int) -> None:
+        body = {"lines": [{"book": book, "quantity": copies}]}
+        response = self.ask(f"/orders/{order_id}/cancel", "POST", body, token=shop.TOKEN)
+        self.assertEqual(response.code, 200, response.body)
+
+    def later(self, seconds: float) -> None:
+        """The session has ended by then."""
+        self.shop.pass_time(seconds)
+        self.settle()
+        self.sign_in()
+
+    def order(self, order_id: str) -> Any:
+        return self.get(f"/orders/{order_id}")
+
+    def listed(self, query: str = "") -> list[str]:
+        """The orders that a page of the list leads to."""
+        prefix = "/keeper/orders/"
+        found = [a for a in self.page(f"/keeper/orders{query}").links if a.startswith(prefix)]
+        return [address.removeprefix(prefix) for address in found]
+
+
+class ListTest(KeeperOrdersTestCase):
+    def test_newest_first_by_day_by_words_and_by_what_is_cancelled(self) -> None:
+        first = self.buy_lines((4, 1))
+        self.later(3 * 86_400)
+        second = self.buy_lines((7, 2), (5, 1))
+        self.cancel(second, 7, 1)
+        self.assertEqual(self.listed(), [second, first])
+        today, before = (self.get(f"/orders/{one}")["sold_at"][:10] for one in (second, first))
+        for query, found in (
+            (f"?since={today}", [second]),
+            (f"?since={today}&until={today}", [second]),
+            (f"?until={before}", [first]),
+            (f"?since={before}&until={today}", [second, first]),
+            ("?since=2020-01-01&until=2020-01-01", []),
+            ("?q=cooking+impatient", [first]),
+            ("?q=7", [second]),
+            (f"?q={first[:8]}", [first]),
+            ("?cancelled=some", [second]),
+            ("?cancelled=none", [first]),
+            ("?since=&until=&q=&cancelled=", [second, first]),
+        ):
+            self.assertEqual(self.listed(query), found, query)
+        self.assertIn("There are none.", self.page("/keeper/orders?q=nothing").text)
+        self.assertIn("$25.00", self.page("/keeper/orders").text)  # is to be refunded
+
+    def test_yesterday_is_a_link(self) -> None:
+        order = self.buy_lines((4, 1))
+        self.later(86_400)
+        [address] = [a for n, a in self.named("/keeper/orders") if n == "Yesterday"]
+        self.assertEqual(self.listed(address.removeprefix("/keeper/orders")), [order])
+        [address] = [a for n, a in self.named("/keeper/orders") if n == "Today"]
+        self.assertEqual(self.listed(address.removeprefix("/keeper/orders")), [])
+
+    def named(self, path: str) -> list[tuple[str, str]]:
+        body = self.send(path).body.decode()
+        return [(m[2], m[1].replace("&amp;", "&")) for m in _LINK.finditer(body)]
+
+    def test_what_can_not_be_asked_for_keeps_what_was_typed(self) -> None:
+        for query, reason in (
+            ("?since=yesterday", "“yesterday” is no day such as 2026-11-29."),
+            ("?until=2026-02-30", "“2026-02-30” is no day"),
+            ("?since=2026-11-29&until=2026-11-28", "The first day is after the last one."),
+            (f"?q={'x' * 300}", "It is 300 characters long"),
+        ):
+            page = self.reading(self.send(f"/keeper/orders{query}"), 400)
+            self.assertIn(reason, page.text, query)
+        body = self.send("/keeper/orders?since=yesterday").body.decode()
+        self.assertIn('value="yesterday"', body)
+
+    def test_pages_lead_to_the_very_end(self) -> None:
+        made = [self.buy_lines((7, 1)) for _ in range(5)]
+        with mock.patch.object(orders, "ON_PAGE", 2):
+            found, query = [], ""
+            while True:
+                found += self.listed(query)
+                older = [a for n, a in self.named(f"/keeper/orders{query}") if n == "Older"]
+                if not older:
+                    break
+                query = older[0].removeprefix("/keeper/orders")
+        self.assertEqual(found, made[::-1])
+
+
+class TableTest(KeeperOrdersTestCase):
+    def rows(self, query: str = "") -> list[dict[str, str]]:
+        response = self.send(f"/keeper/orders.csv{query}")
+        self.assertEqual(response.code, 200, response.body)
+        self.assertEqual(response.headers["Content-Type"], "text/csv; charset=utf-8")
+        self.assertIn("attachment", response.headers["Content-Disposition"])
+        return [*csv.DictReader(io.StringIO(response.body.decode()))]
+
+    def test_each_line_is_a_row_and_none_is_left_out(self) -> None:
+        made = [self.buy_lines((4, 1)), self.buy_lines((7, 2), (5, 1))]
+        self.cancel(made[1], 7, 1)
+        with mock.patch.object(orders, "ON_FILE_PAGE", 1):
+            rows = self.rows()
+        self.assertEqual([row["order_id"] for row in rows], [made[1], made[1], made[0]])
+        self.assertEqual([row["cancelled"] for row in rows], ["1", "0", "0"])
+        self.assertEqual(self.rows("?q=nothing"), [])
+
+    def test_what_a_spreadsheet_would_run_is_a_text(self) -> None:
+        self.update(4, title="=1+1")
+        self.buy_lines((4, 1))
+        self.assertEqual(self.rows()[0]["title"], "'=1+1")
+
+    def test_more_than_one_table_holds_is_refused_and_not_cut_off(self) -> None:
+        for _ in range(3):
+            self.buy_lines((7, 1))
+        with mock.patch.object(orders, "MOST_IN_FILE", 2):
+            page = self.reading(self.send("/keeper/orders.csv"), 400)
+        self.assertIn("more than 2 orders", page.text)
+
+    def test_it_is_for_the_keeper_alone(self) -> None:
+        self.cookies.clear()
+        for path in ("/keeper/orders", "/keeper/orders.csv", f"/keeper/orders/{'a' * 32}"):
+            self.assertEqual(self.send(path).code, 401, path)
+
+
+class CancelTest(KeeperOrdersTestCase):
+    def cancelling(self, order_id: str, do: str, **typed: str) -> tuple[str, dict[str, str]]:
+        return self.fill(self.keyed(f"/keeper/orders/{order_id}"), do, **typed)
+
+    def test_all_of_it_and_a_second_press_does_nothing(self) -> None:
+        order_id = self.buy_lines((4, 2), (5, 1))
+        form = self.cancelling(order_id, "all")
+        self.assertIn("It is cancelled", self.told(self.press(form)))
+        self.assertEqual(self.order(order_id)["refund"], 2 * 20 + 1200)
+        self.assertEqual((self.book(4)["count"], self.book(5)["count"]), (7, 10))
+        self.assertIn("not done a second time", self.told(self.press(form)))
+        self.assertEqual(self.book(4)["count"], 7)
+        page = self.page(self.keyed(f"/keeper/orders/{order_id}"))
+        self.assertIn("All of it is cancelled.", page.text)
+        self.assertIn("To be refunded $12.40", page.text)
+
+    def test_a_part_then_more_of_it(self) -> None:
+        order_id = self.buy_lines((4, 3), (5, 2))
+        self.told(self.press(self.cancelling(order_id, "part", **{"copies-4": "1"})))
+        self.assertEqual(self.order(order_id)["cancelled"], [{"book": 4, "quantity": 1}])
+        typed = {"copies-4": "2", "copies-5": "1"}
+        self.told(self.press(self.cancelling(order_id, "part", **typed)))
+        self.assertEqual(
+            self.order(order_id)["cancelled"],
+            [{"book": 4, "quantity": 2}, {"book": 5, "quantity": 1}],
+        )
+        self.assertEqual((self.book(4)["count"], self.book(5)["count"]), (6, 9))
+
+    def test_what_can_not_be_cancelled_stays_as_it_was_typed(self) -> None:
+        order_id = self.buy_lines((4, 3))
+        self.told(self.press(self.cancelling(order_id, "part", **{"copies-4": "2"})))
+        for text, reason in (
+            ("4", "Must be from 0 to 3."),
+            ("1", "it can be more, and not less"),
+            ("x", "is not a whole number"),
+            ("", "Nothing is typed here"),
+        ):
+            pressed = self.press(self.cancelling(order_id, "part", **{"copies-4": text}))
+            page = self.reading(pressed, 400)
+            self.assertIn(reason, page.text, text)
+            self.assertEqual(self.form(page, "part")[1]["copies-4"], text)
+        self.assertEqual(self.order(order_id)["cancelled"], [{"book": 4, "quantity": 2}])
+        same = self.cancelling(order_id, "part", **{"copies-4": "2"})
+        self.assertIn("nothing was changed", self.told(self.press(same)))
+
+    def test_one_form_that_is_sent_with_something_else_in_it(self) -> None:
+        order_id = self.buy_lines((4, 3))
+        action, fields = self.cancelling(order_id, "part", **{"copies-4": "1"})
+        self.press((action, fields))
+        page = self.reading(self.press((action, {**fields, "copies-4": "2"})), 422)
+        self.assertIn("This form was sent before", page.text)
+        action, fields = self.form(page, "part")
+        self.assertEqual(fields["copies-4"], "2")
+        self.told(self.press((action, fields)))
+        self.assertEqual(self.order(order_id)["cancelled"], [{"book": 4, "quantity": 2}])
+
+    def test_what_is_no_order(self) -> None:
+        for order_id, status in (("a" * 32, 404), ("x", 400)):
+            response = self.send(f"/keeper/orders/{order_id}?key={'0' * 32}")
+            self.assertEqual(response.code, status)
+
+
+_LINK = re.compile(r'<a [^>]*href="([^"]+)"[^>]*>([^<]+)</a>')

@@ -191,13 +191,10 @@ class OrderReader(Protocol):
     async def numbers(self, order_ids: Iterable[str]) -> dict[str, int]:
         """Return the number of each order that exists, by id."""
 
-    async def count(self, after_seq: int) -> int:
-        """Return how many orders have a number above `after_seq`."""
+    async def count(self, after: int) -> int:
+        """Return how many orders were made or changed behind the number `after`."""
 
-    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Return orders with a number above `after_seq`, oldest first, each with its `seq`."""
-
-    async def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
+    async def changed(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return the orders that were made or changed behind the number `after`, in the order of
         that, each with its `seq` and the number of its last `change`."""
 

@@ -51,10 +51,17 @@ def _tell(standing: dict[str, Any]) -> None:
     )
     print(f"The last sale that both have is {common if common.number else 'none'}.")
     lost, shown = standing["lost"], standing["orders"]
-    print(f"Orders behind it, whose sales are lost: {lost}. They stay, but their copies are in")
-    print("stock again: look after these orders by hand.")
+    print(
+        f"Orders that were made or cancelled behind it: {lost}. They stay as they are. Where their"
+    )
+    print(
+        "sale is lost the copies are in stock again, and where what was cancelled is lost they are"
+    )
+    print("not: look after these orders by hand. Once they have adopted, `verify` names them.")
     for order in shown:
         lines = ", ".join(f"{line['quantity']} × {line['title']}" for line in order["lines"])
-        print(f"  {order['order_id']}  {order['sold_at']}  {lines}")
+        back = sum(line["quantity"] for line in order.get("cancelled", ()))
+        also = f", {back} cancelled" if back else ""
+        print(f"  {order['order_id']}  {order['sold_at']}  {lines}{also}")
     if lost > len(shown):
-        print(f"  … and {lost - len(shown)} more: GET /orders?after={shown[-1]['seq']}")
+        print(f"  … and {lost - len(shown)} more: GET /orders?after={shown[-1]['change']}")

@@ -105,7 +105,10 @@ def _tell_sales(found: Reconciliation) -> bool:
     for fault in faults:
         print(f"  {fault}")
     if found.adopted.count:
-        print(f"  orders whose sale is lost, as an operator has chosen, {found.adopted}")
+        print(
+            f"  orders of which the catalog has lost something, as an operator has chosen,"
+            f" {found.adopted}"
+        )
     if found.waiting:
         print(f"  sales that get their orders when the shop runs: {found.waiting}")
     each = "each other sale" if found.waiting else "each sale"

@@ -164,9 +164,10 @@ S3  A purchase is answered when both are committed, the sale and its order, at t
 S4  A sale brings the cursor of the orders that ask for it, as they know it then; while that is not
     on the catalog's history it is refused, before anything is sold.
 S5  A person has the orders *adopt* the catalog's present history: their cursor goes back to the
-    last sale that both have. Sales behind it get their orders; orders whose sale is lost stay, and
-    are listed. An order's number is its sale's, or the next one that no order had: what comes later
-    has the higher number, even where an epoch's comes twice.
+    last sale that both have. Sales behind it get their orders; orders whose sale is lost, or what
+    was cancelled of them (S6), stay, and are listed. An order's number is its sale's, or the next
+    one that no order had: what comes later has the higher number, even where an epoch's comes
+    twice.
 S6  A cancellation is one entry of the catalog's log, as a sale is: the rows of its books with the
     copies that come back, and how many of each book of the sale are cancelled *in all*. These
     totals only grow, up to what was sold: what is asked for again changes nothing, under whatever

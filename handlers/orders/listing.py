@@ -51,6 +51,6 @@ async def page(service: ReplicatedService[OrderReader], item: dict[str, Any]) ->
 
 async def _changed(reader: OrderReader, after: int, limit: int) -> Answer:
     """Return the orders that were changed behind a number, and behind which one there are more."""
-    orders = await reader.changes(after, limit + 1)
+    orders = await reader.changed(after, limit + 1)
     shown = orders[:limit]
     return {"orders": shown, "after": shown[-1]["change"] if len(orders) > limit else None}

@@ -357,7 +357,8 @@ class OrderService(ReplicatedService[OrderReader]):
 
     async def standing(self, item: dict[str, Any]) -> Answer:
         """Return how the orders stand to the catalog's history: their cursor; whether it is on
-        that; the last sale that both have; and the orders behind it, whose sales are lost."""
+        that; the last sale that both have; and the orders that were made or cancelled behind
+        it, of which the catalog may have lost that."""
         await self.replica.reads.barrier(None)
         cursor = self._cursor
         try:
@@ -370,7 +371,7 @@ class OrderService(ReplicatedService[OrderReader]):
                 "common": common.plain,
                 "behind": behind,
                 "lost": await self.reader.count(behind),
-                "orders": await self.reader.orders(behind, MAX_LOST_SHOWN),
+                "orders": await self.reader.changed(behind, MAX_LOST_SHOWN),
             }
         return {"follows": True, "cursor": cursor.plain}
 

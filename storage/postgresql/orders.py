@@ -47,12 +47,11 @@ BY_TIME = (
 CURSOR = Statement(f"SELECT seq, id FROM {SCHEMA}.cursors WHERE name = 'sales'")
 HIGHEST = Statement(f"SELECT COALESCE(max(COALESCE(changed, seq)), 0) FROM {SCHEMA}.orders")
 NUMBERS = f"SELECT order_id, seq FROM {SCHEMA}.orders WHERE order_id = ANY($1::text[])"
-COUNT = f"SELECT count(*) FROM {SCHEMA}.orders WHERE seq > $1"
+COUNT = f"SELECT count(*) FROM {SCHEMA}.orders WHERE COALESCE(changed, seq) > $1"
 
 _ORDER = tuple(COLUMNS["orders"])
 _ORDERS = f"SELECT {', '.join(_ORDER)} FROM {SCHEMA}.orders"
 ORDER = f"{_ORDERS} WHERE order_id = $1"
-ORDERS_BEHIND = f"{_ORDERS} WHERE seq > $1 ORDER BY seq LIMIT $2"
 KNOWN = f"{_ORDERS} WHERE order_id = ANY($1::text[])"
 CHANGES = f"{_ORDERS} WHERE COALESCE(changed, seq) > $1 ORDER BY COALESCE(changed, seq) LIMIT $2"
 _SOLD = (
@@ -136,18 +135,12 @@ class PostgreSQLOrderReader:
         [rows] = await self._snapshots.read(tags, Statement(NUMBERS, (wanted,)))
         return dict(rows)
 
-    async def count(self, after_seq: int) -> int:
-        """Return how many orders have a number above `after_seq`."""
-        [[(count,)]] = await self._snapshots.read(None, Statement(COUNT, (after_seq,)))
+    async def count(self, after: int) -> int:
+        """Return how many orders were made or changed behind the number `after`."""
+        [[(count,)]] = await self._snapshots.read(None, Statement(COUNT, (after,)))
         return int(count)
 
-    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Return orders with a number above `after_seq`, oldest first, each with its `seq`."""
-        behind = Statement(ORDERS_BEHIND, (after_seq, limit))
-        [rows] = await self._snapshots.read(None, behind)
-        return [{**show_order(order), "seq": order["seq"]} for order in map(_order, rows)]
-
-    async def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
+    async def changed(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return the orders that were made or changed behind the number `after`, in the order of
         that, each with its `seq` and the number of its last `change`."""
         [rows] = await self._snapshots.read(None, Statement(CHANGES, (after, limit)))

@@ -43,6 +43,7 @@ HIGHEST = (
     "SELECT COALESCE((SELECT COALESCE(changed, seq) FROM orders"
     " ORDER BY COALESCE(changed, seq) DESC LIMIT 1), 0)"
 )
+COUNT = "SELECT COUNT(*) FROM orders WHERE COALESCE(changed, seq) > ?"
 CHANGES = (
     "SELECT * FROM orders WHERE COALESCE(changed, seq) > ? ORDER BY COALESCE(changed, seq) LIMIT ?"
 )
@@ -119,21 +120,12 @@ class SQLiteOrderReader:
         rows = await self._database.read(NUMBERS, (json.dumps(list(order_ids)),))
         return {row["order_id"]: row["seq"] for row in rows}
 
-    async def count(self, after_seq: int) -> int:
-        """Return how many orders have a number above `after_seq`."""
-        [(count,)] = await self._database.read(
-            "SELECT COUNT(*) FROM orders WHERE seq > ?", (after_seq,)
-        )
+    async def count(self, after: int) -> int:
+        """Return how many orders were made or changed behind the number `after`."""
+        [(count,)] = await self._database.read(COUNT, (after,))
         return int(count)
 
-    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        """Return orders with a number above `after_seq`, oldest first, each with its `seq`."""
-        rows = await self._database.read(
-            "SELECT * FROM orders WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
-        )
-        return [{**show_order(dict(row)), "seq": row["seq"]} for row in rows]
-
-    async def changes(self, after: int, limit: int) -> list[dict[str, Any]]:
+    async def changed(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Return the orders that were made or changed behind the number `after`, in the order of
         that, each with its `seq` and the number of its last `change`."""
         rows = await self._database.read(CHANGES, (after, limit))

@@ -117,7 +117,7 @@ async def refused_until_adopted(shop: Cluster, lost: list[str], rounds: int = 1)
     more = [bought.json["order_id"], await buy(shop), await buy(shop)]
     assert await left(shop) == count - 3
     assert ids(await listed(shop)) == [*ids(before), *more]
-    assert ids(await listed(shop, before[-1]["seq"])) == more
+    assert ids(await listed(shop, before[-1]["change"])) == more
     for order_id in lost:
         assert (await shop.get("frontend-1", f"/orders/{order_id}")).status == 200
     await agree(shop)
@@ -145,6 +145,25 @@ async def test_only_the_catalog_is_put_back_twice(tmp_path: Path) -> None:
             await refused_until_adopted(shop, after, rounds)
             after = ids((await listed(shop))[-3:])
             assert set((await shop.terminate_all()).values()) == {0}
+
+
+async def test_what_is_cancelled_is_lost_with_the_catalogs_end(tmp_path: Path) -> None:
+    """No sale is lost, but the orders know of something that the catalog does not."""
+    async with Cluster(tmp_path) as shop:
+        await shop.start()
+        order_id = await buy(shop)
+        assert set((await shop.terminate_all()).values()) == {0}
+        aside = keep(shop)
+        await shop.start()
+        async with shop.client("order-1", with_token=True) as client:
+            cancelled = await client.post(f"/orders/{order_id}/cancel", {})
+        assert cancelled.status == 200, cancelled
+        assert await left(shop) == 7
+        assert set((await shop.terminate_all()).values()) == {0}
+        put_back(shop, aside, "catalog*")
+        await shop.start()
+        assert await left(shop) == 6
+        await refused_until_adopted(shop, [order_id])
 
 
 async def test_the_catalog_begins_anew(tmp_path: Path) -> None:

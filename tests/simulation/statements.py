@@ -230,9 +230,10 @@ READS: Mapping[str, Read] = {
     orders.KNOWN: keyed("orders", ORDER, "order_id"),
     orders.CHANGES: _orders_behind,
     orders.NUMBERS: keyed("orders", "order_id seq", "order_id"),
-    orders.COUNT: lambda rows, params: [(sum(r["seq"] > params[0] for r in rows("orders")),)],
+    orders.COUNT: lambda rows, params: [
+        (sum(_last_change(row) > params[0] for row in rows("orders")),)
+    ],
     orders.ORDER: lambda rows, params: keyed("orders", ORDER, "order_id")(rows, [params]),
-    orders.ORDERS_BEHIND: behind("orders", ORDER),
     orders.SOLD: _sold,
     orders.SOLD_AS: _sold,
     orders.SOLD_AND_CANCELLED: lambda rows, params: _sold(

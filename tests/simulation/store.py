@@ -19,7 +19,7 @@ from bazar.replication.part import Wiring
 from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Extend, Operation, Outcome
 from storage.history import Position, number_of
-from storage.orders import Orders, show_order
+from storage.orders import Orders, show_listed
 from storage.paging import Found, Window
 from tests.simulation import shop, undoing
 from tests.simulation.disk import Image
@@ -287,13 +287,14 @@ class SimulatedReader:
         found = {order_id: state.get(("orders", order_id)) for order_id in order_ids}
         return {order_id: row["seq"] for order_id, row in found.items() if row is not None}
 
-    async def count(self, after_seq: int) -> int:
-        return len(await self.orders(after_seq, 1 << 62))
+    async def count(self, after: int) -> int:
+        return len(await self.changed(after, 1 << 62))
 
-    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
-        found = [row for row in shop.rows(await self._state(), "orders") if row["seq"] > after_seq]
-        found = sorted(found, key=lambda row: int(row["seq"]))[:limit]
-        return [{**show_order(row), "seq": row["seq"]} for row in found]
+    async def changed(self, after: int, limit: int) -> list[dict[str, Any]]:
+        found = [
+            row for row in shop.rows(await self._state(), "orders") if shop.last_change(row) > after
+        ]
+        return [show_listed(row) for row in sorted(found, key=shop.last_change)[:limit]]
 
 
 class SimulatedEngine:

@@ -11,7 +11,7 @@ from bazar.replication.store import Answer, Operation, Outcome
 from storage.books import info_key
 from storage.catalog import TOPICS
 from storage.history import Position
-from storage.orders import Orders, order_key, show_order
+from storage.orders import Orders, order_key, show_listed
 from storage.paging import Found, Window
 from storage.postgresql.database import SYNCHRONOUS
 from storage.postgresql.schema import CLUSTER, DATABASE, FOUND, PROTOCOL, VERSION
@@ -199,11 +199,10 @@ class SimulatedSharedReader:
         found = {order_id: state.get(("orders", order_id)) for order_id in wanted}
         return {order_id: row["seq"] for order_id, row in found.items() if row is not None}
 
-    async def count(self, after_seq: int) -> int:
-        return len(await self.orders(after_seq, 1 << 62))
+    async def count(self, after: int) -> int:
+        return len(await self.changed(after, 1 << 62))
 
-    async def orders(self, after_seq: int, limit: int) -> list[dict[str, Any]]:
+    async def changed(self, after: int, limit: int) -> list[dict[str, Any]]:
         state, _ = await self._read(None)
-        found = [row for row in shop.rows(state, "orders") if row["seq"] > after_seq]
-        found = sorted(found, key=lambda row: int(row["seq"]))[:limit]
-        return [{**show_order(row), "seq": row["seq"]} for row in found]
+        found = [row for row in shop.rows(state, "orders") if shop.last_change(row) > after]
+        return [show_listed(row) for row in sorted(found, key=shop.last_change)[:limit]]

@@ -370,7 +370,7 @@ def order_reads(chance: random.Random) -> Iterator[Callable[[OrderReader], Await
     order_ids = [f"o{chance.randint(1, 400)}" for _ in range(limit)]
     yield lambda reader: reader.order(order_ids[0])
     yield lambda reader: reader.count(number)
-    yield lambda reader: reader.orders(number, limit)
+    yield lambda reader: reader.changed(number, limit)
     before = sale(1)["sold_at"], number
     yield lambda reader: reader.sold(before[0], before, limit)
     yield lambda reader: reader.sold(0, before, limit, beginning=order_ids[0][:2])

@@ -166,7 +166,9 @@ class ListOf(Kind):
         else:
             fits = self._least <= len(value) and (self._most is None or len(value) <= self._most)
         if not fits:
-            bounds = "" if self._most is None else f" of {self._least} to {self._most}"
+            least, most = self._least, self._most
+            span = str(most) if least == most else f"{least} to {most}"
+            bounds = "" if most is None else f" of {span}"
             raise BadRequest(f"{place}: must be a list{bounds}")
         return [self._kind(one, f"{place}[{at}]") for at, one in enumerate(value)]
 

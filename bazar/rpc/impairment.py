@@ -25,7 +25,7 @@ class Direction:
     def __init__(self, delay_s: float, moved: Callable[[], None]) -> None:
         self.delay_s = delay_s
         self.ready = True
-        self.bytes = 0
+        self.size = 0
         """How many are on their way."""
         self._moved = moved
         self._loop = asyncio.get_running_loop()
@@ -39,13 +39,13 @@ class Direction:
     def send(self, arrives: Callable[[], object], size: int = 0) -> None:
         """Have `arrives` called in its time; `size` is how many bytes that brings."""
         self._sent.append((self._loop.time(), size, arrives))
-        self.bytes += size
+        self.size += size
         self.go_on()
 
     def drop(self) -> None:
         """Lose all that is on its way."""
         self._sent.clear()
-        self.bytes = 0
+        self.size = 0
 
     def go_on(self) -> None:
         """Let arrive what may, and look again when more may."""
@@ -54,7 +54,7 @@ class Direction:
             self._timer = None
         while self._due_at() <= self._loop.time():
             _, size, arrives = self._sent.popleft()
-            self.bytes -= size
+            self.size -= size
             arrives()
         if self._due_at() < inf:
             self._timer = self._loop.call_at(self._due_at(), self.go_on)
@@ -101,7 +101,7 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
         if self._aside or self._lost:
             return
         here, there = self._here, self._there
-        reads = here.ready and here.delay_s < inf and here.bytes < MAX_HELD_BYTES
+        reads = here.ready and here.delay_s < inf and here.size < MAX_HELD_BYTES
         if reads != self._reads and not self._transport.is_closing():
             self._reads = reads
             if reads:
@@ -120,7 +120,7 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
             self._there.send(partial(self._transport.write, data), len(data))
 
     def get_write_buffer_size(self) -> int:
-        return self._there.bytes + self._transport.get_write_buffer_size()
+        return self._there.size + self._transport.get_write_buffer_size()
 
     def is_closing(self) -> bool:
         return self._closing

@@ -311,6 +311,8 @@ class LinksTest(DashboardTestCase):
             (("catalog-1", "catalog-1/../x"), {"do": "cut"}, 404),
         ):
             self.assert_error(self.disturb(*between, **how), status)
+        few = self.assert_error(self.disturb("catalog-1", do="cut"), 400)
+        self.assertEqual(few["error"], "between: must be a list of 2")
         self.assert_error(
             self.ask("/links/catalog-9", "POST", {"do": "cut"}, node="catalog-1", token=TOKEN), 404
         )

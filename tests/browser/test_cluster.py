@@ -127,6 +127,7 @@ def test_a_link_is_cut_and_mended_by_keyboard(shop: BrowserShop) -> None:
     expect(mend).to_be_focused()
     keys.press("Enter")
     expect(page.locator("#impaired li")).to_have_count(0)
+    expect(page.get_by_label("Between one node")).to_be_focused()
     expect(events).to_contain_text(f"the link {link} is mended")
     live(page)
 

@@ -4,6 +4,7 @@
 class Links {
   /** `disturb(path, body, done)` sends what is wanted, and says `done` if it was. */
   constructor(form, list, disturb) {
+    this.form = form;
     this.list = list;
     this.disturb = disturb;
     this.shown = new Map(); // by their ends: a button that has the focus stays
@@ -11,7 +12,7 @@ class Links {
       event.preventDefault();
       event.stopPropagation();
       const [one, other, delay] = ["one", "other", "delay"].map((id) => document.getElementById(id).value);
-      this.#send([one, other], event.submitter?.value || "cut", Number(delay));
+      this.#send([one, other], event.submitter?.value || "slow", Number(delay));
     });
   }
 
@@ -31,7 +32,10 @@ class Links {
       this.shown.get(name).text.textContent = `${name}: ${how}, for ${Math.ceil(link.left_s)} s more`;
     }
     for (const [name, { item }] of this.shown) {
-      if (!seen.has(name)) item.remove(), this.shown.delete(name);
+      if (seen.has(name)) continue;
+      if (item.contains(document.activeElement)) this.form.querySelector("select").focus(); // or it would be nowhere
+      item.remove();
+      this.shown.delete(name);
     }
   }
 

@@ -13,18 +13,20 @@ from tests.patience import PATIENCE_S, until
 
 
 class CallsTestCase(ShopTestCase):
-    async def connect(self, got: list[Any]) -> FrameConnection:
-        connection = await dial(self.shop.node("catalog-1"), CALLS_PATH, TOKEN, PATIENCE_S)
+    async def connect(self, got: list[Any], path: str = CALLS_PATH) -> FrameConnection:
+        connection = await dial(self.shop.node("catalog-1"), path, TOKEN, PATIENCE_S)
         connection.on_frame = lambda frame: got.append(json.loads(frame))
         connection.resume()
         return connection
 
-    def exchange(self, *frames: bytes, answers: int) -> tuple[list[Any], bool]:
+    def exchange(
+        self, *frames: bytes, answers: int, path: str = CALLS_PATH
+    ) -> tuple[list[Any], bool]:
         """What comes back by call number, and whether the node has hung up."""
 
         async def talk() -> tuple[list[Any], bool]:
             got: list[Any] = []
-            connection = await self.connect(got)
+            connection = await self.connect(got, path)
             lost = asyncio.Event()
             connection.on_lost = lost.set
             for frame in frames:

@@ -8,9 +8,13 @@ import socket
 from typing import Any
 from unittest import mock
 
+from tornado.iostream import StreamClosedError
+
+from bazar.replication.feed_client import FEED_PATH
 from bazar.rpc.client import CALLS_PATH
 from bazar.rpc.frames import SWITCHING
 from handlers import calls
+from handlers.feed import UpgradeHandler
 from handlers.paths import SALES_PATH
 from tests.http.caller import CallsTestCase
 from tests.http.shop import TOKEN
@@ -89,6 +93,21 @@ class CallsTest(CallsTestCase):
                 self.assertEqual(self.exchange(frame, answers=1), ([], True))
         self.get("/info/4")
 
+    def test_a_feed_that_says_nonsense_is_hung_up_on(self) -> None:
+        for frame in (b"", b"{", b"[]", b'{"type": "odd"}', b'{"type": "ack"}'):
+            with self.assertNoLogs("bazar.replication", "WARNING"):
+                self.assertEqual(self.exchange(frame, answers=1, path=FEED_PATH), ([], True))
+        self.get("/info/4")
+
+    def test_a_feed_of_another_version_is_named_once(self) -> None:
+        for name in ("one", "other"):
+            hello = json.dumps({"type": "hello", "version": 1, "node": name}).encode()
+            with self.assertLogs("bazar.replication.feed_server", "ERROR") as logs:
+                for _ in range(2):
+                    self.assertEqual(self.exchange(hello, answers=1, path=FEED_PATH), ([], True))
+            [line] = logs.output
+            self.assertIn(f"catalog-1: {name} speaks version 1 of the feed", line)
+
     def test_a_node_that_leaves_takes_no_more_calls(self) -> None:
         async def talk() -> None:
             got: list[Any] = []
@@ -127,6 +146,30 @@ class CallsTest(CallsTestCase):
 
             gone = until(forgotten, "they are forgotten")
             self.io_loop.run_sync(lambda gone=gone: gone)
+
+    def test_who_has_hung_up_as_the_request_is_read_is_forgotten(self) -> None:
+        callers = self.shop.catalog(1).callers
+        self.io_loop.run_sync(self.quiet)
+        request = (
+            b"GET " + CALLS_PATH.encode() + b" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+            b"Authorization: Bearer " + TOKEN.encode() + b"\r\nUpgrade: bazar-frames\r\n\r\n"
+        )
+        met: list[int] = []
+
+        def hung_up(handler: UpgradeHandler) -> None:
+            met.append(len(callers))
+            raise StreamClosedError
+
+        async def knock() -> None:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(request)
+            await until(lambda: met and not callers, "it is forgotten")
+            writer.close()
+            await writer.wait_closed()
+
+        with mock.patch.object(UpgradeHandler, "detach", hung_up):
+            self.io_loop.run_sync(knock)
+        self.assertEqual(met, [1])
 
     @property
     def port(self) -> int:

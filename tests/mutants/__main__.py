@@ -98,7 +98,8 @@ def main(
         for mutant, verdict in bench.judged(todo, str(options.seed), options.seeds):
             verdicts[mutant] = verdict
             how = f"killed by {verdict.judge} ({verdict.kind})" if verdict.kind else "survived"
-            print(f"{len(verdicts)}/{len(todo)} {how}: {mutant}", flush=True)
+            why = f" ({verdict.detail})" if verdict.detail and not verdict.kind else ""
+            print(f"{len(verdicts)}/{len(todo)} {how}{why}: {mutant}", flush=True)
     report = Report(verdicts, equal)
     print("", *report.lines(), sep="\n")
     if options.json is not None:

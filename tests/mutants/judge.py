@@ -53,7 +53,12 @@ class Judges:
                 or self._unit(tree, late, unsteady)
             )
         seconds = round(time.monotonic() - began, 1)
-        return replace(found or Verdict(), unsteady=unsteady, seconds=seconds)
+        survived = Verdict(detail="" if self._is_executed(mutant) else "nobody executes it")
+        return replace(found or survived, unsteady=unsteady, seconds=seconds)
+
+    def _is_executed(self, mutant: Mutant) -> bool:
+        every = (self.tests, *self.seeds.values())
+        return any(reach.executing(mutant) for reach in every)
 
     def _parts(self, tests: list[str]) -> Iterator[list[str]]:
         """Yield the tests of the first seconds, those soon after, and the rest."""

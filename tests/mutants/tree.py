@@ -18,7 +18,8 @@ from pathlib import Path
 from bazar.node.starvation import starved_s
 from tests.mutants.mutant import Mutant
 
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.md", "data")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "data")
+IRRELEVANT = (".pyc", ".md")
 # Bytecode is compiled once, and is valid as long as its source's hash is: a file's time or size
 # can't mislead.
 COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "checked-hash", ".")
@@ -74,10 +75,10 @@ class Tree:
         return Tree(path)
 
     def digest(self) -> str:
-        """Return a name for the content of the tree."""
+        """Return a name for the content of the tree, but for its texts."""
         digest = hashlib.sha256()
         for path in sorted(self.path.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and path.suffix not in IRRELEVANT:
                 digest.update(f"{path.relative_to(self.path)}\0".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:16]

@@ -17,6 +17,8 @@ from tests.mutants.reached import UNSTEADY, Reach, measure, measure_seeds, sound
 from tests.mutants.state import Verdicts
 from tests.mutants.tree import Tree
 
+SEEDS = 25  # measured at a time
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -69,21 +71,31 @@ class Bench:
 
     def seeds(self, base: str, count: int, kinds: Sequence[bool]) -> dict[bool, Reach]:
         """Return what so many seeds execute in this tree, for each kind: are they of shops over a
-        database?"""
-        names = {False: f"seeds-{base}-{count}.json", True: f"over-database-{base}-{count}.json"}
-        todo = [kind for kind in kinds if not (self.state / names[kind]).exists()]
-        for over_database in todo:
-            what = " of shops over a database" if over_database else ""
-            self.say(f"running {count} seeds{what}, to see what they execute")
+        database? It is measured once, some of them at a time."""
+        parts = [range(first, min(first + SEEDS, count)) for first in range(0, count, SEEDS)]
 
-        def measured(tree: Tree, over_database: bool) -> None:
-            fresh = tree.path.with_name(names[over_database])
-            measure_seeds(tree, base, count, over_database, fresh)
-            fresh.replace(self.state / fresh.name)
+        def place(kind: bool, part: range) -> Path:
+            name = "over-database" if kind else "seeds"
+            return self.state / f"{name}-{base}-{part.start}-{part.stop}.json"
+
+        todo = [(k, part) for k in kinds for part in parts if not place(k, part).exists()]
+        if todo:
+            number = sum(len(part) for _, part in todo)
+            self.say(f"running {number} seeds, to see what they execute")
+
+        def measured(tree: Tree, item: tuple[bool, range]) -> None:
+            over_database, part = item
+            final = place(over_database, part)
+            fresh = tree.path.with_name(final.name)
+            measure_seeds(tree, f"{base} {part.start}", len(part), over_database, fresh)
+            fresh.replace(final)
 
         for _ in self._each(measured, todo):
             pass
-        return {kind: self._trusted(Reach.read(self.state / names[kind])) for kind in kinds}
+        return {
+            kind: self._trusted(Reach.joined(Reach.read(place(kind, part)) for part in parts))
+            for kind in kinds
+        }
 
     def _trusted(self, reach: Reach) -> Reach:
         """Return it, and say what is wrong with it. Raises OSError where that is too much."""

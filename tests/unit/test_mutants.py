@@ -322,7 +322,10 @@ class WholeTest(unittest.TestCase):
         self.assertEqual(self.summary["survived"], 1)
         self.assertLess(0, self.summary["seconds"]["killed"][1])
         self.assertEqual(self.summary["unchanged_survived"], 1)
-        self.assertIn('sell: lines.append("sold")  ->  pass', self.printed)
+        self.assertIn(
+            'survived (nobody executes it): bazar/pool.py:8 sell: lines.append("sold")  ->  pass',
+            self.printed,
+        )
 
         before, kinds = self.printed, dict(self.kinds)
         self.run_main("--count", "9", "--seed", "3")

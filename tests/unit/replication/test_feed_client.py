@@ -45,6 +45,13 @@ class OtherVersion(Silent):
         connection.close()
 
 
+class Garbled(Silent):
+    """One whose words nobody can read."""
+
+    def greet(self, connection: FrameConnection) -> None:
+        connection.send(b"{")
+
+
 class FeedClientTestCase(unittest.IsolatedAsyncioTestCase):
     primary: ClassVar[type[Silent]]
 
@@ -91,6 +98,16 @@ class SilentTest(FeedClientTestCase):
     def comes_again(self) -> bool:
         self.now += LEASE_S / 10
         return len(self.welcomed) == 2
+
+
+class GarbledTest(FeedClientTestCase):
+    primary = Garbled
+
+    async def test_one_that_cannot_be_read_is_left(self) -> None:
+        with self.assertLogs("bazar.replication.feed_client", "ERROR") as logs:
+            await until(lambda: len(self.welcomed) > 1, "it is tried again")
+        self.assertIn("here leaves there: feed: cannot read", logs.output[0])
+        self.assertIsNone(self.client.leader)
 
 
 class OtherVersionTest(FeedClientTestCase):

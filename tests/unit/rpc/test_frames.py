@@ -80,6 +80,16 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
                 accept(connection, transport, (1).to_bytes(4, "big") + b"x")
             await asyncio.wait_for(self.lost.wait(), PATIENCE_S)
 
+    async def test_one_that_is_closed_before_it_is_accepted_is_ended_at_once(self) -> None:
+        near, far = socket.socketpair()
+        with near:
+            connection = FrameConnection(self.got.append, self.lost.set)
+            connection.close()
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, far)
+            accept(connection, transport, b"")
+            self.assertTrue(transport.is_closing())
+
     async def test_frames_arrive_whole_and_in_order_both_ways(self) -> None:
         here, got, _ = await self.dial()
         self.assertIn(b"GET /feed HTTP/1.1\r\n", self.requests[0])

@@ -1,8 +1,4 @@
-"""The clock of leases: seconds since boot, suspend included, never set back.
-
-The time of day decides nothing but what people count in it: when something was sold, and how long
-afterwards it can be undone (S7), or its key is known.
-"""
+"""The clock of leases: seconds since boot, suspend included, never set back."""
 
 from __future__ import annotations
 
@@ -15,8 +11,3 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def now() -> float:
     """Return seconds on this machine's own clock; comparable only within one machine and boot."""
     return time.clock_gettime(_CLOCK)
-
-
-def wall_ms() -> int:
-    """Return the time of day, as this machine has it, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000

@@ -30,7 +30,7 @@ class PositionInLog(Kind):
 
 POSITION = PositionInLog()
 BUYER = Object("Buyer", {"key": IDEMPOTENCY_KEY, "within_ms": Integer(0, 1000 * MAX_UNDO_S)})
-"""Who undoes a purchase: the sale's key, and how long after the sale that may be (S7)."""
+"""Who undoes a purchase: the sale's key, and how long after the sale that may be (S6)."""
 
 
 def operation(op: str, fields: Mapping[str, Kind], *optional: str) -> Object:

@@ -17,12 +17,12 @@ Rows are those of `storage/books.py`. Operations are JSON objects, validated whe
     {"op": "remove_samples", "key"}
 
 The `quantity` of a cancellation is how many copies of a book are cancelled in all (S6). The buyer,
-who undoes a purchase, shows the sale's key, and has so much time for it (S7).
+who undoes a purchase, shows the sale's key, and has so much time for it (S6).
 
 An update's conditions are tested against the row that it would change, in the order of the log:
 between the test and the write there is no other write. `["*"]` is any book. `count_add` is added to
 the stock that the row has then. A group begins by `seed` (T0), and `remove_samples` takes back what
-that has brought (S8).
+that has brought (S7).
 
 What comes from the orders brings their cursor, which is no part of the request (S4); nor is the
 `buyer`. The first operation of an epoch, `{"op": "begin", "epoch", "id"}`, comes from the driver
@@ -228,7 +228,7 @@ class Catalog:
 
     def _cancel(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """Take copies of a sale back into stock, so many in all (S6). Raises NotFound; Conflict
-        where more would be cancelled than was sold; NotBuyer or TooLate to a buyer (S7). Then
+        where more would be cancelled than was sold; NotBuyer or TooLate to a buyer (S6). Then
         nothing has changed."""
         buyer = operation.get("buyer")
         sale = work.sale(operation["order_id"], buyer and buyer["key"])
@@ -279,7 +279,7 @@ class Catalog:
         """Make the books that do not exist yet; the others stay as they are. A book is the same if
         title, author and topic are, and the ISBN where both have one. An ISBN is not unique: new
         and used copies are different books, with different topics, say. None is given a sample's
-        number (S8)."""
+        number (S7)."""
         results = []
         work.next_book = max(work.next_book, max(self.samples, default=0) + 1)
         for book in operation["books"]:
@@ -301,7 +301,7 @@ class Catalog:
         return {}
 
     def _remove_samples(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
-        """Take the samples away, but for those that have become other books (S8). Raises Conflict
+        """Take the samples away, but for those that have become other books (S7). Raises Conflict
         where there are some, and anything was sold, and has changed nothing then."""
         there = [work.books[number] for number in self.samples if number in work.books]
         removed = [book for book in there if self.samples[book["id"]].is_still(book)]
@@ -315,7 +315,7 @@ class Catalog:
 
 
 def _in_time(sale: Answer, within_ms: int, now_ms: int) -> None:
-    """Raise TooLate if the time in which a purchase can be undone is over (S7)."""
+    """Raise TooLate if the time in which a purchase can be undone is over (S6)."""
     passed_ms = max(now_ms - sale["sold_at"], 0)  # the clock of another primary may be ahead
     if passed_ms >= within_ms:
         until = moment(sale["sold_at"] + within_ms)

@@ -23,10 +23,11 @@ TABLES: Mapping[str, Mapping[str, str]] = {"catalog": Catalog.tables, "order": O
 
 
 def catalog_engine(
-    config: Config, node: NodeConfig, now_ms: Callable[[], int], *, has_led: bool, empty: bool
+    config: Config, node: NodeConfig, *, has_led: bool, empty: bool, now_ms: Callable[[], int]
 ) -> Engine[CatalogReader]:
-    """Return where a catalog node keeps its state. `has_led` says that its group had a primary, and
-    `empty` that it begins without the samples, if this node is the one that begins it (S8)."""
+    """Return where a catalog node keeps its state. `has_led` says that its group had a primary,
+    `empty` that it begins without the samples, if this node is the one that begins it (S7), and
+    `now_ms` is the time of day, in milliseconds since 1970."""
     decider = Catalog(empty=empty)
     if config.engine.kind == "postgresql":
         from storage.postgresql import catalog

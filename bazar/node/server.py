@@ -9,6 +9,7 @@ import logging
 import re
 import secrets
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -108,8 +109,8 @@ class Context:
     """What a service is made of. `token` is sent to other nodes, and `other_tokens` are taken from
     them as well; `on_fatal` ends the process; `siblings` are the other processes of the same front
     end; `has_led` says that the node's group had a primary before this process, and `empty` that a
-    catalog which this node begins is to have no samples. `wall_ms` is the time of day in
-    milliseconds since 1970: for what other machines must understand, and people."""
+    catalog which this node begins is to have no samples. `wall` is the time of day, as seconds
+    since 1970: for what other machines must understand, and people."""
 
     config: Config
     node: NodeConfig
@@ -119,8 +120,8 @@ class Context:
     has_led: bool = False
     empty: bool = False
     other_tokens: tuple[str, ...] = ()
-    wall_ms: Callable[[], int] = clock.wall_ms
     clock: Callable[[], float] = clock.now
+    wall: Callable[[], float] = time.time
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     activity: Activity = field(default_factory=Activity)
     log: AccessLog = field(init=False)

@@ -73,7 +73,7 @@ C5  An entry about a book drops every search that shows it; one that makes, rena
 **Taking over**
 
 T0  Without a recorded membership only a node with an empty log may begin: epoch 1, itself the only
-    member, what it begins with (S8) in its first batch. Not where something on this disk says that
+    member, what it begins with (S7) in its first batch. Not where something on this disk says that
     there was a group, nor where some of its nodes are on other machines, unless an operator has
     said so; nor while its supervisor remembers a primary of the group, whose files were deleted
     meanwhile; but what follows from another group's log (S2) may begin anew.
@@ -175,12 +175,12 @@ S6  A cancellation is one entry of the catalog's log, as a sale is: the rows of 
     cancellations by the cursor by which they follow sales (S2), and take the totals as they are
     there; it brings that cursor (S4), and is answered when both have it (S3). A sale's key that is
     sent again is told what has been cancelled since.
-S7  A buyer who undoes a purchase shows the sale's key, and brings how long after the sale that may
+    A buyer who undoes a purchase shows the sale's key, and brings how long after the sale that may
     be. Both are tested with the cancellation itself, at its place in the log: it is refused where
     that time is over by the clock of the primary that decides it, counted from when the sale was
-    made by the clock of its own primary. What is cancelled already is answered as before (S6),
-    however late that is.
-S8  A catalog begins with the samples or empty, as its first primary was told: the first entry says
+    made by the clock of its own primary. What is cancelled already is answered as before, however
+    late that is.
+S7  A catalog begins with the samples or empty, as its first primary was told: the first entry says
     which, and whatever others were told counts for nothing. The samples are taken away by one
     entry, and only while nothing was sold, which is decided in the order of the log: so what was
     sold is never taken away. Their numbers are given to no other book, whether they are there or

@@ -48,9 +48,10 @@ class CatalogService(ReplicatedService[CatalogReader]):
     ) -> None:
         if engine is None:
             engine = catalog_engine(
-                *(context.config, context.node, context.wall_ms),
+                *(context.config, context.node),
                 has_led=context.has_led,
                 empty=context.empty,
+                now_ms=lambda: int(1000 * context.wall()),
             )
         super().__init__(context, engine, routes)
         self._lookups = Batcher(self._look_up)

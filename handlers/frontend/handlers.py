@@ -68,10 +68,14 @@ class FrontEndHandler(Handler):
             return []
         return await asyncio.gather(*map(ask, self.service.context.siblings))
 
-    async def buy(self, item: dict[str, Any]) -> Answer:
-        """Have the next order replica carry out this purchase. Raises TooManyRequests."""
+    def check_buying(self) -> None:
+        """Raise TooManyRequests to a client that buys, or undoes it, more often than it may."""
         if self.service.buying_limit is not None:
             self.service.buying_limit.check(self.client, self.service.context.clock())
+
+    async def buy(self, item: dict[str, Any]) -> Answer:
+        """Have the next order replica carry out this purchase. Raises TooManyRequests."""
+        self.check_buying()
         answer, replica = await self.service.buy(item, self.note)
         self.set_header("X-Replica", replica)
         return answer

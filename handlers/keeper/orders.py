@@ -91,7 +91,7 @@ class OrdersPage(OrdersHandler):
 
     def _days(self) -> list[tuple[str, str]]:
         """Return times that are asked for most: a name, and an address."""
-        today = datetime.fromtimestamp(self.service.context.wall_ms() / 1000, UTC).date()
+        today = datetime.fromtimestamp(self.service.context.wall(), UTC).date()
         times = (("Today", 0, 0), ("Yesterday", 1, 1), ("The last 7 days", 6, 0))
         return [
             (name, link(ORDERS_PATH, since=today - timedelta(first), until=today - timedelta(last)))

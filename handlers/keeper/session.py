@@ -50,7 +50,7 @@ class Sessions:
         return _cookie(token, now, until)
 
     def _now(self) -> int:
-        return self._context.wall_ms() // 1000
+        return int(self._context.wall())
 
     def _token_of(self, signed: str, code: str) -> str | None:
         """Return the token with which a session began, and will end."""

@@ -243,7 +243,7 @@ class OrderService(ReplicatedService[OrderReader]):
 
     async def cancel(self, item: dict[str, Any], deadline_s: float) -> Answer:
         """Cancel `lines` of an order - so many copies of each book in all - or, without `lines`,
-        all of it, once for this `key`. A `buyer` undoes a purchase (S7). Return the order as it is
+        all of it, once for this `key`. A `buyer` undoes a purchase (S6). Return the order as it is
         then, when it is committed here, too. Raises NotFound, Conflict, NotBuyer or TooLate."""
         deadline = self.context.clock() + deadline_s
         order = await self._order(item["order_id"])

@@ -2,8 +2,8 @@
 script of our own.
 
 Pages about books are cached like their JSON, and dropped by the same entries: they are the same for
-every visitor. What belongs to one visitor, the basket, is in a cookie and on pages that are never
-cached.
+every visitor. What belongs to one visitor, the basket and the orders, is in cookies and on pages
+that are never cached.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from handlers.assets import AssetHandler
 from handlers.storefront.base import NotFoundPage
 from handlers.storefront.basket import BasketBuyHandler, BasketPage
 from handlers.storefront.books import BookPage, HomePage, ResultsPage
-from handlers.storefront.checkout import BuyHandler, ConfirmPage, ReceiptPage
+from handlers.storefront.checkout import BuyHandler, ConfirmPage
+from handlers.storefront.orders import OrdersPage, ReceiptPage, UndoHandler
+from handlers.storefront.visitor import ORDERS_PATH
 
 ROUTES = (
     Route("/", HomePage, PUBLIC),
@@ -21,7 +23,9 @@ ROUTES = (
     Route("/books/([^/]+)", BookPage, PUBLIC),
     Route("/buy", BuyHandler, PUBLIC),
     Route("/confirm", ConfirmPage, PUBLIC),
-    Route("/receipt/([^/]+)", ReceiptPage, PUBLIC),
+    Route(ORDERS_PATH, OrdersPage, PUBLIC),
+    Route(f"{ORDERS_PATH}/([^/]+)", ReceiptPage, PUBLIC),
+    Route(f"{ORDERS_PATH}/([^/]+)/undo", UndoHandler, PUBLIC),
     Route("/basket", BasketPage, PUBLIC),
     Route("/basket/buy", BasketBuyHandler, PUBLIC),
     Route("/static/([^/]+)", AssetHandler, PUBLIC),

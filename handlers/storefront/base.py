@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bazar.errors import BadRequest, NoCookie
+from bazar.errors import BadRequest
 from bazar.http.response_cache import CachedResponse
 from bazar.replication.store import Answer
 from handlers import html
@@ -20,10 +18,6 @@ from handlers.frontend.questions import Question
 from handlers.operations import HTML, JSON
 from handlers.storefront import rendering
 
-VISITOR = "visitor"
-VISITOR_KEPT_S = 365 * 86_400
-_SECRET = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
 Fields = list[tuple[str, str]]
 
 
@@ -31,6 +25,8 @@ class PageHandler(FrontEndHandler):
     error_types = (HTML, JSON)  # the port itself refuses in JSON
     retry: tuple[str, Fields] | None = None
     """The path and the fields that the visitor may send again if this fails."""
+    apologies: Mapping[str, rendering.Apology] = rendering.APOLOGIES
+    """What errors mean for the visitor, by their code."""
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -45,27 +41,6 @@ class PageHandler(FrontEndHandler):
         known = (context.config.public_url or context.node.url).startswith("https:")
         secure = known or self.request.protocol == "https"
         return {"samesite": "Lax", "secure": secure}
-
-    # --- whose it is -----------------------------------------------------------------------------
-
-    def know_visitor(self) -> str | None:
-        """Return the secret of this visitor's cookie. If there was none, set the cookie and return
-        None."""
-        secret = self.get_cookie(VISITOR, "")
-        if _SECRET.fullmatch(secret or ""):
-            return secret
-        options = {**self.cookie_options, "httponly": True, "max_age": VISITOR_KEPT_S}
-        self.set_cookie(VISITOR, secrets.token_hex(16), **options)
-        return None
-
-    def own_key(self, name: str) -> str:
-        """Return the key of this visitor's purchase of that name. A link may carry any name, but
-        only this visitor's secret makes the key, which gives access to the order.
-        Raises NoCookie."""
-        secret = self.know_visitor()
-        if secret is None:
-            raise NoCookie("the form came without the shop's cookie")
-        return hmac.new(secret.encode(), name.encode(), hashlib.sha256).hexdigest()[:32]
 
     # --- in --------------------------------------------------------------------------------------
 
@@ -86,18 +61,20 @@ class PageHandler(FrontEndHandler):
     # --- out -------------------------------------------------------------------------------------
 
     def paint(self, template: str, **values: Any) -> None:
-        """Answer with a page of this visitor alone."""
-        self.set_header("Cache-Control", "private, no-cache")
+        """Answer with a page of this visitor alone. Whoever comes back to it is to see it as it is
+        then, and not as a browser has kept it."""
+        self.set_header("Cache-Control", "private, no-store")
         self.finish(rendering.paint(template, **values))
 
-    def go(self, path: str) -> None:
-        """Answer a form by a redirect to its result, so that a reload sends nothing again."""
-        self.set_status(303)
+    def go(self, path: str, status: int = 303) -> None:
+        """Answer a form by a redirect to its result, so that a reload sends nothing again; by 307
+        the browser sends the form there."""
+        self.set_status(status)
         self.set_header("Location", path)
         self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        apologize(self, status_code, kwargs, self.retry)
+        apologize(self, status_code, kwargs, self.retry, self.apologies)
 
 
 def apologize(
@@ -105,12 +82,13 @@ def apologize(
     status: int,
     failure: dict[str, Any],
     retry: tuple[str, Fields] | None = None,
+    apologies: Mapping[str, rendering.Apology] = rendering.APOLOGIES,
 ) -> None:
     """Answer with a page that says what went wrong, and what to do."""
     error = as_error(status, failure.get("exc_info", (None, None, None))[1], handler)
     handler.set_status(error.status)
     handler.tell_error(error)
-    heading, text = rendering.apology(error)
+    heading, text = rendering.apology(error, apologies)
     handler.finish(
         rendering.paint(
             "error.html",

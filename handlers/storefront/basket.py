@@ -1,13 +1,13 @@
 """The basket: the books that a visitor has chosen, bought as one order.
 
-It is in the visitor's cookie, with the key of the purchase that it may become. The key stays until
-the basket is bought. So a purchase whose answer was lost is not made twice, not even after the
-basket has changed.
+It is in the visitor's cookie, with the name of the purchase that it may become, until that is made.
+So a purchase whose answer was lost is not made twice, not even after the basket has changed.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,21 +15,28 @@ from typing import Any
 from bazar.errors import BadRequest, OutOfStock, PriceChanged
 from handlers.parameters import KEY
 from handlers.storefront import forms
-from handlers.storefront.base import PageHandler, new_key
 from handlers.storefront.forms import LINE, line
+from handlers.storefront.visitor import OF_BASKET, ORDERS_PATH, VisitorHandler
 from handlers.validation import BASKET, BOOK_ID, IDEMPOTENCY_KEY, MAX_LINES, MAX_QUANTITY
 
 COOKIE = "basket"
 KEPT_S = 30 * 86_400
-_COOKIE = re.compile(r"([0-9a-f]{32})((?:~[0-9]{1,18}\.[0-9]{1,4}\.[0-9]{1,13})*)", re.ASCII)
+_COOKIE = re.compile(
+    r"([0-9a-f]{40}|[0-9a-f]{32})((?:~[0-9]{1,18}\.[0-9]{1,4}\.[0-9]{1,13})*)", re.ASCII
+)
+_KEY = re.compile("[0-9a-f]{32}", re.ASCII)  # what a basket had while its name was the key itself
 _QUANTITY = "quantity-"
+
+
+def new_name() -> str:
+    return secrets.token_hex(20)
 
 
 @dataclass(slots=True)
 class Basket:
     """The chosen books: book -> (quantity, what one cost when the visitor saw it last)."""
 
-    key: str = field(default_factory=new_key)
+    name: str = field(default_factory=new_name)
     lines: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
@@ -53,15 +60,16 @@ class Basket:
         self.lines[book] = quantity, cost
 
     def text(self) -> str:
-        return "~".join([self.key, *(f"{b}.{q}.{c}" for b, (q, c) in self.lines.items())])
+        return "~".join([self.name, *(f"{b}.{q}.{c}" for b, (q, c) in self.lines.items())])
 
 
-class BasketHandler(PageHandler):
+class BasketHandler(VisitorHandler):
     def basket(self) -> Basket:
         return Basket.read(self.get_cookie(COOKIE))
 
     def keep(self, basket: Basket) -> None:
         """Store the basket in the visitor's cookie. Scripts may read it: they show its size."""
+        self.know_visitor()  # whose secret makes the key
         self.set_cookie(COOKIE, basket.text(), max_age=KEPT_S, **self.cookie_options)
 
     def typed(self) -> list[dict[str, int]]:
@@ -94,11 +102,16 @@ class BasketPage(BasketHandler):
             "basket.html",
             title="Your basket",
             rows=rows,
-            key=basket.key,
+            key=basket.name,
+            bought=None if rows else self._bought(),
             total=total,
             for_sale=len(for_sale),
             most=MAX_QUANTITY,
         )
+
+    def _bought(self) -> str | None:
+        """Return the order that the last basket has become, if that was just now."""
+        return next((one.order for one in self.bought() if one.what == OF_BASKET), None)
 
     async def _books(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
         """Return those of the books that exist, as they are now."""
@@ -119,7 +132,7 @@ class BasketPage(BasketHandler):
             case "update":
                 self._update(basket, None)
             case "new":
-                basket.key = new_key()
+                basket.name = new_name()
             case remove if remove.startswith("remove-"):
                 self._update(basket, BOOK_ID.typed(remove.removeprefix("remove-"), "do"))
             case _:
@@ -144,7 +157,7 @@ class BasketBuyHandler(BasketHandler):
 
     @forms.BUY_ALL
     async def post(self) -> None:
-        key = IDEMPOTENCY_KEY.typed(self.form("key"), KEY.name)
+        name = IDEMPOTENCY_KEY.typed(self.form("key"), KEY.name)
         typed = self.typed()
         if not typed:
             self.go("/basket")
@@ -155,15 +168,19 @@ class BasketBuyHandler(BasketHandler):
             [(name, value) for name in self.request.body_arguments for value in self.fields(name)],
         )
         basket = self.basket()
+        is_key = _KEY.fullmatch(name) is not None
+        key = name if is_key else self.own_key(name)
         try:
             answer = await self.buy({"key": key, "lines": lines})
         except (OutOfStock, PriceChanged):
-            if basket.key == key:
+            if basket.name == name:
                 for one in lines:
                     basket.put(**one)
                 self.keep(basket)
             self.go("/basket")  # which shows the present stock and prices
             return
-        if basket.key == key:
+        if basket.name == name:
             self.clear_cookie(COOKIE)
-        self.go(f"/receipt/{answer['order_id']}")
+        if not is_key:
+            self.remember(answer["order_id"], name, OF_BASKET)
+        self.go(f"{ORDERS_PATH}/{answer['order_id']}")

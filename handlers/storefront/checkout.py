@@ -1,21 +1,23 @@
-"""Buying one book: a form, a page that asks if there is something to ask, and the order.
+"""Buying one book: a form, and a page that asks if there is something to ask.
 
 Every purchase carries a key, so that it happens once however often it is sent (S1). A book's page
-is cached, and has no key: a script makes one, or else the visitor is asked once more, on a page
-that names one. The key itself is made of that name and the visitor's cookie.
+is cached, and names none: a script does, or else the visitor is asked once more, on a page that
+does. The key itself is made of that name and the visitor's cookie.
 """
 
 from __future__ import annotations
 
 from bazar.errors import OutOfStock, PriceChanged
-from bazar.replication.store import Answer
 from handlers.parameters import KEY
 from handlers.storefront import forms, rendering
-from handlers.storefront.base import PageHandler, ShelfPage, new_key
+from handlers.storefront.base import new_key
 from handlers.storefront.forms import KEY_NAME, LINE, line
+from handlers.storefront.visitor import ORDERS_PATH, Bought, VisitorHandler, short
+
+ASKED_COOKIE = "cookie"
 
 
-class BuyHandler(PageHandler):
+class BuyHandler(VisitorHandler):
     @forms.BUY
     async def post(self) -> None:
         given = {name: self.form(name) for name in LINE}
@@ -25,6 +27,10 @@ class BuyHandler(PageHandler):
             self.know_visitor()
             self.go(rendering.link("/confirm", **wanted, key=new_key()))
             return
+        if self.secret is None and self.query(ASKED_COOKIE) is None:
+            self.know_visitor()
+            self.go(f"/buy?{ASKED_COOKIE}=1", 307)  # a new visitor's form comes back with it
+            return
         self.retry = "/buy", [*given.items(), ("key", key)]
         own_key = self.own_key(key)
         try:
@@ -33,32 +39,39 @@ class BuyHandler(PageHandler):
             # That page shows the present stock and price.
             self.go(rendering.link("/confirm", **wanted, key=key))
             return
-        self.go(f"/receipt/{answer['order_id']}")
+        self.remember(answer["order_id"], key, str(wanted["book"]))
+        self.go(f"{ORDERS_PATH}/{answer['order_id']}")
 
 
-class ConfirmPage(PageHandler):
+class ConfirmPage(VisitorHandler):
     """The page that shows what is about to be bought, as it is now. The key's name is in the
-    address, so that a reload and the back button lead to the same purchase."""
+    address, so that a reload and the back button lead to the same purchase: once that is made, the
+    page says so."""
 
     @forms.CONFIRM
     async def get(self) -> None:
         wanted = {name: self.given[name] for name in LINE}
         key = self.given["key"]
         self.know_visitor()
+        bought = {one.name: one for one in self.bought()}.get(short(key))
+        if bought is not None and await self._is_bought(bought, wanted):
+            return
         found = await self.read({"op": "info", "book": wanted["book"]})
         book = found["book"]
         quantity = min(wanted["quantity"], book["count"])
         title = f"Buy {book['title']}?" if quantity else "Out of stock"
+        another = next((o.order for o in self.bought() if o.what == str(book["id"])), None)
         self.paint(
-            "confirm.html", title=title, book=book, wanted=wanted, quantity=quantity, key=key
+            "confirm.html",
+            **{"title": title, "book": book, "wanted": wanted, "quantity": quantity, "key": key},
+            another=another,
         )
 
-
-class ReceiptPage(ShelfPage):
-    @forms.RECEIPT
-    async def get(self, order: str) -> None:
-        await self.show_page(self.service.order(order))
-
-    def body(self, answer: Answer) -> bytes:
-        order = answer["order"]
-        return rendering.paint("receipt.html", title="Your order", order=order)
+    async def _is_bought(self, bought: Bought, wanted: dict[str, int]) -> bool:
+        """Show the order of this purchase, if it is there."""
+        item = {"op": "orders", "order_ids": [bought.order]}
+        found, _ = await self.service.orders.read(item, self.note)
+        for order in found["orders"]:
+            again = rendering.link("/confirm", **wanted, key=new_key())
+            self.paint("bought.html", title="You just bought this", order=order, again=again)
+        return bool(found["orders"])

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from bazar.errors import BazarError, ForeignHistory, KeyReused, NoCookie, NotFound
+from bazar.errors import (
+    BazarError,
+    Conflict,
+    ForeignHistory,
+    KeyReused,
+    NoCookie,
+    NotBuyer,
+    NotFound,
+    TooLate,
+)
 from handlers.kinds import Integer, Kind, Object, Pattern, Plain, Schema, Schemas
 from handlers.operations import FORM, HTML, Answer, Body, Operation, Parameter
 from handlers.parameters import AFTER, BOOK, OFFSET, ORDER
@@ -12,6 +22,9 @@ from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_QUANTITY, 
 
 PAGE = Answer(Plain(type="string"), type=HTML)
 SENT_ON = Answer(status=303, about="It goes on there.", headers=["Location"])
+SENT_AGAIN = Answer(
+    status=307, about="A new visitor has a cookie now: send it there.", headers=["Location"]
+)
 
 
 class Typed(Integer):
@@ -37,6 +50,8 @@ LINE: dict[str, Kind] = {
     "quantity": Typed(1, MAX_QUANTITY),
     "cost": AMOUNT,
 }
+KEEP = re.compile("keep-(0|[1-9][0-9]{0,17})", re.ASCII)
+KEPT = Typed(0, MAX_QUANTITY)
 KEY_NAME = Pattern("[!-~]{0,200}", "must be at most 200 visible ASCII characters")
 
 
@@ -63,9 +78,10 @@ def page(summary: str, **more: Any) -> Operation:
     return Operation(summary, [PAGE], open_query=True, **more)
 
 
-def form(summary: str, kind: Kind, *errors: type[BazarError]) -> Operation:
+def form(summary: str, kind: Kind, *errors: type[BazarError], **more: Any) -> Operation:
     """Return the operation of a form, which sends its visitor on."""
-    return Operation(summary, [SENT_ON], open_query=True, body=Body(kind, FORM), errors=errors)
+    known = {"answers": [SENT_ON], "open_query": True, "body": Body(kind, FORM), "errors": errors}
+    return Operation(summary, **{**known, **more})
 
 
 _ANY = Plain(type="string")
@@ -83,6 +99,7 @@ RESULTS = page(
 )
 BOOK_PAGE = page("A book", path=[BOOK])
 RECEIPT = page("An order, for its buyer", path=[ORDER])
+ORDERS = page("The orders that the visitor's browser remembers")
 CONFIRM = page(
     "What is about to be bought",
     query=[
@@ -96,6 +113,7 @@ BUY = form(
     "Buy copies of a book",
     _form("BuyForm", {**LINE, "key": KEY_NAME}),
     *(NoCookie, NotFound, KeyReused, ForeignHistory),
+    answers=[SENT_ON, SENT_AGAIN],
 )
 CHANGE_BASKET = form(
     "Change the basket",
@@ -114,5 +132,17 @@ BUY_ALL = form(
         optional=["line"],
         also={"additionalProperties": True, **_BOOKS_OF_BASKET},
     ),
-    *(NotFound, KeyReused, ForeignHistory),
+    *(NoCookie, NotFound, KeyReused, ForeignHistory),
+)
+UNDO = form(
+    "Undo an order, all of it or what is not to be kept",
+    _form(
+        "UndoForm",
+        {},
+        patternProperties={"^keep-": {"type": "string"}},
+        description="`keep-<book>` is how many copies the order keeps, and without it all of them."
+        " Without any, all of the order is undone.",
+    ),
+    *(NotBuyer, NotFound, Conflict, TooLate, NoCookie, ForeignHistory),
+    path=[ORDER],
 )

@@ -95,17 +95,22 @@ def paint(template: str, **values: Any) -> bytes:
     return painted
 
 
-def apology(error: BazarError) -> tuple[str, str]:
-    """Return a heading, and what the error means for the visitor."""
-    known = _APOLOGIES.get(error.code)
-    if known is not None:
-        return known
+Apology = tuple[str, str]
+"""A heading, and what an error means for the visitor; `{until}` is the moment in its details."""
+
+
+def apology(error: BazarError, known: Mapping[str, Apology]) -> Apology:
+    """Return what to say of the error."""
+    if error.code in known:
+        heading, text = known[error.code]
+        until = error.details.get("until")
+        return heading, text if until is None else text.format(until=when(until))
     if error.status < 500:
         return "That did not work", f"Something in the address or in the form is wrong - {error}."
     return "Something broke", "It is our fault, and it is in our log. Nothing was bought."
 
 
-_APOLOGIES = {
+APOLOGIES: Mapping[str, Apology] = {
     "not_found": (
         "There is no such page",
         "The book, order or page that you asked for is not here.",
@@ -147,3 +152,38 @@ _APOLOGIES = {
         "A page of another site tried to do something in your name. The shop did not do it.",
     ),
 }
+UNDOING: Mapping[str, Apology] = {
+    **APOLOGIES,
+    "unavailable": (
+        "The shop needs a moment",
+        "The part that answers this is being replaced, which takes a few seconds. Nothing has"
+        " changed so far: your order stands. Please try again in a moment.",
+    ),
+    "foreign_history": (
+        "The shop can’t undo anything just now",
+        "Its operator has to repair something first. Nothing has changed: your order stands.",
+    ),
+    "leaving": (
+        "The shop needs a moment",
+        "This part of the shop is being restarted. Nothing has changed so far. Please try again.",
+    ),
+    "unknown": (
+        "We are not sure yet",
+        "What you asked for was sent, but the answer got lost on its way. Ask again: it is done"
+        " once, however often you ask.",
+    ),
+    "too_late": (
+        "It is too late to undo this",
+        "You could until {until}. The order stands as it is, and nothing has changed.",
+    ),
+    "not_buyer": (
+        "Only its buyer can undo an order",
+        "This browser does not know that it has bought it. Perhaps another one has, or the shop’s"
+        " cookies were deleted. Nothing has changed.",
+    ),
+    "no_cookie": (
+        "Only its buyer can undo an order",
+        "Your browser has sent no cookie that shows who you are. Nothing has changed.",
+    ),
+}
+"""The same where an order is undone: what is said elsewhere speaks of buying."""

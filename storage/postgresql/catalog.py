@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bazar import clock
 from bazar.replication.messages import Entry
 from bazar.replication.store import Operation, Outcome
 from storage import history
@@ -111,7 +111,11 @@ class CatalogRows:
     schema = SCHEMA
     migrations: Sequence[Sequence[str]] = ((*TABLES, *search_index.TABLES), CANCELLATIONS)
 
-    def __init__(self, catalog: Catalog, now_ms: Callable[[], int] = clock.wall_ms) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self.tables = catalog.tables
         self._catalog = catalog
         self._now_ms = now_ms

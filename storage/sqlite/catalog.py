@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from bazar import clock
 from bazar.replication.store import Operation, Outcome
 from storage import history
 from storage.books import change_answer, fold, show_book
@@ -78,7 +78,11 @@ class CatalogRows:
         CANCELLATIONS_SCHEMA,
     )
 
-    def __init__(self, catalog: Catalog, now_ms: Callable[[], int] = clock.wall_ms) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self.tables = catalog.tables
         self._catalog = catalog
         self._now_ms = now_ms

@@ -70,6 +70,8 @@ FIELDS = (
     *(b"X-Request-Id: " + b"x" * 70, b"X-Forwarded-For: ::1, evil", b"Forwarded: for=\x22\x22;;"),
     *(b"Cookie: basket=" + b"0" * 32 + b"~4.1.20; visitor=zz", b"Cookie: =;;=\xff", b"Cookie: a"),
     b"Cookie: keeper=999999999999.999999999999." + b"f" * 64,
+    b"Cookie: visitor=%b; order-%b=%b" % (b"f" * 32, b"0" * 32, b"0" * 32),
+    *(b"Cookie: bought=4.x.y~basket.%b.~~; order-=; order-%b=x" % (b"0" * 32, b"1" * 32),),
     *(b"Content-Encoding: gzip", b"Content-Range: bytes 0-1/2", b"Sec-Fetch-Site: cross-site"),
     *(
         b"Origin: http://evil.example",
@@ -139,6 +141,11 @@ ITEMS: tuple[dict[str, Any], ...] = (
     {"op": "update", "key": "u", "book": 4, "fields": {"count": 5}, "if_match": ["*"]},
     {"op": "create", "key": "c", "books": [{"title": "t", "topic": "t", "cost": 1, "count": 1}]},
     {"op": "order", "order_id": "0" * 32},
+    {"op": "orders", "order_ids": ["0" * 32, "f" * 32]},
+    {
+        **{"op": "cancel", "key": "u", "order_id": "0" * 32},
+        **{"lines": [{"book": 4, "quantity": 1}], "buyer": {"key": "k", "within_ms": 600_000}},
+    },
     {"op": "project", "after": {"number": 0, "id": None}, "sales": [], "id": None},
     {"op": "begin", "epoch": 1, "id": "x"},
     {"after": {"number": 0, "id": None}, "wait_ms": 0},

@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -77,8 +78,8 @@ class Shop:
     def now(self) -> float:
         return clock.now() + self._passed_s
 
-    def wall_ms(self) -> int:
-        return clock.wall_ms() + int(1000 * self._passed_s)
+    def wall(self) -> float:
+        return time.time() + self._passed_s
 
     def pass_time(self, seconds: float) -> None:
         """Move every node's clock on; each notices in time, as if it had been paused."""
@@ -141,7 +142,7 @@ class Shop:
 
     async def start_node(self, name: str) -> None:
         node = self.node(name)
-        clocks: Any = {"clock": self.now, "wall_ms": self.wall_ms}
+        clocks: Any = {"clock": self.now, "wall": self.wall}
         context = Context(
             *(self.config, node, TOKEN, self.fatal.append), empty=self.empty, **clocks
         )

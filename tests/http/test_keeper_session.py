@@ -185,7 +185,7 @@ class EndTest(KeeperTestCase):
 
     def test_what_others_have_made_is_none(self) -> None:
         context = self.shop.frontend.context
-        self.cookies["keeper"] = self.of(context.token, context.wall_ms)
+        self.cookies["keeper"] = self.of(context.token, context.wall)
         self.assertTrue(self.is_in())  # another process of the shop's has made it
         idle, until, code = self.cookies["keeper"].split(".")
         for forged in (
@@ -197,15 +197,15 @@ class EndTest(KeeperTestCase):
                 f"0{idle}.{until}.{code}",
             ),
             *(f"-1.{until}.{code}", f"{until}.{idle}.{code}", f"{'9' * 5000}.{until}.{code}"),
-            self.of("another-shops-token", context.wall_ms),
-            self.of(context.token, lambda: context.wall_ms() - 1000 * LONGEST_S),
+            self.of("another-shops-token", context.wall),
+            self.of(context.token, lambda: context.wall() - LONGEST_S),
         ):
             self.cookies["keeper"] = forged
             self.assertFalse(self.is_in(), forged)
 
-    def of(self, token: str, wall_ms: Any) -> str:
+    def of(self, token: str, wall: Any) -> str:
         node, config = self.shop.node("frontend-1"), self.shop.config
-        return Sessions(Context(config, node, token, print, wall_ms=wall_ms)).begin()
+        return Sessions(Context(config, node, token, print, wall=wall)).begin()
 
 
 class ForgeryTest(KeeperTestCase):

@@ -291,14 +291,20 @@ class BuyingTest(PagesTestCase):
         self.assertIn("evilkey", keys)  # bought under it by the link's author
 
     def test_without_a_cookie_nothing_is_bought_and_the_next_try_has_it(self) -> None:
+        wanted = self.wanted(4, 1, 20, "k")
         for value in ("", "short", "x" * 32):
             self.cookies = {"visitor": value} if value else {}
-            response = self.send("/buy", self.wanted(4, 1, 20, "k"))
-            page = self.reading(response, 400)
-            self.assertIn("allow cookies", page.text)
-            self.assertEqual(self.stock(4), 7)
-        self.assertIn("httponly", response.headers["Set-Cookie"].lower())
+            response = self.send("/buy", wanted)
+            self.assertEqual((response.code, self.stock(4)), (307, 7))
+            self.assertIn("httponly", response.headers["Set-Cookie"].lower())
+        self.cookies.clear()  # where the browser keeps none
+        page = self.reading(self.send(response.headers["Location"], wanted), 400)
+        self.assertIn("allow cookies", page.text)
+        self.assertEqual(self.stock(4), 7)
         receipt = self.goes(self.send("/buy", page.forms["/buy"]))
+        self.cookies.clear()
+        where = self.send("/buy", wanted).headers["Location"]
+        self.assertNotEqual(self.goes(self.send(where, wanted)), receipt)
         self.assertRegex(receipt, "^/receipt/")
 
     def test_the_log_shows_no_key(self) -> None:
@@ -392,7 +398,7 @@ class BuyingTest(PagesTestCase):
             {"Origin": "null"},
             {"Origin": "http://["},
         ):
-            for path in ("/buy", "/basket", "/basket/buy"):
+            for path in ("/buy", "/basket", "/basket/buy", f"/receipt/{'0' * 32}/undo"):
                 response = self.send(path, self.wanted(4, 1, 20, "k"), **headers)
                 self.assertIn("another site", self.reading(response, 403).text)
             response = self.ask("/purchase/4", "PUT", **headers)

@@ -1,4 +1,4 @@
-"""Keepers that take the samples away, and make books of their own, while buyers want some (S8)."""
+"""Keepers that take the samples away, and make books of their own, while buyers want some (S7)."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ class SampleWrite(Write):
             case _:
                 right = False
         if not right:
-            world.violate(f"S8: {self.operation} is answered {found!r}; {sold=}, {left=}")
+            world.violate(f"S7: {self.operation} is answered {found!r}; {sold=}, {left=}")
         world.acknowledged += 1

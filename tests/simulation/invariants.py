@@ -179,18 +179,18 @@ class Truth:
             self.watch({"op": "info", "book": number})
 
     def _check_samples(self, entry: Entry) -> None:
-        """Check S8: samples come with the first write, go while nothing was sold, and leave their
+        """Check S7: samples come with the first write, go while nothing was sold, and leave their
         numbers to nobody."""
         effects = entry.effects
         gone = frozenset(effects.get("delete", {}).get("books", ()))
         put = {book["id"] for book in effects.get("put", {}).get("books", ())}
         if gone - self.samples:
-            raise Violation(f"S8: {sorted(gone - self.samples)} are taken away, and no samples")
+            raise Violation(f"S7: {sorted(gone - self.samples)} are taken away, and no samples")
         if gone and shop.rows(self.state, "sales"):
-            raise Violation(f"S8: {sorted(gone)} are taken away, and something was sold")
+            raise Violation(f"S7: {sorted(gone)} are taken away, and something was sold")
         given = {book for book in put & self.samples if ("books", book) not in self.state}
         if given and self.keys:
-            raise Violation(f"S8: samples' numbers are given to other books: {sorted(given)}")
+            raise Violation(f"S7: samples' numbers are given to other books: {sorted(given)}")
 
     def _learn(self, entry: Entry) -> None:
         self._check_samples(entry)

@@ -51,7 +51,7 @@ class SimulatedStore:
             if truth.sales is not None
             else SimulatedCatalog(
                 *(profile.books, profile.stock, self._new_order_id, profile.samples),
-                empty=process.node.config.number % 2 == 0,  # each is told something else (S8)
+                empty=process.node.config.number % 2 == 0,  # each is told something else (S7)
             )
         )
         process.at_death.append(self._die)

@@ -171,24 +171,24 @@ def test_i7_what_is_stocked_anew_adds_up_with_what_was_sold(scene: Scene) -> Non
 GONE = Change(("info_1",), {"put": {}, "delete": {"books": [1]}})
 
 
-def test_s8_a_sample_that_goes_when_something_was_sold(scene: Scene) -> None:
+def test_s7_a_sample_that_goes_when_something_was_sold(scene: Scene) -> None:
     scene.truth.watch_samples([1])
     scene.commit(sale("a", 2))
-    with pytest.raises(Violation, match=r"S8: .* something was sold"):
+    with pytest.raises(Violation, match=r"S7: .* something was sold"):
         scene.commit(GONE)
 
 
-def test_s8_a_book_that_goes_and_is_no_sample(scene: Scene) -> None:
+def test_s7_a_book_that_goes_and_is_no_sample(scene: Scene) -> None:
     scene.truth.watch_samples([2])
-    with pytest.raises(Violation, match=r"S8: .* no samples"):
+    with pytest.raises(Violation, match=r"S7: .* no samples"):
         scene.commit(GONE)
 
 
-def test_s8_a_samples_number_that_another_book_gets(scene: Scene) -> None:
+def test_s7_a_samples_number_that_another_book_gets(scene: Scene) -> None:
     scene.truth.watch_samples([1])
     answer = {"key": "k", "request": "{}", "answer": "{}", "at": 0}
     scene.commit(Change((), {**GONE.effects, "put": {"answers": [answer]}}))
-    with pytest.raises(Violation, match=r"S8: .* given to other books"):
+    with pytest.raises(Violation, match=r"S7: .* given to other books"):
         scene.commit(stocked(3))
 
 

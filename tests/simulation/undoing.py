@@ -1,4 +1,4 @@
-"""Undoing a purchase (S7), as an observer of the primary that decides sees it, and as its buyer."""
+"""Undoing a purchase (S6), as an observer of the primary that decides sees it, and as its buyer."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def check_decision(operation: Item, outcome: Outcome, state: State, now_ms: int)
     is_late = now_ms - sale["sold_at"] >= buyer["within_ms"]
     if outcome.change is not None and "cancellations" in outcome.change.effects["put"]:
         if not is_own:
-            raise Violation(f"S7: {key} undoes {order_id}, which others have bought")
+            raise Violation(f"S6: {key} undoes {order_id}, which others have bought")
         if is_late:
-            raise Violation(f"S7: {key} undoes {dict(sale)} at {now_ms}, too late")
+            raise Violation(f"S6: {key} undoes {dict(sale)} at {now_ms}, too late")
     done = copies(state.get(("cancellations", order_id)))
     is_done = all(one["quantity"] <= done.get(one["book"], 0) for one in operation["lines"])
     if isinstance(outcome.answer, NotBuyer) and is_own:
-        raise Violation(f"S7: {key} is refused to undo {order_id}, which its buyer asks for")
+        raise Violation(f"S6: {key} is refused to undo {order_id}, which its buyer asks for")
     if isinstance(outcome.answer, TooLate) and (is_done or not is_late):
-        raise Violation(f"S7: {key} is refused at {now_ms}: of {dict(sale)} {done} is undone")
+        raise Violation(f"S6: {key} is refused at {now_ms}: of {dict(sale)} {done} is undone")
 
 
 def check_answer(write: Write, found: Any) -> None:
@@ -42,10 +42,10 @@ def check_answer(write: Write, found: Any) -> None:
     world, truth, buyer = write.clients.world, write.clients.catalog.truth, write.operation["buyer"]
     sale = truth.state["sales", write.operation["order_id"]]
     if isinstance(found, NotBuyer) != (buyer["key"] != sale["key"]):
-        raise Violation(f"S7: {write.operation} is answered {found!r}, of {dict(sale)}")
+        raise Violation(f"S6: {write.operation} is answered {found!r}, of {dict(sale)}")
     until, apart_ms = sale["sold_at"] + buyer["within_ms"], world.walls_apart_ms
     began, now = world.true_wall_ms(write.start), world.true_wall_ms(world.now)
     if isinstance(found, TooLate) and now + apart_ms < until:
-        raise Violation(f"S7: {write.key} is refused by {found!r} before {until}")
+        raise Violation(f"S6: {write.key} is refused by {found!r} before {until}")
     if any(truth.back.get(write.key, {}).values()) and began - apart_ms >= until:
-        raise Violation(f"S7: {write.key} has undone {dict(sale)} after {until}")
+        raise Violation(f"S6: {write.key} has undone {dict(sale)} after {until}")

@@ -13,12 +13,32 @@ function newKey() {
 // --- how much is in the basket: pages about books are the same for all, so it is filled in here ---
 
 function showCount() {
-  const match = /(?:^|; )basket="?([0-9a-f]{32}[~0-9.]*)/.exec(document.cookie);
+  const match = /(?:^|; )basket="?([0-9a-f]{32,40}[~0-9.]*)/.exec(document.cookie);
   const lines = match ? match[1].split("~").slice(1) : [];
   const copies = lines.reduce((sum, line) => sum + Number(line.split(".")[1]), 0);
   for (const place of document.querySelectorAll("[data-basket-count]")) {
     place.textContent = copies ? String(copies) : "";
   }
+}
+
+// --- what was bought just now: its page says so, and offers it again only if asked to -------------
+
+function showBought() {
+  const place = document.querySelector("[data-bought]");
+  if (!place) return;
+  const match = new RegExp(`[="~]${place.dataset.bought}\\.([0-9a-f]{32})\\.`).exec(
+    /(?:^|; )bought=[^;]*/.exec(document.cookie)?.[0] ?? "");
+  const form = document.querySelector("[data-buy]");
+  place.hidden = !match;
+  if (form) form.hidden = !!match;
+  if (!match) return;
+  place.querySelector("a").href = `/receipt/${match[1]}`;
+  place.querySelector("h2").focus();
+  place.querySelector("button")?.addEventListener("click", () => {
+    place.hidden = true;
+    form.hidden = false;
+    form.querySelector("button").focus();
+  }, { once: true });
 }
 
 // --- a form that is sent once, however often its button is pressed --------------------------------
@@ -44,38 +64,30 @@ document.addEventListener("submit", (event) => {
 // --- buying: one key until there is an order, through lost connections and reloads ---------------
 
 async function buy(form) {
-  const { book, quantity, cost } = Object.fromEntries(new FormData(form));
-  const slot = `key-${book}`;
+  const slot = `key-${form.dataset.buy}`;
   const key = sessionStorage.getItem(slot) || newKey();
   sessionStorage.setItem(slot, key);
+  form.elements.key.value = key;
+  const asked = new URLSearchParams(new FormData(form));
   const told = document.querySelector("[data-told]");
-  const asked = JSON.stringify({ quantity: Number(quantity), cost: Number(cost) });
   const until = Date.now() + PATIENCE_MS;
   told.textContent = "Buying…";
   for (let pause = 250; Date.now() < until; pause = Math.min(pause * 2, 2000)) {
     let answer;
-    let body = {};
     try {
-      answer = await fetch(`/purchase/${book}`, {
-        method: "PUT",
-        headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+      answer = await fetch(form.action, {
+        method: "POST",
         body: asked,
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
-      body = await answer.json();
     } catch {
       told.textContent = "The connection broke. Asking again; it stays one order…";
       await wait(pause);
       continue;
     }
-    if (answer.ok) {
+    if (answer.redirected && !answer.url.startsWith(form.action)) {  // to the order, or a question
       sessionStorage.removeItem(slot);
-      location.assign(`/receipt/${body.order_id}`);
-      return;
-    }
-    if (answer.status === 409 || answer.status === 404) {
-      sessionStorage.removeItem(slot);
-      location.assign(`/confirm?${new URLSearchParams({ book, quantity, cost, key })}`);
+      location.assign(answer.url);
       return;
     }
     if (answer.status === 422) {
@@ -84,7 +96,7 @@ async function buy(form) {
       return;
     }
     if (answer.status < 500 && answer.status !== 429) {
-      told.textContent = `That did not work: ${body.error}`;
+      form.submit();  // to the page that says why
       return;
     }
     told.textContent = "The shop needs a moment. Asking again; it stays one order…";
@@ -98,7 +110,9 @@ async function buy(form) {
 window.addEventListener("pageshow", (event) => {
   const [way] = performance.getEntriesByType("navigation");
   const back = event.persisted || way?.type === "back_forward";
-  if (back && document.querySelector("[data-buy]")) location.reload();
+  if (back && document.querySelector("[data-bought]")) location.reload();
+  else if (event.persisted && document.querySelector("[data-fresh]")) location.reload();
   for (const form of document.forms) busy(form, false);
   showCount();
+  showBought();
 });

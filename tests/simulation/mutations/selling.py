@@ -71,19 +71,19 @@ KEYS = (
 SAMPLES = (
     mutation(
         "samples are taken away although something was sold",
-        "S8",
+        "S7",
         (Catalog, "_remove_samples", "if removed and work.first_sale is not None:", "if False:"),
         focus="clearing",
     ),
     mutation(
         "what is sold in the same batch is not seen",
-        "S8",
+        "S7",
         (Catalog, "_sell", 'work.first_sale = work.first_sale or sale["order_id"]', "pass"),
         focus="clearing",
     ),
     mutation(
         "a sample's number is given to another book",
-        "S8",
+        "S7",
         (
             Catalog,
             "_create",
@@ -229,31 +229,31 @@ CANCELLING = (
 UNDOING = (
     mutation(
         "a purchase is undone however late",
-        "S7",
+        "S6",
         (Catalog, "_cancel", '_in_time(sale, buyer["within_ms"], work.now_ms)', "pass"),
         focus="undoing",
     ),
     mutation(
         "it can be undone for a moment longer",
-        "S7",
+        "S6",
         (catalog, "_in_time", "passed_ms >= within_ms", "passed_ms > within_ms"),
         focus="undoing",
     ),
     mutation(
         "whoever knows an order undoes it",
-        "S7",
+        "S6",
         (WorkingSet, "sale", "if key is not None and", "if False and"),
         focus="undoing",
     ),
     mutation(
         "what is undone already is refused once it is late",
-        "S7",
+        "S6",
         (Catalog, "_cancel", "and not back:", "and not back and buyer is None:"),
         focus="undoing",
     ),
     shop(
         "an order node forgets that it is the buyer who asks",
-        "S7",
+        "S6",
         (OrderService, "cancel", 'for name in ("buyer",) if name in item', "for name in ()"),
         focus="undoing",
     ),

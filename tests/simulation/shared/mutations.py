@@ -215,7 +215,7 @@ SHARED: tuple[Mutation, ...] = (
     ),
     mutation(
         "a purchase is undone however late",
-        "S7",
+        "S6",
         (Catalog, "_cancel", '_in_time(sale, buyer["within_ms"], work.now_ms)', "pass"),
         focus="giving back",
         near=0,

@@ -79,7 +79,7 @@ class SessionTest(unittest.TestCase):
         context = Context(
             *(config, config.group("frontend")[0], first, print),
             other_tokens=tuple(others),
-            wall_ms=lambda: int(1000 * self.now),
+            wall=lambda: self.now,
         )
         return Sessions(context)
 

@@ -481,7 +481,7 @@ class CancellingTest(CancellingCase):
 
 
 class UndoingTest(CancellingCase):
-    """S7: by the buyer alone, and for so long."""
+    """S6: by the buyer alone, and for so long."""
 
     def undo(self, key: str, *lines: tuple[int, int], sale_key: str = "k") -> Any:
         return self.catalog.one(undo(key, self.order, sale_key, 600, *lines))

@@ -28,17 +28,16 @@ from bazar.replication.messages import Entry
 from bazar.replication.store import Answer
 from bazar.rpc.batcher import Batcher
 from bazar.rpc.pool import ReplicaPool
-from handlers import writes
 from handlers.calls import Call
 from handlers.kinds import ListOf
 from handlers.orders import listing, trace
+from handlers.orders.adoption import Adoption
 from handlers.orders.writes import CANCELLATION_ITEM, WRITES
 from handlers.paths import (
     ADOPT_PATH,
     BEGIN_TRACING_PATH,
     CANCELLATIONS_PATH,
     LISTING_PATH,
-    NEWEST_PATH,
     PURCHASES_PATH,
     SALES_PATH,
     STANDING_PATH,
@@ -57,7 +56,6 @@ SALES_WAIT_MS = 1000
 PROJECT_RETRY_S = 0.05
 FOREIGN_RETRY_S = 0.5
 LOOKUP_S = 10.0
-MAX_LOST_SHOWN = 20
 MAX_MADE = 4096
 MAX_SHOWN = 50  # orders that are read together
 
@@ -83,7 +81,7 @@ class OrderService(ReplicatedService[OrderReader]):
         super().__init__(context, engine, routes)
         self.settings = context.config.pool
         self.catalogs = ReplicaPool(context.config.group("catalog"), self.settings, context.clock)
-        self._cursor = Position()  # every sale up to here has its order, in what is committed here
+        self.cursor = Position()  # every sale up to here has its order, in what is committed here
         self._made: LRU[str, None] = LRU(MAX_MADE)  # the orders that came last
         self._projected = asyncio.Event()  # replaced whenever any have come
         self._lookups = Batcher(self._look_up)
@@ -95,8 +93,9 @@ class OrderService(ReplicatedService[OrderReader]):
         self.calls[LISTING_PATH] = Call(self.listing)
         self.calls[BEGIN_TRACING_PATH] = Call(self.trace_item)
         self.calls[TRACE_OF_SALE_PATH] = Call(self.traced_item)
-        self.calls[STANDING_PATH] = Call(self.standing)
-        self.calls[ADOPT_PATH] = Call(self.adopt)
+        self.adoption = Adoption(self)
+        self.calls[STANDING_PATH] = Call(self.adoption.standing)
+        self.calls[ADOPT_PATH] = Call(self.adoption.adopt)
 
     async def start(self) -> None:
         await super().start()
@@ -107,10 +106,10 @@ class OrderService(ReplicatedService[OrderReader]):
         await super().stop()
 
     async def installed(self) -> None:
-        known = self._cursor
+        known = self.cursor
         cursor = await self.reader.cursor()
-        if self._cursor is known:  # or what has been committed meanwhile has moved it on
-            self._cursor = cursor
+        if self.cursor is known:  # or what has been committed meanwhile has moved it on
+            self.cursor = cursor
         self._made.clear()
         self._wake()
 
@@ -118,7 +117,7 @@ class OrderService(ReplicatedService[OrderReader]):
         for entry in entries:
             order_ids, cursor = projected_by(entry)
             self._made.update(dict.fromkeys(order_ids))
-            self._cursor = cursor or self._cursor
+            self.cursor = cursor or self.cursor
         self._wake()
 
     def _wake(self) -> None:
@@ -209,7 +208,7 @@ class OrderService(ReplicatedService[OrderReader]):
         async def attempt(node: NodeConfig) -> tuple[str, Answer]:
             left_s = max(deadline - clock(), 0.01)
             timeout_s = min(self.settings.read_attempt_s, left_s)
-            operation["cursor"] = self._cursor.plain
+            operation["cursor"] = self.cursor.plain
             return node.name, await self.client.submit(node, WRITE_PATH, operation, timeout_s)
 
         return await self.catalogs.call(attempt, deadline - clock(), self._catalog_primary)
@@ -226,7 +225,7 @@ class OrderService(ReplicatedService[OrderReader]):
             async with asyncio.timeout(max(timeout_s, 0)):
                 # The order itself has to be there: a number may come twice (S5).
                 while sale["order_id"] not in self._made:
-                    projected, passed = self._projected, self._cursor.number >= sale["seq"]
+                    projected, passed = self._projected, self.cursor.number >= sale["seq"]
                     if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):
                         return  # a replay, of a sale of long ago
                     await projected.wait()
@@ -277,8 +276,8 @@ class OrderService(ReplicatedService[OrderReader]):
         while True:
             await self.replica.leading.wait()
             try:
-                cursor = self._cursor
-                behind = await self._sales_behind(cursor, SALES_WAIT_MS)
+                cursor = self.cursor
+                behind = await self.sales_behind(cursor, SALES_WAIT_MS)
                 if self._foreign is not None:
                     log.warning("%s follows the catalog's sales again", self.context.node.name)
                     self._foreign = None
@@ -340,65 +339,18 @@ class OrderService(ReplicatedService[OrderReader]):
             return {}
         return told
 
-    async def _sales_behind(self, cursor: Position, wait_ms: int) -> Answer:
+    async def sales_behind(self, cursor: Position, wait_ms: int) -> Answer:
         """Return the sales and cancellations behind the cursor, and the `id` of the last one's
         epoch."""
-        return await self._ask_catalog(SALES_PATH, {"after": cursor.plain, "wait_ms": wait_ms})
+        return await self.ask_catalog(SALES_PATH, {"after": cursor.plain, "wait_ms": wait_ms})
 
-    async def _ask_catalog(self, path: str, item: dict[str, Any]) -> Answer:
+    async def ask_catalog(self, path: str, item: dict[str, Any]) -> Answer:
         timeout_s = item.get("wait_ms", 0) / 1000 + self.settings.read_attempt_s
         return await self.catalogs.call(
             lambda node: self.client.submit(node, path, item, timeout_s),
             self.settings.read_deadline_s,
             self._catalog_primary,
         )
-
-    # --- another history (S5) --------------------------------------------------------------------
-
-    async def standing(self, item: dict[str, Any]) -> Answer:
-        """Return how the orders stand to the catalog's history: their cursor; whether it is on
-        that; the last sale that both have; and the orders that were made or cancelled behind
-        it, of which the catalog may have lost that."""
-        await self.replica.reads.barrier(None)
-        cursor = self._cursor
-        try:
-            await self._sales_behind(cursor, 0)
-        except ForeignHistory:
-            common, behind = await self._common()
-            return {
-                "follows": False,
-                "cursor": cursor.plain,
-                "common": common.plain,
-                "behind": behind,
-                "lost": await self.reader.count(behind),
-                "orders": await self.reader.changed(behind, MAX_LOST_SHOWN),
-            }
-        return {"follows": True, "cursor": cursor.plain}
-
-    async def _common(self) -> tuple[Position, int]:
-        """Return the newest sale that has an order, and its order's number. Along each history the
-        sales that have one come first, so those behind it have none, and the orders behind no sale.
-        """
-        before = 1 << 62
-        while True:
-            answer = await self._ask_catalog(NEWEST_PATH, {"before": before})
-            sales = answer["sales"]
-            if not sales:
-                return Position(), 0
-            numbers = await self.reader.numbers(sale["order_id"] for sale in sales)
-            for sale in sales:
-                if sale["order_id"] in numbers:
-                    return Position(sale["seq"], sale["id"]), numbers[sale["order_id"]]
-            before = sales[-1]["seq"]
-
-    async def adopt(self, item: dict[str, Any]) -> Answer:
-        """Have the orders follow the catalog's history from `common` on, as `standing` has told it.
-        Raises Conflict if the cursor has moved since."""
-        match item:
-            case {"cursor": dict(cursor), "common": dict(common), "behind": int(behind)}:
-                adopt = {"op": "adopt", "after": cursor, "to": common, "behind": behind}
-                return await self.write(writes.read(WRITES, adopt))
-        raise BadRequest(f"cursor, common, behind: are not in {str(item)[:100]}")
 
 
 def _copies(lines: Iterable[Answer]) -> list[Answer]:

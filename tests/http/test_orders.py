@@ -138,12 +138,12 @@ class OrderTest(ShopTestCase):
         self.buy(4)
         service = self.shop.order(2)
         self.io_loop.run_sync(lambda: until(lambda: len(service._made) == 1, "its order is there"))
-        known = service._cursor
-        service._cursor = Position(1 << 60)
+        known = service.cursor
+        service.cursor = Position(1 << 60)
         self.io_loop.run_sync(service.installed)
-        self.assertEqual((service._cursor, len(service._made)), (known, 0))
+        self.assertEqual((service.cursor, len(service._made)), (known, 0))
         self.buy(4, node="order-2")
-        self.assertGreater(service._cursor.number, known.number)
+        self.assertGreater(service.cursor.number, known.number)
 
 
 class KeyRequiredTest(ShopTestCase):

@@ -84,10 +84,12 @@ class Operator:
 
     async def _adopt(self, process: ReplicaProcess, service: OrderService) -> None:
         try:
-            standing = await service.standing({})
+            standing = await service.adoption.standing({})
             if standing["follows"]:
                 return
             self.world.say(process.name, f"adopts: {standing}")
-            await service.adopt({name: standing[name] for name in ("cursor", "common", "behind")})
+            await service.adoption.adopt(
+                {name: standing[name] for name in ("cursor", "common", "behind")}
+            )
         except BazarError as error:
             self.world.say(process.name, f"does not adopt: {error}")

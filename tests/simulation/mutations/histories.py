@@ -8,6 +8,7 @@ from bazar.replication.batches import Batches
 from bazar.replication.primary import Primary
 from bazar.replication.reads import Reads
 from bazar.replication.replica import Replica
+from handlers.orders.adoption import Adoption
 from handlers.orders.service import OrderService
 from storage import history, orders
 from storage.catalog import Catalog
@@ -102,21 +103,21 @@ HISTORIES = (
     restored(
         "a sale that is there again is an order again",
         "S5",
-        (Orders, "_project", 'if sale["order_id"] in work.known:', "if False:"),
+        (Orders, "_project", "elif order is not None:", "elif False:"),
         near=97,
     ),
     restored(
         "an order has its sale's number",
         "S5",
-        (Orders, "_project", 'max(sale["seq"], work.highest + 1)', 'sale["seq"]'),
+        (Orders, "_project", 'max(change["seq"], work.highest + 1)', 'change["seq"]'),
         near=62,
     ),
     restored(
         "the cursor goes to the newest sale, with an order or without",
         "S5",
-        (OrderService, "_common", 'if sale["order_id"] in numbers:', "if True:"),
+        (Adoption, "_common", 'if sale["order_id"] in numbers:', "if True:"),
         (
-            OrderService,
+            Adoption,
             "_common",
             'numbers[sale["order_id"]]',
             'numbers.get(sale["order_id"], 0)',

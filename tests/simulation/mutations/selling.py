@@ -111,7 +111,7 @@ ORDERING = (
         "S3",
         (
             OrderService,
-            "read",
+            "_order",
             "await self.replica.reads.barrier(frozenset({order_key(order_id)}))",
             "pass",
         ),
@@ -123,7 +123,7 @@ ORDERING = (
         (
             OrderService,
             "committed",
-            "self._cursor = cursor or self._cursor",
+            "self.cursor = cursor or self.cursor",
             "pass",
         ),
         focus="ordering",
@@ -137,7 +137,7 @@ ORDERING = (
     shop(
         "a snapshot leaves the cursor where it was",
         "S3",
-        (OrderService, "installed", "self._cursor = cursor", "pass"),
+        (OrderService, "installed", "self.cursor = cursor", "pass"),
         focus="ordering",
     ),
     shop(

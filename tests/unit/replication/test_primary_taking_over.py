@@ -225,6 +225,24 @@ class TakingOverTest(PrimaryTest):
         self.assertEqual(primary.receive(3, Ack(self.committed), 0.2), [])
         self.assertIn(ReadLog(3, self.committed.seq), primary.stored(persist, 0.3))
 
+    def test_t3_a_log_that_was_read_before_a_tail_was_adopted_is_read_again(self) -> None:
+        """Once we have it, too, a member that has committed it shows no fault of ours (J5)."""
+        third, tail = Member("r-3", "s3"), log(self.committed, "t")
+        primary = self.lead(OTHER, third, restarted=True)
+        end = tail[-1].mark
+        hello = Hello(WIRE_VERSION, REPLICA, third.node, "run", third.store, 1, end, end, "")
+        [read] = primary.receive(3, hello, 0.1)
+        self.assertEqual(read, ReadLog(3, end.seq))
+        self.offered(primary, tail, 0.1)
+        [persist] = of(primary.receive(REPLICA_FEED, Tail(tail), 0.2), Persist)
+        assert isinstance(persist, Persist)
+        again = primary.log_read(3, LogPage(None, (), end=True), 0.2)
+        self.assertEqual(again, [ReadLog(3, end.seq)])
+        self.assertEqual(of(primary.stored(persist, 0.3), ReadLog), [])  # once is enough
+        effects = primary.log_read(3, LogPage(end, (), end=True), 0.3)
+        self.assertIn(Welcome(2, end, self.committed, True, EPOCH_ID, HERE), sent(effects, 3))
+        self.assertFalse(primary.stopped)
+
     def test_t4_a_member_that_has_not_joined_is_removed(self) -> None:
         primary = self.lead(OTHER)
         [entry] = self.propose(primary, "x", at=1.1)

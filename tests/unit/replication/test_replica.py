@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from unittest import mock
 
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import FatalError
+from bazar.replication.feed_client import FeedClient
 from bazar.replication.file_arbiter import FileArbiter
 from bazar.replication.part import Wiring
 from bazar.replication.replica import Replica
@@ -101,6 +103,20 @@ class LeadingTest(FilesTestCase):
             (self.directory / "catalog-1.db").unlink()
             with self.assertRaisesRegex(FatalError, "is not there any more"):
                 await store.probe()
+
+    async def test_a_follower_whose_feed_fails_leaves(self) -> None:
+        """Instead of following nobody, and saying nothing."""
+
+        async def fail(client: FeedClient) -> None:
+            raise ValueError("a fault of the program")
+
+        other = FileArbiter(self.directory, "catalog")
+        self.assertTrue(other.try_acquire())
+        self.addCleanup(other.release)
+        with mock.patch.object(FeedClient, "run", fail):
+            async with self.store() as store, self.replica(store):
+                await until(lambda: self.fatal, "the node leaves")
+        self.assertEqual(self.fatal, ["a fault of the program"])
 
     async def test_t1_a_disk_that_hangs_does_not_lead(self) -> None:
         async with self.store() as store:

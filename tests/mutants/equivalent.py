@@ -120,4 +120,11 @@ ALL: tuple[Equivalent, ...] = (
         "if self._traces is not None and self.context.clock() > self._traces.until:",
         "the bound is chosen: its very moment may lie on either side",
     ),
+    Equivalent(
+        "storage/postgresql/temporary.py",
+        "temporary",
+        "await inside.close()",
+        "pass",
+        "whoever is connected is ended when the database is dropped",
+    ),
 )

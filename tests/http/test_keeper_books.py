@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import ClassVar
+from unittest import mock
 
+from handlers.keeper import book
 from tests.http import shop
 from tests.http.keeper import KeeperTestCase
 from tests.http.test_pages import Reading
@@ -44,6 +46,7 @@ class FindingTest(KeeperBooksTestCase):
 
     def test_by_words_by_number_and_by_isbn(self) -> None:
         self.update(2, isbn="0-306-40615-2")
+        self.update(7, title="7 springs")  # found by its number and by its word, and shown once
         for q, numbers in (
             ("", [1, 2, 3, 4, 5, 6, 7]),
             ("?q=cook", [4]),
@@ -231,8 +234,8 @@ class ChangingTest(KeeperBooksTestCase):
             },
         )
         self.assertIn("The change is saved", self.told(self.press((action, fields))))
-        book = self.book(4)
-        self.assertEqual((book["title"], book["author"], book["cost"]), ("Mine", "Somebody", 300))
+        now = self.book(4)
+        self.assertEqual((now["title"], now["author"], now["cost"]), ("Mine", "Somebody", 300))
 
     def test_another_field_is_somebody_elses_change_too(self) -> None:
         mine = self.changing(cost="3.00")
@@ -248,6 +251,16 @@ class ChangingTest(KeeperBooksTestCase):
         self.goes(self.press(self.restocking("5")))
         self.assertIn("The change is saved", self.told(self.press(filled)))
         self.assertEqual((self.book(4)["title"], self.book(4)["count"]), ("Sold meanwhile", 11))
+
+    def test_a_book_that_is_sold_all_the_time_is_asked_about_in_the_end(self) -> None:
+        filled = self.changing(title="Sold meanwhile")
+        self.buy(4)
+        with mock.patch.object(book, "MOST_SALES_BETWEEN", 1):
+            page = self.reading(self.press(filled), 412)
+        self.assertIn("It is being sold all the time", page.text)
+        action, fields = self.form(page, "change")
+        self.assertEqual(fields["title"], "Sold meanwhile")
+        self.assertIn("The change is saved", self.told(self.press((action, fields))))
 
     def test_sent_twice_it_is_done_once(self) -> None:
         for sold in (False, True):

@@ -3,6 +3,7 @@ purchases, and changes of books."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -12,31 +13,38 @@ from bazar.http.response import next_page
 from bazar.replication.store import Answer
 from handlers.base import Handler
 from storage.order_pages import MOST_LOOKED_AT
+from storage.searches import Search
 
 
 def search_query(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the search that a query asks for, as an item to read: by topic, or by words."""
-    topic, q = given["topic"], given["q"]
-    if topic is not None and q is not None:
-        raise BadRequest("topic, q: one of them, not both")
-    part = {"limit": given["limit"], **where_to_begin(given)}
-    if q is not None:
-        return {"op": "find", "q": q, **part}
-    if topic is None:
+    """Return the search that a query asks for, as an item to read: by topic, or by words. Raises
+    BadRequest."""
+    if given["topic"] is None and given["q"] is None:
         raise BadRequest("topic: is missing (or q, for words of title or author)")
-    return {"op": "search", "topic": topic, **part}
+    return search_item(given["q"], given["topic"], {**given, "skip": given["offset"]})
 
 
-def where_to_begin(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where the wanted part of a list begins, as the query says."""
-    return {"skip": given["offset"], "after": given["after"]}
+def search_item(q: str | None, topic: str | None, part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a search as an item to read, of those fields of `part` that a search has. Raises
+    BadRequest where they do not go together."""
+    words = {"op": "find", "q": q} if q is not None else {"op": "search"}
+    item = {**words, **({} if topic is None else {"topic": topic})}
+    item |= {name: part[name] for name in ("limit", "skip", "after")}
+    # As before there were these: a node of an older version knows what is asked without them.
+    item |= {name: part[name] for name in ("before", "sort", "in_stock") if part.get(name)}
+    Search.of(item)
+    return item
 
 
 def search_key(search: Mapping[str, Any]) -> str:
     """Return the cache key of a search's answer."""
-    wanted = search["topic"] if search["op"] == "search" else search["q"]
-    part = [search.get(name) for name in ("limit", "skip", "after", "before")]
-    return f"{search['op']}_{'_'.join(map(str, part))}_{wanted}"
+    return f"search_{json.dumps(search)}"
+
+
+def total(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the header that says how many books a search has found."""
+    more = "+" if answer["more"] else ""
+    return {"X-Total-Count": f"{answer['count']}{more}"}
 
 
 def purchased(handler: Handler, answer: Answer) -> Answer:

@@ -252,7 +252,9 @@ class Handler(LeanHandler):
 
     def link_behind(self, search: Mapping[str, Any]) -> str:
         """Return the next page's address without the value of its `after`."""
-        wanted = {name: search[name] for name in ("topic", "q", "limit") if name in search}
+        wanted = {name: search[name] for name in ("topic", "q", "sort", "limit") if name in search}
+        if search.get("in_stock"):
+            wanted["in_stock"] = "true"
         return f"{self.request.path}?{urlencode({**wanted, 'after': ''})}"
 
     async def head(self, *path: str) -> None:

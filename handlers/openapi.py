@@ -72,6 +72,10 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": 'The next page, as `rel="next"`, if there is one (RFC 8288).',
         "schema": {"type": "string"},
     },
+    "X-Total-Count": {
+        "description": "How many books are found, page by page; with a + there are more.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,4}[+]?$"},
+    },
     "Location": {
         "description": "Where to go on.",
         "required": True,

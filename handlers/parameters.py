@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.kinds import Integer
+from handlers.kinds import Choice, Integer, Truth
 from handlers.operations import Parameter
 from handlers.validation import (
     BOOK_ID,
@@ -15,6 +15,7 @@ from handlers.validation import (
     TEXT,
     WORDS,
 )
+from storage.searches import SORTS
 
 BOOK = Parameter("id", BOOK_ID, "The number of a book.", example=4)
 ORDER = Parameter("order_id", ORDER_ID, "What a purchase has answered as `order_id`.")
@@ -37,9 +38,23 @@ CONDITIONS = (IF_MATCH, IF_NONE_MATCH)
 LIMIT = Parameter("limit", Integer(1, MAX_PAGE), "So many, at most.", default=MAX_PAGE)
 OFFSET = Parameter("offset", Integer(0, MAX_OFFSET), "Leave out so many.", default=0)
 AFTER = Parameter("after", PLACE, "Begin behind this place, which a `Link` names.")
+SORT = Parameter(
+    "sort",
+    Choice(*SORTS),
+    "In which order: the best matches first, by title, by price, the dearest first, or the newest"
+    " first. Without it words are answered by `fit`, and topics as the books were added.",
+)
+IN_STOCK = Parameter("in_stock", Truth(), "Only books that are in stock.", default=False)
 SEARCH_QUERY = (
-    Parameter("topic", TEXT, "What the topic contains, in any case.", example="distributed"),
-    Parameter("q", WORDS, "Words of title or author, or an ISBN; not together with `topic`."),
+    Parameter(
+        "topic",
+        TEXT,
+        "What the topic contains, in any case; next to `q` just this topic.",
+        example="distributed",
+    ),
+    Parameter("q", WORDS, "Words of title or author, or an ISBN."),
+    SORT,
+    IN_STOCK,
     LIMIT,
     OFFSET,
     AFTER,

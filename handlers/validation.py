@@ -26,7 +26,7 @@ from handlers.kinds import (
 )
 from storage.catalog import MAX_AMOUNT
 from storage.isbn import isbn13
-from storage.letters import searched
+from storage.letters import SORTED, searched
 
 MAX_QUANTITY = 1000
 MAX_LINES = 50
@@ -152,7 +152,7 @@ BOOLEAN = Boolean()
 LISTED = Integer(1, MAX_LISTED)
 ORDER_PLACE = Pattern("[0-9]{1,19}-[0-9]{1,19}", "{value!r} names no place in a list of orders")
 PLACE = Pattern(
-    "[0-9]{1,18}(?:-[0-9]{1,18}-[0-9]{1,18})?", "{value!r} names no place in a list of books"
+    rf"(?:[^\x00-\x1f]{{0,{SORTED}}}-)?[0-9]{{1,18}}", "{value!r} names no place in a list of books"
 )
 
 FIELD_RULES: dict[str, Kind] = {

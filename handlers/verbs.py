@@ -43,7 +43,14 @@ _ALONE = Parameter("alone", _TEXT, "Ask this process alone, and not the front en
 SHOW_BOOK = Operation("Show a book", [Answer(answers.BOOK)], path=[BOOK])
 SEARCH = Operation(
     "Find books by their topic, or by words",
-    [Answer(answers.BOOKS, headers=["Link"], about="The books, in pages that are linked.")],
+    [
+        Answer(
+            answers.BOOKS,
+            headers=["Link", "X-Total-Count"],
+            about="The books, in pages that are linked. A page may have fewer than `limit`, even"
+            " none, and a `Link` all the same: no page looks at more than 20,000.",
+        )
+    ],
     query=SEARCH_QUERY,
 )
 LIST_TOPICS = Operation("List the topics, by name", [Answer(answers.TOPICS)])

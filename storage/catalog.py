@@ -55,15 +55,13 @@ from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
 from storage.books import Row, cancellation_answer, moment, offer, sale_answer, show_book
 from storage.history import Position
-from storage.paging import Found, Window
 from storage.samples import SAMPLES, Sample
+from storage.searches import Found, Search
 from storage.working_set import WantedRows, WorkingSet
 
 MAX_AMOUNT = 10**12  # of money, in cents, and of copies
 KEYS_KEPT_MS = 24 * 3600 * 1000
-SEARCHES = "searches"  # the cache key that every cached search carries
-TOPICS = "topics"  # that of the cached list of topics
-MAX_TOPICS = 10_000  # in that list
+MAX_TOPICS = 10_000  # in the list of topics
 NOT_ASKED = ("key", "cursor", "buyer")  # what of an operation is no part of the request
 
 
@@ -270,8 +268,6 @@ class Catalog:
         if "topic" in fields:
             fields["catalog_id"] = work.topic(fields["topic"])
         after = {**before, **fields}
-        if any(after[name] != before[name] for name in ("title", "author", "isbn", "catalog_id")):
-            work.tags |= {SEARCHES, TOPICS}  # C5: it may enter or leave any search
         work.write_book(after)
         return {"book": show_book(after)}
 
@@ -290,14 +286,12 @@ class Catalog:
             if same is None:
                 work.write_book({"id": work.next_book, **book, "catalog_id": topic})
                 work.next_book += 1
-                work.tags |= {SEARCHES, TOPICS}
         return {"books": results}
 
     def _seed(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """Write what the group begins with: the samples, or no book (T0)."""
         for number, sample in self.samples.items() if operation["samples"] else ():
             work.write_book(sample.row(number, work.topic(sample.topic)))
-            work.tags |= {SEARCHES, TOPICS}
         return {}
 
     def _remove_samples(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
@@ -309,7 +303,6 @@ class Catalog:
             raise Conflict(f"the samples stay, as something was sold: order {work.first_sale}")
         for book in removed:
             work.delete_book(book)
-            work.tags |= {SEARCHES, TOPICS}
         kept = [book for book in there if book not in removed]
         return {"removed": [*map(show_book, removed)], "kept": [*map(show_book, kept)]}
 
@@ -368,13 +361,8 @@ class CatalogReader(Protocol):
     async def info(self, books: Iterable[int]) -> dict[int, dict[str, Any]]:
         """Return the books of these ids that exist, by id."""
 
-    async def search(self, topic: str, window: Window) -> Found:
-        """Return the books whose topic's name contains `topic`, ordered by id; all for an empty
-        one."""
-
-    async def find(self, q: str, window: Window) -> Found:
-        """Return the books that have, for each word of `q`, one in title or author that begins with
-        it, or that have this ISBN; the best matches first."""
+    async def search(self, search: Search) -> Found:
+        """Return a page of what is searched for."""
 
     async def topics(self) -> list[dict[str, Any]]:
         """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""

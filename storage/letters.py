@@ -49,6 +49,7 @@ _SAME |= {chr(code): chr(code + 0x60) for code in (*range(0x3041, 0x3097), 0x309
 _NOTHING = frozenset("·・ـ\u093c\u034fʹʺʻʽʾʿ")
 _SYMBOLS = "+#.'&/-"
 MOST_JOINED = 3  # of one word: d'O'Reilly is found by both
+SORTED = 200  # letters of a title that decide its place among others: they stand in addresses
 
 _ACCENTS = (range(10, 37), range(200, 241))  # combining classes
 _VARIANTS = (range(0xFE00, 0xFE10), range(0x180B, 0x1810), range(0xE0100, 0xE01F0))
@@ -184,6 +185,17 @@ def joined(text: str) -> list[str]:
         parts = re.split(_INSIDE, word)
         found += ["".join(parts[at:]) for at in range(len(parts) - 1)[:MOST_JOINED]]
     return [word for word in found if not word.isdigit()]  # 9/11 is not 911
+
+
+def sort_key(title: str) -> str:
+    """Return by what a title is put in order, letter by letter: its plain words, in the order of
+    Unicode's code points.
+
+    >>> sort_key("“Émile”, ou De l’éducation"), sort_key(".NET"), sort_key("!!!")
+    ('emile ou de l'education', 'net', '！！！')
+    """
+    words = plain(title).lstrip(f" {_SYMBOLS}").split()
+    return (" ".join(words) or _signs(title))[:SORTED]
 
 
 def _signs(text: str) -> str:

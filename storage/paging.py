@@ -1,118 +1,65 @@
 """Pages of a list of books, each beginning after the last book of the page before.
 
-A book's *place* says where in the list it stands, whatever else is in the list: first by rank, then
-by length of the title, then by number. So a page costs the same however many come before it, and
-no book is shown twice when books come and go in between.
+A book's *place* says where in the list it stands, whatever else is in the list: what the list is
+ordered by, then the book's number. So a page costs the same however many come before it, and no
+book is shown twice when books come and go in between. Best matches stand by rank, then by length of
+the title.
+
+No page looks at more than LOOKED books. Where it has to look at each, and finds too few of them, it
+ends early: the next page goes on where it has stopped looking.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from enum import Enum
 from typing import Any
 
-from bazar.errors import BadRequest
+from storage.letters import SORTED
 
-RANKED = 1000  # books at most that are given a rank, and counted
+RANKED = 1000  # books at most that are given a rank
 UNRANKED = 9  # the rank of all others: they follow by number
+COUNTED = 1000  # books at most that are counted
+LOOKED = 20_000  # books at most that are looked at for one page, or for a count; more than COUNTED
 
-Place = tuple[int, int, int]
+Place = tuple[Any, ...]  # of places in one list the first stands first
 
 
-def place_of(text: str) -> Place:
-    """Return the place of a name that `name_of` made. Raises BadRequest.
+class By(Enum):
+    """What a list of books is ordered by; each place's form."""
 
-    >>> place_of("2-31-17"), place_of("17")
-    ((2, 31, 17), (9, 0, 17))
+    RANK = "rank"  # rank, length of the title, number
+    NUMBER = "number"  # UNRANKED, 0, number
+    TITLE = "title"  # the title's sort key (`letters.py`), number
+    COST = "cost"  # cost in cents, number
+
+
+_NUMBER = "([0-9]{1,18})"
+_RANKED = f"(?:{_NUMBER}-{_NUMBER}-)?{_NUMBER}"
+_NAMES = {
+    By.RANK: re.compile(_RANKED),
+    By.NUMBER: re.compile(_RANKED),
+    By.TITLE: re.compile(rf"([^\x00-\x1f\ud800-\udfff]{{0,{SORTED}}})-{_NUMBER}"),
+    By.COST: re.compile(f"{_NUMBER}-{_NUMBER}"),
+}
+
+
+def place_of(text: str, by: By) -> Place | None:
+    """Return the place of a name that `name_of` made; None if it names none in such a list.
+
+    >>> place_of("2-31-17", By.RANK), place_of("17", By.RANK), place_of("e-mail-17", By.TITLE)
+    ((2, 31, 17), (9, 0, 17), ('e-mail', 17))
     """
-    parts = text.split("-")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in parts):
-        raise BadRequest(f"{text[:60]!r} names no place in a list of books")
-    match [int(part) for part in parts]:
-        case [number]:
-            return UNRANKED, 0, number
-        case [rank, length, number]:
-            return rank, length, number
-    raise BadRequest(f"{text[:60]!r} names no place in a list of books")
+    match = _NAMES[by].fullmatch(text)
+    if match is None:
+        return None
+    if by is By.TITLE:
+        return match[1], int(match[2])
+    numbers = tuple(int(part) for part in match.groups() if part is not None)
+    return (UNRANKED, 0, *numbers) if len(numbers) == 1 else numbers
 
 
 def name_of(place: Place) -> str:
     """Return a place as the text that stands in addresses."""
-    rank, length, number = place
-    return str(number) if rank == UNRANKED else f"{rank}-{length}-{number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The part of a list that is wanted: `limit` books after the first `skip`, counted from the
-    place `after`; or the last ones that stand before the place `before`."""
-
-    limit: int
-    skip: int = 0
-    after: str | None = None
-    before: str | None = None
-
-    @classmethod
-    def of(cls, plain: dict[str, Any]) -> Window:
-        """Return the window that a read asks for. Raises BadRequest."""
-        with contextlib.suppress(TypeError):  # of what else it names
-            window = cls(**plain)
-            numbers, names = (window.limit, window.skip), (window.after, window.before)
-            if all(isinstance(one, int) and 0 <= one < 1 << 31 for one in numbers) and all(
-                isinstance(one, str | None) for one in names
-            ):
-                return window
-        raise BadRequest(f"no such part of a list: {str(plain)[:100]}")
-
-    @property
-    def backwards(self) -> bool:
-        return self.before is not None
-
-    @property
-    def edge(self) -> Place | None:
-        """The place where it begins, or where it ends if it is read backwards."""
-        name = self.before if self.before is not None else self.after
-        return None if name is None else place_of(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The books in a window, and the names of the places from which the page before and the page
-    after are read: None where there is none. `count` is how many books the list has, up to
-    RANKED; None where they are not counted."""
-
-    books: Sequence[dict[str, Any]]
-    before: str | None
-    after: str | None
-    count: int | None = None
-
-    @classmethod
-    def within(
-        cls,
-        window: Window,
-        rows: Sequence[tuple[Place, dict[str, Any]]],
-        count: int | None = None,
-    ) -> Found:
-        """Make it from rows in the order of reading, one more than wanted if there are more."""
-        shown = rows[: window.limit]
-        more = len(rows) > window.limit
-        if window.backwards:
-            shown = shown[::-1]
-        names = [name_of(place) for place, _ in shown]
-        comes_from_before = window.after is not None or window.skip > 0
-        return cls(
-            [book for _, book in shown],
-            names[0] if names and (more if window.backwards else comes_from_before) else None,
-            names[-1] if names and (window.backwards or more) else None,
-            count,
-        )
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "books": self.books,
-            "before": self.before,
-            "after": self.after,
-            "count": self.count,
-        }
+    *first, number = place
+    return "-".join(map(str, (number,) if first == [UNRANKED, 0] else place))

@@ -1,7 +1,8 @@
-"""What a book is found by: the terms of its title, its author and its ISBN, whatever indexes them.
+"""What a book is found by: the terms of its title, author, ISBN and topic, whatever indexes them.
 
 A term of the title is a token (`letters.py`), or a word without the sign inside of it. One of the
-author begins with AUTHOR, the ISBN with ISBN, and a hash of the whole title with WHOLE.
+author begins with AUTHOR, the ISBN with ISBN, the topic's number with TOPIC, and a hash of the
+whole title with WHOLE.
 
 All books that are found have all the words, so how rare a word is says nothing. What tells them
 apart, best first: (0) the title is what was typed, or the ISBN; (1) all are words of the title;
@@ -16,7 +17,9 @@ import hashlib
 
 from storage import letters
 
-TITLE, AUTHOR, ISBN, WHOLE = "", "@", "#", "="  # what each term begins with
+# What each term begins with; no token of `letters.py` begins so.
+TITLE, AUTHOR, ISBN, TOPIC, WHOLE = "", "@", "#", "$", "="
+WHOLES = (ISBN, TOPIC, WHOLE)  # of which nobody types the beginning
 
 
 def whole_title(tokens: list[str]) -> str:
@@ -24,11 +27,11 @@ def whole_title(tokens: list[str]) -> str:
     return WHOLE + hashlib.blake2b(" ".join(tokens).encode(), digest_size=6).hexdigest()
 
 
-def terms_of(title: str, author: str | None, isbn: str | None) -> str:
+def terms_of(title: str, author: str | None, isbn: str | None, topic: int) -> str:
     """Return the terms of a book, with spaces between them.
 
-    >>> terms_of("Émile", "J.-J. Rousseau", "9780306406157")
-    'emile =fd9275c3e043 @j @j @rousseau #9780306406157'
+    >>> terms_of("Émile", "J.-J. Rousseau", "9780306406157", 2)
+    'emile =fd9275c3e043 @j @j @rousseau #9780306406157 $2'
     """
     tokens = letters.tokens(title)
     found = [*tokens, *letters.joined(title), whole_title(tokens)]
@@ -36,4 +39,5 @@ def terms_of(title: str, author: str | None, isbn: str | None) -> str:
         found += [AUTHOR + term for term in letters.tokens(author) + letters.joined(author)]
     if isbn is not None:
         found.append(ISBN + isbn)
+    found.append(f"{TOPIC}{topic}")
     return " ".join(found)

@@ -9,8 +9,9 @@ from typing import Any
 
 from bazar.errors import NotBuyer, NotFound
 from bazar.replication.store import Answer
-from storage.books import BOOK_FIELDS, Row, cancellation_answer, fold, info_key, sale_answer
+from storage.books import BOOK_FIELDS, Row, cancellation_answer, fold, sale_answer
 from storage.history import Epoch, seq_of
+from storage.tags import touched
 
 Identity = tuple[str, str | None, int]  # title, author, topic
 
@@ -109,21 +110,22 @@ class WorkingSet:
         return self.topics[name]
 
     def write_book(self, book: dict[str, Any]) -> None:
-        """Put a new or changed book into the change, and its tag among those to invalidate."""
-        if book["id"] in self.books:
-            self._forget(self.books[book["id"]])  # its identity may have changed
+        """Put a new or changed book into the change, and what that touches among its tags."""
+        before = self.books.get(book["id"])
+        if before is not None:
+            self._forget(before)  # its identity may have changed
         self.books[book["id"]] = book
         self.by_identity.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
         row = {name: value for name, value in book.items() if name != "topic"}
         self.put.setdefault("books", []).append(row)
-        self.tags.add(info_key(book["id"]))
+        self.tags |= touched(before, book)
 
     def delete_book(self, book: Row) -> None:
-        """Put the end of a book into the change, and its tag among those to invalidate."""
+        """Put the end of a book into the change, and what that touches among its tags."""
         self._forget(book)
         del self.books[book["id"]]
         self.delete.setdefault("books", []).append(book["id"])
-        self.tags.add(info_key(book["id"]))
+        self.tags |= touched(book, None)
 
     def _forget(self, book: Row) -> None:
         editions = self.by_identity.get(_identity(book), {})

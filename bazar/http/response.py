@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote_plus
 
 from bazar.http.traffic import Kind
 
@@ -49,7 +50,7 @@ def entity_tag(body: bytes) -> str:
 
 def next_page(link: str, place: object) -> str:
     """Return the Link to the next page (RFC 8288), which begins behind `place`."""
-    return f'<{link}{place}>; rel="next"'
+    return f'<{link}{quote_plus(str(place))}>; rel="next"'
 
 
 def entity_of(body: bytes) -> bytes:

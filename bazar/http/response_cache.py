@@ -54,7 +54,7 @@ class CachedResponse:
 
     def headers(self, verdict: str, link: str | None) -> dict[str, str]:
         """Return what an answer with this page says of it."""
-        headers = {"X-Cache": verdict, "X-Replica": self.replica}
+        headers = {**(self._own or {}), "X-Cache": verdict, "X-Replica": self.replica}
         if self._after is None or link is None:
             return headers
         return {**headers, "Link": next_page(link, self._after)}
@@ -63,7 +63,7 @@ class CachedResponse:
         """Return a hit's bytes. They are kept for one Link: a page is rarely asked for under two
         paths."""
         if self._raw is None or (self._after is not None and self._link != slot.link):
-            headers = {**HEADERS, **(self._own or {}), **self.headers(HIT, slot.link)}
+            headers = {**HEADERS, **self.headers(HIT, slot.link)}
             self._raw = RawResponse.of(self._entity, headers, slot.log_note, slot.kind)
             self._link = slot.link
         return self._raw

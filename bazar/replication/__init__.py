@@ -66,9 +66,11 @@ C2  A miss on a clean key joins or starts the one flight for it. `prepare` on th
     lease and joining detach every flight. The check and the store are one step.
 C3  While a key is dirty, or without a lease, every read fetches for itself and stores nothing.
 C4  A lease that has lapsed, and every joining, empties the cache.
-C5  An entry about a book drops every search that shows it; one that makes, renames or takes away a
-    book drops all searches. What a search under way will show is not known: every entry detaches
-    it, and while anything is pending no search is stored.
+C5  An entry about a book drops every search that shows it. One that makes a book or takes it away,
+    or changes by what it is found, drops all searches; one that changes its price, those in the
+    order of prices; one by which it is sold out or comes back, those of what is in stock: it may
+    enter a page that did not show it. What a search under way will show is not known: every entry
+    detaches it, and while anything is pending no search is stored.
 
 **Taking over**
 

@@ -8,7 +8,7 @@ from bazar.errors import BazarError
 from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers import verbs
-from handlers.api import answer_made, create_operation, search_query, update_operation
+from handlers.api import answer_made, create_operation, search_query, total, update_operation
 from handlers.base import Handler
 from handlers.catalog.service import CatalogService
 from handlers.validation import NEW_BOOK
@@ -33,6 +33,8 @@ class SearchHandler(CatalogHandler):
         found = await self.service.read(search)
         if found["after"] is not None:
             self.set_header("Link", next_page(self.link_behind(search), found["after"]))
+        for name, value in total(found).items():
+            self.set_header(name, value)
         self.answer(found["books"])
 
 

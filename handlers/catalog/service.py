@@ -19,13 +19,14 @@ from handlers.paths import NEWEST_PATH, SALES_PATH
 from handlers.replicated import ReplicatedService
 from handlers.validation import BOOK_ID
 from storage.books import info_key
-from storage.catalog import TOPICS, CatalogReader
+from storage.catalog import CatalogReader
 from storage.engines import catalog_engine
 from storage.history import Position
 from storage.hot_books import HotBooks
 from storage.orders import MAX_SALES
-from storage.paging import Window
 from storage.recent_sales import RecentSales
+from storage.searches import Search
+from storage.tags import TOPICS
 
 MAX_WAIT_MS = 1000
 LOOKUP_S = 10.0
@@ -78,14 +79,10 @@ class CatalogService(ReplicatedService[CatalogReader]):
                 books = _BOOKS(books, "books")
                 await self.replica.reads.barrier(frozenset(map(info_key, books)))
                 return {"books": list((await self.reader.info(books)).values())}
-            case {"op": "search", "topic": str(topic), **part}:
-                window = Window.of(part)
+            case {"op": "search" | "find"}:
+                search = Search.of(item)
                 await self.replica.reads.barrier(None)
-                return (await self.reader.search(topic, window)).plain()
-            case {"op": "find", "q": str(q), **part}:
-                window = Window.of(part)
-                await self.replica.reads.barrier(None)
-                return (await self.reader.find(q, window)).plain()
+                return (await self.reader.search(search)).plain()
             case {"op": "topics"}:
                 await self.replica.reads.barrier(frozenset({TOPICS}))
                 return {"topics": await self.reader.topics()}

@@ -12,21 +12,25 @@ from bazar.http.response import render
 from bazar.http.response_cache import CachedResponse, CacheSlot
 from bazar.http.traffic import Kind
 from bazar.replication.store import Answer
+from handlers.api import total
 from handlers.frontend.upstream import Note, Source
 from storage.books import info_key
-from storage.catalog import SEARCHES, TOPICS
+from storage.searches import Search
+from storage.tags import TOPICS
 
 
 def plain(answer: Answer, replica: str) -> CachedResponse:
     """Show an item's answer as JSON. Its first field is what callers see."""
     [shown, *_] = answer.values()
-    return CachedResponse(render(shown), replica, answer.get("after"))
+    own = total(answer) if "count" in answer else None
+    return CachedResponse(render(shown), replica, answer.get("after"), own)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A cacheable question: the items to read of a service, where the answer is stored, and how it
-    is shown. `tags` are the cache keys that it shows; None if only the answer shows them."""
+    is shown. `tags` are the cache keys that it shows; None if only the answer shows them, beside
+    those of the `search`."""
 
     source: Source
     store: LRUStore
@@ -36,6 +40,7 @@ class Question:
     show: Callable[[Answer, str], CachedResponse] = plain
     log_note: str = "data is cached"
     link: str | None = None
+    search: Search | None = None
 
     def slot(self, kind: Kind) -> CacheSlot:
         cache = self.source.cache
@@ -52,15 +57,16 @@ class Question:
             else:
                 found = await asyncio.gather(*(read(item, note) for item in self.items))
             answer = {name: value for part, _ in found for name, value in part.items()}
-            tags = shown(answer) if self.tags is None else self.tags
-            return self.show(answer, found[0][1]), tags
+            return self.show(answer, found[0][1]), self._shown(answer)
 
         page: CachedResponse
         page, verdict = await self.source.cache.read(self.store, self.key, self.tags, fetch)
         return page, verdict
 
-
-def shown(answer: Answer) -> Tags:
-    """Return the cache keys that a search's answer shows (C5)."""
-    topics = {TOPICS} if "topics" in answer else set()
-    return frozenset({SEARCHES, *topics, *(info_key(book["id"]) for book in answer["books"])})
+    def _shown(self, answer: Answer) -> Tags:
+        """Return the cache keys that an answer shows (C5)."""
+        if self.tags is not None:
+            return self.tags
+        of_search = self.search.tags if self.search is not None else frozenset()
+        topics = {TOPICS} if "topics" in answer else set()
+        return frozenset({*of_search, *topics, *(info_key(one["id"]) for one in answer["books"])})

@@ -22,8 +22,9 @@ from handlers.frontend.questions import Question
 from handlers.frontend.upstream import Note, Source
 from handlers.paths import CANCELLATIONS_PATH, LISTING_PATH, PURCHASES_PATH, WRITE_PATH
 from storage.books import info_key
-from storage.catalog import TOPICS
 from storage.orders import order_key
+from storage.searches import Search
+from storage.tags import TOPICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,12 @@ class FrontEndService:
         `after`."""
         note = "Data retrieved from cache"
         key = search_key(search)
-        return Question(self.catalog, self.local, key, None, (search,), log_note=note, link=link)
+        return Question(
+            *(self.catalog, self.local, key, None, (search,)),
+            log_note=note,
+            link=link,
+            search=Search.of(search),
+        )
 
     def topics(self) -> Question:
         tags = frozenset({TOPICS})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bazar.errors import BadRequest
-from handlers.api import where_to_begin
+from handlers.api import search_item
 from handlers.keeper import forms
 from handlers.keeper.base import KeeperHandler
 from handlers.keeper.forms import BOOKS_PATH
@@ -27,7 +27,13 @@ class BooksPage(KeeperHandler):
     async def get(self) -> None:
         q = (self.given["q"] or "").strip()
         reason = trouble(q) if q else None
-        found: dict[str, Any] = {"books": [], "before": None, "after": None, "count": None}
+        found: dict[str, Any] = {
+            "books": [],
+            "before": None,
+            "after": None,
+            "count": 0,
+            "more": False,
+        }
         if reason is None:
             found = await self.read(self._search(q))
         first = all(not self.given[name] for name in ("offset", "after", "before"))
@@ -42,6 +48,7 @@ class BooksPage(KeeperHandler):
             books=[*numbered, *(book for book in found["books"] if book["id"] not in among)],
             first=first,
             count=found["count"],
+            is_all=not found["more"],
             **{
                 name: link(BOOKS_PATH, q=q or None, **{name: found[name]}) if found[name] else None
                 for name in ("before", "after")
@@ -49,10 +56,8 @@ class BooksPage(KeeperHandler):
         )
 
     def _search(self, q: str) -> dict[str, Any]:
-        part = {"limit": ON_PAGE, **where_to_begin(self.given), "before": self.given["before"]}
-        if q:
-            return {"op": "find", "q": WORDS(q, "q"), **part}
-        return {"op": "search", "topic": "", **part}
+        part = {**self.given, "limit": ON_PAGE, "skip": self.given["offset"]}
+        return search_item(WORDS(q, "q"), None, part) if q else search_item(None, "", part)
 
     async def _numbered(self, q: str) -> list[Mapping[str, Any]]:
         """Return the book of this number, if it is one, and there is such a book."""

@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import Any
 
 from bazar.replication.store import Answer
-from handlers.api import where_to_begin
+from handlers.api import search_item
 from handlers.storefront import forms, rendering
 from handlers.storefront.base import ShelfPage
+from handlers.storefront.listing import Listing
 from handlers.validation import MAX_QUANTITY, TEXT, WORDS, trouble
 from storage.catalog import MAX_TOPICS
 from storage.letters import findable, phrases
+from storage.paging import LOOKED
 
 ON_HOME = 12
 ON_PAGE = 24
@@ -43,46 +45,46 @@ class ResultsPage(ShelfPage):
             self.paint("unsearched.html", title="That can’t be looked for", trouble=reason, q=q)
             return
         self.search = self._search(q)
-        self.first = all(not self.search[name] for name in ("skip", "after", "before"))
+        self.first = not any(self.search.get(name) for name in ("skip", "after", "before"))
         # The words may be meant as a topic.
         topics = [{"op": "topics"}] if "q" in self.search and self.first else []
         await self.show_page(self.service.search(self.search), *topics)
 
     def _search(self, q: str | None) -> dict[str, Any]:
-        """Return the search, by words or by topic; without either, as from an empty search box, of
-        all books."""
-        topic = self.given["topic"]
-        part = {"limit": ON_PAGE, **where_to_begin(self.given), "before": self.given["before"]}
-        if q is not None and q.strip():
-            return {"op": "find", "q": WORDS(q, "q"), **part}
-        if topic:
-            topic = TEXT(topic, "topic")
-        return {"op": "search", "topic": topic or "", **part}
+        """Return the search, by words, by topic, or both; without either, as from an empty search
+        box, of all books."""
+        words = WORDS(q, "q") if q is not None and q.strip() else None
+        topic = TEXT(self.given["topic"], "topic") if self.given["topic"] else None
+        part = {**self.given, "limit": ON_PAGE, "skip": self.given["offset"]}
+        if words is None:
+            # An order of what words find is none where there are none any more.
+            part["sort"] = None if part["sort"] == "fit" else part["sort"]
+            return search_item(None, topic or "", part)
+        return search_item(words, topic, part)
 
     def body(self, answer: Answer) -> bytes:
-        q, topic = self.search.get("q"), self.search.get("topic")
-        if q is not None:
-            heading = f"Books with “{q}”"
-        else:
-            heading = f"Books about {topic}" if topic else "All books"
-        wanted = {"q": q, "topic": topic or None}
+        listing = Listing(self.search)
+        books = answer["books"]
         # Of the shop, not of a topic that nobody has.
-        is_empty = self.first and not answer["books"] and not (topic or answer.get("topics"))
+        is_empty = self.first and not books and not (listing.topic or answer.get("topics"))
         before, after = (
-            rendering.link("/books", **wanted, **{name: answer[name]}) if answer[name] else None
+            listing.link(**{name: answer[name]}) if answer[name] else None
             for name in ("before", "after")
         )
         return rendering.paint(
             "results.html",
-            title=heading if self.first else f"{heading}, continued",
-            heading=heading,
+            title=listing.heading if self.first else f"{listing.heading}, continued",
+            listing=listing,
+            books=books,
+            topics=topics_like(listing.q, answer["topics"]) if "topics" in answer else [],
+            topics_here=list(dict.fromkeys(book["topic"] for book in books))[:TOPICS_LIKE],
+            q=listing.q,
             is_empty=is_empty,
-            books=answer["books"],
-            topics=topics_like(q, answer["topics"]) if q and "topics" in answer else [],
-            q=q or "",
             first=self.first,
-            start=rendering.link("/books", **wanted),
+            backwards=bool(self.search.get("before")),
             count=answer["count"],
+            is_all=not answer["more"],
+            cut=f"{LOOKED:,}" if answer["cut"] else None,
             before=before,
             after=after,
         )

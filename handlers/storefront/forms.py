@@ -17,7 +17,7 @@ from bazar.errors import (
 )
 from handlers.kinds import Integer, Kind, Object, Pattern, Plain, Schema, Schemas
 from handlers.operations import FORM, HTML, Answer, Body, Operation, Parameter
-from handlers.parameters import AFTER, BOOK, OFFSET, ORDER
+from handlers.parameters import AFTER, BOOK, IN_STOCK, OFFSET, ORDER, SORT
 from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_QUANTITY, PLACE
 
 PAGE = Answer(Plain(type="string"), type=HTML)
@@ -91,7 +91,9 @@ RESULTS = page(
     "The books that a search finds",
     query=[
         Parameter("q", _ANY, "Words of title or author."),
-        Parameter("topic", _ANY, "What the topic contains."),
+        Parameter("topic", _ANY, "What the topic contains; next to words just this topic."),
+        SORT,
+        IN_STOCK,
         OFFSET,
         AFTER,
         Parameter("before", PLACE, "End before this place."),

@@ -13,7 +13,6 @@ from tornado.template import Loader
 from bazar.errors import BazarError
 from handlers.assets import assets
 from handlers.validation import MAX_QUERY, MAX_WORDS
-from storage.paging import RANKED
 
 HUES = 12  # colours of covers in shop.css
 FEW = 3
@@ -44,20 +43,18 @@ def stock(count: int) -> str:
     return f"Only {count} left" if count <= FEW else f"{count:,} in stock"
 
 
-def extent(is_first: bool, shown: int, count: int | None, more: bool) -> str:
-    """Return how many books a page of a list shows, and of how many as far as is known.
+def extent(is_first: bool, shown: int, count: int, is_all: bool, more: bool) -> str:
+    """Return how many books a page of a list shows, and of how many: of `count`, or of more.
 
-    >>> extent(True, 24, 1000, True), extent(False, 24, 317, True), extent(True, 1, 1, False)
-    ('24 of 1,000+ books', '24 more of 317 books', 'One book')
+    >>> extent(True, 24, 1000, False, True), extent(False, 24, 317, True, True)
+    ('24 of more than 1,000 books', '24 more of 317 books')
+    >>> extent(True, 1, 1, True, False), extent(True, 7, 7, True, False)
+    ('One book', '7 books')
     """
     if is_first and not more:
         return "One book" if shown == 1 else f"{shown} books"
     further = "" if is_first else " more"
-    if count is not None:
-        return f"{shown}{further} of {count:,}{'+' if count >= RANKED else ''} books"
-    if not more:
-        return f"The last {shown} books" if shown > 1 else "The last book"
-    return f"The first {shown} books" if is_first else f"{shown} more books"
+    return f"{shown}{further} of {'' if is_all else 'more than '}{count:,} books"
 
 
 def link(path: str, **query: Any) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Operation, Outcome
-from storage import history
+from storage import history, paging
 from storage.books import change_answer, fold, info_key
-from storage.catalog import MAX_TOPICS, TOPICS, Catalog
+from storage.catalog import MAX_TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Position
-from storage.paging import UNRANKED, Found, Window
+from storage.paging import UNRANKED, By
 from storage.postgresql import search, search_index
 from storage.postgresql.books import (
     BOOK,
@@ -30,6 +30,8 @@ from storage.postgresql.learning import learn
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.snapshots import Snapshots
 from storage.postgresql.state_tables import StateTables
+from storage.searches import Count, Found, Search
+from storage.tags import TOPICS
 from storage.working_set import WantedRows, WorkingSet
 
 _KEYED = {"sales": "key, request, order_id, seq, sold_at, lines", "answers": "key, request, answer"}
@@ -103,13 +105,23 @@ def _searches(beyond: str, order: str) -> tuple[str, str]:
 
 
 FORWARDS, BACKWARDS = _searches(">", "ASC"), _searches("<", "DESC")
+COUNT = f"SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.books LIMIT $1::bigint) b"
+COUNT_OF_TOPICS = (
+    f"SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.topics t"
+    f" JOIN {SCHEMA}.books b ON b.catalog_id = t.id WHERE strpos(t.folded, $2) > 0"
+    " LIMIT $1::bigint) b"
+)
 
 
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
     schema = SCHEMA
-    migrations: Sequence[Sequence[str]] = ((*TABLES, *search_index.TABLES), CANCELLATIONS)
+    migrations: Sequence[Sequence[str]] = (
+        (*TABLES, *search_index.TABLES),
+        CANCELLATIONS,
+        search_index.ORDERS,
+    )
 
     def __init__(
         self,
@@ -212,22 +224,31 @@ class PostgreSQLCatalogReader:
         [rows] = await self._snapshots.read(tags, Statement(BOOKS_SHOWN, (list(wanted),)))
         return {book["id"]: book for book in map(shown, rows)}
 
-    async def search(self, topic: str, window: Window) -> Found:
-        """Return the books whose topic's name contains `topic`, ordered by id."""
-        of_all, of_topics = BACKWARDS if window.backwards else FORWARDS
-        edge = -1 if window.edge is None else window.edge[2]
-        page = (edge, window.limit + 1, window.skip)
-        asked = Statement(of_topics, (*page, fold(topic))) if topic else Statement(of_all, page)
-        [rows] = await self._snapshots.read(None, asked)
-        return Found.within(
-            window, [((UNRANKED, 0, book["id"]), book) for book in map(shown, rows)]
-        )
+    async def search(self, wanted: Search) -> Found:
+        """Return a page of what is searched for."""
+        if wanted.q is None and wanted.order.by is By.NUMBER and not wanted.in_stock:
+            return await self._by_topic(wanted)
+        [rows] = await self._snapshots.read(None, search.statement(wanted))
+        return search.found(wanted, rows)
 
-    async def find(self, q: str, window: Window) -> Found:
-        """Return the books that have, for each word of `q`, one in title or author that begins with
-        it, or that have this ISBN; the best matches first."""
-        [rows] = await self._snapshots.read(None, search.statement(q, window))
-        return search.found(window, rows)
+    async def _by_topic(self, wanted: Search) -> Found:
+        """Return books by number, whatever their stock."""
+        of_all, of_topics = FORWARDS if wanted.sign > 0 else BACKWARDS
+        beginning = -1 if wanted.sign > 0 else 1 << 62
+        edge = beginning if wanted.edge is None else wanted.edge[-1]
+        page, most = (edge, wanted.limit + 1, wanted.skip), paging.COUNTED + 1
+        topic = fold(wanted.topic or "")
+        asked, counted = (
+            (Statement(of_topics, (*page, topic)), Statement(COUNT_OF_TOPICS, (most, topic)))
+            if topic
+            else (Statement(of_all, page), Statement(COUNT, (most,)))
+        )
+        rows, [(books,)] = await self._snapshots.read(None, asked, counted)
+        return Found.within(
+            wanted,
+            [((UNRANKED, 0, book["id"]), book) for book in map(shown, rows)],
+            Count.upto(books),
+        )
 
     async def topics(self) -> list[dict[str, Any]]:
         """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""

@@ -20,7 +20,6 @@ from bazar.errors import BazarError, ConfigError, Conflict, FatalError, NotFound
 from bazar.replication.messages import Entry
 from bazar.replication.shared.database import Beat, Look
 from bazar.replication.shared.hold import Tempo, Watch
-from storage.catalog import SEARCHES
 from storage.images import Image
 from storage.moving import Note, Rows, Standing, refuse_filled
 from storage.postgresql.group_snapshot import highest_epoch, images
@@ -30,6 +29,7 @@ from storage.postgresql.schema import MOVED, migrate, version_of
 from storage.postgresql.session import Broken, Refused, Reply, Row, Servers, Statement
 from storage.postgresql.state_tables import Columns
 from storage.postgresql.transaction import COMMIT, check_committed
+from storage.tags import SEARCHES
 
 LOOK_S = 0.1
 LOCK_S = 30.0  # that a batch in doubt may take to be decided

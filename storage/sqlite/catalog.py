@@ -11,12 +11,12 @@ from typing import Any
 
 from bazar.replication.store import Operation, Outcome
 from storage import history
-from storage.books import change_answer, fold, show_book
+from storage.books import change_answer, show_book
 from storage.catalog import MAX_TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Epoch, Position, epochs
-from storage.paging import UNRANKED, Found, Window
+from storage.searches import Found, Search
 from storage.sqlite import search_index
-from storage.sqlite.books import AMONG, BOOK, BOOKS, BOOKS_BY_ID
+from storage.sqlite.books import AMONG, BOOKS_BY_ID
 from storage.sqlite.database import Database
 from storage.sqlite.history import EPOCHS_SINCE, HISTORY_SCHEMA
 from storage.sqlite.search import find
@@ -76,6 +76,7 @@ class CatalogRows:
     migrations: Sequence[str] = (
         *(SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA),
         CANCELLATIONS_SCHEMA,
+        search_index.ORDERS,
     )
 
     def __init__(
@@ -145,40 +146,9 @@ class SQLiteCatalogReader:
         rows = await self._database.read(BOOKS_BY_ID, (json.dumps(sorted(set(books))),))
         return {row["id"]: show_book(dict(row)) for row in rows}
 
-    async def search(self, topic: str, window: Window) -> Found:
-        """Return the books whose topic's name contains `topic`, ordered by id.
-
-        Of each matching topic only as many books are read as the page could show, so that a page
-        costs the same in a large shop.
-        """
-        beyond, order = ("id < :edge", "id DESC") if window.backwards else ("id > :edge", "id")
-        of_topic = f"SELECT id FROM books WHERE catalog_id = t.id AND {beyond} ORDER BY {order}"
-        page = f"ORDER BY b.{order} LIMIT :wanted OFFSET :skip"
-        if topic:
-            sql = (
-                f"SELECT {BOOK} FROM topics t"
-                f" JOIN books b ON b.id IN ({of_topic} LIMIT :skip + :wanted)"
-                f" WHERE instr(t.folded, :folded) {page}"
-            )
-        else:
-            sql = f"{BOOKS} WHERE b.{beyond} {page}"
-        rows = await self._database.read_slowly(
-            sql,
-            {
-                "edge": -1 if window.edge is None else window.edge[2],
-                "folded": fold(topic),
-                "wanted": window.limit + 1,
-                "skip": window.skip,
-            },
-        )
-        return Found.within(
-            window, [((UNRANKED, 0, row["id"]), show_book(dict(row))) for row in rows]
-        )
-
-    async def find(self, q: str, window: Window) -> Found:
-        """Return the books that have, for each word of `q`, one in title or author that begins with
-        it, or that have this ISBN; the best matches first."""
-        return await self._database.look_slowly(lambda reader: find(reader, q, window))
+    async def search(self, search: Search) -> Found:
+        """Return a page of what is searched for."""
+        return await self._database.look_slowly(lambda reader: find(reader, search))
 
     async def topics(self) -> list[dict[str, Any]]:
         """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""

@@ -99,11 +99,6 @@ class Database:
         """Return all rows of one statement, as of the last commit."""
         return list(await self._readers[0].execute_fetchall(sql, parameters))
 
-    async def read_slowly(self, sql: str, parameters: Any = ()) -> list[sqlite3.Row]:
-        """Return all rows of a statement that may take long. Raises Unavailable if too many
-        wait."""
-        return await self.look_slowly(lambda reader: reader.execute(sql, parameters).fetchall())
-
     async def look_slowly(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which may read more than once, and long, as of one commit, and return its
         result. Raises Unavailable if too many wait."""

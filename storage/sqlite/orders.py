@@ -138,10 +138,11 @@ class SQLiteOrderReader:
         later, and stand before a place, the newest first: only those whose ids have this beginning,
         or else only those of which something is `cancelled`. It costs what it returns, or what has
         the beginning."""
+        sql = SOLD_AND_CANCELLED if cancelled else SOLD
+        asked: tuple[Any, ...] = (since, *before, limit)
         if beginning:
-            named = (beginning, f"{beginning}\U0010ffff")
-            rows = await self._database.read_slowly(SOLD_AS, (since, *before, *named, limit))
-        else:
-            sql = SOLD_AND_CANCELLED if cancelled else SOLD
-            rows = await self._database.read_slowly(sql, (since, *before, limit))
+            sql, asked = SOLD_AS, (since, *before, beginning, f"{beginning}\U0010ffff", limit)
+        rows = await self._database.look_slowly(
+            lambda reader: reader.execute(sql, asked).fetchall()
+        )
         return [dict(row) for row in rows]

@@ -1,4 +1,5 @@
-"""The full-text index beside `books`, by the words of their titles and authors.
+"""What books are found by beside `books`: the full-text index of their terms, and their titles in
+order.
 
 It is derived data: triggers keep it in step with the rows, in the same transaction. So each replica
 makes its own, and it is no part of what replicas compare.
@@ -7,6 +8,7 @@ Each book has one list of terms (`storage/terms.py`), which FTS5 only splits at 
 the first books of a term costs the same however many have it, in the title or elsewhere. Beginnings
 of up to PREFIX letters have lists of their own for the same reason; longer ones are looked up in
 `words_known`, which holds all longer words that some book has had since the index was made.
+`titles` has the sort key of each title (`letters.py`), for lists in their order.
 
 A file's index may be missing, or be made by another version of Unicode than ours: then `learn`
 makes it anew, in slices, before anything is read or written. Until it is done, triggers leave out
@@ -23,53 +25,66 @@ from contextlib import closing
 from typing import Any
 
 from storage import letters
-from storage.terms import ISBN, WHOLE, terms_of
+from storage.terms import WHOLES, terms_of
 
 PREFIX = 3
 SLICE_BOOKS = 5000
 ALL = 2**63 - 1
 
-_NEW, _OLD = (f"words_of({row}.title, {row}.author, {row}.isbn)" for row in ("new", "old"))
-_FORGET = f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', old.id, {_OLD})"
-_TOKENIZE = "tokenize = \"ascii tokenchars '@#=+.'\""
+_TOKENIZE = "tokenize = \"ascii tokenchars '@#=$+.'\""
+_WORDS = ("title", "author", "isbn", "catalog_id")  # the columns that terms are made of
+_NEW, _OLD = (
+    f"words_of({', '.join(f'{row}.{name}' for name in _WORDS)})" for row in ("new", "old")
+)
+_FORGET = (
+    f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', old.id, {_OLD});"
+    " DELETE FROM titles WHERE key = sort_key(old.title) AND book = old.id"
+)
 _KNOW = (
     "INSERT OR IGNORE INTO words_known SELECT value FROM {rows} WHERE NOT EXISTS"
     " (SELECT 1 FROM words_known WHERE term = value)"
 )
 _LEARN = (
     f"INSERT INTO words (rowid, tokens) VALUES (new.id, {_NEW});"
-    f" {_KNOW.format(rows=f'json_each(long_words({_NEW}))')}"
+    f" {_KNOW.format(rows=f'json_each(long_words({_NEW}))')};"
+    " INSERT INTO titles VALUES (sort_key(new.title), new.id)"
 )
 _MADE = "old.id <= (SELECT upto FROM words_made)"
-_CHANGED = " OR ".join(f"old.{name} IS NOT new.{name}" for name in ("title", "author", "isbn"))
+_CHANGED = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _WORDS)
 
-# Two older ones made indexes that the last one drops. With one more column the checksum over the
-# rows is another one: a process that ends before it is made anew must not leave the old one.
-MIGRATIONS = (
-    "",
-    "",
-    f"""
+# Two older ones made indexes that the next one drops, and that one's is dropped by the last. With
+# one more column the checksum over the rows is another one: a process that ends before it is made
+# anew must not leave the old one.
+_DROP = """
 DROP TRIGGER IF EXISTS words_of_new;
 DROP TRIGGER IF EXISTS words_of_old;
 DROP TRIGGER IF EXISTS words_of_changed;
-DROP TABLE IF EXISTS words;
+DROP TABLE IF EXISTS words;"""
+MIGRATIONS = (
+    "",
+    "",
+    f"""{_DROP}
 DROP VIEW IF EXISTS spelled;
 ALTER TABLE books ADD COLUMN isbn TEXT;
 DELETE FROM meta WHERE name = 'checksum';
+CREATE TABLE words_known (term TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE words_made (by TEXT NOT NULL, upto INTEGER NOT NULL)""",
+)
+ORDERS = f"""{_DROP}
+CREATE INDEX books_by_cost ON books (cost, id);
+CREATE TABLE titles (key TEXT, book INTEGER, PRIMARY KEY (key, book)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5 (
     tokens, content = '', columnsize = 0, prefix = '{" ".join(map(str, range(1, PREFIX + 1)))}',
     {_TOKENIZE});
-CREATE TABLE words_known (term TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE words_made (by TEXT NOT NULL, upto INTEGER NOT NULL);
+DELETE FROM words_made;
 INSERT INTO words_made VALUES ('', 0);
 CREATE TRIGGER words_of_new AFTER INSERT ON books WHEN {_MADE.replace("old", "new")}
 BEGIN {_LEARN}; END;
 CREATE TRIGGER words_of_old AFTER DELETE ON books WHEN {_MADE}
 BEGIN {_FORGET}; END;
-CREATE TRIGGER words_of_changed AFTER UPDATE OF title, author, isbn ON books
-WHEN {_MADE} AND ({_CHANGED})
-BEGIN {_FORGET}; {_LEARN}; END""",
-)
+CREATE TRIGGER words_of_changed AFTER UPDATE OF {", ".join(_WORDS)} ON books
+WHEN ({_CHANGED}) AND {_MADE}
+BEGIN {_FORGET}; {_LEARN}; END"""
 
 
 def long_words(tokens: str) -> str:
@@ -78,12 +93,13 @@ def long_words(tokens: str) -> str:
 
 
 def _is_long(token: str) -> bool:
-    return len(token) > PREFIX and token[0] not in (WHOLE, ISBN)
+    return len(token) > PREFIX and token[0] not in WHOLES
 
 
 def teach(connection: sqlite3.Connection) -> None:
     """Give a connection the functions that triggers call."""
-    connection.create_function("words_of", 3, terms_of, deterministic=True)
+    connection.create_function("words_of", len(_WORDS), terms_of, deterministic=True)
+    connection.create_function("sort_key", 1, letters.sort_key, deterministic=True)
     connection.create_function("long_words", 1, long_words, deterministic=True)
 
 
@@ -96,17 +112,22 @@ def learn(connection: sqlite3.Connection) -> bool:
     if by != letters.VERSION:
         upto = 0
         connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
-        connection.execute("DELETE FROM words_known")
+        for table in ("words_known", "titles"):
+            connection.execute(f"DELETE FROM {table}")
     ids = "SELECT id FROM books WHERE id > ? ORDER BY id LIMIT ?"
     [(count, last)] = connection.execute(
         f"SELECT count(*), max(id) FROM ({ids})", (upto, SLICE_BOOKS)
     )
     if count:
-        slice_of = "SELECT id, words_of(title, author, isbn) AS tokens FROM books"
-        slice_of += " WHERE id > ? AND id <= ? ORDER BY id"
-        connection.execute(f"INSERT INTO words (rowid, tokens) {slice_of}", (upto, last))
-        known = _KNOW.format(rows=f"({slice_of}), json_each(long_words(tokens))")
-        connection.execute(known, (upto, last))
+        part = "FROM books WHERE id > ? AND id <= ? ORDER BY id"
+        terms = f"SELECT id, words_of({', '.join(_WORDS)}) AS tokens {part}"
+        known = _KNOW.format(rows=f"({terms}), json_each(long_words(tokens))")
+        for into in (
+            f"INSERT INTO words (rowid, tokens) {terms}",
+            known,
+            f"INSERT INTO titles SELECT sort_key(title), id {part}",
+        ):
+            connection.execute(into, (upto, last))
     done = bool(count < SLICE_BOOKS)
     connection.execute(
         "UPDATE words_made SET by = ?, upto = ?", (letters.VERSION, ALL if done else last)
@@ -118,7 +139,7 @@ def fault(connection: sqlite3.Connection) -> str | None:
     """Return what is wrong with the index of a file, None if nothing is, or there is no index. The
     file is only read: an index is made anew beside it, from the rows, and compared; then each word,
     and each beginning, is searched for. (FTS5's own check needs to write.)"""
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'words_made'").fetchall():
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'titles'").fetchall():
         return None  # it will be made when the file is opened to write
     [(by, upto)] = connection.execute("SELECT by, upto FROM words_made")
     if (by, upto) != (letters.VERSION, ALL):
@@ -129,7 +150,7 @@ def fault(connection: sqlite3.Connection) -> str | None:
     )
     connection.execute(
         "INSERT INTO temp.again (rowid, tokens)"
-        " SELECT id, words_of(title, author, isbn) FROM main.books"
+        f" SELECT id, words_of({', '.join(_WORDS)}) FROM main.books"
     )
     have = _vocabulary(connection, "main", "words", "instance")
     want = _vocabulary(connection, "temp", "again", "instance")
@@ -138,7 +159,7 @@ def fault(connection: sqlite3.Connection) -> str | None:
             for one, other in itertools.zip_longest(have, want):
                 if one != other:
                     return f"the index of words is not that of the books, at {other or one}"
-        return _astray(connection)
+        return _astray(connection) or _out_of_order(connection)
     finally:
         connection.execute("DROP TABLE temp.again")
 
@@ -164,6 +185,19 @@ def _astray(connection: sqlite3.Connection) -> str | None:
         if list(map(tuple, have)) != list(map(tuple, want)):
             return f"the index of words finds other books by the beginning {beginning!r}"
     return None
+
+
+def _out_of_order(connection: sqlite3.Connection) -> str | None:
+    """Return what a list by titles leaves out, or shows twice."""
+    missing = (
+        "SELECT id FROM main.books b WHERE NOT EXISTS"
+        " (SELECT 1 FROM titles WHERE key = sort_key(b.title) AND book = b.id) LIMIT 1"
+    )
+    for (number,) in connection.execute(missing):
+        return f"the order of titles has book {number} at another place, or not at all"
+    counts = "SELECT (SELECT count(*) FROM titles), (SELECT count(*) FROM main.books)"
+    [(have, want)] = connection.execute(counts)
+    return None if have == want else f"the order of titles has {have} titles of {want} books"
 
 
 def _vocabulary(

@@ -301,7 +301,12 @@ class InternalTest(ShopTestCase):
         self.assertEqual(results[1]["error"]["code"], "not_found")
         self.assertEqual(
             results[2],
-            {"answer": {"books": [book(1)], "before": None, "after": "1", "count": None}},
+            {
+                "answer": {
+                    **{"books": [book(1)], "before": None, "after": "1"},
+                    **{"count": 2, "more": False, "cut": False},
+                }
+            },
         )
         self.assertEqual(len(results[3]["answer"]["topics"]), 2)
         self.assertEqual([r["error"]["status"] for r in results[4:]], [400] * 4)

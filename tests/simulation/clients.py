@@ -61,7 +61,9 @@ class Clients:
         self.cancelled: dict[str, dict[int, int]] = {}  # by order: what was acknowledged, in all
         self.tape = world.client_tape
         self._keys = 0
-        self._items = items(self.books)
+        self._items = items(self.books, finds=world.profile.finds)
+        for item in self._items:
+            catalog.truth.watch(item)
 
     def start(self, buyers: int, keepers: int, readers: int) -> None:
         for begin, count in ((self._buy, buyers), (self._update, keepers), (self._look, readers)):
@@ -180,7 +182,7 @@ class Clients:
     def sale(self) -> dict[str, Any]:
         tape = self.tape
         line: dict[str, Any] = {"book": self.book(), "quantity": 1 + tape.chance(0.2)}
-        if tape.chance(0.1):
+        if not self.world.profile.finds and tape.chance(0.1):
             line["cost"] = COST + tape.chance(0.5)
         lines = [line]
         if self.books > 1 and tape.chance(0.2):
@@ -221,12 +223,23 @@ class Clients:
 
     def update(self) -> dict[str, Any]:
         key = self.key()
+        if self.world.profile.finds:
+            return {"op": "update", "key": key, "book": self.book(), "fields": self._change()}
         fields: dict[str, Any] = {"title": f"title {self._keys}"}
         if self.world.profile.moves or self.tape.chance(0.5):
             fields["topic"] = self.tape.choice(TOPICS)
         if self.world.profile.restocks and self.tape.chance(self.world.profile.restocks):
             fields["count"] = self.world.profile.stock
         return {"op": "update", "key": key, "book": self.book(), "fields": fields}
+
+    def _change(self) -> dict[str, Any]:
+        """Return one change: most of them leave alone by what a book is found."""
+        match self.tape.below(5):
+            case 0:
+                return {"title": f"first {self._keys}"}
+            case 1 | 2:
+                return {"cost": COST + self.tape.below(3)}
+        return {"count": self.tape.below(2) * self.world.profile.stock}
 
     # --- reads -----------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from bazar.replication.store import Outcome
 from storage.catalog import Catalog
 from storage.history import EPOCH_SHIFT
 from storage.orders import Orders
+from storage.searches import SORTS
 from tests.simulation import shop
 from tests.simulation.disk import Disk, Image
 from tests.simulation.shop import TOPICS, State
@@ -426,17 +427,31 @@ def copies(row: Item | None) -> dict[int, int]:
     return {line["book"]: line["quantity"] for line in lines}
 
 
-def items(books: int) -> list[Item]:
-    """Return what may be asked of the catalog."""
-    page = {"limit": 10}
-    return [
+def items(books: int, *, finds: bool = False) -> list[Item]:
+    """Return what may be asked of the catalog: if it `finds`, in every order, and what is in
+    stock."""
+    page, one, stock = {"limit": 10}, {"limit": 1}, {"in_stock": True}
+    asked: list[Item] = [
         *({"op": "info", "book": book} for book in range(1, books + 1)),
         *({"op": "search", "topic": topic[:4], **page} for topic in TOPICS),
-        {"op": "search", "topic": "", "limit": 1, "after": "1"},
+        {"op": "search", "topic": "", **one, "after": "1"},
         {"op": "find", "q": "first", **page},
         {"op": "topics"},
         {"op": "books", "books": [books, 1]},
     ]
+    if finds:
+        asked += [
+            *(
+                {"op": "search", "topic": "", **one, "sort": sort}
+                for sort in SORTS
+                if sort != "fit"
+            ),
+            *({"op": "find", "q": "first", **one, **stock, "sort": sort} for sort in SORTS),
+            {"op": "search", "topic": TOPICS[0][:4], **page, **stock},
+            {"op": "search", "topic": "", **one, **stock},
+            {"op": "find", "q": "first", "topic": TOPICS[1], **page, "sort": "-price"},
+        ]
+    return asked
 
 
 # --- one node by itself --------------------------------------------------------------------------

@@ -111,6 +111,7 @@ class Profile:
         self.eager = False
         self.readers = 3
         self.all_items = False
+        self.finds = False  # in every order, what is in stock; and prices change
         self.moves = False
         self.long_keys = draw.chance(0.3)
         self.wall_rate = choice((1.0, 1.0, 5_000.0))

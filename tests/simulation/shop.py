@@ -9,13 +9,14 @@ from typing import Any
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Operation, Outcome
-from storage import catalog as product
 from storage.books import change_answer, fold, show_book
-from storage.catalog import SEARCHES, Catalog
+from storage.catalog import Catalog
 from storage.history import Epoch, Position, check, epochs, id_of
+from storage.letters import sort_key
 from storage.orders import Orders, Projected, show_order
-from storage.paging import Found, Window, place_of
+from storage.paging import UNRANKED, By, Place
 from storage.samples import Sample
+from storage.searches import Count, Found, Search
 from storage.working_set import WorkingSet
 
 Row = Mapping[str, Any]
@@ -73,7 +74,6 @@ class SimulatedCatalog(Catalog):
     def _seed(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         for number, book in self.stocked.items():
             work.write_book(book.row(number, work.topic(book.topic)))
-        work.tags |= {SEARCHES, product.TOPICS}
         return super()._seed(work, operation, request)
 
 
@@ -149,10 +149,8 @@ def look(state: State, item: Mapping[str, Any]) -> Answer | None:
             return {"book": found[0]} if found else None
         case {"op": "books", "books": wanted}:
             return {"books": _books(state, lambda row: row["id"] in wanted)}
-        case {"op": "search", "topic": topic, **part}:
-            return search(state, topic, Window.of(part)).plain()
-        case {"op": "find", "q": q, **part}:
-            return find(state, q, Window.of(part)).plain()
+        case {"op": "search" | "find"}:
+            return search(state, Search.of(item)).plain()
         case {"op": "topics"}:
             used = {row["catalog_id"] for row in rows(state, "books")}
             topics = [
@@ -181,13 +179,33 @@ def shown(state: State, item: Mapping[str, Any]) -> Any:
     return None if found is None else next(iter(found.values()))
 
 
-def search(state: State, topic: str, window: Window) -> Found:
-    return _page(_books(state, lambda row: fold(topic) in fold(row["topic"])), window)
+def search(state: State, wanted: Search) -> Found:
+    """Return a page of what is searched for; here the best matches come by number."""
+    found = _books(state, lambda row: _is_found(row, wanted))
+    by, sign = wanted.order.by, wanted.sign
+    places = sorted(((_place(by, book), book) for book in found), key=lambda row: row[0])
+    edge = wanted.edge
+    if edge is not None:
+        places = [row for row in places if (row[0] > edge if sign > 0 else row[0] < edge)]
+    rows = places[::sign][wanted.skip : wanted.skip + wanted.limit + 1]
+    return Found.within(wanted, rows, Count.upto(len(found)))
 
 
-def find(state: State, q: str, window: Window) -> Found:
-    """Return what the words find, here in the order of numbers."""
-    return _page(_books(state, lambda row: _has(row, fold(q).split())), window)
+def _place(by: By, book: Row) -> Place:
+    match by:
+        case By.TITLE:
+            return sort_key(book["title"]), book["id"]
+        case By.COST:
+            return book["cost"], book["id"]
+    return UNRANKED, 0, book["id"]
+
+
+def _is_found(row: Row, wanted: Search) -> bool:
+    if wanted.in_stock and not row["count"]:
+        return False
+    if wanted.q is None:
+        return fold(wanted.topic or "") in fold(row["topic"])
+    return wanted.topic in (None, row["topic"]) and _has(row, fold(wanted.q).split())
 
 
 def _has(row: Row, words: Sequence[str]) -> bool:
@@ -199,13 +217,6 @@ def _books(state: State, wanted: Callable[[Row], bool]) -> list[dict[str, Any]]:
     names = {row["id"]: row["name"] for row in rows(state, "topics")}
     books = [{**row, "topic": names[row["catalog_id"]]} for row in rows(state, "books")]
     return [show_book(row) for row in sorted(books, key=lambda row: row["id"]) if wanted(row)]
-
-
-def _page(found: list[dict[str, Any]], window: Window) -> Found:
-    edge = window.edge or place_of("0")
-    places = [(place_of(str(book["id"])), book) for book in found]
-    rows = [(place, book) for place, book in places if place > edge][window.skip :]
-    return Found.within(window, rows, len(found))
 
 
 def changes(

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from storage.history import EPOCH_SHIFT
@@ -84,6 +85,12 @@ def _search(forwards: bool) -> Read:
     return read
 
 
+def _count_of_topics(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    most, folded = params
+    names = {topic["id"] for topic in rows("topics") if folded in topic["folded"]}
+    return [(min(sum(book["catalog_id"] in names for book in rows("books")), most),)]
+
+
 def behind(table: str, names: str) -> Read:
     """What reads rows behind a number, in order."""
 
@@ -143,37 +150,122 @@ def _newest(rows: Rows, params: Sequence[Any]) -> list[Row]:
 # --- searching by words --------------------------------------------------------------------------
 
 
+class _Looked:
+    """Books in some order, of which so many are looked at."""
+
+    def __init__(self, books: Iterable[Image], looked: int, *, in_stock: bool) -> None:
+        found = list(islice(books, looked + 1))
+        self.stopped = found[looked - 1] if len(found) > looked else None
+        self.books = [book for book in found[:looked] if book["count"] or not in_stock]
+
+    def counted(self, counted: int) -> tuple[int, bool]:
+        """How many these are, and whether there may be more."""
+        many = len(self.books) > counted
+        return min(len(self.books), counted), many or self.stopped is not None
+
+
 def _find(rows: Rows, params: Sequence[Any]) -> list[Row]:
-    queries, ranks, patterns, most, edge, begin, sign, skip, wanted = params
+    queries, ranks, patterns, topic, in_stock, *bounds, edge, begin, sign, skip, wanted = params
+    most, counted, looked = bounds
     width = len(patterns) // len(queries) if queries else 0
-    titles = {book["id"]: book for book in _books(rows)}
-    [made_by] = [row["value"] for row in rows("meta") if row["name"] == "words"]
+    books = [book for book in _books(rows) if topic in (None, book["topic"])]
 
-    def matches(at: int) -> Iterator[int]:
+    def matches(at: int) -> list[Image]:
         asked = patterns[at * width : (at + 1) * width]
-        for row in sorted(rows("words"), key=lambda row: int(row["book"])):
-            if _has(row, queries[at]) and all(re.search(one, row["terms"]) for one in asked):
-                yield row["book"]
+        return list(_matching(rows, books, queries[at], asked)) if queries else []
 
+    everything = matches(len(queries) - 1)
     places: dict[int, tuple[int, int, int]] = {}
     for at, rank in enumerate(ranks):
-        for number in list(matches(at))[:most]:
+        best = _Looked(matches(at), looked if in_stock else most, in_stock=in_stock)
+        for book in best.books[:most]:
             if len(places) < most:
-                places.setdefault(number, (rank, len(titles[number]["title"]), number))
-    listed = sorted(places.values())
-    if len(listed) == most and begin is not None:
-        others = [n for n in matches(len(queries) - 1) if sign * n >= sign * begin]
-        listed += [(UNRANKED, 0, number) for number in others if number not in places]
+                places.setdefault(book["id"], (rank, len(book["title"]), book["id"]))
+    ranked = sorted(places.values())
+    has_others = len(places) == most or (in_stock and len(everything) > looked)
+    stopped, others = None, []
+    if has_others and begin is not None:
+        behind = [one for one in everything[::sign] if sign * one["id"] >= sign * begin]
+        look = _Looked(behind, looked, in_stock=in_stock)
+        others = [one["id"] for one in look.books if one["id"] not in places]
+        stopped = look.stopped
     beyond = [
-        place
-        for place in listed[::sign]
-        if place[0] == UNRANKED or (place > tuple(edge) if sign > 0 else place < tuple(edge))
+        place for place in ranked if (place > tuple(edge) if sign > 0 else place < tuple(edge))
     ]
-    page = beyond[skip : skip + wanted]
-    found = [
-        (made_by, len(places), *place[:2], *columns(BOOK, [titles[place[2]]])[0]) for place in page
+    if sign < 0 and stopped is not None:
+        beyond = []
+    listed = sorted([*beyond, *((UNRANKED, 0, number) for number in others)], reverse=sign < 0)
+    page = listed[skip : skip + wanted]
+    if not has_others:
+        count = (min(len(ranked), counted), len(ranked) > counted)
+    elif in_stock:
+        count = _Looked(everything, looked, in_stock=True).counted(counted)
+    else:
+        count = (min(len(everything), counted), len(everything) > counted)
+    by_id = {book["id"]: book for book in books}
+    [made_by] = [row["value"] for row in rows("meta") if row["name"] == "words"]
+    head = (made_by, *count, None, None if stopped is None else stopped["id"])
+    found = [(*head, *place[:2], *columns(BOOK, [by_id[place[2]]])[0]) for place in page]
+    return found or [(*head, *[None] * 10)]
+
+
+def _listed(rows: Rows, params: Sequence[Any]) -> list[Row]:
+    query, patterns, topic, in_stock, by, sign, edge, number, counted, looked, skip, wanted = params
+    found: list[Image]
+    if query is None:
+        folded = {one["id"]: one["folded"] for one in rows("topics")}
+        found = [book for book in _books(rows) if topic in folded[book["catalog_id"]]]
+    else:
+        named = [book for book in _books(rows) if topic in (None, book["topic"])]
+        found = list(_matching(rows, named, query, patterns))
+    titles = {row["book"]: row["key"] for row in rows("titles")}
+    keys: Mapping[str, Callable[[Image], tuple[Any, int]]] = {
+        "title": lambda book: (titles[book["id"]], book["id"]),
+        "cost": lambda book: (book["cost"], book["id"]),
+        "number": lambda book: (0, book["id"]),
+    }
+    key = keys[by]
+    edge_of = (int(edge) if by == "cost" else edge if by == "title" else 0, number)
+
+    def behind(books: Iterable[Image]) -> list[Image]:
+        ordered = sorted(books, key=key, reverse=sign < 0)
+        return [one for one in ordered if (key(one) > edge_of if sign > 0 else key(one) < edge_of)]
+
+    is_listed = query is not None and by == "number"
+    is_all = query is None and not topic
+    if is_listed or (len(found) <= looked and not is_all):
+        look = _Looked(behind(found), looked, in_stock=in_stock)
+        page = look.books
+    else:
+        look = _Looked(behind(_books(rows)), looked, in_stock=in_stock)
+        right = {book["id"] for book in found}
+        page = [book for book in look.books if book["id"] in right]
+    stopped = look.stopped if len(page) < skip + wanted else None
+    if not in_stock:
+        count = (min(len(found), counted), len(found) > counted)
+    elif query is not None or (len(found) <= looked and not is_all):
+        count = _Looked(found, looked, in_stock=True).counted(counted)
+    else:
+        seen = _Looked(_books(rows), looked, in_stock=True)
+        seen.books = [book for book in seen.books if book in found]
+        count = seen.counted(counted)
+    [made_by] = [row["value"] for row in rows("meta") if row["name"] == "words"]
+    end = (None, None) if stopped is None else (str(key(stopped)[0]), stopped["id"])
+    head = (made_by, *count, *end)
+    return [(*head, *row) for row in columns(BOOK, page[skip : skip + wanted])] or [
+        (*head, *[None] * 8)
     ]
-    return found or [(made_by, len(places), *[None] * 10)]
+
+
+def _matching(
+    rows: Rows, books: Iterable[Image], query: str, patterns: Sequence[str]
+) -> Iterator[Image]:
+    """Those that have the keys and all the patterns."""
+    index = {row["book"]: row for row in rows("words")}
+    for book in books:
+        row = index[book["id"]]
+        if _has(row, query) and all(re.search(one, row["terms"]) for one in patterns):
+            yield book
 
 
 def _has(row: Image, query: str) -> bool:
@@ -224,7 +316,10 @@ READS: Mapping[str, Read] = {
     ),
     **dict.fromkeys(catalog.FORWARDS, _search(True)),
     **dict.fromkeys(catalog.BACKWARDS, _search(False)),
+    catalog.COUNT: lambda rows, params: [(min(len(_books(rows)), params[0]),)],
+    catalog.COUNT_OF_TOPICS: _count_of_topics,
     search.FIND: _find,
+    search.LISTED: _listed,
     orders.CURSOR.sql: lambda rows, _: columns("seq id", rows("cursors")),
     orders.HIGHEST.sql: lambda rows, _: [(max(map(_last_change, rows("orders")), default=0),)],
     orders.KNOWN: keyed("orders", ORDER, "order_id"),
@@ -263,4 +358,5 @@ def writes(model: Model, named: Mapping[str, Any]) -> dict[str, Write]:
         **{tables.puts[table]: _put(table, key) for table, key in model.tables.items()},
         **{tables.deletes[table]: _delete(table) for table in model.tables},
         search_index.PUT: _put("words", "book"),
+        search_index.PUT_TITLES: _put("titles", "book"),
     }

@@ -20,7 +20,7 @@ from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Extend, Operation, Outcome
 from storage.history import Position, number_of
 from storage.orders import Orders, show_listed
-from storage.paging import Found, Window
+from storage.searches import Found, Search
 from tests.simulation import shop, undoing
 from tests.simulation.disk import Image
 from tests.simulation.shop import SimulatedCatalog, State
@@ -248,11 +248,8 @@ class SimulatedReader:
         assert found is not None
         return {book["id"]: book for book in found["books"]}
 
-    async def search(self, topic: str, window: Window) -> Found:
-        return shop.search(await self._state(), topic, window)
-
-    async def find(self, q: str, window: Window) -> Found:
-        return shop.find(await self._state(), q, window)
+    async def search(self, wanted: Search) -> Found:
+        return shop.search(await self._state(), wanted)
 
     async def topics(self) -> list[dict[str, Any]]:
         found = shop.look(await self._state(), {"op": "topics"})

@@ -198,6 +198,23 @@ SERVING: Focuses = {
         "think_s": (0.02,),
         "all_items": (True,),
     },
+    # Readers of every order and filter, while prices change, and books are sold out and come back.
+    "finding": {
+        "faults": ({"stall": 1.0, "slow_disk": 1.0}, {"crash": 1.0, "lose": 1.0}),
+        "fault_every_s": (0.4, 0.8),
+        "catalogs": (2,),
+        "caches": (1, 2),
+        "orders": (0,),
+        "books": (2, 3),
+        "stock": (1, 2),
+        "network_s": (0.004, 0.02),
+        "readers": (8,),
+        "shelf_entries": (10,),
+        "ttl_s": (5.0,),
+        "think_s": (0.05, 0.15),
+        "all_items": (True,),
+        "finds": (True,),
+    },
     # Caches that lose their lease while answers are long on their way, and get it back before they
     # arrive.
     "lapsing": {

@@ -7,12 +7,13 @@ from bazar.rpc.batcher import Batcher
 from bazar.rpc.client import Peer
 from bazar.rpc.pool import ReplicaPool
 from handlers.catalog.service import CatalogService
-from handlers.frontend import questions
+from handlers.frontend.questions import Question
 from handlers.frontend.upstream import Source
 from handlers.orders.service import OrderService
-from storage import catalog, orders
+from storage import catalog, orders, working_set
 from storage.catalog import Catalog
 from storage.recent_sales import RecentSales
+from storage.searches import Search
 from storage.working_set import WorkingSet
 from tests.simulation.mutations.mutation import mutation, shop
 
@@ -303,14 +304,49 @@ SHOWING = (
     shop(
         "searches are known by their books alone",
         "C5",
-        (questions, "shown", "{SEARCHES, *topics,", "{*topics,"),
+        (Search, "tags", "{SEARCHES, *prices", "{*prices"),
         focus="caching",
         near=26,
     ),
     shop(
+        "a search in the order of prices is not known by them",
+        "C5",
+        (Search, "tags", "{PRICES} if self.order.by is By.COST else set()", "set()"),
+        focus="finding",
+    ),
+    shop(
+        "a price that changes drops only what shows the book",
+        "C5",
+        (working_set, "touched", "tags.add(PRICES)", "pass"),
+        focus="finding",
+    ),
+    shop(
+        "a search of what is in stock is not known by that",
+        "C5",
+        (Search, "tags", "{IN_STOCK} if self.in_stock else set()", "set()"),
+        focus="finding",
+    ),
+    shop(
+        "a book that is sold out, or comes back, drops only what shows it",
+        "C5",
+        (working_set, "touched", "tags.add(IN_STOCK)", "pass"),
+        focus="finding",
+    ),
+    shop(
+        "a book that comes back drops only what shows it",
+        "C5",
+        (
+            working_set,
+            "touched",
+            '(book["count"] > 0) != (before["count"] > 0)',
+            'not book["count"]',
+        ),
+        focus="finding",
+    ),
+    shop(
         "searches are not known by their books",
         "C5",
-        (questions, "shown", '*(info_key(book["id"]) for book in answer["books"])', ""),
+        (Question, "_shown", '*(info_key(one["id"]) for one in answer["books"])', ""),
         near=231,
     ),
     mutation(
@@ -337,26 +373,13 @@ SHOWING = (
         focus="reading",
     ),
     mutation(
-        "a topic is searched as if nothing touched it",
+        "books are searched as if nothing touched them",
         "L2",
         (
             CatalogService,
             "read",
-            "await self.replica.reads.barrier(None)\n            return (await self.reader.search",
-            "await self.replica.reads.barrier(frozenset())\n"
-            "            return (await self.reader.search",
-        ),
-        focus="reading",
-    ),
-    mutation(
-        "words are searched as if nothing touched them",
-        "L2",
-        (
-            CatalogService,
-            "read",
-            "await self.replica.reads.barrier(None)\n            return (await self.reader.find",
-            "await self.replica.reads.barrier(frozenset())\n"
-            "            return (await self.reader.find",
+            "await self.replica.reads.barrier(None)",
+            "await self.replica.reads.barrier(frozenset())",
         ),
         focus="reading",
     ),

@@ -9,14 +9,14 @@ from typing import Any
 from bazar.replication.messages import Entry
 from bazar.replication.store import Answer, Operation, Outcome
 from storage.books import info_key
-from storage.catalog import TOPICS
 from storage.history import Position
 from storage.orders import Orders, order_key, show_listed
-from storage.paging import Found, Window
 from storage.postgresql.database import SYNCHRONOUS
 from storage.postgresql.schema import CLUSTER, DATABASE, FOUND, PROTOCOL, VERSION
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.snapshots import Snapshots
+from storage.searches import Found, Search
+from storage.tags import TOPICS
 from tests.simulation import shop, undoing
 from tests.simulation.invariants import Truth
 from tests.simulation.shop import SimulatedCatalog, State
@@ -160,11 +160,8 @@ class SimulatedSharedReader:
         assert found is not None
         return {book["id"]: book for book in found["books"]}
 
-    async def search(self, topic: str, window: Window) -> Found:
-        return shop.search((await self._read(None))[0], topic, window)
-
-    async def find(self, q: str, window: Window) -> Found:
-        return shop.find((await self._read(None))[0], q, window)
+    async def search(self, wanted: Search) -> Found:
+        return shop.search((await self._read(None))[0], wanted)
 
     async def topics(self) -> list[dict[str, Any]]:
         found = shop.look((await self._read(frozenset({TOPICS})))[0], {"op": "topics"})

@@ -18,8 +18,9 @@ from bazar.errors import (
 )
 from bazar.http.response import entity_tag, render
 from storage.books import fold, info_key, show_book
-from storage.catalog import KEYS_KEPT_MS, MAX_AMOUNT, SEARCHES, TOPICS, Catalog
+from storage.catalog import KEYS_KEPT_MS, MAX_AMOUNT, Catalog
 from storage.history import Position
+from storage.tags import IN_STOCK, PRICES, SEARCHES, TOPICS
 from storage.working_set import WantedRows
 from tests.unit.storage.rows import PlainCatalog
 
@@ -186,7 +187,29 @@ class SellingTest(DecidingTest):
 
 class ChangingTest(DecidingTest):
     def test_c5_an_update_of_the_stock_touches_its_book_alone(self) -> None:
-        self.assertEqual(self.tags(update("a", 4, count=9, cost=9)), {info_key(4)})
+        self.assertEqual(self.tags(update("a", 4, count=9)), {info_key(4)})
+        self.assertEqual(self.tags(update("b", 4, count_add=-8)), {info_key(4)})
+        self.assertEqual(self.tags(sell("c", (5, 9))), {info_key(5)})
+
+    def test_c5_a_price_touches_what_is_in_the_order_of_prices(self) -> None:
+        self.assertEqual(self.tags(update("a", 4, cost=9)), {info_key(4), PRICES})
+        self.assertEqual(self.tags(update("b", 4, cost=9)), {info_key(4)})
+
+    def test_c5_who_is_sold_out_or_comes_back_touches_what_is_in_stock(self) -> None:
+        touched = {info_key(4), IN_STOCK}
+        for operation in (
+            sell("a", (4, 3), (4, 4)),
+            update("b", 4, count_add=2),
+            update("c", 4, count=0),
+            update("d", 4, count=1),
+            sell("e", (4, 1)),
+        ):
+            self.assertEqual(self.tags(operation), touched, operation)
+        self.assertEqual(self.tags(update("f", 4, count=0)), {info_key(4)})
+        self.assertEqual(self.tags(sell("g", (2, 1), (5, 1))), {info_key(2), info_key(5), IN_STOCK})
+        self.assertEqual(
+            self.tags(update("h", 4, count=3, cost=1)), {info_key(4), IN_STOCK, PRICES}
+        )
 
     def test_c5_what_searches_show_by_touches_every_search(self) -> None:
         for number, fields in enumerate(
@@ -194,7 +217,7 @@ class ChangingTest(DecidingTest):
         ):
             keys = self.tags(update(f"k{number}", 4, **fields))
             self.assertEqual(keys, {info_key(4), SEARCHES, TOPICS}, fields)
-        keys = self.tags(update("same", 4, title="x", cost=3))  # nothing of it is new
+        keys = self.tags(update("same", 4, title="x", count=3))  # nothing of it is new
         self.assertEqual(keys, {info_key(4)})
         self.assertEqual(
             self.tags(create("c", ("t", None, "new"))), {info_key(8), SEARCHES, TOPICS}

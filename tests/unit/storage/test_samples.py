@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bazar.errors import Conflict, KeyReused, NotFound
 from storage.books import info_key
-from storage.catalog import SEARCHES, TOPICS, Catalog
+from storage.catalog import Catalog
 from storage.samples import SAMPLES
+from storage.tags import SEARCHES, TOPICS
 from tests.unit.storage.rows import PlainCatalog
 from tests.unit.storage.test_catalog import DecidingTest, create, sell, update
 

@@ -6,11 +6,14 @@ import unittest
 from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
+from unittest import mock
 
 from bazar.errors import BazarError
 from bazar.replication.store import Answer, Outcome
+from storage import paging
 from storage.catalog import Catalog, CatalogReader
 from storage.orders import OrderReader
+from storage.searches import Found, Search
 
 BEGIN_MS = 1_000_000_000_000
 
@@ -50,7 +53,14 @@ class CatalogCase(GroupCase):
 
     def ranked(self, most: int) -> AbstractContextManager[object]:
         """Within this, so many books are given a rank."""
-        raise NotImplementedError
+        return self.bounds(RANKED=most, COUNTED=most)
+
+    def bounds(self, **most: int) -> AbstractContextManager[object]:
+        """Within this, these bounds of `storage/paging.py` are others."""
+        return mock.patch.dict(vars(paging), most)
+
+    async def found(self, **wanted: Any) -> Found:
+        return await self.reader.search(Search(**{"limit": 100, **wanted}))
 
     @staticmethod
     def decider() -> Catalog:

@@ -12,7 +12,6 @@ from typing import Any
 from bazar.errors import ForeignHistory
 from storage.catalog import KEYS_KEPT_MS
 from storage.history import Position
-from storage.paging import Window
 from tests.unit.storage.contract.cases import CatalogCase
 from tests.unit.storage.rows import PlainCatalog
 from tests.unit.storage.test_catalog import cancel, create, sell, undo, update
@@ -166,7 +165,7 @@ class Reading(CatalogCase):
         found: list[int] = []
         more = True
         while more:
-            page = await self.reader.search("many", Window(7, skip=len(found)))
+            page = await self.found(topic="many", limit=7, skip=len(found))
             found += [book["id"] for book in page.books]
             more = page.after is not None
         self.assertEqual(found, list(range(8, 38)))
@@ -174,16 +173,16 @@ class Reading(CatalogCase):
     async def test_search_goes_on_behind_a_book_and_back(self) -> None:
         await self.one(create("c", *((f"t{n}", None, f"Many {n % 3}") for n in range(30))))
         for topic, first in (("many", 8), ("", 1)):
-            window, pages = Window(7), []
+            pages, after = [], None
             while True:
-                page = await self.reader.search(topic, window)
+                page = await self.found(topic=topic, limit=7, after=after)
                 pages.append([book["id"] for book in page.books])
                 if page.after is None:
                     break
-                window = Window(7, after=page.after)
+                after = page.after
             self.assertEqual([*chain(*pages)], list(range(first, 38)))
             for before in reversed(pages[:-1]):
-                page = await self.reader.search(topic, Window(7, before=page.before))
+                page = await self.found(topic=topic, limit=7, before=page.before)
                 self.assertEqual([book["id"] for book in page.books], before)
                 self.assertEqual(page.after, str(before[-1]))
             self.assertIsNone(page.before)
@@ -198,7 +197,7 @@ class Reading(CatalogCase):
             ("STRASSE", ["b"]),
             ("0%o", []),
         ):
-            found = await self.reader.search(wanted, Window(10))
+            found = await self.found(topic=wanted)
             self.assertEqual([book["title"] for book in found.books], titles, wanted)
 
     async def test_a_book_without_an_author_has_no_such_field(self) -> None:

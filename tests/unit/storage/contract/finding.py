@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
-from storage.paging import Found, Window
+from storage.searches import Count
 from tests.unit.storage.contract.cases import CatalogCase
 from tests.unit.storage.test_catalog import create, update
 
@@ -13,27 +12,24 @@ FIRST = 8  # the number of the first book that a test makes
 
 
 class Finding(CatalogCase):
-    async def found(self, q: str, **part: Any) -> Found:
-        return await self.reader.find(q, Window(**{"limit": 100, **part}))
-
     async def ids(self, q: str) -> list[int]:
-        return [book["id"] for book in (await self.found(q)).books]
+        return [book["id"] for book in (await self.found(q=q)).books]
 
     async def titles(self, q: str) -> list[str]:
-        return [book["title"] for book in (await self.found(q)).books]
+        return [book["title"] for book in (await self.found(q=q)).books]
 
     async def make(self, *titles: str, author: str | None = None) -> None:
         await self.batch(create("k" + titles[0] + str(author), *((t, author, "T") for t in titles)))
 
     async def pages(self, q: str, limit: int) -> list[list[int]]:
         """All pages, to the very end."""
-        window, pages = Window(limit), []
+        pages, after = [], None
         while True:
-            page = await self.reader.find(q, window)
+            page = await self.found(q=q, limit=limit, after=after)
             pages.append([book["id"] for book in page.books])
             if page.after is None:
                 return pages
-            window = Window(limit, after=page.after)
+            after = page.after
 
 
 class WordsFound(Finding):
@@ -128,7 +124,7 @@ class WordsFound(Finding):
         await self.make(*words)
         await self.make("Other", author="Prefixer")
         for typed in ("p", "pr", "pre", "pref", "prefix", "prefixa", "prefixb1", "prefixb12"):
-            found = {b["title"] for b in (await self.found(typed)).books}
+            found = {b["title"] for b in (await self.found(q=typed)).books}
             self.assertLessEqual({word for word in words if word.startswith(typed)}, found, typed)
             self.assertEqual("Other" in found, "prefixer".startswith(typed), typed)
         self.assertEqual(await self.ids("prefix a"), [])
@@ -201,26 +197,26 @@ class Pages(Finding):
                 self.assertEqual(everything[ranked:], sorted(everything[ranked:]))
                 pages = await self.pages("many", 7)
                 self.assertEqual([n for page in pages for n in page], everything)
-                last = await self.found("many", limit=7, skip=7 * (len(pages) - 1))
+                last = await self.found(q="many", limit=7, skip=7 * (len(pages) - 1))
                 self.assertEqual([book["id"] for book in last.books], pages[-1])
                 for page in reversed(pages[:-1]):
-                    last = await self.found("many", limit=7, before=last.before)
+                    last = await self.found(q="many", limit=7, before=last.before)
                     self.assertEqual([book["id"] for book in last.books], page)
                     self.assertIsNotNone(last.after)
                 self.assertIsNone(last.before)
 
     async def test_counts_end_at_a_thousand(self) -> None:
-        self.assertEqual((await self.found("under")).count, 2)
-        self.assertEqual((await self.found("nothing")).count, 0)
+        self.assertEqual((await self.found(q="under")).count, Count(2))
+        self.assertEqual((await self.found(q="nothing")).count, Count(0))
         with self.ranked(3):
-            self.assertEqual((await self.found("the", limit=1)).count, 3)
+            self.assertEqual((await self.found(q="the", limit=1)).count, Count(3, more=True))
 
     async def test_books_that_come_and_go_in_between_repeat_none(self) -> None:
         await self.make(*(f"Many {n}" for n in range(10, 30)))
-        first = await self.found("many", limit=10)
+        first = await self.found(q="many", limit=10)
         await self.batch(update("a", first.books[-1]["id"], title="Gone"))
         await self.make("Many", "Many 300")
-        rest = await self.found("many", after=first.after)
+        rest = await self.found(q="many", after=first.after)
         self.assertEqual(
             [book["id"] for book in rest.books], [*range(FIRST + 10, FIRST + 20), FIRST + 21]
         )
@@ -228,6 +224,6 @@ class Pages(Finding):
     async def test_places_that_are_nowhere(self) -> None:
         await self.make(*(f"Many {n}" for n in range(10)))
         for place, shown in (("0-0-0", 10), ("8-1-1", 0), ("1-6-0", 10), ("999999", 0), ("3", 0)):
-            self.assertEqual(len((await self.found("many", after=place)).books), shown, place)
-        page = await self.found("many", before="0-0-0")
+            self.assertEqual(len((await self.found(q="many", after=place)).books), shown, place)
+        page = await self.found(q="many", before="0-0-0")
         self.assertEqual((page.books, page.before, page.after), ([], None, None))

@@ -4,7 +4,6 @@ rows."""
 from __future__ import annotations
 
 from bazar.errors import Conflict
-from storage.paging import Window
 from storage.samples import SAMPLES
 from tests.unit.storage.contract.cases import CatalogCase
 from tests.unit.storage.rows import PlainCatalog
@@ -13,20 +12,20 @@ from tests.unit.storage.test_samples import REMOVE
 
 
 class SamplesTaken(CatalogCase):
-    async def found(self, q: str) -> list[int]:
-        return [book["id"] for book in (await self.reader.find(q, Window(10))).books]
+    async def ids(self, **wanted: str) -> list[int]:
+        return [book["id"] for book in (await self.found(**wanted)).books]
 
     async def test_s7_no_read_finds_what_was_taken_away(self) -> None:
         await self.one(create("c", ("Cooking for all", "Ada", "Food")))
-        self.assertEqual(await self.found("cook"), [8, 4])
+        self.assertEqual(await self.ids(q="cook"), [8, 4])
         answer = await self.one(REMOVE)
         self.assertEqual([book["id"] for book in answer["removed"]], list(SAMPLES))
         self.assertEqual(list(await self.reader.info(range(1, 9))), [8])
-        self.assertEqual([b["id"] for b in (await self.reader.search("", Window(10))).books], [8])
-        self.assertEqual((await self.reader.search("school", Window(10))).books, [])
+        self.assertEqual(await self.ids(topic=""), [8])
+        self.assertEqual(await self.ids(topic="school"), [])
         self.assertEqual(await self.topics(), [(3, "Food")])
         for q, books in (("cook", [8]), ("theory", []), ("ada", [8])):
-            self.assertEqual(await self.found(q), books, q)
+            self.assertEqual(await self.ids(q=q), books, q)
 
     async def test_decisions_are_those_on_plain_rows(self) -> None:
         plain = PlainCatalog()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import tempfile
 import unittest
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
@@ -21,18 +22,17 @@ from hypothesis import strategies as st
 from bazar.errors import BazarError
 from bazar.http.response import entity_tag, render
 from bazar.replication.store import Outcome
+from storage import paging
 from storage.catalog import KEYS_KEPT_MS, CatalogReader
 from storage.history import Position
 from storage.orders import OrderReader, Orders
-from storage.paging import Found, Window
-from storage.postgresql import search
 from storage.postgresql.catalog import CatalogRows, PostgreSQLCatalogReader
 from storage.postgresql.model import Model
 from storage.postgresql.orders import OrderRows, PostgreSQLOrderReader
 from storage.postgresql.session import Statement
+from storage.searches import SORTS, Found, Search
 from storage.sqlite import catalog as sqlite_catalog
 from storage.sqlite import orders as sqlite_orders
-from storage.sqlite import search as sqlite_search
 from storage.sqlite.model import Model as SQLiteModel
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.storage.contract.cases import BEGIN_MS, CatalogCase
@@ -58,6 +58,7 @@ TEXTS = st.lists(st.one_of(st.sampled_from(FEW), WORDS, LONG), min_size=1, max_s
 EDITIONS = ("9780306406157", "9780140328721")
 ISBNS = st.sampled_from((None, *EDITIONS))
 TYPED_ISBNS = st.sampled_from(("0-306-40615-2", "9780140328721", "978"))
+OFFERS = tuple({"cost": n % 3, "count": n % 2} for n in range(5))
 BOOKS = st.lists(st.tuples(TEXTS, st.one_of(st.none(), TEXTS), ISBNS), min_size=1, max_size=20)
 
 
@@ -172,42 +173,40 @@ class AgreementCase(unittest.TestCase):
         return engines
 
 
-async def walk(engines: Engines, typed: str, limit: int) -> int:
+async def walk(engines: Engines, wanted: Search) -> int:
     """Read all pages of what is found to the end, and back; return how many books there were."""
     seen = 0
-    window: Window | None = Window(limit)
-    while window is not None:
-        page = await engines.ask(partial(_find, typed, window))
+    search: Search | None = wanted
+    while search is not None:
+        page = await engines.ask(partial(_search, search))
         assert page is not None
         seen += len(page.books)
-        window = None if page.after is None else Window(limit, after=page.after)
+        search = None if page.after is None else replace(wanted, after=page.after)
     while page is not None and page.before is not None:
-        page = await engines.ask(partial(_find, typed, Window(limit, before=page.before)))
-    await engines.ask(partial(_find, typed, Window(limit, skip=seen // 2)))
+        page = await engines.ask(partial(_search, replace(wanted, before=page.before)))
+    if not wanted.looks:
+        await engines.ask(partial(_search, replace(wanted, skip=seen // 2)))
     return seen
 
 
-async def _find(typed: str, window: Window, reader: CatalogReader) -> Found:
-    return await reader.find(typed, window)
+async def _search(wanted: Search, reader: CatalogReader) -> Found:
+    return await reader.search(wanted)
 
 
 class SearchTest(AgreementCase):
-    async def look(self, engines: Engines, books: list[Any], typed: list[str]) -> list[int]:
+    async def look(
+        self, engines: Engines, books: list[Any], typed: list[str], **also: Any
+    ) -> list[int]:
         """Have these books alone, and return how many are found by each query."""
         await engines.clear()
         rows = [
-            {"title": title, "author": author, "isbn": isbn, "topic": "T", "cost": 1, "count": 1}
-            for title, author, isbn in books
+            {"title": title, "author": author, "isbn": isbn, "topic": topic, **offer}
+            for (title, author, isbn), topic, offer in zip(
+                books, cycle(("T", "t", "To", "S")), cycle(OFFERS), strict=False
+            )
         ]
         await engines.batch({"op": "create", "key": "k", "books": rows})
-        return [await walk(engines, q, 3) for q in typed]
-
-    def ranked(self, most: int) -> contextlib.ExitStack:
-        """Within this, so many books are given a rank."""
-        stack = contextlib.ExitStack()
-        for module in (search, sqlite_search):
-            stack.enter_context(mock.patch.object(module, "RANKED", most))
-        return stack
+        return [await walk(engines, Search(3, q=q, **also)) for q in typed]
 
     def test_every_search_finds_the_same_in_the_same_order(self) -> None:
         engines = self.catalogs()
@@ -232,9 +231,30 @@ class SearchTest(AgreementCase):
             ]
             for most in (1, 3, 10, 30):
                 typed = [chance.choice(FEW)[: chance.randint(1, 4)] for _ in range(3)]
-                with self.ranked(most):
+                with mock.patch.dict(vars(paging), RANKED=most, COUNTED=most):
                     found = self.run_in_loop(self.look(engines, books, typed))
                 self.assertGreater(max(found), 4)
+
+    def test_orders_and_filters_are_the_same_wherever_a_page_ends(self) -> None:
+        engines = self.catalogs()
+        chance = random.Random(6)
+        books = [
+            (" ".join(chance.choices(FEW, k=3)), chance.choice((*FEW, None)), None)
+            for _ in range(60)
+        ]
+        found = []
+        for looked in (3, 10, 1000):
+            bounds = {"LOOKED": looked, "COUNTED": min(looked, 20), "RANKED": min(looked, 20)}
+            for sort, in_stock in product((None, *SORTS), (False, True)):
+                typed = [chance.choice(FEW)[: chance.randint(1, 4)] for _ in range(2)]
+                wanted = {"sort": sort, "in_stock": in_stock, "topic": chance.choice((None, "T"))}
+                with mock.patch.dict(vars(paging), bounds):
+                    found += self.run_in_loop(self.look(engines, books, typed, **wanted))
+                    if sort != "fit":
+                        topic = chance.choice(("", "t", "s", "x"))
+                        search = Search(3, topic=topic, sort=sort, in_stock=in_stock)
+                        self.run_in_loop(walk(engines, search))
+        self.assertGreater(max(found), 20)
 
 
 @st.composite
@@ -250,17 +270,20 @@ def queries(draw: st.DrawFn, books: list[Any]) -> str:
 
 def some_read(chance: random.Random) -> Callable[[CatalogReader], Awaitable[Any]]:
     """One of all reads of a catalog, at any place."""
-    window = chance.choice(
+    low = chance.randint(0, 10)
+    part: dict[str, Any] = chance.choice(
         (
-            Window(chance.randint(1, 5), skip=chance.randint(0, 9)),
-            Window(chance.randint(1, 5), after=str(chance.randint(0, 30))),
-            Window(chance.randint(1, 5), before=str(chance.randint(0, 30))),
-            Window(
-                chance.randint(1, 5), before=f"{chance.randint(0, 10)}-2-{chance.randint(0, 9)}"
-            ),
-            Window(1, after="nowhere"),
+            {"skip": chance.randint(0, 9)},
+            {"after": str(chance.randint(0, 30))},
+            {"before": str(chance.randint(0, 30))},
+            {"before": f"{low}-2-{chance.randint(0, 9)}"},
+            {"after": f"{low}-{chance.randint(0, 30)}", "sort": chance.choice(("price", "-price"))},
+            {"before": f"{chance.choice('at')}-{low}", "sort": "title", "in_stock": True},
+            {"after": str(low), "sort": "newest", "in_stock": chance.random() < 0.5},
+            {"sort": chance.choice(("title", "price")), "in_stock": chance.random() < 0.5},
         )
     )
+    part["limit"] = chance.randint(1, 5)
     topic, q = (
         chance.choice(("", "c", "SS", "d", "ß", "%", "_")),
         chance.choice(("t", "té", "a", "x")),
@@ -269,8 +292,9 @@ def some_read(chance: random.Random) -> Callable[[CatalogReader], Awaitable[Any]
     position = Position(number, chance.choice((None, "e0", "e1")))
     some: tuple[Callable[[CatalogReader], Awaitable[Any]], ...] = (
         lambda reader: reader.info([chance_book, 0, 10**18 - 1, 3]),
-        lambda reader: reader.search(topic, window),
-        lambda reader: reader.find(q, window),
+        lambda reader: reader.search(Search(topic=topic, **part)),
+        lambda reader: reader.search(Search(q=q, **part)),
+        lambda reader: reader.search(Search(q=q, topic=topic or "c", **part)),
         lambda reader: reader.topics(),
         lambda reader: reader.changes(position, 5),
         lambda reader: reader.newest(number, 5),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
-from unittest import mock
 
 from bazar.replication.messages import GENESIS, chained
 from bazar.replication.store import Outcome
 from storage.books import info_key
-from storage.catalog import TOPICS
 from storage.history import Position
-from storage.paging import Window
-from storage.postgresql import search
 from storage.postgresql.catalog import CatalogRows, PostgreSQLCatalogReader
 from storage.postgresql.session import Row, Statement
+from storage.searches import Search
+from storage.tags import TOPICS
 from tests.unit.storage.contract import catalog, samples
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
 from tests.unit.storage.postgresql.database import DatabaseCase, Group
@@ -50,9 +47,6 @@ class CatalogTest(RowsCase, CatalogCase):
         self.reader = PostgreSQLCatalogReader(self.group)
         await self.batch(*model.seed())
 
-    def ranked(self, most: int) -> AbstractContextManager[object]:
-        return mock.patch.object(search, "RANKED", most)
-
 
 class LoadingTest(catalog.Loading, CatalogTest):
     pass
@@ -73,7 +67,7 @@ class StatementsTest(CatalogTest):
             sales = [{**sell(f"{size}.{n}", (4, 0), (5, 0)), **cursor} for n in range(size)]
             others = [update(f"u{size}.{n}", 4, title=f"T{n}", topic=f"T{n}") for n in range(size)]
             others += [create(f"c{size}.{n}", (f"T{n}", None, f"T{n}")) for n in range(size)]
-            for operations, loads, writes in ((sales, 5, 2), (sales + others, 9, 5)):
+            for operations, loads, writes in ((sales, 5, 2), (sales + others, 9, 6)):
                 self.assertEqual(len(self.group.model.loads(operations)), loads)
                 outcomes = await self.dry(0, *operations)
                 changes = [one.change for one in outcomes if one.change is not None]
@@ -95,7 +89,7 @@ class StatementsTest(CatalogTest):
         reader = PostgreSQLCatalogReader(Watched())
         await reader.info([4, 5, 4])
         await reader.topics()
-        for page in (reader.search("", Window(1)), reader.find("how", Window(1))):
+        for page in (reader.search(Search(1, topic="")), reader.search(Search(1, q="how"))):
             await page
         await reader.changes(Position(), 1)
         await reader.newest(9, 1)

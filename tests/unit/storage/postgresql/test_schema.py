@@ -13,18 +13,27 @@ from bazar.errors import ConfigError, FatalError, Unavailable
 from storage import letters
 from storage.catalog import Catalog
 from storage.orders import Orders
-from storage.paging import Window
 from storage.postgresql import books, learning, orders, schema, search_index
-from storage.postgresql.catalog import CatalogRows
+from storage.postgresql.catalog import CatalogRows, PostgreSQLCatalogReader
 from storage.postgresql.orders import OrderRows
 from storage.postgresql.session import Broken, Refused, Reply, Result, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
+from storage.searches import Search
 from tests.postgresql.servers import Server
-from tests.unit.storage.postgresql.database import CLUSTER, TIMEOUT_S, DatabaseCase
+from tests.unit.storage.postgresql.database import CLUSTER, TIMEOUT_S, DatabaseCase, Group
 from tests.unit.storage.postgresql.test_catalog import CatalogTest
 from tests.unit.storage.test_catalog import create, sell, update
 
 CATALOG = CatalogRows(Catalog())
+VERSION = len(CATALOG.migrations)
+# What stood in databases of the first version.
+OLD_FUNCTIONS = (
+    "CREATE FUNCTION bazar_catalog.matches(tsquery, text[], bigint, int, bigint)"
+    " RETURNS bigint[] LANGUAGE sql AS 'SELECT NULL::bigint[]'",
+    "CREATE FUNCTION bazar_catalog.find("
+    "tsquery[], int[], text[], int, bigint[], bigint, int, int, int)"
+    " RETURNS TABLE (made_by text, places int) LANGUAGE sql AS 'SELECT NULL, 0'",
+)
 
 
 class NewerRows(CatalogRows):
@@ -79,17 +88,19 @@ class MakingTest(DatabaseCase):
         """For a role that may not make one."""
         await self.ask("CREATE SCHEMA bazar_catalog")
         await schema.migrate(self.session, CATALOG, CLUSTER)
-        self.assertEqual(await self.version(), len(CATALOG.migrations))
+        self.assertEqual(await self.version(), VERSION)
 
     async def test_newer_tables_are_refused(self) -> None:
         await schema.migrate(self.session, NewerRows(Catalog()), CLUSTER)
-        with self.assertRaisesRegex(ConfigError, "has version 3, and this program knows 2"):
+        with self.assertRaisesRegex(
+            ConfigError, f"has version {VERSION + 1}, and this program knows {VERSION}"
+        ):
             await schema.migrate(self.session, CATALOG, CLUSTER)
 
     async def test_what_is_written_has_all_columns(self) -> None:
         """The columns that images are written to are those that the tables have."""
         for model, columns in (
-            (CATALOG, {**books.COLUMNS, "words": search_index.COLUMNS}),
+            (CATALOG, {**books.COLUMNS, **search_index.COLUMNS}),
             (OrderRows(Orders()), orders.COLUMNS),
         ):
             await schema.migrate(self.session, model, CLUSTER)
@@ -142,12 +153,12 @@ class UpgradingTest(CatalogTest):
         newer = NewerRows(Catalog())
         for _ in range(2):
             await schema.migrate(self.session, newer, CLUSTER)
-            self.assertEqual(await self.version(), len(CATALOG.migrations))
+            self.assertEqual(await self.version(), VERSION)
             with self.assertRaisesRegex(FatalError, "another epoch has begun"):
                 await schema.upgrade(self.session, newer, "e6")
         await schema.upgrade(self.session, newer, "e7")
         await schema.migrate(self.session, newer, CLUSTER)
-        self.assertEqual(await self.version(), len(newer.migrations))
+        self.assertEqual(await self.version(), VERSION + 1)
         self.assertEqual(await self.ask("SELECT DISTINCT pages FROM bazar_catalog.books"), ((1,),))
         await schema.upgrade(self.session, newer, "e7")  # nothing is missing
         with self.assertRaisesRegex(ConfigError, "the newer program"):
@@ -166,9 +177,35 @@ class UpgradingTest(CatalogTest):
         await upgrade
 
 
+class FirstVersionRows(CatalogRows):
+    migrations: Sequence[Sequence[str]] = ((*CatalogRows.migrations[0], *OLD_FUNCTIONS),)
+
+
+class FirstVersionTest(DatabaseCase):
+    async def test_its_books_are_found_by_topic_and_in_every_order(self) -> None:
+        group = await Group.make(self.session, FirstVersionRows(Catalog()))
+        await self.ask(
+            "INSERT INTO bazar_catalog.topics VALUES (1, 'Art', 'art'), (2, 'Sea', 'sea')"
+        )
+        await self.ask(
+            "INSERT INTO bazar_catalog.books (id, title, catalog_id, cost, count)"
+            " SELECT n, 'Many ' || n, 1 + n % 2, 10 - n, n % 3 FROM generate_series(1, 6) n"
+        )
+        await schema.upgrade(self.session, CATALOG, "")
+        group.model = CATALOG
+        reader = PostgreSQLCatalogReader(group)
+        wanted = Search(9, q="many", topic="Sea", sort="price", in_stock=True)
+        with self.assertRaisesRegex(Unavailable, "index of words"):
+            await reader.search(wanted)
+        self.assertTrue(await learning.learn(self.session, ""))
+        self.assertEqual([book["id"] for book in (await reader.search(wanted)).books], [5, 1])
+        with self.assertRaisesRegex(ConfigError, "start all nodes with the newer program"):
+            await schema.migrate(self.session, FirstVersionRows(Catalog()), CLUSTER)
+
+
 class LearningTest(CatalogTest):
     async def ids(self, q: str) -> list[int]:
-        return [book["id"] for book in (await self.reader.find(q, Window(100))).books]
+        return [book["id"] for book in (await self.reader.search(Search(100, q=q))).books]
 
     async def index(self) -> list[Any]:
         return list(
@@ -220,7 +257,7 @@ class LearningTest(CatalogTest):
         changed = [one for one in await versions() if one not in before]
         self.assertEqual([book for book, _ in changed], [4])
         before = await versions()
-        await self.batch(sell("e", (4, 1)), update("f", 5, topic="Another"))
+        await self.batch(sell("e", (4, 1)), update("f", 5, cost=1, count=0))
         self.assertEqual(await versions(), before)
 
     async def test_the_last_title_of_a_batch_counts(self) -> None:

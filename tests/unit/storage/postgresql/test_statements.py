@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
-from unittest import mock
 
 from bazar.replication.messages import GENESIS, chained, tail_mark
 from bazar.replication.store import Outcome
 from storage import letters
 from storage.history import number_of
 from storage.orders import Orders
-from storage.postgresql import books, search
+from storage.postgresql import books
 from storage.postgresql import orders as postgresql_orders
 from storage.postgresql.catalog import CatalogRows, PostgreSQLCatalogReader
 from storage.postgresql.model import Model
 from storage.postgresql.orders import OrderRows, PostgreSQLOrderReader
 from storage.postgresql.session import Row, Statement
 from tests.simulation.statements import READS, writes
-from tests.unit.storage.contract import catalog, finding, order_pages, orders, samples
+from tests.unit.storage.contract import (
+    catalog,
+    finding,
+    listing,
+    order_pages,
+    orders,
+    samples,
+)
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase, OrderCase
 
 
@@ -86,9 +91,6 @@ class PlainCatalogTest(PlainCase, CatalogCase):
         self.reader = PostgreSQLCatalogReader(self.group)
         await self.batch(*model.seed())
 
-    def ranked(self, most: int) -> AbstractContextManager[object]:
-        return mock.patch.object(search, "RANKED", most)
-
 
 class LoadingTest(catalog.Loading, PlainCatalogTest):
     pass
@@ -111,6 +113,14 @@ class OrderTest(finding.Order, PlainCatalogTest):
 
 
 class PagesTest(finding.Pages, PlainCatalogTest):
+    pass
+
+
+class ListingTest(listing.Orders, PlainCatalogTest):
+    pass
+
+
+class PlacesTest(listing.Places, PlainCatalogTest):
     pass
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
-from unittest import mock
 
 from bazar.replication.store import Outcome
-from storage.sqlite import search
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase
@@ -52,9 +49,6 @@ class CatalogTest(StoreCase, CatalogCase):
         self.addAsyncCleanup(self.store.close)
         self.reader = SQLiteCatalogReader(self.store.database)
         await self.batch(*self.store.seed())
-
-    def ranked(self, most: int) -> AbstractContextManager[object]:
-        return mock.patch.object(search, "RANKED", most)
 
 
 class LoadingTest(catalog.Loading, CatalogTest):

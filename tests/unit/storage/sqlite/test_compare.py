@@ -291,7 +291,9 @@ class SoldMeanwhile(ReplicaFile):
 
     def look(self) -> Mark:
         with contextlib.closing(sqlite3.connect(self.orders)) as connection, connection:
-            connection.execute("INSERT INTO orders VALUES ('late', 7, 0, '[]')")
+            connection.execute(
+                "INSERT INTO orders (order_id, seq, sold_at, lines) VALUES ('late', 7, 0, '[]')"
+            )
         return super().look()
 
 

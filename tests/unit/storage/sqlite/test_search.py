@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from storage.paging import Window
-from storage.sqlite import search
-from tests.unit.storage.contract import finding
+from storage import sought
+from storage.searches import SORTS, Search
+from storage.sqlite import queries, search
+from tests.unit.storage.contract import finding, listing
 from tests.unit.storage.contract.finding import FIRST
 from tests.unit.storage.sqlite.test_catalog import CatalogTest
 from tests.unit.storage.test_catalog import create
@@ -25,47 +26,62 @@ class PagesTest(finding.Pages, CatalogTest):
     pass
 
 
+class OrdersTest(listing.Orders, CatalogTest):
+    pass
+
+
+class PlacesTest(listing.Places, CatalogTest):
+    pass
+
+
 class BoundTest(finding.Finding, CatalogTest):
-    async def test_a_search_looks_at_a_bounded_number_of_books(self) -> None:
+    async def steps(self, **wanted: Any) -> int:
         """SQLite counts its steps; what FTS5 reads in one of them is for the benchmark."""
 
-        async def steps(q: str, **part: Any) -> int:
-            def work(connection: sqlite3.Connection) -> int:
-                taken = 0
+        def work(connection: sqlite3.Connection) -> int:
+            taken = 0
 
-                def step() -> int:
-                    nonlocal taken
-                    taken += 1
-                    return 0
+            def step() -> int:
+                nonlocal taken
+                taken += 1
+                return 0
 
-                connection.set_progress_handler(step, 1)
-                search.find(connection, q, Window(10, **part))
-                connection.set_progress_handler(None, 1)
-                return taken
+            connection.set_progress_handler(step, 1)
+            search.find(connection, Search(10, **wanted))
+            connection.set_progress_handler(None, 1)
+            return taken
 
-            return await self.store.database.look_slowly(work)
+        return await self.store.database.look_slowly(work)
 
-        def batch(first: int) -> Any:
-            return create(
-                f"k{first}", *((f"Many {n}", None, "T") for n in range(first, first + 500))
-            )
-
-        with self.ranked(50):
-            taken = []
-            for first in (0, 500, 1000, 1500):
-                await self.batch(batch(first))
-                deep = str(FIRST + first + 400)
-                taken.append(
-                    [await steps("many"), await steps("m"), await steps("many", after=deep)]
-                )
-            for small, large in zip(taken[0], taken[-1], strict=True):
-                self.assertLess(large, 1.2 * small, taken)
+    async def test_a_search_looks_at_a_bounded_number_of_books(self) -> None:
+        """However many have the words, the topic, the same price, or the same beginning."""
+        deep = str(FIRST + 1900)
+        kinds: list[dict[str, Any]] = [
+            *({"q": q, **part} for q in ("many", "m") for part in ({}, {"after": deep})),
+            *({"q": "many", "sort": sort} for sort in SORTS),
+            *({"q": "many", "sort": sort, "in_stock": True, "topic": "T"} for sort in SORTS),
+            *({"topic": "", "sort": sort, "in_stock": True} for sort in SORTS if sort != "fit"),
+            {"topic": "", "sort": "price", "after": f"1-{deep}"},
+            {"topic": "", "sort": "-price", "after": f"1-{deep}"},
+            {"topic": "", "sort": "title", "after": f"many {deep}-{deep}"},
+            {"topic": "t", "sort": "title"},
+        ]
+        taken = []
+        with self.bounds(RANKED=50, COUNTED=50, LOOKED=200):
+            for begin, end in ((0, 2000), (2000, 8000)):
+                for first in range(begin, end, 500):
+                    books = ((f"Many {n}", None, "T") for n in range(first, first + 500))
+                    await self.batch(create(f"k{first}", *books))
+                taken.append([await self.steps(**kind) for kind in kinds])
+        for kind, small, large in zip(kinds, *taken, strict=True):
+            self.assertLess(large, 1.5 * small, (kind, small))
 
     async def test_a_beginning_is_read_in_words_where_there_are_few(self) -> None:
         await self.make("Numbers", "Numbering", "Number 1")
 
         def query(connection: sqlite3.Connection) -> str:
-            return search.Query(connection, "numb").everything
+            *_, everything = sought.ranks("numb")
+            return queries.Queries(connection).of(everything)
 
         self.assertEqual(
             await self.store.database.look_slowly(query),

@@ -7,14 +7,17 @@ from contextlib import closing
 from typing import Any
 from unittest import mock
 
+from bazar.errors import ConfigError
 from bazar.replication.messages import Change
+from storage import letters
 from storage.catalog import Catalog
-from storage.paging import Window
+from storage.searches import Search
 from storage.sqlite import log_table, search_index
 from storage.sqlite.catalog import SCHEMA, CatalogRows, SQLiteCatalogReader
 from storage.sqlite.database import Database
 from storage.sqlite.integrity import find_damage
 from storage.sqlite.replicated_store import ReplicatedStore
+from storage.sqlite.search_index import ALL
 from storage.terms import terms_of
 from tests.unit.storage.sqlite.test_catalog import CatalogTest
 from tests.unit.storage.sqlite.test_replicated_store import entries
@@ -40,6 +43,24 @@ OLD_VIEW = f"""
 CREATE VIEW spelled AS SELECT id, replace(title, 'ß', 'ss') AS title, author FROM books;
 {OLD_INDEX.format("spelled")}"""
 
+# What stood in files before books were found by their topic, too.
+TOPICLESS = """
+CREATE VIRTUAL TABLE words USING fts5 (
+    tokens, content = '', columnsize = 0, prefix = '1 2 3',
+    tokenize = "ascii tokenchars '@#=+.'");
+CREATE TRIGGER words_of_new AFTER INSERT ON books BEGIN
+    INSERT INTO words (rowid, tokens) VALUES (new.id, words_of(new.title, new.author, new.isbn));
+    END;
+CREATE TRIGGER words_of_old AFTER DELETE ON books BEGIN
+    INSERT INTO words (words, rowid, tokens)
+    VALUES ('delete', old.id, words_of(old.title, old.author, old.isbn)); END;
+CREATE TRIGGER words_of_changed AFTER UPDATE OF title, author, isbn ON books
+WHEN old.title IS NOT new.title BEGIN
+    INSERT INTO words (words, rowid, tokens)
+    VALUES ('delete', old.id, words_of(old.title, old.author, old.isbn));
+    INSERT INTO words (rowid, tokens) VALUES (new.id, words_of(new.title, new.author, new.isbn));
+    END"""
+
 
 async def rows(store: ReplicatedStore, sql: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in await store.database.read(sql)]
@@ -47,7 +68,7 @@ async def rows(store: ReplicatedStore, sql: str) -> list[tuple[Any, ...]]:
 
 class WordsTest(CatalogTest):
     async def ids(self, q: str) -> list[int]:
-        found = await self.reader.find(q, Window(100))
+        found = await self.reader.search(Search(100, q=q))
         return [book["id"] for book in found.books]
 
     def found_damaged(self) -> str | None:
@@ -80,7 +101,7 @@ class WordsTest(CatalogTest):
         for _ in range(2):
             async for chunk in self.store.snapshot():
                 await other.install(chunk)
-        found = await SQLiteCatalogReader(other.database).find("bak", Window(10))
+        found = await SQLiteCatalogReader(other.database).search(Search(10, q="bak"))
         self.assertEqual([book["id"] for book in found.books], [4])
         self.assertIsNone(find_damage(other.database.path, CatalogRows(Catalog())))
 
@@ -101,10 +122,40 @@ class WordsTest(CatalogTest):
             store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
             self.addAsyncCleanup(store.close)
             self.assertTrue(store.derived)
-            found = await SQLiteCatalogReader(store.database).find("aenn old", Window(10))
+            found = await SQLiteCatalogReader(store.database).search(Search(10, q="aenn old"))
             self.assertEqual([book["id"] for book in found.books], [5])
             self.assertEqual(await rows(store, "SELECT isbn FROM books"), [(None,)])
             self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
+
+    async def test_a_file_whose_books_are_not_found_by_topic_is_no_damage(self) -> None:
+        path = self.directory / "old.db"
+        made = f"UPDATE words_made SET by = '{letters.VERSION}', upto = {ALL}"
+        known = "INSERT INTO words_known VALUES ('many')"
+        schema = (log_table.SCHEMA, *CatalogRows.migrations[:-1])
+        old = await Database.open(
+            path, (*schema[:-1], f"{schema[-1]}; {TOPICLESS}; {made}; {known}")
+        )
+        await old.writer.create_function("words_of", 3, lambda title, *_: f"{title.lower()} =x")
+        for number, topic in enumerate(("Art", "Sea", "Art"), start=1):
+            await old.writer.execute(
+                "INSERT OR IGNORE INTO topics VALUES (?, ?, ?)", (number, topic, topic.lower())
+            )
+            await old.writer.execute(
+                "INSERT INTO books (id, title, catalog_id, cost, count)"
+                " VALUES (?, ?, (SELECT id FROM topics WHERE name = ?), ?, 1)",
+                (number, f"Many {number}", topic, 10 - number),
+            )
+        await old.close()
+        self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
+        store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
+        self.addAsyncCleanup(store.close)
+        found = await SQLiteCatalogReader(store.database).search(
+            Search(9, q="many", topic="Art", sort="price", in_stock=True)
+        )
+        self.assertEqual([book["id"] for book in found.books], [3, 1])
+        self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
+        with self.assertRaisesRegex(ConfigError, "has schema 7; this program knows 6"):
+            await Database.open(path, schema)
 
     async def test_a_process_that_ends_in_the_middle_of_a_migration_leaves_no_damage(self) -> None:
         path = self.directory / "old.db"
@@ -179,13 +230,16 @@ class WordsTest(CatalogTest):
         path = self.store.database.path
         await self.store.close()
         whole = path.read_bytes()
-        title = terms_of("Cooking for the Impatient Undergrad", None, None)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None, 2)
         for sql in (
             "INSERT INTO words (rowid, tokens) VALUES (99, 'ghost')",
             f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, '{title}')",
             "UPDATE words_data SET block = flipped(block) WHERE id > 10",
             "DELETE FROM words_data",
             "DELETE FROM words_known WHERE term = 'cooking'",
+            "DELETE FROM titles WHERE book = 4",
+            "UPDATE titles SET key = 'another' WHERE book = 4",
+            "INSERT INTO titles VALUES ('another', 4)",
         ):
             with self.subTest(sql):
                 self.assertIsNone(self.found_damaged())
@@ -202,7 +256,7 @@ class WordsTest(CatalogTest):
     async def test_beginnings_that_lead_elsewhere_are_damage(self) -> None:
         path = self.store.database.path
         await self.store.close()
-        title = terms_of("Cooking for the Impatient Undergrad", None, None)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None, 2)
         # It is learned anew without beginnings of three letters.
         for sql, lengths in (
             ("INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, ?)", ("1 2 3", "1 2")),

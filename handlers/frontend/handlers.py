@@ -80,6 +80,12 @@ class FrontEndHandler(Handler):
         self.set_header("X-Replica", replica)
         return answer
 
+    async def cancel(self, item: dict[str, Any]) -> Answer:
+        """Have the next order replica carry out this cancellation."""
+        answer, replica = await self.service.cancel(item, self.note)
+        self.set_header("X-Replica", replica)
+        return answer
+
     async def read(self, item: dict[str, Any]) -> Answer:
         """Return what the next catalog replica reads, past the cache. Raises its refusal."""
         answer, _ = await self.service.catalog.read(item, self.note)
@@ -146,9 +152,7 @@ class CancelHandler(FrontEndHandler):
 
     @verbs.CANCEL_ORDER
     async def post(self, order: str) -> None:
-        answer, replica = await self.service.cancel(cancellation_item(self, order), self.note)
-        self.set_header("X-Replica", replica)
-        self.answer(cancelled(self, answer))
+        self.answer(cancelled(self, await self.cancel(cancellation_item(self, order))))
 
 
 class UpdateHandler(FrontEndHandler):

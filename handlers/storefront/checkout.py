@@ -69,9 +69,8 @@ class ConfirmPage(VisitorHandler):
 
     async def _is_bought(self, bought: Bought, wanted: dict[str, int]) -> bool:
         """Show the order of this purchase, if it is there."""
-        item = {"op": "orders", "order_ids": [bought.order]}
-        found, _ = await self.service.orders.read(item, self.note)
-        for order in found["orders"]:
+        found = await self.orders([bought.order])
+        for order in found:
             again = rendering.link("/confirm", **wanted, key=new_key())
             self.paint("bought.html", title="You just bought this", order=order, again=again)
-        return bool(found["orders"])
+        return bool(found)

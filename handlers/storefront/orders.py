@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from bazar.errors import NotBuyer
 from handlers.storefront import forms, rendering
 from handlers.storefront.forms import KEEP, KEPT
-from handlers.storefront.visitor import MAX_OWN, ORDERS_PATH, VisitorHandler
+from handlers.storefront.visitor import MAX_OWN, ORDERS_PATH, Order, VisitorHandler
 from storage.books import moment
 
 FEW = 4  # books of an order that the list names
-
-Order = Mapping[str, Any]
 
 
 class OrderPage(VisitorHandler):
@@ -24,7 +21,8 @@ class OrderPage(VisitorHandler):
     async def order(self, order: str) -> Order:
         """Return an order. Raises NotFound."""
         found, _ = await self.service.orders.read({"op": "order", "order_id": order}, self.note)
-        return dict(found["order"])
+        one: Order = found["order"]
+        return one
 
     @property
     def undo_ms(self) -> int:
@@ -45,11 +43,8 @@ class OrdersPage(OrderPage):
     @forms.ORDERS
     async def get(self) -> None:
         own = self.own_orders()
-        orders: list[Order] = []
-        if own:
-            item = {"op": "orders", "order_ids": list(own)}
-            found, _ = await self.service.orders.read(item, self.note)
-            orders = sorted(found["orders"], key=lambda one: str(one["sold_at"]), reverse=True)
+        orders = await self.orders(own) if own else []
+        orders.sort(key=lambda one: str(one["sold_at"]), reverse=True)
         missing = own.keys() - {order["order_id"] for order in orders}
         self.paint(
             "orders.html",
@@ -97,8 +92,7 @@ class UndoHandler(OrderPage):
             # Totals: whatever is asked for twice, under whatever key, is done once (S6).
             key = self.own_key(f"undo {order} {json.dumps(lines)}")
             item = {"key": key, "order_id": order, "lines": lines, "buyer": buyer}
-            cancelled, _ = await self.service.cancel(item, self.note)
-            if not any(kept(cancelled).values()):
+            if not any(kept(await self.cancel(item)).values()):
                 self.not_bought(order)
         self.go(f"{ORDERS_PATH}/{order}")
 

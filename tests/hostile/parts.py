@@ -71,7 +71,7 @@ FIELDS = (
     *(b"Cookie: basket=" + b"0" * 32 + b"~4.1.20; visitor=zz", b"Cookie: =;;=\xff", b"Cookie: a"),
     b"Cookie: keeper=999999999999.999999999999." + b"f" * 64,
     b"Cookie: visitor=%b; order-%b=%b" % (b"f" * 32, b"0" * 32, b"0" * 32),
-    *(b"Cookie: bought=4.x.y~basket.%b.~~; order-=; order-%b=x" % (b"0" * 32, b"1" * 32),),
+    b"Cookie: bought=4.x.y~basket.%b.~~; order-=; order-%b=x" % (b"0" * 32, b"1" * 32),
     *(b"Content-Encoding: gzip", b"Content-Range: bytes 0-1/2", b"Sec-Fetch-Site: cross-site"),
     *(
         b"Origin: http://evil.example",

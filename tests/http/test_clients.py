@@ -221,8 +221,10 @@ class ProxyTest(ClientsTestCase):
             answer = self.raw(request.encode())
             self.assertEqual(int(answer[9:12]), status, (lines, host))
             if status == 303:
-                [cookie] = re.findall(rb"Set-Cookie: (basket=.*)\r\n", answer)
-                self.assertIn(b"secure", cookie.lower())
+                cookies = re.findall(rb"Set-Cookie: (basket|visitor)=(.*)\r\n", answer)
+                self.assertEqual(len(cookies), 2)
+                for _, cookie in cookies:
+                    self.assertIn(b"secure", cookie.lower())
 
 
 class StrangerTest(ProxyTest):

@@ -14,6 +14,7 @@ from tests.http import (
     test_catalog,
     test_metrics,
     test_orders,
+    test_own_orders,
     test_samples,
     test_search,
     test_verify,
@@ -69,6 +70,14 @@ class RemovingTest(OverPostgreSQL, test_samples.RemovingTest):
 
 
 class OrderTest(OverPostgreSQL, test_orders.OrderTest):
+    pass
+
+
+class OwnOrdersTest(OverPostgreSQL, test_own_orders.ListTest):
+    pass
+
+
+class UndoTest(OverPostgreSQL, test_own_orders.UndoTest):
     pass
 
 

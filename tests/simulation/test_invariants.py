@@ -202,6 +202,7 @@ def test_i7_an_order_of_nothing(scene: Scene) -> None:
     orders = Truth(0, 0, scene.truth)
     orders.group = scene.group
     order = {"order_id": "x", "seq": 2, "sold_at": 0, "lines": "[]"}
+    order |= {"changed": None, "cancelled": None}
     entry = chain(GENESIS, 1, Change(("order_x",), {"put": {"orders": [order]}}))
     with pytest.raises(Violation, match="I7"):
         orders.committed(scene.primary(1), "order-1#1", EMPTY, (entry,))

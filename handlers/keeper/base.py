@@ -62,7 +62,7 @@ class KeeperHandler(PageHandler):
         """Return whether the browser says where this comes from: then it is a page of ours, or the
         request would have been refused. `SameSite=Strict` alone would take it from another port of
         this host."""
-        return not self.request.headers.keys().isdisjoint(("Sec-Fetch-Site", "Origin"))
+        return "Sec-Fetch-Site" in self.request.headers or "Origin" in self.request.headers
 
     def goes_on(self) -> bool:
         """Return whether there is a session; it goes on."""

@@ -2,8 +2,9 @@
 with forms and links alone.
 
 A further page is a handler that is a `KeeperHandler`, whose route below is INTERNAL: that is for
-whoever has a session, or brings the token. `rendering.NAVIGATION` names it. Whatever it does is an
-operation of the API, too.
+whoever has a session, or brings the token. `rendering.NAVIGATION` names it. The address of a form
+is a page, too: whoever signs in again may be led there. Whatever it does is an operation of the
+API, too.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ MOST = 1000  # statements prepared in one session
 IDLE = pq.TransactionStatus.IDLE
 COMMAND_OK, TUPLES_OK = pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK
 FATAL_ERROR, SYNC = pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_SYNC
+ANSWERS = (COMMAND_OK, TUPLES_OK, FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, SYNC)
 SEVERITY = pq.DiagnosticField.SEVERITY_NONLOCALIZED
 SQLSTATE, MESSAGE = pq.DiagnosticField.SQLSTATE, pq.DiagnosticField.MESSAGE_PRIMARY
 LAST_WORDS = ("FATAL", "PANIC")
@@ -145,6 +146,10 @@ class Connection:
                 gaps += 1
                 continue
             gaps = 0
+            if result.status not in ANSWERS:  # COPY, or what libpq will know some day
+                kind = pq.ExecStatus(result.status).name
+                failure = f"a result of an unexpected kind: {kind}"
+                break
             if result.status == SYNC:
                 if self._answered is not None and not self._answered.done():
                     self._answered.set_result(None)
@@ -182,15 +187,12 @@ class Connection:
 
     def _failed(self, result: pq.abc.PGresult) -> Refused | Broken:
         sqlstate, message = _field(result, SQLSTATE), _field(result, MESSAGE)
-        if result.status != FATAL_ERROR:  # COPY, or what libpq will know some day
-            self._break(f"a result of an unexpected kind: {pq.ExecStatus(result.status).name}")
-        elif _field(result, SEVERITY) != "ERROR" or sqlstate.startswith(ENDINGS):
+        if _field(result, SEVERITY) != "ERROR" or sqlstate.startswith(ENDINGS):
             self._break(f"{message} ({sqlstate})")
-        else:
-            if sqlstate in UNPREPARED:
-                self._prepared.clear()
-            return Refused(sqlstate, message)
-        return Broken(f"{self.server}: {self._failure}")
+            return Broken(f"{self.server}: {self._failure}")
+        if sqlstate in UNPREPARED:
+            self._prepared.clear()
+        return Refused(sqlstate, message)
 
     # --- the end ---------------------------------------------------------------------------------
 

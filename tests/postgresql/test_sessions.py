@@ -338,3 +338,10 @@ async def test_a_session_that_can_not_be_settled_is_ended(
         await servers(postgresql_server).connect(postgresql_server.address, PATIENCE_S)
     [pid] = pids
     await gone(postgresql_server, pid)
+
+
+async def test_what_is_no_answer_ends_the_session(postgresql_server: Server) -> None:
+    async with session(postgresql_server) as one:
+        with pytest.raises(Broken, match="COPY"):
+            await run(one, "COPY (SELECT 1) TO STDOUT")
+        assert one.broken

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers.frontend.service import FrontEndService, Room
 from handlers.keeper.book import BookPage, NewBookPage
-from handlers.keeper.books import BooksPage, HomePage
+from handlers.keeper.books import BooksFile, BooksPage, HomePage
 from handlers.keeper.order import OrderPage
 from handlers.keeper.orders import OrdersFile, OrdersPage
 from handlers.keeper.session import Sessions
@@ -28,6 +28,7 @@ def keeper(service: FrontEndService) -> Room:
             Route("/keeper/sign-in", SignInPage, PUBLIC, {**known, "tries": limit()}),
             Route("/keeper/sign-out", SignOutHandler, PUBLIC, known),
             Route("/keeper/books", BooksPage, INTERNAL, known),
+            Route("/keeper/books.csv", BooksFile, INTERNAL, known),
             Route("/keeper/books/([^/]+)", BookPage, INTERNAL, known),
             Route("/keeper/add", NewBookPage, INTERNAL, known),
             Route("/keeper/orders", OrdersPage, INTERNAL, known),

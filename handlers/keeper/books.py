@@ -1,4 +1,4 @@
-"""Finding books: by words, an ISBN or a number, or all of them, page by page."""
+"""Finding books: by words, an ISBN or a number, or all of them, page by page, or as a table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from bazar.errors import BadRequest
-from handlers.api import search_item
-from handlers.keeper import forms
+from handlers.keeper import forms, table
 from handlers.keeper.base import KeeperHandler
-from handlers.keeper.forms import BOOKS_PATH
+from handlers.keeper.forms import BOOKS_FILE, BOOKS_PATH
 from handlers.storefront.rendering import link
 from handlers.validation import BOOK_ID, WORDS, trouble
+from storage import exports
 
 ON_PAGE = 50
+NONE: Mapping[str, Any] = {"books": [], "before": None, "after": None, "count": 0, "more": False}
+ALL_OF_THEM = "look for fewer, or have all by `python -m bazar export books --format csv`"
 
 
 class HomePage(KeeperHandler):
@@ -22,48 +24,81 @@ class HomePage(KeeperHandler):
         self.go(BOOKS_PATH)
 
 
-class BooksPage(KeeperHandler):
+class BooksHandler(KeeperHandler):
+    @property
+    def q(self) -> str:
+        return (self.given["q"] or "").strip()
+
+    @property
+    def trouble(self) -> str | None:
+        """Return a sentence that says why there are no words to look for."""
+        return trouble(self.q) if self.q else None
+
+    async def found(self, limit: int, **part: Any) -> Mapping[str, Any]:
+        """Return a page of the books that the words find, or of all."""
+        if self.trouble is not None:
+            return NONE
+        wanted = {"op": "find", "q": WORDS(self.q, "q")} if self.q else _EACH
+        return await self.read({**wanted, "limit": limit, **part})
+
+    async def numbered(self) -> list[Mapping[str, Any]]:
+        """Return the book of this number, if it is one, and there is such a book."""
+        try:
+            number = BOOK_ID.typed(self.q, "q")
+        except BadRequest:
+            return []
+        found = await self.read({"op": "books", "books": [number]})
+        return list(found["books"])
+
+
+class BooksPage(BooksHandler):
     @forms.FIND_BOOKS
     async def get(self) -> None:
-        q = (self.given["q"] or "").strip()
-        reason = trouble(q) if q else None
-        found: dict[str, Any] = {
-            "books": [],
-            "before": None,
-            "after": None,
-            "count": 0,
-            "more": False,
-        }
-        if reason is None:
-            found = await self.read(self._search(q))
+        q, given = self.q, self.given
+        begin = {"skip": given["offset"], "after": given["after"], "before": given["before"]}
+        found = await self.found(ON_PAGE, **begin)
         first = all(not self.given[name] for name in ("offset", "after", "before"))
-        numbered = await self._numbered(q) if first else []
-        among = {book["id"] for book in numbered}
-        self.set_status(200 if reason is None or numbered else 400)
+        numbered = await self.numbered() if first else []
+        reason = None if numbered else self.trouble
+        self.set_status(200 if reason is None else 400)
         self.paint(
             "books.html",
             title=f"Books with “{q}”" if q else "Books",
             q=q,
-            reason=None if numbered else reason,
-            books=[*numbered, *(book for book in found["books"] if book["id"] not in among)],
+            reason=reason,
+            books=[*numbered, *_others(found["books"], numbered)],
             first=first,
             count=found["count"],
             is_all=not found["more"],
+            file=link(BOOKS_FILE, q=q or None),
             **{
                 name: link(BOOKS_PATH, q=q or None, **{name: found[name]}) if found[name] else None
                 for name in ("before", "after")
             },
         )
 
-    def _search(self, q: str) -> dict[str, Any]:
-        part = {**self.given, "limit": ON_PAGE, "skip": self.given["offset"]}
-        return search_item(WORDS(q, "q"), None, part) if q else search_item(None, "", part)
 
-    async def _numbered(self, q: str) -> list[Mapping[str, Any]]:
-        """Return the book of this number, if it is one, and there is such a book."""
-        try:
-            number = BOOK_ID.typed(q, "q")
-        except BadRequest:
-            return []
-        found = await self.read({"op": "books", "books": [number]})
-        return list(found["books"])
+class BooksFile(BooksHandler):
+    @forms.BOOKS_TABLE
+    async def get(self) -> None:
+        numbered = await self.numbered()
+        if self.trouble is not None and not numbered:
+            raise BadRequest(f"q: {self.trouble.removesuffix('.')}")
+
+        async def page(place: str | None) -> table.Page:
+            found = await self.found(table.ON_PAGE, after=place)
+            first = numbered if place is None else []
+            return [*first, *_others(found["books"], numbered)], found["after"]
+
+        await table.send_table(self, "books.csv", exports.BOOK, page, ALL_OF_THEM)
+
+
+_EACH = {"op": "search", "topic": ""}
+
+
+def _others(
+    books: list[Mapping[str, Any]], shown: list[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return those of the books that are not shown already."""
+    among = {book["id"] for book in shown}
+    return [book for book in books if book["id"] not in among]

@@ -22,10 +22,13 @@ from handlers.storefront.forms import PAGE, SENT_ON, OneOf, page
 from handlers.validation import ORDER_PLACE, PLACE
 
 BOOKS_PATH = "/keeper/books"
+BOOKS_FILE = "/keeper/books.csv"
 ORDERS_PATH = "/keeper/orders"
 ORDERS_FILE = "/keeper/orders.csv"
 COPIES = "copies-"
 """With a book's number: how many of its copies are cancelled."""
+SURE = "sure"
+"""That all of an order is to be cancelled, which nothing undoes."""
 CHANGEABLE = (TITLE, AUTHOR, ISBN, TOPIC, COST)
 NEW = (*CHANGEABLE, COUNT)
 WAS = "was-"
@@ -51,6 +54,7 @@ CANCELLED = {
 """The same of an order."""
 
 _ANY = Plain(type="string")
+_DAY = Plain(anyOf=[{"const": ""}, {"type": "string", "format": "date"}])
 _KEY = Pattern("[0-9a-f]{32}", "must be 32 hexadecimal digits")
 TAG = Pattern('"[0-9a-f]{40}"', "must be a book's tag")
 _TOUCHED = Plain(
@@ -85,6 +89,11 @@ def keyed_form(summary: str, kind: Kind, *errors: type[BazarError], **more: Any)
     )
 
 
+def _table(summary: str, *query: Parameter) -> Operation:
+    """Return the operation of a table for a spreadsheet."""
+    return Operation(summary, [Answer(_ANY, type="text/csv")], query=query, open_query=True)
+
+
 SIGN_IN_PAGE = Operation("Sign in", [PAGE, SENT_ON], open_query=True, errors=[Forbidden])
 SIGN_IN = Operation(
     "Begin a session with the token",
@@ -99,15 +108,17 @@ SIGN_OUT = Operation(
     body=Body(_form("SignOutForm", {}), FORM, required=False),
 )
 HOME = Operation("The keeper's pages", [SENT_ON], open_query=True)
+_OF_BOOKS = Parameter("q", _ANY, "Words of title or author, an ISBN, or a book's number.")
 FIND_BOOKS = page(
     "The books that a search finds, or all",
     query=[
-        Parameter("q", _ANY, "Words of title or author, an ISBN, or a book's number."),
+        _OF_BOOKS,
         OFFSET,
         AFTER,
         Parameter("before", PLACE, "End before this place."),
     ],
 )
+BOOKS_TABLE = _table("The same as a table for a spreadsheet", _OF_BOOKS)
 NEW_BOOK_PAGE = keyed_page("The form for a new book")
 MAKE_BOOK = keyed_form(
     "Make a book", _form("NewBookForm", {one.name: one.kind for one in NEW}), Conflict
@@ -136,19 +147,16 @@ CHANGE_BOOK = keyed_form(
 )
 
 _OF_TIME = [
-    Parameter("since", _ANY, "The first day, as 2026-11-29, in UTC."),
-    Parameter("until", _ANY, "The last day."),
+    Parameter("since", _DAY, "The first day, as 2026-11-29, in UTC."),
+    Parameter("until", _DAY, "The last day."),
     Parameter("q", _ANY, "Words of a title, a book's number, or an order's id."),
     Parameter("cancelled", Choice("", "some", "none"), "What must be cancelled of it."),
-    Parameter("before", ORDER_PLACE, "Begin behind this place."),
 ]
-LIST_ORDERS = page("The orders of a time", query=_OF_TIME)
-ORDERS_TABLE = Operation(
-    "The same as a table for a spreadsheet",
-    [Answer(_ANY, type="text/csv")],
-    query=_OF_TIME,
-    open_query=True,
+LIST_ORDERS = page(
+    "The orders of a time",
+    query=[*_OF_TIME, Parameter("before", ORDER_PLACE, "Begin behind this place.")],
 )
+ORDERS_TABLE = _table("The same as a table for a spreadsheet", *_OF_TIME)
 ORDER_PAGE = keyed_page(
     "An order, and the forms that cancel it",
     Parameter("did", Choice(*CANCELLED), "What has been done."),
@@ -157,14 +165,15 @@ ORDER_PAGE = keyed_page(
 CANCEL_ORDER = keyed_form(
     "Cancel an order, all of it or a part",
     OneOf(
-        _form("CancelAllForm", {"do": Plain(const="all")}),
+        _form("CancelAllForm", {"do": Plain(const="all"), SURE: Plain(const=SURE)}),
         Object(
             "CancelPartForm",
             {"do": Plain(const="part")},
             also={
                 "additionalProperties": True,
-                "patternProperties": {f"^{COPIES}": {"type": "string"}},
-                "description": f"`{COPIES}<book>` is how many of a line are cancelled in all.",
+                "patternProperties": {f"^(?:{WAS})?{COPIES}": {"type": "string"}},
+                "description": f"`{COPIES}<book>` is how many of a line are cancelled in all, and"
+                f" `{WAS}{COPIES}<book>` how many were when the form was shown.",
             },
         ),
     ),

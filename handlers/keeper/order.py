@@ -10,9 +10,11 @@ from handlers.keeper import forms
 from handlers.keeper.base import KeeperHandler
 from handlers.keeper.book import SENT_BEFORE
 from handlers.keeper.fields import Copies, Field, Typed
-from handlers.keeper.forms import CANCELLED, COPIES, ORDERS_PATH
+from handlers.keeper.forms import CANCELLED, COPIES, ORDERS_PATH, SURE, WAS
 from handlers.storefront.base import new_key
 from handlers.storefront.rendering import link
+
+NOT_SURE = "Nothing brings a cancelled order back: say that you mean it."
 
 
 class OrderPage(KeeperHandler):
@@ -28,30 +30,37 @@ class OrderPage(KeeperHandler):
         order = await self._order(order_id)
         match self.form("do"):
             case "all":
-                await self._cancel(order, Typed(_shown(order)), {})
+                await self._all(order)
             case "part":
-                typed = Typed.read(
-                    _fields(order), {name: self.form(name) for name in _shown(order)}
-                )
-                await self._part(order, typed)
+                await self._part(order)
             case _:
                 raise BadRequest("do: must be all or part")
 
-    async def _part(self, order: Answer, typed: Typed) -> None:
-        known = _cancelled(order)
-        for field, line in zip(_fields(order), order["lines"], strict=True):
-            fewer = typed.values.get(field.name, 0) < known.get(line["book"], 0)
-            if fewer and field.name not in typed.reasons:
-                typed.refuse(field, "what is cancelled stays so: it can be more, and not less")
+    async def _all(self, order: Answer) -> None:
+        typed = Typed(_shown(order))
+        if SURE in self.fields(SURE):
+            await self._cancel(order, typed, {})
+        else:
+            self._show(order, typed, 400, told=NOT_SURE)
+
+    async def _part(self, order: Answer) -> None:
+        """Cancel what was typed over what the form had: what others have cancelled meanwhile is
+        theirs, and the same form is the same request whatever they do."""
+        fields = _fields(order)
+        typed = Typed.read(fields, {one.name: self.form(one.name) for one in fields})
+        lines = []
+        for one, line in zip(fields, order["lines"], strict=True):
+            before = one.kind.typed(self.form(f"{WAS}{one.name}"), f"{WAS}{one.name}")
+            copies = typed.values.get(one.name)
+            if copies == before:
+                typed.texts[one.name] = _shown(order)[one.name]
+            elif copies is not None and copies < before:
+                typed.refuse(one, "what is cancelled stays so: it can be more, and not less")
+            elif copies is not None:
+                lines.append({"book": line["book"], "quantity": copies})
         if typed.reasons:
             self._show(order, typed, 400)
-            return
-        lines = [
-            {"book": line["book"], "quantity": copies}
-            for line in order["lines"]
-            if (copies := typed.values[_name(line)]) > known.get(line["book"], 0)
-        ]
-        if lines:
+        elif lines:
             await self._cancel(order, typed, {"lines": lines})
         else:
             self._done(order["order_id"], "nothing")
@@ -86,6 +95,7 @@ class OrderPage(KeeperHandler):
             "cancelled": _cancelled(order),
             "all_is_cancelled": _cancelled(order) == _copies(order),
             "fields": _fields(order),
+            "was": _shown(order),
             "typed": typed,
             "key": self.given["key"],
             "did": None,

@@ -5,12 +5,15 @@ Days are those of UTC, as all times that the shop shows are.
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from bazar.errors import BadRequest
 from bazar.replication.store import Answer
-from handlers.keeper import forms
+from handlers.keeper import forms, table
 from handlers.keeper.base import KeeperHandler
 from handlers.keeper.forms import ORDERS_FILE, ORDERS_PATH
 from handlers.storefront.rendering import link
@@ -18,8 +21,6 @@ from handlers.validation import WORDS, trouble
 from storage import exports
 
 ON_PAGE = 50
-ON_FILE_PAGE = 500
-MOST_IN_FILE = 10_000
 DAY_MS = 86_400_000
 STATES = {"": None, "some": True, "none": False}
 """What may be asked of cancelling: nothing, that something of an order is cancelled, or nothing."""
@@ -33,28 +34,33 @@ class OrdersHandler(KeeperHandler):
         """Return the orders that are wanted, as an order node takes it. Raises BadRequest."""
         since, until = (self._day(name) for name in ("since", "until"))
         if since is not None and until is not None and since > until:
-            raise BadRequest("The first day is after the last one.")
+            raise BadRequest("The first day is after the last one")
         q = self.asked_for("q")
         if q and (reason := trouble(q)):
-            raise BadRequest(reason)
+            raise BadRequest(reason.removesuffix("."))
         part = {
             "since": None if since is None else _begins(since),
             "until": None if until is None else _begins(until) + DAY_MS,
             "q": WORDS(q, "q") if q else None,
             "cancelled": STATES[self.given["cancelled"] or ""],
-            "before": self.given["before"],
         }
         return {name: value for name, value in part.items() if value is not None}
 
     def _day(self, name: str) -> date | None:
+        """Return a day, in the one form that a browser's field has."""
         text = self.asked_for(name)
-        try:
-            return date.fromisoformat(text) if text else None
-        except ValueError:
-            raise BadRequest(f"“{text[:40]}” is no day such as 2026-11-29.") from None
+        if not text:
+            return None
+        with contextlib.suppress(ValueError):
+            day = date.fromisoformat(text)
+            if str(day) == text:
+                return day
+        raise BadRequest(f"“{text[:40]}” is no day such as 2026-11-29")
 
-    async def read_page(self, wanted: dict[str, Any], limit: int) -> Answer:
-        item = {"op": "sold", **wanted, "limit": limit}
+    async def read_page(self, wanted: dict[str, Any], place: str | None, limit: int) -> Answer:
+        """Return so many of these orders, from the newest, or behind a place."""
+        behind = {} if place is None else {"before": place}
+        item = {"op": "sold", **wanted, **behind, "limit": limit}
         page, replica = await self.service.list_orders(item, self.note)
         self.set_header("X-Replica", replica)
         return page
@@ -71,9 +77,9 @@ class OrdersPage(OrdersHandler):
         found: dict[str, Any] = {"orders": [], "before": None, "looked_back_to": None}
         reason = None
         try:
-            found = await self.read_page(self.wanted(), ON_PAGE)
+            found = await self.read_page(self.wanted(), self.given["before"], ON_PAGE)
         except BadRequest as refusal:
-            reason = str(refusal)
+            reason = f"{refusal}."
             self.set_status(400)
         asked = self.asked
         self.paint(
@@ -100,28 +106,27 @@ class OrdersPage(OrdersHandler):
 
 
 class OrdersFile(OrdersHandler):
-    """A table that has all of them or is refused: what was cut off would look whole."""
-
     @forms.ORDERS_TABLE
     async def get(self) -> None:
         wanted = self.wanted()
-        write = exports.as_csv(exports.LINE, for_spreadsheets=True)
-        rows, count = [exports.head(exports.LINE)], 0
-        while True:
-            page = await self.read_page(wanted, ON_FILE_PAGE)
-            count += len(page["orders"])
-            if count > MOST_IN_FILE:
-                raise BadRequest(
-                    f"since, until: that are more than {MOST_IN_FILE:,} orders; ask for a shorter"
-                    " time, or use `python -m bazar orders --csv`"
-                )
-            rows.append(write(page["orders"]))
-            if page["before"] is None:
-                break
-            wanted["before"] = page["before"]
-        self.set_header("Content-Type", "text/csv; charset=utf-8")
-        self.set_header("Content-Disposition", 'attachment; filename="orders.csv"')
-        self.finish(b"".join(rows))
+
+        async def page(place: str | None) -> table.Page:
+            found = await self.read_page(wanted, place, table.ON_PAGE)
+            return found["orders"], found["before"]
+
+        await table.send_table(self, "orders.csv", exports.LINE, page, _instead(wanted))
+
+
+def _instead(wanted: dict[str, Any]) -> str:
+    """Return the command that has no such bound."""
+    days = {
+        f"--{name}": str(datetime.fromtimestamp(wanted[name] / 1000, UTC).date())
+        for name in ("since", "until")
+        if name in wanted
+    }
+    words = ["--words", *wanted["q"].split()] if "q" in wanted else []
+    command = shlex.join([*chain(*days.items()), *words])
+    return f"ask for a shorter time, or use `python -m bazar orders --csv {command}".rstrip() + "`"
 
 
 def _begins(day: date) -> int:

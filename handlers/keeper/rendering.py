@@ -37,7 +37,7 @@ def apology(error: BazarError) -> tuple[str, str]:
 
 
 _APOLOGIES = {
-    404: ("There is no such page", "The book or page that you asked for is not here."),
+    404: ("There is no such page", "The book, order or page that you asked for is not here."),
     503: (
         "The shop needs a moment",
         "The part that answers this is being replaced, which takes a few seconds. Nothing was"

@@ -56,6 +56,7 @@ INTERNAL_PATHS = {
         "/cluster/links",
         "/keeper",
         "/keeper/books",
+        "/keeper/books.csv",
         "/keeper/add",
         "/keeper/orders",
         "/keeper/orders.csv",

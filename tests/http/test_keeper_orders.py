@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from typing import Any
@@ -85,6 +83,11 @@ class ListTest(KeeperOrdersTestCase):
 
     def test_what_can_not_be_asked_for_keeps_what_was_typed(self) -> None:
         for query, reason in (
+            ("?since=20261129", "“20261129” is no day"),
+            ("?since=2026-W48-7", "“2026-W48-7” is no day"),
+            ("?until=0000-01-01", "is no day"),
+            ("?q=a%00b", "control character U+0000."),
+            ("?q=%E2%80%8B", "There is no word in it."),
             ("?since=yesterday", "“yesterday” is no day such as 2026-11-29."),
             ("?until=2026-02-30", "“2026-02-30” is no day"),
             ("?since=2026-11-29&until=2026-11-28", "The first day is after the last one."),
@@ -94,6 +97,31 @@ class ListTest(KeeperOrdersTestCase):
             self.assertIn(reason, page.text, query)
         body = self.send("/keeper/orders?since=yesterday").body.decode()
         self.assertIn('value="yesterday"', body)
+
+    def test_the_first_day_and_the_last_one_that_there_are(self) -> None:
+        order = self.buy_lines((4, 1))
+        self.assertEqual(self.listed("?since=0001-01-01&until=9999-12-31"), [order])
+        self.assertEqual(self.listed("?since=9999-12-31"), [])
+
+    def test_where_an_address_leads_behind_the_last_one(self) -> None:
+        self.buy_lines((4, 1))
+        page = self.page("/keeper/orders?before=0-0")
+        self.assertIn("There are no more.", page.text)
+        self.assertIn("/keeper/orders", page.links)
+        self.page("/keeper/orders?before=x", 400)
+
+    def test_titles_and_words_are_text(self) -> None:
+        self.update(4, title="<script>1</script>")
+        order = self.buy_lines((4, 1))
+        for path in ("/keeper/orders?q=%22%3E%3Cscript%3E1", self.keyed(f"/keeper/orders/{order}")):
+            body = self.send(path).body.decode()
+            self.assertNotIn("<script>1", body)
+            self.assertIn("&lt;script&gt;1", body)
+
+    def test_it_is_for_the_keeper_alone(self) -> None:
+        self.cookies.clear()
+        for path in ("/keeper/orders", "/keeper/orders.csv", f"/keeper/orders/{'a' * 32}"):
+            self.assertEqual(self.send(path).code, 401, path)
 
     def test_pages_lead_to_the_very_end(self) -> None:
         made = [self.buy_lines((7, 1)) for _ in range(5)]
@@ -108,48 +136,13 @@ class ListTest(KeeperOrdersTestCase):
         self.assertEqual(found, made[::-1])
 
 
-class TableTest(KeeperOrdersTestCase):
-    def rows(self, query: str = "") -> list[dict[str, str]]:
-        response = self.send(f"/keeper/orders.csv{query}")
-        self.assertEqual(response.code, 200, response.body)
-        self.assertEqual(response.headers["Content-Type"], "text/csv; charset=utf-8")
-        self.assertIn("attachment", response.headers["Content-Disposition"])
-        return [*csv.DictReader(io.StringIO(response.body.decode()))]
-
-    def test_each_line_is_a_row_and_none_is_left_out(self) -> None:
-        made = [self.buy_lines((4, 1)), self.buy_lines((7, 2), (5, 1))]
-        self.cancel(made[1], 7, 1)
-        with mock.patch.object(orders, "ON_FILE_PAGE", 1):
-            rows = self.rows()
-        self.assertEqual([row["order_id"] for row in rows], [made[1], made[1], made[0]])
-        self.assertEqual([row["cancelled"] for row in rows], ["1", "0", "0"])
-        self.assertEqual(self.rows("?q=nothing"), [])
-
-    def test_what_a_spreadsheet_would_run_is_a_text(self) -> None:
-        self.update(4, title="=1+1")
-        self.buy_lines((4, 1))
-        self.assertEqual(self.rows()[0]["title"], "'=1+1")
-
-    def test_more_than_one_table_holds_is_refused_and_not_cut_off(self) -> None:
-        for _ in range(3):
-            self.buy_lines((7, 1))
-        with mock.patch.object(orders, "MOST_IN_FILE", 2):
-            page = self.reading(self.send("/keeper/orders.csv"), 400)
-        self.assertIn("more than 2 orders", page.text)
-
-    def test_it_is_for_the_keeper_alone(self) -> None:
-        self.cookies.clear()
-        for path in ("/keeper/orders", "/keeper/orders.csv", f"/keeper/orders/{'a' * 32}"):
-            self.assertEqual(self.send(path).code, 401, path)
-
-
 class CancelTest(KeeperOrdersTestCase):
     def cancelling(self, order_id: str, do: str, **typed: str) -> tuple[str, dict[str, str]]:
         return self.fill(self.keyed(f"/keeper/orders/{order_id}"), do, **typed)
 
     def test_all_of_it_and_a_second_press_does_nothing(self) -> None:
         order_id = self.buy_lines((4, 2), (5, 1))
-        form = self.cancelling(order_id, "all")
+        form = self.cancelling(order_id, "all", sure="sure")
         self.assertIn("It is cancelled", self.told(self.press(form)))
         self.assertEqual(self.order(order_id)["refund"], 2 * 20 + 1200)
         self.assertEqual((self.book(4)["count"], self.book(5)["count"]), (7, 10))
@@ -158,6 +151,53 @@ class CancelTest(KeeperOrdersTestCase):
         page = self.page(self.keyed(f"/keeper/orders/{order_id}"))
         self.assertIn("All of it is cancelled.", page.text)
         self.assertIn("To be refunded $12.40", page.text)
+
+    def test_all_of_it_only_if_that_is_meant(self) -> None:
+        """WCAG 3.3.4: nothing brings it back."""
+        order_id = self.buy_lines((4, 2))
+        action, fields = self.cancelling(order_id, "all")
+        for unsure in ({"do": "all"}, {**fields, "sure": ""}):
+            page = self.reading(self.press((action, unsure)), 400)
+            self.assertIn("say that you mean it", page.text)
+        self.assertEqual(self.book(4)["count"], 5)
+        self.goes(self.press(self.form(page, "all")))
+
+    def test_two_keepers_do_not_stand_in_each_others_way(self) -> None:
+        order_id = self.buy_lines((4, 3), (5, 2))
+        mine = self.cancelling(order_id, "part", **{"copies-5": "1"})
+        self.cancel(order_id, 4, 2)
+        self.assertIn("It is cancelled", self.told(self.press(mine)))
+        self.assertEqual(
+            self.order(order_id)["cancelled"],
+            [{"book": 4, "quantity": 2}, {"book": 5, "quantity": 1}],
+        )
+        self.cancel(order_id, 5, 2)
+        self.assertIn("not done a second time", self.told(self.press(mine)))
+        self.assertEqual(self.order(order_id)["refund"], 2 * 20 + 2 * 1200)
+
+    def test_what_another_has_cancelled_meanwhile_is_shown_when_a_form_comes_back(self) -> None:
+        order_id = self.buy_lines((4, 3), (5, 2))
+        mine = self.cancelling(order_id, "part", **{"copies-5": "x"})
+        self.cancel(order_id, 4, 2)
+        _, fields = self.form(self.reading(self.press(mine), 400), "part")
+        expected = {"copies-4": "2", "was-copies-4": "2", "copies-5": "x", "was-copies-5": "0"}
+        self.assertEqual(fields, {"do": "part", **expected})
+
+    def test_what_no_form_of_ours_has(self) -> None:
+        order_id = self.buy_lines((4, 3))
+        action, fields = self.cancelling(order_id, "part", **{"copies-4": "1"})
+        for name in fields:
+            less = {one: text for one, text in fields.items() if one != name}
+            page = self.reading(self.press((action, less)), 400)
+            self.assertIn(f"{name}: is missing", page.text)
+        for change in ({"do": "x"}, {"was-copies-4": "-1"}, {"was-copies-4": "x"}):
+            self.reading(self.press((action, {**fields, **change})), 400)
+        address, _, key = action.partition("?")
+        for other in (address, f"{address}?key=x", f"{address}?{key}&{key}"):
+            self.reading(self.press((other, fields)), 400)
+        self.reading(self.press((action, fields), Sec_Fetch_Site="cross-site"), 403)
+        self.reading(self.press((action.replace(order_id, "a" * 32), fields)), 404)
+        self.assertNotIn("cancelled", self.order(order_id))
 
     def test_a_part_then_more_of_it(self) -> None:
         order_id = self.buy_lines((4, 3), (5, 2))
@@ -184,6 +224,7 @@ class CancelTest(KeeperOrdersTestCase):
             page = self.reading(pressed, 400)
             self.assertIn(reason, page.text, text)
             self.assertEqual(self.form(page, "part")[1]["copies-4"], text)
+            self.assertIn("#copies-4", page.links)
         self.assertEqual(self.order(order_id)["cancelled"], [{"book": 4, "quantity": 2}])
         same = self.cancelling(order_id, "part", **{"copies-4": "2"})
         self.assertIn("nothing was changed", self.told(self.press(same)))

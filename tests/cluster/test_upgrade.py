@@ -20,7 +20,7 @@ from tests.cluster.test_failures import STOCK, nothing_lost
 OLD = "632166d"  # wire version 1, fewer migrations
 NEW = ROOT / "run.py"
 GIT_S = 60.0
-SENTENCES = ("speaks version 1 of the feed, and this program 2", "another version of Bazar")
+SENTENCES = ("speaks version 1 of the feed, and this program 3", "another version of Bazar")
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ SAMPLES = (
     mutation(
         "a book that is taken away is not dropped",
         "C5",
-        (WorkingSet, "delete_book", 'self.tags.add(info_key(book["id"]))', "pass"),
+        (WorkingSet, "delete_book", "self.tags |= touched(book, None)", "pass"),
         focus="clearing",
     ),
 )
@@ -338,7 +338,7 @@ SHOWING = (
         (
             working_set,
             "touched",
-            '(book["count"] > 0) != (before["count"] > 0)',
+            '(after["count"] > 0) != (before["count"] > 0)',
             'not book["count"]',
         ),
         focus="finding",

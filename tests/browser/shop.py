@@ -82,6 +82,18 @@ class BrowserShop:
         with urllib.request.urlopen(f"{self.url}/info/{number}") as answer:
             return json.load(answer)
 
+    def buy(self, *lines: tuple[int, int]) -> str:
+        """An order of books, each with so many copies."""
+        body = {"lines": [{"book": book, "quantity": copies} for book, copies in lines]}
+        bought = self.run(self.cluster.post("frontend-1", "/purchase", body))
+        assert bought.status == 200, bought.json
+        order_id: str = bought.json["order_id"]
+        return order_id
+
+    def order(self, order_id: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}/orders/{order_id}") as answer:
+            return json.load(answer)
+
     def orders(self) -> int:
         count: int = self.run(self._orders())
         return count

@@ -156,6 +156,10 @@ PATHS = (
     "/keeper/add",
     "/keeper/books/4",
     "/keeper/books/99",
+    "/keeper/orders",
+    "/keeper/orders?q=xyz",
+    "/keeper/orders?since=2026-11-29&until=2026-11-28",
+    "/keeper/orders?before=0-0",
 )
 
 
@@ -172,7 +176,8 @@ def test_accessible(shop: BrowserShop, size: tuple[int, int], dark: bool) -> Non
     stranger.get_by_text("It is not this shop’s token").wait_for()
     assert not accessibility(stranger)
     page = sign_in(shop, size=size, dark=dark)
-    for path in PATHS:
+    order = shop.buy((4, 3), (5, 1))
+    for path in (*PATHS, f"/keeper/orders/{order}"):
         page.goto(path)
         assert not accessibility(page), path
         assert page.evaluate(SHIFTS) < 0.01, path
@@ -180,9 +185,19 @@ def test_accessible(shop: BrowserShop, size: tuple[int, int], dark: bool) -> Non
     page.get_by_role("button", name="Add the book").click()
     page.get_by_text("The book was not added").wait_for()
     assert not accessibility(page)
+    page.goto(f"/keeper/orders/{order}")
+    refuse_nine(page)
+    assert not accessibility(page)
     clash(shop, page)
     assert not accessibility(page)
     shop.complaints.clear()
+
+
+def refuse_nine(page: Page) -> None:
+    """Have nine of three copies cancelled."""
+    page.get_by_label("Cooking").fill("9")
+    page.get_by_role("button", name="Cancel these copies").click()
+    page.get_by_text("Nothing was cancelled").wait_for()
 
 
 def clash(shop: BrowserShop, page: Page, title: str = "Theirs") -> None:
@@ -196,16 +211,21 @@ def clash(shop: BrowserShop, page: Page, title: str = "Theirs") -> None:
 
 @pytest.mark.parametrize("size", [NARROW, PHONE, DESKTOP], ids=str)
 def test_nothing_is_wider_than_the_screen(shop: BrowserShop, size: tuple[int, int]) -> None:
-    shop.update(4, title="Donaudampfschifffahrtsgesellschaftskapitän" * 4, author="W" * 60)
+    shop.update(
+        4, title="Cooking" + "Donaudampfschifffahrtsgesellschaftskapitän" * 4, author="W" * 60
+    )
+    order = shop.buy((4, 3), (5, 1))
     page = sign_in(shop, size=size)
 
     def width() -> int:
         wide: int = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
         return wide
 
-    for path in PATHS:
+    for path in (*PATHS, f"/keeper/orders/{order}"):
         page.goto(path)
         assert width() <= 0, path
+    refuse_nine(page)
+    assert width() <= 0
     clash(shop, page, "W" * 60)
     assert width() <= 0
     shop.complaints.clear()

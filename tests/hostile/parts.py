@@ -55,6 +55,8 @@ BODIES = (
         b"do=restock&count_add=-1",
         b"do=change&title=%00&title=",
         b"do=change&etag=%22&was-cost=%ED",
+        b"do=all&sure=sure&sure=%FF",
+        b"do=part&copies-4=%2B1&was-copies-4=-1&copies-=&copies-%00=9",
     ),
     b"x" * 70_000,
 )
@@ -123,6 +125,7 @@ TARGETS = (
         b"/" + b"a" * 9000,
     ),
     *(b"/../..", b"/static/../page.html", b"/static/shop.css", b"/nothing", b"/catalog/info/4"),
+    *(b"/keeper/orders.csv?since=9999-12-31&until=0001-01-01&q=%00", b"/keeper/books.csv?q=%F0"),
     *(b"/healthz#x", b"/FrontEnd_service/search?topic=a&limit=1&limit=2", b"?", b""),
 )
 TYPES = (

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bazar.errors import BadRequest, OutOfStock, PriceChanged
+from bazar.errors import BadRequest, NotFound, OutOfStock, PriceChanged
 from handlers.parameters import KEY
 from handlers.storefront import forms
 from handlers.storefront.forms import LINE, line
@@ -172,12 +172,12 @@ class BasketBuyHandler(BasketHandler):
         key = name if is_key else self.own_key(name)
         try:
             answer = await self.buy({"key": key, "lines": lines})
-        except (OutOfStock, PriceChanged):
+        except (NotFound, OutOfStock, PriceChanged):
             if basket.name == name:
                 for one in lines:
                     basket.put(**one)
                 self.keep(basket)
-            self.go("/basket")  # which shows the present stock and prices
+            self.go("/basket")  # which shows what is there, and present stock and prices
             return
         if basket.name == name:
             self.clear_cookie(COOKIE)

@@ -134,7 +134,7 @@ BUY_ALL = form(
         optional=["line"],
         also={"additionalProperties": True, **_BOOKS_OF_BASKET},
     ),
-    *(NoCookie, NotFound, KeyReused, ForeignHistory),
+    *(NoCookie, KeyReused, ForeignHistory),
 )
 UNDO = form(
     "Undo an order, all of it or what is not to be kept",

@@ -76,9 +76,20 @@ class RemovingTest(SamplesTestCase):
 
     def test_a_basket_says_that_they_are_gone(self) -> None:
         self.send("/basket", [("do", "add"), *self.wanted(4, 1, 20)])
-        self.assertIn("Cooking for the Impatient Undergrad", self.page("/basket").text)
+        page = self.page("/basket")
+        self.assertIn("Cooking for the Impatient Undergrad", page.text)
+        own = self.create()["id"]
+        self.send("/basket", [("do", "add"), *self.wanted(own, 1, 700)])
+        form = self.page("/basket").forms["/basket"]
         self.remove()
         self.assertIn("No longer in the shop", self.page("/basket").text)
+        # The form that was there before: nothing of it is bought.
+        self.assertEqual(self.goes(self.send("/basket/buy", [*form, ("do", "buy")])), "/basket")
+        page = self.page("/basket")
+        self.assertIn("No longer in the shop", page.text)
+        self.assertEqual(self.stock(own), 4)
+        self.goes(self.send("/basket/buy", [*page.forms["/basket"], ("do", "buy")]))
+        self.assertEqual(self.stock(own), 3)
 
     def test_s7_their_numbers_are_not_given_again(self) -> None:
         self.remove("catalog-2")

@@ -148,7 +148,7 @@ class Connection:
             gaps = 0
             if result.status not in ANSWERS:  # COPY, or what libpq will know some day
                 kind = pq.ExecStatus(result.status).name
-                failure = f"a result of an unexpected kind: {kind}"
+                failure = failure or f"a result of an unexpected kind: {kind}"
                 break
             if result.status == SYNC:
                 if self._answered is not None and not self._answered.done():

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bazar.replication.store import Operation, Outcome
+from storage.checksum import CHECKSUM
 from storage.history import Position
 from storage.orders import Orders, Place, Projected, show_listed, show_order
 from storage.sqlite.database import Database
@@ -25,11 +26,11 @@ ALTER TABLE cursors ADD COLUMN id TEXT;
 CREATE TABLE adoptions (upto INTEGER PRIMARY KEY, behind INTEGER NOT NULL)
 """
 # An order that has never changed has the number by which it was made.
-CANCELLED = """
+CANCELLED = f"""
 ALTER TABLE orders ADD COLUMN changed INTEGER;
 ALTER TABLE orders ADD COLUMN cancelled TEXT;
 CREATE UNIQUE INDEX orders_by_change ON orders (COALESCE(changed, seq));
-DELETE FROM meta WHERE name = 'checksum'
+DELETE FROM meta WHERE name = '{CHECKSUM}'
 """
 BY_TIME = """
 CREATE INDEX orders_by_time ON orders (sold_at, seq);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from storage.checksum import CHECKSUM
 from storage.history import Position
 from storage.order_pages import EVER
 from storage.orders import Orders
@@ -62,6 +63,19 @@ class OrdersTest(orders.OrdersKept, FileCase):
         again = await ReplicatedStore.open(path, OrderRows(Orders()), 1000)
         self.addAsyncCleanup(again.close)
         self.assertEqual((again.epoch, again.epoch_id), (2, "e2"))
+
+    async def test_a_process_that_ends_in_the_middle_of_a_migration_leaves_no_damage(self) -> None:
+        model, path = OrderRows(Orders()), self.directory / "old.db"
+        before = await Database.open(path, (LOG_SCHEMA, *model.migrations[:2]))
+        await before.writer.execute("INSERT INTO orders VALUES ('o3', 3, 0, '[]')")
+        await before.writer.execute("INSERT INTO meta VALUES (?, 'of fewer columns')", (CHECKSUM,))
+        await before.close()
+        half = await Database.open(path, (LOG_SCHEMA, *model.migrations))
+        await half.close()
+        self.assertIsNone(find_damage(path, model))
+        store = await ReplicatedStore.open(path, model, 1000)
+        await store.close()
+        self.assertIsNone(find_damage(path, model))
 
     async def test_there_is_no_second_order_for_a_sale(self) -> None:
         await self.batch(project(0, 3))

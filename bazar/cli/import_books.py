@@ -12,6 +12,7 @@ The shop is running, or there is none yet: then one begins with this list, and w
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import io
 import re
@@ -225,7 +226,12 @@ async def _catalog(shop: Shop, flags: argparse.Namespace) -> AsyncIterator[Catal
         yield None
         return
     catalog = CatalogWriter(shop)
-    if await is_open(shop, "catalog"):
+    try:
+        found = await is_open(shop, "catalog")
+    except asyncio.CancelledError:  # Ctrl-C, or SIGTERM
+        print("Nothing was sent.", file=sys.stderr)
+        raise
+    if found:
         yield catalog
         if await catalog.has_samples():
             print("The samples are still there. To take them away: python -m bazar remove-samples")

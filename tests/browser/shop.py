@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -41,6 +41,7 @@ class BrowserShop:
         self.cluster = Cluster(directory, settings=SETTINGS)
         self._contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
+        self.session: list[Any] = []  # the cookies of a keeper who has signed in
 
     def __enter__(self) -> BrowserShop:
         self.run(self.cluster.start_supervised(*self._arguments))
@@ -111,8 +112,9 @@ class BrowserShop:
         *,
         scripts: bool = True,
         dark: bool = False,
+        cookies: Sequence[Any] = (),
     ) -> Page:
-        """A new visitor's page."""
+        """A new visitor's page; `cookies` are what the browser has kept."""
         context = self._browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             java_script_enabled=scripts,
@@ -120,6 +122,7 @@ class BrowserShop:
             base_url=self.url,
         )
         context.set_default_timeout(1000 * PATIENCE_S)
+        context.add_cookies(cookies)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", self._hear)

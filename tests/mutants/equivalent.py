@@ -30,10 +30,8 @@ TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
 PART = "bazar/replication/part.py"
-SEARCH = "storage/sqlite/search.py"
 SHOWN = "bazar/replication/shared/shown.py"
 STORE = "storage/sqlite/replicated_store.py"
-SOUGHT = "storage/postgresql/search.py"
 
 ALL: tuple[Equivalent, ...] = (
     Equivalent(
@@ -72,25 +70,11 @@ ALL: tuple[Equivalent, ...] = (
         "the same bytes, made anew for each that they go to",
     ),
     Equivalent(
-        SEARCH,
-        "find",
-        "wanted = list(islice(found, window.skip, window.skip + window.limit + 1))",
-        "wanted = list(islice(found, window.skip, window.skip + window.limit + 2))",
-        "one more tells that there are more; a second one is read, and shown to nobody",
-    ),
-    Equivalent(
         SHOWN,
         "Shown.read",
         "if self._clock() >= deadline:",
         "if self._clock() > deadline:",
         "the bound is chosen: its very moment may lie on either side",
-    ),
-    Equivalent(
-        SOUGHT,
-        "Sought.sure",
-        "return len(self.terms) == 1 and len(self.terms[0]) <= longest",
-        "return len(self.terms) == 1 and len(self.terms[0]) < longest",
-        "one that is not sure is looked at once more, with the same result",
     ),
     Equivalent(
         STORE,

@@ -339,7 +339,7 @@ SHOWING = (
             working_set,
             "touched",
             '(after["count"] > 0) != (before["count"] > 0)',
-            'not book["count"]',
+            'not after["count"]',
         ),
         focus="finding",
     ),

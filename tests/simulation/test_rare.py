@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from bazar.errors import Conflict, Unavailable
+from bazar.errors import Conflict, Indeterminate, Unavailable
 from bazar.replication.effects import (
     LogPage,
     Persist,
@@ -35,6 +36,7 @@ from bazar.replication.messages import (
 from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.timing import Timing
+from handlers.orders.service import OrderService
 from storage.history import Position
 from storage.orders import Orders, Projected
 from tests.unit.replication.steps import sent
@@ -192,3 +194,20 @@ def test_sales_that_come_when_their_history_was_left_are_no_orders_any_more() ->
     assert adopted.answer == {"cursor": present.plain}
     assert isinstance(refused.answer, Conflict)
     assert work.cursor == present
+
+
+def test_a_cancellation_that_its_order_does_not_show_in_time_is_in_doubt() -> None:
+    """R5: it is in the catalog's log, and the order has not followed yet."""
+
+    class Reader:
+        async def order(self, order_id: str) -> dict[str, Any]:
+            return {"order_id": order_id}
+
+    class Behind:
+        _projected, reader = asyncio.Event(), Reader()
+
+    cancelled = {"order_id": "o", "cancelled": [{"book": 1, "quantity": 1}]}
+    behind: Any = Behind()
+    with pytest.raises((Indeterminate, Unavailable)) as told:
+        asyncio.run(OrderService._cancelled(behind, cancelled, 0.0))
+    assert told.type is Indeterminate

@@ -32,7 +32,7 @@ TAKING_OVER = (
         "T5",
         (Primary, "take_over", "timing.lease_s if restarted else 0.0", "0.0"),
         focus="restoring, and another lease",
-        near=32,
+        near=90,
     ),
     shop(
         "the longest lease granted is forgotten",
@@ -45,7 +45,7 @@ TAKING_OVER = (
         ),
         (Primary, "_record", "if now < self.not_before:", "if False:"),
         focus="succession",
-        near=90,
+        near=95,
     ),
     mutation(
         "pending entries are dropped",
@@ -113,7 +113,7 @@ TAKING_OVER = (
         "T3",
         (Tenure, "adopts", " or self._unproven", ""),
         focus="hearing tails",
-        near=72,
+        near=133,
     ),
     shop(
         "the hand-over does not wait for the leases",
@@ -148,7 +148,7 @@ TAKING_OVER = (
             "Membership(self.epoch, members, lease_s, clean or self.membership.clean)",
         ),
         focus="succession",
-        near=263,
+        near=286,
     ),
     mutation(
         "a restarted node trusts its disk after a clean end",
@@ -192,20 +192,21 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
-        near=12,
+        near=185,
     ),
     mutation(
         "the boundary is held for nobody",
         "J4",
         (Primary, "begin", "if feed.near]", "if False]"),
         focus="crowding",
+        near=7,
     ),
     mutation(
         "the boundary is held for ever",
         "J4",
         (Primary, "tick", "now >= feed.hold_until", "False"),
         focus="hanging",
-        near=39,
+        near=66,
     ),
     mutation(
         "a primary that lost commits stays",
@@ -217,7 +218,7 @@ JOINING = (
             "elif False:",
         ),
         focus="hearing",
-        near=309,
+        near=348,
     ),
     mutation(
         "a log that was compacted is sent all the same",
@@ -234,7 +235,7 @@ JOINING = (
             "elif False:",
         ),
         focus="rejoining",
-        near=143,
+        near=194,
     ),
     mutation(
         "a snapshot counts from its first chunk",

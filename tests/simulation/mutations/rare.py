@@ -5,10 +5,16 @@ from __future__ import annotations
 from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.tenure import Tenure
+from handlers.orders.service import OrderService
 from storage.orders import Orders
 from tests.simulation.mutations.mutation import mutation
 
 RARE = (
+    mutation(
+        "cancelled, and called unavailable",
+        "R5",
+        (OrderService, "_cancelled", "raise Indeterminate(", "raise Unavailable("),
+    ),
     mutation(
         "a hello before the disk is quiet",
         "J1",

@@ -175,6 +175,7 @@ CANCELLING = (
         "S6",
         (Catalog, "_cancel", "if quantity > total[book]:", "if quantity != total[book]:"),
         focus="cancelling",
+        near=13,
     ),
     mutation(
         "more is cancelled than was sold",
@@ -217,13 +218,6 @@ CANCELLING = (
         "S5",
         (orders.Orders, "_project", '"changed": number', '"changed": order["seq"]'),
         focus="cancelling",
-    ),
-    shop(
-        "cancelled, and called unavailable",
-        "R5",
-        (OrderService, "_cancelled", "raise Indeterminate(", "raise Unavailable("),
-        focus="cancelling",
-        near=219,
     ),
 )
 
@@ -319,6 +313,7 @@ SHOWING = (
         "C5",
         (working_set, "touched", "tags.add(PRICES)", "pass"),
         focus="finding",
+        near=21,
     ),
     shop(
         "a search of what is in stock is not known by that",
@@ -347,7 +342,7 @@ SHOWING = (
         "searches are not known by their books",
         "C5",
         (Question, "_shown", '*(info_key(one["id"]) for one in answer["books"])', ""),
-        near=231,
+        near=20,
     ),
     mutation(
         "a book is read as if nothing touched it",
@@ -371,6 +366,7 @@ SHOWING = (
         "L2",
         (OrderService, "read", "frozenset(map(order_key, order_ids))", "frozenset()"),
         focus="reading",
+        near=7,
     ),
     mutation(
         "books are searched as if nothing touched them",
@@ -400,6 +396,6 @@ SHOWING = (
             "flight.key in touched",
         ),
         focus="fetching",
-        near=28,
+        near=61,
     ),
 )

@@ -104,7 +104,7 @@ READING = (
         "L1",
         (Subscriber, "_renew", "self._number += 1", "self._number = 1"),
         focus="caching",
-        near=267,
+        near=309,
     ),
     mutation(
         "the holder counts its own lease_s",
@@ -208,14 +208,14 @@ REMEMBERING = (
         "L4",
         (HotBooks, "get", "None if _is_pending(tag, core) else ", ""),
         focus="reading",
-        near=347,
+        near=268,
     ),
     mutation(
         "a book is kept that was read before its change",
         "L2",
         (HotBooks, "put", "since == core.committed == self._mark and ", ""),
         focus="reading",
-        near=12,
+        near=63,
     ),
     mutation(
         "books in memory outlive their state",
@@ -232,13 +232,13 @@ CACHING = (
         "C3",
         (Cache, "join", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
-        near=27,
+        near=46,
     ),
     shop(
         "an invalidation detaches no flight",
         "C2",
         (Cache, "drop", "self._detach(flight)", "pass"),
-        near=13,
+        near=26,
     ),
     shop(
         "an invalidation drops nothing",
@@ -262,6 +262,7 @@ CACHING = (
         "C1",
         (Cache, "find", "if not self.guard.lease_valid(now):", "if False:"),
         focus="laggards",
+        near=40,
     ),
     shop(
         "a cache keeps its content when it lost its lease and joins anew",
@@ -292,7 +293,7 @@ CACHING = (
             "        return self._flights.setdefault(key, detached)\n",
         ),
         focus="caching",
-        near=34,
+        near=55,
     ),
     shop(
         "a cache that joins is not told what is pending",

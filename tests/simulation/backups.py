@@ -16,8 +16,9 @@ from tests.simulation.invariants import Moment
 from tests.simulation.shopworld import Group, ShopWorld
 
 if TYPE_CHECKING:
-    from tests.simulation.clients import Clients, Write
+    from tests.simulation.clients import Clients
     from tests.simulation.node import ReplicaProcess
+    from tests.simulation.requests import Write
 
 LOOK_S = 0.3
 

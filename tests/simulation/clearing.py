@@ -7,8 +7,9 @@ from typing import Any
 
 from bazar.errors import Conflict, NotFound, OutOfStock
 from tests.simulation import shop
-from tests.simulation.clients import Clients, Read, Write
+from tests.simulation.clients import Clients
 from tests.simulation.profile import Profile
+from tests.simulation.requests import Read, Write
 
 
 def sample_numbers(profile: Profile) -> range:

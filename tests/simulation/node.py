@@ -45,14 +45,14 @@ from handlers.frontend.questions import Question
 from handlers.frontend.service import FrontEndService
 from handlers.orders.service import OrderService
 from handlers.replicated import ReplicatedService
-from tests.simulation.invariants import (
+from tests.simulation.core_invariants import (
     check_boundary,
     check_excuse,
     check_hand_over,
     check_joining,
     check_memory,
-    copies,
 )
+from tests.simulation.invariants import copies
 from tests.simulation.shopworld import Node, ShopWorld
 from tests.simulation.store import SimulatedEngine, SimulatedStore
 from tests.simulation.strays import check_alone, check_feeds

@@ -15,7 +15,7 @@ from storage.postgresql.session import Broken, Refused
 from tests.simulation import shop
 from tests.simulation.backups import Operator
 from tests.simulation.clearing import Clearing, sample_numbers
-from tests.simulation.clients import Clients, Read, Write
+from tests.simulation.clients import Clients
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import Item, Truth, copies, items
@@ -26,6 +26,7 @@ from tests.simulation.node import (
     kind_of,
     production,
 )
+from tests.simulation.requests import Read, Write
 from tests.simulation.shop import TOPICS
 from tests.simulation.shopworld import Group, Node, ShopWorld
 from tests.simulation.trace import Trace

@@ -11,7 +11,7 @@ from tests.simulation.shop import State
 from tests.world.world import Violation
 
 if TYPE_CHECKING:
-    from tests.simulation.clients import Write
+    from tests.simulation.requests import Write
 
 
 def check_decision(operation: Item, outcome: Outcome, state: State, now_ms: int) -> None:

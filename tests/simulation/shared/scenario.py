@@ -7,9 +7,9 @@ from collections.abc import Container, Mapping
 from bazar.replication.shared.hold import Tempo
 from storage.postgresql.engine import id_of_cluster
 from storage.postgresql.link import RUN_S
-from tests.simulation.clients import Read, Write
 from tests.simulation.invariants import Truth, items
 from tests.simulation.node import FrontEndProcess, NodeProcess
+from tests.simulation.requests import Read, Write
 from tests.simulation.scenario import RESUME_S, Scenario
 from tests.simulation.shared.losses import LossyFaults
 from tests.simulation.shared.model import SimulatedModel, answer_plainly

@@ -1,20 +1,15 @@
-"""Books and sales: what operations come to, decided on plain rows."""
+"""Books: what making and changing them comes to, decided on plain rows."""
 
 from __future__ import annotations
 
-import json
 import unittest
-from typing import Any
 
 from bazar.errors import (
     Conflict,
-    ForeignHistory,
     KeyReused,
-    NotBuyer,
     NotFound,
     OutOfStock,
     PreconditionFailed,
-    TooLate,
 )
 from bazar.http.response import entity_tag, render
 from storage.books import fold, info_key, show_book
@@ -22,170 +17,11 @@ from storage.catalog import KEYS_KEPT_MS, MAX_AMOUNT, Catalog
 from storage.history import Position
 from storage.tags import IN_STOCK, PRICES, SEARCHES, TOPICS
 from storage.working_set import WantedRows
+from tests.unit.storage.operations import DecidingCase, cancel, create, sell, update
 from tests.unit.storage.rows import PlainCatalog
 
 
-def sell(key: str, *lines: tuple[int, int]) -> dict[str, Any]:
-    return {
-        "op": "sell",
-        "key": key,
-        "lines": [{"book": book, "quantity": quantity} for book, quantity in lines],
-    }
-
-
-def update(key: str, book: int, **fields: Any) -> dict[str, Any]:
-    return {"op": "update", "key": key, "book": book, "fields": fields}
-
-
-def cancel(key: str, order_id: str, *lines: tuple[int, int]) -> dict[str, Any]:
-    return {**sell(key, *lines), "op": "cancel", "order_id": order_id}
-
-
-def undo(
-    key: str, order_id: str, sale_key: str, within_ms: int, *lines: tuple[int, int]
-) -> dict[str, Any]:
-    buyer = {"key": sale_key, "within_ms": within_ms}
-    return {**cancel(key, order_id, *lines), "buyer": buyer}
-
-
-def create(key: str, *books: tuple[str, str | None, str]) -> dict[str, Any]:
-    rows = [{"title": t, "author": a, "topic": c, "cost": 1, "count": 2} for t, a, c in books]
-    return {"op": "create", "key": key, "books": rows}
-
-
-class DecidingTest(unittest.TestCase):
-    def setUp(self) -> None:
-        self.catalog = PlainCatalog()
-
-    def tags(self, operation: Any) -> set[str]:
-        [outcome] = self.catalog.batch(operation)
-        assert outcome.change is not None
-        return set(outcome.change.tags)
-
-    def book(self, number: int) -> dict[str, Any]:
-        return dict(self.catalog.state["books", number])
-
-    def topics(self) -> dict[str, int]:
-        return {row["name"]: row["id"] for row in self.catalog.rows("topics")}
-
-
-class SellingTest(DecidingTest):
-    def test_s4_a_sale_for_orders_of_another_history_is_refused(self) -> None:
-        first = {**sell("a", (4, 1)), "cursor": Position(0, None).plain}
-        begin = {"op": "begin", "epoch": 0, "id": "e"}
-        ahead = {**sell("b", (4, 1)), "cursor": Position(2, None).plain}
-        outcomes = self.catalog.batch(begin, first, ahead)
-        self.assertEqual([type(one.answer) for one in outcomes], [dict, dict, ForeignHistory])
-        self.assertIsNone(outcomes[2].change)
-        self.assertEqual(self.book(4)["count"], 6)
-        seq = self.catalog.one(sell("a", (4, 1)))["seq"]
-        for cursor, refused in (
-            ([0, None], False),
-            ([seq, "e"], False),
-            ([seq, None], False),
-            ([seq, "f"], True),
-            ([seq + 1, "e"], True),
-            ([1, "e"], True),
-        ):
-            [again] = self.catalog.batch({**first, "cursor": Position(*cursor).plain})
-            self.assertEqual(isinstance(again.answer, ForeignHistory), refused, cursor)
-
-    def test_s1_the_cursor_is_no_part_of_the_request(self) -> None:
-        bought = self.catalog.one({**sell("a", (4, 1)), "cursor": Position(0, None).plain})
-        again = self.catalog.one({**sell("a", (4, 1)), "cursor": Position(1, None).plain})
-        self.assertEqual(again, {**bought, "replayed": True})
-        self.assertEqual(self.catalog.one(sell("a", (4, 1))), again)
-
-    def test_s1_a_sale_is_one_entry_with_the_rows_it_leaves(self) -> None:
-        [outcome] = self.catalog.batch(sell("k", (4, 2)))
-        assert outcome.change is not None
-        self.assertEqual(outcome.change.tags, ("info_4",))
-        put = outcome.change.effects["put"]
-        self.assertEqual([(row["id"], row["count"]) for row in put["books"]], [(4, 5)])
-        [sale] = put["sales"]
-        self.assertEqual((sale["key"], sale["order_id"], sale["seq"]), ("k", "order-1", 2))
-        self.assertEqual(sale["sold_at"], self.catalog.now_ms)
-        line = {
-            "book": 4,
-            "title": "Cooking for the Impatient Undergrad",
-            "quantity": 2,
-            "unit_cost": 20,
-            "new_count": 5,
-        }
-        self.assertEqual(json.loads(sale["lines"]), [line])
-        self.assertEqual(self.book(4)["count"], 5)
-        self.assertEqual(
-            outcome.answer,
-            {"order_id": "order-1", "seq": 2, "sold_at": self.catalog.now_ms, "lines": [line]},
-        )
-
-    def test_r1_each_operation_sees_those_before_it(self) -> None:
-        outcomes = self.catalog.batch(*(sell(f"k{n}", (3, 1)) for n in range(4)))
-        counts = [o.answer["lines"][0]["new_count"] for o in outcomes[:2]]  # type: ignore[index]
-        self.assertEqual(counts, [1, 0])
-        self.assertIsInstance(outcomes[2].answer, OutOfStock)
-        self.assertIsInstance(outcomes[3].answer, OutOfStock)
-        self.assertEqual(self.book(3)["count"], 0)
-        outcomes = self.catalog.batch(
-            update("u", 3, count=1), sell("k5", (3, 1)), sell("k6", (3, 1))
-        )
-        self.assertEqual(
-            [isinstance(one.answer, OutOfStock) for one in outcomes], [False, False, True]
-        )
-        seqs = [sale["seq"] for sale in self.catalog.rows("sales")]
-        self.assertEqual(seqs, [2, 3, 5])  # the update between them took a number, too
-
-    def test_s1_the_same_key_returns_the_first_answer(self) -> None:
-        first = self.catalog.one(sell("k", (4, 1)))
-        again = self.catalog.one(sell("k", (4, 1)))
-        self.assertEqual(again, {**first, "replayed": True})
-        outcomes = self.catalog.batch(sell("l", (4, 1)), sell("l", (4, 1)))  # within one batch too
-        self.assertIsNone(outcomes[1].change)
-        self.assertEqual(outcomes[1].answer, {**outcomes[0].answer, "replayed": True})  # type: ignore[dict-item]
-        self.assertEqual(self.book(4)["count"], 5)
-
-    def test_s1_the_same_key_for_another_request_is_refused(self) -> None:
-        self.catalog.one(sell("k", (4, 1)))
-        for other in (sell("k", (4, 2)), sell("k", (5, 1)), update("k", 4, count=1)):
-            with self.assertRaises(KeyReused):
-                self.catalog.one(other)
-
-    def test_s1_a_key_of_another_write_is_refused_for_a_sale(self) -> None:
-        self.catalog.one(update("k", 4, count=5))
-        with self.assertRaises(KeyReused):
-            self.catalog.one(sell("k", (4, 1)))
-
-    def test_r1_a_book_renamed_in_the_same_batch_makes_room(self) -> None:
-        title = self.book(2)["title"]
-        _, made = self.catalog.batch(
-            update("u", 2, title="Another"), create("c", (title, None, "Distributed Systems"))
-        )
-        self.assertEqual(made.answer, {"books": [{"id": 8, "created": True}]})
-
-    def test_s1_a_sale_keeps_its_key_for_ever(self) -> None:
-        self.catalog.one(sell("k", (4, 1)))
-        self.catalog.now_ms += 10 * KEYS_KEPT_MS
-        self.assertTrue(self.catalog.one(sell("k", (4, 1)))["replayed"])
-
-    def test_s4_a_refusal_leaves_no_trace(self) -> None:
-        for operation, kind in ((sell("k", (2, 2)), OutOfStock), (sell("k", (99, 1)), NotFound)):
-            [outcome] = self.catalog.batch(operation)
-            self.assertIsInstance(outcome.answer, kind)
-            self.assertIsNone(outcome.change)
-        self.assertNotIn("replayed", self.catalog.one(sell("k", (2, 1))))
-
-    def test_s1_several_lines_sell_all_or_nothing(self) -> None:
-        with self.assertRaises(OutOfStock):
-            self.catalog.one(sell("k", (4, 1), (2, 2)))
-        with self.assertRaises(OutOfStock):
-            self.catalog.one(sell("k", (2, 1), (2, 1)))  # the same book on two lines
-        self.assertEqual(self.book(4)["count"], 7)
-        answer = self.catalog.one(sell("k", (4, 1), (5, 2), (4, 3)))
-        self.assertEqual([line["new_count"] for line in answer["lines"]], [6, 8, 3])
-        self.assertEqual((self.book(4)["count"], self.book(5)["count"]), (3, 8))
-
-
-class ChangingTest(DecidingTest):
+class ChangingTest(DecidingCase):
     def test_c5_an_update_of_the_stock_touches_its_book_alone(self) -> None:
         self.assertEqual(self.tags(update("a", 4, count=9)), {info_key(4)})
         self.assertEqual(self.tags(update("b", 4, count_add=-8)), {info_key(4)})
@@ -307,7 +143,7 @@ class ChangingTest(DecidingTest):
         self.assertNotIn(SEARCHES, self.tags(update("v", 4, isbn="9780306406157", cost=3)))
 
 
-class ConditionsTest(DecidingTest):
+class ConditionsTest(DecidingCase):
     """RFC 9110 section 13, decided with the write."""
 
     def tag(self, number: int) -> str:
@@ -376,7 +212,7 @@ class ConditionsTest(DecidingTest):
                 self.catalog.one({**update(name, 99, count=1), name: ["*"]})
 
 
-class RestockingTest(DecidingTest):
+class RestockingTest(DecidingCase):
     def test_it_is_added_to_what_is_there_by_then(self) -> None:
         outcomes = self.catalog.batch(
             sell("s", (4, 3)), update("a", 4, count_add=5), update("b", 4, count_add=-9, cost=1)
@@ -398,165 +234,6 @@ class RestockingTest(DecidingTest):
             self.catalog.one(update("k", 4, count_add=MAX_AMOUNT - 6))
         self.assertEqual(self.book(4)["count"], 7)
         self.catalog.one(update("k", 4, count_add=MAX_AMOUNT - 7))
-
-
-class CancellingCase(DecidingTest):
-    """One order that may be cancelled."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.sale = self.catalog.one(sell("k", (4, 3), (5, 2)))
-        self.order = self.sale["order_id"]
-
-    def counts(self) -> tuple[int, int]:
-        return self.book(4)["count"], self.book(5)["count"]
-
-
-class CancellingTest(CancellingCase):
-    """S6: totals that only grow, so that copies come back once."""
-
-    def test_it_is_one_entry_with_copies_and_totals(self) -> None:
-        self.assertEqual(self.counts(), (4, 8))
-        [outcome] = self.catalog.batch(cancel("c", self.order, (4, 1)))
-        assert outcome.change is not None
-        self.assertEqual(outcome.change.tags, ("info_4",))
-        put = outcome.change.effects["put"]
-        self.assertEqual([(row["id"], row["count"]) for row in put["books"]], [(4, 5)])
-        answer = {
-            **{"order_id": self.order, "seq": 3, "cancelled_at": self.catalog.now_ms},
-            "cancelled": [{"book": 4, "quantity": 1}],
-        }
-        self.assertEqual(outcome.answer, answer)
-        [row] = self.catalog.rows("cancellations")
-        self.assertEqual(row, {**answer, "cancelled": '[{"book": 4, "quantity": 1}]'})
-        self.assertEqual(self.counts(), (5, 8))
-
-    def test_other_keys_do_not_add_up(self) -> None:
-        for key, lines, counts in (
-            ("a", [(4, 2)], (6, 8)),
-            ("b", [(4, 2)], (6, 8)),
-            ("c", [(4, 1)], (6, 8)),  # less than that is there already
-            ("d", [(5, 2)], (6, 10)),
-            ("e", [(4, 3), (5, 1)], (7, 10)),
-            ("f", [(4, 3), (5, 2)], (7, 10)),
-        ):
-            answer = self.catalog.one(cancel(key, self.order, *lines))
-            self.assertEqual(self.counts(), counts, key)
-        self.assertEqual(
-            answer["cancelled"], [{"book": 4, "quantity": 3}, {"book": 5, "quantity": 2}]
-        )
-        self.assertEqual(answer["seq"], self.catalog.rows("cancellations")[0]["seq"])
-
-    def test_a_key_that_was_forgotten_gives_nothing_back_again(self) -> None:
-        self.catalog.one(cancel("a", self.order, (4, 3)))
-        self.catalog.now_ms += KEYS_KEPT_MS + 1
-        self.catalog.batch(update("u", 1, cost=1), update("v", 1, cost=2))
-        self.assertNotIn(("answers", "a"), self.catalog.state)
-        self.catalog.one(cancel("a", self.order, (4, 3)))
-        self.assertEqual(self.counts(), (7, 8))
-
-    def test_in_one_batch_each_sees_those_before_it(self) -> None:
-        outcomes = self.catalog.batch(
-            cancel("a", self.order, (4, 1)),
-            cancel("b", self.order, (4, 3)),
-            cancel("c", self.order, (4, 2)),
-            sell("k", (4, 3), (5, 2)),
-        )
-        totals = [one.answer["cancelled"][0]["quantity"] for one in outcomes]  # type: ignore[index]
-        self.assertEqual(totals, [1, 3, 3, 3])
-        self.assertEqual(self.counts(), (7, 8))
-
-    def test_the_sales_key_tells_what_was_cancelled_since(self) -> None:
-        cancelled = self.catalog.one(cancel("c", self.order, (5, 1)))["cancelled"]
-        again = self.catalog.one(sell("k", (4, 3), (5, 2)))
-        self.assertEqual(again, {**self.sale, "cancelled": cancelled, "replayed": True})
-
-    def test_its_own_key_has_the_first_answer_again(self) -> None:
-        first = self.catalog.one(cancel("c", self.order, (4, 1)))
-        self.catalog.one(cancel("d", self.order, (4, 2)))
-        again = self.catalog.one(cancel("c", self.order, (4, 1)))
-        self.assertEqual(again, {**first, "replayed": True})
-        with self.assertRaises(KeyReused):
-            self.catalog.one(cancel("c", self.order, (4, 3)))
-        with self.assertRaises(KeyReused):
-            self.catalog.one(cancel("k", self.order, (4, 3)))
-
-    def test_no_more_than_was_sold_and_of_no_other_order(self) -> None:
-        for lines in ([(4, 4)], [(4, 1), (6, 1)], [(5, 3), (4, 1)]):
-            with self.assertRaisesRegex(Conflict, r"book \d: this order has \d"):
-                self.catalog.one(cancel("c", self.order, *lines))
-        with self.assertRaisesRegex(NotFound, "no order has the id elsewhere"):
-            self.catalog.one(cancel("c", "elsewhere", (4, 1)))
-        self.assertEqual(self.counts(), (4, 8))
-        self.assertEqual(self.catalog.rows("cancellations"), [])
-
-    def test_not_where_a_stock_would_be_too_large(self) -> None:
-        self.catalog.one(update("u", 4, count=MAX_AMOUNT))
-        with self.assertRaisesRegex(Conflict, "cancelled: book 4 would have"):
-            self.catalog.one(cancel("c", self.order, (5, 1), (4, 1)))
-        self.assertEqual(self.counts(), (MAX_AMOUNT, 8))
-
-    def test_s4_not_for_orders_of_another_history(self) -> None:
-        operation = {**cancel("c", self.order, (4, 1)), "cursor": Position(99, "e").plain}
-        with self.assertRaises(ForeignHistory):
-            self.catalog.one(operation)
-        self.assertEqual(self.counts(), (4, 8))
-
-
-class UndoingTest(CancellingCase):
-    """S6: by the buyer alone, and for so long."""
-
-    def undo(self, key: str, *lines: tuple[int, int], sale_key: str = "k") -> Any:
-        return self.catalog.one(undo(key, self.order, sale_key, 600, *lines))
-
-    def test_it_is_a_cancellation_as_every_other(self) -> None:
-        cancelled = self.undo("u", (4, 1))["cancelled"]
-        self.assertEqual(cancelled, [{"book": 4, "quantity": 1}])
-        self.assertEqual(self.undo("v", (4, 3), (5, 2))["seq"], 4)
-        self.assertEqual(self.counts(), (7, 10))
-
-    def test_so_long_after_the_sale_and_no_longer(self) -> None:
-        self.catalog.now_ms += 599
-        self.undo("u", (4, 1))
-        self.catalog.now_ms += 1
-        with self.assertRaises(TooLate) as refused:
-            self.undo("v", (4, 2))
-        self.assertEqual(refused.exception.details, {"until": "2001-09-09T01:46:40.600Z"})
-        self.assertEqual(self.counts(), (5, 8))
-        self.assertNotIn(("answers", "v"), self.catalog.state)
-
-    def test_where_another_primarys_clock_was_ahead_the_time_is_not_longer_than_none(self) -> None:
-        self.catalog.now_ms -= 1000
-        with self.assertRaises(TooLate):
-            self.catalog.one(undo("u", self.order, "k", 0, (4, 1)))
-        self.undo("v", (4, 1))
-
-    def test_what_was_done_is_answered_as_before_however_late(self) -> None:
-        first = self.undo("u", (4, 1))
-        self.catalog.now_ms += 600
-        self.assertEqual(self.undo("u", (4, 1)), {**first, "replayed": True})
-        self.assertEqual(self.undo("v", (4, 1)), first)  # under another key, too
-        self.catalog.now_ms += KEYS_KEPT_MS + 1
-        self.catalog.batch(update("x", 1, cost=1), update("y", 1, cost=2))
-        self.assertNotIn(("answers", "u"), self.catalog.state)
-        self.assertEqual(self.undo("u", (4, 1)), first)
-        other = undo("u", self.order, "k", 700, (4, 1))  # the setting has changed meanwhile
-        self.assertEqual(self.catalog.one(other), {**first, "replayed": True})
-        self.assertEqual(self.counts(), (5, 8))
-
-    def test_by_the_key_of_this_sale_alone(self) -> None:
-        self.catalog.batch(sell("other", (4, 1)), cancel("c", self.order, (4, 1)))
-        for key in ("other", "c", "starting-stock", "none", "K"):
-            with self.assertRaises(NotBuyer):
-                self.undo("u", (4, 2), sale_key=key)
-        with self.assertRaises(NotFound):
-            self.catalog.one(undo("u", "elsewhere", "k", 600, (4, 1)))
-        self.assertEqual(self.counts(), (4, 8))
-
-    def test_a_keeper_is_never_too_late(self) -> None:
-        self.catalog.now_ms += 10**9
-        self.catalog.one(cancel("c", self.order, (4, 1)))
-        self.assertEqual(self.counts(), (5, 8))
 
 
 class WantedTest(unittest.TestCase):

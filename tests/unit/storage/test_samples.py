@@ -7,13 +7,13 @@ from storage.books import info_key
 from storage.catalog import Catalog
 from storage.samples import SAMPLES
 from storage.tags import SEARCHES, TOPICS
+from tests.unit.storage.operations import DecidingCase, create, sell, update
 from tests.unit.storage.rows import PlainCatalog
-from tests.unit.storage.test_catalog import DecidingTest, create, sell, update
 
 REMOVE = {"op": "remove_samples", "key": "remove"}
 
 
-class BeginningTest(DecidingTest):
+class BeginningTest(DecidingCase):
     def test_s7_a_catalog_begins_with_the_samples(self) -> None:
         rows = self.catalog.rows("books")
         self.assertEqual([row["id"] for row in rows], list(SAMPLES))
@@ -33,7 +33,7 @@ class BeginningTest(DecidingTest):
         self.assertEqual([one["id"] for one in made["books"]], [8, 9])
 
 
-class RemovingTest(DecidingTest):
+class RemovingTest(DecidingCase):
     def test_s7_all_are_taken_away_by_one_entry(self) -> None:
         [outcome] = self.catalog.batch(REMOVE)
         assert outcome.change is not None and isinstance(outcome.answer, dict)

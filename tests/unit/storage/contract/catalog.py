@@ -13,8 +13,8 @@ from bazar.errors import ForeignHistory
 from storage.catalog import KEYS_KEPT_MS
 from storage.history import Position
 from tests.unit.storage.contract.cases import CatalogCase
+from tests.unit.storage.operations import cancel, create, sell, undo, update
 from tests.unit.storage.rows import PlainCatalog
-from tests.unit.storage.test_catalog import cancel, create, sell, undo, update
 
 Sold = tuple[str, str, int]  # the key of a sale, its id, and a book of it
 

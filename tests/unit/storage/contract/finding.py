@@ -6,7 +6,7 @@ import random
 
 from storage.searches import Count
 from tests.unit.storage.contract.cases import CatalogCase
-from tests.unit.storage.test_catalog import create, update
+from tests.unit.storage.operations import create, update
 
 FIRST = 8  # the number of the first book that a test makes
 

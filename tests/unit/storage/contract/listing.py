@@ -11,7 +11,7 @@ from bazar.errors import BadRequest
 from storage.letters import sort_key
 from storage.searches import SORTS, Count, Found, Search
 from tests.unit.storage.contract.cases import CatalogCase
-from tests.unit.storage.test_catalog import create, sell, update
+from tests.unit.storage.operations import create, sell, update
 
 Book = dict[str, Any]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from bazar.errors import Conflict
 from storage.samples import SAMPLES
 from tests.unit.storage.contract.cases import CatalogCase
+from tests.unit.storage.operations import create, sell, update
 from tests.unit.storage.rows import PlainCatalog
-from tests.unit.storage.test_catalog import create, sell, update
 from tests.unit.storage.test_samples import REMOVE
 
 

@@ -37,9 +37,9 @@ from storage.sqlite.model import Model as SQLiteModel
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.storage.contract.cases import BEGIN_MS, CatalogCase
 from tests.unit.storage.contract.catalog import Sold, some_operation
+from tests.unit.storage.operations import create, sell, update
 from tests.unit.storage.postgresql.database import TIMEOUT_S, Group, connect
 from tests.unit.storage.sqlite.test_catalog import batch
-from tests.unit.storage.test_catalog import create, sell, update
 from tests.unit.storage.test_orders import sale
 
 T = TypeVar("T")

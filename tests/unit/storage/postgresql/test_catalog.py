@@ -15,8 +15,8 @@ from storage.searches import Search
 from storage.tags import TOPICS
 from tests.unit.storage.contract import catalog, samples
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
+from tests.unit.storage.operations import create, sell, update
 from tests.unit.storage.postgresql.database import DatabaseCase, Group
-from tests.unit.storage.test_catalog import create, sell, update
 
 
 class RowsCase(GroupCase, DatabaseCase):

@@ -20,9 +20,9 @@ from storage.postgresql.session import Broken, Refused, Reply, Result, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, check_committed
 from storage.searches import Search
 from tests.postgresql.servers import Server
+from tests.unit.storage.operations import create, sell, update
 from tests.unit.storage.postgresql.database import CLUSTER, TIMEOUT_S, DatabaseCase, Group
 from tests.unit.storage.postgresql.test_catalog import CatalogTest
-from tests.unit.storage.test_catalog import create, sell, update
 
 CATALOG = CatalogRows(Catalog())
 VERSION = len(CATALOG.migrations)

@@ -16,8 +16,8 @@ from storage.postgresql.session import Session, Statement
 from storage.postgresql.store import PostgreSQLStore
 from storage.postgresql.transaction import BEGIN, ROLLBACK
 from tests.patience import PATIENCE_S
+from tests.unit.storage.operations import sell
 from tests.unit.storage.postgresql.database import TIMEOUT_S, DatabaseCase, Group, servers_of
-from tests.unit.storage.test_catalog import sell
 
 
 def extend(outcomes: Sequence[Outcome]) -> tuple[Entry, ...]:

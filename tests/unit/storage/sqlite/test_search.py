@@ -10,8 +10,8 @@ from storage.searches import SORTS, Search
 from storage.sqlite import queries, search
 from tests.unit.storage.contract import finding, listing
 from tests.unit.storage.contract.finding import FIRST
+from tests.unit.storage.operations import create
 from tests.unit.storage.sqlite.test_catalog import CatalogTest
-from tests.unit.storage.test_catalog import create
 
 
 class WordsFoundTest(finding.WordsFound, CatalogTest):

@@ -19,9 +19,9 @@ from storage.sqlite.integrity import find_damage
 from storage.sqlite.replicated_store import ReplicatedStore
 from storage.sqlite.search_index import ALL
 from storage.terms import terms_of
+from tests.unit.storage.operations import create, sell, update
 from tests.unit.storage.sqlite.test_catalog import CatalogTest
 from tests.unit.storage.sqlite.test_replicated_store import entries
-from tests.unit.storage.test_catalog import create, sell, update
 
 # What stood in files before this index, as it was made then.
 OLD_INDEX = """

@@ -104,7 +104,9 @@ class RequestTimeout(BazarError):
 
 
 class Conflict(BazarError):
-    """The book is there already, or its stock would grow too large. Read, and decide anew."""
+    """It does not fit to what is there: the book exists already, its stock would grow too large, an
+    order has fewer copies than are to be cancelled, or something was sold. Read, and decide
+    anew."""
 
     status, code = 409, "conflict"
 

@@ -67,7 +67,7 @@ class Boolean(OfType):
 
     def typed(self, text: str, place: str) -> bool:
         if text not in ("true", "false"):
-            raise BadRequest(f"{place}: {text[:40]!r} is neither true nor false")
+            raise BadRequest(f"{place}: must be true or false")
         return text == "true"
 
 
@@ -110,21 +110,6 @@ class Pattern(Kind):
 
     def schema(self, shared: Schemas) -> Schema:
         return {"type": "string", "pattern": f"^{self._expression}$"}
-
-
-class Truth(Kind):
-    """Yes or no; as text it has one spelling each."""
-
-    def __call__(self, value: Any, place: str) -> bool:
-        if not isinstance(value, bool):
-            raise BadRequest(f"{place}: must be true or false")
-        return value
-
-    def typed(self, text: str, place: str) -> bool:
-        return self({"true": True, "false": False}.get(text, text), place)
-
-    def schema(self, shared: Schemas) -> Schema:
-        return {"type": "boolean"}
 
 
 class Choice(Kind):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from handlers.kinds import Choice, Integer, Truth
+from handlers.kinds import Choice, Integer
 from handlers.operations import Parameter
 from handlers.validation import (
     BOOK_ID,
+    BOOLEAN,
     ENTITY_TAGS,
     IDEMPOTENCY_KEY,
     MAX_OFFSET,
@@ -38,13 +39,14 @@ CONDITIONS = (IF_MATCH, IF_NONE_MATCH)
 LIMIT = Parameter("limit", Integer(1, MAX_PAGE), "So many, at most.", default=MAX_PAGE)
 OFFSET = Parameter("offset", Integer(0, MAX_OFFSET), "Leave out so many.", default=0)
 AFTER = Parameter("after", PLACE, "Begin behind this place, which a `Link` names.")
+BEFORE = Parameter("before", PLACE, "End before this place.")
 SORT = Parameter(
     "sort",
     Choice(*SORTS),
     "In which order: the best matches first, by title, by price, the dearest first, or the newest"
     " first. Without it words are answered by `fit`, and topics as the books were added.",
 )
-IN_STOCK = Parameter("in_stock", Truth(), "Only books that are in stock.", default=False)
+IN_STOCK = Parameter("in_stock", BOOLEAN, "Only books that are in stock.", default=False)
 SEARCH_QUERY = (
     Parameter(
         "topic",

@@ -121,22 +121,22 @@ def _normal(value: Any, place: str, longest: int) -> str:
     return normal
 
 
-def trouble(typed: str) -> str | None:
+def trouble(typed: str, of: str = "the title or the author") -> str | None:
     """Return a sentence that says why the typed text can't be searched for; None if it can."""
     length = len(unicodedata.normalize("NFC", typed))
     found = searched(typed)
     if length > MAX_QUERY:
         return (
             f"It is {length} characters long, and a search has {MAX_QUERY} at most. A few words of"
-            " the title or the author are enough."
+            f" {of} are enough."
         )
     if len(found) > MAX_WORDS:
         return (
-            f"It has {len(found)} words, and a search has {MAX_WORDS} at most. A few words of the"
-            " title or the author are enough."
+            f"It has {len(found)} words, and a search has {MAX_WORDS} at most. A few words of"
+            f" {of} are enough."
         )
     if not found:
-        return "There is no word in it. Look for one of the title or the author."
+        return f"There is no word in it. Look for one of {of}."
     return None
 
 

@@ -29,6 +29,7 @@ from handlers.validation import (
     PURCHASE,
     WORDS,
 )
+from storage.paging import LOOKED
 
 MAX_IMPORT_BOOKS = 1000
 MAX_IMPORT_BYTES = 4 << 20
@@ -48,7 +49,7 @@ SEARCH = Operation(
             answers.BOOKS,
             headers=["Link", "X-Total-Count"],
             about="The books, in pages that are linked. A page may have fewer than `limit`, even"
-            " none, and a `Link` all the same: no page looks at more than 20,000.",
+            f" none, and a `Link` all the same: no page looks at more than {LOOKED:,}.",
         )
     ],
     query=SEARCH_QUERY,

@@ -7,7 +7,7 @@ ISBN has 13 digits.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,11 @@ def moment(ms: int) -> str:
     """
     at = datetime.fromtimestamp(ms / 1000, UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def copies(lines: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+    """Return how many copies of each book the lines of an order have, or of a cancellation."""
+    return {line["book"]: line["quantity"] for line in lines}
 
 
 def offer(book: Row) -> dict[str, Any]:

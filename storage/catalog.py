@@ -53,7 +53,7 @@ from bazar.http.response import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
-from storage.books import Row, cancellation_answer, moment, offer, sale_answer, show_book
+from storage.books import Row, cancellation_answer, copies, moment, offer, sale_answer, show_book
 from storage.history import Position
 from storage.samples import SAMPLES, Sample
 from storage.searches import Found, Search
@@ -230,9 +230,9 @@ class Catalog:
         nothing has changed."""
         buyer = operation.get("buyer")
         sale = work.sale(operation["order_id"], buyer and buyer["key"])
-        sold = {line["book"]: line["quantity"] for line in sale["lines"]}
+        sold = copies(sale["lines"])
         known = work.cancelled.get(sale["order_id"])
-        total = {**dict.fromkeys(sold, 0), **({} if known is None else _copies(known))}
+        total = {**dict.fromkeys(sold, 0), **({} if known is None else copies(known["cancelled"]))}
         back = []
         for line in operation["lines"]:
             book, quantity = line["book"], line["quantity"]
@@ -314,11 +314,6 @@ def _in_time(sale: Answer, within_ms: int, now_ms: int) -> None:
         until = moment(sale["sold_at"] + within_ms)
         message = f"order {sale['order_id']} could be undone until {until}"
         raise TooLate(message, {"until": until})
-
-
-def _copies(cancellation: Answer) -> dict[int, int]:
-    """Return how many copies of each book are cancelled."""
-    return {line["book"]: line["quantity"] for line in cancellation["cancelled"]}
 
 
 def _sold_line(book: Row, quantity: int, left: int) -> dict[str, Any]:

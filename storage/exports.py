@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from storage.books import show_book
+from storage.books import copies, show_book
 from storage.moving import Origin
 from storage.orders import show_order
 
@@ -65,7 +65,7 @@ def as_csv(
             text, quoting=csv.QUOTE_NONNUMERIC if for_spreadsheets else csv.QUOTE_MINIMAL
         )
         for record in records:
-            cancelled = {one["book"]: one["quantity"] for one in record.get("cancelled", ())}
+            cancelled = copies(record.get("cancelled", ()))
             for line in record.get("lines", ({},)):
                 row = {**record, **line, "cancelled": cancelled.get(line.get("book"), 0)}
                 writer.writerow([show(name, row.get(name)) for name in columns])

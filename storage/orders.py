@@ -27,7 +27,7 @@ from bazar.errors import BazarError, Conflict
 from bazar.replication.messages import Change, Entry
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
-from storage.books import moment
+from storage.books import copies, moment
 from storage.history import Position
 
 MAX_SALES = 500  # that become orders in one step
@@ -166,8 +166,14 @@ def show_listed(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def shows(order: Mapping[str, Any], cancelled: Iterable[Mapping[str, int]]) -> bool:
     """Return whether an order, as it is shown, has at least these copies cancelled."""
-    known = {one["book"]: one["quantity"] for one in order.get("cancelled", ())}
+    known = copies(order.get("cancelled", ()))
     return all(one["quantity"] <= known.get(one["book"], 0) for one in cancelled)
+
+
+def kept(order: Mapping[str, Any]) -> dict[int, int]:
+    """Return how many copies of each book of an order are not cancelled."""
+    cancelled = copies(order.get("cancelled", ()))
+    return {book: many - cancelled.get(book, 0) for book, many in copies(order["lines"]).items()}
 
 
 def refund(lines: Sequence[Mapping[str, Any]], cancelled: Sequence[Mapping[str, int]]) -> int:

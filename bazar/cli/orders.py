@@ -47,6 +47,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         " or its first 8 digits",
     )
     add(
+        "--cancelled",
+        action=argparse.BooleanOptionalAction,
+        help="only orders of which something is cancelled, or nothing",
+    )
+    add(
         "--csv",
         action="store_true",
         help="a row for each line of an order; the totals go to stderr",
@@ -79,6 +84,8 @@ def _wanted(flags: argparse.Namespace) -> dict[str, Any]:
     for name in ("since", "until"):
         if (given := getattr(flags, name)) is not None:
             wanted[name] = MOMENT(given, f"--{name}")
+    if flags.cancelled is not None:
+        wanted["cancelled"] = flags.cancelled
     if flags.words is not None:
         wanted["q"] = WORDS(" ".join(flags.words), "--words")
     return wanted

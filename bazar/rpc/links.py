@@ -30,7 +30,6 @@ class _Link:
     """A link that is not as it should be, and its connections."""
 
     delay_s: float
-    until: float
     mending: asyncio.TimerHandle
     mended: asyncio.Event = field(default_factory=asyncio.Event)
     connections: list[Impaired] = field(default_factory=list)
@@ -83,14 +82,14 @@ class Links:
         """Let everything take `delay_s` in each direction, or cut the link if that is infinite;
         after `for_s` it is mended by itself."""
         loop = asyncio.get_running_loop()
-        until, mending = loop.time() + for_s, loop.call_later(for_s, self.mend, to)
+        mending = loop.call_later(for_s, self.mend, to)
         link = self._impaired.get(to)
         if link is not None:
             link.mending.cancel()
-            link.until, link.mending = until, mending
+            link.mending = mending
             link.set_delay(delay_s)
         else:
-            link = self._impaired[to] = _Link(delay_s, until, mending)
+            link = self._impaired[to] = _Link(delay_s, mending)
             for connection in list(self._connections.get(to, ())):
                 if not connection.closed:
                     link.hold(connection)
@@ -118,7 +117,7 @@ class Links:
             {
                 "to": to,
                 "delay_ms": None if link.delay_s == inf else round(1000 * link.delay_s),
-                "left_s": round(max(link.until - now, 0.0), 1),
+                "left_s": round(max(link.mending.when() - now, 0.0), 1),
             }
             for to, link in self._impaired.items()
         ]

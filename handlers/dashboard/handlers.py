@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tornado.iostream import StreamClosedError
 
 from bazar.config import NodeConfig
-from bazar.errors import BadRequest, BazarError, NotFound, Unavailable
+from bazar.errors import BadRequest, BazarError, Indeterminate, NotFound, Unavailable
 from bazar.replication.file_arbiter import lock_owner
 from handlers.dashboard import verbs
 from handlers.dashboard.poller import Views, Watch, send_away
@@ -156,11 +156,18 @@ class LinksHandler(Watching):
         if one is other:
             raise BadRequest(f"between: {one.name} twice")
         silent = await self._tell(ends, how)
-        if silent and how["do"] != "mend":
-            await self._tell(ends, {"do": "mend"})  # or it would be cut at one end only
+        # Where it can't be cut at both ends, it is to be whole at both.
+        if (
+            silent
+            and how["do"] != "mend"
+            and set(await self._tell(ends, {"do": "mend"})) <= set(silent)
+        ):
             raise Unavailable(f"{' and '.join(silent)}: can't be told; the link is whole")
         if silent:
-            raise Unavailable(f"{' and '.join(silent)}: can't be told")
+            raise Indeterminate(
+                f"{' and '.join(silent)}: can't be told; the link may be whole at one end"
+                f" alone, and mends by itself within {MENDS_S:.0f} s"
+            )
         for_s = 0.0 if how["do"] == "mend" else MENDS_S
         self.answer({"between": names, "did": how["do"], "for_s": for_s})
 

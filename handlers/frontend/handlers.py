@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -68,6 +69,14 @@ class FrontEndHandler(Handler):
             return []
         return await asyncio.gather(*map(ask, self.service.context.siblings))
 
+    async def from_all_siblings(self, path: str, body: Any = None) -> list[dict[str, Any]]:
+        """Return the same. Raises Indeterminate if one does not answer: others have done it."""
+        answers = await self.from_siblings(path, body)
+        answered = [answer for answer in answers if answer is not None]
+        if len(answered) < len(answers):
+            raise Indeterminate("not every process of this front end answers; others have done it")
+        return answered
+
     def check_buying(self) -> None:
         """Raise TooManyRequests to a client that buys, or undoes it, more often than it may."""
         if self.service.buying_limit is not None:
@@ -85,6 +94,25 @@ class FrontEndHandler(Handler):
         answer, replica = await self.service.cancel(item, self.note)
         self.set_header("X-Replica", replica)
         return answer
+
+    async def read_order(self, order_id: str) -> Answer:
+        """Return an order as the next order replica has it. Raises NotFound."""
+        found, _ = await self.service.orders.read({"op": "order", "order_id": order_id}, self.note)
+        order: Answer = found["order"]
+        return order
+
+    async def read_orders(self, order_ids: Iterable[str]) -> list[Answer]:
+        """Return those of these orders that exist, by one call."""
+        item = {"op": "orders", "order_ids": list(order_ids)}
+        found, _ = await self.service.orders.read(item, self.note)
+        orders: list[Answer] = found["orders"]
+        return orders
+
+    async def list_orders(self, item: dict[str, Any]) -> Answer:
+        """Return the page of orders that is asked for."""
+        page, replica = await self.service.list_orders(item, self.note)
+        self.set_header("X-Replica", replica)
+        return page
 
     async def read(self, item: dict[str, Any]) -> Answer:
         """Return what the next catalog replica reads, past the cache. Raises its refusal."""
@@ -128,9 +156,7 @@ class OrdersHandler(FrontEndHandler):
 
     @verbs.LIST_ORDERS
     async def get(self) -> None:
-        page, replica = await self.service.list_orders(list_of_orders(self), self.note)
-        self.set_header("X-Replica", replica)
-        show_orders(self, page)
+        show_orders(self, await self.list_orders(list_of_orders(self)))
 
 
 class PurchaseHandler(FrontEndHandler):
@@ -174,10 +200,8 @@ class InvalidateHandler(FrontEndHandler):
     async def get(self, book: int) -> None:
         key = info_key(book)
         own = {"dropped": self.service.local.remove(key)}
-        answers = [own, *await self.from_siblings(f"/invalidateCache/{book}")]
-        if any(answer is None for answer in answers):
-            raise Unavailable("not every process of this front end answers")
-        dropped = any(answer["dropped"] for answer in answers if answer is not None)
+        answers = [own, *await self.from_all_siblings(f"/invalidateCache/{book}")]
+        dropped = any(answer["dropped"] for answer in answers)
         found = f"Cache entry for {key} invalidated."
         message = found if dropped else f"No cache entry found for {key}."
         self.answer({"message": message, "dropped": dropped})
@@ -192,9 +216,7 @@ class LinkHandler(FrontEndHandler):
     async def post(self, name: str) -> None:
         context, how = self.service.context, self.json_body()
         links.impair(context, name, how)
-        others = await self.from_siblings(f"{LINKS_PATH}/{quote(name)}", how)
-        if any(other is None for other in others):
-            raise Unavailable("not every process of this front end answers")
+        await self.from_all_siblings(f"{LINKS_PATH}/{quote(name)}", how)
         self.answer({"links": context.links.status()})
 
 

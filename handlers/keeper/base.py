@@ -7,17 +7,17 @@ from collections.abc import Awaitable
 from typing import Any
 
 from bazar import addresses
-from bazar.errors import BadRequest, Forbidden, Unauthorized
+from bazar.errors import BadRequest, Forbidden, TooManyRequests, Unauthorized
+from bazar.http.handler import READS
 from bazar.http.response import HEADERS
 from handlers.base import as_error
 from handlers.keeper import rendering
 from handlers.keeper.forms import BOOKS_PATH, PLACE_HERE, TO, TOKEN
 from handlers.keeper.session import COOKIE, Sessions
 from handlers.storefront.base import Fields, PageHandler, new_key
-from handlers.storefront.rendering import link
+from handlers.storefront.rendering import apology, link
 
 PATH = "/keeper"
-READS = ("GET", "HEAD")
 
 
 class KeeperHandler(PageHandler):
@@ -142,13 +142,13 @@ class KeeperHandler(PageHandler):
         if isinstance(error, Unauthorized):
             self.ask_to_sign_in(self._place(), typed)
             return
-        heading, text = rendering.apology(error)
+        heading, text = apology(error, rendering.KEEPING)
         self.paint(
             "error.html",
             title=heading,
             text=text,
             error=error,
-            typed=typed if error.status >= 500 else [],
+            typed=typed if error.status >= 500 or isinstance(error, TooManyRequests) else [],
             again=self.request.uri,
             reads=self.request.method in READS,
             request_id=self.request_id,

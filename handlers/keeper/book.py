@@ -6,11 +6,19 @@ back button, whose page is the same form again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bazar.errors import BadRequest, Conflict, KeyReused, OutOfStock, PreconditionFailed
+from bazar.errors import (
+    BadRequest,
+    Conflict,
+    KeyReused,
+    OutOfStock,
+    PreconditionFailed,
+    Unavailable,
+)
 from bazar.replication.store import Answer
 from handlers.keeper import forms
 from handlers.keeper.base import KeeperHandler
@@ -34,9 +42,12 @@ class BookHandler(KeeperHandler):
     async def paint_form(
         self, template: str, fields: Sequence[Field], status: int, **values: Any
     ) -> None:
-        """Answer with a page that has a form of these fields, with topics to choose from."""
-        page, _ = await self.service.topics().answered(self.note)
-        topics = [one["topic"] for one in json.loads(page.body)]
+        """Answer with a page that has a form of these fields, with topics to choose from, where
+        these can be had."""
+        topics: list[str] = []
+        with contextlib.suppress(Unavailable):
+            page, _ = await self.service.topics().answered(self.note)
+            topics = [one["topic"] for one in json.loads(page.body)]
         self.set_status(status)
         if status >= 400:
             values["title"] = f"Error: {values['title']}"
@@ -72,7 +83,7 @@ class NewBookPage(BookHandler):
         if made["created"]:
             self.done(made["id"], "made", answer)
         else:
-            await self._show(typed, 409, same=made["id"])
+            await self._show(typed, 409, key=new_key(), same=made["id"])
 
     async def _show(self, typed: Typed, status: int = 200, **more: Any) -> None:
         values = {"title": "Add a book", "typed": typed, "same": None, **more}

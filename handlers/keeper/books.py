@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bazar.errors import BadRequest
+from handlers.api import search_item
 from handlers.keeper import forms, table
 from handlers.keeper.base import KeeperHandler
 from handlers.keeper.forms import BOOKS_FILE, BOOKS_PATH
@@ -34,12 +35,15 @@ class BooksHandler(KeeperHandler):
         """Return a sentence that says why there are no words to look for."""
         return trouble(self.q) if self.q else None
 
-    async def found(self, limit: int, **part: Any) -> Mapping[str, Any]:
+    async def found(
+        self, limit: int, after: str | None, before: str | None = None
+    ) -> Mapping[str, Any]:
         """Return a page of the books that the words find, or of all."""
         if self.trouble is not None:
             return NONE
-        wanted = {"op": "find", "q": WORDS(self.q, "q")} if self.q else _EACH
-        return await self.read({**wanted, "limit": limit, **part})
+        part = {"limit": limit, "skip": 0, "after": after, "before": before}
+        words = WORDS(self.q, "q") if self.q else None
+        return await self.read(search_item(words, "" if words is None else None, part))
 
     async def numbered(self) -> list[Mapping[str, Any]]:
         """Return the book of this number, if it is one, and there is such a book."""
@@ -54,10 +58,9 @@ class BooksHandler(KeeperHandler):
 class BooksPage(BooksHandler):
     @forms.FIND_BOOKS
     async def get(self) -> None:
-        q, given = self.q, self.given
-        begin = {"skip": given["offset"], "after": given["after"], "before": given["before"]}
-        found = await self.found(ON_PAGE, **begin)
-        first = all(not self.given[name] for name in ("offset", "after", "before"))
+        q, after, before = self.q, self.given["after"], self.given["before"]
+        found = await self.found(ON_PAGE, after, before)
+        first = not after and not before
         numbered = await self.numbered() if first else []
         reason = None if numbered else self.trouble
         self.set_status(200 if reason is None else 400)
@@ -86,14 +89,11 @@ class BooksFile(BooksHandler):
             raise BadRequest(f"q: {self.trouble.removesuffix('.')}")
 
         async def page(place: str | None) -> table.Page:
-            found = await self.found(table.ON_PAGE, after=place)
+            found = await self.found(table.ON_PAGE, place)
             first = numbered if place is None else []
             return [*first, *_others(found["books"], numbered)], found["after"]
 
         await table.send_table(self, "books.csv", exports.BOOK, page, ALL_OF_THEM)
-
-
-_EACH = {"op": "search", "topic": ""}
 
 
 def _others(

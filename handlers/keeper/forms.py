@@ -9,6 +9,7 @@ from bazar.errors import (
     BazarError,
     Conflict,
     Forbidden,
+    ForeignHistory,
     KeyReused,
     NotFound,
     OutOfStock,
@@ -17,9 +18,9 @@ from bazar.errors import (
 from handlers.keeper.fields import AUTHOR, COST, COUNT, COUNT_ADD, ISBN, TITLE, TOPIC
 from handlers.kinds import Choice, Kind, Object, Pattern, Plain
 from handlers.operations import FORM, Answer, Body, Operation, Parameter
-from handlers.parameters import AFTER, BOOK, OFFSET, ORDER
+from handlers.parameters import AFTER, BEFORE, BOOK, ORDER
 from handlers.storefront.forms import PAGE, SENT_ON, OneOf, page
-from handlers.validation import ORDER_PLACE, PLACE
+from handlers.validation import ORDER_PLACE
 
 BOOKS_PATH = "/keeper/books"
 BOOKS_FILE = "/keeper/books.csv"
@@ -113,9 +114,8 @@ FIND_BOOKS = page(
     "The books that a search finds, or all",
     query=[
         _OF_BOOKS,
-        OFFSET,
         AFTER,
-        Parameter("before", PLACE, "End before this place."),
+        BEFORE,
     ],
 )
 BOOKS_TABLE = _table("The same as a table for a spreadsheet", _OF_BOOKS)
@@ -177,6 +177,6 @@ CANCEL_ORDER = keyed_form(
             },
         ),
     ),
-    *(NotFound, Conflict),
+    *(NotFound, Conflict, ForeignHistory),
     path=[ORDER],
 )

@@ -13,6 +13,8 @@ from handlers.keeper.fields import Copies, Field, Typed
 from handlers.keeper.forms import CANCELLED, COPIES, ORDERS_PATH, SURE, WAS
 from handlers.storefront.base import new_key
 from handlers.storefront.rendering import link
+from storage.books import copies
+from storage.orders import kept
 
 NOT_SURE = "Nothing brings a cancelled order back: say that you mean it."
 
@@ -22,12 +24,12 @@ class OrderPage(KeeperHandler):
     async def get(self, order_id: str) -> None:
         did = self.given["did"]
         if self.keyed(did=did):
-            order = await self._order(order_id)
+            order = await self.read_order(order_id)
             self._show(order, Typed(_shown(order)), did=CANCELLED.get(did))
 
     @forms.CANCEL_ORDER
     async def post(self, order_id: str) -> None:
-        order = await self._order(order_id)
+        order = await self.read_order(order_id)
         match self.form("do"):
             case "all":
                 await self._all(order)
@@ -68,7 +70,7 @@ class OrderPage(KeeperHandler):
     async def _cancel(self, order: Answer, typed: Typed, what: dict[str, Any]) -> None:
         item = {"key": self.given["key"], "order_id": order["order_id"], **what}
         try:
-            answer, _ = await self.service.cancel(item, self.note)
+            answer = await self.cancel(item)
         except KeyReused as refusal:
             self._show(order, typed, refusal.status, key=new_key(), told=SENT_BEFORE)
         except Conflict as refusal:
@@ -80,20 +82,14 @@ class OrderPage(KeeperHandler):
         """Lead to the order, and say what was done."""
         self.go(link(f"{ORDERS_PATH}/{order_id}", key=new_key(), did=did))
 
-    async def _order(self, order_id: str) -> Answer:
-        item = {"op": "order", "order_id": order_id}
-        found, _ = await self.service.orders.read(item, self.note)
-        order: Answer = found["order"]
-        return order
-
     def _show(self, order: Answer, typed: Typed, status: int = 200, **more: Any) -> None:
         self.set_status(status)
         title = f"Order {order['order_id'][:8]}…"
         shown = {
             "title": title if status < 400 else f"Error: {title}",
             "order": order,
-            "cancelled": _cancelled(order),
-            "all_is_cancelled": _cancelled(order) == _copies(order),
+            "cancelled": copies(order.get("cancelled", ())),
+            "all_is_cancelled": not any(kept(order).values()),
             "fields": _fields(order),
             "was": _shown(order),
             "typed": typed,
@@ -124,13 +120,5 @@ def _fields(order: Answer) -> list[Field]:
 
 def _shown(order: Answer) -> dict[str, str]:
     """Return what the inputs have at first."""
-    known = _cancelled(order)
+    known = copies(order.get("cancelled", ()))
     return {_name(line): str(known.get(line["book"], 0)) for line in order["lines"]}
-
-
-def _cancelled(order: Answer) -> dict[int, int]:
-    return {line["book"]: line["quantity"] for line in order.get("cancelled", ())}
-
-
-def _copies(order: Answer) -> dict[int, int]:
-    return {line["book"]: line["quantity"] for line in order["lines"]}

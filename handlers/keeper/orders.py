@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain
 from typing import Any
 
 from bazar.errors import BadRequest
@@ -16,6 +15,7 @@ from bazar.replication.store import Answer
 from handlers.keeper import forms, table
 from handlers.keeper.base import KeeperHandler
 from handlers.keeper.forms import ORDERS_FILE, ORDERS_PATH
+from handlers.moments import MOMENT
 from handlers.storefront.rendering import link
 from handlers.validation import WORDS, trouble
 from storage import exports
@@ -36,11 +36,11 @@ class OrdersHandler(KeeperHandler):
         if since is not None and until is not None and since > until:
             raise BadRequest("The first day is after the last one")
         q = self.asked_for("q")
-        if q and (reason := trouble(q)):
+        if q and (reason := trouble(q, "a title")):
             raise BadRequest(reason.removesuffix("."))
         part = {
-            "since": None if since is None else _begins(since),
-            "until": None if until is None else _begins(until) + DAY_MS,
+            "since": None if since is None else MOMENT(str(since), "since"),
+            "until": None if until is None else MOMENT(str(until), "until") + DAY_MS,
             "q": WORDS(q, "q") if q else None,
             "cancelled": STATES[self.given["cancelled"] or ""],
         }
@@ -61,9 +61,7 @@ class OrdersHandler(KeeperHandler):
         """Return so many of these orders, from the newest, or behind a place."""
         behind = {} if place is None else {"before": place}
         item = {"op": "sold", **wanted, **behind, "limit": limit}
-        page, replica = await self.service.list_orders(item, self.note)
-        self.set_header("X-Replica", replica)
-        return page
+        return await self.list_orders(item)
 
     @property
     def asked(self) -> dict[str, str | None]:
@@ -114,20 +112,18 @@ class OrdersFile(OrdersHandler):
             found = await self.read_page(wanted, place, table.ON_PAGE)
             return found["orders"], found["before"]
 
-        await table.send_table(self, "orders.csv", exports.LINE, page, _instead(wanted))
+        await table.send_table(self, "orders.csv", exports.LINE, page, self._instead(wanted))
 
-
-def _instead(wanted: dict[str, Any]) -> str:
-    """Return the command that has no such bound."""
-    days = {
-        f"--{name}": str(datetime.fromtimestamp(wanted[name] / 1000, UTC).date())
-        for name in ("since", "until")
-        if name in wanted
-    }
-    words = ["--words", *wanted["q"].split()] if "q" in wanted else []
-    command = shlex.join([*chain(*days.items()), *words])
-    return f"ask for a shorter time, or use `python -m bazar orders --csv {command}".rstrip() + "`"
-
-
-def _begins(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+    def _instead(self, wanted: dict[str, Any]) -> str:
+        """Return the command that has no such bound. Its last day is the first that is left out."""
+        flags = []
+        if since := self._day("since"):
+            flags += ["--since", str(since)]
+        if (until := self._day("until")) and until < date.max:
+            flags += ["--until", str(until + timedelta(1))]
+        if "cancelled" in wanted:
+            flags.append("--cancelled" if wanted["cancelled"] else "--no-cancelled")
+        if "q" in wanted:
+            flags += ["--words", *wanted["q"].split()]
+        command = shlex.join(["python", "-m", "bazar", "orders", "--csv", *flags])
+        return f"ask for a shorter time, or use `{command}`"

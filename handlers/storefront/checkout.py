@@ -8,6 +8,8 @@ does. The key itself is made of that name and the visitor's cookie.
 from __future__ import annotations
 
 from bazar.errors import OutOfStock, PriceChanged
+from bazar.http.response import HEADERS
+from handlers.operations import JSON
 from handlers.parameters import KEY
 from handlers.storefront import forms, rendering
 from handlers.storefront.base import new_key
@@ -18,6 +20,15 @@ ASKED_COOKIE = "cookie"
 
 
 class BuyHandler(VisitorHandler):
+    def go(self, path: str, status: int = 303) -> None:
+        """Tell a script, which asks for JSON, where to go: it would follow a redirect, and then
+        have its visitor's browser load the same page once more."""
+        if status != 303 or self.request.headers.get("Accept") != JSON:
+            super().go(path, status)
+            return
+        self.set_header("Content-Type", HEADERS["Content-Type"])
+        self.answer({"location": path})
+
     @forms.BUY
     async def post(self) -> None:
         given = {name: self.form(name) for name in LINE}
@@ -69,7 +80,7 @@ class ConfirmPage(VisitorHandler):
 
     async def _is_bought(self, bought: Bought, wanted: dict[str, int]) -> bool:
         """Show the order of this purchase, if it is there."""
-        found = await self.orders([bought.order])
+        found = await self.read_orders([bought.order])
         for order in found:
             again = rendering.link("/confirm", **wanted, key=new_key())
             self.paint("bought.html", title="You just bought this", order=order, again=again)

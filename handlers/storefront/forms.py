@@ -17,13 +17,17 @@ from bazar.errors import (
 )
 from handlers.kinds import Integer, Kind, Object, Pattern, Plain, Schema, Schemas
 from handlers.operations import FORM, HTML, Answer, Body, Operation, Parameter
-from handlers.parameters import AFTER, BOOK, IN_STOCK, OFFSET, ORDER, SORT
-from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_QUANTITY, PLACE
+from handlers.parameters import AFTER, BEFORE, BOOK, IN_STOCK, OFFSET, ORDER, SORT
+from handlers.validation import AMOUNT, BOOK_ID, IDEMPOTENCY_KEY, MAX_QUANTITY
 
 PAGE = Answer(Plain(type="string"), type=HTML)
 SENT_ON = Answer(status=303, about="It goes on there.", headers=["Location"])
 SENT_AGAIN = Answer(
     status=307, about="A new visitor has a cookie now: send it there.", headers=["Location"]
+)
+TOLD_WHERE = Answer(
+    Object("SentOn", {"location": Plain(type="string")}),
+    about="Where it goes on, for a script: it leads its visitor there by itself.",
 )
 
 
@@ -96,7 +100,7 @@ RESULTS = page(
         IN_STOCK,
         OFFSET,
         AFTER,
-        Parameter("before", PLACE, "End before this place."),
+        BEFORE,
     ],
 )
 BOOK_PAGE = page("A book", path=[BOOK])
@@ -115,7 +119,7 @@ BUY = form(
     "Buy copies of a book",
     _form("BuyForm", {**LINE, "key": KEY_NAME}),
     *(NoCookie, NotFound, KeyReused, ForeignHistory),
-    answers=[SENT_ON, SENT_AGAIN],
+    answers=[SENT_ON, SENT_AGAIN, TOLD_WHERE],
 )
 CHANGE_BASKET = form(
     "Change the basket",

@@ -11,18 +11,13 @@ from handlers.storefront import forms, rendering
 from handlers.storefront.forms import KEEP, KEPT
 from handlers.storefront.visitor import MAX_OWN, ORDERS_PATH, Order, VisitorHandler
 from storage.books import moment
+from storage.orders import kept
 
 FEW = 4  # books of an order that the list names
 
 
 class OrderPage(VisitorHandler):
     """A page that shows orders."""
-
-    async def order(self, order: str) -> Order:
-        """Return an order. Raises NotFound."""
-        found, _ = await self.service.orders.read({"op": "order", "order_id": order}, self.note)
-        one: Order = found["order"]
-        return one
 
     @property
     def undo_ms(self) -> int:
@@ -43,7 +38,7 @@ class OrdersPage(OrderPage):
     @forms.ORDERS
     async def get(self) -> None:
         own = self.own_orders()
-        orders = await self.orders(own) if own else []
+        orders = await self.read_orders(own) if own else []
         orders.sort(key=lambda one: str(one["sold_at"]), reverse=True)
         missing = own.keys() - {order["order_id"] for order in orders}
         self.paint(
@@ -62,7 +57,7 @@ class ReceiptPage(OrderPage):
     @forms.RECEIPT
     async def get(self, order: str) -> None:
         is_own = order in self.own_orders()
-        shown = await self.order(order)
+        shown = await self.read_order(order)
         self.paint(
             "receipt.html",
             title="Your order",
@@ -86,7 +81,7 @@ class UndoHandler(OrderPage):
         buyer = {"key": self.own_key(name), "within_ms": self.undo_ms}
         fields = {one: self.form(one) for one in self.request.body_arguments if KEEP.fullmatch(one)}
         self.retry = f"{ORDERS_PATH}/{order}/undo", [*fields.items()]
-        lines = self._undone(await self.order(order), fields)
+        lines = self._undone(await self.read_order(order), fields)
         if lines:
             self.check_buying()
             # Totals: whatever is asked for twice, under whatever key, is done once (S6).
@@ -107,9 +102,3 @@ class UndoHandler(OrderPage):
             if keep < quantity:
                 lines.append({"book": book, "quantity": quantity - keep})
         return lines
-
-
-def kept(order: Order) -> dict[int, int]:
-    """Return how many copies of each book of an order are not cancelled."""
-    cancelled = {one["book"]: one["quantity"] for one in order.get("cancelled", ())}
-    return {one["book"]: one["quantity"] - cancelled.get(one["book"], 0) for one in order["lines"]}

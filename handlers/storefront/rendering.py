@@ -93,21 +93,29 @@ def paint(template: str, **values: Any) -> bytes:
 
 
 Apology = tuple[str, str]
-"""A heading, and what an error means for the visitor; `{until}` is the moment in its details."""
+"""A heading, and what an error means for the visitor; in that `{error}` stands for its own words,
+and `{until}` for the moment in its details."""
+WRONG = "That did not work", "Something in the address or in the form is wrong - {error}."
 
 
 def apology(error: BazarError, known: Mapping[str, Apology]) -> Apology:
     """Return what to say of the error."""
-    if error.code in known:
-        heading, text = known[error.code]
-        until = error.details.get("until")
-        return heading, text if until is None else text.format(until=when(until))
-    if error.status < 500:
-        return "That did not work", f"Something in the address or in the form is wrong - {error}."
-    return "Something broke", "It is our fault, and it is in our log. Nothing was bought."
+    otherwise = WRONG if error.status < 500 else known["internal"]
+    heading, text = known.get(error.code, otherwise)
+    until = error.details.get("until")
+    return heading, text.format(error=error, until=until and when(until))
 
 
 APOLOGIES: Mapping[str, Apology] = {
+    "internal": (
+        "Something broke",
+        "It is our fault, and it is in our log. Nothing was bought.",
+    ),
+    "too_many_requests": (
+        "One moment, please",
+        "More was asked for from where you are than the shop answers at a time. Nothing was done:"
+        " please try again in a moment.",
+    ),
     "not_found": (
         "There is no such page",
         "The book, order or page that you asked for is not here.",
@@ -151,6 +159,10 @@ APOLOGIES: Mapping[str, Apology] = {
 }
 UNDOING: Mapping[str, Apology] = {
     **APOLOGIES,
+    "internal": (
+        "Something broke",
+        "It is our fault, and it is in our log. Look at your order before you try again.",
+    ),
     "unavailable": (
         "The shop needs a moment",
         "The part that answers this is being replaced, which takes a few seconds. Nothing has"

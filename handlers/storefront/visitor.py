@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,13 +102,6 @@ class VisitorHandler(PageHandler):
             del found[order]
             self.clear_cookie(f"order-{order}", path=ORDERS_PATH)
         return found
-
-    async def orders(self, order_ids: Iterable[str]) -> list[Order]:
-        """Return those of these orders that exist, by one call."""
-        item = {"op": "orders", "order_ids": list(order_ids)}
-        found, _ = await self.service.orders.read(item, self.note)
-        orders: list[Order] = found["orders"]
-        return orders
 
     def bought(self) -> list[Bought]:
         """Return what was bought just now, the last first."""

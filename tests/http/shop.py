@@ -73,17 +73,21 @@ class Shop:
         self.config.data_dir.mkdir(parents=True)
         self.servers: dict[str, Server] = {}
         self.fatal: list[BaseException] = []
-        self._passed_s = 0.0
+        self._passed_s = self._wall_s = 0.0
 
     def now(self) -> float:
         return clock.now() + self._passed_s
 
     def wall(self) -> float:
-        return time.time() + self._passed_s
+        return time.time() + self._passed_s + self._wall_s
 
     def pass_time(self, seconds: float) -> None:
         """Move every node's clock on; each notices in time, as if it had been paused."""
         self._passed_s += seconds
+
+    def set_time_of_day_on(self, seconds: float) -> None:
+        """Move the time of day alone on: no lease ends by it, so nothing has to be won again."""
+        self._wall_s += seconds
 
     def node(self, name: str) -> NodeConfig:
         return self.config.nodes[name]

@@ -329,5 +329,5 @@ class LinksTest(DashboardTestCase):
             refused = self.disturb("order-1", "order-2", do="cut")
         self.assertIn("order-2: can't be told", self.assert_error(refused, 503)["error"])
         self.assertEqual(self.status("order-1")["links"], [])
-        self.assert_error(self.disturb("order-1", "order-2", do="mend"), 503)
+        self.assert_error(self.disturb("order-1", "order-2", do="mend"), 504, "unknown")
         self.io_loop.run_sync(lambda: self.shop.start_node("order-2"))

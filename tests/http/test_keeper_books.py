@@ -169,6 +169,9 @@ class AddingTest(KeeperBooksTestCase):
         self.assertIn("/keeper/books/8", page.links)
         self.assertEqual(self.typed(page), {**NEW, "cost": "1", "count": "3"})
         self.assertEqual(self.book(8)["count"], 10)
+        action, fields = self.form(page)  # it is another one now, and nothing was done before
+        self.goes(self.press((action, {**fields, "title": "The Second System"})))
+        self.assertEqual(self.book(9)["title"], "The Second System")
 
     def test_topics_are_proposed_where_they_are_few(self) -> None:
         def proposed() -> int:

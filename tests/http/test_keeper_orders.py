@@ -30,8 +30,7 @@ class KeeperOrdersTestCase(KeeperTestCase):
 
     def later(self, seconds: float) -> None:
         """The session has ended by then."""
-        self.shop.pass_time(seconds)
-        self.settle()
+        self.shop.set_time_of_day_on(seconds)
         self.sign_in()
 
     def order(self, order_id: str) -> Any:

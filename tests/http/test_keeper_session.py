@@ -159,19 +159,19 @@ class EndTest(KeeperTestCase):
 
     def test_it_ends_when_it_is_not_used(self) -> None:
         self.sign_in()
-        self.shop.pass_time(IDLE_S - 60)
+        self.shop.set_time_of_day_on(IDLE_S - 60)
         self.assertTrue(self.is_in())  # which puts the end off
-        self.shop.pass_time(IDLE_S - 60)
+        self.shop.set_time_of_day_on(IDLE_S - 60)
         self.assertTrue(self.is_in())
-        self.shop.pass_time(IDLE_S + 1)
+        self.shop.set_time_of_day_on(IDLE_S + 1)
         self.assertFalse(self.is_in())
 
     def test_it_ends_however_much_it_is_used(self) -> None:
         self.sign_in()
         for _ in range(LONGEST_S // 1800 - 1):
-            self.shop.pass_time(1800)
+            self.shop.set_time_of_day_on(1800)
             self.assertTrue(self.is_in())
-        self.shop.pass_time(1801)
+        self.shop.set_time_of_day_on(1801)
         self.assertFalse(self.is_in())
 
     def test_the_browser_forgets_it_at_the_sign_out(self) -> None:
@@ -265,7 +265,7 @@ class TypedTest(KeeperTestCase):
         self.sign_in()
         title = "Typed for an hour: \"é\" & <b>'漢字'"
         filled = self.fill(self.keyed("/keeper/books/4"), "change", title=title, cost="12.50")
-        self.shop.pass_time(IDLE_S + 1)
+        self.shop.set_time_of_day_on(IDLE_S + 1)
         page = self.reading(self.press(filled), 401)
         self.assertIn("What you typed is kept", page.text)
         form = dict(page.forms["/keeper/sign-in"])
@@ -321,5 +321,11 @@ class LimitsTest(KeeperTestCase):
         self.cookies.clear()
         codes = [self.send("/keeper/books").code for _ in range(6)]
         self.assertEqual((codes[0], codes[-1]), (401, 429))
+        page = self.reading(
+            self.send("/keeper/books/4", [("do", "restock"), ("count_add", "3")]), 429
+        )
+        self.assertIn("One moment, please", page.text)
+        [(_, fields)] = [form for form in page.all_forms if ("count_add", "3") in form[1]]
+        self.assertIn(("do", "restock"), fields)  # what was typed can be sent again
         text = json.loads(self.ask("/keeper/books").body)["code"]
         self.assertEqual(text, "too_many_requests")

@@ -71,6 +71,15 @@ class OrdersTest(TableTestCase):
         days, words = "--since 2020-01-01 --until 2099-03-01", """guide 'hitchhiker'"'"'s'"""
         self.assertIn(f"`python -m bazar orders --csv {days} --words {words}`", text)
 
+        with mock.patch.object(table, "MOST_RECORDS", 0):
+            for query, flags in (
+                ("cancelled=none", " --no-cancelled"),
+                ("cancelled=none&until=9999-12-31", " --no-cancelled"),  # there is no next day
+            ):
+                text = self.refused(f"/keeper/orders.csv?{query}")
+                self.assertIn(f"`python -m bazar orders --csv{flags}`", text)
+        self.assertEqual(len(self.rows("/keeper/orders.csv?until=9999-12-31")), 1)
+
     def test_what_is_wrong_with_the_question(self) -> None:
         for query in ("since=x", "since=2026-11-29&until=2026-11-28", "q=%E2%80%8B", "cancelled=x"):
             self.refused(f"/keeper/orders.csv?{query}")

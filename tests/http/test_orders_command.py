@@ -85,6 +85,8 @@ class OrdersCommandTest(ShopTestCase):
             (("--words", "märchen"), [0]),
             (("--words", self.ids[3][:8]), [3]),
             (("--words", "7"), [0]),
+            (("--cancelled",), [0]),
+            (("--no-cancelled", "--words", "cook"), []),
         ):
             for row, at in zip(self.told(*words)[0].splitlines()[1:-1], found, strict=True):
                 self.assertIn(self.ids[at], row)

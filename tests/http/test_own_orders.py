@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, ClassVar
 
 from tornado.httpclient import HTTPResponse
 
+from bazar.http.response import HEADERS
 from handlers.storefront.visitor import MAX_OWN
 from tests.http.shop import TOKEN
 from tests.http.test_pages import Fields, PagesTestCase
@@ -47,7 +49,7 @@ class ListTest(OwnOrdersTestCase):
     def test_those_of_this_browser_the_newest_first(self) -> None:
         self.assertIn("This browser knows of none", self.page("/receipt").text)
         orders = [self.bought(4, 2, 20, "a"), self.basket((5, 1, 1200), (6, 1, 1500))]
-        self.shop.pass_time(1.0)
+        self.shop.set_time_of_day_on(1.0)
         orders.append(self.bought(7, 1, 2500, "c"))
         page = self.page("/receipt")
         shown = [link for link in page.links if link.startswith("/receipt/")]
@@ -66,6 +68,15 @@ class ListTest(OwnOrdersTestCase):
             self.assertIn(part, order)
         self.assertNotIn("HttpOnly", cookies["bought"])
         self.assertIn("Max-Age=600", cookies["bought"])
+
+    def test_a_script_is_told_where_to_go(self) -> None:
+        fields = self.wanted(4, 1, 20, "a")
+        response = self.send("/buy", fields, Accept="application/json")
+        self.assertEqual(
+            (response.code, response.headers["Content-Type"]), (200, HEADERS["Content-Type"])
+        )
+        there = json.loads(response.body)["location"]
+        self.assertEqual(there, self.goes(self.send("/buy", fields)))
 
     def test_two_windows_that_buy_at_once_lose_none(self) -> None:
         before = dict(self.cookies)
@@ -126,8 +137,7 @@ class UndoTest(OwnOrdersTestCase):
     def test_no_longer_than_it_is_said(self) -> None:
         early, late = self.bought(4, 1, 20, "a"), self.bought(5, 1, 1200, "b")
         done = self.undone(early)
-        self.shop.pass_time(UNDO_S)
-        self.settle()
+        self.shop.set_time_of_day_on(UNDO_S)
         self.assertNotIn("undo", self.page(f"/receipt/{late}").text.lower())
         self.assertNotIn("can be undone", self.page("/receipt").text)
         page = self.reading(self.undo(late), 409)

@@ -100,7 +100,7 @@ class ProcessesTest(ShopTestCase):
         self.leave(2)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         answer = self.fetch(self.nodes[0].url + "/invalidateCache/1", headers=headers)
-        self.assert_error(answer, 503, "unavailable")
+        self.assert_error(answer, 504, "unknown")
 
     def test_one_status_tells_of_all(self) -> None:
         processes = self.told(2, "/status")["processes"]

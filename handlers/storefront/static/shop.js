@@ -73,21 +73,23 @@ async function buy(form) {
   const until = Date.now() + PATIENCE_MS;
   told.textContent = "Buying…";
   for (let pause = 250; Date.now() < until; pause = Math.min(pause * 2, 2000)) {
-    let answer;
+    let answer, to;
     try {
       answer = await fetch(form.action, {
         method: "POST",
+        headers: { Accept: "application/json" },
         body: asked,
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
+      if (answer.ok) to = (await answer.json()).location;  // the order, or a question
     } catch {
       told.textContent = "The connection broke. Asking again; it stays one order…";
       await wait(pause);
       continue;
     }
-    if (answer.redirected && !answer.url.startsWith(form.action)) {  // to the order, or a question
+    if (to) {
       sessionStorage.removeItem(slot);
-      location.assign(answer.url);
+      location.assign(to);
       return;
     }
     if (answer.status === 422) {

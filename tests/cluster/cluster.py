@@ -164,7 +164,10 @@ class Cluster:
 
     @property
     def token(self) -> str:
-        return (self.data_dir / "token").read_text("ascii").split()[0]
+        tokens = (self.data_dir / "token").read_text("ascii").split()
+        if not tokens:
+            raise FileNotFoundError("the token is being made")
+        return tokens[0]
 
     # --- processes -------------------------------------------------------------------------------
 

@@ -154,6 +154,23 @@ async def a_commit_goes_on_without_its_client(lab: Lab, table: str) -> None:
         assert isinstance(error, Broken)
 
 
+async def a_session_that_is_ended_is_rolled_back(lab: Lab, table: str) -> None:
+    """Its client reads that it is broken, and what comes over another one is no part of it."""
+    async with opened(lab, "one") as (one,):
+        await do(one, "BEGIN", f"UPDATE {table} SET n = 2 WHERE id = 1")
+        await lab.end_sessions("one")
+        try:
+            await do(one, "COMMIT")
+        except Broken:
+            assert one.broken
+        else:
+            raise AssertionError("it goes on")
+    async with opened(lab, "one") as (other,):
+        reply = await do(other, "COMMIT")
+        assert reply.results[-1].tag == "COMMIT" and len(reply.warnings) == 1
+        assert await n_of(other, table) == 1
+
+
 async def a_crash_commits_what_waits(lab: Lab, table: str) -> None:
     """Its client is not told, and no standby need have it: so two histories may begin here."""
     async with opened(lab, "one", "one") as (one, watcher):
@@ -264,6 +281,7 @@ COMMITTING: tuple[Fact, ...] = (
     or_without_one,
     emptied_names_end_the_wait_without_a_word,
     a_commit_goes_on_without_its_client,
+    a_session_that_is_ended_is_rolled_back,
     a_crash_commits_what_waits,
     an_aborted_transaction_is_rolled_back_by_commit,
     it_refuses_all_else,

@@ -37,6 +37,9 @@ class Lab(Protocol):
     async def cancel_waits(self, server: str) -> None:
         """Cancel whatever waits for a standby, as an operator does (pg_cancel_backend)."""
 
+    async def end_sessions(self, server: str) -> None:
+        """End all its sessions, as an operator or a pooler does (pg_terminate_backend)."""
+
     async def unsynced(self, server: str, *statements: Statement) -> Callable[[], None]:
         """Send statements in a pipeline without its Sync, on a connection of its own, and return
         what closes that one's socket."""

@@ -15,6 +15,10 @@ from tests.patience import PATIENCE_S, POLL_S
 from tests.postgresql.servers import Server
 
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 class FactsServers:
@@ -71,6 +75,9 @@ class RealLab:
 
     async def cancel_waits(self, server: str) -> None:
         assert self._servers[server].ask(CANCEL)
+
+    async def end_sessions(self, server: str) -> None:
+        assert self._servers[server].ask(TERMINATE)
 
     async def unsynced(self, server: str, *statements: Statement) -> Callable[[], None]:
         connection = pq.PGconn.connect(self._servers[server].conninfo.encode())

@@ -138,6 +138,12 @@ class SharedFaults(NetworkFaults):
         database = self._some()
         database.cancel_waits(database.primary)
 
+    def end_sessions(self, node: Node) -> None:
+        """End all sessions of a primary: what is in a transaction then is rolled back (P5)."""
+        database = self._some()
+        self.world.say(database.primary, "ends all sessions")
+        database.end_sessions(database.primary)
+
     def fail_over(self, node: Node) -> None:
         """Let the primary's machine die, and promote its synchronous standby."""
         database = self._some()

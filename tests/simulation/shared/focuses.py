@@ -54,6 +54,12 @@ FOCUSES: Focuses = {
         "servers": (1, 2),
         "think_s": (0.02, 0.05),
     },
+    # An operator ends sessions, and what is under way in them.
+    "ending": {
+        "faults": ({"end_sessions": 4.0},),
+        "fault_every_s": (0.1,),
+        "think_s": (0.02, 0.05),
+    },
     # An operator cancels what waits for a standby, and the server that has it alone fails over.
     "cancelling": {
         "faults": ({"cancel_waits": 4.0, "fail_over": 2.0, "freeze_server": 3.0},),

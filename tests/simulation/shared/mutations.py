@@ -93,8 +93,7 @@ SHARED: tuple[Mutation, ...] = (
             "check_committed(await self._link.go_on(COMMIT))",
             "await self._link.go_on(COMMIT)",
         ),
-        focus="doubting",
-        near=3,
+        focus="ending",
     ),
     mutation(
         "a candidate goes on counting over another connection",

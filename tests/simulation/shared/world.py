@@ -34,6 +34,7 @@ FAULTS = {
     "depose": 1.0,
     "lag": 1.0,
     "cancel_waits": 0.5,
+    "end_sessions": 0.5,
 }
 LOSSES = ("lose_commits", "lose_last", "put_back")
 FAILOVERS = ("fail_over", "depose", "waver", "strand", *LOSSES)

@@ -32,7 +32,8 @@ class Backend:
         self.wire = wire
         self.number = server.next_pid()
         self.lost = False
-        """Whether the kernel has given up the connection: noticed with the next read or write."""
+        """Whether it is to end: the kernel has given up the connection, or an operator asks for it.
+        Noticed with the next read or write."""
         self.cancelled = False
         self.waits_for: tuple[str, str] | None = None
         self._inbox: deque[Item | str] = deque()
@@ -70,7 +71,7 @@ class Backend:
         self.wake()
 
     def lose(self) -> None:
-        """Learn that nobody is at the other end."""
+        """Learn that nobody is at the other end, or shall be."""
         self.lost = True
         self.wake()
 

@@ -167,6 +167,11 @@ class Database:
         for backend in tuple(self[name].confirming):
             self.world.after(0.0, self[name].process, backend.cancel)
 
+    def end_sessions(self, name: str) -> None:
+        """End a server's sessions, each behind its statement, as pg_terminate_backend does."""
+        for backend in tuple(self[name].backends):
+            self.world.after(0.0, self[name].process, backend.lose)
+
     # --- what happens to the ways between --------------------------------------------------------
 
     def cut(self, one: str, other: str, *, one_way: bool = False) -> None:

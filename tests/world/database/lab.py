@@ -55,6 +55,9 @@ class SimulatedLab:
     async def cancel_waits(self, server: str) -> None:
         self.database.cancel_waits(server)
 
+    async def end_sessions(self, server: str) -> None:
+        self.database.end_sessions(server)
+
     async def unsynced(self, server: str, *statements: Statement) -> Callable[[], None]:
         wire = Wire(self.database, self.process, self.database[server])
         await wire.session.open(PATIENCE_S)

@@ -55,6 +55,7 @@ def everything(seed: int) -> list[str]:
                 lambda: database.freeze("two"),
                 lambda: database.mend("a", "one"),
                 lambda: database.cancel_waits("one"),
+                lambda: database.end_sessions("one"),
                 lambda: database.thaw("two"),
                 lambda: database.crash("one"),
                 lambda: database.promote("two", "three"),

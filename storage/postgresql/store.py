@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 
 TRIES = 2
 BEGIN_S = 2.0  # then it is begun again, over another connection
-REPEATABLE = {"40001", "40P01"}  # serialization failure, deadlock
 
 
 class PostgreSQLStore:
@@ -63,17 +62,15 @@ class PostgreSQLStore:
         return outcomes, entries
 
     async def _begin(self, *statements: Statement) -> Sequence[Result]:
-        """Begin a transaction. Nobody has heard of it yet, so it may be begun again."""
+        """Begin a transaction. Nobody has heard of it yet, so it may be begun again, whatever for:
+        a deadlock, or a session that is gone. Raises Unavailable."""
         for turn in range(TRIES):
             try:
                 return await self._link.begin(*statements, timeout_s=BEGIN_S)
-            except Broken as error:
+            except (Broken, Refused) as error:
                 if turn + 1 == TRIES:
                     raise Unavailable(str(error)) from error
                 log.info("a batch is begun again: %s", error)
-            except Refused as error:
-                if turn + 1 == TRIES or error.sqlstate not in REPEATABLE:
-                    raise
         raise AssertionError("unreachable")
 
     async def _append(self, entries: tuple[Entry, ...]) -> None:

@@ -8,15 +8,13 @@ from typing import Any
 from bazar.cluster_file import parse
 from bazar.config import Config
 from handlers import ROLES
-from storage.postgresql.shop import standbys
+from storage.postgresql.shop import audits, standbys
 
-NODES = {
-    role: {"role": role, "port": port} for port, role in enumerate(("catalog", "order"), start=8000)
-}
+PORTS = {"catalog": 8000, "order": 8001}
 
 
-def config(dsn: Any) -> Config:
-    nodes = {f"{role}-1": node for role, node in NODES.items()}
+def config(dsn: Any, *roles: str) -> Config:
+    nodes = {f"{role}-1": {"role": role, "port": PORTS[role]} for role in roles or PORTS}
     engine = {"kind": "postgresql", "servers": ["127.0.0.1:5432"], "dsn": dsn}
     return parse({"nodes": nodes, "engine": engine}, Path(), ROLES)
 
@@ -28,3 +26,9 @@ def test_the_servers_of_each_database_are_looked_at_once() -> None:
         "order",
     ]
     assert list(standbys(config({"order": "dbname=b"}))) == ["catalog", "order"]
+
+
+def test_a_shop_without_orders_has_no_database_of_them() -> None:
+    catalog = config("dbname=shop", "catalog")
+    assert list(standbys(catalog)) == ["catalog"]
+    assert list(audits(catalog, "token")) == ["catalog"]

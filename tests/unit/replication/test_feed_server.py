@@ -8,6 +8,7 @@ import unittest
 from collections.abc import AsyncGenerator
 from unittest import mock
 
+from bazar.errors import Unavailable
 from bazar.replication import feed_server
 from bazar.replication.feed_server import FeedServer
 from bazar.replication.messages import Mark, Snapshot
@@ -43,3 +44,28 @@ class FeedServerTest(unittest.IsolatedAsyncioTestCase):
             await self.feeds.send_snapshot(self.feed, snapshot())
         self.assertTrue(ended.is_set())
         self.assertTrue(self.transport.is_closing())  # so it says hello again, if it lives
+
+    async def test_a_feed_that_is_gone_is_told_nothing(self) -> None:
+        """What is decided for it may come when its connection has broken."""
+        self.assertTrue(self.feeds.closed(self.feed))
+        self.feeds.send(self.feed, b"late")
+        self.feeds.close(self.feed, "late")
+        self.assertFalse(self.feeds.closed(self.feed))
+        self.assertFalse(self.transport.is_closing())
+
+    async def test_one_that_cannot_be_understood_is_left_and_told_of_once(self) -> None:
+        """As nodes of another version come again all the time."""
+        other, newer = (f'{{"type": "hello", "node": "r-2", "version": {v}}}' for v in (0, 999))
+        with self.assertLogs("bazar.replication.feed_server", "ERROR") as logs:
+            for text in (other, other, newer, newer, "{"):
+                feed = self.feeds.open(FrameConnection())
+                self.assertIsNone(self.feeds.message(feed, text))
+                self.assertFalse(self.feeds.closed(feed))  # it is ended
+        self.assertEqual(len(logs.output), 2, logs.output)
+
+    async def test_there_are_so_many_feeds_at_most(self) -> None:
+        with (
+            mock.patch.object(feed_server, "MAX_FEEDS", 1),
+            self.assertRaisesRegex(Unavailable, "r-1 has 1 feeds open already"),
+        ):
+            self.feeds.open(FrameConnection())

@@ -189,6 +189,8 @@ class ArbiterTest(FilesTestCase):
             self.assertEqual(holder.stdout.readline(), "alone\n")
             arbiter = self.arbiter()
             self.assertFalse(arbiter.try_acquire())
+            listed = holder.pid if file_arbiter.LOCKS.exists() else None
+            self.assertEqual(arbiter.lock_owner(), listed)
             with self.assertRaisesRegex(ConfigError, f"runs already \\(process {holder.pid}\\)"):
                 lock_exclusively(self.directory / "catalog-1.pid")
             holder.send_signal(signal.SIGSTOP)

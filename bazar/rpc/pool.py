@@ -105,7 +105,7 @@ class ReplicaPool:
         while self._clock() < deadline:
             health = self._next(tried, prefer)
             if health is None:
-                await asyncio.sleep(min(pause_s, max(deadline - self._clock(), 0)))
+                await asyncio.sleep(min(pause_s, deadline - self._clock()))
                 pause_s = min(pause_s * 2, ROUND_PAUSE_MAX_S)
                 tried.clear()
                 continue

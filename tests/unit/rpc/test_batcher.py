@@ -220,3 +220,28 @@ class GatheringTest(unittest.TestCase):
 
     def test_what_is_too_late_before_the_others_come_is_not_sent(self) -> None:
         self.assertEqual(self.sent(1, 20, timeout_s=0.005), [(20, [1])])
+
+
+class SlowTest(unittest.TestCase):
+    def test_a_slow_call_that_ends_takes_nothing_from_the_next(self) -> None:
+        """In virtual time: each call takes 60 ms, and is slow after 50."""
+        calls: list[tuple[int, list[int]]] = []
+
+        async def run(process: Process) -> None:
+            async def call(items: list[int], timeout_s: float) -> list[int]:
+                calls.append((round(1000 * (process.loop.time() - since)), items))
+                await asyncio.sleep(0.06)
+                return items
+
+            async def ask(item: int, ms: float) -> None:
+                await asyncio.sleep(ms / 1000)
+                await batcher.submit(item, 9.0)
+
+            batcher, since = Batcher(call, slow_s=0.05), process.loop.time()
+            await asyncio.gather(ask(0, 0), ask(1, 20), ask(2, 55))
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        self.assertEqual([items for _, items in calls], [[0], [1], [2]])
+        self.assertGreaterEqual(calls[2][0], 100)  # when the second is slow, too

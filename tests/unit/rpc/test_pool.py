@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unittest
+from contextlib import suppress
 from unittest import mock
 
 from bazar.config import NodeConfig, PoolConfig
@@ -11,6 +12,8 @@ from bazar.errors import BazarError, Indeterminate, OutOfStock, ShuttingDown, Un
 from bazar.rpc import pool as pool_module
 from bazar.rpc.pool import Health, ReplicaPool, choose
 from tests.patience import PATIENCE_S
+from tests.world.lab import Lab
+from tests.world.world import Process
 
 
 def node(number: int) -> NodeConfig:
@@ -107,6 +110,15 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.asked, [1])
         self.assertTrue(self.pool.replicas[0].healthy)
 
+    async def test_one_that_refuses_is_back(self) -> None:
+        self.down = {1: Unavailable("down")}
+        self.assertEqual(await self.call(), 2)
+        self.down = {1: OutOfStock("none left")}
+        self.now += 0.1  # backoff_s
+        with self.assertRaises(OutOfStock):
+            await self.call()
+        self.assertTrue(self.pool.replicas[0].healthy)
+
     async def test_r5_what_may_have_happened_is_unknown(self) -> None:
         for errors, kind in (
             ({1: Unavailable(""), 2: Unavailable("")}, Unavailable),
@@ -143,3 +155,43 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(Unavailable):
             async with asyncio.timeout(PATIENCE_S):
                 await empty.call(self.attempt, 0.01)
+
+
+class RoundsTest(unittest.TestCase):
+    """In virtual time."""
+
+    def rounds(self, deadline_s: float, *replicas: NodeConfig) -> tuple[list[int], int]:
+        """Return when the rounds of a call begin that nobody answers, and when it fails, in ms,
+        to the nearest ten."""
+        began: list[int] = []
+        ended = 0
+
+        async def run(process: Process) -> None:
+            nonlocal ended
+
+            def passed_ms() -> int:
+                return 10 * round(100 * (process.loop.time() - since))
+
+            async def attempt(node: NodeConfig) -> None:
+                if node == replicas[0]:
+                    began.append(passed_ms())
+                raise Unavailable("down")
+
+            since = process.loop.time()
+            pool = ReplicaPool(replicas, PoolConfig(), process.loop.time)
+            with suppress(Unavailable):
+                await pool.call(attempt, deadline_s)
+            ended = passed_ms()
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        return began, ended
+
+    def test_rounds_without_an_answer_come_ever_slower(self) -> None:
+        """Replicas that are down have enough to do."""
+        began, _ = self.rounds(2.0, node(1), node(2))
+        self.assertEqual(began, [0, 50, 150, 350, 750, 1150, 1550, 1950])
+
+    def test_a_call_ends_in_time(self) -> None:
+        self.assertEqual(self.rounds(0.5, node(1), node(2)), ([0, 50, 150, 350], 500))

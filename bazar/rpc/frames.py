@@ -40,7 +40,7 @@ class FrameConnection(asyncio.Protocol):
         self.on_lost = on_lost
         self.closed = False
         self.transport: asyncio.Transport | None = None
-        """What carries it; `Links` may put something between."""
+        """What carries it, while there is a connection; `Links` may put something between."""
         self.paused = False
         self._received: bytes | bytearray = b""
         self._at = 0  # where in it the next frame begins
@@ -71,9 +71,9 @@ class FrameConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection when everything sent has been passed to the network."""
-        if not self.closed and self.transport is not None:
+        if self.transport is not None:
             self.transport.close()
-            asyncio.get_running_loop().call_later(CLOSE_S, self.transport.abort)
+            asyncio.get_running_loop().call_later(CLOSE_S, self.abort)
         self.closed = True
         self._writable.set()
 
@@ -81,15 +81,14 @@ class FrameConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Take no frame until `resume`; TCP makes the other end wait."""
-        if not self.paused and self.transport is not None and not self.transport.is_closing():
+        if not self.paused and self.transport is not None:
             self.paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
         if self.paused and self.transport is not None:
             self.paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
+            self.transport.resume_reading()
             self._deliver()
 
     def _deliver(self) -> None:
@@ -130,6 +129,7 @@ class FrameConnection(asyncio.Protocol):
         self._writable.set()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.transport = None  # asyncio's may fail if it is aborted once more
         closed, self.closed = self.closed, True
         self._writable.set()
         if not closed:

@@ -75,9 +75,7 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
         self._connection = connection
         self._transport = connection.transport
         self._reads = not connection.paused
-        self._closing = self._transport.is_closing()
-        self._told = False  # the connection knows of its end
-        self._aside = self._lost = False
+        self._lost = False
         self._there, self._here = Direction(delay_s, self._adjust), Direction(delay_s, self._adjust)
         self._here.ready = self._reads
         connection.transport = self
@@ -87,7 +85,7 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
     @property
     def over(self) -> bool:
         """Whether nothing goes through it any more."""
-        return self._aside or (self._lost and self._here.is_empty)
+        return self._lost and self._here.is_empty
 
     def delay(self, delay_s: float) -> None:
         """Set how long everything takes from now on; infinite for a link that is cut."""
@@ -98,32 +96,28 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
 
     def _adjust(self) -> None:
         """Read if what comes may be kept here; step aside if there is nothing to do."""
-        if self._aside or self._lost:
+        if self._lost:
             return
-        here, there = self._here, self._there
-        reads = here.ready and here.delay_s < inf and here.size < MAX_HELD_BYTES
-        if reads != self._reads and not self._transport.is_closing():
+        here = self._here
+        reads = here.ready and here.size < MAX_HELD_BYTES
+        if reads != self._reads:
             self._reads = reads
             if reads:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
-        if here.delay_s == 0 and reads and here.is_empty and there.is_empty and not self._closing:
-            self._aside = True
+        if here.delay_s == 0 and here.is_empty:  # nothing is kept the other way then
             self._connection.transport = self._transport
             self._transport.set_protocol(self._connection)
 
     # --- the connection's transport --------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._closing:
+        if not self._lost:
             self._there.send(partial(self._transport.write, data), len(data))
 
     def get_write_buffer_size(self) -> int:
         return self._there.size + self._transport.get_write_buffer_size()
-
-    def is_closing(self) -> bool:
-        return self._closing
 
     def pause_reading(self) -> None:
         self._here.ready = False
@@ -134,18 +128,13 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
         self._loop.call_soon(self._here.go_on)
 
     def close(self) -> None:
-        self._shut(self._transport.close)
+        self._there.send(self._transport.close)
 
     def abort(self) -> None:
         self._there.drop()
-        self._closing = False  # what was to close it is dropped, too
-        self._shut(self._transport.abort)
-
-    def _shut(self, how: Callable[[], None]) -> None:
-        if not self._closing:
-            self._closing = True
-            self._there.send(how)
-            self._loop.call_soon(self._end, None)
+        if not self._lost:
+            self._there.send(self._transport.abort)
+        self._loop.call_soon(self._connection.connection_lost, None)
 
     # --- the protocol of the transport before ----------------------------------------------------
 
@@ -159,20 +148,13 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
         self._connection.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._closing = self._lost = True
+        self._lost = True
         self._there.drop()
-        self._here.send(partial(self._end, error))
+        self._here.send(partial(self._connection.connection_lost, error))
 
     def _deliver(self, data: bytes) -> None:
-        if self._told:
-            return
         try:
             self._connection.data_received(data)
         except BaseException:
             self.abort()  # as asyncio does
             raise
-
-    def _end(self, error: Exception | None) -> None:
-        if not self._told:
-            self._told = True
-            self._connection.connection_lost(error)

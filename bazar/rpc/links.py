@@ -35,7 +35,9 @@ class _Link:
     connections: list[Impaired] = field(default_factory=list)
 
     def hold(self, connection: FrameConnection) -> None:
-        """Have all that this connection carries go through here."""
+        """Have all that this connection carries go through here, if it is not over."""
+        if connection.closed:
+            return
         self.connections = [one for one in self.connections if not one.over]
         known = connection.transport  # an earlier impairment may still wait for its reader
         held = known if isinstance(known, Impaired) else Impaired(connection, self.delay_s)
@@ -66,13 +68,10 @@ class Links:
         self, node: NodeConfig, path: str, token: str, timeout_s: float
     ) -> FrameConnection:
         """Return a connection, as `frames.dial` does."""
-        if node.name in self._impaired:
-            clock = asyncio.get_running_loop().time
-            deadline = clock() + timeout_s
-            async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s):
+            if node.name in self._impaired:
                 await self._impaired[node.name].open()
-            timeout_s = deadline - clock()
-        connection = await dial(node, path, token, timeout_s)
+            connection = await dial(node, path, token, timeout_s)
         self._connections.setdefault(node.name, WeakSet()).add(connection)
         if node.name in self._impaired:
             self._impaired[node.name].hold(connection)
@@ -91,8 +90,7 @@ class Links:
         else:
             link = self._impaired[to] = _Link(delay_s, mending)
             for connection in list(self._connections.get(to, ())):
-                if not connection.closed:
-                    link.hold(connection)
+                link.hold(connection)
         how = "cut" if delay_s == inf else f"slow, by {1000 * delay_s:.0f} ms in each direction,"
         log.warning("%s: its link to %s is %s for %.0f s", self._name, to, how, for_s)
 

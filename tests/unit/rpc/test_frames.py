@@ -172,6 +172,45 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         self.accepted[0].resume()
         self.assertTrue(await drained)
 
+    async def test_who_waits_for_that_learns_of_the_end(self) -> None:
+        with mock.patch.object(frames, "CLOSE_S", 2 * PATIENCE_S):
+            for end in (FrameConnection.close, FrameConnection.abort):
+                here, _, _ = await self.dial()
+                self.accepted[-2].pause()
+                here.send(b"x" * (32 << 20))
+                drained = asyncio.create_task(here.drained())
+                await asyncio.sleep(0)  # it has begun
+                end(here)
+                with self.subTest(end=end.__name__):
+                    self.assertFalse(await asyncio.wait_for(drained, PATIENCE_S))
+                here.abort()
+
+    async def test_nothing_is_sent_before_it_begins_nor_behind_the_end(self) -> None:
+        FrameConnection().send(b"early")
+        here, _, _ = await self.dial()
+        self.accepted[0].pause()
+        with mock.patch.object(frames, "CLOSE_S", 2 * PATIENCE_S):
+            here.send(b"x" * (32 << 20))
+            here.close()
+            here.send(b"late")
+        self.accepted[0].resume()
+        await until(self.lost.is_set, "the other end knows")
+        self.assertEqual([len(frame) for frame in self.got], [32 << 20])
+        here.abort()  # as happens CLOSE_S after the end
+
+    async def test_what_nobody_reads_does_not_keep_a_closed_connection_open(self) -> None:
+        here, _, _ = await self.dial()
+        self.accepted[0].pause()
+        transport = here.transport
+        assert transport is not None
+        with mock.patch.object(frames, "CLOSE_S", 0.01):
+            here.send(b"x" * (32 << 20))
+            here.close()
+        await until(lambda: not transport.get_write_buffer_size(), "the rest is dropped")
+        self.accepted[0].resume()
+        await until(self.lost.is_set, "the other end knows")
+        self.assertEqual(self.got, [])
+
     async def test_a_refusal_is_an_error(self) -> None:
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")

@@ -123,6 +123,14 @@ class LinksTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(there.got, [])
         self.assertEqual(len(self.links.status()), 1)
 
+    async def test_a_cut_of_before_ends_no_later_one(self) -> None:
+        self.links.impair("there", inf, 0.01)
+        self.links.mend("there")
+        self.cut()
+        began = asyncio.get_running_loop().time()
+        await until(lambda: asyncio.get_running_loop().time() > began + 0.05, "the first is over")
+        self.assertEqual(len(self.links.status()), 1)
+
     async def test_nobody_is_reached_over_a_cut_link(self) -> None:
         self.cut()
         with self.assertRaises(TimeoutError):
@@ -163,7 +171,10 @@ class LinksTest(unittest.IsolatedAsyncioTestCase):
         self.cut()
         here.connection.send(b"lost")
         here.connection.close()
+        held = here.connection.transport
+        assert held is not None
         here.connection.abort()
+        self.assertEqual(held.get_write_buffer_size(), 0)
         self.links.mend("there")
         await until(there.lost.is_set, "it is over")
         self.assertEqual(there.got, [])
@@ -208,15 +219,97 @@ class LinksTest(unittest.IsolatedAsyncioTestCase):
         self.links.mend("there")
         self.cut()  # before anybody has read
         there.connection.send(b"2")
-        self.links.mend("there")
+        here.connection.resume()
         await self.all_else_arrives()
         self.assertEqual(here.got, [])
-        here.connection.resume()
+        self.links.mend("there")
         await until(lambda: len(here.got) == 2, "both are there")
         self.assertEqual(here.got, [b"1", b"2"])
         await until(
             lambda: not isinstance(here.connection.transport, Impaired), "nothing stands between"
         )
+
+    async def test_what_arrives_before_it_is_wanted_is_kept(self) -> None:
+        for ends in (False, True):
+            here, there = await self.dial()
+            self.cut()
+            held = here.connection.transport
+            assert isinstance(held, Impaired)
+            sent = [b"1", b"2"]
+            for frame in sent:
+                there.connection.send(frame)
+            await until(lambda: held._here.size == 10, "all has been read")  # noqa: B023
+            if ends:
+                there.connection.close()
+                await until(lambda: held._lost, "its end, too")  # noqa: B023
+            here.connection.pause()
+            self.links.mend("there")
+            self.assertEqual((here.got, held.over), ([], False))
+            here.connection.resume()
+            await until(lambda: len(here.got) == 2, "all is there")  # noqa: B023
+            self.assertEqual((here.got, held.over), (sent, ends))
+
+    async def test_who_reads_nothing_makes_the_other_end_wait_over_a_slow_link_too(self) -> None:
+        here, there = await self.dial()
+        plain = here.connection.transport
+        assert plain is not None
+        here.connection.pause()
+        self.links.impair("there", 0.001, LONG_S)
+        self.assertFalse(plain.is_reading())
+        here.connection.resume()
+        there.connection.pause()
+        here.connection.send(b"x" * (32 << 20))
+        await until(plain.get_write_buffer_size, "it is under way")
+        drained = asyncio.create_task(here.connection.drained())
+        await asyncio.sleep(0)  # it has begun
+        self.assertFalse(drained.done())
+        there.connection.resume()
+        self.assertTrue(await asyncio.wait_for(drained, PATIENCE_S))
+
+    async def test_what_is_sent_to_one_that_is_gone_is_lost(self) -> None:
+        here, there = await self.dial()
+        self.links.impair("there", LONG_S, LONG_S)
+        held = here.connection.transport
+        assert isinstance(held, Impaired)
+        with self.assertNoLogs("asyncio"):
+            for told in (False, True):
+                for _ in range(10):
+                    here.connection.send(b"lost")
+                if not told:
+                    there.connection.abort()
+                    await until(lambda: held._lost, "the other end is gone")
+            self.assertFalse(here.lost.is_set())  # it learns of that when it would arrive
+            self.links.mend("there")
+            await until(here.lost.is_set, "it learns of that")
+        self.assertIsNone(here.connection.transport)
+
+    async def test_what_has_got_rid_of_its_last_words_may_be_given_up(self) -> None:
+        here, there = await self.dial()
+        there.connection.pause()
+        here.connection.send(b"x" * (32 << 20))
+        self.links.impair("there", 0.001, LONG_S)
+        held = here.connection.transport
+        assert isinstance(held, Impaired)
+        with mock.patch.object(frames, "CLOSE_S", LONG_S):
+            here.connection.pause()
+            here.connection.close()
+        there.connection.resume()
+        await until(lambda: held._lost, "all is sent")
+        here.connection.abort()  # as happens CLOSE_S after the end
+        self.links.mend("there")
+        await until(there.lost.is_set, "the other end knows")
+        self.assertEqual(len(there.got), 1)
+
+    async def test_connections_that_are_over_are_forgotten(self) -> None:
+        self.links.impair("there", 0.001, LONG_S)
+        for _ in range(3):
+            here, there = await self.dial()
+            here.connection.close()
+            await until(there.lost.is_set, "it is over")
+        held = self.links._impaired["there"].connections
+        await until(lambda: all(one.over for one in held), "both ends know")
+        await self.dial()
+        self.assertEqual(len(self.links._impaired["there"].connections), 1)
 
     async def test_what_is_on_its_way_is_bounded_in_both_directions(self) -> None:
         sent = [bytes([number]) * 1000 for number in range(200)]
@@ -226,7 +319,15 @@ class LinksTest(unittest.IsolatedAsyncioTestCase):
             for frame in sent:
                 there.connection.send(frame)
             await until(lambda: len(here.got) == len(sent), "all has come")
-        self.assertEqual(here.got, sent)
+            self.assertEqual(here.got, sent)
+            self.cut()
+            held = here.connection.transport
+            assert isinstance(held, Impaired)
+            for frame in sent:
+                there.connection.send(frame)
+            await until(lambda: not held._transport.is_reading(), "it reads no more")
+            self.links.mend("there")
+            await until(lambda: len(here.got) == 2 * len(sent), "all has come")
         with mock.patch.object(frames, "MAX_UNSENT_BYTES", 5000):
             self.cut()
             for frame in sent:

@@ -139,6 +139,8 @@ class MetricsTest(ShopTestCase):
                 labels = {"group": role, "subscriber": feed["node"]}
                 self.assertEqual(self.value(seen, "bazar_feed_joined", **labels), 1)
                 self.assertEqual(self.value(seen, "bazar_feed_lag_entries", **labels), 0)
+                left_s = self.value(seen, "bazar_feed_lease_seconds", **labels)
+                self.assertTrue(0 < left_s < 2 * self.shop.config.replication.lease_s, left_s)
             committed = status["committed"]
             batches = self.value(seen, "bazar_batches_total", group=role)
             self.assertGreater(batches, 0)

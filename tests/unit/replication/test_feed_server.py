@@ -11,7 +11,8 @@ from unittest import mock
 from bazar.errors import Unavailable
 from bazar.replication import feed_server
 from bazar.replication.feed_server import FeedServer
-from bazar.replication.messages import Mark, Snapshot
+from bazar.replication.messages import GENESIS, REPLICA, WIRE_VERSION, Hello, Mark, Snapshot
+from bazar.replication.subscription import Stage, Subscription
 from bazar.rpc.frames import FrameConnection, accept
 
 CHUNK = Snapshot(Mark(1, "one"), {"books": [{"title": "x" * (1 << 20)}]}, first=True, final=False)
@@ -62,6 +63,19 @@ class FeedServerTest(unittest.IsolatedAsyncioTestCase):
                 self.assertIsNone(self.feeds.message(feed, text))
                 self.assertFalse(self.feeds.closed(feed))  # it is ended
         self.assertEqual(len(logs.output), 2, logs.output)
+
+    async def test_j4_the_log_is_kept_for_those_that_fill_themselves(self) -> None:
+        other = self.feeds.open(FrameConnection())
+        hello = Hello(WIRE_VERSION, REPLICA, "r-2", "run", "store", 1, GENESIS, GENESIS, "e1")
+        feeds = {feed: Subscription(feed, hello) for feed in (self.feed, other)}
+        self.assertIsNone(self.feeds.needed(feeds))
+        self.feeds.begin_snapshot(self.feed, 7)
+        self.feeds.begin_snapshot(other, 9)
+        self.assertEqual(self.feeds.needed(feeds), 7)
+        feeds[self.feed].stage = Stage.JOINED
+        self.assertEqual(self.feeds.needed(feeds), 9)
+        del feeds[other]
+        self.assertIsNone(self.feeds.needed(feeds))
 
     async def test_there_are_so_many_feeds_at_most(self) -> None:
         with (

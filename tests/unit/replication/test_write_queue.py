@@ -16,6 +16,15 @@ class QueueTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((queue.take(3), len(queue)), (tickets[:3], 2))
         self.assertEqual((queue.take(3), queue.take(3)), (tickets[3:], []))
 
+    async def test_a_batch_is_of_so_many_rows_but_of_one_operation_at_least(self) -> None:
+        """As an import's books; else one batch of them would hold all others up."""
+        queue = WriteQueue(10)
+        for rows in (1, 2, 3, 7, 1):
+            queue.add({"op": "create", "books": [{}] * rows})
+        sizes = [[len(one.operation["books"]) for one in queue.take(4)] for _ in range(4)]
+        self.assertEqual(sizes, [[1, 2], [3], [7], [1]])
+        self.assertEqual((queue.batches, queue.operations), (4, 5))
+
     async def test_it_has_a_bound(self) -> None:
         queue = WriteQueue(2)
         queue.add({})

@@ -58,6 +58,7 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.calls.may_answer.set()
         self.assertEqual(await asyncio.gather(first, *rest), [0, 2, 4, 6, 8, 10])
         self.assertEqual(self.calls.batches, [[0], [1, 2, 3, 4, 5]])
+        self.assertEqual((self.batcher.calls, self.batcher.items), (2, 6))
 
     async def test_it_gathers_until_its_call_leaves(self) -> None:
         self.assertFalse(self.batcher.gathers)

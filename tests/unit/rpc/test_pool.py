@@ -68,7 +68,8 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         return await self.pool.call(self.attempt, deadline_s)
 
     async def test_it_takes_turns(self) -> None:
-        self.assertEqual([await self.call() for _ in range(6)], [1, 2, 1, 2, 1, 2])
+        self.pool = ReplicaPool([node(1), node(2), node(3)], PoolConfig(), lambda: self.now)
+        self.assertEqual([await self.call() for _ in range(6)], [1, 2, 3, 1, 2, 3])
 
     async def test_a_failing_one_is_skipped_and_then_tried_again(self) -> None:
         self.down = {1: Unavailable("down")}

@@ -23,11 +23,17 @@ CLUSTER = "cluster-1"
 SNAPSHOT = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-def servers_of(conninfo: str) -> PostgreSQLServers:
-    """The one server of the database that is described so."""
+def parts_of(conninfo: str) -> tuple[str, str]:
+    """The server of the database that is described so, and the rest of that, as `dsn`."""
     parts: dict[str, Any] = dict(conninfo_to_dict(conninfo))
     server = f"{parts.pop('host')}:{parts.pop('port')}"
-    return PostgreSQLServers([server], make_conninfo(**parts))
+    return server, make_conninfo(**parts)
+
+
+def servers_of(conninfo: str) -> PostgreSQLServers:
+    """The one server of the database that is described so."""
+    server, dsn = parts_of(conninfo)
+    return PostgreSQLServers([server], dsn)
 
 
 async def connect(conninfo: str) -> Session:

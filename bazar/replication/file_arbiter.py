@@ -25,6 +25,7 @@ from bazar.replication.messages import ArbiterId, Member, Membership
 log = logging.getLogger(__name__)
 
 LOCKS = Path("/proc/locks")  # Linux
+MOUNTS = Path("/proc/self/mounts")  # Linux
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # Linux
 BUSY_S = 0.005  # another group's record, or an old primary's, takes about as long
 
@@ -277,12 +278,11 @@ def lock_owner(path: Path) -> int:
 
 def refuse_network_file_system(data_dir: Path) -> None:
     """Refuse a `data_dir` on a file system where a lock proves nothing. Raises ConfigError."""
-    mounts = Path("/proc/self/mounts")
-    if not mounts.exists():
+    if not MOUNTS.exists():
         return
     where = str(data_dir.resolve())
     best = ("", "")
-    for line in mounts.read_text().splitlines():
+    for line in MOUNTS.read_text().splitlines():
         _, point, kind, *_ = line.split(" ")
         inside = where == point or where.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best[0]):

@@ -103,7 +103,7 @@ class FrameConnection(asyncio.Protocol):
             frame = bytes(self._received[begin:end])
             self._at = end
             self.on_frame(frame)
-        if self._at:
+        if self._at:  # else a large frame would be copied with each of its pieces
             self._received, self._at = self._received[self._at :], 0
 
     # --- asyncio.Protocol ------------------------------------------------------------------------

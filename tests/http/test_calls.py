@@ -126,6 +126,19 @@ class CallsTest(CallsTestCase):
             await self.shop.stop_node(name)
         await until(lambda: not self.shop.catalog(1).callers, "they are gone")
 
+    def test_who_cannot_be_read_is_left_and_forgotten(self) -> None:
+        self.io_loop.run_sync(self.quiet)
+
+        async def talk() -> None:
+            connection = await self.connect([])
+            connection.send(b"{")
+            await until(lambda: connection.closed, "it is left")
+
+        with self.assertLogs("handlers.calls", "ERROR") as logs:
+            self.io_loop.run_sync(talk)
+        self.assertIn("catalog-1: a call that can't be read", logs.output[0])
+        self.assertEqual(len(self.shop.catalog(1).callers), 0)
+
     def test_who_hangs_up_before_the_answer_is_forgotten(self) -> None:
         self.io_loop.run_sync(self.quiet)
         service = self.shop.catalog(1)

@@ -30,6 +30,7 @@ TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
 PART = "bazar/replication/part.py"
+FRAMES = "bazar/rpc/frames.py"
 SHOWN = "bazar/replication/shared/shown.py"
 STORE = "storage/sqlite/replicated_store.py"
 
@@ -103,6 +104,41 @@ ALL: tuple[Equivalent, ...] = (
         "if self._traces is not None and self.context.clock() >= self._traces.until:",
         "if self._traces is not None and self.context.clock() > self._traces.until:",
         "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        FRAMES,
+        "FrameConnection._deliver",
+        "if self._at: # else a large frame would be copied with each of its pieces",
+        "if True: # else a large frame would be copied with each of its pieces",
+        "the same bytes, copied with each piece of a large frame",
+    ),
+    Equivalent(
+        FRAMES,
+        "FrameConnection.data_received",
+        "if not self._received:",
+        "if False:",
+        "the same bytes, copied once more",
+    ),
+    Equivalent(
+        FRAMES,
+        "FrameConnection.data_received",
+        "self._received = bytearray(self._received)",
+        "pass",
+        "the same bytes, copied with each piece of a large frame",
+    ),
+    Equivalent(
+        "bazar/rpc/client.py",
+        "Peer._is_late",
+        "silent = since is not None and now - since >= self._silent_s",
+        "silent = since is not None and now - since > self._silent_s",
+        "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        "bazar/cache.py",
+        "Cache.complete",
+        "tags -= {key} # which it shows anyway: most items need nothing else",
+        "pass # which it shows anyway: most items need nothing else",
+        "an item is found by its key as well: it is looked for twice",
     ),
     Equivalent(
         "storage/postgresql/temporary.py",

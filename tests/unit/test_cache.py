@@ -219,6 +219,24 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         self.cache.drop(["info_1"])
         self.assertEqual((await self.search("s", "?", "info_2"))[1], HIT)
 
+    async def test_what_another_cache_has_put_in_its_place_is_not_dropped(self) -> None:
+        other = Cache(self.guard, lambda: self.now)
+        flights = [one.join(self.store, "s", None, self.now) for one in (self.cache, other)]
+        for one, flight, tag in zip((self.cache, other), flights, ("a", "b"), strict=True):
+            assert flight is not None
+            self.assertTrue(one.complete(flight, tag, frozenset({tag}), self.now))
+        self.assertEqual(self.cache.drop(["a"]), 0)
+        self.assertEqual(other.find(self.store, "s", self.now), "b")
+
+    async def test_c2_a_detached_flight_that_lands_ends_no_later_one(self) -> None:
+        tags = frozenset({"a"})
+        old = self.cache.join(self.store, "a", tags, self.now)
+        assert old is not None
+        self.cache.drop(tags)
+        new = self.cache.join(self.store, "a", tags, self.now)
+        self.assertFalse(self.cache.complete(old, 1, tags, self.now))
+        self.assertIs(self.cache.join(self.store, "a", tags, self.now), new)
+
     async def test_an_error_is_everybodys_and_is_not_stored(self) -> None:
         source = Source(Unavailable("nobody is there"), "a")
         source.may_answer.clear()

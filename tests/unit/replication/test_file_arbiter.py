@@ -170,6 +170,27 @@ class ArbiterTest(FilesTestCase):
             self.assertFalse(self.arbiter().try_acquire())
         self.assertTrue(self.arbiter().try_acquire())
 
+    async def test_what_another_process_is_about_to_record_is_waited_for(self) -> None:
+        arbiter, members = self.arbiter(), self.directory / "catalog.members"
+        arbiter.try_acquire()
+        await arbiter.record(membership(1, "a"))
+        members.unlink()
+        other = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            arbiter.check(1)
+            self.assertFalse(arbiter._exchange(membership(1, "a", "b")))
+            self.assertFalse(members.exists())
+        finally:
+            os.close(other)
+        await arbiter.record(membership(1, "a", "b"))
+        self.assertEqual(arbiter.read(), membership(1, "a", "b"))
+
+    async def test_a_directory_that_is_gone_is_named(self) -> None:
+        gone = FileArbiter(self.directory / "gone", "catalog")
+        with self.assertRaisesRegex(FatalError, "gone: No such file or directory"):
+            _ = gone.id
+
     async def test_an_unreadable_membership_is_fatal(self) -> None:
         for content in (b"", b"{", b"[]", b'{"epoch": 1}', b"\xff", b"null", b"7"):
             (self.directory / "catalog.members").write_bytes(content)
@@ -228,6 +249,30 @@ class FilesTest(FilesTestCase):
             lock_exclusively(path)
         os.close(held)
         os.close(lock_exclusively(path))
+
+    def test_the_number_of_a_process_replaces_a_longer_one(self) -> None:
+        path = self.directory / "catalog-1.pid"
+        path.write_text("12345678901\n")
+        held = lock_exclusively(path)
+        self.assertEqual(path.read_text(), f"{os.getpid()}\n")
+        os.close(held)
+
+    def test_a_network_file_system_is_refused(self) -> None:
+        mounts = self.directory / "mounts"
+        mounts.write_text(
+            "/dev/sda / ext4 rw 0 0\n"
+            "/dev/sdb /mnt/shop/own xfs rw 0 0\n"
+            "/dev/sdc /mnt/shop ext4 rw 0 0\n"
+            "share /mnt/shop nfs4 rw 0 0\n"  # over the one before
+        )
+        with mock.patch.object(file_arbiter, "MOUNTS", mounts):
+            for taken in ("/", "/mnt", "/mnt/shop2", "/mnt/shop/own", "/mnt/shop/own/data"):
+                refuse_network_file_system(Path(taken))
+            for refused in ("/mnt/shop", "/mnt/shop/data"):
+                with self.assertRaisesRegex(
+                    ConfigError, f"{refused}: lies on nfs4 \\(/mnt/shop\\)"
+                ):
+                    refuse_network_file_system(Path(refused))
 
     def test_a_local_file_system_is_taken(self) -> None:
         refuse_network_file_system(self.directory)

@@ -272,6 +272,62 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         self.assertTrue(first.closed)
         peer.close()
 
+    async def test_r5_what_is_under_way_when_it_is_closed_is_unknown(self) -> None:
+        """Over the connection that was given up as well."""
+        peer = client.Peer(self.node, "the-token", PATIENCE_S, silent_s=0.01)
+        await peer.call("/items", [1], PATIENCE_S)
+        first = peer._connection
+        asked = [asyncio.create_task(peer.call("/slow", [1], 2 * PATIENCE_S))]
+        await until(lambda: peer._answers, "it is under way")
+        with self.assertRaises(Indeterminate):
+            await peer.call("/hangs", [1], 0.05)
+        await peer.call("/items", [1], PATIENCE_S)
+        self.assertIsNot(peer._connection, first)
+        asked.append(asyncio.create_task(peer.call("/hangs", [1], 2 * PATIENCE_S)))
+        await until(lambda: len(peer._answers) == 2, "both are under way")
+        peer.close()
+        async with asyncio.timeout(PATIENCE_S):
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        self.assertEqual([type(answer) for answer in answers], [Indeterminate] * 2)
+        assert first is not None
+        self.assertTrue(first.closed)
+
+    async def test_only_calls_that_wait_make_a_connection_silent(self) -> None:
+        CallsPeer.may_answer.clear()
+        peer = client.Peer(self.node, "the-token", PATIENCE_S)
+        await peer.call("/items", [1], PATIENCE_S)
+        self.assertIsNone(peer._unheard_since)
+        slow = asyncio.create_task(peer.call("/slow", [1], PATIENCE_S))
+        await until(lambda: peer._answers, "it is under way")
+        await peer.call("/items", [1], PATIENCE_S)
+        self.assertIsNotNone(peer._unheard_since)
+        CallsPeer.may_answer.set()
+        await slow
+        self.assertIsNone(peer._unheard_since)
+        peer.close()
+
+    async def test_a_node_that_stops_asks_nobody_any_more(self) -> None:
+        self.client.close()
+        for asking in (
+            self.client.submit(self.node, "/items", 1, PATIENCE_S),
+            self.client.call(self.node, "/echo", None, PATIENCE_S),
+        ):
+            with self.assertRaisesRegex(Unavailable, "peer-1 is not asked: this node stops"):
+                await asking
+
+    async def test_libcurl_is_not_closed_under_a_transfer(self) -> None:
+        """It would use what was freed; nor when whoever asked for that has gone."""
+        call = asyncio.create_task(self.client.call(self.node, "/hangs", None, PATIENCE_S))
+        await until(lambda: self.server._connections, "it has connected")
+        http = self.client._http
+        assert http is not None
+        with mock.patch.object(http, "close") as close:
+            self.client.close()
+            call.cancel()
+            await asyncio.wait([call])
+            self.client.close()
+        close.assert_not_called()
+
     async def test_r5_a_request_that_libcurl_sent_twice_is_unknown(self) -> None:
         """The first got through on a reused connection that then died; the second was refused."""
         listening = bind_sockets(0, "127.0.0.1")

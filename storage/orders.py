@@ -99,7 +99,11 @@ class Orders:
             if "cancelled" in change:
                 if order is None:
                     continue  # S5: its sale was adopted away
-                order = {**order, "changed": number, "cancelled": _text(change["cancelled"])}
+                known = copies(json.loads(order["cancelled"] or "[]"))
+                if (total := in_all(known, copies(change["cancelled"]))) == known:
+                    continue  # S5: it was followed before
+                cancelled = [{"book": book, "quantity": many} for book, many in total.items()]
+                order = {**order, "changed": number, "cancelled": _text(cancelled)}
             elif order is not None:
                 continue  # S5: the sale was lost, and has come back
             else:
@@ -162,6 +166,18 @@ def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
 def show_listed(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an order as lists have it: with its number, `seq`, and that of its last `change`."""
     return {**show_order(row), "seq": row["seq"], "change": row["changed"] or row["seq"]}
+
+
+def in_all(known: Mapping[int, int], cancelled: Mapping[int, int]) -> dict[int, int]:
+    """Return how many copies of each book an order shows as cancelled that has shown those that are
+    `known`, and follows a cancellation: what the catalog has lost since stays (S5). The books come
+    in the cancellation's order.
+
+    >>> in_all({1: 3}, {2: 1, 1: 1})
+    {2: 1, 1: 3}
+    """
+    books = {**cancelled, **known}
+    return {book: max(known.get(book, 0), cancelled.get(book, 0)) for book in books}
 
 
 def shows(order: Mapping[str, Any], cancelled: Iterable[Mapping[str, int]]) -> bool:

@@ -3,12 +3,15 @@ say the same of what is cancelled."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+from storage.books import copies
 from storage.history import Position
+from storage.orders import in_all
 
 SHOWN = 5
 
@@ -21,6 +24,11 @@ class Numbered(NamedTuple):
     number: int
     changed: int | None
     cancelled: str | None
+
+    def was_cancelled_by(self, adopted: range) -> bool:
+        """Return whether an order that was there when these numbers were adopted may show what the
+        catalog had lost by then. It keeps that when it changes again (S5)."""
+        return self.number < adopted.stop and (self.changed or 0) >= adopted.start
 
 
 @dataclass(slots=True)
@@ -68,9 +76,12 @@ class Reconciliation:
         """Note what is cancelled of a sale that has its order."""
         if sale.cancelled == order.cancelled:
             return
+        said, shown = (copies(json.loads(one.cancelled or "[]")) for one in (sale, order))
+        if said == shown:
+            return
         if self.follows and (sale.changed or 0) > self.cursor.number:
             self.waiting += 1
-        elif any((order.changed or 0) in one for one in adopted):
+        elif in_all(shown, said) == shown and any(order.was_cancelled_by(one) for one in adopted):
             self.adopted.note(order.order_id)
         else:
             self.differing.note(sale.order_id)

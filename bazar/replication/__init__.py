@@ -167,16 +167,17 @@ S4  A sale brings the cursor of the orders that ask for it, as they know it then
     on the catalog's history it is refused, before anything is sold.
 S5  A person has the orders *adopt* the catalog's present history: their cursor goes back to the
     last sale that both have. Sales behind it get their orders; orders whose sale is lost, or what
-    was cancelled of them (S6), stay, and are listed. An order's number is its sale's, or the next
-    one that no order had: what comes later has the higher number, even where an epoch's comes
-    twice.
+    was cancelled of them (S6), stay, and are listed. What is cancelled again of such an order
+    counts by book, by the larger number: it never shows less than before, and what it shows already
+    changes nothing. An order's number is its sale's, or the next one that no order had: what comes
+    later has the higher number, even where an epoch's comes twice.
 S6  A cancellation is one entry of the catalog's log, as a sale is: the rows of its books with the
     copies that come back, and how many of each book of the sale are cancelled *in all*. These
     totals only grow, up to what was sold: what is asked for again changes nothing, under whatever
     key, and after a key was forgotten. It names a sale that is committed. The orders follow
     cancellations by the cursor by which they follow sales (S2), and take the totals as they are
-    there; it brings that cursor (S4), and is answered when both have it (S3). A sale's key that is
-    sent again is told what has been cancelled since.
+    there, and never smaller ones than they have (S5); it brings that cursor (S4), and is answered
+    when both have it (S3). A sale's key that is sent again is told what has been cancelled since.
     A buyer who undoes a purchase shows the sale's key, and brings how long after the sale that may
     be. Both are tested with the cancellation itself, at its place in the log: it is refused where
     that time is over by the clock of the primary that decides it, counted from when the sale was

@@ -41,6 +41,7 @@ class Clients:
         self.unknown: list[Write] = []  # writes whose outcome no client will learn
         self.tried: list[Write] = []  # answered, but an earlier attempt may still go on
         self.cancellations: list[Write] = []
+        self._before_put_back: frozenset[str] = frozenset()  # keys that the files had then
         self.cancelled: dict[str, dict[int, int]] = {}  # by order: what was acknowledged, in all
         self.tape = world.client_tape
         self._keys = 0
@@ -98,7 +99,7 @@ class Clients:
             self.history[book].clear()
         self.done = [write for write in self.done if write.key in group.truth.keys]
         self.cancelled.clear()
-        self.cancellations = [one for one in self.cancellations if one.key not in group.truth.keys]
+        self._before_put_back = frozenset(group.truth.keys)
         for one in self.cancellations:
             one.end = inf
         # A write that was once on a disk may be in the next backup, too, whatever was answered
@@ -128,7 +129,7 @@ class Clients:
         before it, and the log knows."""
         for one in self.cancellations:
             many = self.catalog.truth.back.get(one.key, {}).get(book, 0)
-            if many:
+            if many and one.key not in self._before_put_back:
                 yield Operation("back", many, one.start, one.end, None, one.key)
 
     # --- what they want --------------------------------------------------------------------------

@@ -74,6 +74,8 @@ class Truth:
         self.keys: dict[str, str] = {}  # of every committed write -> its request
         self.back: dict[str, dict[int, int]] = {}  # by key: the copies that came back, by book
         self.numbers: set[int] = set()  # of all sales and cancellations
+        # By order: the most copies of each book that were ever cancelled, on whatever history.
+        self.ever: dict[str, dict[int, int]] = {}
         self._highest = 0  # number of an order
         self._owner: dict[int, str] = {}  # epoch -> the run that commits in it
         self._sold: dict[int, int] = {}
@@ -136,7 +138,7 @@ class Truth:
         self.group = group
         self.digests, self.state = [*self.digests], {**self.state}
         self.keys, self._owner, self._sold = {**self.keys}, {**self._owner}, {**self._sold}
-        self.back, self.numbers = {**self.back}, {*self.numbers}
+        self.back, self.numbers, self.ever = {**self.back}, {*self.numbers}, {**self.ever}
         self.stock, self._items = {**self.stock}, {**self._items}
         self._answers = {key: [*versions] for key, versions in self._answers.items()}
 
@@ -239,6 +241,7 @@ class Truth:
         if any(many > sold.get(book, 0) for book, many in total.items()):
             raise Violation(f"S6: of {order_id} {total} is cancelled, and {sold} was sold")
         self.numbers.add(cancellation["seq"])
+        self.ever[order_id] = larger(self.ever.get(order_id, {}), total)
         back = self.back[key] = {book: many - before.get(book, 0) for book, many in total.items()}
         for book, many in back.items():
             self._sold[book] -= many
@@ -265,9 +268,7 @@ class Truth:
             raise Violation(f"S5: order {order_id} has number {number}: {self._highest} was")
         self._highest = number
         assert self.sales is not None
-        known = self.sales.state.get(("cancellations", order_id))
-        if copies(order) != copies(known) and not self._may_differ(order_id, copies(order)):
-            raise Violation(f"S6: order {order_id} shows {copies(order)}, and {known} is committed")
+        self._shows_no_less(order, copies(before), self.sales.ever.get(order_id, {}))
         # The sale of an order may have been reported before it was lost.
         sale = self.sales.state.get(("sales", order_id)) or self.sales.lost.get(order_id)
         if sale is None:
@@ -275,12 +276,14 @@ class Truth:
         if json.loads(sale["lines"]) != json.loads(order["lines"]):
             raise Violation(f"I7: order {order_id} is not what was sold")
 
-    def _may_differ(self, order_id: str, shown: dict[int, int]) -> bool:
-        """Whether an order may show this, though the catalog has other totals: older ones, which it
-        has followed so far, or those of files that were put back since."""
-        assert self.sales is not None
-        known = copies(self.sales.state.get(("cancellations", order_id)))
-        return self.sales.lives > 0 or all(n <= known.get(book, 0) for book, n in shown.items())
+    def _shows_no_less(self, order: Item, before: dict[int, int], ever: dict[int, int]) -> None:
+        """Check S5, S6: what an order shows as cancelled only grows, whatever the catalog has lost
+        meanwhile, and all of it was committed once."""
+        order_id, shown = order["order_id"], copies(order)
+        if larger(shown, before) != shown:
+            raise Violation(f"S6: order {order_id} shows {shown}, and has shown {before}")
+        if larger(shown, ever) != ever:
+            raise Violation(f"S6: order {order_id} shows {shown}, and {ever} was committed")
 
     def _no_lease_is_ignorant(self, primary: Primary) -> None:
         """Check I5 and R3: each lease holder of the moment knows of the commit and is of its epoch.
@@ -422,6 +425,11 @@ def copies(row: Item | None) -> dict[int, int]:
         return {}
     lines = json.loads(cancelled) if isinstance(cancelled, str) else cancelled
     return {line["book"]: line["quantity"] for line in lines}
+
+
+def larger(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
+    """Return the larger number of copies of each book."""
+    return {book: max(one.get(book, 0), other.get(book, 0)) for book in one | other}
 
 
 def items(books: int, *, finds: bool = False) -> list[Item]:

@@ -208,6 +208,37 @@ def test_i7_an_order_of_nothing(scene: Scene) -> None:
         orders.committed(scene.primary(1), "order-1#1", EMPTY, (entry,))
 
 
+def cancelling(number: int, many: int | None) -> dict[str, Any]:
+    """Return a row that says how many copies of the sale "a" are cancelled, of either group."""
+    cancelled = None if many is None else json.dumps([{"book": 1, "quantity": many}])
+    return {"order_id": "order-a", "seq": number, "cancelled_at": 0, "cancelled": cancelled}
+
+
+def test_s6_an_order_shows_nothing_less_and_nothing_that_never_was(scene: Scene) -> None:
+    """Whatever was put back meanwhile, and whatever the catalog has now."""
+    scene.commit(sale("a", 0, quantity=3))
+    sold = scene.truth.moment()
+    answer = {"key": "k", "request": "{}", "answer": "{}", "at": 0}
+    back = {"books": [row(2)], "cancellations": [cancelling(3, 2)], "answers": [answer]}
+    scene.commit(Change(("info_1",), {"put": back}))
+    scene.truth.put_back(sold, known=1)
+    lines = scene.truth.state["sales", "order-a"]["lines"]
+
+    def follow(*shown: int | None) -> None:
+        orders, before, entries = Truth(0, 0, scene.truth), GENESIS, []
+        orders.group = scene.group
+        for number, many in enumerate(shown, 2):
+            order = {**cancelling(2, many), "lines": lines, "changed": many and number}
+            entries.append(chain(before, 1, Change((), {"put": {"orders": [order]}})))
+            before = entries[-1].mark
+        orders.committed(scene.primary(1), "order-1#1", EMPTY, entries)
+
+    follow(None, 1, 2)
+    for wrong, why in (((None, 3), "was committed"), ((None, 2, 1), "has shown")):
+        with pytest.raises(Violation, match=f"S6: .* {why}"):
+            follow(*wrong)
+
+
 def test_a_disk_refuses_to_truncate_what_is_committed(scene: Scene) -> None:
     with pytest.raises(Violation):
         scene.disk.image.persisted(GENESIS, ())

@@ -55,6 +55,20 @@ SERVING: Focuses = {
         "hear_s": (0.0, 0.02),
         "think_s": (0.02, 0.05),
     },
+    # What was cancelled is lost with the catalog's files, and cancelled anew where orders show it.
+    "cancelling, and restoring": {
+        "faults": ({"put_back": 3.0},),
+        "fault_every_s": (0.4, 0.2),
+        "catalogs": (1, 2),
+        "orders": (2, 1),
+        "caches": (1,),
+        "leases_s": ((0.3,),),
+        "down_s": ((0.05,),),
+        "sales": (1, 4),
+        "stock": (100,),
+        "cancels": (0.8,),
+        "think_s": (0.02,),
+    },
     # Keepers take the samples away, while buyers want them.
     "clearing": {
         "faults": ({"crash": 1.0, "lose": 1.0, "terminate": 1.0, "slow_disk": 1.0, "pause": 1.0},),

@@ -186,7 +186,7 @@ CANCELLING = (
     mutation(
         "of what is cancelled only the last is known",
         "S6",
-        (Catalog, "_cancel", "else _copies(known)", "else {}"),
+        (Catalog, "_cancel", 'else copies(known["cancelled"])', "else {}"),
         focus="cancelling",
     ),
     mutation(
@@ -212,6 +212,14 @@ CANCELLING = (
         "S6",
         (OrderService, "_cancelled", "and shows(order, wanted)", ""),
         focus="cancelling",
+    ),
+    shop(
+        "an order shows what is cancelled on the present history alone",
+        "S6",
+        (orders, "in_all", "max(known.get(book, 0), cancelled.get(book, 0))", "cancelled[book]"),
+        (orders, "in_all", "{**cancelled, **known}", "cancelled"),
+        focus="cancelling, and restoring",
+        near=146,
     ),
     shop(
         "an order keeps its number when it is cancelled",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unittest
 from collections.abc import Iterable
 from typing import Any
 
 from bazar.errors import Conflict
 from bazar.replication.store import Outcome
+from storage.books import copies
 from storage.history import Position
 from storage.orders import Orders, Projected, order_cost, order_key, show_order
 
@@ -106,6 +108,36 @@ class OrdersTest(unittest.TestCase):
         put = outcome.change.effects["put"]
         self.assertEqual([(row["order_id"], row["seq"]) for row in put["orders"]], [("o8", 21)])
         self.assertEqual(outcome.answer, {"cursor": at(8)})
+
+    def test_s5_what_an_order_shows_as_cancelled_never_becomes_less(self) -> None:
+        """The catalog has lost the cancellations that the order shows, and has others: an older
+        one, or one that came since."""
+        for back, shown, put in (
+            ({4: 1}, None, "an older one changes nothing"),
+            ({4: 3}, None, "nor does the same"),
+            ({}, None, "nor an empty one"),
+            ({5: 1, 4: 1}, {5: 1, 4: 3}, "each book's larger number"),
+            ({4: 4}, {4: 4}, "a later one"),
+        ):
+            with self.subTest(put):
+                lines = [{"book": book, "quantity": many} for book, many in back.items()]
+                cancellation = {**cancelled("o3", 6, 1), "cancelled": lines}
+                _, projected, again, _, outcome, after = decide(
+                    *(0, changed(0, sale(3), cancelled("o3", 9, 3)), changed(9, sale(10))),
+                    *(adopt(9, 3, 3), adopt(10, 3, 3), changed(3, cancellation), project(6, 11)),
+                )
+                self.assertIsNotNone(projected.change)
+                self.assertIsInstance(again.answer, Conflict)
+                assert outcome.change is not None
+                assert after.change is not None
+                self.assertEqual(outcome.answer, {"cursor": at(6)})
+                rows = outcome.change.effects["put"]["orders"]
+                found = [copies(json.loads(row["cancelled"])) for row in rows]
+                self.assertEqual(found, [] if shown is None else [shown])
+                self.assertEqual(outcome.change.tags, (order_key("o3"),) * len(rows))
+                self.assertEqual([row["changed"] for row in rows], [11] * len(rows))
+                [made] = after.change.effects["put"]["orders"]
+                self.assertEqual(made["seq"], 11 + len(rows))
 
     def test_an_order_costs_the_sum_of_its_lines(self) -> None:
         self.assertEqual(order_cost([]), 0)

@@ -86,7 +86,7 @@ class OrdersKept(OrderCase):
         await self.batch(project(0, 3))
         await self.batch(changed(3, cancelled("o3", 20, 1)))
         await self.batch(adopt(20, 3, 3))
-        await self.batch(changed(3, sale(5), cancelled("o3", 6, 1)))
+        await self.batch(changed(3, sale(5), cancelled("o3", 6, 2)))
         listed = await self.reader.changed(0, 10)
         self.assertEqual(
             [(one["order_id"], one["seq"], one["change"]) for one in listed],

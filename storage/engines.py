@@ -91,7 +91,7 @@ def place_of(config: Config, token: str) -> Place:
         return shop.place(config, token)
     from storage.sqlite.moving import SQLitePlace
 
-    return SQLitePlace(config, _models_over_files())
+    return SQLitePlace(config, models_over_files())
 
 
 def snapshot_of(config: Config, token: str, roles: Sequence[str]) -> Origin:
@@ -104,11 +104,12 @@ def snapshot_of(config: Config, token: str, roles: Sequence[str]) -> Origin:
         return shop.snapshot(config, token, roles)
     from storage.sqlite.snapshot import SQLiteSnapshot
 
-    models = _models_over_files()
+    models = models_over_files()
     return SQLiteSnapshot(config, {role: models[role] for role in roles})
 
 
-def _models_over_files() -> Mapping[str, Model]:
+def models_over_files() -> Mapping[str, Model]:
+    """Return what each replicated role keeps in its files."""
     from storage.sqlite.catalog import CatalogRows
     from storage.sqlite.orders import OrderRows
 

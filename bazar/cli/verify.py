@@ -17,10 +17,11 @@ from bazar.node.token import cluster_token
 from bazar.table import table
 from storage.backup import checking
 from storage.backup.reading import Backup
-from storage.engines import TABLES
+from storage.engines import models_over_files
 from storage.reconciliation import Reconciliation
 from storage.sqlite import integrity
 from storage.sqlite.compare import Difference, compare_sales, differences, same_moment
+from storage.sqlite.model import Model
 from storage.sqlite.replica_file import ReplicaFile, closing
 from storage.sqlite.wal import lacks_wal
 
@@ -44,36 +45,34 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
         return 0 if await _verify_backup(flags.file) else 1
     if shop.config.engine.kind == "postgresql":
         return 0 if await _verify_databases(shop) else 1
-    equal = True
-    for role, tables in TABLES.items():
-        equal &= _verify(shop, role, tables)
-    return 0 if _verify_sales(shop) and equal else 1
+    equal, models = True, models_over_files()
+    for role, model in models.items():
+        equal &= _verify(shop, role, model)
+    return 0 if _verify_sales(shop, models) and equal else 1
 
 
-def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
+def _verify(shop: Shop, role: str, model: Model) -> bool:
     data_dir = shop.config.data_dir
     files = [
         ReplicaFile(node.name, data_dir / f"{node.name}.db") for node in shop.config.group(role)
     ]
     with closing(files):
-        old = {file.node: lacking for file in files if (lacking := file.lacks(tables))}
-        if old:
-            for node, lacking in old.items():
-                print(
-                    f"{role}: {node} has no {', '.join(lacking)}: start it with this program first"
-                )
+        others = {file.node: why for file in files if (why := _unreadable(file, model))}
+        if others:
+            for node, why in others.items():
+                print(f"{role}: {node} {why}")
             return False
         together = same_moment(files, SAME_MOMENT_S)
         print(f"{role}: " + ", ".join(f"{file.node} at {file.committed}" for file in files))
         faults = [f"{f.node}: is a copy without its WAL" for f in files if lacks_wal(f.path)]
-        faults += [fault for file in files for fault in integrity.faults_of(file, tables)]
+        faults += [fault for file in files for fault in integrity.faults_of(file, model.tables)]
         for fault in faults:
             print(f"  {fault}")
         if not together:
             print("  not at the same entry: is a replica down or catching up?")
         elif len({file.committed for file in files}) > 1:
             print("  the digests differ: the logs are not the same")
-        found = list(itertools.islice(differences(files, tables), SHOWN + 1))
+        found = list(itertools.islice(differences(files, model.tables), SHOWN + 1))
         for difference in found[:SHOWN]:
             _show(difference)
         if len(found) > SHOWN:
@@ -84,15 +83,22 @@ def _verify(shop: Shop, role: str, tables: Mapping[str, str]) -> bool:
         return same
 
 
-def _verify_sales(shop: Shop) -> bool:
+def _unreadable(file: ReplicaFile, model: Model) -> str | None:
+    """Return why nothing can be said of a file's rows, None if that can be."""
+    if (why := file.other_version(model)) is not None:
+        return why
+    lacking = file.lacks(model.tables)
+    return f"has lost {', '.join(lacking)}" if lacking else None
+
+
+def _verify_sales(shop: Shop, models: Mapping[str, Model]) -> bool:
     """Return whether, at the first replicas, each sale has its order and each order its sale."""
     orders, catalog = (_first(shop, role) for role in ("order", "catalog"))
     if orders is None or catalog is None:
         return True  # there is nothing to compare with
     with closing([orders, catalog]):
-        if any(
-            file.lacks(TABLES[role]) for role, file in (("order", orders), ("catalog", catalog))
-        ):
+        both = (("order", orders), ("catalog", catalog))
+        if any(_unreadable(file, models[role]) for role, file in both):
             return False
         found = compare_sales(orders, catalog)
     return _tell_sales(found)

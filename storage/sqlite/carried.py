@@ -29,10 +29,8 @@ def open_file(config: Config, node: NodeConfig, model: Model) -> ReplicaFile:
         refuse_copy(path)
         refuse_foreign_wal(path)
         with readable(path):
-            if file.schema() != 1 + len(model.migrations):
-                raise Conflict(
-                    f"{path}: is of another version: start the shop with this program first"
-                )
+            if (why := file.other_version(model)) is not None:
+                raise Conflict(f"{path}: {why}")
             file.look()
     except BaseException:
         file.close()

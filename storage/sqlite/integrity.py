@@ -31,7 +31,7 @@ def find_damage(path: Path, model: Model) -> str | None:
     opened. Takes long for a large file."""
     try:
         with translated_errors(path), closing([file := ReplicaFile(path.stem, path)]):
-            if file.schema() != 1 + len(model.migrations):
+            if file.other_version(model):
                 return None
             file.look()
             return next(faults_of(file, model.tables), None)

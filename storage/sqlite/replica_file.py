@@ -12,6 +12,7 @@ from bazar.replication.messages import GENESIS, Mark
 from storage.checksum import CHECKSUM
 from storage.sqlite.errors import readable
 from storage.sqlite.log_table import entry_of
+from storage.sqlite.model import Model
 from storage.sqlite.reached import Reached
 
 
@@ -83,6 +84,15 @@ class ReplicaFile:
         """Return the version of its schema; 0 if it has none yet."""
         [(version,)] = self.connection.execute("PRAGMA user_version")
         return int(version)
+
+    def other_version(self, model: Model) -> str | None:
+        """Return a sentence that says what to do first, where this program is not the one that has
+        made the schema; None where it is."""
+        made, known = self.schema(), 1 + len(model.migrations)
+        if made == known:
+            return None
+        todo = "start it with this program first" if made < known else "use its own program"
+        return f"has schema {made}, and this program knows {known}: {todo}"
 
     def lacks(self, tables: Iterable[str]) -> list[str]:
         """Return those of the tables that it does not have: another version has made it."""

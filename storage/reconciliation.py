@@ -76,7 +76,10 @@ class Reconciliation:
         """Note what is cancelled of a sale that has its order."""
         if sale.cancelled == order.cancelled:
             return
-        said, shown = (copies(json.loads(one.cancelled or "[]")) for one in (sale, order))
+        said, shown = (_copies(one.cancelled or "[]") for one in (sale, order))
+        if said is None or shown is None:
+            self.differing.note(sale.order_id)
+            return
         if said == shown:
             return
         if self.follows and (sale.changed or 0) > self.cursor.number:
@@ -100,6 +103,24 @@ class Reconciliation:
             yield f"orders without a sale, {self.unsold}"
         if self.differing.count:
             yield f"orders that are cancelled otherwise than their sales, {self.differing}"
+
+
+def may_be_cancelled(lines: str, cancelled: str) -> bool:
+    """Return whether so much of a sale of these lines can be cancelled: of each book a copy at
+    least, and no more than were sold (S6)."""
+    sold, back = _copies(lines), _copies(cancelled)
+    if sold is None or not back:
+        return False
+    return all(0 < many <= sold.get(book, 0) for book, many in back.items())
+
+
+def _copies(lines: str) -> dict[int, int] | None:
+    """Return how many copies of each book lines have, None where they can't be read."""
+    try:
+        found = copies(json.loads(lines))
+    except (ValueError, TypeError, LookupError):
+        return None
+    return found if all(type(many) is int for many in found.values()) else None
 
 
 def reconcile(

@@ -1,8 +1,8 @@
 """Whether a backup holds a shop: what its checksums can't tell, for they are of what was written.
 
 Rows are read one after the other. What is kept in memory are the ids of the topics, and 16 bytes a
-sale, to find what is there twice. Whether the stock is what was once there without what was sold
-can't be known: stock is set by hand.
+sale, 8 a cancellation, to find what is there twice. Whether the stock is what was once there
+without what was sold can't be known: stock is set by hand.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from typing import Any
 from storage.backup import COLUMNS, OPTIONAL
 from storage.backup.reading import Backup
 from storage.history import EPOCH_SHIFT, Position, epochs, is_on, seq_of
-from storage.reconciliation import Numbered, Reconciliation, reconcile
+from storage.reconciliation import Numbered, Reconciliation, may_be_cancelled, reconcile
 
 Row = dict[str, Any]
+
+SOLD = ("sales", "cancellations")  # tables of which each row is an entry of its own (S1, S6)
+_BY_ID = itemgetter("order_id")
 
 
 def faults_of(backup: Backup) -> Iterator[str]:
@@ -36,6 +39,7 @@ def faults_of(backup: Backup) -> Iterator[str]:
         return
     yield from _in_books(backup)
     yield from _in_sales(backup)
+    yield from _in_cancellations(backup)
     yield from _in_orders(backup)
 
 
@@ -61,13 +65,18 @@ def reconciled(backup: Backup) -> Reconciliation:
 
 def _sold(backup: Backup) -> Iterator[Numbered]:
     """Yield the sales, each with what is cancelled of it."""
-    cancellations = _rows(backup, "catalog", "cancellations")
-    known = next(cancellations, None)
-    for row in _rows(backup, "catalog", "sales"):
-        while known is not None and known["order_id"] < row["order_id"]:
-            known = next(cancellations, None)
-        its = known if known is not None and known["order_id"] == row["order_id"] else {}
-        yield Numbered(row["order_id"], row["seq"], its.get("seq"), its.get("cancelled"))
+    for sale, cancellation in _sales(backup):
+        if sale is not None:
+            its = cancellation or {}
+            yield Numbered(sale["order_id"], sale["seq"], its.get("seq"), its.get("cancelled"))
+
+
+def _sales(backup: Backup) -> Iterator[tuple[Row | None, Row | None]]:
+    """Yield each sale with its cancellation: one of both may be missing."""
+    both = (_rows(backup, "catalog", table) for table in SOLD)
+    for _, rows in groupby(merge(*both, key=_BY_ID), _BY_ID):
+        found = {"cancelled" in row: row for row in rows}
+        yield found.get(False), found.get(True)
 
 
 def _rows(backup: Backup, role: str, table: str) -> Iterator[Row]:
@@ -101,27 +110,45 @@ def _in_books(backup: Backup) -> Iterator[str]:
 
 
 def _in_sales(backup: Backup) -> Iterator[str]:
-    """Yield sales behind the end of the log, and keys and numbers that two of them have."""
+    """Yield sales and cancellations behind the end of the log, and keys and numbers that two of
+    them have."""
     standing = backup.standings["catalog"]
     numbers, keys = array("q"), array("Q")
-    for row in _rows(backup, "catalog", "sales"):
-        number = row["seq"]
-        if seq_of(number) > standing.number or number >> EPOCH_SHIFT > standing.epoch:
-            yield f"sales {row['order_id']!r}: its entry lies behind {standing}"
-            return
-        numbers.append(number)
-        digest = hashlib.blake2b(row["key"].encode(), digest_size=8).digest()
-        keys.append(int.from_bytes(digest))
-    for what, found in (("number", numbers), ("key", keys)):
+    for table in SOLD:
+        for row in _rows(backup, "catalog", table):
+            number = row["seq"]
+            if seq_of(number) > standing.number or number >> EPOCH_SHIFT > standing.epoch:
+                yield f"{table} {row['order_id']!r}: its entry lies behind {standing}"
+                return
+            numbers.append(number)
+            if "key" in row:
+                digest = hashlib.blake2b(row["key"].encode(), digest_size=8).digest()
+                keys.append(int.from_bytes(digest))
+    for what, found in (
+        ("sales, cancellations: two have the same number", numbers),
+        ("sales: two have the same key", keys),
+    ):
         if any(one == other for one, other in pairwise(sorted(found))):
-            yield f"sales: two have the same {what}"
+            yield what
+
+
+def _in_cancellations(backup: Backup) -> Iterator[str]:
+    """Yield cancellations of what was never sold (S6)."""
+    for sale, its in _sales(backup):
+        if its is None:
+            continue
+        if sale is None:
+            yield f"cancellations {its['order_id']!r}: was never sold"
+            return
+        if not may_be_cancelled(sale["lines"], its["cancelled"]):
+            yield f"cancellations {its['order_id']!r}: is of other copies than were sold"
+            return
 
 
 def _in_orders(backup: Backup) -> Iterator[str]:
     """Yield orders of other books than their sales'."""
-    by_id = itemgetter("order_id")
-    both = merge(_rows(backup, "catalog", "sales"), _rows(backup, "order", "orders"), key=by_id)
-    for order_id, rows in groupby(both, by_id):
+    both = _rows(backup, "catalog", "sales"), _rows(backup, "order", "orders")
+    for order_id, rows in groupby(merge(*both, key=_BY_ID), _BY_ID):
         if len({(row["sold_at"], row["lines"]) for row in rows}) > 1:
             yield f"orders {order_id!r}: is not what was sold"
             return

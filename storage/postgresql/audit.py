@@ -15,14 +15,19 @@ from storage.postgresql.group_snapshot import GroupSnapshot, fetched
 from storage.postgresql.history import epochs
 from storage.postgresql.orders import CURSOR, cursor_of
 from storage.postgresql.session import Statement
-from storage.reconciliation import Numbered, Reconciliation, reconcile
+from storage.reconciliation import Numbered, Reconciliation, Sample, may_be_cancelled, reconcile
 
+SOLD = ("sales", "cancellations")  # tables of which each row is an entry of its own (S1, S6)
 SEQ = f"& {(1 << EPOCH_SHIFT) - 1}"
 
 ADOPTIONS = Statement(f"SELECT upto, behind FROM {orders.SCHEMA}.adoptions")
 SALES = (
     f"SELECT s.order_id, s.seq, c.seq, c.cancelled FROM {SCHEMA}.sales s LEFT JOIN"
     f" {SCHEMA}.cancellations c ON c.order_id = s.order_id ORDER BY s.order_id"
+)
+CANCELLED = (
+    f"SELECT c.order_id, s.lines, c.cancelled FROM {SCHEMA}.cancellations c"
+    f" JOIN {SCHEMA}.sales s ON s.order_id = c.order_id ORDER BY c.order_id"
 )
 ORDERS = f"SELECT order_id, seq, changed, cancelled FROM {orders.SCHEMA}.orders ORDER BY order_id"
 # What should count no row, and what it is when it does.
@@ -36,12 +41,27 @@ OF_CATALOG = {
         f" WHERE NOT EXISTS (SELECT 1 FROM {SCHEMA}.words w WHERE w.book = b.id)"
         f" AND (SELECT value FROM {SCHEMA}.meta WHERE name = 'words') = '{letters.VERSION}'"
     ),
-    "sales of an entry that was never committed": (
-        f"SELECT count(*) FROM {SCHEMA}.sales WHERE seq {SEQ} > (SELECT number FROM {SCHEMA}.mark)"
+    "books whose title is in no order": (
+        f"SELECT count(*) FROM {SCHEMA}.books b"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {SCHEMA}.titles t WHERE t.book = b.id)"
+        f" AND (SELECT value FROM {SCHEMA}.meta WHERE name = 'words') = '{letters.VERSION}'"
     ),
-    "sales that lie before the beginning of their epoch": (
-        f"SELECT count(*) FROM {SCHEMA}.sales s JOIN {SCHEMA}.history h"
-        f" ON h.epoch = s.seq >> {EPOCH_SHIFT} WHERE s.seq {SEQ} <= h.behind"
+    **{
+        f"{table} of an entry that was never committed": (
+            f"SELECT count(*) FROM {SCHEMA}.{table}"
+            f" WHERE seq {SEQ} > (SELECT number FROM {SCHEMA}.mark)"
+        )
+        for table in SOLD
+    },
+    **{
+        f"{table} that lie before the beginning of their epoch": (
+            f"SELECT count(*) FROM {SCHEMA}.{table} s JOIN {SCHEMA}.history h"
+            f" ON h.epoch = s.seq >> {EPOCH_SHIFT} WHERE s.seq {SEQ} <= h.behind"
+        )
+        for table in SOLD
+    },
+    "cancellations with the number of a sale": (
+        f"SELECT count(*) FROM {SCHEMA}.cancellations JOIN {SCHEMA}.sales USING (seq)"
     ),
     "cancellations of what was never sold": (
         f"SELECT count(*) FROM {SCHEMA}.cancellations c"
@@ -86,6 +106,14 @@ class GroupAudit(GroupSnapshot):
             [(count,)] = await self.rows_of(Statement(sql))
             if count:
                 yield f"{count} {what}"
+        if own:
+            wrong = Sample()
+            async for rows in fetched(self.rows_of, CANCELLED):
+                for order_id, lines, cancelled in rows:
+                    if not may_be_cancelled(lines, cancelled):
+                        wrong.note(order_id)
+            if wrong.count:
+                yield f"cancellations of other copies than were sold, {wrong}"
 
     async def numbered(self, select: str) -> AsyncIterator[list[Numbered]]:
         """Yield all rows of `SALES` or `ORDERS`, in pages."""

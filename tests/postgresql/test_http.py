@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from storage.history import EPOCH_SHIFT
 from tests.http import (
     test_baskets,
     test_caching,
@@ -122,3 +123,36 @@ class VerifyTest(OverPostgreSQL, test_verify.VerifyTest):
             catalog[1:3], ["  2 sales with the key of another write", "  NOT as it must be"]
         )
         self.assertEqual(self.faulty().count("with the key of another write"), 1)
+
+    def test_cancellations_are_looked_at_as_sales_are(self) -> None:
+        order_id, copy = self.bought[0], '[{"book": 4, "quantity": 1}]'
+        for number, cancelled, fault in (
+            ("seq + 1000", copy, "1 cancellations of an entry that was never committed"),
+            (
+                f"seq >> {EPOCH_SHIFT} << {EPOCH_SHIFT}",
+                copy,
+                "1 cancellations that lie before the beginning",
+            ),
+            ("seq", copy, "1 cancellations with the number of a sale"),
+            *(
+                ("seq + 1", wrong, f"cancellations of other copies than were sold, 1: {order_id}")
+                for wrong in (
+                    copy.replace("1", "2"),
+                    copy.replace("4", "5"),
+                    "[]",
+                    "nothing that can be read",
+                )
+            ),
+        ):
+            with self.subTest(number, cancelled=cancelled):
+                self.execute(
+                    "catalog",
+                    "DELETE FROM cancellations; INSERT INTO cancellations"
+                    f" SELECT order_id, {number}, 0, '{cancelled}' FROM sales"
+                    f" WHERE order_id = '{order_id}'",
+                )
+                self.assertIn(f"  {fault}", self.faulty().partition("catalog: ")[2])
+
+    def test_titles_that_are_in_no_order(self) -> None:
+        self.execute("catalog", "DELETE FROM titles WHERE book < 3")
+        self.assertIn("  2 books whose title is in no order\n", self.faulty())

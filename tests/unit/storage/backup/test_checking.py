@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import copy as copies
+import copy
+import json
 import unittest
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import product
@@ -16,12 +17,18 @@ from tests.files import FilesTestCase
 from tests.invented import ROWS, SOLD, Invented
 from tests.unit.storage.backup.test_file import write
 
+# Of the one copy of book 2 that was sold.
+OTHER_COPIES = [
+    json.dumps([{"book": book, "quantity": many} for book, many in copies])
+    for copies in ([(2, 2)], [(1, 1)], [(2, 1), (1, 1)], [(2, 0)], [(2, -1)], [(2, "1")], [])
+]
+
 Shop = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 class Changed(Invented):
     def __init__(self, change: Callable[[Shop], object]) -> None:
-        self.shop = copies.deepcopy(ROWS)
+        self.shop = copy.deepcopy(ROWS)
         change(self.shop)
 
     async def rows(self, role: str, table: str) -> AsyncIterator[Sequence[Image]]:
@@ -73,7 +80,7 @@ class CheckingTest(FilesTestCase):
             ),
             (
                 lambda shop: shop["catalog"]["sales"][1].update(seq=SOLD + 1),
-                "sales: two have the same number",
+                "sales, cancellations: two have the same number",
             ),
             (
                 lambda shop: shop["catalog"]["sales"][0].update(seq=number_of(6, 41)),
@@ -82,6 +89,29 @@ class CheckingTest(FilesTestCase):
             (
                 lambda shop: shop["catalog"]["sales"][0].update(seq=number_of(8, 31)),
                 "sales 'B': its entry lies behind Standing(epoch=7, number=40)",
+            ),
+            (
+                lambda shop: shop["catalog"]["cancellations"][0].update(seq=SOLD + 1),
+                "sales, cancellations: two have the same number",
+            ),
+            (
+                lambda shop: shop["catalog"]["cancellations"][0].update(seq=number_of(6, 41)),
+                "cancellations 'a': its entry lies behind Standing(epoch=7, number=40)",
+            ),
+            (
+                lambda shop: shop["catalog"]["cancellations"][0].update(seq=number_of(8, 31)),
+                "cancellations 'a': its entry lies behind Standing(epoch=7, number=40)",
+            ),
+            (
+                lambda shop: shop["catalog"]["sales"].pop(),
+                "cancellations 'a': was never sold",
+            ),
+            *(
+                (
+                    lambda shop, odd=odd: shop["catalog"]["cancellations"][0].update(cancelled=odd),
+                    "cancellations 'a': is of other copies than were sold",
+                )
+                for odd in (*OTHER_COPIES, "nothing that can be read")
             ),
             (
                 lambda shop: shop["order"]["orders"][0].update(sold_at=3),
@@ -96,8 +126,8 @@ class CheckingTest(FilesTestCase):
                 "sales without an order, 1: a",
             ),
             (
-                lambda shop: shop["catalog"]["sales"].pop(),
-                "orders without a sale, 1: a",
+                lambda shop: shop["catalog"]["sales"].pop(0),
+                "orders without a sale, 1: B",
             ),
             (
                 lambda shop: shop["order"]["orders"][1].update(cancelled=None),

@@ -155,10 +155,18 @@ class Unread(Kind):
 
 
 class ListOf(Kind):
-    """A list, of `least` to `most` items where they are said."""
+    """A list, of `least` to `most` items where they are said. `rule` refuses what no item shows by
+    itself."""
 
-    def __init__(self, kind: Kind, least: int = 0, most: int | None = None) -> None:
-        self._kind, self._least, self._most = kind, least, most
+    def __init__(
+        self,
+        kind: Kind,
+        least: int = 0,
+        most: int | None = None,
+        *,
+        rule: Callable[[list[Any], str], list[Any]] | None = None,
+    ) -> None:
+        self._kind, self._least, self._most, self._rule = kind, least, most, rule
 
     def __call__(self, value: Any, place: str) -> list[Any]:
         if not isinstance(value, list):
@@ -170,7 +178,8 @@ class ListOf(Kind):
             span = str(most) if least == most else f"{least} to {most}"
             bounds = "" if most is None else f" of {span}"
             raise BadRequest(f"{place}: must be a list{bounds}")
-        return [self._kind(one, f"{place}[{at}]") for at, one in enumerate(value)]
+        read = [self._kind(one, f"{place}[{at}]") for at, one in enumerate(value)]
+        return read if self._rule is None else self._rule(read, place)
 
     def schema(self, shared: Schemas) -> Schema:
         schema = {"type": "array", "items": self._kind.schema(shared)}

@@ -181,13 +181,13 @@ def _some_changes(fields: dict[str, Any], place: str) -> dict[str, Any]:
     return fields
 
 
-def _each_book_once(body: dict[str, Any], place: str) -> dict[str, Any]:
+def _each_book_once(lines: list[dict[str, Any]], place: str) -> list[dict[str, Any]]:
     places: dict[int, int] = {}
-    for at, line in enumerate(body.get("lines", ())):
+    for at, line in enumerate(lines):
         book = line["book"]
         if places.setdefault(book, at) != at:
-            raise BadRequest(f"lines[{at}]: book {book} is in lines[{places[book]}] already")
-    return body
+            raise BadRequest(f"{place}[{at}]: book {book} is in {place}[{places[book]}] already")
+    return lines
 
 
 NEW_BOOK = Object(
@@ -232,19 +232,21 @@ BASKET = Object(
             ),
             1,
             MAX_LINES,
+            rule=_each_book_once,
         )
     },
-    rule=_each_book_once,
     example={"lines": [{"book": 4, "quantity": 2, "cost": 20}, {"book": 7}]},
 )
 CANCELLED_LINES = ListOf(
-    Object("CancelledLine", {"book": BOOK_ID, "quantity": QUANTITY}), 1, MAX_LINES
+    Object("CancelledLine", {"book": BOOK_ID, "quantity": QUANTITY}),
+    1,
+    MAX_LINES,
+    rule=_each_book_once,
 )
 CANCELLATION = Object(
     "Cancellation",
     {"lines": CANCELLED_LINES},
     optional=("lines",),
-    rule=_each_book_once,
     also={
         "description": "`quantity` is how many of a line are cancelled then, in all. Without"
         " `lines`, all that was bought is."

@@ -43,7 +43,15 @@ def moment(ms: int) -> str:
 
 def copies(lines: Iterable[Mapping[str, Any]]) -> dict[int, int]:
     """Return how many copies of each book the lines of an order have, or of a cancellation."""
-    return {line["book"]: line["quantity"] for line in lines}
+    found: dict[int, int] = {}
+    for line in lines:
+        found[line["book"]] = found.get(line["book"], 0) + line["quantity"]
+    return found
+
+
+def lines_of(copies: Mapping[int, int]) -> list[dict[str, int]]:
+    """Return lines with so many copies of each book, but for those of which there are none."""
+    return [{"book": book, "quantity": many} for book, many in copies.items() if many]
 
 
 def offer(book: Row) -> dict[str, Any]:

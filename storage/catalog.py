@@ -53,7 +53,16 @@ from bazar.http.response import entity_tag, render
 from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
-from storage.books import Row, cancellation_answer, copies, moment, offer, sale_answer, show_book
+from storage.books import (
+    Row,
+    cancellation_answer,
+    copies,
+    lines_of,
+    moment,
+    offer,
+    sale_answer,
+    show_book,
+)
 from storage.history import Position
 from storage.samples import SAMPLES, Sample
 from storage.searches import Found, Search
@@ -234,8 +243,7 @@ class Catalog:
         known = work.cancelled.get(sale["order_id"])
         total = {**dict.fromkeys(sold, 0), **({} if known is None else copies(known["cancelled"]))}
         back = []
-        for line in operation["lines"]:
-            book, quantity = line["book"], line["quantity"]
+        for book, quantity in copies(operation["lines"]).items():
             if quantity > sold.get(book, 0):
                 raise Conflict(f"book {book}: this order has {sold.get(book, 0)}, not {quantity}")
             if quantity > total[book]:
@@ -248,12 +256,11 @@ class Catalog:
             _in_time(sale, buyer["within_ms"], work.now_ms)
         for row in back:
             work.write_book(row)
-        cancelled = [{"book": book, "quantity": more} for book, more in total.items() if more]
         row = {
             "order_id": sale["order_id"],
             "seq": work.next_number,
             "cancelled_at": work.now_ms,
-            "cancelled": json.dumps(cancelled),
+            "cancelled": json.dumps(lines_of(total)),
         }
         work.put["cancellations"] = [row]
         work.cancelled[sale["order_id"]] = cancellation_answer(row)

@@ -27,7 +27,7 @@ from bazar.errors import BazarError, Conflict
 from bazar.replication.messages import Change, Entry
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
-from storage.books import copies, moment
+from storage.books import copies, lines_of, moment
 from storage.history import Position
 
 MAX_SALES = 500  # that become orders in one step
@@ -102,8 +102,7 @@ class Orders:
                 known = copies(json.loads(order["cancelled"] or "[]"))
                 if (total := in_all(known, copies(change["cancelled"]))) == known:
                     continue  # S5: it was followed before
-                cancelled = [{"book": book, "quantity": many} for book, many in total.items()]
-                order = {**order, "changed": number, "cancelled": _text(cancelled)}
+                order = {**order, "changed": number, "cancelled": _text(lines_of(total))}
             elif order is not None:
                 continue  # S5: the sale was lost, and has come back
             else:

@@ -30,7 +30,8 @@ class SoldLines(Kind):
 
     def __call__(self, value: Any, place: str) -> Any:
         few = isinstance(value, list) and 0 < len(value) <= MAX_LINES
-        if few and all(map(self._is_sure, value)):
+        sure = few and all(map(self._is_sure, value))
+        if sure and len({line["book"] for line in value}) == len(value):
             return value
         return _LINES(value, place)
 

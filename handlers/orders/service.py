@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lru import LRU
@@ -46,6 +46,7 @@ from handlers.paths import (
 )
 from handlers.replicated import ReplicatedService
 from handlers.validation import ORDER_ID
+from storage.books import copies, lines_of
 from storage.engines import order_engine
 from storage.history import Position
 from storage.orders import OrderReader, order_cost, order_key, projected_by, shows
@@ -250,7 +251,7 @@ class OrderService(ReplicatedService[OrderReader]):
             "op": "cancel",
             "key": item["key"],
             "order_id": order["order_id"],
-            "lines": item.get("lines") or _copies(order["lines"]),
+            "lines": item.get("lines") or lines_of(copies(order["lines"])),
             **{name: item[name] for name in ("buyer",) if name in item},
         }
         _, cancelled = await self._have_written(cancel, deadline)
@@ -351,8 +352,3 @@ class OrderService(ReplicatedService[OrderReader]):
             self.settings.read_deadline_s,
             self._catalog_primary,
         )
-
-
-def _copies(lines: Iterable[Answer]) -> list[Answer]:
-    """Return how many copies of each book an order has."""
-    return [{"book": line["book"], "quantity": line["quantity"]} for line in lines]

@@ -113,6 +113,10 @@ class WritesTest(ShopTestCase):
             *({"op": "update", "key": "u", "book": 4}, {"op": "create", "key": "c", "books": [1]}),
             *({**self.UPDATE, "if_none_match": [5]}, {**self.UPDATE, "if_match": [[]]}),
             {**self.UPDATE, "tell": 1},
+            *(
+                {**self.SELL, **of, "lines": [*self.SELL["lines"], {"book": 4, "quantity": 2}]}
+                for of in ({}, {"op": "cancel", "order_id": "0" * 32})
+            ),
         )
         for node in ("catalog-1", "catalog-2"):
             *refused, sold = self.write(node, *bad, {**self.SELL, "key": node})

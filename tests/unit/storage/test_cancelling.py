@@ -64,6 +64,17 @@ class CancellingTest(CancellingCase):
         )
         self.assertEqual(answer["seq"], self.catalog.rows("cancellations")[0]["seq"])
 
+    def test_lines_of_one_book_count_together(self) -> None:
+        """Only a node can send them."""
+        cancelled = self.catalog.one(cancel("a", self.order, (4, 1), (5, 1), (4, 1)))["cancelled"]
+        self.assertEqual(cancelled, [{"book": 4, "quantity": 2}, {"book": 5, "quantity": 1}])
+        self.assertEqual(self.counts(), (6, 9))
+        with self.assertRaisesRegex(Conflict, "book 4: this order has 3, not 4"):
+            self.catalog.one(cancel("b", self.order, (4, 2), (4, 2)))
+        twice = self.catalog.one(sell("l", (4, 1), (4, 2)))["order_id"]
+        self.catalog.one(cancel("c", twice, (4, 3)))
+        self.assertEqual(self.counts(), (6, 9))
+
     def test_a_key_that_was_forgotten_gives_nothing_back_again(self) -> None:
         self.catalog.one(cancel("a", self.order, (4, 3)))
         self.catalog.now_ms += KEYS_KEPT_MS + 1

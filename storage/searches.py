@@ -52,6 +52,10 @@ class Search:
     after: str | None = None
     before: str | None = None
 
+    def __post_init__(self) -> None:
+        """Take an empty topic for any, next to words, too."""
+        object.__setattr__(self, "topic", self.topic or None)
+
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Search:
         """Return what a read asks for by `{"op": "find", "q", …}` or `{"op": "search", "topic", …}`
@@ -88,6 +92,9 @@ class Search:
                 "offset: does not go with in_stock, or an order by title or price: follow the Link"
                 " of each page"
             )
+        for other, given in (("offset", self.skip), ("after", self.after is not None)):
+            if given and self.before is not None:
+                raise BadRequest(f"{other}: does not go with before, which says where a page ends")
         _ = self.edge
 
     @property

@@ -269,7 +269,8 @@ def _matching(
 
 
 def _has(row: Image, query: str) -> bool:
-    return bool(_query(query)(_keys(row["keys"])))
+    """Return whether a row has what a tsquery asks for: an empty one finds nothing."""
+    return bool(query) and bool(_query(query)(_keys(row["keys"])))
 
 
 @lru_cache(maxsize=4096)

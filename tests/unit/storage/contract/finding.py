@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 
-from storage.searches import Count
+from storage.searches import SORTS, Count, Found, Search
 from tests.unit.storage.contract.cases import CatalogCase
 from tests.unit.storage.operations import create, update
 
 FIRST = 8  # the number of the first book that a test makes
+PLACES = {
+    None: "5",
+    "fit": "1-6-0",
+    "title": "b-5",
+    "price": "20-5",
+    "-price": "20-5",
+    "newest": "5",
+}
+"""A place in each order."""
 
 
 class Finding(CatalogCase):
@@ -204,6 +214,23 @@ class Pages(Finding):
                     self.assertEqual([book["id"] for book in last.books], page)
                     self.assertIsNotNone(last.after)
                 self.assertIsNone(last.before)
+
+    async def test_words_in_which_there_is_nothing_to_look_for_find_nothing(self) -> None:
+        """From wherever a page is read."""
+        await self.make("!!!")
+        for q, (sort, place), stock in product(("", " ", "\u200b"), PLACES.items(), (False, True)):
+            for after, before in ((None, None), (place, None), (None, place)):
+                wanted = Search(100, q, None, stock, sort, after=after, before=before)
+                with self.subTest(wanted):
+                    found = await self.reader.search(wanted)
+                    self.assertEqual(found, Found.within(wanted, [], Count(0)))
+
+    async def test_next_to_words_no_topic_is_any(self) -> None:
+        for sort in (None, *SORTS):
+            with self.subTest(sort=sort):
+                found = await self.found(q="the", topic="", sort=sort)
+                self.assertEqual(found, await self.found(q="the", sort=sort))
+                self.assertGreater(found.count.books, 1)
 
     async def test_counts_end_at_a_thousand(self) -> None:
         self.assertEqual((await self.found(q="under")).count, Count(2))

@@ -224,6 +224,8 @@ class Places(Listing):
             {"op": "find", "q": "a", "limit": 1, "topic": 1},
             {"op": "find", "limit": 1, "topic": "a"},
             {"op": "search", "q": "a", "topic": "a", "limit": 1},
+            {"op": "find", "q": "a", "limit": 1, "skip": 1, "before": "1-6-0"},
+            {"op": "search", "topic": "", "limit": 1, "after": "5", "before": "5"},
         ):
             with self.assertRaises(BadRequest, msg=item):
                 Search.of(item)

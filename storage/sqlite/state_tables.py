@@ -64,35 +64,48 @@ class StateTables:
         """Write `rows` in place of those with the same keys."""
         if not rows:
             return
-        # The image of a row may be older than a column: that is NULL.
-        columns = list(dict.fromkeys(name for row in rows for name in row))
         key = self._keys[table]
         keys = [row[key] for row in rows]
-        before = self._sum_of(writer, table, keys)
-        sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
-        writer.executemany(
-            f"INSERT INTO {table} ({', '.join(columns)}) "
-            f"VALUES ({', '.join('?' * len(columns))}) "
-            f"ON CONFLICT ({key}) DO UPDATE SET {sets}",
-            [[row.get(name) for name in columns] for row in rows],
-        )
+        before = {row[key]: row for row in self._rows(writer, table, keys)}
+        # The image of a row may be older than a column: that is NULL.
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        news: list[list[Any]] = []
+        changes: dict[tuple[str, ...], list[list[Any]]] = {}
+        for row in rows:
+            was = before.get(row[key])
+            if was is None:
+                news.append([row.get(name) for name in columns])
+                continue
+            # Each index of a column that is set is written, whether that changes or not.
+            changed = tuple(name for name in columns if row.get(name) != was[name])
+            if changed:
+                changes.setdefault(changed, []).append(
+                    [*(row.get(name) for name in changed), row[key]]
+                )
+        for changed, those in changes.items():
+            sets = ", ".join(f"{name} = ?" for name in changed)
+            writer.executemany(f"UPDATE {table} SET {sets} WHERE {key} = ?", those)
+        if news:
+            places = ", ".join("?" * len(columns))
+            insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"
+            writer.executemany(insert, news)
         # Sum the rows as the file returns them, not as they came: a check reads the former.
-        self.checksum ^= before ^ self._sum_of(writer, table, keys)
+        now = self._rows(writer, table, keys)
+        self.checksum ^= checksum(table, before.values()) ^ checksum(table, now)
 
     def _delete(self, writer: sqlite3.Connection, table: str, keys: Sequence[Any]) -> None:
         if keys:
-            self.checksum ^= self._sum_of(writer, table, keys)
+            self.checksum ^= checksum(table, self._rows(writer, table, keys))
             writer.executemany(
                 f"DELETE FROM {table} WHERE {self._keys[table]} = ?", [(key,) for key in keys]
             )
 
-    def _sum_of(self, writer: sqlite3.Connection, table: str, keys: Sequence[Any]) -> int:
-        """Return the checksum over the rows that exist, of those with these keys."""
+    def _rows(self, writer: sqlite3.Connection, table: str, keys: Sequence[Any]) -> sqlite3.Cursor:
+        """Return the rows that exist, of those with these keys."""
         of_keys = f"{self._keys[table]} IN (SELECT value FROM json_each(?))"
-        rows = writer.execute(
+        return writer.execute(
             f"SELECT * FROM {table} WHERE {of_keys}", (orjson.dumps(keys).decode(),)
         )
-        return checksum(table, rows)
 
     async def chunks(
         self, reader: aiosqlite.Connection

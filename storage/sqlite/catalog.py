@@ -65,8 +65,7 @@ CHANGE_COLUMNS = {
 }
 SALES = f"SELECT * FROM sales WHERE key {AMONG}"
 SALES_BY_ID = f"SELECT * FROM sales WHERE order_id {AMONG}"
-CANCELLED = f"SELECT c.* FROM sales s JOIN cancellations c USING (order_id) WHERE s.key {AMONG}"
-CANCELLED_BY_ID = f"SELECT * FROM cancellations WHERE order_id {AMONG}"
+CANCELLED = f"SELECT * FROM cancellations WHERE order_id {AMONG}"
 
 
 class CatalogRows:
@@ -118,12 +117,13 @@ def load(connection: sqlite3.Connection, wanted: WantedRows, first: int, now_ms:
     [highest] = select(HIGHEST) if may_make else [{"book": 0, "topic": 0}]
     old = "SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT ?"
     expired = select(old, Catalog.kept_since(now_ms), wanted.forgets) if wanted.forgets else []
+    sales = among(SALES, wanted.keys) + among(SALES_BY_ID, wanted.orders)
     return WorkingSet.of(
         books=among(BOOKS_BY_ID, wanted.books),
         topics=among(f"SELECT * FROM topics WHERE name {AMONG}", wanted.topics),
         alike=among(f"SELECT * FROM books WHERE title {AMONG} ORDER BY id DESC", wanted.titles),
-        sales=among(SALES, wanted.keys) + among(SALES_BY_ID, wanted.orders),
-        cancellations=among(CANCELLED, wanted.keys) + among(CANCELLED_BY_ID, wanted.orders),
+        sales=sales,
+        cancellations=among(CANCELLED, {sale["order_id"] for sale in sales}),
         answers=among(f"SELECT * FROM answers WHERE key {AMONG}", wanted.keys),
         expired=[row["key"] for row in expired],
         highest_book=highest["book"],

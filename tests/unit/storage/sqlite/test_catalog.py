@@ -10,6 +10,7 @@ from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase
 from tests.unit.storage.contract import catalog, samples
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
+from tests.unit.storage.operations import cancel, sell
 from tests.unit.storage.sqlite.test_replicated_store import behind
 
 
@@ -52,7 +53,16 @@ class CatalogTest(StoreCase, CatalogCase):
 
 
 class LoadingTest(catalog.Loading, CatalogTest):
-    pass
+    async def test_cancellations_are_looked_up_only_of_sales_that_are_there(self) -> None:
+        ran: list[str] = []
+        await self.store.database.write(lambda writer: writer.set_trace_callback(ran.append))
+        sale = sell("k", (4, 2))
+        sold = await self.one(sale)
+        await self.batch(sell("l", (5, 1)))
+        self.assertEqual([sql for sql in ran if "cancellations" in sql], [])
+        await self.one(cancel("c", sold["order_id"], (4, 1)))
+        again = await self.one(sale)
+        self.assertEqual(again["cancelled"], [{"book": 4, "quantity": 1}])
 
 
 class ReadingTest(catalog.Reading, CatalogTest):

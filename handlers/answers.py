@@ -137,15 +137,17 @@ _ORDER = {
     "lines": _LINES,
     "cancelled": CANCELLED_LINES,
     "refund": COST,
+    "cancelled_at": MOMENT,
 }
-_IF_CANCELLED = ("cancelled", "refund")
+_IF_CANCELLED = ("cancelled", "refund", "cancelled_at")
 ORDER = Object(
     "Order",
     _ORDER,
     optional=_IF_CANCELLED,
     also={
-        "description": "`cancelled` is how many copies of each book are cancelled in all, and"
-        " `refund` what they had cost; both are left out where nothing is."
+        "description": "`cancelled` is how many copies of each book are cancelled in all,"
+        " `refund` what they had cost, and `cancelled_at` when that was, last; all are left out"
+        " where nothing is."
     },
     example={
         "order_id": _ORDER_ID,

@@ -19,7 +19,10 @@ FORMULAS = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet may take for th
 
 BOOK = ("id", "title", "author", "topic", "cost", "count", "isbn")
 """The columns of a list of books. `bazar import` takes one with exactly these as it stands."""
-LINE = ("order_id", "seq", "sold_at", "book", "title", "quantity", "unit_cost", "cancelled")
+LINE = (
+    *("order_id", "seq", "sold_at", "book", "title", "quantity", "unit_cost", "cancelled"),
+    "cancelled_at",
+)
 """The columns of a list of orders: each line of an order is a row of its own."""
 
 
@@ -67,7 +70,9 @@ def as_csv(
         for record in records:
             cancelled = copies(record.get("cancelled", ()))
             for line in record.get("lines", ({},)):
-                row = {**record, **line, "cancelled": cancelled.get(line.get("book"), 0)}
+                many = cancelled.get(line.get("book"), 0)
+                at = record.get("cancelled_at") if many else None
+                row = {**record, **line, "cancelled": many, "cancelled_at": at}
                 writer.writerow([show(name, row.get(name)) for name in columns])
         return text.getvalue().encode()
 

@@ -32,6 +32,8 @@ from storage.history import Position
 
 MAX_SALES = 500  # that become orders in one step
 
+_IF_CANCELLED = ("changed", "cancelled", "cancelled_at")  # what an order has, or else NULL
+
 Place = tuple[int, int]
 """Where an order stands among all: when it was sold, in milliseconds since 1970, and its number."""
 
@@ -102,12 +104,13 @@ class Orders:
                 known = copies(json.loads(order["cancelled"] or "[]"))
                 if (total := in_all(known, copies(change["cancelled"]))) == known:
                     continue  # S5: it was followed before
-                order = {**order, "changed": number, "cancelled": _text(lines_of(total))}
+                order = {**order, "changed": number, "cancelled_at": change["cancelled_at"]}
+                order["cancelled"] = _text(lines_of(total))
             elif order is not None:
                 continue  # S5: the sale was lost, and has come back
             else:
                 order = {"order_id": order_id, "seq": number, "sold_at": change["sold_at"]}
-                order |= {"lines": _text(change["lines"]), "changed": None, "cancelled": None}
+                order |= {"lines": _text(change["lines"]), **dict.fromkeys(_IF_CANCELLED)}
             work.highest = number
             rows.pop(order_id, None)  # in the order of their numbers
             rows[order_id] = work.known[order_id] = order
@@ -159,6 +162,8 @@ def show_order(row: Mapping[str, Any]) -> dict[str, Any]:
     if row["cancelled"] is not None:
         cancelled = json.loads(row["cancelled"])
         shown |= {"cancelled": cancelled, "refund": refund(lines, cancelled)}
+        if row["cancelled_at"] is not None:
+            shown["cancelled_at"] = moment(row["cancelled_at"])
     return shown
 
 

@@ -41,9 +41,9 @@ ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "order": {
         "orders": [
             {"order_id": "B", "seq": SOLD + 1, "sold_at": 2, "lines": LINES,
-             "changed": None, "cancelled": None},
+             "changed": None, "cancelled": None, "cancelled_at": None},
             {"order_id": "a", "seq": SOLD, "sold_at": 1, "lines": LINES,
-             "changed": SOLD + 2, "cancelled": CANCELLED},
+             "changed": SOLD + 2, "cancelled": CANCELLED, "cancelled_at": 3},
         ],
         "cursors": [{"name": "sales", "seq": SOLD + 2, "id": "e6"}],
         "adoptions": [{"upto": 12, "behind": 10}],

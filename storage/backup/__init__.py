@@ -52,7 +52,7 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
     "order": {
         "orders": {
             **{"order_id": str, "seq": int, "sold_at": int, "lines": str},
-            **{"changed": int, "cancelled": str},
+            **{"changed": int, "cancelled": str, "cancelled_at": int},
         },
         "cursors": {"name": str, "seq": int, "id": str},
         "adoptions": {"upto": int, "behind": int},
@@ -63,14 +63,14 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
 is another version."""
 
 ADDED: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
-    2: {"orders": {"changed": None, "cancelled": None}},
+    2: {"orders": {"changed": None, "cancelled": None, "cancelled_at": None}},
 }
 """What a version added to tables of those before it: columns, with what they have in rows that came
 without. A whole table that was added is empty in older files."""
 
 OPTIONAL: Sequence[tuple[str, str]] = (
     *(("books", "author"), ("books", "isbn"), ("cursors", "id")),
-    *(("orders", "changed"), ("orders", "cancelled")),
+    *(("orders", "changed"), ("orders", "cancelled"), ("orders", "cancelled_at")),
 )
 
 

@@ -19,7 +19,7 @@ SCHEMA = "bazar_order"
 COLUMNS = {
     "orders": {
         **{"order_id": "text", "seq": "bigint", "sold_at": "bigint", "lines": "text"},
-        **{"changed": "bigint", "cancelled": "text"},
+        **{"changed": "bigint", "cancelled": "text", "cancelled_at": "bigint"},
     },
     "cursors": {"name": "text", "seq": "bigint", "id": "text"},
     "adoptions": {"upto": "bigint", "behind": "bigint"},
@@ -43,6 +43,8 @@ BY_TIME = (
     f"CREATE INDEX orders_by_time ON {SCHEMA}.orders (sold_at, seq)",
     f"CREATE INDEX orders_cancelled ON {SCHEMA}.orders (sold_at, seq) WHERE cancelled IS NOT NULL",
 )
+# When something of it was cancelled last.
+CANCELLED_AT = (f"ALTER TABLE {SCHEMA}.orders ADD COLUMN cancelled_at bigint",)
 
 CURSOR = Statement(f"SELECT seq, id FROM {SCHEMA}.cursors WHERE name = 'sales'")
 HIGHEST = Statement(f"SELECT COALESCE(max(COALESCE(changed, seq)), 0) FROM {SCHEMA}.orders")
@@ -76,7 +78,7 @@ class OrderRows:
     """The `Model` of the order group."""
 
     schema = SCHEMA
-    migrations: Sequence[Sequence[str]] = (TABLES, CANCELLED, BY_TIME)
+    migrations: Sequence[Sequence[str]] = (TABLES, CANCELLED, BY_TIME, CANCELLED_AT)
 
     def __init__(self, orders: Orders) -> None:
         self.tables = orders.tables

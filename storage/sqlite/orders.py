@@ -36,6 +36,11 @@ BY_TIME = """
 CREATE INDEX orders_by_time ON orders (sold_at, seq);
 CREATE INDEX orders_cancelled ON orders (sold_at, seq) WHERE cancelled IS NOT NULL
 """
+# When something of it was cancelled last.
+CANCELLED_AT = f"""
+ALTER TABLE orders ADD COLUMN cancelled_at INTEGER;
+DELETE FROM meta WHERE name = '{CHECKSUM}'
+"""
 
 CURSOR = "SELECT seq, id FROM cursors WHERE name = 'sales'"
 NUMBERS = "SELECT order_id, seq FROM orders WHERE order_id IN (SELECT value FROM json_each(?))"
@@ -70,7 +75,7 @@ def cursor_of(rows: Iterable[Sequence[Any]]) -> Position:
 class OrderRows:
     """The `Model` of the order group."""
 
-    migrations: Sequence[str] = (SCHEMA, HISTORY, CANCELLED, BY_TIME)
+    migrations: Sequence[str] = (SCHEMA, HISTORY, CANCELLED, BY_TIME, CANCELLED_AT)
 
     def __init__(self, orders: Orders) -> None:
         self.tables = orders.tables

@@ -21,7 +21,7 @@ COLUMNS = {
     "sales": "order_id, key, request, sold_at, seq, lines",
     "cancellations": "order_id, seq, cancelled_at, cancelled",
     "answers": "key, request, answer, at",
-    "orders": "order_id, seq, sold_at, lines, changed, cancelled",
+    "orders": "order_id, seq, sold_at, lines, changed, cancelled, cancelled_at",
     "cursors": "name, seq, id",
     "adoptions": "upto, behind",
     "history": "epoch, id, behind",

@@ -44,6 +44,7 @@ class CancellingTest(ShopTestCase):
         for node in ("frontend-1", "order-1", "order-2"):
             shown = self.get(f"/orders/{self.order}", node=node)
             self.assertEqual((shown["cancelled"], shown["refund"]), (copies, 2460), node)
+            self.assertGreaterEqual(shown["cancelled_at"], shown["sold_at"])
 
     def test_a_part_and_then_more_by_whatever_key_and_node(self) -> None:
         for number, (node, lines, counts) in enumerate(

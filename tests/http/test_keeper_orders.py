@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 from handlers.keeper import orders
+from handlers.storefront.rendering import when
 from tests.http import shop
 from tests.http.keeper import KeeperTestCase
 
@@ -150,6 +151,7 @@ class CancelTest(KeeperOrdersTestCase):
         page = self.page(self.keyed(f"/keeper/orders/{order_id}"))
         self.assertIn("All of it is cancelled.", page.text)
         self.assertIn("To be refunded $12.40", page.text)
+        self.assertIn(f"; cancelled {when(self.order(order_id)['cancelled_at'])}", page.text)
 
     def test_all_of_it_only_if_that_is_meant(self) -> None:
         """WCAG 3.3.4: nothing brings it back."""

@@ -124,6 +124,7 @@ class UndoTest(OwnOrdersTestCase):
         order = self.basket((4, 3, 20), (5, 2, 1200))
         text = self.undone(order, keep4=1, keep5=2)
         self.assertIn("A part of this order is cancelled. $0.40 comes back.", text)
+        self.assertIn("; a part cancelled ", text)
         self.assertIn("What you keep is $24.20.", text)
         self.assertIn("Undergrad Cancelled: 2 of 3 3 $0.20 $0.60", text)
         self.assertEqual((self.stock(4), self.stock(5)), (6, 8))

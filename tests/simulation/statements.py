@@ -291,7 +291,7 @@ def _query(query: str) -> Callable[[frozenset[str]], bool]:
 BOOK = "id title topic cost count catalog_id author isbn"
 SALE = "key request order_id seq sold_at lines"
 CANCELLED = "order_id seq cancelled_at cancelled"
-ORDER = "order_id seq sold_at lines changed cancelled"
+ORDER = "order_id seq sold_at lines changed cancelled cancelled_at"
 
 READS: Mapping[str, Read] = {
     books.BOOKS_BY_ID: _by_id,

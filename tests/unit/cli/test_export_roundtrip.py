@@ -107,10 +107,11 @@ class OrdersTest(unittest.IsolatedAsyncioTestCase):
             {
                 **{"order_id": "B", "seq": str(first["seq"]), "book": "2", "title": "Émile"},
                 **{"sold_at": "1970-01-01T00:00:00.002Z", "quantity": "1", "unit_cost": "0.05"},
-                "cancelled": "0",
+                **{"cancelled": "0", "cancelled_at": ""},
             },
         )
         self.assertEqual((rows[1]["order_id"], rows[1]["cancelled"]), ("a", "1"))
+        self.assertEqual(rows[1]["cancelled_at"], "1970-01-01T00:00:00.003Z")
 
 
 if __name__ == "__main__":

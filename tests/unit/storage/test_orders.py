@@ -121,7 +121,7 @@ class OrdersTest(unittest.TestCase):
         ):
             with self.subTest(put):
                 lines = [{"book": book, "quantity": many} for book, many in back.items()]
-                cancellation = {**cancelled("o3", 6, 1), "cancelled": lines}
+                cancellation = {**cancelled("o3", 6, 1), "cancelled": lines, "cancelled_at": 2}
                 _, projected, again, _, outcome, after = decide(
                     *(0, changed(0, sale(3), cancelled("o3", 9, 3)), changed(9, sale(10))),
                     *(adopt(9, 3, 3), adopt(10, 3, 3), changed(3, cancellation), project(6, 11)),
@@ -135,6 +135,7 @@ class OrdersTest(unittest.TestCase):
                 found = [copies(json.loads(row["cancelled"])) for row in rows]
                 self.assertEqual(found, [] if shown is None else [shown])
                 self.assertEqual(outcome.change.tags, (order_key("o3"),) * len(rows))
+                self.assertEqual([row["cancelled_at"] for row in rows], [2] * len(rows))
                 self.assertEqual([row["changed"] for row in rows], [11] * len(rows))
                 [made] = after.change.effects["put"]["orders"]
                 self.assertEqual(made["seq"], 11 + len(rows))

@@ -296,7 +296,7 @@ class ForgedTest(BackupTest):
         self.path.write_bytes(self.forged(*parts))
         backup = held(self.path)
         self.assertEqual(list(backup.read("catalog", "cancellations")), [])
-        unchanged = {"changed": None, "cancelled": None}
+        unchanged = dict.fromkeys(("changed", "cancelled", "cancelled_at"))
         [orders] = backup.read("order", "orders")
         self.assertEqual(orders, [{**row, **unchanged} for row in ROWS["order"]["orders"]])
         [books] = backup.read("catalog", "books")

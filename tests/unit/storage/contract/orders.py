@@ -63,6 +63,7 @@ class OrdersKept(OrderCase):
         assert order is not None
         self.assertEqual(order["cancelled"], [{"book": 4, "quantity": 2}])
         self.assertEqual((order["cost"], order["refund"]), (40, 40))
+        self.assertEqual(order["cancelled_at"], "1970-01-01T00:00:00.001Z")
         self.assertNotIn("cancelled", await self.reader.order("o7") or {})
         self.assertEqual(await self.reader.cursor(), Position(9, "e"))
 

@@ -81,5 +81,5 @@ class OrdersTest(orders.OrdersKept, FileCase):
         await self.batch(project(0, 3))
         with self.assertRaises(sqlite3.IntegrityError):
             await self.store.database.writer.execute(
-                "INSERT INTO orders VALUES ('another', 3, 0, '[]', NULL, NULL)"
+                "INSERT INTO orders VALUES ('another', 3, 0, '[]', NULL, NULL, NULL)"
             )

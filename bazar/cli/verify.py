@@ -116,7 +116,10 @@ def _tell_sales(found: Reconciliation) -> bool:
             f" {found.adopted}"
         )
     if found.waiting:
-        print(f"  sales that get their orders when the shop runs: {found.waiting}")
+        print(
+            "  sales and cancellations that the orders are yet to follow, which they do within a"
+            f" moment while the shop runs: {found.waiting}"
+        )
     each = "each other sale" if found.waiting else "each sale"
     print("  NOT the same" if faults else f"  {each} has its order")
     return not faults

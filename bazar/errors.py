@@ -111,6 +111,13 @@ class Conflict(BazarError):
     status, code = 409, "conflict"
 
 
+class Retired(Conflict):
+    """A book is retired: it is not sold, nothing is charged, and it is not made anew. `books` has
+    each as it is now. By `"retired": false` a keeper brings it back."""
+
+    code = "retired"
+
+
 class OutOfStock(Conflict):
     """Fewer are left than asked for. `books` has each as it is now: `id`, `cost`, `count`."""
 

@@ -31,11 +31,13 @@ BOOK = Object(
         "catalog_id": NUMBER,
         "author": SHOWN,
         "isbn": Plain(type="string", pattern="^97[89][0-9]{10}$"),
+        "retired": Plain(const=True),
     },
-    optional=("author", "isbn"),
+    optional=("author", "isbn", "retired"),
     also={
         "description": "`cost` is in cents, `count` is how many are in stock, and `catalog_id` the"
-        " topic's number. `author` and `isbn` are left out where they are not known."
+        " topic's number. `author` and `isbn` are left out where they are not known, and `retired`"
+        " where the book is on sale."
     },
     example={
         "id": 4,
@@ -174,9 +176,12 @@ IMPORTED = Object(
         "results": ListOf(
             Object(
                 "ImportResult",
-                {"id": BOOK_ID, "created": TRUTH, "error": SHOWN},
-                optional=("id", "created", "error"),
-                also={"description": "`id` and `created`, or else `error`."},
+                {"id": BOOK_ID, "created": TRUTH, "retired": Plain(const=True), "error": SHOWN},
+                optional=("id", "created", "retired", "error"),
+                also={
+                    "description": "`id` and `created`, or else `error`. `retired` says that the"
+                    " book is there already, is retired, and stays so."
+                },
             )
         )
     },

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from bazar.errors import BadRequest, Conflict, Indeterminate, Unavailable
+from bazar.errors import BadRequest, Conflict, Indeterminate, Retired, Unavailable
 from bazar.http.response import next_page
 from bazar.replication.store import Answer
 from handlers.base import Handler
+from storage.books import offer
 from storage.order_pages import MOST_LOOKED_AT
 from storage.searches import Search
 
@@ -31,9 +32,27 @@ def search_item(q: str | None, topic: str | None, part: Mapping[str, Any]) -> di
     item = {**words, **({} if topic is None else {"topic": topic})}
     item |= {name: part[name] for name in ("limit", "skip", "after")}
     # As before there were these: a node of an older version knows what is asked without them.
-    item |= {name: part[name] for name in ("before", "sort", "in_stock") if part.get(name)}
+    newer = ("before", "sort", "in_stock", "retired")
+    item |= {name: part[name] for name in newer if part.get(name)}
     Search.of(item)
     return item
+
+
+def retired_query(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the search among the books that are retired that a query asks for, as an item to read:
+    by words, or all of them. Raises BadRequest."""
+    part = {**given, "skip": given["offset"], "retired": True}
+    return search_item(given["q"], "" if given["q"] is None else None, part)
+
+
+def show_books(handler: Handler, search: Mapping[str, Any], found: Answer) -> None:
+    """Answer with a page of what a search has found, how many there are, and a `Link` to the next
+    page."""
+    if found["after"] is not None:
+        handler.set_header("Link", next_page(handler.link_behind(search), found["after"]))
+    for name, value in total(found).items():
+        handler.set_header(name, value)
+    handler.answer(found["books"])
 
 
 def search_key(search: Mapping[str, Any]) -> str:
@@ -147,10 +166,15 @@ async def answer_made(
     handler: Handler, written: Answer, read: Callable[[dict[str, Any]], Awaitable[Answer]]
 ) -> None:
     """Answer with the book that was made, as `read` finds it. Raises Conflict if it was there
-    before, and Indeterminate if it is not to be shown now."""
+    before, Retired if it is retired, and Indeterminate if it is not to be shown now."""
     [made] = written["books"]
+    same = f"book {made['id']} has this title, author and topic already"
+    if "retired" in made:
+        found = await read({"op": "info", "book": made["id"]})
+        message = f"{same}, and is retired: bring it back by PUT /update/{made['id']}"
+        raise Retired(message, {"books": [offer(found["book"])]})
     if not made["created"]:
-        raise Conflict(f"book {made['id']} has this title, author and topic already")
+        raise Conflict(same)
     try:
         found = await read({"op": "info", "book": made["id"]})
     except Unavailable as error:

@@ -252,7 +252,8 @@ class Handler(LeanHandler):
 
     def link_behind(self, search: Mapping[str, Any]) -> str:
         """Return the next page's address without the value of its `after`."""
-        wanted = {name: search[name] for name in ("topic", "q", "sort", "limit") if name in search}
+        shown = [one for one in ("topic", "q", "sort", "limit") if one in search]
+        wanted = {name: search[name] for name in shown if name in self.given}
         if search.get("in_stock"):
             wanted["in_stock"] = "true"
         return f"{self.request.path}?{urlencode({**wanted, 'after': ''})}"

@@ -39,6 +39,7 @@ CONDITIONS = (IF_MATCH, IF_NONE_MATCH)
 LIMIT = Parameter("limit", Integer(1, MAX_PAGE), "So many, at most.", default=MAX_PAGE)
 OFFSET = Parameter("offset", Integer(0, MAX_OFFSET), "Leave out so many.", default=0)
 AFTER = Parameter("after", PLACE, "Begin behind this place, which a `Link` names.")
+PAGE_QUERY = (LIMIT, OFFSET, AFTER)
 BEFORE = Parameter("before", PLACE, "End before this place.")
 SORT = Parameter(
     "sort",
@@ -46,6 +47,7 @@ SORT = Parameter(
     "In which order: the best matches first, by title, by price, the dearest first, or the newest"
     " first. Without it words are answered by `fit`, and topics as the books were added.",
 )
+Q = Parameter("q", WORDS, "Words of title or author, or an ISBN.")
 IN_STOCK = Parameter("in_stock", BOOLEAN, "Only books that are in stock.", default=False)
 SEARCH_QUERY = (
     Parameter(
@@ -54,10 +56,8 @@ SEARCH_QUERY = (
         "What the topic contains, in any case; next to `q` just this topic.",
         example="distributed",
     ),
-    Parameter("q", WORDS, "Words of title or author, or an ISBN."),
+    Q,
     SORT,
     IN_STOCK,
-    LIMIT,
-    OFFSET,
-    AFTER,
+    *PAGE_QUERY,
 )

@@ -162,15 +162,19 @@ FIELD_RULES: dict[str, Kind] = {
     "topic": TEXT,
     "cost": AMOUNT,
     "count": AMOUNT,
+    "retired": BOOLEAN,
 }
 _CHANGEABLE = {**FIELD_RULES, "count_add": Integer(-MAX_AMOUNT, MAX_AMOUNT)}
 
 
-def _without_unknown_isbn(book: dict[str, Any], place: str) -> dict[str, Any]:
-    """A request from before ISBNs stays the same request (S1)."""
-    if book["isbn"] is None:
-        del book["isbn"]
-    return book
+_NEWER: dict[str, Any] = {"isbn": None, "retired": False}  # what a book is without these fields
+
+
+def _without_newer(book: dict[str, Any], place: str) -> dict[str, Any]:
+    """A request from before there were these fields stays the same request (S1)."""
+    return {
+        name: value for name, value in book.items() if name not in _NEWER or value != _NEWER[name]
+    }
 
 
 def _some_changes(fields: dict[str, Any], place: str) -> dict[str, Any]:
@@ -193,8 +197,8 @@ def _each_book_once(lines: list[dict[str, Any]], place: str) -> list[dict[str, A
 NEW_BOOK = Object(
     "NewBook",
     FIELD_RULES,
-    defaults={"author": None, "isbn": None},
-    rule=_without_unknown_isbn,
+    defaults={"author": None, **_NEWER},
+    rule=_without_newer,
     example={
         "title": "The Mythical Man-Month",
         "author": "Frederick P. Brooks, Jr.",
@@ -209,7 +213,12 @@ BOOK_CHANGES = Object(
     _CHANGEABLE,
     optional=tuple(_CHANGEABLE),
     rule=_some_changes,
-    also={"minProperties": 1, "not": {"required": ["count", "count_add"]}},
+    also={
+        "minProperties": 1,
+        "not": {"required": ["count", "count_add"]},
+        "description": "`retired` takes the book from sale and out of all searches, or brings it"
+        " back; `count_add` is added to the stock.",
+    },
     example={"cost": 2500, "count_add": 5},
 )
 _COPIES = {"quantity": QUANTITY, "cost": AMOUNT}

@@ -11,13 +11,14 @@ from bazar.errors import (
     OutOfStock,
     PreconditionFailed,
     PriceChanged,
+    Retired,
 )
 from bazar.node.server import MAX_INTERNAL_BODY_BYTES
 from handlers import answers
 from handlers.kinds import MAX_ID, Choice, Integer, Kind, ListOf, Object, Plain, Unread
 from handlers.moments import MOMENT
 from handlers.operations import HTML, PLAIN, Answer, Body, Operation, Parameter
-from handlers.parameters import BOOK, CONDITIONS, KEY, ORDER, SEARCH_QUERY
+from handlers.parameters import BOOK, CONDITIONS, KEY, ORDER, PAGE_QUERY, SEARCH_QUERY, Q
 from handlers.validation import (
     BASKET,
     BOOK_CHANGES,
@@ -38,7 +39,7 @@ MAX_DELAY_MS = 2000
 _ANY, _TEXT = Plain(), Plain(type="string")
 _ORDERED = ("get_orders_by_order_id", "order_id", "order_id")
 _WRITES = (KeyReused,)
-_BUYS = (OutOfStock, PriceChanged, KeyRequired, ForeignHistory, *_WRITES)
+_BUYS = (Retired, OutOfStock, PriceChanged, KeyRequired, ForeignHistory, *_WRITES)
 _ALONE = Parameter("alone", _TEXT, "Ask this process alone, and not the front end's others.")
 
 SHOW_BOOK = Operation("Show a book", [Answer(answers.BOOK)], path=[BOOK])
@@ -53,6 +54,17 @@ SEARCH = Operation(
         )
     ],
     query=SEARCH_QUERY,
+)
+LIST_RETIRED = Operation(
+    "List the books that are retired, by number; or find some of them by words",
+    [
+        Answer(
+            answers.BOOKS,
+            headers=["Link", "X-Total-Count"],
+            about="The books, in pages that are linked.",
+        )
+    ],
+    query=(Q, *PAGE_QUERY),
 )
 LIST_TOPICS = Operation("List the topics, by name", [Answer(answers.TOPICS)])
 BUY_BOOK = Operation(
@@ -118,7 +130,7 @@ CREATE_BOOK = Operation(
     ],
     headers=[KEY],
     body=Body(NEW_BOOK),
-    errors=(Conflict, *_WRITES),
+    errors=(Conflict, Retired, *_WRITES),
 )
 IMPORT_BOOKS = Operation(
     "Make many books",

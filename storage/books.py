@@ -1,7 +1,7 @@
 """Books and sales: what their rows are, and what callers see of them.
 
-A book's row is `(id, title, author, isbn, catalog_id, cost, count)`; money is integer cents, an
-ISBN has 13 digits.
+A book's row is `(id, title, author, isbn, catalog_id, cost, count, retired)`; money is integer
+cents, an ISBN has 13 digits, and `retired` is RETIRED, or None of a book on sale.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from bazar.replication.store import Answer
 
 Row = Mapping[str, Any]
 
-BOOK_FIELDS = ("id", "title", "topic", "cost", "count", "catalog_id", "author", "isbn")
-OPTIONAL = ("author", "isbn")  # None where it is not known
+BOOK_FIELDS = ("id", "title", "topic", "cost", "count", "catalog_id", "author", "isbn", "retired")
+OPTIONAL = ("author", "isbn", "retired")  # None where it is not known, or not so
+RETIRED = 1
 
 
 def info_key(book: int) -> str:
@@ -86,8 +87,12 @@ def change_answer(row: Row) -> Answer:
 
 
 def show_book(row: Row) -> dict[str, Any]:
-    """Return a book as callers see it: a field that is not known is left out. The order of the
-    fields is always the same, since the entity tag is made from them."""
-    return {
+    """Return a book as callers see it: a field that is not known is left out, and so is `retired`
+    of a book on sale. The order of the fields is always the same, since the entity tag is made from
+    them."""
+    book = {
         name: row[name] for name in BOOK_FIELDS if row[name] is not None or name not in OPTIONAL
     }
+    if "retired" in book:
+        book["retired"] = True
+    return book

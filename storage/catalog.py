@@ -8,9 +8,10 @@ Rows are those of `storage/books.py`. Operations are JSON objects, validated whe
 
     {"op": "sell",   "key", "lines": [{"book", "quantity", "cost"?}], "cursor"?}
     {"op": "update", "key", "book",
-     "fields": {title | author | isbn | topic | cost | count | count_add},
+     "fields": {title | author | isbn | topic | cost | count | count_add | retired},
      "if_match"?: [tag, ...], "if_none_match"?: [tag, ...]}
-    {"op": "create", "key", "books": [{"title", "author", "isbn"?, "topic", "cost", "count"}]}
+    {"op": "create", "key",
+     "books": [{"title", "author", "isbn"?, "topic", "cost", "count", "retired"?}]}
     {"op": "cancel", "key", "order_id", "lines": [{"book", "quantity"}],
      "buyer"?: {"key", "within_ms"}, "cursor"?}
     {"op": "seed",   "key", "samples": true | false}
@@ -47,6 +48,7 @@ from bazar.errors import (
     OutOfStock,
     PreconditionFailed,
     PriceChanged,
+    Retired,
     TooLate,
 )
 from bazar.http.response import entity_tag, render
@@ -54,6 +56,7 @@ from bazar.replication.messages import Change
 from bazar.replication.store import Answer, Operation, Outcome
 from storage import history
 from storage.books import (
+    RETIRED,
     Row,
     cancellation_answer,
     copies,
@@ -199,13 +202,16 @@ class Catalog:
 
     def _sell(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """Sell all lines or none (S1). A line's `cost` is the price that the buyer saw. Raises
-        NotFound, OutOfStock or PriceChanged, and has changed nothing then (S4)."""
+        NotFound, Retired (S8), OutOfStock or PriceChanged, and has changed nothing then (S4)."""
         sold: dict[int, dict[str, Any]] = {}
         lines = []
+        gone: dict[int, str] = {}
         short: dict[int, str] = {}
         changed: dict[int, str] = {}
         for line in operation["lines"]:
             book = sold.get(line["book"]) or work.book(line["book"])
+            if book["retired"]:
+                gone[book["id"]] = f"book {book['id']}: is retired, and not sold any more"
             left = book["count"] - line["quantity"]
             if left < 0:
                 wanted = f"{line['quantity']} wanted, {book['count']} in stock"
@@ -215,7 +221,7 @@ class Catalog:
                 changed[book["id"]] = f"book {book['id']}: costs {book['cost']} now, not {seen}"
             sold[book["id"]] = {**book, "count": left}
             lines.append(_sold_line(book, line["quantity"], left))
-        for kind, refused in ((OutOfStock, short), (PriceChanged, changed)):
+        for kind, refused in ((Retired, gone), (OutOfStock, short), (PriceChanged, changed)):
             if refused:
                 books = [offer(work.book(number)) for number in refused]
                 raise kind("; ".join(refused.values()), {"books": books})
@@ -274,6 +280,8 @@ class Catalog:
             fields["count"] = _restocked(before, fields.pop("count_add"), "count_add")
         if "topic" in fields:
             fields["catalog_id"] = work.topic(fields["topic"])
+        if "retired" in fields:
+            fields["retired"] = RETIRED if fields["retired"] else None
         after = {**before, **fields}
         work.write_book(after)
         return {"book": show_book(after)}
@@ -281,18 +289,22 @@ class Catalog:
     def _create(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         """Make the books that do not exist yet; the others stay as they are. A book is the same if
         title, author and topic are, and the ISBN where both have one. An ISBN is not unique: new
-        and used copies are different books, with different topics, say. None is given a sample's
-        number (S7)."""
+        and used copies are different books, with different topics, say. One that is retired is the
+        same book, too, and stays retired: the result says so (S8). None is given a sample's number
+        (S7)."""
         results = []
         work.next_book = max(work.next_book, max(self.samples, default=0) + 1)
         for book in operation["books"]:
             topic = work.topic(book["topic"])
-            book = {**book, "isbn": book.get("isbn")}
-            same = work.same((book["title"], book["author"], topic), book["isbn"])
-            results.append({"id": same or work.next_book, "created": same is None})
-            if same is None:
-                work.write_book({"id": work.next_book, **book, "catalog_id": topic})
-                work.next_book += 1
+            same = work.same((book["title"], book["author"], topic), book.get("isbn"))
+            if same is not None:
+                known = {"retired": True} if same.is_retired else {}
+                results.append({"id": same.id, "created": False, **known})
+                continue
+            results.append({"id": work.next_book, "created": True})
+            newer = {"isbn": book.get("isbn"), "retired": RETIRED if book.get("retired") else None}
+            work.write_book({"id": work.next_book, **book, **newer, "catalog_id": topic})
+            work.next_book += 1
         return {"books": results}
 
     def _seed(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
@@ -367,7 +379,7 @@ class CatalogReader(Protocol):
         """Return a page of what is searched for."""
 
     async def topics(self) -> list[dict[str, Any]]:
-        """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
+        """Return the topics that have books on sale, ordered by name: `catalog_id` and `topic`."""
 
     async def changes(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
         """Return the sales after a position, and the last cancellation of each that has one there,

@@ -17,7 +17,7 @@ Record = Mapping[str, Any]
 
 FORMULAS = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet may take for the beginning of one
 
-BOOK = ("id", "title", "author", "topic", "cost", "count", "isbn")
+BOOK = ("id", "title", "author", "topic", "cost", "count", "isbn", "retired")
 """The columns of a list of books. `bazar import` takes one with exactly these as it stands."""
 LINE = (
     *("order_id", "seq", "sold_at", "book", "title", "quantity", "unit_cost", "cancelled"),
@@ -57,9 +57,10 @@ def as_csv(
     columns: Sequence[str], *, for_spreadsheets: bool = False
 ) -> Callable[[Sequence[Record]], bytes]:
     """Return what makes rows of a list of records that have these columns: RFC 4180, in UTF-8.
-    Money is in units with two decimals there, as a spreadsheet has it. Each text is there to the
-    letter, unless it is `for_spreadsheets`: these take what begins like a formula for one, and run
-    it (https://owasp.org/www-community/attacks/CSV_Injection), so that gets a ' in front."""
+    Money is in units with two decimals there, as a spreadsheet has it, and `retired` is true or
+    false. Each text is there to the letter, unless it is `for_spreadsheets`: these take what begins
+    like a formula for one, and run it (https://owasp.org/www-community/attacks/CSV_Injection), so
+    that gets a ' in front."""
     show = _inert if for_spreadsheets else _cell
 
     def write(records: Sequence[Record]) -> bytes:
@@ -82,6 +83,8 @@ def as_csv(
 def _cell(name: str, value: Any) -> Any:
     if name in ("cost", "unit_cost"):
         return f"{value // 100}.{value % 100:02}"
+    if name == "retired":
+        return "true" if value else "false"
     return value
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from storage.books import Row
+from storage.books import OPTIONAL, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Sample:
 
     def row(self, number: int, catalog_id: int) -> dict[str, Any]:
         """Return it as a book of this number, with its topic's."""
-        unknown = {"author": None, "isbn": None}
-        return {"id": number, **asdict(self), "catalog_id": catalog_id, **unknown}
+        others = dict.fromkeys(OPTIONAL)
+        return {"id": number, **asdict(self), "catalog_id": catalog_id, **others}
 
     def is_still(self, book: Row) -> bool:
         """Return whether a book of its number is it, whatever its price and its stock are by now:

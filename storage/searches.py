@@ -2,7 +2,7 @@
 
 Books are found by words of title or author, or by an ISBN; by topic; and by being in stock. Alone a
 topic is any whose name contains what was typed, in any case; next to words it is the one of just
-this name.
+this name. All that is found is on sale, unless it is asked for what is `retired` (S8).
 """
 
 from __future__ import annotations
@@ -41,12 +41,14 @@ SORTS = {
 class Search:
     """Which books are wanted, in which order, and the part of the list: `limit` books after the
     first `skip`, counted from the place `after`; or the last ones that stand before the place
-    `before`. Without a `sort` words are answered by fit, and all else as it was added."""
+    `before`. Without a `sort` words are answered by fit, and all else as it was added. What is
+    `retired` has no order by title or price."""
 
     limit: int
     q: str | None = None
     topic: str | None = None
     in_stock: bool = False
+    retired: bool = False
     sort: str | None = None
     skip: int = 0
     after: str | None = None
@@ -74,7 +76,7 @@ class Search:
             and all(
                 isinstance(one, int) and 0 <= one < 1 << 31 for one in (search.limit, search.skip)
             )
-            and isinstance(search.in_stock, bool)
+            and all(isinstance(one, bool) for one in (search.in_stock, search.retired))
         )
         if not typed:
             raise _unknown(given)
@@ -87,6 +89,11 @@ class Search:
             raise BadRequest(f"sort: must be one of {', '.join(SORTS)}")
         if self.sort == "fit" and self.q is None:
             raise BadRequest("sort: fit is an order of what words find, and there is no q")
+        if self.retired and (self.looks or (self.topic and self.q is not None)):
+            raise BadRequest(
+                "retired: goes with words or a topic, and does not go with in_stock, or an order by"
+                " title or price"
+            )
         if self.skip and self.looks:
             raise BadRequest(
                 "offset: does not go with in_stock, or an order by title or price: follow the Link"

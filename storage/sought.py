@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage import letters
 from storage.isbn import isbn13
 from storage.letters import Phrase
-from storage.terms import AUTHOR, ISBN, TITLE, TOPIC, whole_title
+from storage.terms import AUTHOR, ISBN, RETIRED, TITLE, TOPIC, whole_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,18 @@ class Sought:
 Choice = tuple[Sought, ...]  # one of them does
 
 
-def ranks(typed: str) -> Iterator[list[Choice]]:
+def ranks(typed: str, *, retired: bool = False) -> Iterator[list[Choice]]:
     """Yield for each rank what a book must have, the best first: one of each choice. What the last
-    one finds is all that is found."""
+    one finds is all that is found: of what is on sale, or of what is retired (S8)."""
+    for choices in _ranks(typed):
+        yield [tuple(map(_retired, choice)) for choice in choices] if retired else choices
+
+
+def _retired(sought: Sought) -> Sought:
+    return replace(sought, terms=tuple(RETIRED + term for term in sought.terms))
+
+
+def _ranks(typed: str) -> Iterator[list[Choice]]:
     phrases = letters.phrases(typed)
     if not phrases:
         return

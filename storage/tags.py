@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from storage.books import Row, info_key
+from storage.terms import FIELDS
 
 SEARCHES = "searches"  # every search
 PRICES = "prices"  # searches in the order of prices
 IN_STOCK = "in_stock"  # searches of what is in stock
 TOPICS = "topics"  # the list of topics
-
-_WORDS = ("title", "author", "isbn", "catalog_id")  # what decides which searches find a book
 
 
 def touched(before: Row | None, after: Row | None) -> set[str]:
@@ -19,7 +18,7 @@ def touched(before: Row | None, after: Row | None) -> set[str]:
         tags = {info_key(book["id"]) for book in (before, after) if book is not None}
         return tags | {SEARCHES, TOPICS}  # it may enter or leave any search
     tags = {info_key(after["id"])}
-    if any(after[name] != before[name] for name in _WORDS):
+    if any(after[name] != before[name] for name in FIELDS):
         return tags | {SEARCHES, TOPICS}
     if after["cost"] != before["cost"]:
         tags.add(PRICES)

@@ -9,6 +9,9 @@ apart, best first: (0) the title is what was typed, or the ISBN; (1) all are wor
 (2) all are words of title or author; (3) the words of the title begin so; (4) those of title or
 author do. Within a rank the shorter title comes first, as more of it was asked for, then the lower
 number (`paging.py`).
+
+The terms of a book that is retired have RETIRED in front: so nothing finds it but a search that
+asks for these, and a search for what is on sale does not go through them (S8).
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ import hashlib
 
 from storage import letters
 
+FIELDS = ("title", "author", "isbn", "catalog_id", "retired")  # what terms are made of
+
 # What each term begins with; no token of `letters.py` begins so.
-TITLE, AUTHOR, ISBN, TOPIC, WHOLE = "", "@", "#", "$", "="
-WHOLES = (ISBN, TOPIC, WHOLE)  # of which nobody types the beginning
+TITLE, AUTHOR, ISBN, TOPIC, WHOLE, RETIRED = "", "@", "#", "$", "=", "!"
 
 
 def whole_title(tokens: list[str]) -> str:
@@ -27,11 +31,20 @@ def whole_title(tokens: list[str]) -> str:
     return WHOLE + hashlib.blake2b(" ".join(tokens).encode(), digest_size=6).hexdigest()
 
 
-def terms_of(title: str, author: str | None, isbn: str | None, topic: int) -> str:
+def is_whole(term: str) -> bool:
+    """Return whether nobody types the beginning of a term."""
+    return term.removeprefix(RETIRED)[0] in (ISBN, TOPIC, WHOLE)
+
+
+def terms_of(
+    title: str, author: str | None, isbn: str | None, topic: int, retired: int | None
+) -> str:
     """Return the terms of a book, with spaces between them.
 
-    >>> terms_of("Émile", "J.-J. Rousseau", "9780306406157", 2)
+    >>> terms_of("Émile", "J.-J. Rousseau", "9780306406157", 2, None)
     'emile =fd9275c3e043 @j @j @rousseau #9780306406157 $2'
+    >>> terms_of("Émile", None, None, 2, 1)
+    '!emile !=fd9275c3e043 !$2'
     """
     tokens = letters.tokens(title)
     found = [*tokens, *letters.joined(title), whole_title(tokens)]
@@ -40,4 +53,5 @@ def terms_of(title: str, author: str | None, isbn: str | None, topic: int) -> st
     if isbn is not None:
         found.append(ISBN + isbn)
     found.append(f"{TOPIC}{topic}")
-    return " ".join(found)
+    mark = RETIRED if retired else ""
+    return " ".join(mark + term for term in found)

@@ -5,15 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bazar.errors import NotBuyer, NotFound
 from bazar.replication.store import Answer
-from storage.books import BOOK_FIELDS, Row, cancellation_answer, fold, sale_answer
+from storage.books import (
+    BOOK_FIELDS,
+    RETIRED,
+    Row,
+    cancellation_answer,
+    fold,
+    sale_answer,
+)
 from storage.history import Epoch, seq_of
 from storage.tags import touched
 
 Identity = tuple[str, str | None, int]  # title, author, topic
+
+
+class Edition(NamedTuple):
+    """One of the books of an identity."""
+
+    id: int
+    isbn: str | None
+    is_retired: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ class WorkingSet:
 
     books: dict[int, dict[str, Any]]
     topics: dict[str, int]
-    by_identity: dict[Identity, dict[str | None, int]]  # the books of each, by ISBN
+    by_identity: dict[Identity, set[Edition]]
     done: dict[str, tuple[str, Answer]]  # key -> its request and answer
     sold: dict[str, Answer]  # by order id
     cancelled: dict[str, Answer]  # of these, the cancellations so far
@@ -71,7 +86,7 @@ class WorkingSet:
         first_sale: Iterable[str] = (),
     ) -> WorkingSet:
         """Make it from the rows that `WantedRows` names: `books` each with its topic's name,
-        `alike` the books that have one of its titles, newest first, the `cancellations` of these
+        `alike` the books that have one of its titles, the `cancellations` of these
         `sales`, the highest ids that exist (0: none), the epochs in order, and the order's id of
         the first sale, if any. Number changes from `first`."""
         cancelled = {row["order_id"]: cancellation_answer(row) for row in cancellations}
@@ -79,9 +94,9 @@ class WorkingSet:
         sold = {answer["order_id"]: answer for _, answer in done.values()}
         # One key, one request: a sale's key is no update's either.
         done |= {row["key"]: (row["request"], json.loads(row["answer"])) for row in answers}
-        by_identity: dict[Identity, dict[str | None, int]] = {}
-        for row in alike:  # the last one stays: the oldest
-            by_identity.setdefault(_identity(row), {})[row["isbn"]] = row["id"]
+        by_identity: dict[Identity, set[Edition]] = {}
+        for row in alike:
+            by_identity.setdefault(_identity(row), set()).add(_edition(row))
         return cls(
             # Fields in one order, as answers are kept as text.
             books={row["id"]: {name: row[name] for name in BOOK_FIELDS} for row in books},
@@ -113,9 +128,9 @@ class WorkingSet:
         """Put a new or changed book into the change, and what that touches among its tags."""
         before = self.books.get(book["id"])
         if before is not None:
-            self._forget(before)  # its identity may have changed
+            self._forget(before)  # it may have been another one
         self.books[book["id"]] = book
-        self.by_identity.setdefault(_identity(book), {})[book["isbn"]] = book["id"]
+        self.by_identity.setdefault(_identity(book), set()).add(_edition(book))
         row = {name: value for name, value in book.items() if name != "topic"}
         self.put.setdefault("books", []).append(row)
         self.tags |= touched(before, book)
@@ -128,9 +143,7 @@ class WorkingSet:
         self.tags |= touched(book, None)
 
     def _forget(self, book: Row) -> None:
-        editions = self.by_identity.get(_identity(book), {})
-        if editions.get(book["isbn"]) == book["id"]:
-            del editions[book["isbn"]]
+        self.by_identity.get(_identity(book), set()).discard(_edition(book))
 
     def book(self, number: int) -> dict[str, Any]:
         """Return the row of a book, as the batch has it so far. Raises NotFound."""
@@ -148,15 +161,26 @@ class WorkingSet:
             raise NotBuyer(f"order {order_id} was not bought with this key")
         return sale
 
-    def same(self, identity: Identity, isbn: str | None) -> int | None:
-        """Return the id of the book that is the same, if there is one. ISBNs tell editions apart; a
-        book without an ISBN is the same as any edition."""
-        editions = self.by_identity.get(identity, {})
-        if isbn is None:
-            return min(editions.values(), default=None)
-        return editions.get(isbn, editions.get(None))
+    def same(self, identity: Identity, isbn: str | None) -> Edition | None:
+        """Return the book that is the same, if there is one. ISBNs tell editions apart; a book
+        without an ISBN is the same as any edition. Of several it is rather one on sale, and the
+        oldest."""
+        fitting = (
+            one
+            for one in self.by_identity.get(identity, ())
+            if isbn is None or one.isbn in (isbn, None)
+        )
+
+        def trust(one: Edition) -> tuple[bool, bool, int]:
+            return isbn is not None and one.isbn is None, one.is_retired, one.id
+
+        return min(fitting, key=trust, default=None)
 
 
 def _identity(book: Row) -> Identity:
     """Return what two rows of one book have in common, whatever the edition."""
     return book["title"], book["author"], book["catalog_id"]
+
+
+def _edition(book: Row) -> Edition:
+    return Edition(book["id"], book["isbn"], book["retired"] == RETIRED)

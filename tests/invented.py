@@ -22,9 +22,9 @@ ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "topics": [{"id": 1, "name": "Märchen", "folded": "märchen"}],
         "books": [
             {"id": 1, "title": "Über \"Züge\"\\, 1\t2\n3", "author": None, "catalog_id": 1,
-             "cost": 0, "count": 2**40, "isbn": None},
+             "cost": 0, "count": 2**40, "isbn": None, "retired": None},
             {"id": 2, "title": "Émile", "author": "J.-J. Rousseau", "catalog_id": 1,
-             "cost": 5, "count": 3, "isbn": "9780306406157"},
+             "cost": 5, "count": 3, "isbn": "9780306406157", "retired": 1},
         ],
         "sales": [
             {"order_id": "B", "key": "b", "request": "r", "sold_at": 2, "seq": SOLD + 1,

@@ -2,7 +2,8 @@
 
 Most lists of other programs can be read: separator, encoding, columns and the decimal sign are
 detected, and shown before anything is written. A book that the shop already has (same title, author
-and topic) stays as it is, so that a second run changes nothing. Each fault of a row is reported
+and topic) stays as it is, so that a second run changes nothing; one that is retired stays so, and
+is named. Each fault of a row is reported
 with its line. The row is written to a file, to be corrected and imported; all other rows are
 imported.
 
@@ -280,7 +281,7 @@ async def _send(
             row.problems.append(Problem(reason, reason))
             _reject(row, tally, rejects)
         else:
-            tally.done(row, result["id"], result["created"])
+            tally.done(row, result["id"], result["created"], result.get("retired", False))
 
 
 def _again(flags: argparse.Namespace, books: BookList, path: Path) -> str:

@@ -67,10 +67,10 @@ C2  A miss on a clean key joins or starts the one flight for it. `prepare` on th
 C3  While a key is dirty, or without a lease, every read fetches for itself and stores nothing.
 C4  A lease that has lapsed, and every joining, empties the cache.
 C5  An entry about a book drops every search that shows it. One that makes a book or takes it away,
-    or changes by what it is found, drops all searches; one that changes its price, those in the
-    order of prices; one by which it is sold out or comes back, those of what is in stock: it may
-    enter a page that did not show it. What a search under way will show is not known: every entry
-    detaches it, and while anything is pending no search is stored.
+    or changes by what it is found, or whether it is on sale, drops all searches; one that changes
+    its price, those in the order of prices; one by which it is sold out or comes back, those of
+    what is in stock: it may enter a page that did not show it. What a search under way will show is
+    not known: every entry detaches it, and while anything is pending no search is stored.
 
 **Taking over**
 
@@ -188,6 +188,10 @@ S7  A catalog begins with the samples or empty, as its first primary was told: t
     entry, and only while nothing was sold, which is decided in the order of the log: so what was
     sold is never taken away. Their numbers are given to no other book, whether they are there or
     not.
+S8  A book that is retired keeps its row: its number, its price and its stock, to which cancelled
+    copies go back. From the commit that retires it to the one that brings it back nothing is sold
+    of it, and no search shows it; who asks for its number reads that it is retired. Whoever makes
+    the same book again is told so, and makes no other one.
 
 **Over one database**
 

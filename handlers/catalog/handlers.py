@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from bazar.errors import BazarError
-from bazar.http.response import next_page
 from bazar.node.server import INTERNAL, PUBLIC, Route
 from handlers import verbs
-from handlers.api import answer_made, create_operation, search_query, total, update_operation
+from handlers.api import (
+    answer_made,
+    create_operation,
+    retired_query,
+    search_query,
+    show_books,
+    update_operation,
+)
 from handlers.base import Handler
 from handlers.catalog.service import CatalogService
 from handlers.validation import NEW_BOOK
@@ -17,6 +23,9 @@ from handlers.validation import NEW_BOOK
 class CatalogHandler(Handler):
     service: CatalogService
     shows_replica = True
+
+    async def show_page(self, search: dict[str, Any]) -> None:
+        show_books(self, search, await self.service.read(search))
 
 
 class InfoHandler(CatalogHandler):
@@ -29,13 +38,13 @@ class InfoHandler(CatalogHandler):
 class SearchHandler(CatalogHandler):
     @verbs.SEARCH
     async def get(self) -> None:
-        search = search_query(self.given)
-        found = await self.service.read(search)
-        if found["after"] is not None:
-            self.set_header("Link", next_page(self.link_behind(search), found["after"]))
-        for name, value in total(found).items():
-            self.set_header(name, value)
-        self.answer(found["books"])
+        await self.show_page(search_query(self.given))
+
+
+class RetiredHandler(CatalogHandler):
+    @verbs.LIST_RETIRED
+    async def get(self) -> None:
+        await self.show_page(retired_query(self.given))
 
 
 class UpdateHandler(CatalogHandler):
@@ -88,6 +97,7 @@ class SamplesHandler(CatalogHandler):
 ROUTES = (
     Route("/info/([^/]+)", InfoHandler, PUBLIC),
     Route("/search", SearchHandler, PUBLIC),
+    Route("/retired", RetiredHandler, INTERNAL),
     Route("/update/([^/]+)", UpdateHandler, INTERNAL),
     Route("/create", CreateHandler, INTERNAL),
     Route("/import", ImportHandler, INTERNAL),

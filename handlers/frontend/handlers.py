@@ -26,7 +26,9 @@ from handlers.api import (
     list_of_orders,
     purchase_item,
     purchased,
+    retired_query,
     search_query,
+    show_books,
     show_orders,
     update_operation,
 )
@@ -137,6 +139,13 @@ class SearchHandler(FrontEndHandler):
     async def get(self) -> None:
         search = search_query(self.given)
         await self.show(self.service.search(search, self.link_behind(search)))
+
+
+class RetiredHandler(FrontEndHandler):
+    @verbs.LIST_RETIRED
+    async def get(self) -> None:
+        search = retired_query(self.given)
+        show_books(self, search, await self.read(search))
 
 
 class TopicsHandler(FrontEndHandler):
@@ -256,6 +265,7 @@ class MetricsHandler(metrics.MetricsHandler, FrontEndHandler):
 ROUTES = (
     Route("/info/([^/]+)", InfoHandler, PUBLIC),
     Route("/search", SearchHandler, PUBLIC),
+    Route("/retired", RetiredHandler, INTERNAL),
     Route("/topics", TopicsHandler, PUBLIC),
     Route("/purchase/([^/]+)", PurchaseHandler, PUBLIC),
     Route("/purchase", BasketHandler, PUBLIC),

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bazar.errors import BadRequest, NotFound, OutOfStock, PriceChanged
+from bazar.errors import BadRequest, NotFound, OutOfStock, PriceChanged, Retired
 from handlers.parameters import KEY
 from handlers.storefront import forms
 from handlers.storefront.forms import LINE, line
+from handlers.storefront.rendering import available
 from handlers.storefront.visitor import OF_BASKET, ORDERS_PATH, VisitorHandler
 from handlers.validation import BASKET, BOOK_ID, IDEMPOTENCY_KEY, MAX_LINES, MAX_QUANTITY
 
@@ -86,7 +87,7 @@ class BasketHandler(VisitorHandler):
 
 def _row(number: int, wanted: int, seen: int, book: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return a line as it is now: how many copies can be bought, and at what price."""
-    quantity = min(wanted, book["count"]) if book else 0
+    quantity = min(wanted, available(book)) if book else 0
     return {"number": number, "book": book, "wanted": wanted, "quantity": quantity, "seen": seen}
 
 
@@ -172,7 +173,7 @@ class BasketBuyHandler(BasketHandler):
         key = name if is_key else self.own_key(name)
         try:
             answer = await self.buy({"key": key, "lines": lines})
-        except (NotFound, OutOfStock, PriceChanged):
+        except (NotFound, Retired, OutOfStock, PriceChanged):
             if basket.name == name:
                 for one in lines:
                     basket.put(**one)

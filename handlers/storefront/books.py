@@ -115,5 +115,5 @@ class BookPage(ShelfPage):
 
     def body(self, answer: Answer) -> bytes:
         book = answer["book"]
-        most = min(book["count"], MAX_QUANTITY)
+        most = min(rendering.available(book), MAX_QUANTITY)
         return rendering.paint("book.html", title=book["title"], book=book, most=most)

@@ -7,7 +7,7 @@ does. The key itself is made of that name and the visitor's cookie.
 
 from __future__ import annotations
 
-from bazar.errors import OutOfStock, PriceChanged
+from bazar.errors import OutOfStock, PriceChanged, Retired
 from bazar.http.response import HEADERS
 from handlers.operations import JSON
 from handlers.parameters import KEY
@@ -46,7 +46,7 @@ class BuyHandler(VisitorHandler):
         own_key = self.own_key(key)
         try:
             answer = await self.buy({"key": own_key, "lines": [wanted]})
-        except (OutOfStock, PriceChanged):
+        except (Retired, OutOfStock, PriceChanged):
             # That page shows the present stock and price.
             self.go(rendering.link("/confirm", **wanted, key=key))
             return
@@ -69,8 +69,8 @@ class ConfirmPage(VisitorHandler):
             return
         found = await self.read({"op": "info", "book": wanted["book"]})
         book = found["book"]
-        quantity = min(wanted["quantity"], book["count"])
-        title = f"Buy {book['title']}?" if quantity else "Out of stock"
+        quantity = min(wanted["quantity"], rendering.available(book))
+        title = f"Buy {book['title']}?" if quantity else rendering.stock(book)
         another = next((o.order for o in self.bought() if o.what == str(book["id"])), None)
         self.paint(
             "confirm.html",

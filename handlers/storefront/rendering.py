@@ -37,7 +37,16 @@ def when(moment: str) -> str:
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
-def stock(count: int) -> str:
+def available(book: Mapping[str, Any]) -> int:
+    """Return how many copies may be bought: none of a book that is retired (S8)."""
+    return 0 if book.get("retired") else book["count"]
+
+
+def stock(book: Mapping[str, Any]) -> str:
+    """Return whether a book may be bought, in words."""
+    if book.get("retired"):
+        return "No longer sold"
+    count = book["count"]
     if count == 0:
         return "Out of stock"
     return f"Only {count} left" if count <= FEW else f"{count:,} in stock"
@@ -75,7 +84,7 @@ def hue(book: Mapping[str, Any]) -> str:
 
 def loader(room: Path) -> Loader:
     """Return what loads a room's templates: all have the same words for what they show."""
-    shared = (money, when, stock, link, hue, by_author, extent)
+    shared = (money, when, available, stock, link, hue, by_author, extent)
     namespace = {
         **{function.__name__: function for function in shared},
         "asset": lambda name: assets()[name].url,
@@ -119,6 +128,11 @@ APOLOGIES: Mapping[str, Apology] = {
     "not_found": (
         "There is no such page",
         "The book, order or page that you asked for is not here.",
+    ),
+    "retired": (
+        "It is no longer sold",
+        "The shop has taken a book of it out of its range. Nothing was bought, and nothing is"
+        " charged.",
     ),
     "out_of_stock": (
         "Not enough of it is left",

@@ -6,7 +6,7 @@ them. The first line of a part is its head; behind it come rows, as arrays of th
 
     {"bazar": "backup", "version": 2, "id", "made_at", "origin", "rows": 0, "before"}
     {"role": "catalog", "table": "books", "rows": 2, "before"}
-    [1, "The Fog", null, 1, 1299, 3, null]
+    [1, "The Fog", null, 1, 1299, 3, null, null]
     [2, …]
     …
     {"groups": {"catalog": {"epoch", "number", "rows": {"books": 2, …}}, …}, "rows": 0, "before"}
@@ -37,7 +37,7 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
         "topics": {"id": int, "name": str, "folded": str},
         "books": {
             **{"id": int, "title": str, "author": str, "catalog_id": int},
-            **{"cost": int, "count": int, "isbn": str},
+            **{"cost": int, "count": int, "isbn": str, "retired": int},
         },
         "sales": {
             **{"order_id": str, "key": str, "request": str},
@@ -63,13 +63,16 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
 is another version."""
 
 ADDED: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
-    2: {"orders": {"changed": None, "cancelled": None, "cancelled_at": None}},
+    2: {
+        "books": {"retired": None},
+        "orders": {"changed": None, "cancelled": None, "cancelled_at": None},
+    },
 }
 """What a version added to tables of those before it: columns, with what they have in rows that came
 without. A whole table that was added is empty in older files."""
 
 OPTIONAL: Sequence[tuple[str, str]] = (
-    *(("books", "author"), ("books", "isbn"), ("cursors", "id")),
+    *(("books", "author"), ("books", "isbn"), ("books", "retired"), ("cursors", "id")),
     *(("orders", "changed"), ("orders", "cancelled"), ("orders", "cancelled_at")),
 )
 

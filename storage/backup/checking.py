@@ -17,6 +17,7 @@ from typing import Any
 
 from storage.backup import COLUMNS, OPTIONAL
 from storage.backup.reading import Backup
+from storage.books import RETIRED
 from storage.history import EPOCH_SHIFT, Position, epochs, is_on, seq_of
 from storage.reconciliation import Numbered, Reconciliation, may_be_cancelled, reconcile
 
@@ -106,6 +107,9 @@ def _in_books(backup: Backup) -> Iterator[str]:
     for row in _rows(backup, "catalog", "books"):
         if row["catalog_id"] not in topics:
             yield f"books {row['id']}: its topic {row['catalog_id']} is not there"
+            return
+        if row["retired"] not in (RETIRED, None):
+            yield f"books {row['id']}: retired is {row['retired']}"
             return
 
 

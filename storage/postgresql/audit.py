@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-from storage import letters
+from storage import letters, terms
 from storage.history import EPOCH_SHIFT, is_on
 from storage.postgresql import catalog, orders
 from storage.postgresql.books import SCHEMA
@@ -43,7 +43,14 @@ OF_CATALOG = {
     ),
     "books whose title is in no order": (
         f"SELECT count(*) FROM {SCHEMA}.books b"
-        f" WHERE NOT EXISTS (SELECT 1 FROM {SCHEMA}.titles t WHERE t.book = b.id)"
+        f" WHERE b.retired IS NULL"
+        f" AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.titles t WHERE t.book = b.id)"
+        f" AND (SELECT value FROM {SCHEMA}.meta WHERE name = 'words') = '{letters.VERSION}'"
+    ),
+    "retired books that are found among those on sale": (
+        f"SELECT count(*) FROM {SCHEMA}.books b JOIN {SCHEMA}.words w ON w.book = b.id"
+        f" LEFT JOIN {SCHEMA}.titles o ON o.book = b.id WHERE b.retired IS NOT NULL"
+        f" AND (o.book IS NOT NULL OR w.terms !~ '^( {terms.RETIRED}[^ ]+)+ $')"
         f" AND (SELECT value FROM {SCHEMA}.meta WHERE name = 'words') = '{letters.VERSION}'"
     ),
     **{

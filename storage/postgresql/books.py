@@ -14,7 +14,7 @@ COLUMNS = {
     "topics": {"id": "bigint", "name": "text", "folded": "text"},
     "books": {
         **{"id": "bigint", "title": "text", "author": "text", "catalog_id": "bigint"},
-        **{"cost": "bigint", "count": "bigint", "isbn": "text"},
+        **{"cost": "bigint", "count": "bigint", "isbn": "text", "retired": "bigint"},
     },
     "sales": {
         **{"order_id": "text", "key": "text", "request": "text"},
@@ -54,7 +54,21 @@ CANCELLATIONS = (
         cancelled_at bigint NOT NULL, cancelled text NOT NULL)""",
 )
 
-BOOK = "b.id, b.title, t.name, b.cost, b.count, b.catalog_id, b.author, b.isbn"  # BOOK_FIELDS
+# What is on sale is found by indexes that begin with that, however many books are not. A search by
+# words looks at each book that has left the index, until it is vacuumed.
+RETIRING = (
+    f"ALTER TABLE {SCHEMA}.books ADD COLUMN retired bigint CHECK (retired = 1)",
+    f"DROP INDEX {SCHEMA}.books_by_topic",
+    f"DROP INDEX IF EXISTS {SCHEMA}.books_by_cost",
+    f"CREATE INDEX books_by_topic ON {SCHEMA}.books (catalog_id, retired, id)",
+    f"CREATE INDEX books_by_number ON {SCHEMA}.books (retired, id)",
+    f"CREATE INDEX books_by_cost ON {SCHEMA}.books (retired, cost, id)",
+    f"ALTER TABLE {SCHEMA}.words"
+    " SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)",
+)
+
+# BOOK_FIELDS
+BOOK = "b.id, b.title, t.name, b.cost, b.count, b.catalog_id, b.author, b.isbn, b.retired"
 BOOKS = f"SELECT {BOOK} FROM {SCHEMA}.books b JOIN {SCHEMA}.topics t ON t.id = b.catalog_id"
 BOOKS_BY_ID = f"{BOOKS} WHERE b.id = ANY($1::bigint[])"
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from bazar.replication.messages import Entry
 from bazar.replication.store import Operation, Outcome
 from storage import history, paging
-from storage.books import change_answer, fold, info_key
+from storage.books import RETIRED, change_answer, fold, info_key
 from storage.catalog import MAX_TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Position
 from storage.paging import UNRANKED, By
 from storage.postgresql import search, search_index
 from storage.postgresql.books import (
     BOOK,
-    BOOKS,
     BOOKS_BY_ID,
     CANCELLATIONS,
     COLUMNS,
+    RETIRING,
     SCHEMA,
     TABLES,
     book_of,
@@ -44,10 +44,8 @@ HIGHEST = (
 )
 EXPIRED = f"SELECT key FROM {SCHEMA}.answers WHERE at < $1 ORDER BY at, key LIMIT $2"
 TOPICS_BY_NAME = f"SELECT id, name FROM {SCHEMA}.topics WHERE name = ANY($1::text[])"
-ALIKE = (
-    f"SELECT id, title, author, catalog_id, isbn FROM {SCHEMA}.books"
-    " WHERE title = ANY($1::text[]) ORDER BY id DESC"
-)
+_ALIKE = "id, title, author, catalog_id, isbn, retired"
+ALIKE = f"SELECT {_ALIKE} FROM {SCHEMA}.books WHERE title = ANY($1::text[])"
 SALES_BY_KEY, ANSWERS_BY_KEY = (
     f"SELECT {columns} FROM {SCHEMA}.{table} WHERE key = ANY($1::text[])"
     for table, columns in _KEYED.items()
@@ -67,7 +65,8 @@ FIRST_SALE = Statement(f"SELECT order_id FROM {SCHEMA}.sales ORDER BY seq LIMIT 
 BOOKS_SHOWN = f"{BOOKS_BY_ID} ORDER BY b.id"
 ALL_TOPICS = Statement(
     f"SELECT id, name FROM {SCHEMA}.topics t WHERE EXISTS"
-    f" (SELECT 1 FROM {SCHEMA}.books WHERE catalog_id = t.id) ORDER BY name LIMIT $1",
+    f" (SELECT 1 FROM {SCHEMA}.books WHERE catalog_id = t.id AND retired IS NULL)"
+    " ORDER BY name LIMIT $1",
     (MAX_TOPICS,),
 )
 END = Statement(f"SELECT number FROM {SCHEMA}.mark")
@@ -88,29 +87,55 @@ NEWEST = (
 )
 
 
-def _searches(beyond: str, order: str) -> tuple[str, str]:
-    """Return what reads one page in one direction, of all books behind $1 (up to $2, after the
-    first $3), and of those whose topic's name contains $4. Of each matching topic only as many
-    books are read as the page could show, so that a page costs the same in a large shop."""
-    page = f"ORDER BY b.id {order} LIMIT $2::bigint OFFSET $3::bigint"
-    of_topic = (
-        f"SELECT * FROM {SCHEMA}.books WHERE catalog_id = t.id AND id {beyond} $1"
-        f" ORDER BY catalog_id {order}, id {order} LIMIT $2::bigint + $3::bigint"
-    )
-    return (
-        f"{BOOKS} WHERE b.id {beyond} $1 {page}",
-        f"SELECT {BOOK} FROM {SCHEMA}.topics t CROSS JOIN LATERAL ({of_topic}) b"
-        f" WHERE strpos(t.folded, $4) > 0 {page}",
-    )
+class Lists(NamedTuple):
+    """What reads books by number, of those on sale or of those that are retired, in one direction:
+    up to $2 behind $1, after the first $3; and what counts them, up to $1. What they are ordered by
+    has an index that begins with it, and no other index has that order. Of each matching topic only
+    as many books are read as the page could show. So it costs the same in a large shop."""
+
+    page: str
+    page_of_topics: str  # whose names contain $4
+    size: str
+    size_of_topics: str  # whose names contain $2
+
+    @classmethod
+    def of(cls, *, forwards: bool, retired: bool) -> Lists:
+        """Make the statements."""
+        beyond, way = (">", "ASC") if forwards else ("<", "DESC")
+        are = f"retired = {RETIRED}" if retired else "retired IS NULL"
+        # As a comparison of both: where `retired` is known, any index by number has this order.
+        behind = (
+            f"(retired, id) {beyond} ({RETIRED}, $1)" if retired else f"{are} AND id {beyond} $1"
+        )
+        cut = "LIMIT $2::bigint OFFSET $3::bigint"
+
+        def of_topic(what: str, tests: str, most: str) -> str:
+            return (
+                f"{SCHEMA}.topics t CROSS JOIN LATERAL (SELECT {what} FROM {SCHEMA}.books"
+                f" WHERE catalog_id = t.id AND {tests}"
+                f" ORDER BY catalog_id {way}, retired {way}, id {way} LIMIT {most}) b"
+            )
+
+        listed = (
+            f"SELECT * FROM {SCHEMA}.books WHERE {behind} ORDER BY retired {way}, id {way} {cut}"
+        )
+        return cls(
+            f"SELECT {BOOK} FROM ({listed}) b JOIN {SCHEMA}.topics t ON t.id = b.catalog_id"
+            f" ORDER BY b.id {way}",
+            f"SELECT {BOOK} FROM {of_topic('*', behind, '$2::bigint + $3::bigint')}"
+            f" WHERE strpos(t.folded, $4) > 0 ORDER BY b.id {way} {cut}",
+            f"SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.books WHERE {are}"
+            " ORDER BY retired, id LIMIT $1::bigint) b",
+            f"SELECT count(*) FROM (SELECT 1 FROM {of_topic('1', are, '$1::bigint')}"
+            " WHERE strpos(t.folded, $2) > 0 LIMIT $1::bigint) b",
+        )
 
 
-FORWARDS, BACKWARDS = _searches(">", "ASC"), _searches("<", "DESC")
-COUNT = f"SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.books LIMIT $1::bigint) b"
-COUNT_OF_TOPICS = (
-    f"SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.topics t"
-    f" JOIN {SCHEMA}.books b ON b.catalog_id = t.id WHERE strpos(t.folded, $2) > 0"
-    " LIMIT $1::bigint) b"
-)
+LISTS = {
+    (forwards, retired): Lists.of(forwards=forwards, retired=retired)
+    for forwards in (True, False)
+    for retired in (False, True)
+}
 
 
 class CatalogRows:
@@ -119,8 +144,7 @@ class CatalogRows:
     schema = SCHEMA
     migrations: Sequence[Sequence[str]] = (
         (*TABLES, *search_index.TABLES),
-        CANCELLATIONS,
-        search_index.ORDERS,
+        *(CANCELLATIONS, (), (*RETIRING, *search_index.LAST)),
     )
 
     def __init__(
@@ -195,7 +219,7 @@ def _working_set(rows: Mapping[str, Sequence[Row]], first: int, now_ms: int) -> 
     return WorkingSet.of(
         books=map(book_of, rows.get("books", ())),
         topics=named("topics", "id, name"),
-        alike=named("alike", "id, title, author, catalog_id, isbn"),
+        alike=named("alike", _ALIKE),
         sales=[row for name in ("sales", "sales by id") for row in named(name, _KEYED["sales"])],
         cancellations=[
             row for name in ("cancelled", "cancelled by id") for row in named(name, _CANCELLED)
@@ -209,6 +233,21 @@ def _working_set(rows: Mapping[str, Sequence[Row]], first: int, now_ms: int) -> 
         now_ms=now_ms,
         first_sale=[order_id for (order_id,) in rows.get("first sale", ())],
     )
+
+
+def by_number(wanted: Search) -> tuple[Statement, Statement]:
+    """Return what reads a page of books by number, whatever their stock, and what counts all."""
+    lists = LISTS[wanted.sign > 0, wanted.retired]
+    beginning = -1 if wanted.sign > 0 else 1 << 62
+    edge = beginning if wanted.edge is None else wanted.edge[-1]
+    page, most = (edge, wanted.limit + 1, wanted.skip), paging.COUNTED + 1
+    topic = fold(wanted.topic or "")
+    if topic:
+        return (
+            Statement(lists.page_of_topics, (*page, topic)),
+            Statement(lists.size_of_topics, (most, topic)),
+        )
+    return Statement(lists.page, page), Statement(lists.size, (most,))
 
 
 class PostgreSQLCatalogReader:
@@ -227,31 +266,14 @@ class PostgreSQLCatalogReader:
     async def search(self, wanted: Search) -> Found:
         """Return a page of what is searched for."""
         if wanted.q is None and wanted.order.by is By.NUMBER and not wanted.in_stock:
-            return await self._by_topic(wanted)
+            rows, [(books,)] = await self._snapshots.read(None, *by_number(wanted))
+            places = [((UNRANKED, 0, book["id"]), book) for book in map(shown, rows)]
+            return Found.within(wanted, places, Count.upto(books))
         [rows] = await self._snapshots.read(None, search.statement(wanted))
         return search.found(wanted, rows)
 
-    async def _by_topic(self, wanted: Search) -> Found:
-        """Return books by number, whatever their stock."""
-        of_all, of_topics = FORWARDS if wanted.sign > 0 else BACKWARDS
-        beginning = -1 if wanted.sign > 0 else 1 << 62
-        edge = beginning if wanted.edge is None else wanted.edge[-1]
-        page, most = (edge, wanted.limit + 1, wanted.skip), paging.COUNTED + 1
-        topic = fold(wanted.topic or "")
-        asked, counted = (
-            (Statement(of_topics, (*page, topic)), Statement(COUNT_OF_TOPICS, (most, topic)))
-            if topic
-            else (Statement(of_all, page), Statement(COUNT, (most,)))
-        )
-        rows, [(books,)] = await self._snapshots.read(None, asked, counted)
-        return Found.within(
-            wanted,
-            [((UNRANKED, 0, book["id"]), book) for book in map(shown, rows)],
-            Count.upto(books),
-        )
-
     async def topics(self) -> list[dict[str, Any]]:
-        """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
+        """Return the topics that have books on sale, ordered by name: `catalog_id` and `topic`."""
         [rows] = await self._snapshots.read(frozenset({TOPICS}), ALL_TOPICS)
         return [{"catalog_id": number, "topic": name} for number, name in rows]
 

@@ -5,7 +5,7 @@ A GIN index tells all books that have a key, and no order among them. So `matche
 block by block (`search_index.py`), from a small one to larger ones, until it has enough: finding
 the first books of a word costs the same however many have it. For a list in another order there are
 the two ways of `storage/sqlite/matches.py`: a few books are `sorted`, and where there are many the
-index of that order is `walked`.
+index of that order is `walked`, which has what is on sale.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ CREATE FUNCTION {SCHEMA}.find(
 RETURNS TABLE (
     made_by text, books bigint, more boolean, stopped_key text, stopped bigint, rank bigint,
     length bigint, book bigint, title text, topic_name text, cost bigint, count bigint,
-    catalog_id bigint, author text, isbn text)
+    catalog_id bigint, author text, isbn text, retired bigint)
 LANGUAGE plpgsql STABLE {_PINNED} AS $$
 -- Return a page of the books that the last of the queries finds: those with a rank, `most` at most,
 -- by rank, length and number, then all others by number. Begin at the place `edge`, and with the
@@ -172,9 +172,10 @@ DECLARE
         WHEN 'title' THEN 'SELECT key, book FROM {SCHEMA}.titles
             WHERE (key, book) %1$s ($1, $2) ORDER BY key %2$s, book %2$s'
         WHEN 'cost' THEN 'SELECT cost AS key, id AS book FROM {SCHEMA}.books
-            WHERE (cost, id) %1$s ($1::bigint, $2) ORDER BY cost %2$s, id %2$s'
+            WHERE retired IS NULL AND (cost, id) %1$s ($1::bigint, $2)
+            ORDER BY retired %2$s, cost %2$s, id %2$s'
         ELSE 'SELECT 0 AS key, id AS book FROM {SCHEMA}.books
-            WHERE id %1$s $2 ORDER BY id %2$s' END;
+            WHERE retired IS NULL AND id %1$s $2 ORDER BY retired %2$s, id %2$s' END;
     places text := CASE by WHEN 'number' THEN 's.book %1$s' ELSE 's.key %1$s, s.book %1$s' END;
     words text := CASE WHEN query IS NULL THEN '' ELSE 'JOIN {SCHEMA}.words w
         ON w.book = b.id AND w.keys @@ $7 AND w.terms ~ ALL ($8)' END;
@@ -229,7 +230,7 @@ CREATE FUNCTION {SCHEMA}.listed(
 RETURNS TABLE (
     made_by text, books bigint, more boolean, stopped_key text, stopped bigint,
     book bigint, title text, topic_name text, cost bigint, count bigint, catalog_id bigint,
-    author text, isbn text)
+    author text, isbn text, retired bigint)
 LANGUAGE plpgsql STABLE {_PINNED} AS $$
 -- Return a page of the books that have the words and the topic: next to words its name, alone a
 -- part of it. Begin behind the key and the number `start`. There is one row at least, as of `find`.
@@ -272,7 +273,8 @@ BEGIN
             END IF;
         ELSIF topics IS NOT NULL THEN
             few := ARRAY(
-                SELECT id FROM {SCHEMA}.books WHERE catalog_id = ANY (topics) LIMIT looked + 1);
+                SELECT id FROM {SCHEMA}.books WHERE catalog_id = ANY (topics) AND retired IS NULL
+                LIMIT looked + 1);
         END IF;
         IF cardinality(page) = wanted THEN
             NULL;
@@ -284,7 +286,9 @@ BEGIN
         END IF;
         IF NOT in_stock THEN
             how_many := COALESCE(cardinality(few), (
-                SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.books LIMIT counted + 1) b));
+                SELECT count(*) FROM (
+                    SELECT 1 FROM {SCHEMA}.books WHERE retired IS NULL ORDER BY retired, id
+                    LIMIT counted + 1) b));
         ELSIF query IS NOT NULL THEN
             SELECT cardinality(numbers), stopped IS NOT NULL INTO how_many, is_more
             FROM {SCHEMA}.matches(query, patterns, true, 0, 1, counted + 1, looked);
@@ -306,4 +310,5 @@ BEGIN
     ORDER BY s.place;
 END $$"""
 
-ALL = (MATCHES, FIND, WALKED, SORTED, LISTED)
+ALL = {"matches": MATCHES, "find": FIND, "walked": WALKED, "sorted": SORTED, "listed": LISTED}
+"""By their names."""

@@ -8,16 +8,15 @@ from storage.postgresql.schema import CHECK_S, TIMEOUT_S, check_leading, leading
 from storage.postgresql.search_index import put
 from storage.postgresql.session import Session, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
+from storage.terms import FIELDS
 
 SLICE_BOOKS = 2000
 
 _UPTO = f"{letters.VERSION}, up to book "
 _MADE = Statement(f"SELECT value FROM {SCHEMA}.meta WHERE name = 'words'")
 _SET_MADE = f"UPDATE {SCHEMA}.meta SET value = $1 WHERE name = 'words'"
-_SLICE = (
-    f"SELECT id, title, author, isbn, catalog_id FROM {SCHEMA}.books"
-    " WHERE id > $1 ORDER BY id LIMIT $2"
-)
+_NAMES = "id", *FIELDS
+_SLICE = f"SELECT {', '.join(_NAMES)} FROM {SCHEMA}.books WHERE id > $1 ORDER BY id LIMIT $2"
 
 
 async def learn(session: Session, epoch_id: str) -> bool:
@@ -34,8 +33,7 @@ async def learn(session: Session, epoch_id: str) -> bool:
     upto = int(made_by.removeprefix(_UPTO)) if made_by.startswith(_UPTO) else -1
     slice_of = Statement(_SLICE, (upto, SLICE_BOOKS))
     [result] = (await session.run(slice_of, timeout_s=TIMEOUT_S)).results
-    names = ("id", "title", "author", "isbn", "catalog_id")
-    books = [dict(zip(names, row, strict=True)) for row in result.rows]
+    books = [dict(zip(_NAMES, row, strict=True)) for row in result.rows]
     done = len(books) < SLICE_BOOKS
     set_made = Statement(_SET_MADE, (letters.VERSION if done else f"{_UPTO}{books[-1]['id']}",))
     check_committed(await session.run(*put(books), set_made, COMMIT, timeout_s=TIMEOUT_S))

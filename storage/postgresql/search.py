@@ -32,7 +32,7 @@ _BEYOND_ALL = 1 << 62  # of numbers, and of prices
 
 def statement(search: Search) -> Statement:
     """Return what reads a page of what is searched for."""
-    of_rank = list(ranks(search.q)) if search.q is not None else []
+    of_rank = list(ranks(search.q, retired=search.retired)) if search.q is not None else []
     if search.order.by is By.RANK:
         return _find(search, of_rank)
     by, sign = search.order.by, search.sign

@@ -5,7 +5,7 @@ tsvector whose lexemes are ours. They are its terms; each beginning of a term, w
 and the *block* of numbers that its own lies in, for blocks of several sizes. Long terms are cut:
 what a query is not sure of by the keys alone it looks up in the text.
 
-`titles` has the sort key of each title (`letters.py`), for lists in their order.
+`titles` has the sort key of each title that is on sale (`letters.py`), for lists in their order.
 
 The index is derived data, written where its rows are. Which version of `letters.py`, and of
 Unicode, made it is told in `meta`: a program of another one finds nothing by it, and makes it anew,
@@ -25,7 +25,7 @@ from storage.postgresql.functions import BLOCK, BLOCKS
 from storage.postgresql.session import Statement
 from storage.postgresql.state_tables import as_json, upsert
 from storage.tags import SEARCHES
-from storage.terms import AUTHOR, WHOLES, terms_of
+from storage.terms import AUTHOR, FIELDS, RETIRED, is_whole, terms_of
 
 BEGUN = "^"
 CUT = 24  # letters of a term, or of a beginning, that are in its key
@@ -43,21 +43,15 @@ TABLES = (
     f"INSERT INTO {SCHEMA}.meta (name, value) VALUES ('words', '{letters.VERSION}')",
 )
 
-# Books that are there already have no topic among their terms: the index is made anew.
-ORDERS = (
+# Of books that are there already the index is made anew: their terms lack the topic.
+LAST = (
+    f"DROP TABLE IF EXISTS {SCHEMA}.titles",
     f"""CREATE TABLE {SCHEMA}.titles (
         book bigint PRIMARY KEY REFERENCES {SCHEMA}.books ON DELETE CASCADE,
         key text COLLATE "C" NOT NULL)""",
     f"CREATE INDEX titles_by_key ON {SCHEMA}.titles (key, book)",
-    f"CREATE INDEX books_by_cost ON {SCHEMA}.books (cost, id)",
-    *(
-        f"DROP FUNCTION IF EXISTS {SCHEMA}.{one}"
-        for one in (
-            "matches (tsquery, text[], bigint, int, bigint)",
-            "find (tsquery[], int[], text[], int, bigint[], bigint, int, int, int)",
-        )
-    ),
-    *functions.ALL,
+    *(f"DROP FUNCTION IF EXISTS {SCHEMA}.{name}" for name in functions.ALL),
+    *functions.ALL.values(),
     f"UPDATE {SCHEMA}.meta SET value = '' WHERE name = 'words'"
     f" AND EXISTS (SELECT FROM {SCHEMA}.books)",
 )
@@ -66,6 +60,7 @@ PUT = upsert(f"{SCHEMA}.words", "book", COLUMNS["words"])
 PUT += f" WHERE {SCHEMA}.words.terms <> excluded.terms OR {SCHEMA}.words.keys <> excluded.keys"
 PUT_TITLES = upsert(f"{SCHEMA}.titles", "book", COLUMNS["titles"])
 PUT_TITLES += f" WHERE {SCHEMA}.titles.key <> excluded.key"
+DELETE_TITLES = f"DELETE FROM {SCHEMA}.titles WHERE book = ANY($1::bigint[])"
 
 
 def begin_key(beginning: str) -> str:
@@ -87,8 +82,9 @@ def keys(book: int, terms: str) -> set[str]:
     found = {f"{BLOCK}{size}:{book >> size}" for size in BLOCKS}
     for term in set(terms.split()):
         found.add(key(term))
-        if term[0] not in WHOLES:
-            shortest = 2 if term[0] == AUTHOR else 1
+        if not is_whole(term):
+            typed = term.removeprefix(RETIRED).removeprefix(AUTHOR)
+            shortest = len(term) - len(typed) + 1
             found.update(begin_key(term[:end]) for end in range(shortest, len(term[:CUT]) + 1))
     return found
 
@@ -112,12 +108,15 @@ def writes(entries: Iterable[Entry], images: Mapping[str, Images]) -> list[State
 
 def put(books: Iterable[Image]) -> list[Statement]:
     """Return what writes the index of these books."""
-    words, titles = [], []
+    words, titles, retired = [], [], []
     for row in books:
-        terms = terms_of(row["title"], row["author"], row["isbn"], row["catalog_id"])
+        terms = terms_of(*(row[name] for name in FIELDS))
         lexemes = " ".join(map(quoted, keys(row["id"], terms)))
         words.append({"book": row["id"], "terms": f" {terms} ", "keys": lexemes})
-        titles.append({"book": row["id"], "key": letters.sort_key(row["title"])})
-    if not words:
-        return []
-    return [Statement(PUT, (as_json(words),)), Statement(PUT_TITLES, (as_json(titles),))]
+        if row["retired"]:
+            retired.append(row["id"])
+        else:
+            titles.append({"book": row["id"], "key": letters.sort_key(row["title"])})
+    puts = ((PUT, words), (PUT_TITLES, titles))
+    statements = [Statement(put, (as_json(rows),)) for put, rows in puts if rows]
+    return statements + ([Statement(DELETE_TITLES, (retired,))] if retired else [])

@@ -13,6 +13,7 @@ from bazar.replication.store import Operation, Outcome
 from storage import history
 from storage.books import change_answer, show_book
 from storage.catalog import MAX_TOPICS, Catalog
+from storage.checksum import CHECKSUM
 from storage.history import EPOCH_SHIFT, Epoch, Position, epochs
 from storage.searches import Found, Search
 from storage.sqlite import search_index
@@ -41,6 +42,17 @@ CANCELLATIONS_SCHEMA = """
 CREATE TABLE cancellations (
     order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, cancelled_at INTEGER NOT NULL,
     cancelled TEXT NOT NULL) WITHOUT ROWID
+"""
+# What is on sale is found by indexes that begin with that, however many books are not. With one
+# more column the checksum over the rows is another one.
+RETIRED_SCHEMA = f"""
+ALTER TABLE books ADD COLUMN retired INTEGER CHECK (retired = 1);
+DELETE FROM meta WHERE name = '{CHECKSUM}';
+DROP INDEX books_by_topic;
+DROP INDEX IF EXISTS books_by_cost;
+CREATE INDEX books_by_topic ON books (catalog_id, retired, id);
+CREATE INDEX books_by_number ON books (retired, id);
+CREATE INDEX books_by_cost ON books (retired, cost, id);
 """
 
 HIGHEST = (
@@ -74,8 +86,7 @@ class CatalogRows:
     # How many a file has had is its version: a new one goes to the end, whatever it is about.
     migrations: Sequence[str] = (
         *(SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA),
-        CANCELLATIONS_SCHEMA,
-        search_index.ORDERS,
+        *(CANCELLATIONS_SCHEMA, "", f"{RETIRED_SCHEMA}{search_index.LAST}"),
     )
 
     def __init__(
@@ -95,6 +106,9 @@ class CatalogRows:
 
     def derive(self, connection: sqlite3.Connection) -> bool:
         return search_index.learn(connection)
+
+    def compact(self, connection: sqlite3.Connection) -> None:
+        search_index.compact(connection)
 
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
@@ -121,7 +135,7 @@ def load(connection: sqlite3.Connection, wanted: WantedRows, first: int, now_ms:
     return WorkingSet.of(
         books=among(BOOKS_BY_ID, wanted.books),
         topics=among(f"SELECT * FROM topics WHERE name {AMONG}", wanted.topics),
-        alike=among(f"SELECT * FROM books WHERE title {AMONG} ORDER BY id DESC", wanted.titles),
+        alike=among(f"SELECT * FROM books WHERE title {AMONG}", wanted.titles),
         sales=sales,
         cancellations=among(CANCELLED, {sale["order_id"] for sale in sales}),
         answers=among(f"SELECT * FROM answers WHERE key {AMONG}", wanted.keys),
@@ -151,10 +165,10 @@ class SQLiteCatalogReader:
         return await self._database.look_slowly(lambda reader: find(reader, search))
 
     async def topics(self) -> list[dict[str, Any]]:
-        """Return the topics that have books, ordered by name: `catalog_id` and `topic`."""
+        """Return the topics that have books on sale, ordered by name: `catalog_id` and `topic`."""
         rows = await self._database.read(
-            "SELECT id AS catalog_id, name AS topic FROM topics t WHERE EXISTS "
-            "(SELECT 1 FROM books WHERE catalog_id = t.id) ORDER BY name LIMIT ?",
+            "SELECT id AS catalog_id, name AS topic FROM topics t WHERE EXISTS (SELECT 1 FROM books"
+            " WHERE catalog_id = t.id AND retired IS NULL) ORDER BY name LIMIT ?",
             (MAX_TOPICS,),
         )
         return [dict(row) for row in rows]

@@ -26,13 +26,16 @@ from storage.terms import terms_of
 
 _WORDS = "SELECT 0 AS key, rowid AS book FROM words WHERE words MATCH :query"
 _OF_TOPICS = "catalog_id IN (SELECT value FROM json_each(:topics))"
+_ON_SALE = "SELECT id AS book FROM books WHERE retired IS NULL"
 _IN_ORDER = {
-    By.NUMBER: "SELECT 0 AS key, id AS book FROM books WHERE id {beyond} :book ORDER BY id {way}",
+    By.NUMBER: "SELECT 0 AS key, id AS book FROM books WHERE retired IS NULL AND id {beyond} :book"
+    " ORDER BY id {way}",
     By.TITLE: "SELECT key, book FROM titles WHERE (key, book) {beyond} (:key, :book)"
     " ORDER BY key {way}, book {way}",
     # As one comparison of both SQLite would go through all books of this price.
-    By.COST: "SELECT cost AS key, id AS book FROM books WHERE cost = :key AND id {beyond} :book"
-    " UNION ALL SELECT cost, id FROM books WHERE cost {beyond} :key"
+    By.COST: "SELECT cost AS key, id AS book FROM books"
+    " WHERE retired IS NULL AND cost = :key AND id {beyond} :book"
+    " UNION ALL SELECT cost, id FROM books WHERE retired IS NULL AND cost {beyond} :key"
     " ORDER BY key {way}, book {way}",
 }
 _WORDS_IN_ORDER = f"{_WORDS} AND rowid {{beyond}} :book ORDER BY rowid {{way}}"
@@ -44,7 +47,8 @@ _WAYS = {1: {"beyond": ">", "way": "ASC"}, -1: {"beyond": "<", "way": "DESC"}}
 
 class Matches:
     """What a query to FTS5 finds, which asks for `words` and maybe a topic; without a query, the
-    books of some topics, or all."""
+    books of some topics, or all. Where an order or a topic is gone through, it is what is on sale:
+    what is retired only its own terms find."""
 
     def __init__(
         self,
@@ -64,7 +68,7 @@ class Matches:
         fits = fitting(words)
 
         def has_words(title: str, author: str | None, isbn: str | None, topic: int) -> bool:
-            return fits(terms_of(title, author, isbn, topic))
+            return fits(terms_of(title, author, isbn, topic, None))
 
         connection.create_function("has_words", 4, has_words, deterministic=True)
         connection.create_function("sort_key", 1, sort_key, deterministic=True)
@@ -147,7 +151,7 @@ class Matches:
         """All its books, in whatever order is the cheapest."""
         if self._query is not None:
             return _WORDS
-        return "SELECT id AS book FROM books" + ("" if self._is_all else f" WHERE {_OF_TOPICS}")
+        return _ON_SALE if self._is_all else f"{_ON_SALE} AND {_OF_TOPICS}"
 
     def _ask(self, sql: str, query: str | None = None, **values: Any) -> list[Any]:
         common = {"query": query or self._query, "topics": json.dumps(self._topics)}

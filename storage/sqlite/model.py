@@ -25,6 +25,10 @@ class Model(Protocol):
         """Make the next slice of what is derived from the rows, in the open transaction. Return
         whether all of it is made."""
 
+    def compact(self, connection: sqlite3.Connection) -> None:
+        """Take a slice of what rows that are gone have left in what is derived, if it is much, in
+        the transaction that is about to be committed."""
+
     def seed(self) -> Sequence[Operation]:
         """Return the operations with which a new group begins (T0)."""
 

@@ -91,6 +91,9 @@ class OrderRows:
         """Return True: nothing is derived from the rows."""
         return True
 
+    def compact(self, connection: sqlite3.Connection) -> None:
+        """Do nothing: nothing is derived from the rows."""
+
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:

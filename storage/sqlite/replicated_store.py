@@ -318,6 +318,7 @@ class ReplicatedStore:
         sealed = seal(self._state.checksum, self.store_id, mark)
         log_table.set_committed(writer, mark, sealed)
         log_table.compact(writer, self._compacted(mark.seq))
+        self.model.compact(writer)
 
     def _compacted(self, seq: int) -> int:
         """Return the last entry that the log does not need once `seq` is committed."""

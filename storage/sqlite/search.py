@@ -7,7 +7,7 @@ import json
 import sqlite3
 
 from storage import paging
-from storage.books import fold, show_book
+from storage.books import RETIRED, fold, show_book
 from storage.paging import UNRANKED, By
 from storage.searches import Count, Found, Search
 from storage.sought import of_topics, ranks
@@ -20,9 +20,9 @@ from storage.sqlite.queries import Queries
 def find(connection: sqlite3.Connection, search: Search) -> Found:
     """Return a page of what is searched for. Call it in a transaction: it reads more than once."""
     if search.q is None and search.order.by is By.NUMBER and not search.in_stock:
-        return _by_topic(connection, search)
+        return _by_number(connection, search)
     topics = _topics(connection, search)
-    of_rank = [[]] if search.q is None else list(ranks(search.q))
+    of_rank = [[]] if search.q is None else list(ranks(search.q, retired=search.retired))
     if topics == [] or not of_rank:
         return Found.within(search, [], Count(0))
     queries, words = Queries(connection), of_rank[-1]
@@ -56,13 +56,17 @@ def _topics(connection: sqlite3.Connection, search: Search) -> list[int] | None:
     return [number for (number,) in rows]
 
 
-def _by_topic(connection: sqlite3.Connection, search: Search) -> Found:
+def _by_number(connection: sqlite3.Connection, search: Search) -> Found:
     """Return books by number, whatever their stock. Of each matching topic only as many are read as
     the page could show."""
+    listed_are = f"retired {f'= {RETIRED}' if search.retired else 'IS NULL'}"
     beyond, way = ("id < :edge", "id DESC") if search.sign < 0 else ("id > :edge", "id")
     page = f"ORDER BY b.{way} LIMIT :wanted OFFSET :skip"
     if search.topic:
-        among = f"SELECT id FROM books WHERE catalog_id = t.id AND {beyond} ORDER BY {way}"
+        among = (
+            f"SELECT id FROM books WHERE catalog_id = t.id AND {listed_are} AND {beyond}"
+            f" ORDER BY {way}"
+        )
         books = (
             f"SELECT {BOOK} FROM topics t"
             f" JOIN books b ON b.id IN ({among} LIMIT :skip + :wanted)"
@@ -70,11 +74,11 @@ def _by_topic(connection: sqlite3.Connection, search: Search) -> Found:
         )
         listed = (
             "SELECT 1 FROM topics t CROSS JOIN books b ON b.catalog_id = t.id"
-            " WHERE instr(t.folded, :folded)"
+            f" WHERE instr(t.folded, :folded) AND b.{listed_are}"
         )
     else:
-        books = f"{BOOKS} WHERE b.{beyond} {page}"
-        listed = "SELECT 1 FROM books"
+        books = f"{BOOKS} WHERE b.{listed_are} AND b.{beyond} {page}"
+        listed = f"SELECT 1 FROM books WHERE {listed_are}"
     beginning = -1 if search.sign > 0 else 1 << 62
     values = {
         "edge": beginning if search.edge is None else search.edge[-1],

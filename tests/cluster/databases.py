@@ -17,7 +17,7 @@ SHORT = {"lease_s": 0.4, "ack_timeout_s": 0.2}
 
 COLUMNS = {
     "topics": "id, name, folded",
-    "books": "id, title, author, catalog_id, cost, count, isbn",
+    "books": "id, title, author, catalog_id, cost, count, isbn, retired",
     "sales": "order_id, key, request, sold_at, seq, lines",
     "cancellations": "order_id, seq, cancelled_at, cancelled",
     "answers": "key, request, answer, at",

@@ -106,7 +106,7 @@ class WordSearchTest(ShopTestCase):
         self.io_loop.run_sync(restart)
         self.io_loop.run_sync(self.shop.ready)
         self.assertEqual(self.get("/search?q=cook", "catalog-2"), [book(4)])
-        [(by, upto)] = self.shop.rows("catalog-2", "words_made")
+        [(by, upto, *_)] = self.shop.rows("catalog-2", "words_made")
         self.assertEqual((by, upto), (letters.VERSION, ALL))
 
     def test_spaces_are_no_second_cache_key(self) -> None:

@@ -99,10 +99,7 @@ def decide_catalog(
     work = WorkingSet.of(
         books=books,
         topics=[row for row in rows(state, "topics") if row["name"] in wanted.topics],
-        alike=sorted(
-            (row for row in rows(state, "books") if row["title"] in wanted.titles),
-            key=lambda row: -row["id"],
-        ),
+        alike=[row for row in rows(state, "books") if row["title"] in wanted.titles],
         sales=sold,
         cancellations=[
             state["cancellations", row["order_id"]]
@@ -152,7 +149,7 @@ def look(state: State, item: Mapping[str, Any]) -> Answer | None:
         case {"op": "search" | "find"}:
             return search(state, Search.of(item)).plain()
         case {"op": "topics"}:
-            used = {row["catalog_id"] for row in rows(state, "books")}
+            used = {row["catalog_id"] for row in rows(state, "books") if not row["retired"]}
             topics = [
                 {"catalog_id": row["id"], "topic": row["name"]}
                 for row in rows(state, "topics")
@@ -201,7 +198,7 @@ def _place(by: By, book: Row) -> Place:
 
 
 def _is_found(row: Row, wanted: Search) -> bool:
-    if wanted.in_stock and not row["count"]:
+    if bool(row["retired"]) != wanted.retired or (wanted.in_stock and not row["count"]):
         return False
     if wanted.q is None:
         return fold(wanted.topic or "") in fold(row["topic"])

@@ -44,13 +44,17 @@ def _books(rows: Rows) -> list[dict[str, Any]]:
     return sorted(found, key=lambda book: book["id"])
 
 
+def _on_sale(rows: Rows, retired: bool = False) -> list[dict[str, Any]]:
+    return [book for book in _books(rows) if bool(book["retired"]) == retired]
+
+
 def _by_id(rows: Rows, params: Sequence[Any]) -> list[Row]:
     return columns(BOOK, (book for book in _books(rows) if book["id"] in params[0]))
 
 
 def _alike(rows: Rows, params: Sequence[Any]) -> list[Row]:
-    found = [book for book in _books(rows) if book["title"] in params[0]]
-    return columns("id title author catalog_id isbn", reversed(found))
+    found = (book for book in _books(rows) if book["title"] in params[0])
+    return columns("id title author catalog_id isbn retired", found)
 
 
 def _expired(rows: Rows, params: Sequence[Any]) -> list[Row]:
@@ -66,16 +70,16 @@ def _epochs(rows: Rows, params: Sequence[Any]) -> list[Row]:
 
 
 def _topics(rows: Rows, params: Sequence[Any]) -> list[Row]:
-    used = {book["catalog_id"] for book in rows("books")}
+    used = {book["catalog_id"] for book in _on_sale(rows)}
     topics = sorted(rows("topics"), key=lambda topic: str(topic["name"]))
     return columns("id name", [t for t in topics if t["id"] in used][: params[0]])
 
 
-def _search(forwards: bool) -> Read:
+def _list(forwards: bool, retired: bool) -> Read:
     def read(rows: Rows, params: Sequence[Any]) -> list[Row]:
         edge, limit, skip, *folded = params
         names = {t["id"] for t in rows("topics") if not folded or folded[0] in t["folded"]}
-        found = [book for book in _books(rows) if book["catalog_id"] in names]
+        found = [book for book in _on_sale(rows, retired) if book["catalog_id"] in names]
         if forwards:
             found = [book for book in found if book["id"] > edge]
         else:
@@ -85,10 +89,14 @@ def _search(forwards: bool) -> Read:
     return read
 
 
-def _count_of_topics(rows: Rows, params: Sequence[Any]) -> list[Row]:
-    most, folded = params
-    names = {topic["id"] for topic in rows("topics") if folded in topic["folded"]}
-    return [(min(sum(book["catalog_id"] in names for book in rows("books")), most),)]
+def _count(retired: bool) -> Read:
+    def read(rows: Rows, params: Sequence[Any]) -> list[Row]:
+        most, *folded = params
+        names = {t["id"] for t in rows("topics") if not folded or folded[0] in t["folded"]}
+        found = [book for book in _on_sale(rows, retired) if book["catalog_id"] in names]
+        return [(min(len(found), most),)]
+
+    return read
 
 
 def behind(table: str, names: str) -> Read:
@@ -206,7 +214,7 @@ def _find(rows: Rows, params: Sequence[Any]) -> list[Row]:
     [made_by] = [row["value"] for row in rows("meta") if row["name"] == "words"]
     head = (made_by, *count, None, None if stopped is None else stopped["id"])
     found = [(*head, *place[:2], *columns(BOOK, [by_id[place[2]]])[0]) for place in page]
-    return found or [(*head, *[None] * 10)]
+    return found or [(*head, *[None] * 11)]
 
 
 def _listed(rows: Rows, params: Sequence[Any]) -> list[Row]:
@@ -214,7 +222,7 @@ def _listed(rows: Rows, params: Sequence[Any]) -> list[Row]:
     found: list[Image]
     if query is None:
         folded = {one["id"]: one["folded"] for one in rows("topics")}
-        found = [book for book in _books(rows) if topic in folded[book["catalog_id"]]]
+        found = [book for book in _on_sale(rows) if topic in folded[book["catalog_id"]]]
     else:
         named = [book for book in _books(rows) if topic in (None, book["topic"])]
         found = list(_matching(rows, named, query, patterns))
@@ -237,7 +245,7 @@ def _listed(rows: Rows, params: Sequence[Any]) -> list[Row]:
         look = _Looked(behind(found), looked, in_stock=in_stock)
         page = look.books
     else:
-        look = _Looked(behind(_books(rows)), looked, in_stock=in_stock)
+        look = _Looked(behind(_on_sale(rows)), looked, in_stock=in_stock)
         right = {book["id"] for book in found}
         page = [book for book in look.books if book["id"] in right]
     stopped = look.stopped if len(page) < skip + wanted else None
@@ -246,14 +254,14 @@ def _listed(rows: Rows, params: Sequence[Any]) -> list[Row]:
     elif query is not None or (len(found) <= looked and not is_all):
         count = _Looked(found, looked, in_stock=True).counted(counted)
     else:
-        seen = _Looked(_books(rows), looked, in_stock=True)
+        seen = _Looked(_on_sale(rows), looked, in_stock=True)
         seen.books = [book for book in seen.books if book in found]
         count = seen.counted(counted)
     [made_by] = [row["value"] for row in rows("meta") if row["name"] == "words"]
     end = (None, None) if stopped is None else (str(key(stopped)[0]), stopped["id"])
     head = (made_by, *count, *end)
     return [(*head, *row) for row in columns(BOOK, page[skip : skip + wanted])] or [
-        (*head, *[None] * 8)
+        (*head, *[None] * 9)
     ]
 
 
@@ -288,7 +296,7 @@ def _query(query: str) -> Callable[[frozenset[str]], bool]:
     return function
 
 
-BOOK = "id title topic cost count catalog_id author isbn"
+BOOK = "id title topic cost count catalog_id author isbn retired"
 SALE = "key request order_id seq sold_at lines"
 CANCELLED = "order_id seq cancelled_at cancelled"
 ORDER = "order_id seq sold_at lines changed cancelled cancelled_at"
@@ -315,10 +323,14 @@ READS: Mapping[str, Read] = {
     catalog.FIRST_SALE.sql: lambda rows, _: columns(
         "order_id", sorted(rows("sales"), key=lambda row: int(row["seq"]))[:1]
     ),
-    **dict.fromkeys(catalog.FORWARDS, _search(True)),
-    **dict.fromkeys(catalog.BACKWARDS, _search(False)),
-    catalog.COUNT: lambda rows, params: [(min(len(_books(rows)), params[0]),)],
-    catalog.COUNT_OF_TOPICS: _count_of_topics,
+    **{
+        sql: read
+        for (forwards, retired), lists in catalog.LISTS.items()
+        for sql, read in (
+            *((sql, _list(forwards, retired)) for sql in (lists.page, lists.page_of_topics)),
+            *((sql, _count(retired)) for sql in (lists.size, lists.size_of_topics)),
+        )
+    },
     search.FIND: _find,
     search.LISTED: _listed,
     orders.CURSOR.sql: lambda rows, _: columns("seq id", rows("cursors")),
@@ -348,7 +360,9 @@ def _put(table: str, key: str) -> Write:
 
 
 def _delete(table: str) -> Write:
-    cascade = [table, "words"] if table == "books" else [table]  # as the product's tables have it
+    cascade = [table]
+    if table == "books":
+        cascade += ["words", "titles"]  # as the product's tables have it
     return lambda params: {(table, key): None for key in params[0] for table in cascade}
 
 
@@ -360,4 +374,5 @@ def writes(model: Model, named: Mapping[str, Any]) -> dict[str, Write]:
         **{tables.deletes[table]: _delete(table) for table in model.tables},
         search_index.PUT: _put("words", "book"),
         search_index.PUT_TITLES: _put("titles", "book"),
+        search_index.DELETE_TITLES: _delete("titles"),
     }

@@ -18,7 +18,7 @@ from bazar.errors import BadRequest
 from handlers import validation
 from storage.isbn import isbn13
 
-TEXT, MONEY, NUMBER, CODE = "text", "money", "number", "code"
+TEXT, MONEY, NUMBER, CODE, TRUTH = "text", "money", "number", "code", "truth"
 LESS = 1000  # more than there are names of one column
 
 
@@ -47,6 +47,7 @@ COLUMNS: Mapping[str, Column] = {
         doubtful=names.BARCODE,
         optional=True,
     ),
+    "retired": Column(TRUTH, names.RETIRED, optional=True),
 }
 
 _OPTION = re.compile(r"option ?\d ?value|(variation|variant) (name|title)")
@@ -88,6 +89,7 @@ _DOUBTFUL = {ours: _keys(column.doubtful) for ours, column in COLUMNS.items() if
 _PRODUCT, _PARENT, _FORMATS = map(_keys, (names.PRODUCT, names.PARENT, names.FORMAT))
 _NOISE, _CENTS = _keys(names.NOISE), _keys(names.CENTS)
 _SALE, _USUAL = _keys(names.SALE), _keys(names.USUAL)
+_TRUTHS = dict.fromkeys(_keys(names.TRUE), True) | dict.fromkeys(_keys(names.FALSE), False)
 
 
 def known(name: str) -> dict[str, int]:
@@ -111,11 +113,21 @@ def _doubtful(name: str, ours: str, values: Sequence[str]) -> bool:
     return named and bool(given) and all(isbn13(value) is not None for value in given)
 
 
+def truth(text: str) -> bool | None:
+    """Return what a cell says, in whatever language; None if that is not known.
+
+    >>> truth("TRUE"), truth("Falsch"), truth("perhaps")
+    (True, False, None)
+    """
+    return _TRUTHS.get("".join(words(text)))
+
+
 _FITS: Mapping[str, Callable[[str], bool]] = {
     TEXT: bool,
     MONEY: _has_digit,
     NUMBER: _has_digit,
     CODE: is_isbn,
+    TRUTH: lambda value: truth(value) is not None,
 }
 
 

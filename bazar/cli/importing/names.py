@@ -102,6 +102,23 @@ ISBN = """
     isbn nr, isbn code, isbn10, isbn 10 digit, 020a, international standard book number, исбн
 """
 
+RETIRED = """
+    retired
+"""
+
+# What such a column says, as programs and people write it, and spreadsheets in their languages.
+TRUE = """
+    true, yes, 1, wahr, ja, vrai, oui, verdadero, sí, vero, verdadeiro, sim, waar, sann, sant, sand,
+    tosi, kyllä, prawda, tak, pravda, ano, áno, igaz, igen, adevărat, da, doğru, evet, αληθής, ναι,
+    истина, да, істина, так
+"""
+
+FALSE = """
+    false, no, 0, falsch, nein, faux, non, falso, não, onwaar, nee, falsk, falskt, usann, nei, nej,
+    epätosi, ei, fałsz, nie, nepravda, ne, hamis, nem, fals, nu, yanlış, hayır, ψευδής, όχι, ложь,
+    нет, хибність, ні
+"""
+
 # Barcodes and the like are taken only if they look like ISBNs.
 BARCODE = """
     ean, ean13, gtin, gtin13, barcode, upc, ean code, ean upc, bar code, strichcode, product

@@ -16,7 +16,7 @@ from handlers import validation
 MAX_SHOWN = 20
 MAX_KINDS = 30
 OTHERS = "other reasons"
-SHOWN = ("title", "author", "topic", "cost", "count")
+SHOWN = ("title", "author", "topic", "cost", "count", "retired")
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Tally:
 
     created: int = 0
     known: int = 0
+    retired: int = 0  # of these
     twice: int = 0  # in the list itself
     checked: int = 0  # good rows
     rejected: int = 0
@@ -46,14 +47,18 @@ class Tally:
                 kind = OTHERS
             self.kinds[kind] += 1
 
-    def done(self, row: Row, book: int, created: bool) -> None:
-        """Note that the shop has this row's book. Ids grow: an id that is not new, but at least the
-        first one made for this list, belongs to a row above."""
+    def done(self, row: Row, book: int, created: bool, retired: bool) -> None:
+        """Note that the shop has this row's book, which was there, and `retired`, unless it was
+        created. Ids grow: an id that is not new, but at least the first one made for this list,
+        belongs to a row above."""
         if created:
             self.created += 1
             self._first_id = book if self._first_id is None else self._first_id
         elif self._first_id is None or book < self._first_id:
             self.known += 1
+            self.retired += retired
+            if retired and not (row.book or {}).get("retired"):
+                self._example(f"line {row.line}: is book {book}, which is retired, and stays so")
         else:
             self.twice += 1
             self._example(f"line {row.line}: is the same book as a row above, which counts")
@@ -81,7 +86,8 @@ class Tally:
     def summary(self, dry_run: bool) -> str:
         parts = [f"{self.checked:,} good"]
         if not dry_run:
-            known = f"{self.known:,} there already (left as they are)"
+            retired = f", {self.retired:,} of them retired" if self.retired else ""
+            known = f"{self.known:,} there already (left as they are{retired})"
             parts = [f"{self.created:,} created", known]
         if self.twice:
             parts.append(f"{self.twice:,} twice in the list")
@@ -176,9 +182,10 @@ def show_rows(rows: Sequence[Row]) -> Iterator[str]:
         book = row.book or {}
         parts = [repr(book["title"]), book.get("author") or "no author", book["topic"]]
         others = [f"{k} {v}" for k, v in book.items() if k not in SHOWN]
-        yield f"  line {row.line}: " + ", ".join(
-            [*parts, *others, money(book["cost"]), f"{book['count']} in stock"]
-        )
+        parts += [*others, money(book["cost"]), f"{book['count']} in stock"]
+        if book.get("retired"):
+            parts.append("retired")
+        yield f"  line {row.line}: {', '.join(parts)}"
 
 
 def money(cents: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bazar.cli.importing import amounts, columns, isbns
 from bazar.cli.importing.amounts import NotAnAmount, Reading
-from bazar.cli.importing.columns import CODE, COLUMNS, MONEY, TEXT
+from bazar.cli.importing.columns import CODE, COLUMNS, MONEY, TEXT, TRUTH
 from bazar.cli.importing.isbns import NotAnIsbn
 from bazar.cli.importing.layout import Layout
 from bazar.cli.importing.markup import without_markup
@@ -252,6 +252,10 @@ class Rows:
             return default
         if column.kind == CODE:
             return isbns.isbn(text)
+        if column.kind == TRUTH:
+            if (known := columns.truth(text)) is None:
+                raise BadRequest(f"{ours}: {text[:40]!r} is neither true nor false")
+            return known
         if column.kind != TEXT:
             read = amounts.price if column.kind == MONEY else amounts.whole_number
             return read(text, self._reading)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bazar.errors import BadRequest
 from handlers import validation
 from storage import exports
+from storage.books import RETIRED
 from storage.catalog import MAX_AMOUNT
 from storage.images import Image
 from tests.invented import ROWS, Invented
@@ -40,7 +41,9 @@ TEXTS = st.one_of(
 ).filter(_may_be)
 AMOUNTS = st.one_of(st.integers(0, 10**6), st.integers(0, MAX_AMOUNT))
 ISBNS = st.sampled_from([None, None, "9780306406157", "9791034304790"])
-BOOKS = st.lists(st.tuples(TEXTS, st.none() | TEXTS, TEXTS, AMOUNTS, AMOUNTS, ISBNS), max_size=8)
+BOOKS = st.lists(
+    st.tuples(TEXTS, st.none() | TEXTS, TEXTS, AMOUNTS, AMOUNTS, ISBNS, st.booleans()), max_size=8
+)
 
 
 class Shelf(Invented):
@@ -51,8 +54,8 @@ class Shelf(Invented):
         topics = [{"id": at, "name": name, "folded": ""} for at, name in enumerate(names)]
         books = [
             {"id": at, "title": title, "author": author, "catalog_id": names.index(topic),
-             "cost": cost, "count": count, "isbn": isbn}
-            for at, (title, author, topic, cost, count, isbn) in enumerate(shelf, start=1)
+             "cost": cost, "count": count, "isbn": isbn, "retired": RETIRED if retired else None}
+            for at, (title, author, topic, cost, count, isbn, retired) in enumerate(shelf, start=1)
         ]  # fmt: skip
         self.tables = {"topics": topics, "books": books}
 
@@ -75,13 +78,13 @@ def with_head(columns: Sequence[str], records: Sequence[dict[str, Any]]) -> byte
 
 class RoundTripTest(unittest.TestCase):
     @given(BOOKS)
-    @example([("title", None, "topic", 1, 1, None), ("title", "author", "topic", 1, 1, None)])
-    @example([(text, text, text, 5, 0, None) for text in HARD])
-    @example([("title", " author", 'with "quotes"', 1, 1, None)])
+    @example([("title", one, "topic", 1, 1, None, False) for one in (None, "author")])
+    @example([(text, text, text, 5, 0, None, True) for text in HARD])
+    @example([("title", " author", 'with "quotes"', 1, 1, None, False)])
     def test_books_are_read_to_the_letter(self, shelf: list[tuple[Any, ...]]) -> None:
         _, rows = read(with_head(exports.BOOK, of_books(shelf)))
         self.assertEqual([str(row) for row in rows], [""] * len(shelf))
-        names = ("title", "author", "topic", "cost", "count", "isbn")
+        names = ("title", "author", "topic", "cost", "count", "isbn", "retired")
         found = [tuple((row.book or {}).get(name) for name in names) for row in rows]
         self.assertEqual(found, shelf)
 
@@ -93,6 +96,7 @@ class RoundTripTest(unittest.TestCase):
         for record, book in zip(records, shelf, strict=True):
             self.assertEqual(record["title"], book[0])
             self.assertEqual("author" in record, book[1] is not None)
+            self.assertEqual(record.get("retired", False), book[6])
 
 
 class OrdersTest(unittest.IsolatedAsyncioTestCase):

@@ -21,7 +21,7 @@ RUN = st.text(
 
 def found(typed: str, title: str) -> bool:
     """Whether a book of this title is found, as the index finds it."""
-    text = terms_of(title, None, None, 1)
+    text = terms_of(title, None, None, 1, None)
     return bool(phrases(typed)) and all(phrase.fits(text) for phrase in phrases(typed))
 
 

@@ -41,6 +41,7 @@ def some_operation(chance: random.Random, sold: Sequence[Sold]) -> dict[str, Any
                 "topic": "cdß",
                 "count": (0, 9),
                 "cost": (5, 6),
+                "retired": (True, False, False),
             }
             named = chance.sample(sorted(fields), chance.randint(1, 3))
             return update(key, book, **{name: chance.choice(fields[name]) for name in named})
@@ -79,6 +80,7 @@ class Loading(CatalogCase):
         for kind in (
             "dict",
             "OutOfStock",
+            "Retired",
             "NotFound",
             "KeyReused",
             "NotBuyer",

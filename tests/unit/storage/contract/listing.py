@@ -42,6 +42,8 @@ class Listing(CatalogCase):
                 for n in numbers
             )
         )
+        retired = chance.sample(numbers, books // 5)
+        await self.batch(*(update(f"{seed}.{n}.r", n, retired=True) for n in retired))
         return list((await self.reader.info(range(1, max(numbers) + 1))).values())
 
     async def walk(self, limit: int, backwards: bool = False, **wanted: Any) -> list[Found]:
@@ -60,6 +62,7 @@ class Listing(CatalogCase):
         self, books: list[Book], sort: str | None = None, **wanted: Any
     ) -> list[int]:
         """What must be listed, by another way than the engine's."""
+        books = [book for book in books if "retired" not in book]
         if (q := wanted.get("q")) is not None:
             order = [book["id"] for book in (await self.found(q=q)).books]
             books = [book for book in books if book["id"] in order]

@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 REFUSALS = {
     *("Conflict", "ForeignHistory", "KeyReused", "NotBuyer", "NotFound", "OutOfStock"),
-    *("PreconditionFailed", "PriceChanged", "TooLate"),
+    *("PreconditionFailed", "PriceChanged", "Retired", "TooLate"),
 }
 
 # Letters of scripts that are folded, joined, cut into pairs or left alone, and signs between them.
@@ -327,6 +327,7 @@ def rarer_operation(chance: random.Random, book: dict[str, Any]) -> dict[str, An
     made: dict[str, Any] = create(key, *((title, None, "c") for title in "té"))
     for one in made["books"]:
         one["isbn"] = chance.choice((None, *EDITIONS))
+        one["retired"] = chance.random() < 0.2
     return made
 
 

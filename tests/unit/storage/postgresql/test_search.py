@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
-from storage.postgresql import books, search, search_index
+from storage.paging import By
+from storage.postgresql import books, search_index
+from storage.postgresql.catalog import by_number
+from storage.postgresql.search import statement
 from storage.postgresql.session import Statement
 from storage.postgresql.state_tables import as_json, upsert
 from storage.searches import SORTS, Search
-from tests.unit.storage.contract import finding, listing
+from tests.unit.storage.contract import finding, listing, retiring
 from tests.unit.storage.postgresql.database import TIMEOUT_S
 from tests.unit.storage.postgresql.test_catalog import CatalogTest
+
+STOCK: tuple[dict[str, Any], ...] = ({}, {"in_stock": True})
+PARTS: tuple[dict[str, Any], ...] = (*STOCK, {"topic": "Distributed Systems"})
 
 
 class WordsFoundTest(finding.WordsFound, CatalogTest):
@@ -33,11 +40,22 @@ class PlacesTest(listing.Places, CatalogTest):
     pass
 
 
+class RetiringTest(retiring.Retiring, CatalogTest):
+    pass
+
+
 class BoundTest(CatalogTest):
-    async def make(self, begin: int, end: int) -> None:
+    async def make(self, begin: int, end: int, retired: int | None = None) -> None:
         """Books of these numbers, of which every one has the same words but one."""
         rows = [
-            {"id": n, "title": f"Many {n}", "author": None, "isbn": None, "catalog_id": 1}
+            {
+                "id": n,
+                "title": f"Many {n}",
+                "author": None,
+                "isbn": None,
+                "catalog_id": 1,
+                "retired": retired,
+            }
             for n in range(begin, end)
         ]
         into = upsert("bazar_catalog.books", "id", books.COLUMNS["books"])
@@ -45,19 +63,55 @@ class BoundTest(CatalogTest):
         put = [Statement(into, (as_json(images),)), *search_index.put(rows)]
         await self.session.run(Statement("BEGIN"), *put, Statement("COMMIT"), timeout_s=TIMEOUT_S)
 
-    async def fetched(self, **wanted: Any) -> int:
+    async def fetched(self, shown: int = 11, **wanted: Any) -> int:
         """How many rows are looked at, of books and of what they are found by."""
         count = Statement(
             "SELECT sum(COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0))::bigint"
             " FROM pg_stat_xact_user_tables WHERE schemaname = 'bazar_catalog'"
         )
-        asked = search.statement(Search(10, **wanted))
+        search = Search(10, **wanted)
+        by_words = search.q is not None or search.in_stock or search.order.by is not By.NUMBER
+        asked = (statement(search),) if by_words else by_number(search)
         reply = await self.session.run(
-            *(Statement("BEGIN"), count, asked, count, Statement("COMMIT")), timeout_s=TIMEOUT_S
+            *(Statement("BEGIN"), count, *asked, count, Statement("COMMIT")), timeout_s=TIMEOUT_S
         )
-        [(before,)], rows, [(after,)] = (result.rows for result in reply.results[1:-1])
-        self.assertEqual(len(rows), 11, wanted)
+        [(before,)], rows, *_, [(after,)] = (result.rows for result in reply.results[1:-1])
+        self.assertEqual(len(rows), shown, wanted)
         return int(after - before)
+
+    async def test_s8_what_is_retired_costs_a_search_nothing(self) -> None:
+        """Nor while the server still thinks that all of it is on sale; nor do books on sale cost a
+        search of what is retired."""
+        kinds: list[dict[str, Any]] = [
+            *({"q": "many", "sort": sort, **part} for sort in SORTS for part in PARTS),
+            {"q": "m"},
+            *(
+                {"topic": topic, "sort": sort, **stock}
+                for topic, sort, stock in product(("", "ed s"), (None, *SORTS), STOCK)
+                if sort != "fit"
+            ),
+            *({"topic": topic, "retired": True, "sort": "newest"} for topic in ("", "ed s")),
+            *({"topic": topic, "retired": True} for topic in ("", "ed s")),
+            *({"q": "many", "retired": True, "sort": sort} for sort in (None, "newest")),
+        ]
+        # On sale are 20 in the middle; first with as many that are retired on each side.
+        for retired, on_sale in ((8, 988), (988, 1008), (1008, 1988)):
+            await self.make(retired, on_sale, None if retired == 988 else 1)
+        await self.ask("UPDATE bazar_catalog.books SET retired = 1 WHERE id < 8")
+        seen = []
+        with self.bounds(RANKED=50, COUNTED=50, LOOKED=200):
+            seen.append([await self.fetched(**kind) for kind in kinds])
+            await self.make(8, 988)
+            await self.make(1008, 9000)
+            await self.ask("ANALYZE bazar_catalog.books")
+            await self.make(8, 988, 1)
+            await self.make(1008, 9000, 1)
+            for analyzed in ("titles", "books"):
+                seen.append([await self.fetched(**kind) for kind in kinds])
+                await self.ask(f"ANALYZE bazar_catalog.{analyzed}")
+            seen.append([await self.fetched(**kind) for kind in kinds])
+        for kind, small, *large in zip(kinds, *seen, strict=True):
+            self.assertLess(max(large), small + 500, kind)  # by what is vacuumed
 
     async def test_a_search_looks_at_a_bounded_number_of_books(self) -> None:
         """However many have the words, the topic, the same price, or the same beginning."""

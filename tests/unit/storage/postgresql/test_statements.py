@@ -23,6 +23,7 @@ from tests.unit.storage.contract import (
     listing,
     order_pages,
     orders,
+    retiring,
     samples,
 )
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase, OrderCase
@@ -60,7 +61,7 @@ class PlainGroup:
         for statement in self.model.writes(entries):
             for at, row in self._writes[statement.sql](statement.params).items():
                 if row is None:
-                    del self.state[at]
+                    self.state.pop(at, None)
                 else:
                     self.state[at] = row
         self.last = tail_mark(self.last, entries)
@@ -121,6 +122,10 @@ class ListingTest(listing.Orders, PlainCatalogTest):
 
 
 class PlacesTest(listing.Places, PlainCatalogTest):
+    pass
+
+
+class RetiringTest(retiring.Retiring, PlainCatalogTest):
     pass
 
 

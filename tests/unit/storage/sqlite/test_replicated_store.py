@@ -38,6 +38,9 @@ class Shelf:
     def derive(self, connection: sqlite3.Connection) -> bool:
         return True
 
+    def compact(self, connection: sqlite3.Connection) -> None:
+        pass
+
     def execute(
         self, connection: sqlite3.Connection, operations: Sequence[Operation], first: int
     ) -> list[Outcome]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import product
 from typing import Any
 
 from storage import sought
 from storage.searches import SORTS, Search
 from storage.sqlite import queries, search
-from tests.unit.storage.contract import finding, listing
+from tests.unit.storage.contract import finding, listing, retiring
 from tests.unit.storage.contract.finding import FIRST
-from tests.unit.storage.operations import create
+from tests.unit.storage.operations import create, update
 from tests.unit.storage.sqlite.test_catalog import CatalogTest
+
+STOCK: tuple[dict[str, Any], ...] = ({}, {"in_stock": True})
 
 
 class WordsFoundTest(finding.WordsFound, CatalogTest):
@@ -31,6 +34,10 @@ class OrdersTest(listing.Orders, CatalogTest):
 
 
 class PlacesTest(listing.Places, CatalogTest):
+    pass
+
+
+class RetiringTest(retiring.Retiring, CatalogTest):
     pass
 
 
@@ -73,6 +80,40 @@ class BoundTest(finding.Finding, CatalogTest):
                     books = ((f"Many {n}", None, "T") for n in range(first, first + 500))
                     await self.batch(create(f"k{first}", *books))
                 taken.append([await self.steps(**kind) for kind in kinds])
+        for kind, small, large in zip(kinds, *taken, strict=True):
+            self.assertLess(large, 1.5 * small, (kind, small))
+
+    async def test_s8_what_is_retired_costs_a_search_nothing(self) -> None:
+        """However many stand before the first book on sale, or behind the last, in whatever order;
+        nor do books on sale cost a search of what is retired."""
+        kinds: list[dict[str, Any]] = [
+            *({"q": "many", "sort": sort, **stock} for sort in SORTS for stock in STOCK),
+            *({"q": "many", "sort": sort, "topic": "T"} for sort in SORTS),
+            {"q": "m"},
+            *(
+                {"topic": topic, "sort": sort, **stock}
+                for topic, sort, stock in product(("", "t"), (None, *SORTS), STOCK)
+                if sort != "fit"
+            ),
+            *({"topic": topic, "retired": True, "sort": "newest"} for topic in ("", "t")),
+            *({"q": "many", "retired": True, "sort": sort} for sort in (None, "newest")),
+        ]
+        taken, on_sale = [], [*range(1, FIRST)]
+        with self.bounds(RANKED=50, COUNTED=50, LOOKED=200):
+            for many in (250, 2000):
+                first = max(on_sale) + 1
+                left = range(first + many, first + many + 20)
+                numbers = range(first, left[-1] + many + 1)
+                gone = [*on_sale, *(n for n in numbers if n not in left)]
+                await self.batch(create(f"{many}", *((f"Many {n}", None, "T") for n in numbers)))
+                await self.batch(*(update(f"c{n}", n, cost=n % 2 * 9) for n in gone))
+                await self.batch(*(update(f"r{n}", n, retired=True) for n in gone))
+                # What FTS5 keeps of the past is for another test.
+                await self.store.database.writer.execute(
+                    "INSERT INTO words (words) VALUES ('optimize')"
+                )
+                taken.append([await self.steps(**kind) for kind in kinds])
+                on_sale = [*left]
         for kind, small, large in zip(kinds, *taken, strict=True):
             self.assertLess(large, 1.5 * small, (kind, small))
 

@@ -11,10 +11,12 @@ from bazar.errors import ConfigError
 from bazar.replication.messages import Change
 from storage import letters
 from storage.catalog import Catalog
+from storage.checksum import CHECKSUM
 from storage.searches import Search
 from storage.sqlite import log_table, search_index
 from storage.sqlite.catalog import SCHEMA, CatalogRows, SQLiteCatalogReader
 from storage.sqlite.database import Database
+from storage.sqlite.history import HISTORY_SCHEMA
 from storage.sqlite.integrity import find_damage
 from storage.sqlite.replicated_store import ReplicatedStore
 from storage.sqlite.search_index import ALL
@@ -94,6 +96,47 @@ class WordsTest(CatalogTest):
         await self.batch(sell("k", (4, 2)))
         self.assertEqual(changes(), before)
 
+    async def test_what_left_it_is_merged_away(self) -> None:
+        """FTS5 keeps a note of each book that left, beside each of its words, until then."""
+
+        async def size() -> int:
+            [(size,)] = await rows(self.store, "SELECT sum(length(block)) FROM words_data")
+            return int(size)
+
+        async def state() -> tuple[int, ...]:
+            [found] = await rows(self.store, "SELECT forgotten, merging, merges FROM words_made")
+            return found
+
+        await self.batch(create("k", *((f"Many {n}", None, "Many") for n in range(400))))
+        full, merges = await size(), 0
+        with mock.patch.multiple(search_index, MANY=100, MERGED_PAGES=1):
+            for n in range(8, 400):
+                await self.store.database.writer.execute("DELETE FROM books WHERE id = ?", (n,))
+                await self.batch(sell(f"s{n}", (1, 0)))
+                forgotten, _, merges = await state()
+                self.assertLessEqual(forgotten, 100 + 100)  # while the last is merged
+            self.assertIn(merges, (2, 3))
+            while (await state())[1]:
+                await self.batch(sell(f"s{self.committed_seq()}", (1, 0)))
+        self.assertLess(await size(), full / 2)
+        self.assertEqual(await self.ids("many"), list(range(400, 408)))
+
+    async def test_after_many_merges_it_is_made_anew(self) -> None:
+        path = self.store.database.path
+        with mock.patch.multiple(search_index, MANY=1, MOST_MERGES=2):
+            for n in range(9):
+                await self.batch(update(f"t{n}", 4, title=f"Title {n}"))
+            [(merges,)] = await rows(self.store, "SELECT merges FROM words_made")
+            self.assertEqual(merges, 2)
+            await self.store.close()
+            self.store = await ReplicatedStore.open(path, CatalogRows(Catalog()), 1000)
+        self.addAsyncCleanup(self.store.close)
+        self.reader = SQLiteCatalogReader(self.store.database)
+        made = await rows(self.store, "SELECT forgotten, merging, merges FROM words_made")
+        self.assertEqual(made, [(0, 0, 0)])
+        self.assertEqual(await self.ids("title 8"), [4])
+        self.assertIsNone(self.found_damaged())
+
     async def test_a_snapshot_brings_it_along(self) -> None:
         await self.batch(update("k1", 4, title="Baking for the Hasty"))
         other = await ReplicatedStore.open(self.directory / "two.db", CatalogRows(Catalog()), 1000)
@@ -124,7 +167,7 @@ class WordsTest(CatalogTest):
             self.assertTrue(store.derived)
             found = await SQLiteCatalogReader(store.database).search(Search(10, q="aenn old"))
             self.assertEqual([book["id"] for book in found.books], [5])
-            self.assertEqual(await rows(store, "SELECT isbn FROM books"), [(None,)])
+            self.assertEqual(await rows(store, "SELECT isbn, retired FROM books"), [(None, None)])
             self.assertIsNone(find_damage(path, CatalogRows(Catalog())))
 
     async def test_a_file_whose_books_are_not_found_by_topic_is_no_damage(self) -> None:
@@ -158,20 +201,26 @@ class WordsTest(CatalogTest):
             await Database.open(path, schema)
 
     async def test_a_process_that_ends_in_the_middle_of_a_migration_leaves_no_damage(self) -> None:
-        path = self.directory / "old.db"
-        old = await Database.open(path, (log_table.SCHEMA, SCHEMA))
-        await old.writer.execute("INSERT INTO books VALUES (5, 'An old book', NULL, 1, 1, 1)")
-        await old.writer.execute("INSERT INTO meta VALUES ('checksum', 'of the rows as they were')")
-        await old.close()
+        """Whatever older program has written the file, under whatever name it kept its checksum."""
         model = CatalogRows(Catalog())
-        half = await Database.open(path, (log_table.SCHEMA, *model.migrations), model.teach)
-        await half.close()
-        self.assertIsNone(find_damage(path, model))
-        store = await ReplicatedStore.open(path, model, 1000)
-        await store.close()
-        self.assertIsNone(find_damage(path, model))
+        for version in range(1, len(model.migrations)):
+            path = self.directory / f"old-{version}.db"
+            schema = (log_table.SCHEMA, *model.migrations[:version])
+            old = await Database.open(path, schema, model.teach)
+            await old.writer.execute(
+                "INSERT INTO books (id, title, catalog_id, cost, count) VALUES (5, 'Old', 1, 1, 1)"
+            )
+            name = CHECKSUM if HISTORY_SCHEMA in schema else "checksum"
+            await old.writer.execute("INSERT INTO meta VALUES (?, 'of the rows then')", (name,))
+            await old.close()
+            half = await Database.open(path, (log_table.SCHEMA, *model.migrations), model.teach)
+            await half.close()
+            self.assertIsNone(find_damage(path, model), version)
+            store = await ReplicatedStore.open(path, model, 1000)
+            await store.close()
+            self.assertIsNone(find_damage(path, model), version)
 
-    async def test_rows_from_before_there_were_isbns(self) -> None:
+    async def test_rows_from_before_there_were_isbns_or_retired_books(self) -> None:
         """A log may hold images of both kinds, and have them applied at once."""
         await self.batch(update("a", 3, isbn="9780306406157"))
         before = self.store.committed
@@ -230,7 +279,7 @@ class WordsTest(CatalogTest):
         path = self.store.database.path
         await self.store.close()
         whole = path.read_bytes()
-        title = terms_of("Cooking for the Impatient Undergrad", None, None, 2)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None, 2, None)
         for sql in (
             "INSERT INTO words (rowid, tokens) VALUES (99, 'ghost')",
             f"INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, '{title}')",
@@ -256,7 +305,7 @@ class WordsTest(CatalogTest):
     async def test_beginnings_that_lead_elsewhere_are_damage(self) -> None:
         path = self.store.database.path
         await self.store.close()
-        title = terms_of("Cooking for the Impatient Undergrad", None, None, 2)
+        title = terms_of("Cooking for the Impatient Undergrad", None, None, 2, None)
         # It is learned anew without beginnings of three letters.
         for sql, lengths in (
             ("INSERT INTO words (words, rowid, tokens) VALUES ('delete', 4, ?)", ("1 2 3", "1 2")),

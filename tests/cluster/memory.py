@@ -22,7 +22,7 @@ from typing import Any
 from tests.cluster.client import Answer, Doors
 from tests.cluster.cluster import until
 from tests.cluster.moments import Kept, Moment, Sold
-from tests.simulation.history import Book, Operation, Undecided, linearizable
+from tests.simulation.history import RETIRED, Book, Operation, Undecided, linearizable
 
 ASKED_AGAIN = 3  # keys, at each check
 # Longer than an attempt can take whose client has given up: see `pool` in cluster.json.
@@ -85,8 +85,8 @@ class Memory:
     def start(self) -> None:
         """Begin with the books as they are, with `stock` of each."""
         self._shown = {
-            book: (title, topic, self.stock[book])
-            for book, (title, topic, _) in self.kept.books().items()
+            number: book._replace(copies=self.stock[number])
+            for number, book in self.kept.books().items()
         }
 
     # --- what they are told ----------------------------------------------------------------------
@@ -102,10 +102,10 @@ class Memory:
         if write.began >= self.orders_since:
             self.orders.append(sold)
 
-    def refuse(self, write: Write) -> None:
+    def refuse(self, write: Write, code: str) -> None:
         self._refused.add(write.key)
-        self.counts["sold out"] += 1
-        self._settle(write, None)
+        self.counts[f"refused: {code}"] += 1
+        self._settle(write, RETIRED if code == RETIRED else None)
 
     def cancel(self, write: Write) -> None:
         self.cancelled[write.order_id] = write.argument
@@ -134,7 +134,15 @@ class Memory:
 
     def saw(self, shown: Mapping[str, Any], began: float) -> None:
         if began >= self._readable_since:
-            self._read(shown["id"], (shown["title"], shown["topic"], shown["count"]), began)
+            retired = shown.get("retired", False)
+            found = Book(shown["title"], shown["topic"], shown["count"], retired)
+            self._read(shown["id"], found, began)
+
+    def missed(self, books: Iterable[int], began: float) -> None:
+        """Note that a search of everything did not show these."""
+        for book in books if began >= self._readable_since else ():
+            gone = Operation("gone", None, began, time.monotonic(), None)
+            self._histories[book].append(gone)
 
     def _read(self, book: int, found: Book, began: float) -> None:
         operation = Operation("read", None, began, time.monotonic(), found)
@@ -270,10 +278,11 @@ class Memory:
         gone: Counter[int] = Counter()
         for sold in self.sold.values():
             gone[sold.book] += sold.quantity - cancelled.get(sold.order_id, 0)
-        for book, (_, _, count) in self.kept.books().items():
-            if count + gone[book] != self.stock[book]:
+        for number, book in self.kept.books().items():
+            if book.copies + gone[number] != self.stock[number]:
                 raise Violation(
-                    f"book {book}: {gone[book]} sold and {count} left of {self.stock[book]}"
+                    f"book {number}: {gone[number]} sold and {book.copies} left of"
+                    f" {self.stock[number]}"
                 )
 
     async def _check_orders(self) -> None:

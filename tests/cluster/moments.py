@@ -81,7 +81,9 @@ class Moment:
         """Return what a file holds that `python -m bazar backup` has written."""
         rows = rows_in(file)
         topics = {row[0]: row[1] for row in rows["topics"]}
-        books = {row[0]: (row[1], topics[row[3]], row[5]) for row in rows["books"]}
+        books = {
+            row[0]: Book(row[1], topics[row[3]], row[5], bool(row[7])) for row in rows["books"]
+        }
         sold = sales_of((row[1], row[0], row[5]) for row in rows["sales"])
         cancelled = cancelled_of((row[0], row[3]) for row in rows["cancellations"])
         return cls(books, sold, cancelled, frozenset(row[0] for row in rows["answers"]))
@@ -113,9 +115,10 @@ def _committed(file: Path) -> int:
 def books_in(file: Path) -> dict[int, Book]:
     rows = query(
         file,
-        "SELECT b.id, b.title, t.name, b.count FROM books b JOIN topics t ON t.id = catalog_id",
+        "SELECT b.id, b.title, t.name, b.count, b.retired IS NOT NULL FROM books b"
+        " JOIN topics t ON t.id = catalog_id",
     )
-    return {book: (title, topic, count) for book, title, topic, count in rows}
+    return {book: Book(title, topic, count, bool(gone)) for book, title, topic, count, gone in rows}
 
 
 def sales_in(file: Path) -> dict[str, Sold]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
-from tests.simulation.history import Operation, Undecided, linearizable
+from tests.simulation.history import Book, Operation, Undecided, linearizable
 from tests.simulation.invariants import items
 from tests.simulation.requests import COST, Read, Write
 from tests.simulation.shop import TOPICS, rows
@@ -28,7 +28,7 @@ class Clients:
         self.orders = orders
         self.books = world.profile.books
         self.first = {  # how each book's history begins
-            book: (f"first {book}", TOPICS[book % 2], world.profile.stock)
+            book: Book(f"first {book}", TOPICS[book % 2], world.profile.stock)
             for book in range(1, self.books + 1)
         }
         self.running = True
@@ -45,7 +45,8 @@ class Clients:
         self.cancelled: dict[str, dict[int, int]] = {}  # by order: what was acknowledged, in all
         self.tape = world.client_tape
         self._keys = 0
-        self._items = items(self.books, finds=world.profile.finds)
+        retires = bool(world.profile.retires)
+        self._items = items(self.books, finds=retires or world.profile.finds, retires=retires)
         for item in self._items:
             catalog.truth.watch(item)
 
@@ -95,7 +96,8 @@ class Clients:
         names = {row["id"]: row["name"] for row in rows(state, "topics")}
         for book in self.first:
             row = state["books", book]
-            self.first[book] = (row["title"], names[row["catalog_id"]], row["count"])
+            shown = row["title"], names[row["catalog_id"]], row["count"], bool(row["retired"])
+            self.first[book] = Book(*shown)
             self.history[book].clear()
         self.done = [write for write in self.done if write.key in group.truth.keys]
         self.cancelled.clear()
@@ -207,6 +209,9 @@ class Clients:
 
     def update(self) -> dict[str, Any]:
         key = self.key()
+        if self.world.profile.retires and self.tape.chance(self.world.profile.retires):
+            retired = {"retired": self.tape.chance(0.5)}
+            return {"op": "update", "key": key, "book": self.book(), "fields": retired}
         if self.world.profile.finds:
             return {"op": "update", "key": key, "book": self.book(), "fields": self._change()}
         fields: dict[str, Any] = {"title": f"title {self._keys}"}

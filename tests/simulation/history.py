@@ -19,13 +19,25 @@ class Undecided(Exception):
     """The search has looked at so many configurations, and found no order."""
 
 
-Book = tuple[Any, Any, int]  # title, topic, count
+RETIRED = "retired"  # the result of a purchase that was refused for it
+
+
+class Book(NamedTuple):
+    """What is known of a book at one moment."""
+
+    title: Any
+    topic: Any
+    copies: int
+    retired: bool = False
+
+
+FIELDS = ("title", "topic", "count", "retired")  # of a book, as callers see it
 
 
 class Operation(NamedTuple):
     """What one client did. `end` is infinite and `result` None if it never got an answer."""
 
-    kind: str  # "read", "buy", "back" or "update"
+    kind: str  # "read", "gone", "buy", "back" or "update"
     argument: Any
     start: float
     end: float
@@ -39,21 +51,24 @@ class Operation(NamedTuple):
 
 def step(book: Book, operation: Operation) -> Book | None:
     """Return the book after the operation, None if the result is not possible."""
-    title, topic, count = book
     kind, argument, _, end, result, _ = operation
     if kind == "read":
-        return book if tuple(result) == book else None
+        return book if result == book else None
+    if kind == "gone":  # a search of everything does not show it
+        return book if book.retired else None
     if kind == "update":
-        new_title, new_topic, new_count = argument  # None for what stays
-        return (new_title or title, new_topic or topic, count if new_count is None else new_count)
+        changed = zip(book, argument, strict=True)  # None for what stays
+        return Book(*(old if new is None else new for old, new in changed))
     if kind == "back":  # so many copies that are cancelled
-        return title, topic, count + argument
-    left = count - argument
-    if end == inf:
-        return (title, topic, left) if left >= 0 else None
-    if result is None:  # out of stock
+        return book._replace(copies=book.copies + argument)
+    if result == RETIRED:
+        return book if book.retired else None
+    left = book.copies - argument
+    if book.retired:
+        return None
+    if end < inf and result is None:  # out of stock
         return book if left < 0 else None
-    return (title, topic, left) if left == result and left >= 0 else None
+    return book._replace(copies=left) if left >= 0 and (end == inf or left == result) else None
 
 
 def linearizable(

@@ -226,6 +226,8 @@ class Truth:
         self.numbers.add(sale["seq"])
         for line in json.loads(sale["lines"]):
             book = line["book"]
+            if self.state["books", book]["retired"]:
+                raise Violation(f"S8: {sale['key']} is sold book {book}, which is retired")
             self._sold[book] = self._sold.get(book, 0) + line["quantity"]
 
     def _cancel(self, cancellation: Item, key: str) -> None:
@@ -432,9 +434,9 @@ def larger(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
     return {book: max(one.get(book, 0), other.get(book, 0)) for book in one | other}
 
 
-def items(books: int, *, finds: bool = False) -> list[Item]:
+def items(books: int, *, finds: bool = False, retires: bool = False) -> list[Item]:
     """Return what may be asked of the catalog: if it `finds`, in every order, and what is in
-    stock."""
+    stock; if it `retires`, what is retired."""
     page, one, stock = {"limit": 10}, {"limit": 1}, {"in_stock": True}
     asked: list[Item] = [
         *({"op": "info", "book": book} for book in range(1, books + 1)),
@@ -444,6 +446,11 @@ def items(books: int, *, finds: bool = False) -> list[Item]:
         {"op": "topics"},
         {"op": "books", "books": [books, 1]},
     ]
+    if retires:
+        asked += [
+            {"op": "search", "topic": "", **page, "retired": True},
+            {"op": "find", "q": "first", **page, "retired": True},
+        ]
     if finds:
         asked += [
             *(

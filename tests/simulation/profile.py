@@ -102,6 +102,7 @@ class Profile:
         self.repeats = 0.1
         self.restocks = 0.0
         self.cancels = 0.0
+        self.retires = 0.0  # of all updates
         self.undos = 0.0  # of these
         self.undo_s = 1.0
         self.walls_apart_s = 0.0  # by which the time of day of a node may be wrong, either way

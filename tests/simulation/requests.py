@@ -18,11 +18,12 @@ from bazar.errors import (
     NotFound,
     OutOfStock,
     PriceChanged,
+    Retired,
     TooLate,
     Unavailable,
 )
 from tests.simulation import undoing
-from tests.simulation.history import Operation
+from tests.simulation.history import FIELDS, RETIRED, Book, Operation
 from tests.simulation.invariants import Item, copies
 from tests.simulation.shopworld import Node
 
@@ -93,7 +94,7 @@ class Read:
     def _note(self, shown: Any) -> None:
         for book in shown if isinstance(shown, list) else [shown]:
             if book["id"] in self.clients.history:
-                row = (book["title"], book["topic"], book["count"])
+                row = Book(book["title"], book["topic"], book["count"], book.get("retired", False))
                 operation = Operation("read", None, self.start, self.clients.world.now, row)
                 self.clients.history[book["id"]].append(operation)
 
@@ -223,10 +224,12 @@ class Write:
         if self.cancels:
             self._was_cancelled(found, who)
             return
-        if isinstance(found, OutOfStock | PriceChanged) and not self.unsure:
+        if isinstance(found, OutOfStock | PriceChanged | Retired) and not self.unsure:
             clients.denied.add(self.key)
         if isinstance(found, OutOfStock):
-            self._refused(found)
+            self._refused(found, None)
+        elif isinstance(found, Retired):
+            self._refused(found, RETIRED)
         elif isinstance(found, PriceChanged):
             if all(line.get("cost", COST) == COST for line in self.operation["lines"]):
                 world.violate(f"S1: {self.key} is refused for its price, which is right")
@@ -269,13 +272,13 @@ class Write:
         for book, many in wanted.items():
             before[book] = max(many, before.get(book, 0))
 
-    def _refused(self, found: OutOfStock) -> None:
+    def _refused(self, found: OutOfStock | Retired, result: str | None) -> None:
         if self.unsure:  # an earlier attempt may still succeed
             self.note_unknown()
             return
         wanted = {line["book"]: line["quantity"] for line in self.operation["lines"]}
         for book in found.details["books"]:
-            self._note(book["id"], self.clients.world.now, None, wanted[book["id"]])
+            self._note(book["id"], self.clients.world.now, result, wanted[book["id"]])
 
     def _bought(self, found: Any, who: str) -> None:
         clients, world, lines = self.clients, self.clients.world, self.operation["lines"]
@@ -329,7 +332,7 @@ class Write:
         fields = self.operation.get("fields", {})
         argument: Any = quantity
         if quantity is None:
-            argument = tuple(fields.get(name) for name in ("title", "topic", "count"))
+            argument = tuple(fields.get(name) for name in FIELDS)
         kind = "update" if quantity is None else "buy"
         if book in self.clients.history:
             operation = Operation(kind, argument, self.start, end, result, self.key)

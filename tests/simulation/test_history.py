@@ -9,20 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulation.history import Book, Operation, linearizable, step
+from tests.simulation.history import RETIRED, Book, Operation, linearizable, step
 
-NEW: Book = ("first", "ug", 3)
+NEW = Book("first", "ug", 3)
 
 
 def read(start: float, end: float, title: str, count: int, topic: str = "ug") -> Operation:
-    return Operation("read", None, start, end, (title, topic, count))
+    return Operation("read", None, start, end, Book(title, topic, count))
 
 
 def update(start: float, end: float, title: str, count: int | None = None) -> Operation:
-    return Operation("update", (title, "ug", count), start, end, "done")
+    return Operation("update", (title, "ug", count, None), start, end, "done")
 
 
-def buy(start: float, end: float, left: int | None, quantity: int = 1) -> Operation:
+def retire(start: float, end: float, to: bool = True) -> Operation:
+    return Operation("update", (None, None, None, to), start, end, "done")
+
+
+def gone(start: float, end: float) -> Operation:
+    return Operation("gone", None, start, end, None)
+
+
+def buy(start: float, end: float, left: int | str | None, quantity: int = 1) -> Operation:
     return Operation("buy", quantity, start, end, left)
 
 
@@ -35,6 +43,11 @@ GOOD = {
     "concurrent buyers in either order": [buy(0, 9, 1), buy(0, 9, 2)],
     "a refusal when all are sold": [buy(0, 1, 0, 3), buy(2, 3, None)],
     "a sale when there are more again": [buy(0, 1, 0, 3), update(2, 3, "a", 2), buy(4, 5, 1)],
+    "a refusal beside what retires it": [retire(0, 9), buy(1, 2, RETIRED), buy(3, 4, RETIRED)],
+    "a sale before it is retired, and one after": [
+        *(buy(0, 3, 2), retire(1, 2), retire(4, 5, False), buy(6, 7, 1)),
+    ],
+    "a search that shows it no more": [retire(0, 9), gone(1, 2)],
     "an unknown sale that happened": [buy(0, inf, None), read(5, 6, "first", 2)],
     "an unknown sale that did not": [buy(0, inf, None), read(5, 6, "first", 3)],
     "an unknown sale that happens late": [
@@ -58,6 +71,13 @@ BAD = {
     "a sale that a later one does not know": [buy(0, 1, 2), buy(2, 3, 2)],
     "a refusal while there is stock": [buy(0, 1, None)],
     "a refusal though there are more": [buy(0, 1, 0, 3), update(2, 3, "a", 2), buy(4, 5, None)],
+    "a sale of what is retired": [retire(0, 1), buy(2, 3, 2)],
+    "a refusal for being retired, which it is not": [buy(0, 1, RETIRED)],
+    "a refusal after it was brought back": [retire(0, 1), retire(2, 3, False), buy(4, 5, RETIRED)],
+    "out of stock, where it is retired": [buy(0, 1, 0, 3), retire(2, 3), buy(4, 5, None)],
+    "a sale beside two that find it retired": [retire(0, 9), buy(1, 2, RETIRED), buy(3, 4, 2)],
+    "a search that does not show it yet": [retire(0, 1), retire(2, 3, False), gone(4, 5)],
+    "a read that does not say that it is": [retire(0, 1), read(2, 3, "first", 3)],
     "a lost sale": [buy(0, 1, 2), update(2, 3, "a"), read(4, 5, "a", 3)],
     "an unknown sale that is undone": [
         buy(0, inf, None),

@@ -68,8 +68,8 @@ class Scene:
         return shop.shown(self.truth.state, BOOK)
 
 
-def row(left: int) -> dict[str, Any]:
-    text = {"title": "t", "author": None, "isbn": None}
+def row(left: int, retired: int | None = None) -> dict[str, Any]:
+    text = {"title": "t", "author": None, "isbn": None, "retired": retired}
     return {"id": 1, **text, "catalog_id": 1, "cost": 100, "count": left}
 
 
@@ -196,6 +196,12 @@ def test_s1_a_key_that_is_sold_twice(scene: Scene) -> None:
     scene.commit(sale("a", 2))
     with pytest.raises(Violation, match="S1"):
         scene.commit(sale("a", 1))
+
+
+def test_s8_a_sale_of_a_book_that_is_retired(scene: Scene) -> None:
+    scene.commit(Change(("info_1",), {"put": {"books": [row(3, retired=1)]}}))
+    with pytest.raises(Violation, match="S8"):
+        scene.commit(sale("a", 2))
 
 
 def test_i7_an_order_of_nothing(scene: Scene) -> None:

@@ -44,10 +44,10 @@ class Rows:
 
     def books(self) -> dict[int, Book]:
         rows = self._ask(
-            "SELECT b.id, b.title, t.name, b.count FROM bazar_catalog.books b"
-            " JOIN bazar_catalog.topics t ON t.id = catalog_id"
+            "SELECT b.id, b.title, t.name, b.count, b.retired IS NOT NULL"
+            " FROM bazar_catalog.books b JOIN bazar_catalog.topics t ON t.id = catalog_id"
         )
-        return {book: (title, topic, count) for book, title, topic, count in rows}
+        return {book: Book(*known) for book, *known in rows}
 
     def sales(self) -> Mapping[str, Sold]:
         return sales_of(self._ask("SELECT key, order_id, lines FROM bazar_catalog.sales"))

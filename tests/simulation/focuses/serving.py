@@ -81,7 +81,27 @@ SERVING: Focuses = {
         "eager": (False, True),
         "think_s": (0.15, 0.05, 0.6),
     },
-    # The same, and the next primary of the catalog has yet to commit what the orders have read.
+    # Keepers retire books and bring them back, while buyers buy them and cancel.
+    "retiring": {
+        "faults": (
+            {"crash": 1.0, "lose": 1.0, "terminate": 1.0, "slow_disk": 1.0, "pause": 1.0},
+            {"crash": 1.0, "put_back": 1.0},
+        ),
+        "fault_every_s": (0.4, 0.8),
+        "catalogs": (2, 3),
+        "orders": (0, 2),
+        "caches": (1, 2),
+        "books": (1, 2, 3),
+        "stock": (30, 6),
+        "repeats": (0.1, 0.3),
+        "cancels": (0.0, 0.3),
+        "retires": (0.5,),
+        "readers": (3, 8),
+        "think_s": (0.02, 0.05),
+        "all_items": (False, True),
+    },
+    # Purchases through the orders, and the next primary of the catalog has yet to commit what these
+    # have read.
     "following": {
         "faults": ({"outlive": 1.0},),
         "aims": ({"Commit": ("outlive", 0.05)},),

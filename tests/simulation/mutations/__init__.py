@@ -7,6 +7,7 @@ from tests.simulation.mutations.histories import HISTORIES
 from tests.simulation.mutations.leading import JOINING, TAKING_OVER
 from tests.simulation.mutations.meeting import MEETING
 from tests.simulation.mutations.mutation import Mutation
+from tests.simulation.mutations.retiring import RETIRING
 from tests.simulation.mutations.selling import (
     CALLING,
     CANCELLING,
@@ -23,5 +24,5 @@ __all__ = ["ALL", "Mutation"]
 ALL: tuple[Mutation, ...] = (
     *(*WRITING, *BATCHING, *READING, *REMEMBERING, *CACHING, *SHOWING),
     *(*LEADING, *ARBITRATING, *TAKING_OVER, *JOINING, *MEETING),
-    *(*KEYS, *CANCELLING, *UNDOING, *SAMPLES, *ORDERING, *CALLING, *HISTORIES),
+    *(*KEYS, *CANCELLING, *UNDOING, *SAMPLES, *RETIRING, *ORDERING, *CALLING, *HISTORIES),
 )

@@ -192,6 +192,18 @@ FOCUSES: Focuses = {
         "walls_apart_s": (0.0, 0.2),
         "wall_tick_s": (0.0, 0.1),
     },
+    # Keepers retire books and bring them back, while primaries change and standbys lag.
+    "retiring": {
+        "faults": ({"cut_off": 1.0, "fail_over": 1.0, "lag": 1.0, "crash": 1.0},),
+        "fault_every_s": (0.8,),
+        "orders": (2, 0),
+        "caches": (1,),
+        "stock": (6, 30),
+        "cancels": (0.3,),
+        "retires": (0.5,),
+        "readers": (8,),
+        **{**PROMPT, "servers": (1, 3), "think_s": (0.02, 0.05)},
+    },
     # Databases are put back to an earlier moment.
     "restoring": {
         "faults": ({"put_back": 1.0},),

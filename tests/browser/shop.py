@@ -77,7 +77,7 @@ class BrowserShop:
 
     def restock(self) -> None:
         for number, sample in SAMPLES.items():
-            self.update(number, **asdict(sample), author=None, isbn=None)
+            self.update(number, **asdict(sample), author=None, isbn=None, retired=False)
 
     def book(self, number: int) -> Any:
         with urllib.request.urlopen(f"{self.url}/info/{number}") as answer:

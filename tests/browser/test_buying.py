@@ -143,6 +143,22 @@ def test_sold_out_before_the_press(shop: BrowserShop) -> None:
     expect(page.get_by_role("button", name="Buy now")).to_have_count(0)
 
 
+def test_retired_before_the_press(shop: BrowserShop) -> None:
+    page = shop.visit("/books/4")
+    shop.update(4, retired=True)
+    page.get_by_role("button", name="Buy now").click()
+    expect(page.get_by_role("heading", name="No longer sold")).to_be_visible()
+    expect(page.get_by_text("Nothing was bought")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="Undergraduate School").click()
+    expect(page.get_by_role("link", name="Xen and the Art")).to_be_visible()
+    expect(page.get_by_role("link", name="Cooking for the Impatient")).to_have_count(0)
+    page.goto("/books/4")
+    expect(page.get_by_role("heading", name="Cooking for the Impatient")).to_be_visible()
+    expect(page.get_by_text("taken this book out of its range")).to_be_visible()
+    expect(page.get_by_role("button", name="Buy now")).to_have_count(0)
+    shop.complaints.clear()  # the browser notes the 409
+
+
 def test_a_changed_price_is_asked_about(shop: BrowserShop) -> None:
     page = shop.visit("/books/4")
     shop.update(4, cost=25)

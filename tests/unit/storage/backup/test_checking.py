@@ -75,6 +75,10 @@ class CheckingTest(FilesTestCase):
                 "books 1: its topic 1 is not there",
             ),
             (
+                lambda shop: shop["catalog"]["books"][0].update(retired=2),
+                "books 1: retired is 2",
+            ),
+            (
                 lambda shop: shop["catalog"]["sales"][1].update(key="b"),
                 "sales: two have the same key",
             ),

@@ -7,12 +7,14 @@ from typing import Any
 
 from storage.paging import By
 from storage.postgresql import books, search_index
+from storage.postgresql.audit import OF_CATALOG
 from storage.postgresql.catalog import by_number
 from storage.postgresql.search import statement
 from storage.postgresql.session import Statement
 from storage.postgresql.state_tables import as_json, upsert
 from storage.searches import SORTS, Search
 from tests.unit.storage.contract import finding, listing, retiring
+from tests.unit.storage.operations import update
 from tests.unit.storage.postgresql.database import TIMEOUT_S
 from tests.unit.storage.postgresql.test_catalog import CatalogTest
 
@@ -42,6 +44,43 @@ class PlacesTest(listing.Places, CatalogTest):
 
 class RetiringTest(retiring.Retiring, CatalogTest):
     pass
+
+
+class AuditTest(CatalogTest):
+    async def wrong(self) -> list[str]:
+        return [what for what, sql in OF_CATALOG.items() if await self.ask(sql) != ((0,),)]
+
+    async def test_an_index_that_is_not_that_of_the_books_is_noticed(self) -> None:
+        await self.batch(update("k", 4, retired=True))
+        self.assertEqual(await self.wrong(), [])
+        retired = "retired books that are found among those on sale"
+        for what, spoil, mend in (
+            (
+                [retired],
+                "UPDATE bazar_catalog.words SET terms = terms || 'cooking ' WHERE book = 4",
+                "UPDATE bazar_catalog.words SET terms = replace(terms, ' cooking', '')",
+            ),
+            (
+                [retired],
+                "INSERT INTO bazar_catalog.titles VALUES (4, 'cooking')",
+                "DELETE FROM bazar_catalog.titles WHERE book = 4",
+            ),
+            (
+                ["books on sale that no list by titles has"],
+                "UPDATE bazar_catalog.titles SET book = 4 WHERE book = 5",
+                "UPDATE bazar_catalog.titles SET book = 5 WHERE book = 4",
+            ),
+            (
+                ["books that no word finds"],
+                "DELETE FROM bazar_catalog.words WHERE book IN (4, 5)",
+                "",
+            ),
+        ):
+            await self.ask(spoil)
+            self.assertLessEqual(set(what), set(await self.wrong()))
+            if mend:
+                await self.ask(mend)
+                self.assertEqual(await self.wrong(), [])
 
 
 class BoundTest(CatalogTest):

@@ -58,7 +58,7 @@ class CatalogWriter:
             found: dict[str, Any] = await self._pool.call(attempt, DEADLINE_S)
         except BazarError:
             return False
-        return asdict(sample).items() <= found.items()
+        return asdict(sample).items() <= found.items() and "retired" not in found
 
 
 @contextlib.asynccontextmanager

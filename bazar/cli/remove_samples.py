@@ -12,8 +12,9 @@ from bazar.errors import Conflict
 
 SAMPLES_PATH = "/samples"
 INSTEAD = (
-    "For a shop without them name another place in cluster.json, one where no shop is, start it"
-    " there with --empty, and import your list anew"
+    "Retire each of them, and nobody finds or buys it any more: on its page below /keeper/books, or"
+    ' by PUT /update/<id> with {"retired": true}. For a shop that never had them name another place'
+    " in cluster.json, one where no shop is, start it there with --empty, and import your list anew"
 )
 
 

@@ -1,4 +1,4 @@
-"""Adding a book, changing it, and restocking it.
+"""Adding a book, changing it, restocking it, and taking it from sale.
 
 Each form has a key in its address, by which it is done once: after a double click, a reload, or the
 back button, whose page is the same form again.
@@ -24,7 +24,7 @@ from handlers.keeper import forms
 from handlers.keeper.base import KeeperHandler
 from handlers.keeper.edit import Book, Edit, tag_of
 from handlers.keeper.fields import COUNT_ADD, Field, Typed
-from handlers.keeper.forms import BOOKS_PATH, CHANGEABLE, DONE, NEW
+from handlers.keeper.forms import BOOKS_PATH, CHANGEABLE, DONE, NEW, SURE
 from handlers.storefront.base import new_key
 from handlers.storefront.rendering import link
 from handlers.validation import NEW_BOOK
@@ -35,6 +35,7 @@ SENT_BEFORE = (
     "This form was sent before, with something else in it, and that was done. If this is to be"
     " done, too, send it once more."
 )
+NOT_SURE = "It stays on sale until you say that you mean it."
 SOLD_BETWEEN = "It is being sold all the time. What you typed is kept: send it once more."
 
 
@@ -83,7 +84,7 @@ class NewBookPage(BookHandler):
         if made["created"]:
             self.done(made["id"], "made", answer)
         else:
-            await self._show(typed, 409, key=new_key(), same=made["id"])
+            await self._show(typed, 409, key=new_key(), same=made)
 
     async def _show(self, typed: Typed, status: int = 200, **more: Any) -> None:
         values = {"title": "Add a book", "typed": typed, "same": None, **more}
@@ -105,8 +106,14 @@ class BookPage(BookHandler):
             case "restock":
                 texts = {COUNT_ADD.name: self.form(COUNT_ADD.name)}
                 await self._restock(number, Typed.read([COUNT_ADD], texts))
+            case "retire" if SURE not in self.fields(SURE):
+                await self._show(await self._book(number), 400, told=NOT_SURE)
+            case "retire":
+                await self._retire(number, retired=True)
+            case "return":
+                await self._retire(number, retired=False)
             case _:
-                raise BadRequest("do: must be change or restock")
+                raise BadRequest("do: must be change, restock, retire or return")
 
     async def _change(self, number: int, edit: Edit) -> None:
         """Write what was touched, unless somebody else has changed the book meanwhile."""
@@ -156,6 +163,16 @@ class BookPage(BookHandler):
                 self.done(number, "restocked", answer)
                 return
         await self._show(await self._book(number), status, restock=typed, **more)
+
+    async def _retire(self, number: int, *, retired: bool) -> None:
+        """Take the book from sale, or bring it back, whatever else was changed meanwhile (S8)."""
+        try:
+            answer = await self._update(number, self.given["key"], {"retired": retired})
+        except KeyReused as refusal:
+            again = {"key": new_key(), "told": SENT_BEFORE}
+            await self._show(await self._book(number), refusal.status, **again)
+        else:
+            self.done(number, "retired" if retired else "returned", answer)
 
     async def _update(
         self, number: int, key: str, fields: Mapping[str, Any], **conditions: Any

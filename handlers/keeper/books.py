@@ -9,7 +9,7 @@ from bazar.errors import BadRequest
 from handlers.api import search_item
 from handlers.keeper import forms, table
 from handlers.keeper.base import KeeperHandler
-from handlers.keeper.forms import BOOKS_FILE, BOOKS_PATH
+from handlers.keeper.forms import BOOKS_FILE, BOOKS_PATH, RETIRED
 from handlers.storefront.rendering import link
 from handlers.validation import BOOK_ID, WORDS, trouble
 from storage import exports
@@ -38,21 +38,28 @@ class BooksHandler(KeeperHandler):
     async def found(
         self, limit: int, after: str | None, before: str | None = None
     ) -> Mapping[str, Any]:
-        """Return a page of the books that the words find, or of all."""
+        """Return a page of the books that the words find, or of all; on sale, or retired."""
         if self.trouble is not None:
             return NONE
         part = {"limit": limit, "skip": 0, "after": after, "before": before}
+        part[RETIRED] = self.given[RETIRED]
         words = WORDS(self.q, "q") if self.q else None
         return await self.read(search_item(words, "" if words is None else None, part))
 
     async def numbered(self) -> list[Mapping[str, Any]]:
-        """Return the book of this number, if it is one, and there is such a book."""
+        """Return the book of this number, if it is one, and there is such a book: a retired one in
+        any case."""
         try:
             number = BOOK_ID.typed(self.q, "q")
         except BadRequest:
             return []
         found = await self.read({"op": "books", "books": [number]})
-        return list(found["books"])
+        return [book for book in found["books"] if RETIRED in book or not self.given[RETIRED]]
+
+    def address(self, path: str, **more: str | None) -> str:
+        """Return the address of this list, from its beginning or from a place."""
+        retired = "true" if self.given[RETIRED] else None
+        return link(path, q=self.q or None, **{RETIRED: retired}, **more)
 
 
 class BooksPage(BooksHandler):
@@ -64,18 +71,22 @@ class BooksPage(BooksHandler):
         numbered = await self.numbered() if first else []
         reason = None if numbered else self.trouble
         self.set_status(200 if reason is None else 400)
+        what = "Retired books" if self.given[RETIRED] else "Books"
         self.paint(
             "books.html",
-            title=f"Books with “{q}”" if q else "Books",
+            title=f"{what} with “{q}”" if q else what,
             q=q,
+            retired=self.given[RETIRED],
+            others=link(BOOKS_PATH, q=q or None, retired="true"),
             reason=reason,
             books=[*numbered, *_others(found["books"], numbered)],
             first=first,
             count=found["count"],
             is_all=not found["more"],
-            file=link(BOOKS_FILE, q=q or None),
+            file=self.address(BOOKS_FILE),
+            beginning=self.address(BOOKS_PATH),
             **{
-                name: link(BOOKS_PATH, q=q or None, **{name: found[name]}) if found[name] else None
+                name: self.address(BOOKS_PATH, **{name: found[name]}) if found[name] else None
                 for name in ("before", "after")
             },
         )

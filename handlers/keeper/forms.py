@@ -20,7 +20,7 @@ from handlers.kinds import Choice, Kind, Object, Pattern, Plain
 from handlers.operations import FORM, Answer, Body, Operation, Parameter
 from handlers.parameters import AFTER, BEFORE, BOOK, ORDER
 from handlers.storefront.forms import PAGE, SENT_ON, OneOf, page
-from handlers.validation import ORDER_PLACE
+from handlers.validation import BOOLEAN, ORDER_PLACE
 
 BOOKS_PATH = "/keeper/books"
 BOOKS_FILE = "/keeper/books.csv"
@@ -29,9 +29,11 @@ ORDERS_FILE = "/keeper/orders.csv"
 COPIES = "copies-"
 """With a book's number: how many of its copies are cancelled."""
 SURE = "sure"
-"""That all of an order is to be cancelled, which nothing undoes."""
+"""That what its button does is meant: it takes a whole order back, or a book from sale."""
 CHANGEABLE = (TITLE, AUTHOR, ISBN, TOPIC, COST)
 NEW = (*CHANGEABLE, COUNT)
+RETIRED = "retired"
+"""The name of the filter of lists of books."""
 WAS = "was-"
 """With a field's name: what the field had when the form was shown."""
 TOKEN, TO = "keeper-token", "keeper-to"
@@ -43,6 +45,8 @@ DONE = {
     "made": "The book is in the shop now.",
     "changed": "The change is saved.",
     "restocked": "The stock is changed.",
+    "retired": "It is retired: nobody finds it or buys it any more.",
+    "returned": "It is on sale again.",
     "again": "That is done. It was asked for before, and was not done a second time.",
     "nothing": "Nothing was different, so nothing was changed.",
 }
@@ -109,16 +113,15 @@ SIGN_OUT = Operation(
     body=Body(_form("SignOutForm", {}), FORM, required=False),
 )
 HOME = Operation("The keeper's pages", [SENT_ON], open_query=True)
-_OF_BOOKS = Parameter("q", _ANY, "Words of title or author, an ISBN, or a book's number.")
+_OF_BOOKS = [
+    Parameter("q", _ANY, "Words of title or author, an ISBN, or a book's number."),
+    Parameter(RETIRED, BOOLEAN, "Those that are retired, and not those on sale.", default=False),
+]
 FIND_BOOKS = page(
     "The books that a search finds, or all",
-    query=[
-        _OF_BOOKS,
-        AFTER,
-        BEFORE,
-    ],
+    query=[*_OF_BOOKS, AFTER, BEFORE],
 )
-BOOKS_TABLE = _table("The same as a table for a spreadsheet", _OF_BOOKS)
+BOOKS_TABLE = _table("The same as a table for a spreadsheet", *_OF_BOOKS)
 NEW_BOOK_PAGE = keyed_page("The form for a new book")
 MAKE_BOOK = keyed_form(
     "Make a book", _form("NewBookForm", {one.name: one.kind for one in NEW}), Conflict
@@ -129,7 +132,7 @@ BOOK_PAGE = keyed_page(
     path=[BOOK],
 )
 CHANGE_BOOK = keyed_form(
-    "Change a book, or restock it",
+    "Change a book, restock it, retire it, or bring it back",
     OneOf(
         _form(
             "ChangeForm",
@@ -141,6 +144,8 @@ CHANGE_BOOK = keyed_form(
             },
         ),
         _form("RestockForm", {"do": Plain(const="restock"), COUNT_ADD.name: COUNT_ADD.kind}),
+        _form("RetireForm", {"do": Plain(const="retire"), SURE: Plain(const=SURE)}),
+        _form("ReturnForm", {"do": Plain(const="return")}),
     ),
     *(NotFound, Conflict, OutOfStock, PreconditionFailed),
     path=[BOOK],

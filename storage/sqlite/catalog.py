@@ -83,7 +83,8 @@ CANCELLED = f"SELECT * FROM cancellations WHERE order_id {AMONG}"
 class CatalogRows:
     """The `Model` of the catalog's group."""
 
-    # How many a file has had is its version: a new one goes to the end, whatever it is about.
+    # How many a file has had is its version: a new one goes to the end, whatever it is about. What
+    # an empty one made is made anew by a later one.
     migrations: Sequence[str] = (
         *(SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA),
         *(CANCELLATIONS_SCHEMA, "", f"{RETIRED_SCHEMA}{search_index.LAST}"),

@@ -107,6 +107,28 @@ def test_a_session_that_ends_loses_nothing(shop: BrowserShop, scripts: bool) -> 
     shop.complaints.clear()  # of a 401
 
 
+@SCRIPTS
+def test_a_book_is_retired_found_again_and_brought_back(shop: BrowserShop, scripts: bool) -> None:
+    page, title = sign_in(shop, scripts=scripts), "Cooking for the Impatient Undergrad"
+    open_book(page, 4)
+    page.get_by_role("button", name="Retire it").click()  # the browser asks to tick the box
+    assert "retired" not in shop.book(4)
+    page.get_by_label("I mean it").check()
+    page.get_by_role("button", name="Retire it").dblclick()
+    expect(page.get_by_role("status")).to_contain_text("nobody finds it or buys it any more")
+    expect(page.get_by_role("status")).to_be_focused()
+    assert shop.book(4)["retired"]
+    page.get_by_role("link", name="Books", exact=True).click()
+    expect(page.get_by_role("link", name=title)).to_have_count(0)
+    page.get_by_label("Retired books").check()
+    page.get_by_role("main").get_by_role("searchbox").fill("impatient")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name=title).click()
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.get_by_role("status")).to_contain_text("It is on sale again")
+    assert "retired" not in shop.book(4)
+
+
 def test_two_keepers(shop: BrowserShop) -> None:
     pages = [sign_in(shop) for _ in range(2)]
     for page, title in zip(pages, ("Theirs", "Mine"), strict=True):
@@ -161,6 +183,8 @@ PATHS = (
     "/keeper/books?q=%2B%2B",
     "/keeper/add",
     "/keeper/books/4",
+    "/keeper/books/6",
+    "/keeper/books?retired=true",
     "/keeper/books/99",
     "/keeper/orders",
     "/keeper/orders?q=xyz",
@@ -176,6 +200,7 @@ PATHS = (
 )
 def test_accessible(shop: BrowserShop, size: tuple[int, int], dark: bool) -> None:
     shop.update(4, author="Somebody", isbn="0-306-40615-2")
+    shop.update(6, retired=True)
     stranger = shop.visit("/keeper/books", size, dark=dark)
     stranger.get_by_label("The shop’s token").fill("wrong")
     stranger.keyboard.press("Enter")

@@ -133,3 +133,4 @@ async def test_s7_a_purchase_at_the_same_moment_is_before_it_or_finds_nothing(
             refused = await command(shop, "remove-samples")
             assert refused.returncode == 2
             assert "something was sold: order" in refused.stderr
+            assert "Retire each of them" in refused.stderr

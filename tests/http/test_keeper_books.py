@@ -61,7 +61,7 @@ class FindingTest(KeeperBooksTestCase):
         page = self.page("/keeper/books?q=cook")
         self.assertIn("4 Cooking for the Impatient Undergrad", page.text)
         self.assertIn("Undergraduate School $0.20 7", page.text)
-        self.assertEqual(page.forms["/keeper/books"], [("q", "cook")])
+        self.assertIn(("q", "cook"), page.forms["/keeper/books"])
 
     def test_nothing_found_and_nothing_to_look_for(self) -> None:
         page = self.page("/keeper/books?q=xyz")

@@ -220,7 +220,7 @@ class Pages(Finding):
         await self.make("!!!")
         for q, (sort, place), stock in product(("", " ", "\u200b"), PLACES.items(), (False, True)):
             for after, before in ((None, None), (place, None), (None, place)):
-                wanted = Search(100, q, None, stock, sort, after=after, before=before)
+                wanted = Search(100, q, in_stock=stock, sort=sort, after=after, before=before)
                 with self.subTest(wanted):
                     found = await self.reader.search(wanted)
                     self.assertEqual(found, Found.within(wanted, [], Count(0)))

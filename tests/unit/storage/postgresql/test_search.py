@@ -66,7 +66,7 @@ class AuditTest(CatalogTest):
                 "DELETE FROM bazar_catalog.titles WHERE book = 4",
             ),
             (
-                ["books on sale that no list by titles has"],
+                ["books whose title is in no order"],
                 "UPDATE bazar_catalog.titles SET book = 4 WHERE book = 5",
                 "UPDATE bazar_catalog.titles SET book = 5 WHERE book = 4",
             ),

@@ -11,6 +11,7 @@ from unittest import mock
 from tornado.iostream import StreamClosedError
 
 from bazar.replication.feed_client import FEED_PATH
+from bazar.replication.store import Answer
 from bazar.rpc.client import CALLS_PATH
 from bazar.rpc.frames import SWITCHING
 from handlers import calls
@@ -119,6 +120,34 @@ class CallsTest(CallsTestCase):
             self.assertEqual(got[0]["error"]["code"], "leaving")
 
         self.io_loop.run_sync(talk)
+
+    def test_a_node_that_leaves_waits_for_the_calls_under_way(self) -> None:
+        self.io_loop.run_sync(self.quiet)
+        service = self.shop.catalog(1)
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def wait(item: Answer) -> Answer:
+            asked.set()
+            await may_answer.wait()
+            return item
+
+        async def talk() -> None:
+            got: list[Any] = []
+            connection = await self.connect(got)
+            connection.send(self.call(1, "/waits", [{"one": 1}]))
+            await asked.wait()
+            leaving = asyncio.create_task(service.context.activity.drain(2 * PATIENCE_S))
+            for _ in range(10):  # turns of the loop, in which it would have left
+                await asyncio.sleep(0)
+            self.assertFalse(leaving.done())
+            may_answer.set()
+            await asyncio.wait_for(leaving, PATIENCE_S)
+            await until(lambda: got, "it is answered")
+            connection.close()
+            self.assertEqual(got[0]["results"], [{"answer": {"one": 1}}])
+
+        with mock.patch.dict(service.calls, {"/waits": calls.Call(wait)}):
+            self.io_loop.run_sync(talk, timeout=2 * PATIENCE_S)
 
     async def quiet(self) -> None:
         """Nobody calls the catalog's nodes who has not been told to."""

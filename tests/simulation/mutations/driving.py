@@ -48,7 +48,7 @@ LEADING = (
         ),
         (Replica, "_live", "if not self.candidate.may_lead(self.subscriber.last):", "if False:"),
         focus="calls",
-        near=238,
+        near=322,
     ),
     mutation(
         "a group whose membership is missing begins anew",
@@ -78,14 +78,14 @@ LEADING = (
         "R8",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="deleting",
-        near=109,
+        near=146,
     ),
     mutation(
         "a follower stays whose file is deleted",
         "R8",
         (Replica, "_live", "self.store.check()", "pass"),
         focus="deleting",
-        near=174,
+        near=261,
     ),
     mutation(
         "a primary stays whose file is deleted",
@@ -142,7 +142,7 @@ LEADING = (
             "case Admit(feed):",
         ),
         focus="leaving",
-        near=49,
+        near=323,
     ),
     mutation(
         "a batch is committed that is not proven",
@@ -213,7 +213,7 @@ ARBITRATING = (
         "L5",
         (Primary, "read", "if now >= self._leads_until:", "if False:"),
         focus="seizing",
-        near=115,
+        near=148,
     ),
     mutation(
         "the arbiter is not asked",
@@ -410,13 +410,13 @@ BATCHING = (
         "R7",
         (ReplicatedService, "write_forwarded", "may_forward=False", "may_forward=True"),
         focus="succession",
-        near=339,
+        near=32,
     ),
     mutation(
         "what was passed on is passed on again",
         "R7",
         (Replica, "write", "if leader is None or not may_forward:", "if leader is None:"),
         focus="succession",
-        near=339,
+        near=32,
     ),
 )

@@ -98,7 +98,7 @@ HISTORIES = (
             'if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):',
             "if passed:",
         ),
-        near=180,
+        near=202,
     ),
     restored(
         "a sale that is there again is an order again",
@@ -110,7 +110,7 @@ HISTORIES = (
         "an order has its sale's number",
         "S5",
         (Orders, "_project", 'max(change["seq"], work.highest + 1)', 'change["seq"]'),
-        near=62,
+        near=83,
     ),
     restored(
         "the cursor goes to the newest sale, with an order or without",
@@ -122,6 +122,6 @@ HISTORIES = (
             'numbers[sale["order_id"]]',
             'numbers.get(sale["order_id"], 0)',
         ),
-        near=48,
+        near=153,
     ),
 )

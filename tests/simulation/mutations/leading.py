@@ -192,7 +192,7 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
-        near=185,
+        near=384,
     ),
     mutation(
         "the boundary is held for nobody",
@@ -235,7 +235,7 @@ JOINING = (
             "elif False:",
         ),
         focus="rejoining",
-        near=194,
+        near=233,
     ),
     mutation(
         "a snapshot counts from its first chunk",

@@ -158,7 +158,7 @@ ORDERING = (
         "R5",
         (OrderService, "_ordered", "raise Indeterminate(", "raise Unavailable("),
         focus="ordering",
-        near=25,
+        near=117,
     ),
 )
 
@@ -219,7 +219,7 @@ CANCELLING = (
         (orders, "in_all", "max(known.get(book, 0), cancelled.get(book, 0))", "cancelled[book]"),
         (orders, "in_all", "{**cancelled, **known}", "cancelled"),
         focus="cancelling, and restoring",
-        near=146,
+        near=153,
     ),
     shop(
         "an order keeps its number when it is cancelled",
@@ -280,14 +280,14 @@ CALLING = (
         "R5",
         (ReplicaPool, "call", "if unknown is not None:", "if False:"),
         focus="pool",
-        near=62,
+        near=105,
     ),
     shop(
         "the last attempt speaks for those before it",
         "R5",
         (ReplicaPool, "call", "raise unknown or last", "raise last"),
         focus="pool",
-        near=163,
+        near=272,
     ),
 )
 

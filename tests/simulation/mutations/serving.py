@@ -215,7 +215,7 @@ REMEMBERING = (
         "L2",
         (HotBooks, "put", "since == core.committed == self._mark and ", ""),
         focus="reading",
-        near=63,
+        near=92,
     ),
     mutation(
         "books in memory outlive their state",
@@ -238,7 +238,7 @@ CACHING = (
         "an invalidation detaches no flight",
         "C2",
         (Cache, "drop", "self._detach(flight)", "pass"),
-        near=26,
+        near=98,
     ),
     shop(
         "an invalidation drops nothing",

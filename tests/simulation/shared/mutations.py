@@ -74,14 +74,14 @@ SHARED: tuple[Mutation, ...] = (
         (Hold, "grantable_s", " - self._tempo.pause_s", ""),
         (Tempo, "over_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=38,
+        near=43,
     ),
     mutation(
         "a primary forgets that its subscribers may stand still",
         "P2",
         (Timing, "counted_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=1,
+        near=12,
     ),
     mutation(
         "a batch is committed over another connection than it was begun",
@@ -101,7 +101,7 @@ SHARED: tuple[Mutation, ...] = (
         (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
         (Watch, "lost", "self._seen = None", "pass"),
         focus="losing",
-        near=15,
+        near=22,
     ),
     mutation(
         "a candidate counts from before the answer",
@@ -113,7 +113,7 @@ SHARED: tuple[Mutation, ...] = (
             "now = self._clock()\n        look = await self._database.register.look()",
         ),
         focus="holding",
-        near=23,
+        near=63,
     ),
     mutation(
         "a candidate waits as long as a hold lasts",
@@ -132,7 +132,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE $6 = $6 AND $7 = $7 AND $8 = $8",
         ),
         focus="holding",
-        near=14,
+        near=44,
     ),
     mutation(
         "a take-over counts although nobody has confirmed it",
@@ -165,7 +165,7 @@ SHARED: tuple[Mutation, ...] = (
         ),
         (PostgreSQLStore, "execute", "if found != [self._mark]:", "if False:"),
         focus="belated",
-        near=9,
+        near=22,
     ),
     mutation(
         "a primary goes on although the database has lost its commits",
@@ -229,14 +229,14 @@ SHARED: tuple[Mutation, ...] = (
             "await self._link.go_on(COMMIT)",
         ),
         focus="cancelling",
-        near=6,
+        near=27,
     ),
     mutation(
         "what is in doubt is called failed",
         "R5",
         (Batches, "abandon", "Indeterminate(reason)", "Unavailable(reason)"),
         focus="doubting",
-        near=2,
+        near=13,
     ),
     mutation(
         "an epoch has no id of its own",

@@ -96,7 +96,7 @@ class Impaired(asyncio.Transport, asyncio.Protocol):
 
     def _adjust(self) -> None:
         """Read if what comes may be kept here; step aside if there is nothing to do."""
-        if self._lost:
+        if self._lost or self._connection.transport is not self:  # it has stepped aside
             return
         here = self._here
         reads = here.ready and here.size < MAX_HELD_BYTES

@@ -27,6 +27,7 @@ UNSAID = re.compile(
     r"|offset: does not go with in_stock"
     r"|names no place in a list of books by"
     r"|lines\[\d+\]: book \d+ is in lines\[\d+\] already"
+    r"|does not go with before"
     r"|: must be an integer"  # which 1.0 is to JSON Schema
     r"|quantity-\d+: is missing"
     r"|May the shop set a cookie"

@@ -131,6 +131,20 @@ class LinksTest(unittest.IsolatedAsyncioTestCase):
         await until(lambda: asyncio.get_running_loop().time() > began + 0.05, "the first is over")
         self.assertEqual(len(self.links.status()), 1)
 
+    async def test_one_cut_anew_before_it_has_read_on_lets_nothing_through(self) -> None:
+        here, there = await self.dial()
+        self.cut()
+        here.connection.pause()
+        here.connection.resume()  # with the loop's next turn
+        self.links.mend("there")
+        self.cut()
+        await asyncio.sleep(0)
+        here.connection.send(b"one")
+        await self.all_else_arrives()
+        self.assertEqual(there.got, [])
+        self.links.mend("there")
+        await until(lambda: there.got == [b"one"], "it arrives")
+
     async def test_nobody_is_reached_over_a_cut_link(self) -> None:
         self.cut()
         with self.assertRaises(TimeoutError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -39,7 +40,10 @@ from bazar.replication.timing import Timing
 from handlers.orders.service import OrderService
 from storage.history import Position
 from storage.orders import Orders, Projected
+from tests.simulation import shop
 from tests.unit.replication.steps import sent
+from tests.unit.storage.operations import cancel, sell
+from tests.unit.storage.rows import PlainCatalog
 
 HERE = ArbiterId("here", "/data")
 TIMING = Timing()
@@ -194,6 +198,33 @@ def test_sales_that_come_when_their_history_was_left_are_no_orders_any_more() ->
     assert adopted.answer == {"cursor": present.plain}
     assert isinstance(refused.answer, Conflict)
     assert work.cursor == present
+
+
+def test_what_the_orders_have_passed_is_told_again_where_it_is_asked_for_again() -> None:
+    """S6: a later cancellation stood for it, and is lost when the catalog's files are put back."""
+    catalog, orders = PlainCatalog(), Projected(Position(), {}, 0, 1)
+
+    def follow(limit: int) -> None:
+        page, last = shop.changes(catalog.state, orders.cursor, catalog.seq, limit)
+        step = {"op": "project", "after": orders.cursor.plain, "changes": page, "id": last}
+        Orders().decide(orders, [step] if page else [])
+
+    catalog.batch({"op": "begin", "epoch": 0, "id": "e"})
+    order = catalog.one(sell("sale", (4, 2)))["order_id"]
+    follow(1)
+    catalog.one(cancel("half", order, (4, 1)))
+    catalog.one(sell("other", (5, 1)))
+    kept = dict(catalog.state), catalog.seq
+    catalog.one(cancel("all", order, (4, 2)))
+    follow(1)  # up to the other sale
+    catalog.state, catalog.seq = kept
+
+    cancelled = catalog.one(cancel("again", order, (4, 1)))["cancelled"]
+    follow(9)
+
+    assert json.loads(orders.known[order]["cancelled"] or "[]") == cancelled
+    assert cancelled == [{"book": 4, "quantity": 1}]
+    assert catalog.state["books", 4]["count"] == 6
 
 
 def test_a_cancellation_that_its_order_does_not_show_in_time_is_in_doubt() -> None:

@@ -23,7 +23,8 @@ def check_decision(operation: Item, outcome: Outcome, state: State, now_ms: int)
     sale = state["sales", order_id]
     is_own = buyer["key"] == sale["key"]
     is_late = now_ms - sale["sold_at"] >= buyer["within_ms"]
-    if outcome.change is not None and "cancellations" in outcome.change.effects["put"]:
+    put = {} if outcome.change is None else outcome.change.effects["put"]
+    if "books" in put:  # else what is done already is told once more
         if not is_own:
             raise Violation(f"S6: {key} undoes {order_id}, which others have bought")
         if is_late:

@@ -6,6 +6,7 @@ from bazar.replication.primary import Primary
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.tenure import Tenure
 from handlers.orders.service import OrderService
+from storage.catalog import Catalog
 from storage.orders import Orders
 from tests.simulation.mutations.mutation import mutation
 
@@ -39,6 +40,16 @@ RARE = (
         "the cursor is not looked at",
         "S2",
         (Orders, "_decide", 'if Position.of(operation["after"]) != work.cursor:', "if False:"),
+    ),
+    mutation(
+        "what is cancelled already is not told again",
+        "S6",
+        (
+            Catalog,
+            "_cancel",
+            "    # Where nothing comes back, too",
+            "    else:\n        return known\n    # Where nothing comes back, too",
+        ),
     ),
     mutation(
         "a clean end that was put back is believed",

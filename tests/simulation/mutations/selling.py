@@ -251,7 +251,7 @@ UNDOING = (
     mutation(
         "what is undone already is refused once it is late",
         "S6",
-        (Catalog, "_cancel", "and not back:", "and not back and buyer is None:"),
+        (Catalog, "_cancel", "known is None or back:", "known is None or back or buyer:"),
         focus="undoing",
     ),
     shop(

@@ -163,6 +163,15 @@ class CancelTest(KeeperOrdersTestCase):
         self.assertEqual(self.book(4)["count"], 5)
         self.goes(self.press(self.form(page, "all")))
 
+    def test_what_is_to_be_refunded_is_what_comes_on_top(self) -> None:
+        order_id = self.buy_lines((4, 2), (5, 1))
+        path = f"/keeper/orders/{order_id}"
+        self.assertIn(": $12.40 are to be refunded then", self.page(self.keyed(path)).text)
+        self.cancel(order_id, 5, 1)
+        page = self.page(self.keyed(path))
+        self.assertIn("To be refunded $12.00", page.text)
+        self.assertIn(": $0.40 more are to be refunded then ($12.40 in all)", page.text)
+
     def test_two_keepers_do_not_stand_in_each_others_way(self) -> None:
         order_id = self.buy_lines((4, 3), (5, 2))
         mine = self.cancelling(order_id, "part", **{"copies-5": "1"})

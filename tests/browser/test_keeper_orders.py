@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.shop import PHONE, BrowserShop
+from tests.browser.shop import DESKTOP, PHONE, BrowserShop
 from tests.browser.test_keeper import SCRIPTS, sign_in
 
 
@@ -81,3 +81,19 @@ def test_books_as_a_table(shop: BrowserShop, scripts: bool) -> None:
     assert [row["id"] for row in rows(page)][:7] == [str(number) for number in range(1, 8)]
     page.goto("/keeper/books?q=cook")
     assert [row["title"] for row in rows(page)] == ["Cooking for the Impatient Undergrad"]
+
+
+def test_on_a_phone_each_sum_says_what_it_is(shop: BrowserShop) -> None:
+    order = shop.buy((4, 3))
+    page = sign_in(shop, f"/keeper/orders/{order}", size=PHONE)
+    table = page.get_by_role("table")
+    expect(table).to_have_css("border-top-width", "0px")
+    page.get_by_label("I mean it").check()
+    page.get_by_role("button", name="Cancel all of it").click()
+    expect(page.get_by_text("All of it is cancelled.")).to_be_visible()
+    page.goto(f"/keeper/orders?q={order}")
+    cells = page.get_by_role("row", name=order).get_by_role("cell").all()
+    labels = [cell.evaluate("it => getComputedStyle(it, '::before').content") for cell in cells]
+    assert labels[-2:] == ['"total "', '"refund "'], labels
+    page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+    expect(page.get_by_role("columnheader", name="Refund")).to_be_visible()

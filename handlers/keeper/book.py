@@ -14,6 +14,7 @@ from typing import Any
 from bazar.errors import (
     BadRequest,
     Conflict,
+    Indeterminate,
     KeyReused,
     OutOfStock,
     PreconditionFailed,
@@ -102,10 +103,8 @@ class BookPage(BookHandler):
     async def post(self, number: int) -> None:
         match self.form("do"):
             case "change":
-                await self._change(number, Edit.read(self.form))
-            case "restock":
                 texts = {COUNT_ADD.name: self.form(COUNT_ADD.name)}
-                await self._restock(number, Typed.read([COUNT_ADD], texts))
+                await self._save(number, Edit.read(self.form), Typed.read([COUNT_ADD], texts))
             case "retire" if SURE not in self.fields(SURE):
                 await self._show(await self._book(number), 400, told=NOT_SURE)
             case "retire":
@@ -113,16 +112,32 @@ class BookPage(BookHandler):
             case "return":
                 await self._retire(number, retired=False)
             case _:
-                raise BadRequest("do: must be change, restock, retire or return")
+                raise BadRequest("do: must be change, retire or return")
 
-    async def _change(self, number: int, edit: Edit) -> None:
+    async def _save(self, number: int, edit: Edit, copies: Typed) -> None:
+        """Add the copies, then write what was touched: all of it was typed into one form. Sent once
+        more, each is found done."""
+        if edit.typed.reasons or copies.reasons:
+            await self._show(await self._book(number), 400, edit=edit, restock=copies)
+            return
+        added = {}
+        if copies.values[COUNT_ADD.name] is not None:
+            found = await self._restock(number, edit, copies)
+            if found is None:
+                return
+            added = found
+        if edit.changes:
+            try:
+                await self._change(number, edit, added)
+            except Unavailable as error:
+                if added:  # to say that nothing was changed would be wrong
+                    raise Indeterminate(str(error)) from error
+                raise
+        else:
+            self.done(number, "restocked" if added else "nothing", added)
+
+    async def _change(self, number: int, edit: Edit, added: Answer) -> None:
         """Write what was touched, unless somebody else has changed the book meanwhile."""
-        if edit.typed.reasons:
-            await self._show(await self._book(number), 400, edit=edit)
-            return
-        if not edit.changes:
-            self.done(number, "nothing", {})
-            return
         etag = edit.etag
         for _ in range(MOST_SALES_BETWEEN):
             # With another tag it is another request, and has another key (S1).
@@ -132,7 +147,8 @@ class BookPage(BookHandler):
             except (PreconditionFailed, KeyReused):
                 book = await self._book(number)
             else:
-                self.done(number, "changed", answer)
+                is_new = added and not added.get("replayed")
+                self.done(number, "both" if is_new else "changed", answer)
                 return
             if edit.is_in(book):
                 self.done(number, "again", {})
@@ -143,26 +159,24 @@ class BookPage(BookHandler):
             etag = tag_of(book)
         told = None if clashes else SOLD_BETWEEN
         again = {"edit": edit.over(book), "clashes": clashes, "key": new_key()}
-        await self._show(book, 412, told=told, **again)
+        await self._show(book, 412, told=told, added=bool(added), **again)
 
-    async def _restock(self, number: int, typed: Typed) -> None:
-        status, more = 400, {}
-        if not typed.reasons:
-            try:
-                answer = await self._update(number, self.given["key"], typed.values)
-            except OutOfStock as refusal:
-                [now] = refusal.details["books"]
-                status = refusal.status
-                typed.refuse(COUNT_ADD, f"only {now['count']:,} are there")
-            except Conflict as refusal:
-                status = refusal.status
-                typed.refuse(COUNT_ADD, "so many are more than the shop can count")
-            except KeyReused as refusal:
-                status, more = refusal.status, {"key": new_key(), "told": SENT_BEFORE}
-            else:
-                self.done(number, "restocked", answer)
-                return
-        await self._show(await self._book(number), status, restock=typed, **more)
+    async def _restock(self, number: int, edit: Edit, copies: Typed) -> Answer | None:
+        """Add the copies. Where they are refused, show the form with all that was typed."""
+        more: dict[str, Any] = {}
+        try:
+            return await self._update(number, self.given["key"], copies.values)
+        except OutOfStock as refusal:
+            [now] = refusal.details["books"]
+            status = refusal.status
+            copies.refuse(COUNT_ADD, f"only {now['count']:,} are there")
+        except Conflict as refusal:
+            status = refusal.status
+            copies.refuse(COUNT_ADD, "so many are more than the shop can count")
+        except KeyReused as refusal:
+            status, more = refusal.status, {"key": new_key(), "told": SENT_BEFORE}
+        await self._show(await self._book(number), status, edit=edit, restock=copies, **more)
+        return None
 
     async def _retire(self, number: int, *, retired: bool) -> None:
         """Take the book from sale, or bring it back, whatever else was changed meanwhile (S8)."""
@@ -187,5 +201,6 @@ class BookPage(BookHandler):
 
     async def _show(self, book: Book, status: int = 200, **more: Any) -> None:
         first = {"edit": Edit.of(book), "restock": Typed({COUNT_ADD.name: ""})}
-        shown = {"title": book["title"], "book": book, "did": None, "clashes": [], **first, **more}
-        await self.paint_form("book.html", [COUNT_ADD, *CHANGEABLE], status, **shown)
+        shown = {"title": book["title"], "book": book, "did": None, "clashes": [], **first}
+        again = {"added": False, **shown, **more}
+        await self.paint_form("book.html", [COUNT_ADD, *CHANGEABLE], status, **again)

@@ -70,6 +70,9 @@ class OrNothing(Kind):
     def __call__(self, value: Any, place: str) -> Any:
         return None if value == "" else self._kind(value, place)
 
+    def typed(self, text: str, place: str) -> Any:
+        return None if text == "" else self._kind.typed(text, place)
+
     def schema(self, shared: Schemas) -> Schema:
         return {"anyOf": [{"const": ""}, self._kind.schema(shared)]}
 
@@ -108,7 +111,7 @@ COUNT = Field("count", "Copies in stock", Copies(0, MAX_AMOUNT), keys="numeric")
 COUNT_ADD = Field(
     "count_add",
     "Copies to add",
-    Copies(-MAX_AMOUNT, MAX_AMOUNT),
+    OrNothing(Copies(-MAX_AMOUNT, MAX_AMOUNT)),
     "How many have come in; with a minus sign, how many are missing.",
 )
 

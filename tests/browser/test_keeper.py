@@ -29,7 +29,7 @@ def sign_in(shop: BrowserShop, path: str = "/keeper/books", **options: object) -
 
 def open_book(page: Page, number: int) -> None:
     page.goto(f"/keeper/books/{number}")
-    page.get_by_role("heading", name="Restock").wait_for()
+    page.get_by_role("heading", name="Restock or change").wait_for()
 
 
 @SCRIPTS
@@ -39,7 +39,7 @@ def test_a_keeper_finds_a_book_and_restocks_it(shop: BrowserShop, scripts: bool)
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Cooking for the Impatient Undergrad").click()
     page.get_by_label("Copies to add").fill("5")
-    page.get_by_role("button", name="Change the stock").dblclick()
+    page.get_by_role("button", name="Save").dblclick()
     expect(page.get_by_text("12 in stock")).to_be_visible()
     expect(page.get_by_role("status")).to_be_focused()
     page.reload()
@@ -51,15 +51,15 @@ def test_the_back_button_does_nothing_a_second_time(shop: BrowserShop, scripts: 
     page = sign_in(shop, scripts=scripts)
     open_book(page, 4)
     page.get_by_label("Copies to add").fill("5")
-    page.get_by_role("button", name="Change the stock").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("The stock is changed")).to_be_visible()
     page.go_back()
     page.get_by_label("Copies to add").fill("5")
-    page.get_by_role("button", name="Change the stock").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("was not done a second time")
     assert shop.book(4)["count"] == 12
     page.get_by_label("Copies to add").fill("5")  # here it is another one
-    page.get_by_role("button", name="Change the stock").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("17 in stock")).to_be_visible()
 
 
@@ -97,7 +97,7 @@ def test_a_session_that_ends_loses_nothing(shop: BrowserShop, scripts: bool) -> 
     open_book(page, 4)
     page.get_by_label("Title").fill("Typed for an hour")
     page.context.clear_cookies(name="keeper")
-    page.get_by_role("button", name="Save the change").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("What you typed is kept")).to_be_visible()
     page.get_by_label("The shop’s token").fill(shop.token)
     page.keyboard.press("Enter")
@@ -135,16 +135,16 @@ def test_two_keepers(shop: BrowserShop) -> None:
         open_book(page, 4)
         page.get_by_label("Title").fill(title)
     pages[1].get_by_label("Price").fill("0.30")
-    pages[0].get_by_role("button", name="Save the change").click()
+    pages[0].get_by_role("button", name="Save").click()
     expect(pages[0].get_by_text("The change is saved")).to_be_visible()
     page = pages[1]
-    page.get_by_role("button", name="Save the change").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_be_focused()
     expect(page.get_by_role("alert")).to_contain_text(CONFLICT)
     row = page.get_by_role("row", name="Title")
     for text in ("Cooking for the Impatient Undergrad", "Theirs", "Mine"):
         expect(row).to_contain_text(text)
-    page.get_by_role("button", name="Save the change").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("The change is saved")).to_be_visible()
     book = shop.book(4)
     assert (book["title"], book["cost"]) == ("Mine", 30)
@@ -234,7 +234,7 @@ def clash(shop: BrowserShop, page: Page, title: str = "Theirs") -> None:
     open_book(page, 4)
     shop.update(4, title=title)
     page.get_by_label("Title").fill(f"Mine, not {title}")
-    page.get_by_role("button", name="Save the change").click()
+    page.get_by_role("button", name="Save").click()
     page.get_by_text(CONFLICT).wait_for()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 from unittest import mock
 
+from bazar.errors import Unavailable
 from handlers.keeper import book
 from tests.http import shop
 from tests.http.keeper import KeeperTestCase
@@ -29,7 +30,7 @@ class KeeperBooksTestCase(KeeperTestCase):
         return self.fill(self.keyed(f"/keeper/books/{number}"), "change", **typed)
 
     def restocking(self, count: str, number: int = 4) -> tuple[str, dict[str, str]]:
-        return self.fill(self.keyed(f"/keeper/books/{number}"), "restock", count_add=count)
+        return self.fill(self.keyed(f"/keeper/books/{number}"), "change", count_add=count)
 
     def adding(self, **typed: str) -> tuple[str, dict[str, str]]:
         return self.fill(self.keyed("/keeper/add"), **{**NEW, **typed})
@@ -338,36 +339,70 @@ class RestockingTest(KeeperBooksTestCase):
 
     def test_pressed_twice_reloaded_or_gone_back_to_it_is_done_once(self) -> None:
         address = self.keyed("/keeper/books/4")
-        filled = self.fill(address, "restock", count_add="5")
+        filled = self.fill(address, "change", count_add="5")
         self.goes(self.press(filled))
-        for again in (filled, self.fill(address, "restock", count_add="5")):
+        for again in (filled, self.fill(address, "change", count_add="5")):
             self.assertIn("not done a second time", self.told(self.press(again)))
         self.assertEqual(self.stock(4), 12)
-        page = self.reading(self.press(self.fill(address, "restock", count_add="6")), 422)
+        page = self.reading(self.press(self.fill(address, "change", count_add="6")), 422)
         self.assertIn("This form was sent before", page.text)
         self.assertEqual(self.stock(4), 12)
-        self.goes(self.press(self.form(page, "restock")))
+        self.goes(self.press(self.form(page, "change")))
         self.assertEqual(self.stock(4), 18)
 
-    def test_one_page_has_both_forms_and_each_is_done(self) -> None:
+    def test_copies_and_a_change_in_one_form_are_both_done_and_once(self) -> None:
         address = self.keyed("/keeper/books/4")
-        self.goes(self.press(self.fill(address, "restock", count_add="5")))
-        self.goes(self.press(self.fill(address, "change", cost="3.00")))
-        self.assertEqual((self.stock(4), self.book(4)["cost"]), (12, 300))
+        filled = self.fill(address, "change", count_add="4", title="Both")
+        said = self.told(self.press(filled))
+        self.assertIn("The change is saved, and the stock is changed", said)
+        self.assertIn("not done a second time", self.told(self.press(filled)))
+        self.assertEqual((self.stock(4), self.book(4)["title"]), (11, "Both"))
+        self.goes(self.press(self.fill(address, "change", cost="3.00")))  # gone back
+        self.assertEqual((self.stock(4), self.book(4)["cost"]), (11, 300))
+
+    def test_where_one_of_both_cannot_be_neither_is_done_or_lost(self) -> None:
+        for typed, status in (
+            ({"count_add": "x", "title": "Mine"}, 400),
+            ({"count_add": "4", "cost": "cheap"}, 400),
+            ({"count_add": "-8", "title": "Mine"}, 409),
+        ):
+            before = self.book(4)
+            page = self.reading(self.press(self.changing(**typed)), status)
+            self.assertEqual(self.book(4), before)
+            self.assertLessEqual(typed.items(), self.typed(page, "change").items())
+
+    def test_where_another_keeper_stands_in_the_way_the_copies_are_said_to_be_there(self) -> None:
+        mine = self.changing(count_add="4", title="Mine")
+        self.goes(self.press(self.changing(title="Theirs")))
+        for _ in range(2):
+            page = self.reading(self.press(mine), 412)
+            self.assertIn("The copies that you added are in stock. Nothing else", page.text)
+        form = self.form(page, "change")
+        self.assertEqual((form[1]["count_add"], form[1]["title"]), ("", "Mine"))
+        self.goes(self.press(form))
+        self.assertEqual((self.stock(4), self.book(4)["title"]), (11, "Mine"))
+
+    def test_what_fails_half_way_is_sent_once_more(self) -> None:
+        filled = self.changing(count_add="4", title="Mine")
+        with mock.patch.object(book.BookPage, "_change", side_effect=Unavailable("away")):
+            page = self.reading(self.press(filled), 504)
+        self.assertNotIn("Nothing was changed", page.text)
+        self.assertEqual(dict(page.forms[filled[0]]), filled[1])
+        self.goes(self.press(filled))
+        self.assertEqual((self.stock(4), self.book(4)["title"]), (11, "Mine"))
 
     def test_what_cannot_be_comes_back_with_the_reason(self) -> None:
         for typed, status, reason in (
             ("-8", 409, "Only 7 are there."),
             (str(10**12), 409, "More than the shop can count."),
             (str(10**13), 400, "is not a whole number"),
-            ("", 400, "Nothing is typed here."),
             ("1.5", 400, "'1.5' is not a whole number such as 5"),
             ("--1", 400, "is not a whole number"),
             ("٣", 400, "is not a whole number"),
         ):
             page = self.reading(self.press(self.restocking(typed)), status)
             self.assertIn(reason.lower(), page.text.lower())
-            self.assertEqual(self.typed(page, "restock")["count_add"], typed)
+            self.assertEqual(self.typed(page, "change")["count_add"], typed)
             self.assertIn("#count_add", page.links)
         self.assertEqual(self.stock(4), 7)
 

@@ -63,7 +63,7 @@ class RetiringTest(KeeperBooksTestCase):
     def test_gone_back_from_something_else(self) -> None:
         """A key is of one request: what was sent before under it was another one."""
         address = self.keyed("/keeper/books/4")
-        retire, restock = self.fill(address, "retire"), self.fill(address, "restock", count_add="3")
+        retire, restock = self.fill(address, "retire"), self.fill(address, "change", count_add="3")
         self.goes(self.press(restock))
         page = self.reading(self.press((retire[0], {**retire[1], **MEANT})), 422)
         self.assertIn("This form was sent before", page.text)

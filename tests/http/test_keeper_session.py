@@ -214,7 +214,7 @@ class ForgeryTest(KeeperTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.sign_in()
-        self.filled = self.fill(self.keyed("/keeper/books/4"), "restock", count_add="5")
+        self.filled = self.fill(self.keyed("/keeper/books/4"), "change", count_add="5")
 
     def test_a_form_of_another_site_does_nothing(self) -> None:
         own = self.get_url("").rstrip("/")
@@ -322,10 +322,10 @@ class LimitsTest(KeeperTestCase):
         codes = [self.send("/keeper/books").code for _ in range(6)]
         self.assertEqual((codes[0], codes[-1]), (401, 429))
         page = self.reading(
-            self.send("/keeper/books/4", [("do", "restock"), ("count_add", "3")]), 429
+            self.send("/keeper/books/4", [("do", "change"), ("count_add", "3")]), 429
         )
         self.assertIn("One moment, please", page.text)
         [(_, fields)] = [form for form in page.all_forms if ("count_add", "3") in form[1]]
-        self.assertIn(("do", "restock"), fields)  # what was typed can be sent again
+        self.assertIn(("do", "change"), fields)  # what was typed can be sent again
         text = json.loads(self.ask("/keeper/books").body)["code"]
         self.assertEqual(text, "too_many_requests")

@@ -61,6 +61,15 @@ class Copies(Integer):
         return self(int(text), place)
 
 
+class Added(Copies):
+    """A number of copies that come or go."""
+
+    def __call__(self, value: Any, place: str) -> int:
+        if value == 0:
+            raise BadRequest(f"{place}: 0 changes nothing")
+        return super().__call__(value, place)
+
+
 class OrNothing(Kind):
     """A value that is not known where nothing is typed."""
 
@@ -111,7 +120,7 @@ COUNT = Field("count", "Copies in stock", Copies(0, MAX_AMOUNT), keys="numeric")
 COUNT_ADD = Field(
     "count_add",
     "Copies to add",
-    OrNothing(Copies(-MAX_AMOUNT, MAX_AMOUNT)),
+    OrNothing(Added(-MAX_AMOUNT, MAX_AMOUNT)),
     "How many have come in; with a minus sign, how many are missing.",
 )
 

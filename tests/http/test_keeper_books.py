@@ -396,6 +396,8 @@ class RestockingTest(KeeperBooksTestCase):
             ("-8", 409, "Only 7 are there."),
             (str(10**12), 409, "More than the shop can count."),
             (str(10**13), 400, "is not a whole number"),
+            ("0", 400, "0 changes nothing."),
+            ("-0", 400, "0 changes nothing."),
             ("1.5", 400, "'1.5' is not a whole number such as 5"),
             ("--1", 400, "is not a whole number"),
             ("٣", 400, "is not a whole number"),

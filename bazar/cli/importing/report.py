@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bazar.cli.importing.amounts import EITHER, WHOLE, price
 from bazar.cli.importing.columns import COLUMNS
-from bazar.cli.importing.layout import NAMES, Layout
+from bazar.cli.importing.layout import DELIMITERS, NAMES, Layout
 from bazar.cli.importing.reading import BookList
 from bazar.cli.importing.rows import EMPTY, Row
 from handlers import validation
@@ -194,9 +194,12 @@ def money(cents: int) -> str:
 
 def again(books: BookList, given: Iterable[str]) -> list[str]:
     """Return the options by which a file of rejected rows is read as its list was; `given` are
-    those that the keeper gave."""
+    those that the keeper gave. A separator that is found without being named is not: a spreadsheet
+    may save the rows with another."""
     layout, reading, evidence = books.layout, books.reading, books.evidence
-    options = [*given, "--delimiter", {"\t": "tab"}.get(layout.delimiter, layout.delimiter)]
+    options = [*given]
+    if layout.delimiter not in DELIMITERS:
+        options += ["--delimiter", layout.delimiter]
     if not evidence.shapes:
         return options
     if reading.cents:

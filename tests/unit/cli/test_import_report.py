@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from bazar.cli.importing import report
 from bazar.cli.importing.rejects import Rejects, default_path
@@ -104,6 +105,14 @@ class RejectsTest(FilesTestCase):
         bad = "title,topic,cost,count\nÄÖ,T,1,1\n".encode() + b"M\xfcller,T,1,1\n"
         again = self.reject(self.reject(bad).read_bytes()).read_bytes()
         self.assertIn(b"M\xfcller", again)
+
+    def test_the_command_names_no_separator_that_is_found(self) -> None:
+        """A spreadsheet may save the rejects with another one."""
+        for sign, options in ((",", []), (";", []), ("\t", []), ("|", []), ("~", ["~"])):
+            wanted: dict[str, Any] = {"delimiter": sign} if options else {}
+            rows = "title,topic,cost,count\nA,T,x,2\n".replace(",", sign)
+            found, _ = read(rows, **wanted)
+            self.assertEqual(report.again(found, []), ["--delimiter", *options] if options else [])
 
     def test_nothing_is_left_of_one_that_is_empty(self) -> None:
         self.reject("title,topic,cost,count\nA,T,1,1\n")

@@ -120,7 +120,8 @@ class Choice(Kind):
 
     def __call__(self, value: Any, place: str) -> str:
         if not isinstance(value, str) or value not in self._words:
-            raise BadRequest(f"{place}: must be one of {', '.join(self._words)}")
+            words = ", ".join(word or "(empty)" for word in self._words)
+            raise BadRequest(f"{place}: must be one of {words}")
         return value
 
     def schema(self, shared: Schemas) -> Schema:

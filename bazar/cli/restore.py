@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from bazar.cli import Shop
 from bazar.cli.places import check_whole, held, place
 from bazar.node.data_directory import prepare_data_dir
+from bazar.node.token import TOKEN_VARIABLE, token_file
 from storage.backup.reading import Backup
 from storage.engines import TABLES
 from storage.moving import copy
@@ -36,4 +38,13 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             )
     print(f"The shop is in {target.name}, the same in every row: start it.")
     print("It goes on as a history of its own: what was sold since the backup is unknown to it.")
+    print(f"Its token is its own, and not the other shop's: {_token(shop)}.")
     return 0
+
+
+def _token(shop: Shop) -> str:
+    """Return where the token is, or will be."""
+    if TOKEN_VARIABLE in os.environ:
+        return f"what {TOKEN_VARIABLE} has"
+    path = token_file(shop.config)
+    return f"it is in {path}" if path.exists() else f"its first start puts one into {path}"

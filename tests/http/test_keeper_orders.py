@@ -91,6 +91,7 @@ class ListTest(KeeperOrdersTestCase):
             ("?since=yesterday", "“yesterday” is no day such as 2026-11-29."),
             ("?until=2026-02-30", "“2026-02-30” is no day"),
             ("?since=2026-11-29&until=2026-11-28", "The first day is after the last one."),
+            ("?cancelled=true", "cancelled: must be one of (empty), some, none"),
             (f"?q={'x' * 300}", "It is 300 characters long"),
         ):
             page = self.reading(self.send(f"/keeper/orders{query}"), 400)

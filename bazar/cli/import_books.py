@@ -28,10 +28,11 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from bazar.amounts import MAX_DIGITS
 from bazar.cli import Shop, this_program
 from bazar.cli.catalog import CatalogWriter, beginning
 from bazar.cli.importing import report
-from bazar.cli.importing.amounts import DECIMALS, MAX_DIGITS
+from bazar.cli.importing.amounts import DECIMALS
 from bazar.cli.importing.columns import COLUMNS
 from bazar.cli.importing.layout import Layout, Wanted, read_delimiter
 from bazar.cli.importing.reading import BookList, Progress, understand

@@ -8,39 +8,37 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bazar.amounts import NotAnAmount, Reading, TwoWays, bare, price
 from bazar.errors import BadRequest
 from handlers.kinds import Integer, Kind, Schema, Schemas
 from handlers.validation import AMOUNT, TEXT, Isbn
 from storage.catalog import MAX_AMOUNT
 
-# Where a sign could part thousands or cents (1,234) it is neither.
-_PRICE = (
-    r"(?:\$ ?)?(?:[0-9]{1,10}(?:[.,][0-9]{1,2})?"
-    r"|[0-9]{1,3}(?:,[0-9]{3}){1,2}\.[0-9]{2}"
-    r"|[0-9]{1,3}(?:[. ][0-9]{3}){1,2},[0-9]{2})"
-)
-_CENTS = re.compile(r"[.,]([0-9]{1,2})$")
-_COPIES = re.compile(r"[+-]?[0-9]{1,13}", re.ASCII)
+_NO_DIGITS = re.compile("[^0-9]+")
+_COPIES = re.compile(r"[+-]?[0-9]{1,60}", re.ASCII)
 
 
 class Price(Kind):
     """Money in cents, as people write it in units.
 
-    >>> [PRICE.typed(text, "Price") for text in ("12.50", "12,5", "$1,234.50", "12")]
+    >>> [PRICE.typed(text, "Price") for text in ("12.50", "12,5", "$1,234.50", "€ 12")]
     [1250, 1250, 123450, 1200]
     """
 
-    _fits = re.compile(_PRICE).fullmatch
-
     def __call__(self, value: Any, place: str) -> int:
+        if isinstance(value, int) and value > MAX_AMOUNT:
+            raise BadRequest(f"{place}: is more than {MAX_AMOUNT // 100:,}.00")
         return int(AMOUNT(value, place))
 
     def typed(self, text: str, place: str) -> int:
-        if not self._fits(text):
-            raise BadRequest(f"{place}: {text[:40]!r} is not a price such as 12.50")
-        cents = _CENTS.search(text)
-        units = re.sub("[^0-9]", "", text[: cents.start()] if cents else text)
-        return self(100 * int(units) + int(f"{cents[1]:0<2}" if cents else 0), place)
+        shown = f"{place}: {text[:40]!r}"
+        try:
+            return self(price(text, Reading(None)), place)
+        except TwoWays as error:
+            whole = _NO_DIGITS.sub("", bare(text)[0])
+            raise BadRequest(f"{shown} {error}: type {whole}.00 if it has no cents") from error
+        except NotAnAmount as error:
+            raise BadRequest(f"{shown} {error}: a price is such as 12.50") from error
 
     @staticmethod
     def text(cents: int) -> str:
@@ -48,7 +46,7 @@ class Price(Kind):
         return f"{cents // 100}.{cents % 100:02}"
 
     def schema(self, shared: Schemas) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{_PRICE})$"}
+        return {"type": "string", "description": "As people write it: 12.50, or € 12,50."}
 
 
 class Copies(Integer):

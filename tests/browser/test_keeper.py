@@ -78,7 +78,8 @@ def test_what_is_wrong_is_said_beside_it_and_nothing_is_lost(
     expect(summary).to_be_focused()
     price = page.get_by_label("Price")
     expect(price).to_have_accessible_description(
-        "In dollars, such as 12.50. Error: '12.505' is not a price such as 12.50."
+        "In dollars, such as 12.50. Error:"
+        " '12.505' can be read in two ways: type 12505.00 if it has no cents."
     )
     expect(price).to_have_value("12.505")
     expect(page.get_by_label("Title")).to_have_value(f"Typed {scripts}")

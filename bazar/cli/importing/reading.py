@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from bazar.amounts import Reading
 from bazar.cli.importing import amounts, text
-from bazar.cli.importing.amounts import Evidence, Reading
+from bazar.cli.importing.amounts import Evidence
 from bazar.cli.importing.columns import in_cents
 from bazar.cli.importing.layout import SAMPLE_CHARS, Layout, Wanted, names_in, sniff
 from bazar.cli.importing.records import ListRecord, clean

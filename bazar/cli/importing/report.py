@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bazar.cli.importing.amounts import EITHER, WHOLE, price
+from bazar.amounts import EITHER, WHOLE, price
 from bazar.cli.importing.columns import COLUMNS
 from bazar.cli.importing.layout import DELIMITERS, NAMES, Layout
 from bazar.cli.importing.reading import BookList

@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bazar.amounts import NotAnAmount, Reading, TwoWays, price
 from bazar.cli.importing import amounts, columns, isbns
-from bazar.cli.importing.amounts import NotAnAmount, Reading
 from bazar.cli.importing.columns import CODE, COLUMNS, MONEY, TEXT, TRUTH
 from bazar.cli.importing.isbns import NotAnIsbn
 from bazar.cli.importing.layout import Layout
@@ -257,8 +257,11 @@ class Rows:
                 raise BadRequest(f"{ours}: {text[:40]!r} is neither true nor false")
             return known
         if column.kind != TEXT:
-            read = amounts.price if column.kind == MONEY else amounts.whole_number
-            return read(text, self._reading)
+            read = price if column.kind == MONEY else amounts.whole_number
+            try:
+                return read(text, self._reading)
+            except TwoWays as error:
+                raise NotAnAmount(f"{error}: say --decimal") from error
         if not text.isascii() and LOST.search(text):
             raise BadRequest(
                 f"{ours}: has a character that can't be read in the list's encoding: --encoding"

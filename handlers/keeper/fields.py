@@ -46,7 +46,8 @@ class Price(Kind):
         return f"{cents // 100}.{cents % 100:02}"
 
     def schema(self, shared: Schemas) -> Schema:
-        return {"type": "string", "description": "As people write it: 12.50, or € 12,50."}
+        said = "As people write it: 12.50, or € 12,50."
+        return {"type": "string", "minLength": 1, "description": said}
 
 
 class Copies(Integer):

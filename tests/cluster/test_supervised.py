@@ -27,6 +27,7 @@ from tests.cluster.cluster import Cluster, until
 from tests.cluster.commands import command
 from tests.cluster.load import Load
 from tests.cluster.test_failures import STOCK, nothing_lost
+from tests.patience import PATIENCE_S
 
 
 async def test_a_primary_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
@@ -218,6 +219,7 @@ async def test_what_visitors_see_first_starts_first(
     tmp_path: Path, port: int, ends: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 1)  # so two at a time
+    monkeypatch.setattr(supervisor, "START_S", 2 * PATIENCE_S)  # however slow the machine is
     asked, go = tmp_path / "asked", tmp_path / "go"
     (tmp_path / "held.py").write_text(HELD)
     one, other = ports.hold(2)

@@ -30,6 +30,7 @@ UNSAID = re.compile(
     r"|does not go with before"
     r"|: must be an integer"  # which 1.0 is to JSON Schema
     r"|quantity-\d+: is missing"
+    r"|a price is such as|in two ways: type"
     r"|May the shop set a cookie"
     r"|There is no word in it|and a search has"
     r"|name=\"was-topic\"[\s\S]*class=\"wrong\""  # of what was touched in a keeper's form

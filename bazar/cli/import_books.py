@@ -3,9 +3,8 @@
 Most lists of other programs can be read: separator, encoding, columns and the decimal sign are
 detected, and shown before anything is written. A book that the shop already has (same title, author
 and topic) stays as it is, so that a second run changes nothing; one that is retired stays so, and
-is named. Each fault of a row is reported
-with its line. The row is written to a file, to be corrected and imported; all other rows are
-imported.
+is named. Each fault of a row is reported with its line. The row is written to a file, to be
+corrected and imported; all other rows are imported.
 
 The shop is running, or there is none yet: then one begins with this list, and without the samples.
 """

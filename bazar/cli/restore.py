@@ -38,13 +38,13 @@ async def run(shop: Shop, flags: argparse.Namespace) -> int:
             )
     print(f"The shop is in {target.name}, the same in every row: start it.")
     print("It goes on as a history of its own: what was sold since the backup is unknown to it.")
-    print(f"Its token is its own, and not the other shop's: {_token(shop)}.")
+    print(f"A backup holds no token: this shop's {_token(shop)}.")
     return 0
 
 
 def _token(shop: Shop) -> str:
     """Return where the token is, or will be."""
     if TOKEN_VARIABLE in os.environ:
-        return f"what {TOKEN_VARIABLE} has"
+        return f"is what {TOKEN_VARIABLE} has"
     path = token_file(shop.config)
-    return f"it is in {path}" if path.exists() else f"its first start puts one into {path}"
+    return f"is in {path}" if path.exists() else f"will be in {path} with its first start"

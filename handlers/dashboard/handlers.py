@@ -155,18 +155,15 @@ class LinksHandler(Watching):
             raise BadRequest("between: there is no link from front end to front end")
         if one is other:
             raise BadRequest(f"between: {one.name} twice")
-        silent = await self._tell(ends, how)
-        # Where it can't be cut at both ends, it is to be whole at both.
-        if (
-            silent
-            and how["do"] != "mend"
-            and set(await self._tell(ends, {"do": "mend"})) <= set(silent)
-        ):
-            raise Unavailable(f"{' and '.join(silent)}: can't be told; the link is whole")
-        if silent:
+        if silent := await self._tell(ends, how):
+            told = f"{' and '.join(silent)}: can't be told; the link"
+            if how["do"] != "mend":
+                # Where it can't be cut at both ends, it is to be whole at both.
+                still_cut = set(await self._tell(ends, {"do": "mend"})) - set(silent)
+                if not still_cut:
+                    raise Unavailable(f"{told} is whole")
             raise Indeterminate(
-                f"{' and '.join(silent)}: can't be told; the link may be whole at one end"
-                f" alone, and mends by itself within {MENDS_S:.0f} s"
+                f"{told} may be whole at one end alone, and mends by itself within {MENDS_S:.0f} s"
             )
         for_s = 0.0 if how["do"] == "mend" else MENDS_S
         self.answer({"between": names, "did": how["do"], "for_s": for_s})

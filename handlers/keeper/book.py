@@ -200,7 +200,8 @@ class BookPage(BookHandler):
         return book
 
     async def _show(self, book: Book, status: int = 200, **more: Any) -> None:
-        first = {"edit": Edit.of(book), "restock": Typed({COUNT_ADD.name: ""})}
-        shown = {"title": book["title"], "book": book, "did": None, "clashes": [], **first}
-        again = {"added": False, **shown, **more}
-        await self.paint_form("book.html", [COUNT_ADD, *CHANGEABLE], status, **again)
+        shown = {
+            **{"title": book["title"], "book": book, "edit": Edit.of(book)},
+            **{"restock": Typed({COUNT_ADD.name: ""}), "added": False, "clashes": [], "did": None},
+        }
+        await self.paint_form("book.html", [COUNT_ADD, *CHANGEABLE], status, **{**shown, **more})

@@ -19,11 +19,10 @@ from storage.backup import COLUMNS, OPTIONAL
 from storage.backup.reading import Backup
 from storage.books import RETIRED
 from storage.history import EPOCH_SHIFT, Position, epochs, is_on, seq_of
-from storage.reconciliation import Numbered, Reconciliation, may_be_cancelled, reconcile
+from storage.reconciliation import SOLD, Numbered, Reconciliation, may_be_cancelled, reconcile
 
 Row = dict[str, Any]
 
-SOLD = ("sales", "cancellations")  # tables of which each row is an entry of its own (S1, S6)
 _BY_ID = itemgetter("order_id")
 
 

@@ -15,9 +15,15 @@ from storage.postgresql.group_snapshot import GroupSnapshot, fetched
 from storage.postgresql.history import epochs
 from storage.postgresql.orders import CURSOR, cursor_of
 from storage.postgresql.session import Statement
-from storage.reconciliation import Numbered, Reconciliation, Sample, may_be_cancelled, reconcile
+from storage.reconciliation import (
+    SOLD,
+    Numbered,
+    Reconciliation,
+    Sample,
+    may_be_cancelled,
+    reconcile,
+)
 
-SOLD = ("sales", "cancellations")  # tables of which each row is an entry of its own (S1, S6)
 SEQ = f"& {(1 << EPOCH_SHIFT) - 1}"
 
 ADOPTIONS = Statement(f"SELECT upto, behind FROM {orders.SCHEMA}.adoptions")
@@ -42,8 +48,7 @@ OF_CATALOG = {
         f" AND (SELECT value FROM {SCHEMA}.meta WHERE name = 'words') = '{letters.VERSION}'"
     ),
     "books whose title is in no order": (
-        f"SELECT count(*) FROM {SCHEMA}.books b"
-        f" WHERE b.retired IS NULL"
+        f"SELECT count(*) FROM {SCHEMA}.books b WHERE b.retired IS NULL"
         f" AND NOT EXISTS (SELECT 1 FROM {SCHEMA}.titles t WHERE t.book = b.id)"
         f" AND (SELECT value FROM {SCHEMA}.meta WHERE name = 'words') = '{letters.VERSION}'"
     ),

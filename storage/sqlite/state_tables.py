@@ -61,7 +61,7 @@ class StateTables:
             self._delete(writer, table, images.delete)
 
     def put(self, writer: sqlite3.Connection, table: str, rows: Sequence[Image]) -> None:
-        """Write `rows` in place of those with the same keys."""
+        """Write `rows`, one for each key, in place of those with the same keys."""
         if not rows:
             return
         key = self._keys[table]

@@ -136,15 +136,19 @@ class CallsTest(CallsTestCase):
             connection = await self.connect(got)
             connection.send(self.call(1, "/waits", [{"one": 1}]))
             await asked.wait()
-            leaving = asyncio.create_task(service.context.activity.drain(2 * PATIENCE_S))
-            for _ in range(10):  # turns of the loop, in which it would have left
-                await asyncio.sleep(0)
+            activity = service.context.activity
+            leaving = asyncio.create_task(activity.drain(2 * PATIENCE_S))
+            await until(lambda: activity.draining, "it leaves")
+            connection.send(self.call(2, "/waits", [{"two": 2}]))
+            await until(lambda: got, "the next one is refused meanwhile")
             self.assertFalse(leaving.done())
             may_answer.set()
             await asyncio.wait_for(leaving, PATIENCE_S)
-            await until(lambda: got, "it is answered")
+            await until(lambda: len(got) == 2, "the first one is answered")
             connection.close()
-            self.assertEqual(got[0]["results"], [{"answer": {"one": 1}}])
+            refused, answered = got
+            self.assertEqual(refused["error"]["code"], "leaving")
+            self.assertEqual(answered["results"], [{"answer": {"one": 1}}])
 
         with mock.patch.dict(service.calls, {"/waits": calls.Call(wait)}):
             self.io_loop.run_sync(talk, timeout=2 * PATIENCE_S)

@@ -180,34 +180,41 @@ class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(calls.batches, [[1], [2]])
 
 
+def played(
+    *asked_ms: float, takes_s: float, slow_s: float, timeout_s: float = 9.0, before: int = 0
+) -> list[tuple[int, list[int]]]:
+    """Return when, in ms, which calls leave, in virtual time: each takes so long, and an item is
+    submitted at each of these moments. It begins once so many others are answered together."""
+    calls: list[tuple[int, list[int]]] = []
+
+    async def run(process: Process) -> None:
+        async def call(items: list[int], timeout_s: float) -> list[int]:
+            calls.append((round(1000 * (process.loop.time() - since)), items))
+            await asyncio.sleep(takes_s)
+            return items
+
+        async def ask(item: int, ms: float) -> None:
+            await asyncio.sleep(ms / 1000)
+            with suppress(Unavailable, Indeterminate):
+                await batcher.submit(item, timeout_s)
+
+        batcher, since = Batcher(call, slow_s=slow_s), 0.0
+        await asyncio.gather(*(batcher.submit(-number, 1.0) for number in range(before)))
+        calls.clear()
+        since = process.loop.time()
+        await asyncio.gather(*(ask(number, ms) for number, ms in enumerate(asked_ms)))
+
+    with Lab() as lab:
+        lab.start(run)
+        lab.run(9.0)
+    return calls
+
+
 class GatheringTest(unittest.TestCase):
-    """In virtual time: each call takes 80 ms, and those that it answers ask again when they say."""
+    """Each call takes 80 ms, and those that one has answered ask again when they say."""
 
     def sent(self, *again_ms: float, timeout_s: float = 9.0) -> list[tuple[int, list[int]]]:
-        """Return when, after two were answered together, which calls leave, in ms."""
-        calls: list[tuple[int, list[int]]] = []
-
-        async def run(process: Process) -> None:
-            async def call(items: list[int], timeout_s: float) -> list[int]:
-                calls.append((round(1000 * (process.loop.time() - since)), items))
-                await asyncio.sleep(0.08)
-                return items
-
-            async def ask(item: int, ms: float) -> None:
-                await asyncio.sleep(ms / 1000)
-                with suppress(Unavailable, Indeterminate):
-                    await batcher.submit(item, timeout_s)
-
-            batcher, since = Batcher(call, slow_s=60), 0.0
-            await asyncio.gather(batcher.submit(-1, 1.0), batcher.submit(-2, 1.0))
-            calls.clear()
-            since = process.loop.time()
-            await asyncio.gather(*(ask(number, ms) for number, ms in enumerate(again_ms)))
-
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
-        return calls
+        return played(*again_ms, takes_s=0.08, slow_s=60, timeout_s=timeout_s, before=2)
 
     def test_those_that_ask_again_leave_together(self) -> None:
         self.assertEqual(self.sent(1, 4), [(4, [0, 1])])
@@ -225,24 +232,6 @@ class GatheringTest(unittest.TestCase):
 
 class SlowTest(unittest.TestCase):
     def test_a_slow_call_that_ends_takes_nothing_from_the_next(self) -> None:
-        """In virtual time: each call takes 60 ms, and is slow after 50."""
-        calls: list[tuple[int, list[int]]] = []
-
-        async def run(process: Process) -> None:
-            async def call(items: list[int], timeout_s: float) -> list[int]:
-                calls.append((round(1000 * (process.loop.time() - since)), items))
-                await asyncio.sleep(0.06)
-                return items
-
-            async def ask(item: int, ms: float) -> None:
-                await asyncio.sleep(ms / 1000)
-                await batcher.submit(item, 9.0)
-
-            batcher, since = Batcher(call, slow_s=0.05), process.loop.time()
-            await asyncio.gather(ask(0, 0), ask(1, 20), ask(2, 55))
-
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
+        calls = played(0, 20, 55, takes_s=0.06, slow_s=0.05)
         self.assertEqual([items for _, items in calls], [[0], [1], [2]])
         self.assertGreaterEqual(calls[2][0], 100)  # when the second is slow, too

@@ -87,7 +87,7 @@ class Catalog:
         "topics": "id",
         "books": "id",
         "sales": "order_id",
-        "cancellations": "order_id",
+        "cancellations": "seq",
         "answers": "key",
         **history.TABLES,
     }
@@ -256,21 +256,20 @@ class Catalog:
                 row, more = work.book(book), quantity - total[book]
                 back.append({**row, "count": _restocked(row, more, "cancelled")})
                 total[book] = quantity
-        if known is None or back:
-            if buyer is not None:
-                _in_time(sale, buyer["within_ms"], work.now_ms)
-            for row in back:
-                work.write_book(row)
-            known = {"cancelled_at": work.now_ms, "cancelled": lines_of(total)}
-        # Where nothing comes back, too: the orders may be behind its number without having met it.
-        told = {
-            "order_id": sale["order_id"],
+        if known is not None and not back:
+            return known
+        if buyer is not None:
+            _in_time(sale, buyer["within_ms"], work.now_ms)
+        for row in back:
+            work.write_book(row)
+        cancellation = {
             "seq": work.next_number,
-            "cancelled_at": known["cancelled_at"],
-            "cancelled": json.dumps(known["cancelled"]),
+            "order_id": sale["order_id"],
+            "cancelled_at": work.now_ms,
+            "cancelled": json.dumps(lines_of(total)),
         }
-        work.put["cancellations"] = [told]
-        work.cancelled[sale["order_id"]] = cancellation_answer(told)
+        work.put["cancellations"] = [cancellation]
+        work.cancelled[sale["order_id"]] = cancellation_answer(cancellation)
         return work.cancelled[sale["order_id"]]
 
     def _update(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
@@ -383,9 +382,9 @@ class CatalogReader(Protocol):
         """Return the topics that have books on sale, ordered by name: `catalog_id` and `topic`."""
 
     async def changes(self, after: Position, limit: int) -> tuple[list[Answer], str | None]:
-        """Return the sales after a position, and the last cancellation of each that has one there,
-        in the order of their commits, and the id of the last one's epoch. Raises ForeignHistory
-        where the position is not on the history here (H2)."""
+        """Return the sales and cancellations after a position, in the order of their commits, and
+        the id of the last one's epoch. Raises ForeignHistory where the position is not on the
+        history here (H2)."""
 
     async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
         """Return sales before a number, newest first: `order_id`, `seq`, and the epoch's `id`."""

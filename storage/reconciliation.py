@@ -106,13 +106,15 @@ class Reconciliation:
             yield f"orders that are cancelled otherwise than their sales, {self.differing}"
 
 
-def may_be_cancelled(lines: str, cancelled: str) -> bool:
-    """Return whether so much of a sale of these lines can be cancelled: of each book a copy at
-    least, and no more than were sold (S6)."""
-    sold, back = _copies(lines), _copies(cancelled)
-    if sold is None or not back:
+def may_be_cancelled(lines: str, before: str, cancelled: str) -> bool:
+    """Return whether so much of a sale of these lines can be cancelled in all: of each book a copy
+    at least, and no more than were sold; of no book less than was cancelled before, and in all some
+    more (S6)."""
+    sold, was, back = _copies(lines), _copies(before), _copies(cancelled)
+    if sold is None or was is None or not back:
         return False
-    return all(0 < many <= sold.get(book, 0) for book, many in back.items())
+    grows = back != was and in_all(was, back) == back
+    return grows and all(0 < many <= sold.get(book, 0) for book, many in back.items())
 
 
 def _copies(lines: str) -> dict[int, int] | None:

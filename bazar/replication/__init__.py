@@ -174,13 +174,12 @@ S5  A person has the orders *adopt* the catalog's present history: their cursor 
 S6  A cancellation is one entry of the catalog's log, as a sale is: the rows of its books with the
     copies that come back, and how many of each book of the sale are cancelled *in all*. These
     totals only grow, up to what was sold: what is asked for again changes nothing, under whatever
-    key, and after a key was forgotten. It names a sale that is committed. The orders follow
-    cancellations by the cursor by which they follow sales (S2), and take the totals as they are
-    there, and never smaller ones than they have (S5); it brings that cursor (S4), and is answered
-    when both have it (S3). The last one of a sale is told, in the place of those before it. So the
-    cursor may pass one that a later one stands for; if that is lost then, the first is behind the
-    cursor, and no order shows it. What is asked for again under another key is told at a new place,
-    for that. A sale's key that is sent again is told what has been cancelled since.
+    key, and after a key was forgotten. It names a sale that is committed. Each keeps its place in
+    the log, whatever is cancelled of the sale later: a later one may be lost, and the orders follow
+    cancellations by the cursor by which they follow sales (S2). They take the totals as they are
+    there, and never smaller ones than they have (S5); a cancellation brings that cursor (S4), and
+    is answered when both have it (S3). A sale's key that is sent again is told what has been
+    cancelled since.
     A buyer who undoes a purchase shows the sale's key, and brings how long after the sale that may
     be. Both are tested with the cancellation itself, at its place in the log: it is refused where
     that time is over by the clock of the primary that decides it, counted from when the sale was

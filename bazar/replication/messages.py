@@ -15,7 +15,7 @@ import orjson
 
 from bazar.errors import OtherVersion, ProtocolError
 
-WIRE_VERSION = 3
+WIRE_VERSION = 4
 
 REPLICA = "replica"
 CACHE = "cache"

@@ -4,7 +4,7 @@ The file is a row of gzip members, its *parts*, each of which is JSON, line by l
 them. The first line of a part is its head; behind it come rows, as arrays of the values of
 `COLUMNS`:
 
-    {"bazar": "backup", "version": 2, "id", "made_at", "origin", "rows": 0, "before"}
+    {"bazar": "backup", "version": 3, "id", "made_at", "origin", "rows": 0, "before"}
     {"role": "catalog", "table": "books", "rows": 2, "before"}
     [1, "The Fog", null, 1, 1299, 3, null, null]
     [2, …]
@@ -24,11 +24,10 @@ catalog's last entry, and sales behind it get their orders from the ordinary pro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bazar.errors import BazarError
 
-VERSION = 2
+VERSION = 3
 
 Columns = Mapping[str, type]  # the values of each are of this type, or None in OPTIONAL
 
@@ -44,7 +43,7 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
             **{"sold_at": int, "seq": int, "lines": str},
         },
         "cancellations": {
-            **{"order_id": str, "seq": int, "cancelled_at": int, "cancelled": str},
+            **{"seq": int, "order_id": str, "cancelled_at": int, "cancelled": str},
         },
         "answers": {"key": str, "request": str, "answer": str, "at": int},
         "history": {"epoch": int, "id": str, "behind": int},
@@ -62,14 +61,15 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
 """What a file of this version holds: by role and table its columns, the key first. Another column
 is another version."""
 
-ADDED: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
-    2: {
-        "books": {"retired": None},
-        "orders": {"changed": None, "cancelled": None, "cancelled_at": None},
+FORMER: Mapping[int, Mapping[str, Sequence[str]]] = {
+    1: {
+        "books": ("id", "title", "author", "catalog_id", "cost", "count", "isbn"),
+        "orders": ("order_id", "seq", "sold_at", "lines"),
     },
+    2: {"cancellations": ("order_id", "seq", "cancelled_at", "cancelled")},
 }
-"""What a version added to tables of those before it: columns, with what they have in rows that came
-without. A whole table that was added is empty in older files."""
+"""The columns of tables up to a version, the key first, where they were others. A column that was
+added is None in older rows, and a whole table empty in older files."""
 
 OPTIONAL: Sequence[tuple[str, str]] = (
     *(("books", "author"), ("books", "isbn"), ("books", "retired"), ("cursors", "id")),

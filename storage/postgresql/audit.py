@@ -29,11 +29,13 @@ SEQ = f"& {(1 << EPOCH_SHIFT) - 1}"
 ADOPTIONS = Statement(f"SELECT upto, behind FROM {orders.SCHEMA}.adoptions")
 SALES = (
     f"SELECT s.order_id, s.seq, c.seq, c.cancelled FROM {SCHEMA}.sales s LEFT JOIN"
-    f" {SCHEMA}.cancellations c ON c.order_id = s.order_id ORDER BY s.order_id"
+    " (SELECT DISTINCT ON (order_id) order_id, seq, cancelled"
+    f" FROM {SCHEMA}.cancellations ORDER BY order_id, seq DESC) c USING (order_id)"
+    " ORDER BY s.order_id"
 )
 CANCELLED = (
     f"SELECT c.order_id, s.lines, c.cancelled FROM {SCHEMA}.cancellations c"
-    f" JOIN {SCHEMA}.sales s ON s.order_id = c.order_id ORDER BY c.order_id"
+    f" JOIN {SCHEMA}.sales s ON s.order_id = c.order_id ORDER BY c.order_id, c.seq"
 )
 ORDERS = f"SELECT order_id, seq, changed, cancelled FROM {orders.SCHEMA}.orders ORDER BY order_id"
 # What should count no row, and what it is when it does.
@@ -120,10 +122,12 @@ class GroupAudit(GroupSnapshot):
                 yield f"{count} {what}"
         if own:
             wrong = Sample()
+            before: dict[str, str] = {}  # what is cancelled of the last sale
             async for rows in fetched(self.rows_of, CANCELLED):
                 for order_id, lines, cancelled in rows:
-                    if not may_be_cancelled(lines, cancelled):
+                    if not may_be_cancelled(lines, before.get(order_id, "[]"), cancelled):
                         wrong.note(order_id)
+                    before = {order_id: cancelled}
             if wrong.count:
                 yield f"cancellations of other copies than were sold, {wrong}"
 

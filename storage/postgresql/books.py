@@ -21,7 +21,7 @@ COLUMNS = {
         **{"sold_at": "bigint", "seq": "bigint", "lines": "text"},
     },
     "cancellations": {
-        **{"order_id": "text", "seq": "bigint", "cancelled_at": "bigint", "cancelled": "text"},
+        **{"seq": "bigint", "order_id": "text", "cancelled_at": "bigint", "cancelled": "text"},
     },
     "answers": {"key": "text", "request": "text", "answer": "text", "at": "bigint"},
     "history": history.COLUMNS,
@@ -52,6 +52,13 @@ CANCELLATIONS = (
     f"""CREATE TABLE {SCHEMA}.cancellations (
         order_id text COLLATE "C" PRIMARY KEY, seq bigint NOT NULL UNIQUE,
         cancelled_at bigint NOT NULL, cancelled text NOT NULL)""",
+)
+
+# Each keeps its place in the log (S6); of earlier ones the last was kept alone.
+EACH_CANCELLATION = (
+    f"ALTER TABLE {SCHEMA}.cancellations DROP CONSTRAINT cancellations_pkey,"
+    " DROP CONSTRAINT cancellations_seq_key, ADD PRIMARY KEY (seq)",
+    f"CREATE INDEX cancellations_by_order ON {SCHEMA}.cancellations (order_id, seq)",
 )
 
 # What is on sale is found by indexes that begin with that, however many books are not. A search by

@@ -19,6 +19,7 @@ from storage.postgresql.books import (
     BOOKS_BY_ID,
     CANCELLATIONS,
     COLUMNS,
+    EACH_CANCELLATION,
     RETIRING,
     SCHEMA,
     TABLES,
@@ -144,7 +145,7 @@ class CatalogRows:
     schema = SCHEMA
     migrations: Sequence[Sequence[str]] = (
         (*TABLES, *search_index.TABLES),
-        *(CANCELLATIONS, (), (*RETIRING, *search_index.LAST)),
+        *(CANCELLATIONS, (), (*RETIRING, *search_index.LAST), EACH_CANCELLATION),
     )
 
     def __init__(
@@ -278,8 +279,8 @@ class PostgreSQLCatalogReader:
         return [{"catalog_id": number, "topic": name} for number, name in rows]
 
     async def changes(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the sales after a position, and the last cancellation of each that has one there,
-        in the order of their commits, and the id of the last one's epoch. Raises ForeignHistory."""
+        """Return the sales and cancellations after a position, in the order of their commits, and
+        the id of the last one's epoch. Raises ForeignHistory."""
         since = Statement(EPOCHS_SINCE, (after.epoch,))
         behind = Statement(CHANGES, (after.number, limit))
         begun, [(end,)], changed = await self._snapshots.read(None, since, END, behind)

@@ -43,6 +43,17 @@ CREATE TABLE cancellations (
     order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, cancelled_at INTEGER NOT NULL,
     cancelled TEXT NOT NULL) WITHOUT ROWID
 """
+# Each keeps its place in the log (S6); of earlier ones the last was kept alone.
+EACH_CANCELLATION = f"""
+ALTER TABLE cancellations RENAME TO last_cancellations;
+CREATE TABLE cancellations (
+    seq INTEGER PRIMARY KEY, order_id TEXT NOT NULL, cancelled_at INTEGER NOT NULL,
+    cancelled TEXT NOT NULL);
+INSERT INTO cancellations SELECT seq, order_id, cancelled_at, cancelled FROM last_cancellations;
+DROP TABLE last_cancellations;
+CREATE INDEX cancellations_by_order ON cancellations (order_id, seq);
+DELETE FROM meta WHERE name = '{CHECKSUM}'
+"""
 # What is on sale is found by indexes that begin with that, however many books are not. With one
 # more column the checksum over the rows is another one.
 RETIRED_SCHEMA = f"""
@@ -87,7 +98,7 @@ class CatalogRows:
     # an empty one made is made anew by a later one.
     migrations: Sequence[str] = (
         *(SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA),
-        *(CANCELLATIONS_SCHEMA, "", f"{RETIRED_SCHEMA}{search_index.LAST}"),
+        *(CANCELLATIONS_SCHEMA, "", f"{RETIRED_SCHEMA}{search_index.LAST}", EACH_CANCELLATION),
     )
 
     def __init__(
@@ -175,8 +186,8 @@ class SQLiteCatalogReader:
         return [dict(row) for row in rows]
 
     async def changes(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the sales after a position, and the last cancellation of each that has one there,
-        in the order of their commits, and the id of the last one's epoch. Raises ForeignHistory."""
+        """Return the sales and cancellations after a position, in the order of their commits, and
+        the id of the last one's epoch. Raises ForeignHistory."""
         behind = (after.number, after.number)
         rows = await self._database.read(CHANGES, (after.epoch, *behind, limit))
         known = sorted(Epoch(*row[1:4]) for row in rows if row["kind"] == 0)

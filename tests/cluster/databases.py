@@ -19,7 +19,7 @@ COLUMNS = {
     "topics": "id, name, folded",
     "books": "id, title, author, catalog_id, cost, count, isbn, retired",
     "sales": "order_id, key, request, sold_at, seq, lines",
-    "cancellations": "order_id, seq, cancelled_at, cancelled",
+    "cancellations": "seq, order_id, cancelled_at, cancelled",
     "answers": "key, request, answer, at",
     "orders": "order_id, seq, sold_at, lines, changed, cancelled, cancelled_at",
     "cursors": "name, seq, id",

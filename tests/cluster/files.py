@@ -29,7 +29,7 @@ KEYS = {
             "topics": "id",
             "books": "id",
             "sales": "order_id",
-            "cancellations": "order_id",
+            "cancellations": "seq",
             "answers": "key",
         },
         "history": "epoch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import sqlite3
 from unittest import mock
@@ -46,6 +47,14 @@ class VerifyTest(ShopTestCase):
         self.settle()
 
     def test_a_shop_that_is_whole(self) -> None:
+        lines = [{"book": 4, "quantity": 2}]
+        bought = self.ask("/purchase", "POST", {"lines": lines})
+        order_id = json.loads(bought.body)["order_id"]
+        for copies in (1, 2):  # two cancellations of one sale
+            body = {"lines": [{"book": 4, "quantity": copies}]}
+            answer = self.ask(f"/orders/{order_id}/cancel", "POST", body, token=TOKEN)
+            self.assertEqual(answer.code, 200, answer.body)
+        self.settle()
         code, printed = self.verify()
         self.assertEqual(code, 0, printed)
         self.assertIn("sales and orders: entry ", printed)

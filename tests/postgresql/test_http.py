@@ -153,6 +153,16 @@ class VerifyTest(OverPostgreSQL, test_verify.VerifyTest):
                 )
                 self.assertIn(f"  {fault}", self.faulty().partition("catalog: ")[2])
 
+    def test_what_is_cancelled_of_a_sale_grows(self) -> None:
+        order_id, copy = self.bought[0], '[{"book": 4, "quantity": 1}]'
+        self.execute(
+            "catalog",
+            "INSERT INTO cancellations"
+            f" SELECT order_id, seq + number, 0, '{copy}' FROM sales, generate_series(1, 2) number"
+            f" WHERE order_id = '{order_id}'",
+        )
+        self.assertIn(f"cancellations of other copies than were sold, 1: {order_id}", self.faulty())
+
     def test_titles_that_are_in_no_order(self) -> None:
         self.execute("catalog", "DELETE FROM titles WHERE book < 3")
         self.assertIn("  2 books whose title is in no order\n", self.faulty())

@@ -22,6 +22,7 @@ from bazar.replication.store import Outcome
 from storage.catalog import Catalog
 from storage.history import EPOCH_SHIFT
 from storage.orders import Orders
+from storage.reconciliation import SOLD
 from storage.searches import SORTS
 from tests.simulation import shop
 from tests.simulation.disk import Disk, Image
@@ -50,7 +51,6 @@ class Moment:
     owner: dict[int, str]
     sold: dict[int, int]
     back: dict[str, dict[int, int]]
-    numbers: set[int]
 
 
 class Truth:
@@ -73,7 +73,6 @@ class Truth:
         self.tables = Catalog.tables if sales is None else Orders.tables
         self.keys: dict[str, str] = {}  # of every committed write -> its request
         self.back: dict[str, dict[int, int]] = {}  # by key: the copies that came back, by book
-        self.numbers: set[int] = set()  # of all sales and cancellations
         # By order: the most copies of each book that were ever cancelled, on whatever history.
         self.ever: dict[str, dict[int, int]] = {}
         self._highest = 0  # number of an order
@@ -102,7 +101,6 @@ class Truth:
             dict(self._owner),
             dict(self._sold),
             dict(self.back),
-            set(self.numbers),
         )
 
     def put_back(self, moment: Moment, known: int) -> None:
@@ -117,7 +115,6 @@ class Truth:
         self.digests, self.state = list(moment.digests), dict(moment.state)
         self.epoch, self.acked, self.keys = moment.epoch, moment.acked, dict(moment.keys)
         self._sold, self.back = dict(moment.sold), dict(moment.back)
-        self.numbers = set(moment.numbers)
         # The number of an epoch that no file knows any more is given again; its id tells them apart
         # (H1).
         self._owner = {epoch: run for epoch, run in moment.owner.items() if epoch <= known}
@@ -138,7 +135,7 @@ class Truth:
         self.group = group
         self.digests, self.state = [*self.digests], {**self.state}
         self.keys, self._owner, self._sold = {**self.keys}, {**self._owner}, {**self._sold}
-        self.back, self.numbers, self.ever = {**self.back}, {*self.numbers}, {**self.ever}
+        self.back, self.ever = {**self.back}, {**self.ever}
         self.stock, self._items = {**self.stock}, {**self._items}
         self._answers = {key: [*versions] for key, versions in self._answers.items()}
 
@@ -223,7 +220,6 @@ class Truth:
 
     def _sell(self, sale: Item) -> None:
         self._execute(sale["key"], sale["request"])
-        self.numbers.add(sale["seq"])
         for line in json.loads(sale["lines"]):
             book = line["book"]
             if self.state["books", book]["retired"]:
@@ -231,18 +227,17 @@ class Truth:
             self._sold[book] = self._sold.get(book, 0) + line["quantity"]
 
     def _cancel(self, cancellation: Item, key: str) -> None:
-        """Check S6: what is cancelled in all only grows, up to what was sold."""
+        """Check S6: what is cancelled in all grows with each, up to what was sold."""
         order_id, total = cancellation["order_id"], copies(cancellation)
         sale = self.state.get(("sales", order_id))
         if sale is None:
             raise Violation(f"S6: {order_id} is cancelled, and was never sold")
         sold = {line["book"]: line["quantity"] for line in json.loads(sale["lines"])}
-        before = copies(self.state.get(("cancellations", order_id)))
-        if any(total.get(book, 0) < many for book, many in before.items()):
+        before = copies(shop.cancellation(self.state, order_id))
+        if total == before or larger(total, before) != total:
             raise Violation(f"S6: of {order_id} {total} is cancelled, after {before}")
         if any(many > sold.get(book, 0) for book, many in total.items()):
             raise Violation(f"S6: of {order_id} {total} is cancelled, and {sold} was sold")
-        self.numbers.add(cancellation["seq"])
         self.ever[order_id] = larger(self.ever.get(order_id, {}), total)
         back = self.back[key] = {book: many - before.get(book, 0) for book, many in total.items()}
         for book, many in back.items():
@@ -396,9 +391,7 @@ class Truth:
             return
         number, name = operation["cursor"]["number"], operation["cursor"]["id"]
         history = {epoch.number: epoch.id for epoch in shop.history(state)}
-        here = number in self.numbers or any(
-            row["seq"] == number for row in shop.rows(state, "sales")
-        )
+        here = any(row["seq"] == number for table in SOLD for row in shop.rows(state, table))
         follows = not number or (here and history.get(number >> EPOCH_SHIFT) == name)
         key = operation["key"]
         if outcome.change is not None and not follows:
@@ -408,12 +401,12 @@ class Truth:
 
     def check_cancelled(self, order_id: str, wanted: dict[int, int], who: str) -> None:
         """Check S6, S3: what is acknowledged as cancelled is committed, and its order shows it."""
-        table = "cancellations" if self.sales is None else "orders"
-        shown = copies(self.state.get((table, order_id)))
-        if any(shown.get(book, 0) < many for book, many in wanted.items()):
-            raise Violation(
-                f"S6: {who} answers that {wanted} is cancelled, and {table} has {shown}"
-            )
+        if self.sales is None:
+            shown = copies(shop.cancellation(self.state, order_id))
+        else:
+            shown = copies(self.state.get(("orders", order_id)))
+        if larger(shown, wanted) != shown:
+            raise Violation(f"S6: {who} answers that {wanted} is cancelled, and {shown} is there")
 
     def sale_is_committed(self, order_id: str) -> None:
         if ("sales", order_id) not in self.state:

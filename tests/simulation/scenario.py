@@ -294,12 +294,13 @@ class Scenario:
             if sold - ordered:
                 raise Violation(f"I7: sales without an order: {sorted(sold - ordered)}")
             orders = self.orders.truth
-            for row in shop.rows(truth.state, "cancellations"):
-                shown = copies(orders.state.get(("orders", row["order_id"])))
+            for order_id in {row["order_id"] for row in shop.rows(truth.state, "cancellations")}:
+                cancelled = copies(shop.cancellation(truth.state, order_id))
+                shown = copies(orders.state.get(("orders", order_id)))
                 # S5: what the catalog has lost since stays.
-                known = copies(row) if not truth.lives else larger(shown, copies(row))
+                known = cancelled if not truth.lives else larger(shown, cancelled)
                 if shown != known:
-                    raise Violation(f"S6: {dict(row)} is cancelled, and its order shows {shown}")
+                    raise Violation(f"S6: of {order_id} {cancelled} is cancelled, not {shown}")
             if ordered - sold - truth.lost.keys():
                 raise Violation(f"I7: orders without a sale: {sorted(ordered - sold)}")
 

@@ -102,9 +102,9 @@ def decide_catalog(
         alike=[row for row in rows(state, "books") if row["title"] in wanted.titles],
         sales=sold,
         cancellations=[
-            state["cancellations", row["order_id"]]
-            for row in sold
-            if ("cancellations", row["order_id"]) in state
+            row
+            for row in rows(state, "cancellations")
+            if row["order_id"] in {sale["order_id"] for sale in sold}
         ],
         answers=[row for row in answers if row["key"] in wanted.keys],
         expired=[key for _, key in old[: wanted.forgets]],
@@ -133,6 +133,12 @@ def decide_orders(
 def last_change(order: Row) -> int:
     """Return the number by which an order was made, or changed last."""
     return int(order["changed"] or order["seq"])
+
+
+def cancellation(state: State, order_id: str) -> Row | None:
+    """Return the last one of a sale, None if there is none."""
+    found = (row for row in rows(state, "cancellations") if row["order_id"] == order_id)
+    return max(found, key=lambda row: int(row["seq"]), default=None)
 
 
 # --- reading -------------------------------------------------------------------------------------

@@ -200,8 +200,9 @@ def test_sales_that_come_when_their_history_was_left_are_no_orders_any_more() ->
     assert work.cursor == present
 
 
-def test_what_the_orders_have_passed_is_told_again_where_it_is_asked_for_again() -> None:
-    """S6: a later cancellation stood for it, and is lost when the catalog's files are put back."""
+def test_what_the_orders_have_passed_they_show() -> None:
+    """S6: a later cancellation of the same sale is there when they come to an earlier one, and is
+    lost when the catalog's files are put back."""
     catalog, orders = PlainCatalog(), Projected(Position(), {}, 0, 1)
 
     def follow(limit: int) -> None:
@@ -216,7 +217,7 @@ def test_what_the_orders_have_passed_is_told_again_where_it_is_asked_for_again()
     catalog.one(sell("other", (5, 1)))
     kept = dict(catalog.state), catalog.seq
     catalog.one(cancel("all", order, (4, 2)))
-    follow(1)  # up to the other sale
+    follow(1)
     catalog.state, catalog.seq = kept
 
     cancelled = catalog.one(cancel("again", order, (4, 1)))["cancelled"]

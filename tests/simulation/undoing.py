@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bazar.errors import NotBuyer, TooLate
 from bazar.replication.store import Outcome
 from tests.simulation.invariants import Item, copies
-from tests.simulation.shop import State
+from tests.simulation.shop import State, cancellation
 from tests.world.world import Violation
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ def check_decision(operation: Item, outcome: Outcome, state: State, now_ms: int)
     is_own = buyer["key"] == sale["key"]
     is_late = now_ms - sale["sold_at"] >= buyer["within_ms"]
     put = {} if outcome.change is None else outcome.change.effects["put"]
-    if "books" in put:  # else what is done already is told once more
+    if "cancellations" in put:
         if not is_own:
             raise Violation(f"S6: {key} undoes {order_id}, which others have bought")
         if is_late:
             raise Violation(f"S6: {key} undoes {dict(sale)} at {now_ms}, too late")
-    done = copies(state.get(("cancellations", order_id)))
+    done = copies(cancellation(state, order_id))
     is_done = all(one["quantity"] <= done.get(one["book"], 0) for one in operation["lines"])
     if isinstance(outcome.answer, NotBuyer) and is_own:
         raise Violation(f"S6: {key} is refused to undo {order_id}, which its buyer asks for")

@@ -42,13 +42,14 @@ RARE = (
         (Orders, "_decide", 'if Position.of(operation["after"]) != work.cursor:', "if False:"),
     ),
     mutation(
-        "what is cancelled already is not told again",
+        "of a sale's cancellations the last is kept alone",
         "S6",
         (
             Catalog,
             "_cancel",
-            "    # Where nothing comes back, too",
-            "    else:\n        return known\n    # Where nothing comes back, too",
+            'work.put["cancellations"] = [cancellation]',
+            'work.put["cancellations"] = [cancellation]\n'
+            '    work.delete |= {"cancellations": [known["seq"]]} if known else {}',
         ),
     ),
     mutation(

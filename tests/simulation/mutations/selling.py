@@ -178,6 +178,12 @@ CANCELLING = (
         near=13,
     ),
     mutation(
+        "what is cancelled already is cancelled once more",
+        "S6",
+        (Catalog, "_cancel", "if known is not None and not back:", "if False:"),
+        focus="cancelling",
+    ),
+    mutation(
         "more is cancelled than was sold",
         "S6",
         (Catalog, "_cancel", "if quantity > sold.get(book, 0):", "if False:"),
@@ -251,7 +257,12 @@ UNDOING = (
     mutation(
         "what is undone already is refused once it is late",
         "S6",
-        (Catalog, "_cancel", "known is None or back:", "known is None or back or buyer:"),
+        (
+            Catalog,
+            "_cancel",
+            "known is not None and not back:",
+            "known and not back and not buyer:",
+        ),
         focus="undoing",
     ),
     shop(

@@ -14,7 +14,7 @@ from storage.backup.reading import Backup
 from storage.history import number_of
 from storage.images import Image
 from tests.files import FilesTestCase
-from tests.invented import ROWS, SOLD, Invented
+from tests.invented import CANCELLED, ROWS, SOLD, Invented
 from tests.unit.storage.backup.test_file import write
 
 # Of the one copy of book 2 that was sold.
@@ -116,6 +116,15 @@ class CheckingTest(FilesTestCase):
                     "cancellations 'a': is of other copies than were sold",
                 )
                 for odd in (*OTHER_COPIES, "nothing that can be read")
+            ),
+            *(
+                (
+                    lambda shop, more=more: shop["catalog"]["cancellations"].append(
+                        {**shop["catalog"]["cancellations"][0], "seq": SOLD + 3, "cancelled": more}
+                    ),
+                    "cancellations 'a': is of other copies than were sold",
+                )
+                for more in (*OTHER_COPIES, CANCELLED)  # which is no more than before
             ),
             (
                 lambda shop: shop["order"]["orders"][0].update(sold_at=3),

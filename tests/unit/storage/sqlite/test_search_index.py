@@ -175,9 +175,6 @@ class WordsTest(CatalogTest):
         made = f"UPDATE words_made SET by = '{letters.VERSION}', upto = {ALL}"
         known = "INSERT INTO words_known VALUES ('many')"
         schema = (log_table.SCHEMA, *CatalogRows.migrations[:-2])  # the next makes them anew
-            log_table.SCHEMA,
-            *CatalogRows.migrations[:-2],
-        )  # the last but one makes them anew
         old = await Database.open(
             path, (*schema[:-1], f"{schema[-1]}; {TOPICLESS}; {made}; {known}")
         )

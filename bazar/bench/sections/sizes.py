@@ -1,7 +1,7 @@
 """Whether a read costs the same in a large shop: a book, and the first page of searches by topic
-and by words (a word that one book has, one that some have, one that all have, and one letter), sent
-directly to a catalog replica. The shops run at the same time and are asked in turn, one request
-each."""
+and by words (a word that one book has, one that some have, one that all have, and one letter), in
+the order of fit, of price, and of price with only what is in stock; sent directly to a catalog
+replica. The shops run at the same time and are asked in turn, one request each."""
 
 from __future__ import annotations
 
@@ -22,12 +22,20 @@ TITLE = "one catalog replica, one request after the other, small and large shops
 HEADER = ("read", "books", "topics", "median ms", "p99 ms", "of the smallest")
 BOOKS = (7, 10_000)
 LARGE = 1_000_000
+WORDS = {
+    "rarest word": "pioneer",
+    "middling word": "37",  # an author's number; no starting book has it
+    "commonest word": "the",
+    "one letter": "t",
+}
+LISTS = {"by fit": "", "by price": "&sort=price", "by price, in stock": "&sort=price&in_stock=true"}
 SEARCHES = {  # limit 5: in every shop the page is equally long
-    "search by topic": "/search?topic=undergraduate&limit=5",
-    "rarest word": "/search?q=pioneer&limit=5",
-    "middling word": "/search?q=37&limit=5",  # an author's number; no starting book has it
-    "commonest word": "/search?q=the&limit=5",
-    "one letter": "/search?q=t&limit=5",
+    "by topic": "/search?topic=undergraduate&limit=5",
+    **{
+        f"{word}, {how}": f"/search?q={q}&limit=5{asked}"
+        for word, q in WORDS.items()
+        for how, asked in LISTS.items()
+    },
 }
 NODE = "catalog-1"
 WARM_CALLS = 100

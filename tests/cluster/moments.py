@@ -141,7 +141,7 @@ def cancelled_in(file: Path) -> dict[str, int]:
 
 
 def cancelled_of(rows: Iterable[Row]) -> dict[str, int]:
-    """Return the same of rows of an order's id, and what of it is cancelled; its last one counts."""
+    """Return the same of rows of an order's id, and what of it is cancelled: the last counts."""
     return {
         order_id: sum(line["quantity"] for line in json.loads(cancelled))
         for order_id, cancelled in rows

@@ -67,6 +67,7 @@ class Matches:
         self._sizes: dict[str | None, tuple[int, int]] = {}  # and up to where they are counted
         fits = fitting(words)
 
+        # To ask FTS5 whether it finds one book costs four to twelve times as much.
         def has_words(title: str, author: str | None, isbn: str | None, topic: int) -> bool:
             return fits(terms_of(title, author, isbn, topic, None))
 

@@ -16,7 +16,7 @@ from tests.simulation.mutations import ALL
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
-SHOPS, CORES = 150, 300  # more by hand: `python -m tests.simulation`, and with `--core`
+SHOPS, CORES = 100, 200  # more by hand: `python -m tests.simulation`, and with `--core`
 MOST_EXCUSED = 0.03
 
 PRINT_TRACE = """

@@ -14,7 +14,7 @@ from tests.simulation.shared.mutations import SHARED, UNMET
 from tests.simulation.shared.run import hunt, run
 from tests.simulation.workers import workers
 
-SEEDS = 25
+SEEDS = 20
 PER_FOCUS = 2
 WITHIN = 400
 INDEXES = [index for index, mutation in enumerate(SHARED) if mutation.near != UNMET]

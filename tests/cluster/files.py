@@ -15,6 +15,7 @@ from tests.cluster.moments import (
     Sold,
     books_in,
     cancelled_in,
+    named_as_lost_in,
     orders_in,
     sales_in,
     shown_cancelled_in,
@@ -58,6 +59,9 @@ class Files:
 
     def shown_cancelled(self) -> Mapping[str, int]:
         return shown_cancelled_in(self._paths("order")[0])
+
+    def named_as_lost(self) -> set[str]:
+        return named_as_lost_in(self._paths("order")[0])
 
     def times(self) -> Mapping[str, int]:
         return times_in(self._paths("catalog")[0])

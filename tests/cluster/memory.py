@@ -304,8 +304,11 @@ class Memory:
         await self.kept.same_everywhere("order")
 
     def _orders_show_it(self) -> bool:
-        shown = self.kept.shown_cancelled()
-        return all(shown.get(order_id) == copies for order_id, copies in self.cancelled.items())
+        shown, lost = self.kept.shown_cancelled(), self.kept.named_as_lost()
+        return all(
+            shown.get(order_id) == copies or (order_id in lost and shown[order_id] > copies)
+            for order_id, copies in self.cancelled.items()
+        )
 
     async def _ask_again(self) -> None:
         """Check that a key that is used again gets its first answer, with what is cancelled since;

@@ -39,8 +39,11 @@ class Kept(Protocol):
         """Return how many copies are cancelled of each sale, by its order's id."""
 
     def shown_cancelled(self) -> Mapping[str, int]:
-        """Return the same, as the orders show it; without those whose cancellation has been named
-        as lost (S5)."""
+        """Return the same, as the orders show it."""
+
+    def named_as_lost(self) -> set[str]:
+        """Return the orders that may show more than the catalog has, as somebody has been told
+        (S5)."""
 
     def times(self) -> Mapping[str, int]:
         """Return when each key's write was executed, in ms on its primary's clock."""
@@ -149,12 +152,17 @@ def cancelled_of(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def shown_cancelled_in(orders: Path) -> dict[str, int]:
-    """Return the same as the orders show it, but for cancellations that have been named as lost."""
-    chosen = _adopted(orders)
-    rows = query(
-        orders, "SELECT order_id, cancelled, changed FROM orders WHERE cancelled IS NOT NULL"
+    """Return the same as the orders show it."""
+    return cancelled_of(
+        query(orders, "SELECT order_id, cancelled FROM orders WHERE cancelled IS NOT NULL")
     )
-    return cancelled_of(row[:2] for row in rows if not any(row[2] in one for one in chosen))
+
+
+def named_as_lost_in(orders: Path) -> set[str]:
+    """Return the orders whose last cancellation was there when a history was adopted."""
+    chosen = _adopted(orders)
+    rows = query(orders, "SELECT order_id, changed FROM orders WHERE cancelled IS NOT NULL")
+    return {order_id for order_id, changed in rows if any(changed in one for one in chosen)}
 
 
 def times_in(file: Path) -> dict[str, int]:

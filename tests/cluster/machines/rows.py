@@ -61,6 +61,9 @@ class Rows:
         shown = "SELECT order_id, cancelled FROM bazar_order.orders WHERE cancelled IS NOT NULL"
         return cancelled_of(self._ask(shown))
 
+    def named_as_lost(self) -> set[str]:
+        return set()  # nothing is put back
+
     def times(self) -> Mapping[str, int]:
         sales, answers = "bazar_catalog.sales", "bazar_catalog.answers"
         rows = self._ask(

@@ -6,6 +6,7 @@ cents, an ISBN has 13 digits, and `retired` is RETIRED, or None of a book on sal
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -79,6 +80,11 @@ def cancellation_answer(row: Row) -> Answer:
         "cancelled_at": row["cancelled_at"],
         "cancelled": orjson.loads(row["cancelled"]),
     }
+
+
+def cancellation_row(answer: Answer) -> dict[str, Any]:
+    """Return the row of `cancellations` that such an answer was made from."""
+    return {**answer, "cancelled": json.dumps(answer["cancelled"])}
 
 
 def change_answer(row: Row) -> Answer:

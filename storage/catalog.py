@@ -58,7 +58,7 @@ from storage import history
 from storage.books import (
     RETIRED,
     Row,
-    cancellation_answer,
+    cancellation_row,
     copies,
     lines_of,
     moment,
@@ -87,7 +87,8 @@ class Catalog:
         "topics": "id",
         "books": "id",
         "sales": "order_id",
-        "cancellations": "seq",
+        "cancellations": "order_id",
+        "earlier_cancellations": "seq",
         "answers": "key",
         **history.TABLES,
     }
@@ -262,14 +263,15 @@ class Catalog:
             _in_time(sale, buyer["within_ms"], work.now_ms)
         for row in back:
             work.write_book(row)
-        cancellation = {
-            "seq": work.next_number,
+        if known is not None:
+            work.put["earlier_cancellations"] = [cancellation_row(known)]
+        work.cancelled[sale["order_id"]] = {
             "order_id": sale["order_id"],
+            "seq": work.next_number,
             "cancelled_at": work.now_ms,
-            "cancelled": json.dumps(lines_of(total)),
+            "cancelled": lines_of(total),
         }
-        work.put["cancellations"] = [cancellation]
-        work.cancelled[sale["order_id"]] = cancellation_answer(cancellation)
+        work.put["cancellations"] = [cancellation_row(work.cancelled[sale["order_id"]])]
         return work.cancelled[sale["order_id"]]
 
     def _update(self, work: WorkingSet, operation: Operation, request: str) -> Answer:

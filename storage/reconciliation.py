@@ -14,7 +14,8 @@ from storage.history import Position
 from storage.orders import in_all
 
 SHOWN = 5
-SOLD = ("sales", "cancellations")  # tables of which each row is an entry of its own (S1, S6)
+SOLD = ("sales", "cancellations", "earlier_cancellations")
+"""The tables of which each row is an entry of its own (S1, S6)."""
 
 
 class Numbered(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bazar.errors import NotBuyer, NotFound
@@ -90,8 +89,7 @@ class WorkingSet:
         `alike` the books that have one of its titles, the `cancellations` of these
         `sales`, the highest ids that exist (0: none), the epochs in order, and the order's id of
         the first sale, if any. Number changes from `first`."""
-        in_order = sorted(cancellations, key=itemgetter("seq"))
-        cancelled = {row["order_id"]: cancellation_answer(row) for row in in_order}
+        cancelled = {row["order_id"]: cancellation_answer(row) for row in cancellations}
         done = {row["key"]: (row["request"], sale_answer(row)) for row in sales}
         sold = {answer["order_id"]: answer for _, answer in done.values()}
         # One key, one request: a sale's key is no update's either.

@@ -14,9 +14,9 @@ from storage.moving import Note, Standing
 EPOCH, NUMBER = 7, 40
 SOLD = number_of(6, 31)
 LINES = json.dumps(
-    [{"book": 2, "title": "Émile", "quantity": 1, "unit_cost": 5}], ensure_ascii=False
+    [{"book": 2, "title": "Émile", "quantity": 2, "unit_cost": 5}], ensure_ascii=False
 )
-CANCELLED = json.dumps([{"book": 2, "quantity": 1}])
+ONE, BOTH = (json.dumps([{"book": 2, "quantity": copies}]) for copies in (1, 2))
 ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
     "catalog": {
         "topics": [{"id": 1, "name": "Märchen", "folded": "märchen"}],
@@ -33,7 +33,10 @@ ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
              "lines": LINES},
         ],
         "cancellations": [
-            {"order_id": "a", "seq": SOLD + 2, "cancelled_at": 3, "cancelled": CANCELLED},
+            {"order_id": "a", "seq": SOLD + 3, "cancelled_at": 4, "cancelled": BOTH},
+        ],
+        "earlier_cancellations": [
+            {"seq": SOLD + 2, "order_id": "a", "cancelled_at": 3, "cancelled": ONE},
         ],
         "answers": [{"key": "starting", "request": "x", "answer": "{}", "at": 1}],
         "history": [{"epoch": 5, "id": "e5", "behind": 0}, {"epoch": 6, "id": "e6", "behind": 30}],
@@ -43,9 +46,9 @@ ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"order_id": "B", "seq": SOLD + 1, "sold_at": 2, "lines": LINES,
              "changed": None, "cancelled": None, "cancelled_at": None},
             {"order_id": "a", "seq": SOLD, "sold_at": 1, "lines": LINES,
-             "changed": SOLD + 2, "cancelled": CANCELLED, "cancelled_at": 3},
+             "changed": SOLD + 3, "cancelled": BOTH, "cancelled_at": 4},
         ],
-        "cursors": [{"name": "sales", "seq": SOLD + 2, "id": "e6"}],
+        "cursors": [{"name": "sales", "seq": SOLD + 3, "id": "e6"}],
         "adoptions": [{"upto": 12, "behind": 10}],
         "history": [{"epoch": 6, "id": "o6", "behind": 0}],
     },

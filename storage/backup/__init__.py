@@ -24,6 +24,7 @@ catalog's last entry, and sales behind it get their orders from the ordinary pro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bazar.errors import BazarError
 
@@ -43,6 +44,9 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
             **{"sold_at": int, "seq": int, "lines": str},
         },
         "cancellations": {
+            **{"order_id": str, "seq": int, "cancelled_at": int, "cancelled": str},
+        },
+        "earlier_cancellations": {
             **{"seq": int, "order_id": str, "cancelled_at": int, "cancelled": str},
         },
         "answers": {"key": str, "request": str, "answer": str, "at": int},
@@ -61,15 +65,14 @@ COLUMNS: Mapping[str, Mapping[str, Columns]] = {
 """What a file of this version holds: by role and table its columns, the key first. Another column
 is another version."""
 
-FORMER: Mapping[int, Mapping[str, Sequence[str]]] = {
-    1: {
-        "books": ("id", "title", "author", "catalog_id", "cost", "count", "isbn"),
-        "orders": ("order_id", "seq", "sold_at", "lines"),
+ADDED: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
+    2: {
+        "books": {"retired": None},
+        "orders": {"changed": None, "cancelled": None, "cancelled_at": None},
     },
-    2: {"cancellations": ("order_id", "seq", "cancelled_at", "cancelled")},
 }
-"""The columns of tables up to a version, the key first, where they were others. A column that was
-added is None in older rows, and a whole table empty in older files."""
+"""What a version added to tables of those before it: columns, with what they have in rows that came
+without. A whole table that was added is empty in older files."""
 
 OPTIONAL: Sequence[tuple[str, str]] = (
     *(("books", "author"), ("books", "isbn"), ("books", "retired"), ("cursors", "id")),

@@ -1,8 +1,8 @@
 """Whether a backup holds a shop: what its checksums can't tell, for they are of what was written.
 
 Rows are read one after the other. What is kept in memory are the ids of the topics, 16 bytes a
-sale to find what is there twice, and the cancellations, a few hundred bytes each. Whether the stock
-is what was once there without what was sold can't be known: stock is set by hand.
+sale and 8 a cancellation, to find what is there twice, and the earlier cancellations of a sale.
+Whether the stock is what was once there without what was sold can't be known: stock is set by hand.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator
-from functools import partial
 from heapq import merge
-from itertools import chain, groupby, pairwise, starmap
+from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -66,15 +65,18 @@ def reconciled(backup: Backup) -> Reconciliation:
 
 def _sold(backup: Backup) -> Iterator[Numbered]:
     """Yield the sales, each with what is cancelled of it."""
-    last = {row["order_id"]: row for row in _cancellations(backup)}
-    for sale in _rows(backup, "catalog", "sales"):
-        its = last.get(sale["order_id"], {})
-        yield Numbered(sale["order_id"], sale["seq"], its.get("seq"), its.get("cancelled"))
+    for sale, cancellation in _sales(backup):
+        if sale is not None:
+            its = cancellation or {}
+            yield Numbered(sale["order_id"], sale["seq"], its.get("seq"), its.get("cancelled"))
 
 
-def _cancellations(backup: Backup) -> list[Row]:
-    """Return the cancellations in the order of their entries, whatever order a file has."""
-    return sorted(_rows(backup, "catalog", "cancellations"), key=itemgetter("seq"))
+def _sales(backup: Backup) -> Iterator[tuple[Row | None, Row | None]]:
+    """Yield each sale with its cancellation: one of both may be missing."""
+    both = (_rows(backup, "catalog", table) for table in ("sales", "cancellations"))
+    for _, rows in groupby(merge(*both, key=_BY_ID), _BY_ID):
+        found = {"cancelled" in row: row for row in rows}
+        yield found.get(False), found.get(True)
 
 
 def _rows(backup: Backup, role: str, table: str) -> Iterator[Row]:
@@ -84,7 +86,7 @@ def _rows(backup: Backup, role: str, table: str) -> Iterator[Row]:
 def _in_table(backup: Backup, role: str, table: str) -> Iterator[str]:
     """Yield values that their column can't have, and rows that are not in order."""
     columns = COLUMNS[role][table]
-    key = backup.columns(role, table)[0]
+    key = next(iter(columns))
     last: Any = None
     for row in _rows(backup, role, table):
         for name, kind in columns.items():
@@ -136,16 +138,21 @@ def _in_sales(backup: Backup) -> Iterator[str]:
 def _in_cancellations(backup: Backup) -> Iterator[str]:
     """Yield cancellations of what was never sold, or what does not grow from one to the next of a
     sale (S6)."""
-    found: dict[str, list[str]] = {}
-    for row in _cancellations(backup):
-        found.setdefault(row["order_id"], []).append(row["cancelled"])
-    for sale in _rows(backup, "catalog", "sales"):
-        totals = found.pop(sale["order_id"], [])
-        if not all(starmap(partial(may_be_cancelled, sale["lines"]), pairwise(["[]", *totals]))):
-            yield f"cancellations {sale['order_id']!r}: is of other copies than were sold"
+    earlier: dict[str, list[str]] = {}
+    for row in _rows(backup, "catalog", "earlier_cancellations"):
+        earlier.setdefault(row["order_id"], []).append(row["cancelled"])
+    for sale, its in _sales(backup):
+        if its is None:
+            continue
+        if sale is None:
+            yield f"cancellations {its['order_id']!r}: was never sold"
             return
-    for order_id in found:
-        yield f"cancellations {order_id!r}: was never sold"
+        totals = pairwise(["[]", *earlier.pop(its["order_id"], []), its["cancelled"]])
+        if not all(may_be_cancelled(sale["lines"], *two) for two in totals):
+            yield f"cancellations {its['order_id']!r}: is of other copies than were sold"
+            return
+    for order_id in earlier:
+        yield f"earlier_cancellations {order_id!r}: no later one is there"
         return
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bazar.errors import NotFound
-from storage.backup import COLUMNS, FORMER, VERSION, BadBackup
+from storage.backup import ADDED, COLUMNS, VERSION, BadBackup
 from storage.backup.parts import Part, read_parts
 from storage.images import Image
 from storage.moving import Standing
@@ -91,24 +91,22 @@ class Backup:
         for rows in self.read(role, table):
             yield rows
 
-    def columns(self, role: str, table: str) -> Sequence[str]:
-        """Return the columns of a table as this file has them, the key first."""
-        for version, tables in FORMER.items():
-            if self._version <= version and table in tables:
-                return tables[table]
-        return list(COLUMNS[role][table])
-
     def read(self, role: str, table: str) -> Iterator[list[dict[str, Any]]]:
         """Yield all rows of a table, in chunks."""
         if (role, table) not in self._begins:
             return
-        columns, lacking = self.columns(role, table), dict.fromkeys(COLUMNS[role][table])
+        lacking = {
+            name: value
+            for version in range(self._version + 1, VERSION + 1)
+            for name, value in ADDED.get(version, {}).get(table, {}).items()
+        }
+        columns = [name for name in COLUMNS[role][table] if name not in lacking]
         with self._open() as file:
             for part in read_parts(file, self._begins[role, table]):
                 if _table_of(part) != (role, table):
                     return
                 try:
-                    rows = [{**lacking, **row} for row in part.rows(columns)]
+                    rows = [{**row, **lacking} for row in part.rows(columns)]
                 except (ValueError, TypeError) as error:
                     raise BadBackup(f"at byte {part.at}: {table}: {error}") from error
                 yield rows

@@ -29,13 +29,15 @@ SEQ = f"& {(1 << EPOCH_SHIFT) - 1}"
 ADOPTIONS = Statement(f"SELECT upto, behind FROM {orders.SCHEMA}.adoptions")
 SALES = (
     f"SELECT s.order_id, s.seq, c.seq, c.cancelled FROM {SCHEMA}.sales s LEFT JOIN"
-    " (SELECT DISTINCT ON (order_id) order_id, seq, cancelled"
-    f" FROM {SCHEMA}.cancellations ORDER BY order_id, seq DESC) c USING (order_id)"
-    " ORDER BY s.order_id"
+    f" {SCHEMA}.cancellations c ON c.order_id = s.order_id ORDER BY s.order_id"
+)
+EVERY_CANCELLATION = " UNION ALL ".join(
+    f"SELECT order_id, seq, cancelled FROM {SCHEMA}.{table}"
+    for table in ("cancellations", "earlier_cancellations")
 )
 CANCELLED = (
-    f"SELECT c.order_id, s.lines, c.cancelled FROM {SCHEMA}.cancellations c"
-    f" JOIN {SCHEMA}.sales s ON s.order_id = c.order_id ORDER BY c.order_id, c.seq"
+    f"SELECT order_id, s.lines, c.cancelled FROM ({EVERY_CANCELLATION}) c"
+    f" JOIN {SCHEMA}.sales s USING (order_id) ORDER BY order_id, c.seq"
 )
 ORDERS = f"SELECT order_id, seq, changed, cancelled FROM {orders.SCHEMA}.orders ORDER BY order_id"
 # What should count no row, and what it is when it does.
@@ -75,10 +77,10 @@ OF_CATALOG = {
         for table in SOLD
     },
     "cancellations with the number of a sale": (
-        f"SELECT count(*) FROM {SCHEMA}.cancellations JOIN {SCHEMA}.sales USING (seq)"
+        f"SELECT count(*) FROM ({EVERY_CANCELLATION}) c JOIN {SCHEMA}.sales USING (seq)"
     ),
     "cancellations of what was never sold": (
-        f"SELECT count(*) FROM {SCHEMA}.cancellations c"
+        f"SELECT count(*) FROM ({EVERY_CANCELLATION}) c"
         f" WHERE NOT EXISTS (SELECT 1 FROM {SCHEMA}.sales s WHERE s.order_id = c.order_id)"
     ),
     "sales with the key of another write": (

@@ -21,6 +21,9 @@ COLUMNS = {
         **{"sold_at": "bigint", "seq": "bigint", "lines": "text"},
     },
     "cancellations": {
+        **{"order_id": "text", "seq": "bigint", "cancelled_at": "bigint", "cancelled": "text"},
+    },
+    "earlier_cancellations": {
         **{"seq": "bigint", "order_id": "text", "cancelled_at": "bigint", "cancelled": "text"},
     },
     "answers": {"key": "text", "request": "text", "answer": "text", "at": "bigint"},
@@ -54,11 +57,11 @@ CANCELLATIONS = (
         cancelled_at bigint NOT NULL, cancelled text NOT NULL)""",
 )
 
-# Each keeps its place in the log (S6); of earlier ones the last was kept alone.
-EACH_CANCELLATION = (
-    f"ALTER TABLE {SCHEMA}.cancellations DROP CONSTRAINT cancellations_pkey,"
-    " DROP CONSTRAINT cancellations_seq_key, ADD PRIMARY KEY (seq)",
-    f"CREATE INDEX cancellations_by_order ON {SCHEMA}.cancellations (order_id, seq)",
+# Those in whose place a later one of the same sale stands (S6).
+EARLIER_CANCELLATIONS = (
+    f"""CREATE TABLE {SCHEMA}.earlier_cancellations (
+        seq bigint PRIMARY KEY, order_id text COLLATE "C" NOT NULL, cancelled_at bigint NOT NULL,
+        cancelled text NOT NULL)""",
 )
 
 # What is on sale is found by indexes that begin with that, however many books are not. A search by

@@ -19,7 +19,7 @@ from storage.postgresql.books import (
     BOOKS_BY_ID,
     CANCELLATIONS,
     COLUMNS,
-    EACH_CANCELLATION,
+    EARLIER_CANCELLATIONS,
     RETIRING,
     SCHEMA,
     TABLES,
@@ -75,6 +75,8 @@ CHANGES = (
     f"(SELECT seq, order_id, sold_at, lines, false FROM {SCHEMA}.sales"
     " WHERE seq > $1 ORDER BY seq LIMIT $2) UNION ALL"
     f" (SELECT seq, order_id, cancelled_at, cancelled, true FROM {SCHEMA}.cancellations"
+    " WHERE seq > $1 ORDER BY seq LIMIT $2) UNION ALL"
+    f" (SELECT seq, order_id, cancelled_at, cancelled, true FROM {SCHEMA}.earlier_cancellations"
     " WHERE seq > $1 ORDER BY seq LIMIT $2) ORDER BY seq LIMIT $2"
 )
 CHANGE_COLUMNS = {
@@ -145,7 +147,7 @@ class CatalogRows:
     schema = SCHEMA
     migrations: Sequence[Sequence[str]] = (
         (*TABLES, *search_index.TABLES),
-        *(CANCELLATIONS, (), (*RETIRING, *search_index.LAST), EACH_CANCELLATION),
+        *(CANCELLATIONS, (), (*RETIRING, *search_index.LAST), EARLIER_CANCELLATIONS),
     )
 
     def __init__(

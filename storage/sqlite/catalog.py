@@ -43,16 +43,11 @@ CREATE TABLE cancellations (
     order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, cancelled_at INTEGER NOT NULL,
     cancelled TEXT NOT NULL) WITHOUT ROWID
 """
-# Each keeps its place in the log (S6); of earlier ones the last was kept alone.
-EACH_CANCELLATION = f"""
-ALTER TABLE cancellations RENAME TO last_cancellations;
-CREATE TABLE cancellations (
+# Those in whose place a later one of the same sale stands (S6).
+EARLIER_SCHEMA = """
+CREATE TABLE earlier_cancellations (
     seq INTEGER PRIMARY KEY, order_id TEXT NOT NULL, cancelled_at INTEGER NOT NULL,
-    cancelled TEXT NOT NULL);
-INSERT INTO cancellations SELECT seq, order_id, cancelled_at, cancelled FROM last_cancellations;
-DROP TABLE last_cancellations;
-CREATE INDEX cancellations_by_order ON cancellations (order_id, seq);
-DELETE FROM meta WHERE name = '{CHECKSUM}'
+    cancelled TEXT NOT NULL)
 """
 # What is on sale is found by indexes that begin with that, however many books are not. With one
 # more column the checksum over the rows is another one.
@@ -80,7 +75,8 @@ CHANGES = (
     " UNION ALL SELECT * FROM ("
     "SELECT 2 AS kind, seq, order_id, sold_at, lines FROM sales WHERE seq > ?"
     " UNION ALL SELECT 3, seq, order_id, cancelled_at, cancelled FROM cancellations WHERE seq > ?"
-    " ORDER BY seq LIMIT ?)"
+    " UNION ALL SELECT 3, seq, order_id, cancelled_at, cancelled FROM earlier_cancellations"
+    " WHERE seq > ? ORDER BY seq LIMIT ?)"
 )
 CHANGE_COLUMNS = {
     2: ("seq", "order_id", "sold_at", "lines"),
@@ -98,7 +94,7 @@ class CatalogRows:
     # an empty one made is made anew by a later one.
     migrations: Sequence[str] = (
         *(SCHEMA, *search_index.MIGRATIONS, HISTORY_SCHEMA),
-        *(CANCELLATIONS_SCHEMA, "", f"{RETIRED_SCHEMA}{search_index.LAST}", EACH_CANCELLATION),
+        *(CANCELLATIONS_SCHEMA, "", f"{RETIRED_SCHEMA}{search_index.LAST}", EARLIER_SCHEMA),
     )
 
     def __init__(
@@ -188,7 +184,7 @@ class SQLiteCatalogReader:
     async def changes(self, after: Position, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Return the sales and cancellations after a position, in the order of their commits, and
         the id of the last one's epoch. Raises ForeignHistory."""
-        behind = (after.number, after.number)
+        behind = (after.number, after.number, after.number)
         rows = await self._database.read(CHANGES, (after.epoch, *behind, limit))
         known = sorted(Epoch(*row[1:4]) for row in rows if row["kind"] == 0)
         [end] = (row["seq"] for row in rows if row["kind"] == 1)

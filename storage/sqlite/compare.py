@@ -15,8 +15,8 @@ from storage.sqlite.replica_file import ReplicaFile
 RETRY_S = 0.01
 ADOPTIONS = "SELECT * FROM adoptions"
 SALES = (
-    "SELECT s.order_id, s.seq, MAX(c.seq), c.cancelled FROM sales s LEFT JOIN cancellations c"
-    " USING (order_id) GROUP BY s.order_id ORDER BY s.order_id"
+    "SELECT s.order_id, s.seq, c.seq, c.cancelled FROM sales s LEFT JOIN cancellations c"
+    " USING (order_id) ORDER BY s.order_id"
 )
 ORDERS = "SELECT order_id, seq, changed, cancelled FROM orders ORDER BY order_id"
 

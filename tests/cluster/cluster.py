@@ -29,6 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from storage.reconciliation import SOLD
 from tests.certificates import caller
 from tests.cluster import ports
 from tests.cluster.client import TIMEOUT_S, Answer, HTTPClient
@@ -36,7 +37,7 @@ from tests.cluster.client import TIMEOUT_S, Answer, HTTPClient
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"frontend": 1, "catalog": 2, "order": 2}
 TABLES = {
-    "catalog": ("topics", "books", "sales", "cancellations", "answers", "history"),
+    "catalog": ("topics", "books", *SOLD, "answers", "history"),
     "order": ("orders", "cursors", "adoptions", "history"),
 }
 SHORT_LEASES = {"lease_s": 0.5, "ack_timeout_s": 0.2}  # where a lease must end

@@ -88,7 +88,7 @@ class Moment:
             row[0]: Book(row[1], topics[row[3]], row[5], bool(row[7])) for row in rows["books"]
         }
         sold = sales_of((row[1], row[0], row[5]) for row in rows["sales"])
-        cancelled = cancelled_of((row[1], row[3]) for row in rows["cancellations"])
+        cancelled = cancelled_of((row[0], row[3]) for row in rows["cancellations"])
         return cls(books, sold, cancelled, frozenset(row[0] for row in rows["answers"]))
 
 
@@ -140,11 +140,11 @@ def sales_of(rows: Iterable[Row]) -> dict[str, Sold]:
 
 def cancelled_in(file: Path) -> dict[str, int]:
     """Return how many copies are cancelled of each sale, by its order's id."""
-    return cancelled_of(query(file, "SELECT order_id, cancelled FROM cancellations ORDER BY seq"))
+    return cancelled_of(query(file, "SELECT order_id, cancelled FROM cancellations"))
 
 
 def cancelled_of(rows: Iterable[Row]) -> dict[str, int]:
-    """Return the same of rows of an order's id, and what of it is cancelled: the last counts."""
+    """Return the same of rows of an order's id, and what of it is cancelled."""
     return {
         order_id: sum(line["quantity"] for line in json.loads(cancelled))
         for order_id, cancelled in rows

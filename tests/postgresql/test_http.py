@@ -157,9 +157,9 @@ class VerifyTest(OverPostgreSQL, test_verify.VerifyTest):
         order_id, copy = self.bought[0], '[{"book": 4, "quantity": 1}]'
         self.execute(
             "catalog",
-            "INSERT INTO cancellations"
-            f" SELECT order_id, seq + number, 0, '{copy}' FROM sales, generate_series(1, 2) number"
-            f" WHERE order_id = '{order_id}'",
+            f"INSERT INTO cancellations SELECT order_id, seq + 2, 0, '{copy}' FROM sales"
+            f" WHERE order_id = '{order_id}'; INSERT INTO earlier_cancellations"
+            " SELECT seq - 1, order_id, 0, cancelled FROM cancellations",
         )
         self.assertIn(f"cancellations of other copies than were sold, 1: {order_id}", self.faulty())
 

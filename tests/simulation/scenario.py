@@ -294,8 +294,8 @@ class Scenario:
             if sold - ordered:
                 raise Violation(f"I7: sales without an order: {sorted(sold - ordered)}")
             orders = self.orders.truth
-            for order_id in {row["order_id"] for row in shop.rows(truth.state, "cancellations")}:
-                cancelled = copies(shop.cancellation(truth.state, order_id))
+            for row in shop.rows(truth.state, "cancellations"):
+                cancelled, order_id = copies(row), row["order_id"]
                 shown = copies(orders.state.get(("orders", order_id)))
                 # S5: what the catalog has lost since stays.
                 known = cancelled if not truth.lives else larger(shown, cancelled)

@@ -15,6 +15,7 @@ from storage.history import Epoch, Position, check, epochs, id_of
 from storage.letters import sort_key
 from storage.orders import Orders, Projected, show_order
 from storage.paging import UNRANKED, By, Place
+from storage.reconciliation import SOLD
 from storage.samples import Sample
 from storage.searches import Count, Found, Search
 from storage.working_set import WorkingSet
@@ -102,9 +103,9 @@ def decide_catalog(
         alike=[row for row in rows(state, "books") if row["title"] in wanted.titles],
         sales=sold,
         cancellations=[
-            row
-            for row in rows(state, "cancellations")
-            if row["order_id"] in {sale["order_id"] for sale in sold}
+            state["cancellations", row["order_id"]]
+            for row in sold
+            if ("cancellations", row["order_id"]) in state
         ],
         answers=[row for row in answers if row["key"] in wanted.keys],
         expired=[key for _, key in old[: wanted.forgets]],
@@ -133,12 +134,6 @@ def decide_orders(
 def last_change(order: Row) -> int:
     """Return the number by which an order was made, or changed last."""
     return int(order["changed"] or order["seq"])
-
-
-def cancellation(state: State, order_id: str) -> Row | None:
-    """Return the last one of a sale, None if there is none."""
-    found = (row for row in rows(state, "cancellations") if row["order_id"] == order_id)
-    return max(found, key=lambda row: int(row["seq"]), default=None)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -228,7 +223,7 @@ def changes(
     """Return the committed sales and cancellations after `after`, in their order."""
     known = history(state)
     check(known, after, last_seq)
-    every = [*rows(state, "sales"), *rows(state, "cancellations")]
+    every = (row for table in SOLD for row in rows(state, table))
     behind = [row for row in every if row["seq"] > after.number]
     page = sorted(behind, key=lambda row: int(row["seq"]))[:limit]
     return [change_answer(row) for row in page], id_of(known, page[-1]["seq"]) if page else None

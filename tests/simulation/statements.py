@@ -118,8 +118,10 @@ def _cancelled(rows: Rows, params: Sequence[Any]) -> list[Row]:
 def _changes(rows: Rows, params: Sequence[Any]) -> list[Row]:
     """Each with whether it is a cancellation."""
     sold = behind("sales", "seq order_id sold_at lines")(rows, params)
-    cancelled = behind("cancellations", "seq order_id cancelled_at cancelled")(rows, params)
-    every = [(*row, False) for row in sold] + [(*row, True) for row in cancelled]
+    every = [(*row, False) for row in sold]
+    for table in ("cancellations", "earlier_cancellations"):
+        cancelled = behind(table, "seq order_id cancelled_at cancelled")(rows, params)
+        every += [(*row, True) for row in cancelled]
     return sorted(every, key=lambda row: int(row[0]))[: params[1]]
 
 

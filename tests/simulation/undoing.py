@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bazar.errors import NotBuyer, TooLate
 from bazar.replication.store import Outcome
 from tests.simulation.invariants import Item, copies
-from tests.simulation.shop import State, cancellation
+from tests.simulation.shop import State
 from tests.world.world import Violation
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def check_decision(operation: Item, outcome: Outcome, state: State, now_ms: int)
             raise Violation(f"S6: {key} undoes {order_id}, which others have bought")
         if is_late:
             raise Violation(f"S6: {key} undoes {dict(sale)} at {now_ms}, too late")
-    done = copies(cancellation(state, order_id))
+    done = copies(state.get(("cancellations", order_id)))
     is_done = all(one["quantity"] <= done.get(one["book"], 0) for one in operation["lines"])
     if isinstance(outcome.answer, NotBuyer) and is_own:
         raise Violation(f"S6: {key} is refused to undo {order_id}, which its buyer asks for")

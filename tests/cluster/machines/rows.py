@@ -54,7 +54,7 @@ class Rows:
 
     def cancelled(self) -> Mapping[str, int]:
         return cancelled_of(
-            self._ask("SELECT order_id, cancelled FROM bazar_catalog.cancellations ORDER BY seq")
+            self._ask("SELECT order_id, cancelled FROM bazar_catalog.cancellations")
         )
 
     def shown_cancelled(self) -> Mapping[str, int]:

@@ -47,9 +47,8 @@ RARE = (
         (
             Catalog,
             "_cancel",
-            'work.put["cancellations"] = [cancellation]',
-            'work.put["cancellations"] = [cancellation]\n'
-            '    work.delete |= {"cancellations": [known["seq"]]} if known else {}',
+            'work.put["earlier_cancellations"] = [cancellation_row(known)]',
+            "pass",
         ),
     ),
     mutation(

@@ -14,14 +14,15 @@ from storage.backup.reading import Backup
 from storage.history import number_of
 from storage.images import Image
 from tests.files import FilesTestCase
-from tests.invented import CANCELLED, ROWS, SOLD, Invented
+from tests.invented import BOTH, ROWS, SOLD, Invented
 from tests.unit.storage.backup.test_file import write
 
-# Of the one copy of book 2 that was sold.
+# Of the two copies of book 2 that were sold, of which one was cancelled before.
 OTHER_COPIES = [
     json.dumps([{"book": book, "quantity": many} for book, many in copies])
-    for copies in ([(2, 2)], [(1, 1)], [(2, 1), (1, 1)], [(2, 0)], [(2, -1)], [(2, "1")], [])
+    for copies in ([(2, 3)], [(1, 1)], [(2, 2), (1, 1)], [(2, 1)], [(2, -1)], [(2, "2")], [])
 ]
+CANCELLED = ("cancellations", "earlier_cancellations")
 
 Shop = dict[str, dict[str, list[dict[str, Any]]]]
 
@@ -117,14 +118,17 @@ class CheckingTest(FilesTestCase):
                 )
                 for odd in (*OTHER_COPIES, "nothing that can be read")
             ),
-            *(
-                (
-                    lambda shop, more=more: shop["catalog"]["cancellations"].append(
-                        {**shop["catalog"]["cancellations"][0], "seq": SOLD + 3, "cancelled": more}
-                    ),
-                    "cancellations 'a': is of other copies than were sold",
-                )
-                for more in (*OTHER_COPIES, CANCELLED)  # which is no more than before
+            (
+                lambda shop: shop["catalog"]["earlier_cancellations"][0].update(cancelled=BOTH),
+                "cancellations 'a': is of other copies than were sold",
+            ),
+            (
+                lambda shop: shop["catalog"]["earlier_cancellations"][0].update(order_id="B"),
+                "earlier_cancellations 'B': no later one is there",
+            ),
+            (
+                lambda shop: shop["catalog"]["earlier_cancellations"][0].update(seq=SOLD + 1),
+                "sales, cancellations: two have the same number",
             ),
             (
                 lambda shop: shop["order"]["orders"][0].update(sold_at=3),
@@ -147,7 +151,7 @@ class CheckingTest(FilesTestCase):
                 "orders that are cancelled otherwise than their sales, 1: a",
             ),
             (
-                lambda shop: shop["catalog"]["cancellations"].clear(),
+                lambda shop: [shop["catalog"][table].clear() for table in CANCELLED],
                 "orders that are cancelled otherwise than their sales, 1: a",
             ),
             (

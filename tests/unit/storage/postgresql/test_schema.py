@@ -203,27 +203,6 @@ class FirstVersionTest(DatabaseCase):
             await schema.migrate(self.session, FirstVersionRows(Catalog()), CLUSTER)
 
 
-class LastCancellationRows(CatalogRows):
-    """Each sale's last cancellation alone is kept."""
-
-    migrations: Sequence[Sequence[str]] = CatalogRows.migrations[:4]
-
-
-class LastCancellationTest(DatabaseCase):
-    async def test_each_is_kept_from_then_on(self) -> None:
-        insert = "INSERT INTO bazar_catalog.cancellations (order_id, seq, cancelled_at, cancelled)"
-        await Group.make(self.session, LastCancellationRows(Catalog()))
-        await self.ask(f"{insert} VALUES ('b', 7, 1, '[7]')")
-        with self.assertRaises(Refused):
-            await self.ask(f"{insert} VALUES ('b', 8, 1, '[8]')")
-        await schema.upgrade(self.session, CATALOG, "")
-        await self.ask(f"{insert} VALUES ('b', 8, 1, '[8]')")
-        with self.assertRaises(Refused):
-            await self.ask(f"{insert} VALUES ('a', 8, 1, '[8]')")
-        kept = await self.ask("SELECT seq, order_id FROM bazar_catalog.cancellations ORDER BY seq")
-        self.assertEqual(kept, ((7, "b"), (8, "b")))
-
-
 class LearningTest(CatalogTest):
     async def ids(self, q: str) -> list[int]:
         return [book["id"] for book in (await self.reader.search(Search(100, q=q))).books]

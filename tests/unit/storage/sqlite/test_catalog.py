@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bazar.replication.store import Outcome
-from storage.catalog import Catalog
-from storage.checksum import CHECKSUM
 from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
-from storage.sqlite.database import Database
-from storage.sqlite.integrity import find_damage
-from storage.sqlite.log_table import SCHEMA as LOG_SCHEMA
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.files import FilesTestCase
 from tests.unit.storage.contract import catalog, samples
@@ -68,23 +63,6 @@ class LoadingTest(catalog.Loading, CatalogTest):
         await self.one(cancel("c", sold["order_id"], (4, 1)))
         again = await self.one(sale)
         self.assertEqual(again["cancelled"], [{"book": 4, "quantity": 1}])
-
-
-class OlderTest(FilesTestCase):
-    async def test_a_file_that_kept_the_last_cancellation_of_each_sale(self) -> None:
-        path, model = self.directory / "old.db", CatalogRows(Catalog())
-        before = await Database.open(path, (LOG_SCHEMA, *model.migrations[:-1]), model.teach)
-        await before.writer.executescript(
-            "INSERT INTO cancellations (order_id, seq, cancelled_at, cancelled)"
-            " VALUES ('b', 7, 1, '[7]'), ('a', 9, 2, '[9]');"
-            f"INSERT INTO meta VALUES ('{CHECKSUM}', 'of another key')"
-        )
-        await before.close()
-        store = await ReplicatedStore.open(path, model, 1000)
-        self.addAsyncCleanup(store.close)
-        rows = await store.database.read("SELECT * FROM cancellations ORDER BY seq")
-        self.assertEqual([tuple(row) for row in rows], [(7, "b", 1, "[7]"), (9, "a", 2, "[9]")])
-        self.assertIsNone(find_damage(path, model))
 
 
 class ReadingTest(catalog.Reading, CatalogTest):

@@ -203,7 +203,7 @@ class WordsTest(CatalogTest):
     async def test_a_process_that_ends_in_the_middle_of_a_migration_leaves_no_damage(self) -> None:
         """Whatever older program has written the file, under whatever name it kept its checksum."""
         model = CatalogRows(Catalog())
-        for version in range(1, len(model.migrations)):
+        for version in range(1, len(model.migrations) - 1):  # the last leaves their sum as it is
             path = self.directory / f"old-{version}.db"
             schema = (log_table.SCHEMA, *model.migrations[:version])
             old = await Database.open(path, schema, model.teach)

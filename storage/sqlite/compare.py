@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage.history import epochs, is_on
+from storage.history import epochs, is_on, seq_of
 from storage.reconciliation import Numbered, Reconciliation, reconcile
 from storage.sqlite.orders import CURSOR, cursor_of
 from storage.sqlite.replica_file import ReplicaFile
 
 RETRY_S = 0.01
+FOLLOWS_S = 2.0
 ADOPTIONS = "SELECT * FROM adoptions"
 SALES = (
     "SELECT s.order_id, s.seq, c.seq, c.cancelled FROM sales s LEFT JOIN cancellations c"
@@ -70,10 +71,13 @@ def differences(files: Sequence[ReplicaFile], tables: Mapping[str, str]) -> Iter
 
 def compare_sales(orders: ReplicaFile, catalog: ReplicaFile) -> Reconciliation:
     """Compare the orders of one file with the sales of another, each as of one moment. The orders
-    are read first, so that the sale of each is there by then."""
+    are read first, so that the sale of each is there by then: at a follower when it has committed
+    what it has acknowledged, for which there is FOLLOWS_S."""
     orders.look()
-    catalog.look()
     cursor = cursor_of(orders.query(CURSOR))
+    deadline = time.monotonic() + FOLLOWS_S
+    while catalog.look().seq < seq_of(cursor.number) and time.monotonic() < deadline:
+        time.sleep(RETRY_S)
     known = epochs(map(dict, catalog.query("SELECT * FROM history ORDER BY epoch")))
     return reconcile(
         cursor,

@@ -13,6 +13,7 @@ from typing import Any
 from bazar.errors import ConfigError, NotFound
 from bazar.replication.messages import Mark
 from storage.catalog import Catalog
+from storage.history import number_of
 from storage.orders import Orders
 from storage.sqlite.catalog import CatalogRows
 from storage.sqlite.compare import Difference, compare_sales, differences, same_moment
@@ -297,7 +298,41 @@ class SoldMeanwhile(ReplicaFile):
         return super().look()
 
 
+class CommittedMeanwhile(ReplicaFile):
+    """The file of a follower; it commits what it has acknowledged when it is looked at twice."""
+
+    looks = 0
+    commit: str
+
+    def look(self) -> Mark:
+        self.looks += 1
+        if self.looks == 2:
+            with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
+                connection.executescript(self.commit)
+        return super().look()
+
+
 class SalesTest(FilesTestCase):
+    async def test_what_a_follower_is_about_to_commit_is_no_fault(self) -> None:
+        sold, ordered = self.directory / "catalog-2.db", self.directory / "order-1.db"
+        await (await ReplicatedStore.open(sold, CatalogRows(Catalog()), 1000)).close()
+        await (await ReplicatedStore.open(ordered, OrderRows(Orders()), 1000)).close()
+        number = number_of(1, 1)
+        with contextlib.closing(sqlite3.connect(ordered)) as connection, connection:
+            connection.executescript(
+                f"INSERT INTO cursors VALUES ('sales', {number}, 'e');"
+                " INSERT INTO orders (order_id, seq, sold_at, lines)"
+                f" VALUES ('o', {number}, 0, '[]')"
+            )
+        catalog, orders = CommittedMeanwhile("catalog-2", sold), ReplicaFile("order-1", ordered)
+        catalog.commit = (
+            f"INSERT INTO sales VALUES ('o', 'k', '', 0, {number}, '[]');"
+            " INSERT INTO history VALUES (1, 'e', 0);"
+            " UPDATE meta SET value = 1 WHERE name = 'committed_seq'"
+        )
+        with closing([catalog, orders]):
+            self.assertEqual([*compare_sales(orders, catalog).faults], [])
+
     async def test_what_is_sold_while_both_are_read_is_no_fault(self) -> None:
         sold, ordered = self.directory / "catalog-1.db", self.directory / "order-1.db"
         await (await ReplicatedStore.open(sold, CatalogRows(Catalog()), 1000)).close()

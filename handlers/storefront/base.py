@@ -58,6 +58,11 @@ class PageHandler(FrontEndHandler):
         except UnicodeDecodeError:
             raise BadRequest(f"{name}: is not UTF-8") from None
 
+    def all_fields(self) -> Fields:
+        """Return the form as it came."""
+        names = self.request.body_arguments
+        return [(name, value) for name in names for value in self.fields(name)]
+
     # --- out -------------------------------------------------------------------------------------
 
     def paint(self, template: str, **values: Any) -> None:

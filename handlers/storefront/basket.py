@@ -6,9 +6,10 @@ So a purchase whose answer was lost is not made twice, not even after the basket
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,9 @@ _COOKIE = re.compile(
     r"([0-9a-f]{40}|[0-9a-f]{32})((?:~[0-9]{1,18}\.[0-9]{1,4}\.[0-9]{1,13})*)", re.ASCII
 )
 _KEY = re.compile("[0-9a-f]{32}", re.ASCII)  # what a basket had while its name was the key itself
+_NONE = re.compile("0+", re.ASCII)
 _QUANTITY = "quantity-"
+SUMMED = "summed"  # the page says that the sum is another one
 
 
 def new_name() -> str:
@@ -73,16 +76,23 @@ class BasketHandler(VisitorHandler):
         self.know_visitor()  # whose secret makes the key
         self.set_cookie(COOKIE, basket.text(), max_age=KEPT_S, **self.cookie_options)
 
-    def typed(self) -> list[dict[str, int]]:
+    def typed(self, but: str = "") -> list[dict[str, int]]:
         """Return the lines of the form with the quantities typed into it; lines of quantity 0 are
-        left out."""
+        left out, and so is one of the books."""
         lines = []
         for text in self.fields("line"):
             book, _, cost = text.partition(".")
             quantity = self.form(_QUANTITY + book).strip()
-            if quantity != "0":
+            if book != but and not _NONE.fullmatch(quantity):
                 lines.append(line(book=book, quantity=quantity, cost=cost))
         return lines
+
+    def put_typed(self, basket: Basket, typed: Iterable[Mapping[str, int]]) -> None:
+        """Have the basket hold what is typed of the books of the form. Raises BadRequest."""
+        for text in self.fields("line"):
+            basket.lines.pop(BOOK_ID.typed(text.partition(".")[0], "line"), None)
+        for one in typed:
+            basket.put(**one)
 
 
 def _row(number: int, wanted: int, seen: int, book: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -106,6 +116,7 @@ class BasketPage(BasketHandler):
             key=basket.name,
             bought=None if rows else self._bought(),
             total=total,
+            summed=self.query(SUMMED) is not None,
             for_sale=len(for_sale),
             most=MAX_QUANTITY,
         )
@@ -124,51 +135,47 @@ class BasketPage(BasketHandler):
     @forms.CHANGE_BASKET
     async def post(self) -> None:
         basket = self.basket()
+        self.retry = "/basket", self.all_fields()
         match self.form("do"):
             case "add":
                 added = line(**{name: self.form(name) for name in LINE})
+                if self.comes_back():
+                    return
                 before, _ = basket.lines.get(added["book"], (0, 0))
                 added["quantity"] = min(before + added["quantity"], MAX_QUANTITY)
                 basket.put(**added)
             case "update":
-                self._update(basket, None)
+                self.put_typed(basket, self.typed())
             case "new":
                 basket.name = new_name()
             case remove if remove.startswith("remove-"):
-                self._update(basket, BOOK_ID.typed(remove.removeprefix("remove-"), "do"))
+                book = remove.removeprefix("remove-")
+                basket.lines.pop(BOOK_ID.typed(book, "do"), None)
+                with contextlib.suppress(BadRequest):  # what can't be read is as it was
+                    self.put_typed(basket, self.typed(but=book))
             case _:
                 raise BadRequest("do: must be add, update, new or remove-<book>")
         self.keep(basket)
         self.go("/basket")
 
-    def _update(self, basket: Basket, without: int | None) -> None:
-        typed = {one["book"]: one for one in self.typed() if one["book"] != without}
-        for text in self.fields("line"):
-            book = BOOK_ID.typed(text.partition(".")[0], "line")
-            if book not in typed:
-                basket.lines.pop(book, None)
-        if without is not None:
-            basket.lines.pop(without, None)
-        for one in typed.values():
-            basket.put(**one)
-
 
 class BasketBuyHandler(BasketHandler):
-    """Buys what the form shows, not what the cookie holds by then."""
+    """Buys what the form shows, not what the cookie holds by then. Where the copies that are typed
+    cost another sum than its button says, it shows that first."""
 
     @forms.BUY_ALL
     async def post(self) -> None:
         name = IDEMPOTENCY_KEY.typed(self.form("key"), KEY.name)
         typed = self.typed()
-        if not typed:
-            self.go("/basket")
+        basket = self.basket()
+        total = sum(one["quantity"] * one["cost"] for one in typed)
+        if not typed or self.fields("total") not in ([], [str(total)]):
+            self.put_typed(basket, typed)
+            self.keep(basket)
+            self.go(f"/basket?{SUMMED}=1")
             return
         lines = BASKET({"lines": typed}, "body")["lines"]
-        self.retry = (
-            "/basket/buy",
-            [(name, value) for name in self.request.body_arguments for value in self.fields(name)],
-        )
-        basket = self.basket()
+        self.retry = "/basket/buy", self.all_fields()
         is_key = _KEY.fullmatch(name) is not None
         key = name if is_key else self.own_key(name)
         try:
@@ -181,7 +188,17 @@ class BasketBuyHandler(BasketHandler):
             self.go("/basket")  # which shows what is there, and present stock and prices
             return
         if basket.name == name:
-            self.clear_cookie(COOKIE)
+            for one in lines:
+                basket.lines.pop(one["book"], None)
+            self._go_on(basket)
         if not is_key:
             self.remember(answer["order_id"], name, OF_BASKET)
         self.go(f"{ORDERS_PATH}/{answer['order_id']}")
+
+    def _go_on(self, basket: Basket) -> None:
+        """Keep what another window has put into the basket meanwhile: another purchase."""
+        if basket.lines:
+            basket.name = new_name()
+            self.keep(basket)
+        else:
+            self.clear_cookie(COOKIE)

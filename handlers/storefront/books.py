@@ -71,16 +71,17 @@ class ResultsPage(ShelfPage):
             listing.link(**{name: answer[name]}) if answer[name] else None
             for name in ("before", "after")
         )
+        is_first = self.first or (bool(books) and before is None)
         return rendering.paint(
             "results.html",
-            title=listing.heading if self.first else f"{listing.heading}, continued",
+            title=listing.heading if is_first else f"{listing.heading}, continued",
             listing=listing,
             books=books,
             topics=topics_like(listing.q, answer["topics"]) if "topics" in answer else [],
             topics_here=list(dict.fromkeys(book["topic"] for book in books))[:TOPICS_LIKE],
             q=listing.q,
             is_empty=is_empty,
-            first=self.first,
+            first=is_first,
             backwards=bool(self.search.get("before")),
             count=answer["count"],
             is_all=not answer["more"],

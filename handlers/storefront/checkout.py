@@ -16,8 +16,6 @@ from handlers.storefront.base import new_key
 from handlers.storefront.forms import KEY_NAME, LINE, line
 from handlers.storefront.visitor import ORDERS_PATH, Bought, VisitorHandler, short
 
-ASKED_COOKIE = "cookie"
-
 
 class BuyHandler(VisitorHandler):
     def go(self, path: str, status: int = 303) -> None:
@@ -38,11 +36,9 @@ class BuyHandler(VisitorHandler):
             self.know_visitor()
             self.go(rendering.link("/confirm", **wanted, key=new_key()))
             return
-        if self.secret is None and self.query(ASKED_COOKIE) is None:
-            self.know_visitor()
-            self.go(f"/buy?{ASKED_COOKIE}=1", 307)  # a new visitor's form comes back with it
-            return
         self.retry = "/buy", [*given.items(), ("key", key)]
+        if self.comes_back():
+            return
         own_key = self.own_key(key)
         try:
             answer = await self.buy({"key": own_key, "lines": [wanted]})

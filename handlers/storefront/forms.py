@@ -32,10 +32,10 @@ TOLD_WHERE = Answer(
 
 
 class Typed(Integer):
-    """A number that a person types, and spaces with it."""
+    """A number that a person types, with spaces or zeros before it."""
 
     def typed(self, text: str, place: str) -> int:
-        return super().typed(text.strip(), place)
+        return super().typed(text.strip().lstrip("0") or text.strip()[-1:], place)
 
 
 class OneOf(Plain):
@@ -129,6 +129,8 @@ CHANGE_BASKET = form(
         _form("NewForm", {"do": Plain(const="new")}),
         _form("RemoveForm", {"do": Plain(type="string", pattern="^remove-(0|[1-9][0-9]{0,17})$")}),
     ),
+    NoCookie,
+    answers=[SENT_ON, SENT_AGAIN],
 )
 BUY_ALL = form(
     "Buy what the basket's form shows",

@@ -58,12 +58,16 @@ class ReceiptPage(OrderPage):
     async def get(self, order: str) -> None:
         is_own = order in self.own_orders()
         shown = await self.read_order(order)
+        until = self.until(shown) if is_own else None
         self.paint(
             "receipt.html",
-            title="Your order",
+            title="Your order" if is_own else "An order",
             order=shown,
             kept=kept(shown),
-            until=self.until(shown) if is_own else None,
+            own=is_own,
+            just=any(one.order == order for one in self.bought()),
+            until=until,
+            over=is_own and until is None and self.undo_ms > 0,
         )
 
 

@@ -25,6 +25,7 @@ from handlers.storefront.base import PageHandler
 
 Order = Mapping[str, Any]
 VISITOR = "visitor"
+ASKED_COOKIE = "cookie"
 KEPT_S = 365 * 86_400
 ORDERS_PATH = "/receipt"
 MAX_OWN = 40  # a browser keeps at least 50 cookies of a site (RFC 6265 section 6.1)
@@ -70,6 +71,17 @@ class VisitorHandler(PageHandler):
         if self.secret is None:
             options = {**self.cookie_options, "httponly": True, "max_age": KEPT_S}
             self.set_cookie(VISITOR, secrets.token_hex(16), **options)
+
+    def comes_back(self) -> bool:
+        """Have a new visitor's form sent again, with a cookie; return whether it is. Raises
+        NoCookie where it came back without one."""
+        if self.secret is not None:
+            return False
+        self.know_visitor()
+        if self.query(ASKED_COOKIE) is not None:
+            raise NoCookie("the form came without the shop's cookie")
+        self.go(f"{self.request.path}?{ASKED_COOKIE}=1", 307)
+        return True
 
     def own_key(self, name: str) -> str:
         """Return the key of this visitor's purchase of that name. A link may carry any name, but

@@ -98,9 +98,15 @@ def test_the_back_button_buys_nothing(shop: BrowserShop) -> None:
     page.get_by_role("link", name="See your order").click()
     assert number(page) == order
     page.go_back()
-    page.get_by_role("button", name="Buy it once more").click()
-    expect(page.get_by_role("button", name="Buy now")).to_be_focused()
+    page.get_by_role("button", name="Buy it once more").focus()
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Buy now")).to_be_visible()
+    page.keyboard.press("Enter")  # once more: it meets nothing that buys
+    expect(page.get_by_role("heading", name="You just bought this")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Copies")).to_be_focused()
+    assert shop.book(4)["count"] == 6
+    page.get_by_role("button", name="Buy now").click()
     page.wait_for_url(RECEIPT)
     assert number(page) != order
     assert shop.book(4)["count"] == 5
@@ -211,3 +217,28 @@ def test_nobody_to_take_the_order_for_a_moment(shop: BrowserShop) -> None:
     assert shop.book(4)["count"] == 6
     shop.complaints.clear()  # of a 503 or two
     shop.run(shop.cluster.ready())
+
+
+def test_a_second_tap_buys_nothing_on_any_phone(shop: BrowserShop) -> None:
+    for number_of, width in enumerate((320, 360, 390, 412, 440)):
+        page = shop.visit("/books/4", (width, 800))
+        page.get_by_role("button", name="Buy now").click()
+        number(page)
+        page.go_back()
+        page.get_by_role("button", name="Buy it once more").dblclick()
+        expect(page.get_by_role("button", name="Buy now")).to_be_visible()
+        assert page.url.endswith("/books/4")
+        assert shop.book(4)["count"] == 6 - number_of
+
+
+def test_a_browser_that_lets_pages_keep_nothing_is_asked(shop: BrowserShop) -> None:
+    page = shop.visit("/")
+    page.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', {get() { throw new Error('denied'); }})"
+    )
+    page.goto("/books/4")
+    page.get_by_role("button", name="Buy now").click()
+    expect(page.get_by_role("heading", name="Buy this?")).to_be_focused()
+    page.get_by_role("button", name="Buy for").click()
+    number(page)
+    assert shop.book(4)["count"] == 6

@@ -76,7 +76,7 @@ def test_another_browser_sees_the_order_and_can_not_undo_it(shop: BrowserShop) -
     page = shop.visit("/")
     buy(page)
     other = shop.visit(page.url)
-    expect(other.get_by_role("heading", name="Thank you")).to_be_visible()
+    expect(other.get_by_role("heading", name="This order is placed")).to_be_visible()
     expect(other.get_by_role("button", name="Undo")).to_have_count(0)
     other.goto("/receipt")
     expect(other.get_by_text("This browser knows of none")).to_be_visible()

@@ -34,10 +34,11 @@ function showBought() {
   if (!match) return;
   place.querySelector("a").href = `/receipt/${match[1]}`;
   place.querySelector("h2").focus();
-  place.querySelector("button")?.addEventListener("click", () => {
-    place.hidden = true;
+  place.querySelector("button")?.addEventListener("click", (event) => {
+    event.target.disabled = true;  // it keeps its place, so that no button of the form is under a second tap
     form.hidden = false;
-    form.querySelector("button").focus();
+    form.tabIndex = -1;  // nor anything that a second press of Enter would do
+    form.focus({ preventScroll: true });
   }, { once: true });
 }
 
@@ -65,8 +66,14 @@ document.addEventListener("submit", (event) => {
 
 async function buy(form) {
   const slot = `key-${form.dataset.buy}`;
-  const key = sessionStorage.getItem(slot) || newKey();
-  sessionStorage.setItem(slot, key);
+  let key;
+  try {
+    key = sessionStorage.getItem(slot) || newKey();
+    sessionStorage.setItem(slot, key);
+  } catch {
+    form.submit();  // nothing can be kept here, as where there is no script
+    return;
+  }
   form.elements.key.value = key;
   const asked = new URLSearchParams(new FormData(form));
   const told = document.querySelector("[data-told]");

@@ -76,7 +76,7 @@ class Memory:
         self._readable_since = 0.0  # an earlier read may have seen what is lost
         self._refused: set[str] = set()
         self._late: deque[Write] = deque(maxlen=10_000)  # settled, but an attempt may still go on
-        self._perhaps: dict[str, Write] = {}  # may happen unasked: files were put back
+        self._perhaps: dict[str, Write] = {}  # may happen unasked
         self._kept: frozenset[str] = frozenset()  # the keys of what had happened by then
         self._replaced: set[str] = set()  # orders of sales in files that were replaced
         self._histories: dict[int, list[Operation]] = {book: [] for book in stock}
@@ -103,9 +103,14 @@ class Memory:
             self.orders.append(sold)
 
     def refuse(self, write: Write, code: str) -> None:
+        """Note that nothing was sold. An attempt of before, of which nobody has heard, may sell
+        yet: a refusal leaves no trace (S1)."""
         self._refused.add(write.key)
         self.counts[f"refused: {code}"] += 1
         self._settle(write, RETIRED if code == RETIRED else None)
+        if write.unheard_at:
+            self._perhaps[write.key] = write
+            self._histories[write.book].append(write.perhaps)
 
     def cancel(self, write: Write) -> None:
         self.cancelled[write.order_id] = write.argument
@@ -214,7 +219,14 @@ class Memory:
             self._read(book, books[book], began)
         self._must_be_linearizable()
         self._shown = books
-        self._perhaps.clear()
+        since = time.monotonic() - LATE_S
+        self._perhaps = {
+            key: write
+            for key, write in self._perhaps.items()
+            if write.unheard_at > since and key not in self.sold
+        }
+        for write in self._perhaps.values():
+            self._histories[write.book].append(write.perhaps)
         await self._ask_again()
         self.counts["checks"] += 1
 

@@ -18,7 +18,7 @@ SETTINGS = {
     "replication": {"lease_s": 3.5, "ack_timeout_s": 1.0},
     "pool": {
         **{"read_attempt_s": 2.0, "read_deadline_s": 10.0},
-        **{"write_attempt_s": 20.0, "write_deadline_s": 60.0},
+        **{"write_attempt_s": 20.0, "write_deadline_s": 20.0},
     },
     "supervisor": PATIENT["supervisor"],
 }
@@ -31,7 +31,9 @@ VARIES = [
     (r"order-\d", "order-N"),
     (r'"error": "[^"]*"', '"error": …'),
     (r'"request_id": "\w+"', '"request_id": …'),
-    (r'"count": \d+', '"count": N'),
+    (r'count": \d+', 'count": N'),
+    (r'"order_id": "\w+"', '"order_id": …'),
+    (r'"replayed": \w+', '"replayed": …'),  # what waited for a link may have come through by then
     (r"\d+\.\d+ s\b", "N s"),
     (r"\d+:[0-9a-f]{6}\b", "MARK"),
     (r"entry \d+ of epoch \d+ \(\w+\)", "MARK"),
@@ -124,4 +126,4 @@ async def test_what_students_run_and_what_comes_out(tmp_path: Path) -> None:
                     assert plain(printed) == plain(said.text), (block.section, block.text)
         finally:
             student.close()
-    assert (tried, compared) == (10, 8)
+    assert (tried, compared) == (11, 9)

@@ -21,6 +21,7 @@ from tests.simulation.faults import network
 from tests.simulation.focus import FOCUSES
 from tests.simulation.mutations.mutation import Mutation
 from tests.simulation.scenario import run
+from tests.simulation.shrink import RUNS, Shrinking
 
 FEW = "2"
 WITHIN = 50  # as the page says
@@ -108,3 +109,12 @@ def test_the_demos_are_there_and_as_many_as_it_says() -> None:
     page = " ".join(teaching.PAGE.read_text("utf-8").split())
     for words in ("break in nine ways", "Nine faults", "All nine", "lists the nine"):
         assert words in page, words
+
+
+def test_no_fault_is_left_of_a_run_that_needs_none() -> None:
+    """As the page concludes from what `--shrink` prints."""
+    [line] = [one for one in teaching.lines(teaching.SIMULATES) if "--shrink" in one]
+    with next(iter(RULES.values())).applied():
+        shrinking = Shrinking(int(line.split()[-1]))
+        shrinking.shrink(RUNS)
+    assert [tape for tape, draws in shrinking.kept.items() if draws] == ["clients"]

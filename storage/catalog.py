@@ -265,14 +265,15 @@ class Catalog:
             work.write_book(row)
         if known is not None:
             work.put["earlier_cancellations"] = [cancellation_row(known)]
-        work.cancelled[sale["order_id"]] = {
+        cancelled = {
             "order_id": sale["order_id"],
             "seq": work.next_number,
             "cancelled_at": work.now_ms,
             "cancelled": lines_of(total),
         }
-        work.put["cancellations"] = [cancellation_row(work.cancelled[sale["order_id"]])]
-        return work.cancelled[sale["order_id"]]
+        work.put["cancellations"] = [cancellation_row(cancelled)]
+        work.cancelled[sale["order_id"]] = cancelled
+        return cancelled
 
     def _update(self, work: WorkingSet, operation: Operation, request: str) -> Answer:
         fields = dict(operation["fields"])

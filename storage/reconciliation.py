@@ -14,7 +14,8 @@ from storage.history import Position
 from storage.orders import in_all
 
 SHOWN = 5
-SOLD = ("sales", "cancellations", "earlier_cancellations")
+CANCELLED = ("cancellations", "earlier_cancellations")
+SOLD = ("sales", *CANCELLED)
 """The tables of which each row is an entry of its own (S1, S6)."""
 
 

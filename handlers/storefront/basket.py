@@ -16,7 +16,7 @@ from typing import Any
 from bazar.errors import BadRequest, NotFound, OutOfStock, PriceChanged, Retired
 from handlers.parameters import KEY
 from handlers.storefront import forms
-from handlers.storefront.forms import LINE, line
+from handlers.storefront.forms import LINE, TOTAL, line
 from handlers.storefront.rendering import available
 from handlers.storefront.visitor import OF_BASKET, ORDERS_PATH, VisitorHandler
 from handlers.validation import BASKET, BOOK_ID, IDEMPOTENCY_KEY, MAX_LINES, MAX_QUANTITY
@@ -169,7 +169,8 @@ class BasketBuyHandler(BasketHandler):
         typed = self.typed()
         basket = self.basket()
         total = sum(one["quantity"] * one["cost"] for one in typed)
-        if not typed or self.fields("total") not in ([], [str(total)]):
+        said = [TOTAL.typed(text, "total") for text in self.fields("total")]
+        if basket.name == name and (not typed or said not in ([], [total])):
             self.put_typed(basket, typed)
             self.keep(basket)
             self.go(f"/basket?{SUMMED}=1")
@@ -182,21 +183,24 @@ class BasketBuyHandler(BasketHandler):
             answer = await self.buy({"key": key, "lines": lines})
         except (NotFound, Retired, OutOfStock, PriceChanged):
             if basket.name == name:
-                for one in lines:
-                    basket.put(**one)
+                self.put_typed(basket, lines)
                 self.keep(basket)
             self.go("/basket")  # which shows what is there, and present stock and prices
             return
         if basket.name == name:
-            for one in lines:
-                basket.lines.pop(one["book"], None)
-            self._go_on(basket)
+            self._go_on(basket, lines)
         if not is_key:
             self.remember(answer["order_id"], name, OF_BASKET)
         self.go(f"{ORDERS_PATH}/{answer['order_id']}")
 
-    def _go_on(self, basket: Basket) -> None:
+    def _go_on(self, basket: Basket, bought: Iterable[Mapping[str, int]]) -> None:
         """Keep what another window has put into the basket meanwhile: another purchase."""
+        before = dict(basket.lines)
+        self.put_typed(basket, ())
+        for one in bought:
+            had, cost = before.get(one["book"], (0, 0))
+            if had > one["quantity"]:
+                basket.put(one["book"], had - one["quantity"], cost)
         if basket.lines:
             basket.name = new_name()
             self.keep(basket)

@@ -35,7 +35,8 @@ class Typed(Integer):
     """A number that a person types, with spaces or zeros before it."""
 
     def typed(self, text: str, place: str) -> int:
-        return super().typed(text.strip().lstrip("0") or text.strip()[-1:], place)
+        text = text.strip()
+        return super().typed(text.lstrip("0") or text[-1:], place)
 
 
 class OneOf(Plain):
@@ -54,6 +55,8 @@ LINE: dict[str, Kind] = {
     "quantity": Typed(1, MAX_QUANTITY),
     "cost": AMOUNT,
 }
+TOTAL = Integer(0, 10**18 - 1)
+"""The sum that the button to buy a basket says, in cents: with it nothing is bought for another."""
 KEEP = re.compile("keep-(0|[1-9][0-9]{0,17})", re.ASCII)
 KEPT = Typed(0, MAX_QUANTITY)
 KEY_NAME = Pattern("[!-~]{0,200}", "must be at most 200 visible ASCII characters")
@@ -136,8 +139,8 @@ BUY_ALL = form(
     "Buy what the basket's form shows",
     Object(
         "BasketForm",
-        {"key": IDEMPOTENCY_KEY, **_LINES},
-        optional=["line"],
+        {"key": IDEMPOTENCY_KEY, "total": TOTAL, **_LINES},
+        optional=["line", "total"],
         also={"additionalProperties": True, **_BOOKS_OF_BASKET},
     ),
     *(NoCookie, KeyReused, ForeignHistory),

@@ -67,7 +67,7 @@ class ReceiptPage(OrderPage):
             own=is_own,
             just=any(one.order == order for one in self.bought()),
             until=until,
-            over=is_own and until is None and self.undo_ms > 0,
+            over=is_own and until is None and self.undo_ms > 0 and any(kept(shown).values()),
         )
 
 

@@ -18,7 +18,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from bazar.errors import NoCookie
 from handlers.storefront.base import PageHandler
@@ -77,11 +77,15 @@ class VisitorHandler(PageHandler):
         NoCookie where it came back without one."""
         if self.secret is not None:
             return False
-        self.know_visitor()
         if self.query(ASKED_COOKIE) is not None:
-            raise NoCookie("the form came without the shop's cookie")
+            self._miss_cookie()
+        self.know_visitor()
         self.go(f"{self.request.path}?{ASKED_COOKIE}=1", 307)
         return True
+
+    def _miss_cookie(self) -> NoReturn:
+        self.know_visitor()
+        raise NoCookie("the form came without the shop's cookie")
 
     def own_key(self, name: str) -> str:
         """Return the key of this visitor's purchase of that name. A link may carry any name, but
@@ -89,8 +93,7 @@ class VisitorHandler(PageHandler):
         Raises NoCookie."""
         secret = self.secret
         if secret is None:
-            self.know_visitor()
-            raise NoCookie("the form came without the shop's cookie")
+            self._miss_cookie()
         return hmac.new(secret.encode(), short(name).encode(), hashlib.sha256).hexdigest()[:32]
 
     # --- its orders ------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Whether a backup holds a shop: what its checksums can't tell, for they are of what was written.
 
 Rows are read one after the other. What is kept in memory are the ids of the topics, 16 bytes a
-sale and 8 a cancellation, to find what is there twice, and the earlier cancellations of a sale.
+sale and 8 a cancellation, to find what is there twice, and all earlier cancellations.
 Whether the stock is what was once there without what was sold can't be known: stock is set by hand.
 """
 
@@ -138,18 +138,25 @@ def _in_sales(backup: Backup) -> Iterator[str]:
 def _in_cancellations(backup: Backup) -> Iterator[str]:
     """Yield cancellations of what was never sold, or what does not grow from one to the next of a
     sale (S6)."""
-    earlier: dict[str, list[str]] = {}
+    earlier: dict[str, list[tuple[int, str]]] = {}
     for row in _rows(backup, "catalog", "earlier_cancellations"):
-        earlier.setdefault(row["order_id"], []).append(row["cancelled"])
+        earlier.setdefault(row["order_id"], []).append((row["seq"], row["cancelled"]))
     for sale, its in _sales(backup):
         if its is None:
             continue
         if sale is None:
             yield f"cancellations {its['order_id']!r}: was never sold"
             return
-        totals = pairwise(["[]", *earlier.pop(its["order_id"], []), its["cancelled"]])
+        before = earlier.pop(its["order_id"], [])
+        totals = pairwise(["[]", *(cancelled for _, cancelled in before), its["cancelled"]])
+        if any(number >= its["seq"] for number, _ in before):
+            yield f"cancellations {its['order_id']!r}: lies before an earlier one"
+            return
         if not all(may_be_cancelled(sale["lines"], *two) for two in totals):
-            yield f"cancellations {its['order_id']!r}: is of other copies than were sold"
+            yield (
+                f"cancellations {its['order_id']!r}: is of other copies than were sold, or does"
+                " not grow"
+            )
             return
     for order_id in earlier:
         yield f"earlier_cancellations {order_id!r}: no later one is there"

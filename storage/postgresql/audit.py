@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-from storage import letters, terms
+from storage import letters, reconciliation, terms
 from storage.history import EPOCH_SHIFT, is_on
 from storage.postgresql import catalog, orders
 from storage.postgresql.books import SCHEMA
@@ -32,8 +32,7 @@ SALES = (
     f" {SCHEMA}.cancellations c ON c.order_id = s.order_id ORDER BY s.order_id"
 )
 EVERY_CANCELLATION = " UNION ALL ".join(
-    f"SELECT order_id, seq, cancelled FROM {SCHEMA}.{table}"
-    for table in ("cancellations", "earlier_cancellations")
+    f"SELECT order_id, seq, cancelled FROM {SCHEMA}.{table}" for table in reconciliation.CANCELLED
 )
 CANCELLED = (
     f"SELECT order_id, s.lines, c.cancelled FROM ({EVERY_CANCELLATION}) c"
@@ -131,7 +130,7 @@ class GroupAudit(GroupSnapshot):
                         wrong.note(order_id)
                     before = {order_id: cancelled}
             if wrong.count:
-                yield f"cancellations of other copies than were sold, {wrong}"
+                yield f"cancellations of other copies than were sold, or that do not grow, {wrong}"
 
     async def numbered(self, select: str) -> AsyncIterator[list[Numbered]]:
         """Yield all rows of `SALES` or `ORDERS`, in pages."""

@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.shop import BrowserShop
 
 RECEIPT = re.compile(r"/receipt/[0-9a-f]{32}$")
+
+
+def purchases(page: Page) -> list[str]:
+    """Return a list of the purchases that the page asks for from now on."""
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/buy") else None)
+    return asked
 
 
 def number(page: Page) -> str:
@@ -98,6 +106,7 @@ def test_the_back_button_buys_nothing(shop: BrowserShop) -> None:
     page.get_by_role("link", name="See your order").click()
     assert number(page) == order
     page.go_back()
+    asked = purchases(page)
     page.get_by_role("button", name="Buy it once more").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Buy now")).to_be_visible()
@@ -105,10 +114,10 @@ def test_the_back_button_buys_nothing(shop: BrowserShop) -> None:
     expect(page.get_by_role("heading", name="You just bought this")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_label("Copies")).to_be_focused()
-    assert shop.book(4)["count"] == 6
     page.get_by_role("button", name="Buy now").click()
     page.wait_for_url(RECEIPT)
     assert number(page) != order
+    assert len(asked) == 1
     assert shop.book(4)["count"] == 5
 
 
@@ -219,16 +228,18 @@ def test_nobody_to_take_the_order_for_a_moment(shop: BrowserShop) -> None:
     shop.run(shop.cluster.ready())
 
 
-def test_a_second_tap_buys_nothing_on_any_phone(shop: BrowserShop) -> None:
-    for number_of, width in enumerate((320, 360, 390, 412, 440)):
-        page = shop.visit("/books/4", (width, 800))
-        page.get_by_role("button", name="Buy now").click()
-        number(page)
-        page.go_back()
-        page.get_by_role("button", name="Buy it once more").dblclick()
-        expect(page.get_by_role("button", name="Buy now")).to_be_visible()
-        assert page.url.endswith("/books/4")
-        assert shop.book(4)["count"] == 6 - number_of
+@pytest.mark.parametrize("width", [320, 360, 390, 412, 440])
+def test_a_second_tap_buys_nothing_on_any_phone(shop: BrowserShop, width: int) -> None:
+    page = shop.visit("/books/4", (width, 800))
+    page.get_by_role("button", name="Buy now").click()
+    number(page)
+    page.go_back()
+    asked = purchases(page)
+    page.get_by_role("button", name="Buy it once more").dblclick()
+    page.get_by_role("button", name="Buy now").click()
+    number(page)
+    assert len(asked) == 1
+    assert shop.book(4)["count"] == 5
 
 
 def test_a_browser_that_lets_pages_keep_nothing_is_asked(shop: BrowserShop) -> None:

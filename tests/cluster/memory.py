@@ -25,8 +25,9 @@ from tests.cluster.moments import Kept, Moment, Sold
 from tests.simulation.history import RETIRED, Book, Operation, Undecided, linearizable
 
 ASKED_AGAIN = 3  # keys, at each check
-# Longer than an attempt can take whose client has given up: see `pool` in cluster.json.
-LATE_S = 60.0  # TCP sends again after as long as a link was cut, and longer
+# As long as an attempt may still arrive whose client has given up: what a cut link has kept TCP
+# sends again after as long as the cut was, and longer.
+LATE_S = 60.0
 PASSING = (503, 504)
 
 
@@ -110,6 +111,10 @@ class Memory:
         self._settle(write, RETIRED if code == RETIRED else None)
         if write.unheard_at:
             self._perhaps[write.key] = write
+            self._may_happen([write])
+
+    def _may_happen(self, writes: Iterable[Write]) -> None:
+        for write in writes:
             self._histories[write.book].append(write.perhaps)
 
     def cancel(self, write: Write) -> None:
@@ -167,8 +172,7 @@ class Memory:
     def end_history(self) -> None:
         """Check what was told so far against the files of the catalog, of which no node runs,
         before they are replaced. Raises Violation."""
-        for write in self.open.values():
-            self._histories[write.book].append(write.perhaps)
+        self._may_happen(self.open.values())
         self._must_be_linearizable()
         self._replaced |= self.kept.ever_sold()
 
@@ -190,8 +194,7 @@ class Memory:
             for write in (*self._perhaps.values(), *were_open, *late)
             if write.key not in known
         }
-        for write in self._perhaps.values():
-            self._histories[write.book].append(write.perhaps)
+        self._may_happen(self._perhaps.values())
 
     def readable(self) -> None:
         """Note that a read of the new history was answered: from now on no customer sees the lost
@@ -219,14 +222,10 @@ class Memory:
             self._read(book, books[book], began)
         self._must_be_linearizable()
         self._shown = books
-        since = time.monotonic() - LATE_S
-        self._perhaps = {
-            key: write
-            for key, write in self._perhaps.items()
-            if write.unheard_at > since and key not in self.sold
-        }
-        for write in self._perhaps.values():
-            self._histories[write.book].append(write.perhaps)
+        since, done = time.monotonic() - LATE_S, self.kept.times()
+        late = (write for write in self._perhaps.values() if write.unheard_at > since)
+        self._perhaps = {write.key: write for write in late if write.key not in done}
+        self._may_happen(self._perhaps.values())
         await self._ask_again()
         self.counts["checks"] += 1
 

@@ -30,7 +30,7 @@ class OwnOrdersTestCase(PagesTestCase):
 
     def basket(self, *lines: tuple[int, int, int]) -> str:
         for one in lines:
-            self.send("/basket", [*self.wanted(*one), ("do", "add")])
+            self.add(*one)
         receipt = self.goes(self.send("/basket/buy", self.page("/basket").forms["/basket"]))
         return receipt.removeprefix("/receipt/")
 

@@ -201,9 +201,8 @@ class RetiredPagesTest(PagesTestCase):
         self.assertIn("No longer sold", asked.text)
 
     def test_a_basket_that_holds_it_is_bought_without_it(self) -> None:
-        for book, cost in ((4, 20), (5, 1200)):
-            line = [("do", "add"), ("book", str(book)), ("quantity", "2"), ("cost", str(cost))]
-            self.send("/basket", line)
+        self.add(4, 2, 20)
+        self.add(5, 2, 1200)
         form = self.page("/basket").forms["/basket"]
         self.update(4, retired=True)
         self.assertEqual(self.goes(self.send("/basket/buy", form)), "/basket")

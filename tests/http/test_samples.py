@@ -75,11 +75,11 @@ class RemovingTest(SamplesTestCase):
         self.assertIn("There is no such page", self.page("/books/4", 404).text)
 
     def test_a_basket_says_that_they_are_gone(self) -> None:
-        self.send("/basket", [("do", "add"), *self.wanted(4, 1, 20)])
+        self.add(4, 1, 20)
         page = self.page("/basket")
         self.assertIn("Cooking for the Impatient Undergrad", page.text)
         own = self.create()["id"]
-        self.send("/basket", [("do", "add"), *self.wanted(own, 1, 700)])
+        self.add(own, 1, 700)
         form = self.page("/basket").forms["/basket"]
         self.remove()
         self.assertIn("No longer in the shop", self.page("/basket").text)

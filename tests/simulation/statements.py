@@ -19,6 +19,7 @@ from storage.postgresql import books, catalog, orders, search, search_index
 from storage.postgresql.model import Model
 from storage.postgresql.session import Row
 from storage.postgresql.state_tables import StateTables
+from storage.reconciliation import CANCELLED as CANCELLATIONS
 
 Image = Mapping[str, Any]
 Rows = Callable[[str], Iterable[Image]]  # of a table; of the protocol's, `mark` and `meta`
@@ -119,7 +120,7 @@ def _changes(rows: Rows, params: Sequence[Any]) -> list[Row]:
     """Each with whether it is a cancellation."""
     sold = behind("sales", "seq order_id sold_at lines")(rows, params)
     every = [(*row, False) for row in sold]
-    for table in ("cancellations", "earlier_cancellations"):
+    for table in CANCELLATIONS:
         cancelled = behind(table, "seq order_id cancelled_at cancelled")(rows, params)
         every += [(*row, True) for row in cancelled]
     return sorted(every, key=lambda row: int(row[0]))[: params[1]]

@@ -13,6 +13,7 @@ from storage.backup.checking import faults_of, reconciled
 from storage.backup.reading import Backup
 from storage.history import number_of
 from storage.images import Image
+from storage.reconciliation import CANCELLED
 from tests.files import FilesTestCase
 from tests.invented import BOTH, ROWS, SOLD, Invented
 from tests.unit.storage.backup.test_file import write
@@ -22,7 +23,6 @@ OTHER_COPIES = [
     json.dumps([{"book": book, "quantity": many} for book, many in copies])
     for copies in ([(2, 3)], [(1, 1)], [(2, 2), (1, 1)], [(2, 1)], [(2, -1)], [(2, "2")], [])
 ]
-CANCELLED = ("cancellations", "earlier_cancellations")
 
 Shop = dict[str, dict[str, list[dict[str, Any]]]]
 
@@ -125,6 +125,10 @@ class CheckingTest(FilesTestCase):
             (
                 lambda shop: shop["catalog"]["earlier_cancellations"][0].update(order_id="B"),
                 "earlier_cancellations 'B': no later one is there",
+            ),
+            (
+                lambda shop: shop["catalog"]["earlier_cancellations"][0].update(seq=SOLD + 4),
+                "cancellations 'a': lies before an earlier one",
             ),
             (
                 lambda shop: shop["catalog"]["earlier_cancellations"][0].update(seq=SOLD + 1),

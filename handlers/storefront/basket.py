@@ -175,6 +175,9 @@ class BasketBuyHandler(BasketHandler):
             self.keep(basket)
             self.go(f"/basket?{SUMMED}=1")
             return
+        if not typed:
+            self.go("/basket")
+            return
         lines = BASKET({"lines": typed}, "body")["lines"]
         self.retry = "/basket/buy", self.all_fields()
         is_key = _KEY.fullmatch(name) is not None

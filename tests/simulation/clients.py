@@ -109,7 +109,9 @@ class Clients:
         self.unknown = list(dict.fromkeys([*self.unknown, *pending]))
         for write in dict.fromkeys([*self.unknown, *self.tried, *self.open]):
             if write.key not in group.truth.keys:
-                write.before = None  # that answer belongs to an old history
+                if write.before is not None:
+                    # That answer belongs to an old history, which may come back as well.
+                    write.before, write.unsure = None, True
                 write.note_unknown()
 
     def must_be_linearizable(self) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.cluster import LONG_LEASES, READY_S, ROOT, Cluster
+from tests.cluster.cluster import LONG_LEASES, READY_S, ROOT, Cluster, until
 from tests.cluster.databases import Databases, over
 
 SETTLED = {"replication": LONG_LEASES}
@@ -78,6 +78,8 @@ async def test_a_first_list_begins_the_shop_without_the_samples(tmp_path: Path) 
         await shop.start_supervised()
         assert len((await shop.same_rows("catalog"))["books"]) == 3
         assert "It has no books yet" not in shop.log("cluster")
+        # Who has just taken over writes when the leases of before are over (T2).
+        await until(lambda: "4 there already" in load(shop, "list.csv").stdout, "it can write")
         again = load(shop, "list.csv")
         assert "0 created, 4 there already" in again.stdout
         assert "The samples are still there" not in again.stdout

@@ -110,12 +110,12 @@ class OrdersTest(unittest.IsolatedAsyncioTestCase):
             rows[0],
             {
                 **{"order_id": "B", "seq": str(first["seq"]), "book": "2", "title": "Émile"},
-                **{"sold_at": "1970-01-01T00:00:00.002Z", "quantity": "1", "unit_cost": "0.05"},
+                **{"sold_at": "1970-01-01T00:00:00.002Z", "quantity": "2", "unit_cost": "0.05"},
                 **{"cancelled": "0", "cancelled_at": ""},
             },
         )
-        self.assertEqual((rows[1]["order_id"], rows[1]["cancelled"]), ("a", "1"))
-        self.assertEqual(rows[1]["cancelled_at"], "1970-01-01T00:00:00.003Z")
+        self.assertEqual((rows[1]["order_id"], rows[1]["cancelled"]), ("a", "2"))
+        self.assertEqual(rows[1]["cancelled_at"], "1970-01-01T00:00:00.004Z")
 
 
 if __name__ == "__main__":

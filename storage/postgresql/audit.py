@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-from storage import letters, reconciliation, terms
+from storage import letters, terms
 from storage.history import EPOCH_SHIFT, is_on
 from storage.postgresql import catalog, orders
 from storage.postgresql.books import SCHEMA
@@ -16,6 +16,7 @@ from storage.postgresql.history import epochs
 from storage.postgresql.orders import CURSOR, cursor_of
 from storage.postgresql.session import Statement
 from storage.reconciliation import (
+    CANCELLED,
     SOLD,
     Numbered,
     Reconciliation,
@@ -32,9 +33,9 @@ SALES = (
     f" {SCHEMA}.cancellations c ON c.order_id = s.order_id ORDER BY s.order_id"
 )
 EVERY_CANCELLATION = " UNION ALL ".join(
-    f"SELECT order_id, seq, cancelled FROM {SCHEMA}.{table}" for table in reconciliation.CANCELLED
+    f"SELECT order_id, seq, cancelled FROM {SCHEMA}.{table}" for table in CANCELLED
 )
-CANCELLED = (
+TOTALS = (
     f"SELECT order_id, s.lines, c.cancelled FROM ({EVERY_CANCELLATION}) c"
     f" JOIN {SCHEMA}.sales s USING (order_id) ORDER BY order_id, c.seq"
 )
@@ -124,7 +125,7 @@ class GroupAudit(GroupSnapshot):
         if own:
             wrong = Sample()
             before: dict[str, str] = {}  # what is cancelled of the last sale
-            async for rows in fetched(self.rows_of, CANCELLED):
+            async for rows in fetched(self.rows_of, TOTALS):
                 for order_id, lines, cancelled in rows:
                     if not may_be_cancelled(lines, before.get(order_id, "[]"), cancelled):
                         wrong.note(order_id)

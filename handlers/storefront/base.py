@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bazar.errors import BadRequest
@@ -119,28 +119,27 @@ class NotFoundPage(NoRoute):
         apologize(self, status_code, kwargs)
 
 
-class ShelfPage(PageHandler, ABC):
+class ShelfPage(PageHandler):
     """A page that is the same for all visitors, and cached."""
 
-    async def show_page(self, question: Question, *more: dict[str, Any]) -> None:
-        """Answer with the page of what `question` asks, and of `more` items of the same service."""
-        page_key = f"page_{question.key}"
+    async def show_page(
+        self, question: Question, body: Callable[[Answer], bytes], *more: dict[str, Any]
+    ) -> None:
+        """Answer with the page, as `body` paints it, of what `question` asks, and of `more` items
+        of the same service. The page may be painted again when this visitor has gone."""
         await self.show(
             replace(
                 question,
                 store=self.service.pages,
-                key=page_key,
+                key=f"page_{question.key}",
                 items=(*question.items, *more),
-                show=self.page,
+                show=partial(_page, body),
             )
         )
 
-    def page(self, answer: Answer, replica: str) -> CachedResponse:
-        return CachedResponse(self.body(answer), replica, own=html.HEADERS)
 
-    @abstractmethod
-    def body(self, answer: Answer) -> bytes:
-        """Return the page that shows what was read."""
+def _page(body: Callable[[Answer], bytes], answer: Answer, replica: str) -> CachedResponse:
+    return CachedResponse(body(answer), replica, own=html.HEADERS)
 
 
 def new_key() -> str:

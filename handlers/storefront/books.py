@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from bazar.replication.store import Answer
@@ -27,13 +27,14 @@ class HomePage(ShelfPage):
     async def get(self) -> None:
         search = {"op": "search", "topic": "", "limit": ON_HOME}
         # The tags of what it shows are not known before: store it as a search (C5).
-        await self.show_page(self.service.search(search), {"op": "topics"})
+        await self.show_page(self.service.search(search), home, {"op": "topics"})
 
-    def body(self, answer: Answer) -> bytes:
-        topics = answer["topics"][:TOPICS_SHOWN]
-        return rendering.paint(
-            "home.html", title="Bazar, a bookstore", books=answer["books"], topics=topics
-        )
+
+def home(answer: Answer) -> bytes:
+    topics = answer["topics"][:TOPICS_SHOWN]
+    return rendering.paint(
+        "home.html", title="Bazar, a bookstore", books=answer["books"], topics=topics
+    )
 
 
 class ResultsPage(ShelfPage):
@@ -44,11 +45,10 @@ class ResultsPage(ShelfPage):
             self.set_status(400)
             self.paint("unsearched.html", title="That can’t be looked for", trouble=reason, q=q)
             return
-        self.search = self._search(q)
-        self.first = not any(self.search.get(name) for name in ("skip", "after", "before"))
+        search = self._search(q)
         # The words may be meant as a topic.
-        topics = [{"op": "topics"}] if "q" in self.search and self.first else []
-        await self.show_page(self.service.search(self.search), *topics)
+        topics = [{"op": "topics"}] if "q" in search and _is_first(search) else []
+        await self.show_page(self.service.search(search), partial(results, search), *topics)
 
     def _search(self, q: str | None) -> dict[str, Any]:
         """Return the search, by words, by topic, or both; without either, as from an empty search
@@ -62,33 +62,39 @@ class ResultsPage(ShelfPage):
             return search_item(None, topic or "", part)
         return search_item(words, topic, part)
 
-    def body(self, answer: Answer) -> bytes:
-        listing = Listing(self.search)
-        books = answer["books"]
-        # Of the shop, not of a topic that nobody has.
-        is_empty = self.first and not books and not (listing.topic or answer.get("topics"))
-        before, after = (
-            listing.link(**{name: answer[name]}) if answer[name] else None
-            for name in ("before", "after")
-        )
-        is_first = self.first or (bool(books) and before is None)
-        return rendering.paint(
-            "results.html",
-            title=listing.heading if is_first else f"{listing.heading}, continued",
-            listing=listing,
-            books=books,
-            topics=topics_like(listing.q, answer["topics"]) if "topics" in answer else [],
-            topics_here=list(dict.fromkeys(book["topic"] for book in books))[:TOPICS_LIKE],
-            q=listing.q,
-            is_empty=is_empty,
-            first=is_first,
-            backwards=bool(self.search.get("before")),
-            count=answer["count"],
-            is_all=not answer["more"],
-            cut=f"{LOOKED:,}" if answer["cut"] else None,
-            before=before,
-            after=after,
-        )
+
+def _is_first(search: Mapping[str, Any]) -> bool:
+    """Whether the page is asked for as the first one of its list."""
+    return not any(search.get(name) for name in ("skip", "after", "before"))
+
+
+def results(search: dict[str, Any], answer: Answer) -> bytes:
+    listing, first = Listing(search), _is_first(search)
+    books = answer["books"]
+    # Of the shop, not of a topic that nobody has.
+    is_empty = first and not books and not (listing.topic or answer.get("topics"))
+    before, after = (
+        listing.link(**{name: answer[name]}) if answer[name] else None
+        for name in ("before", "after")
+    )
+    is_first = first or (bool(books) and before is None)
+    return rendering.paint(
+        "results.html",
+        title=listing.heading if is_first else f"{listing.heading}, continued",
+        listing=listing,
+        books=books,
+        topics=topics_like(listing.q, answer["topics"]) if "topics" in answer else [],
+        topics_here=list(dict.fromkeys(book["topic"] for book in books))[:TOPICS_LIKE],
+        q=listing.q,
+        is_empty=is_empty,
+        first=is_first,
+        backwards=bool(search.get("before")),
+        count=answer["count"],
+        is_all=not answer["more"],
+        cut=f"{LOOKED:,}" if answer["cut"] else None,
+        before=before,
+        after=after,
+    )
 
 
 def topics_like(q: str, topics: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -112,9 +118,10 @@ def _words(topic: str) -> str:
 class BookPage(ShelfPage):
     @forms.BOOK_PAGE
     async def get(self, book: int) -> None:
-        await self.show_page(self.service.info(book))
+        await self.show_page(self.service.info(book), one_book)
 
-    def body(self, answer: Answer) -> bytes:
-        book = answer["book"]
-        most = min(rendering.available(book), MAX_QUANTITY)
-        return rendering.paint("book.html", title=book["title"], book=book, most=most)
+
+def one_book(answer: Answer) -> bytes:
+    book = answer["book"]
+    most = min(rendering.available(book), MAX_QUANTITY)
+    return rendering.paint("book.html", title=book["title"], book=book, most=most)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import math
 import socket
 from http.client import responses
@@ -19,9 +18,10 @@ from bazar.errors import BazarError, RequestTimeout, TooManyRequests, Unavailabl
 from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, closed
 from bazar.http.hit_fields import HitFields, read_fields
-from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, RequestStage
+from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request
 from bazar.http.response import CONNECTION, RawResponse, render
 from bazar.http.served_request import ClientContext
+from bazar.http.stages import ConnectionPhase, RequestStage
 from bazar.http.state import ServerState
 from bazar.http.traffic import ASTRAY
 
@@ -29,18 +29,6 @@ TURN_REQUESTS = 64  # answered in one go; then it is the other connections' turn
 WAITING_BYTES = 64 << 10  # of requests behind the one that is being answered: then we stop reading
 UNSENT_BYTES = 64 << 10  # of answers: then we stop answering
 LINGER_BYTES = 1 << 20  # read away behind the last answer
-
-
-class ConnectionPhase(enum.Enum):
-    """How long a connection goes on.
-
-    OPEN ──▶ LEAVING ──▶ GONE
-    OPEN ──▶ GONE
-    """
-
-    OPEN = enum.auto()  # requests are read and answered
-    LEAVING = enum.auto()  # the last answer is given; what still comes is read away
-    GONE = enum.auto()  # the client has, or another protocol has taken over
 
 
 # Looked up in an Enum they take as long as ten other names.

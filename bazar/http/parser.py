@@ -28,6 +28,7 @@ from tornado.httputil import (
 
 from bazar.errors import BadRequest, HeadersTooLarge, TargetTooLong, TooLarge
 from bazar.http.headers import Headers
+from bazar.http.stages import RequestStage
 
 END = b"\r\n\r\n"
 KEPT_BYTES = 2 << 10  # of a head that is parsed: tiny lines take many times their size
@@ -43,14 +44,6 @@ _BARE = re.compile(rb"(GET|HEAD) (/[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*+) (HTTP/1\.
 
 # No head has these: no need to wait for its end. (llhttp finds all else that is wrong.)
 _IMPOSSIBLE = re.compile(rb"[^\r]\n|\r[^\n]|\0")
-
-
-class RequestStage(enum.Enum):
-    """What the reader waits for."""
-
-    IDLE = "a request"
-    HEAD = "the rest of a head"
-    BODY = "the rest of a body"
 
 
 class Progress(enum.Enum):

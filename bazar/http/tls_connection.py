@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from bazar.errors import BadRequest
-from bazar.http.connection import Connection, ConnectionPhase
-from bazar.http.parser import RequestStage
+from bazar.http.connection import Connection
 from bazar.http.served_request import ClientContext
+from bazar.http.stages import ConnectionPhase, RequestStage
 
 
 class TLSConnection(Connection):

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
-from bazar.http.connection import ConnectionPhase
+from bazar.http.stages import ConnectionPhase
 from bazar.replication.messages import (
     GENESIS,
     REPLICA,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bazar.errors import BazarError
-from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request, RequestStage
+from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request
+from bazar.http.stages import RequestStage
 
 HEAD_BYTES = 300
 BODY_BYTES = 60

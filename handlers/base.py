@@ -85,12 +85,16 @@ class Handler(LeanHandler):
         """Begin the answer anew. Tornado would name itself, and write a date, which is the port's
         to write."""
         if not self.request_id:  # an error begins anew
-            given = trace_context.given_by(self.request.headers)
-            self.request_id = given or trace_context.new_id()
+            self.request_id = self.request.given_id or trace_context.new_id()
         self._headers = Headers({**HEADERS, "X-Request-Id": self.request_id})
         self._write_buffer = []
         self._status_code, self._reason = 200, "OK"
         self.set_default_headers()
+
+    @property
+    def target(self) -> bytes:
+        """Return what was asked for, byte for byte."""
+        return (self.request.uri or "").encode("latin-1")
 
     @property
     def client(self) -> str:
@@ -101,9 +105,10 @@ class Handler(LeanHandler):
         activity = self.service.context.activity
         activity.enter(self)
         trace_context.current.set(self.request_id)
+        failed = self.request.failed
         if self.access == INTERNAL:
             self.check_caller()
-        elif self.counts:
+        elif self.counts and failed is None:  # the port has checked the rate of what it fetches
             self.check_rate()
         method = self.request.method or ""
         operation = self.operations.get("GET" if method == "HEAD" else method)
@@ -112,6 +117,9 @@ class Handler(LeanHandler):
         self.operation = operation
         self._refuse_unread(operation)
         self._read_declared(operation)
+        if failed is not None:
+            self.notes += failed.notes
+            raise failed.error
         return None
 
     def _read_declared(self, operation: Operation) -> None:
@@ -296,8 +304,7 @@ class Handler(LeanHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, BazarError | HTTPError):
-            target = shown((self.request.uri or "").encode("latin-1"))
-            text = target.decode("utf-8", "backslashreplace")
+            text = shown(self.target).decode("utf-8", "backslashreplace")
             log.error("%s %s failed", self.request.method, text, exc_info=(typ, value, tb))
 
     def note(self, words: str) -> None:
@@ -317,7 +324,7 @@ class Handler(LeanHandler):
             self.request_id.encode(),
             (request.remote_ip or "").encode(),
             (request.method or "").encode(),
-            (request.uri or "").encode("latin-1"),
+            self.target,
             status,
             ms,
             " - ".join(self.notes).encode(),

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import ShuttingDown, Unavailable
+from bazar.http.known_targets import KnownTargets
+from bazar.http.rate_limit import RateLimit
 from bazar.metrics.figures import Figures
 from bazar.metrics.tell import tell_client, tell_disk, tell_replica
 from bazar.node.server import INTERNAL, MAX_INTERNAL_BODY_BYTES, PUBLIC, Context, Route
@@ -44,6 +46,7 @@ class ReplicatedService(ABC, Generic[R]):
     writes: Mapping[str, Object]
     """The operations that it takes from other nodes, by their names."""
     replica: Part
+    limit: RateLimit | None = None
 
     def __init__(self, context: Context, engine: Engine[R], routes: Sequence[Route]) -> None:
         """Serve the role's own `routes`, before those of every replica."""
@@ -52,6 +55,7 @@ class ReplicatedService(ABC, Generic[R]):
         self._routes = routes
         self.client = RPCClient(context.token, dial=context.links.dial)
         self._joining = Tasks(context.on_fatal)
+        self.known = KnownTargets()
         self.callers: dict[FrameConnection, None] = {}
         self.calls: dict[str, Call] = {
             READ_PATH: Call(self.read),

@@ -1,5 +1,5 @@
-"""One client's connection: its requests are answered one after the other, each from the
-cache or by the application."""
+"""One client's connection: its requests are answered one after the other, each by what is known of
+its target or by the application."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import math
 import socket
-from http.client import responses
 from typing import Protocol, cast
 
 from tornado.httputil import HTTPHeaders
@@ -17,10 +16,12 @@ from bazar import trace_context
 from bazar.errors import BazarError, RequestTimeout, TooManyRequests, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.exchange import Exchange, closed
-from bazar.http.hit_fields import HitFields, read_fields
-from bazar.http.parser import KEPT_BYTES, Parser, Progress, Request
-from bazar.http.response import CONNECTION, RawResponse, render
-from bazar.http.served_request import ClientContext
+from bazar.http.fetch import Fetch
+from bazar.http.known_fields import FieldsReader, KnownFields
+from bazar.http.known_targets import KnownTarget
+from bazar.http.parser import Parser, Progress, Request
+from bazar.http.response import CONNECTION, RawResponse
+from bazar.http.served_request import ClientContext, Failed
 from bazar.http.stages import ConnectionPhase, RequestStage
 from bazar.http.state import ServerState
 from bazar.http.traffic import ASTRAY
@@ -58,8 +59,8 @@ class Connection(asyncio.Protocol):
         self._parser = Parser(state.limits.head_bytes, state.max_body_bytes)
         self._loop = asyncio.get_running_loop()
         self._stage = RequestStage.HEAD
-        self._fields: tuple[bytes, HitFields | None] = b"", None  # of the last hit
-        self._exchange: Exchange | None = None  # the request that the application is answering
+        self._fields = FieldsReader(state.arrivals)
+        self._exchange: Exchange | Fetch | None = None  # the request that is being answered
         self._turn_over = False
         self._held = False  # we don't read
         self._writable = True
@@ -173,9 +174,8 @@ class Connection(asyncio.Protocol):
         try:
             step = self._parser.read()
             if isinstance(step, bytes):
-                now = self._clock()
-                rendered = self._find(self._parser.request_line[1], now)
-                if rendered is not None and self._hit(step, rendered, now):
+                known = self._find(self._parser.request_line[1])
+                if known is not None and self._answer(step, known):
                     return True
                 step = self._parser.parse(step)
         except BazarError as error:
@@ -206,48 +206,77 @@ class Connection(asyncio.Protocol):
 
     # --- answering -------------------------------------------------------------------------------
 
-    def _hit(self, fields: bytes, rendered: RawResponse, now: float) -> bool:
-        """Answer with the cached bytes. Return False if anything about the request is unusual: then
-        the application shall judge it."""
-        state = self._state
-        known, read = self._fields
-        if fields is not known:
-            read = read_fields(fields, self.peer.remote_ip, state.arrivals)
-            if len(fields) <= KEPT_BYTES:
-                self._fields = fields, read
-        if read is None:
+    def _answer(self, lines: bytes, known: KnownTarget) -> bool:
+        """Answer what was asked before. Return False if anything about these header lines is
+        unusual: then the application shall judge the request."""
+        state, now = self._state, self._clock()
+        fields = self._fields.read(lines, self.peer.remote_ip)
+        if fields is None:
             return False
-        request_id, condition, client = read
         if state.limit is not None:
             try:
-                state.limit.check(client.decode(), now)
+                state.limit.check(fields.client.decode(), now)
             except TooManyRequests as error:
-                self.refuse(error, client=client)
+                self.refuse(error, client=fields.client)
                 return True
-        if not request_id:
-            request_id = state.new_id()
+        request_id = fields.request_id or state.new_id()
+        answer = known.find(now)
+        if answer is not None:
+            self._send(answer, answer.common.log_note, fields, request_id, now, now)
+        else:
+            self._begin(Fetch(self, known, request_id, lines, fields, now))
+        return True
+
+    def _send(
+        self,
+        answer: RawResponse,
+        note: bytes,
+        fields: KnownFields,
+        request_id: bytes,
+        began: float,
+        now: float,
+    ) -> None:
+        """Send these bytes."""
+        state = self._state
         method, target, version = self._parser.request_line
-        keep_alive = self._parser.keep_alive and not state.stopping
+        keep_alive = self.keeps_alive()
         if now >= state.date_until:
             state.renew_date(now)
-        lines = state.date_line + request_id + CONNECTION[version, keep_alive]
-        status, answer = rendered.answer(method, lines, condition)
-        self._transport.write(answer)
-        ms = 1000 * (self._clock() - now)
-        note, kind = rendered.common.log_note, rendered.common.kind
-        state.log.add(request_id, client, method, target, status, ms, note, kind)
+        own = state.date_line + request_id + CONNECTION[version, keep_alive]
+        status, sent = answer.answer(method, own, fields.if_none_match)
+        self._transport.write(sent)
+        ms = 1000 * (self._clock() - began)
+        state.log.add(
+            *(request_id, fields.client, method, target, status, ms, note, answer.common.kind)
+        )
         if keep_alive:
             self._idle(now)
         else:
             self.leave()
-        return True
 
-    def _enter(self, request: Request) -> None:
+    def fetched(self, fetch: Fetch, answer: RawResponse) -> None:
+        self._exchange, now = None, self._clock()
+        note = b" - ".join((answer.common.log_note, *map(str.encode, fetch.notes)))
+        self._send(answer, note, fetch.fields, fetch.request_id, fetch.began, now)
+        self._go_on()
+
+    def failed(self, fetch: Fetch, failed: Failed) -> None:
+        try:
+            self._enter(self._parser.parse(fetch.lines), failed)
+        except BazarError as error:
+            self.refuse(error, self._parser.headers)
+
+    def _enter(self, request: Request, failed: Failed | None = None) -> None:
         """Have the application answer."""
+        exchange = Exchange(self, request)
+        self._begin(exchange)
+        exchange.run(self._state.application, failed)
+
+    def _begin(self, exchange: Exchange | Fetch) -> None:
+        """Read nothing more until this request is answered."""
+        self._exchange = exchange
         if not self._ended:
-            self.deadline = math.inf  # it has its own
-        exchange = self._exchange = Exchange(self, request)
-        exchange.run(self._state.application)
+            self.deadline = math.inf  # whoever answers has a deadline
 
     def write(self, data: bytes) -> asyncio.Future[None]:
         if self.phase is GONE:
@@ -270,10 +299,14 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if keep_alive:
             self._idle(self._clock())
-            if self._parser.rest or self._ended:
-                self._yield()
+            self._go_on()
         else:
             self.leave()
+
+    def _go_on(self) -> None:
+        """Answer what has come behind an answer that took its time, after the others."""
+        if self.phase is OPEN and (self._parser.rest or self._ended):
+            self._yield()
 
     def detach(self) -> tuple[asyncio.Transport, bytes]:
         """Leave the transport, with what was read and not used, to a protocol of another kind: it
@@ -300,17 +333,8 @@ class Connection(asyncio.Protocol):
         state = self._state
         given = trace_context.given_by(headers) if headers else ""
         request_id = given.encode() or state.new_id()
-        message = {"error": str(error), "code": error.code, "request_id": request_id.decode()}
-        body = render(message)
-        state.renew_date(self._clock())
-        own = b"Connection: close\r\nContent-Length: %d\r\n" % len(body)
-        if error.retry_after_s is not None:
-            own += b"Retry-After: %d\r\n" % error.retry_after_s
-        self._transport.write(
-            b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
-            + b"%b%b\r\n%b%b\r\n" % (state.date_line, request_id, own, state.refusal_headers)
-            + (b"" if self._parser.request_line[:1] == (b"HEAD",) else body)
-        )
+        is_head = self._parser.request_line[:1] == (b"HEAD",)
+        self._transport.write(state.refusal(error, request_id, is_head=is_head))
         reason = printable(str(error).encode("latin-1", "replace"))
         if not client:
             peer, proxies = self.peer.remote_ip, state.arrivals.proxies

@@ -13,7 +13,6 @@ from tornado.httputil import (
     HTTPHeaders,
     HTTPInputError,
     HTTPOutputError,
-    HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
 )
@@ -21,11 +20,11 @@ from tornado.iostream import StreamClosedError
 
 from bazar.errors import BadRequest, BazarError
 from bazar.http.parser import Request
-from bazar.http.served_request import ClientContext, ServedRequest
+from bazar.http.served_request import ClientContext, Failed, ServedRequest
 
 log = logging.getLogger(__name__)
 
-Application = Callable[[HTTPServerRequest], object]
+Application = Callable[[ServedRequest], object]
 """Begins to answer, and returns what goes on with it, if anything. Raises HTTPInputError."""
 
 
@@ -72,13 +71,16 @@ class Exchange(HTTPConnection):
         self._chunked = False
         self._remaining: int | None = None  # what Content-Length still promises
 
-    def run(self, application: Application) -> None:
-        """Give the whole request to the application. It answers through the methods below,
-        whenever."""
+    def run(self, application: Application, failed: Failed | None = None) -> None:
+        """Give the whole request to the application, with what it has met, if anything. It answers
+        through the methods below, whenever."""
         request = self._request
         try:
             start_line, headers, body = request.start_line, request.headers, bytes(request.body)
-            self._work = application(ServedRequest(start_line, headers, body, self, self.context))
+            served = ServedRequest(start_line, headers, body, self, self.context)
+            if failed is not None:
+                served.failed = failed
+            self._work = application(served)
         except HTTPInputError as error:
             self._refuse(BadRequest(str(error)))
         except Exception:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest, RequestStartLine
+from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
+
+from bazar.http.served_request import ClientContext, ServedRequest
 
 Network = IPv4Network | IPv6Network
 
@@ -27,7 +29,7 @@ _PAIRS = re.compile(rf"(?<![A-Za-z])([A-Za-z]+)=({_QUOTED}|[^;\"\s]+)")
 _NODE = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<v4>[0-9.]+))(?::[0-9]+)?|(?P<bare>[0-9a-f:.]+)")
 
 
-def in_origin_form(request: HTTPServerRequest) -> HTTPServerRequest:
+def in_origin_form(request: ServedRequest) -> ServedRequest:
     """Return the same request with a path for its target, if it came with a whole URL, as to a
     proxy: then the URL says which host is meant, and not Host (RFC 9112 section 3.2.2). Raises
     HTTPInputError."""
@@ -37,15 +39,16 @@ def in_origin_form(request: HTTPServerRequest) -> HTTPServerRequest:
         return request
     if "@" in match["authority"] or not match["authority"]:
         raise HTTPInputError("the target's host is not one")
+    assert request.connection is not None
     headers = request.headers.copy()
     headers["Host"] = match["authority"]
     path = match["target"] if match["target"].startswith("/") else f"/{match['target']}"
-    return HTTPServerRequest(
-        connection=request.connection,
-        server_connection=request.server_connection,
-        start_line=RequestStartLine(request.method or "", path, request.version),
-        headers=headers,
-        body=request.body,
+    return ServedRequest(
+        RequestStartLine(request.method or "", path, request.version),
+        headers,
+        request.body,
+        request.connection,
+        ClientContext(request.remote_ip or "", request.protocol),
     )
 
 
@@ -174,7 +177,7 @@ class Arrivals:
     hosts: Hosts
     proxies: Proxies
 
-    def seen(self, request: HTTPServerRequest) -> HTTPServerRequest:
+    def seen(self, request: ServedRequest) -> ServedRequest:
         """Return the request as its client meant it. Raises HTTPInputError."""
         request = in_origin_form(request)
         peer = request.remote_ip or ""

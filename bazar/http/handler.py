@@ -9,6 +9,7 @@ from tornado.httputil import ResponseStartLine
 from tornado.web import RequestHandler
 
 from bazar.http.response import entity_tag
+from bazar.http.served_request import ServedRequest
 from bazar.http.traffic import Kind
 
 READS = ("GET", "HEAD")
@@ -17,6 +18,7 @@ READS = ("GET", "HEAD")
 class LeanHandler(RequestHandler):
     """Answers what Tornado's own would, tagged with our tags; no `log_function` hears of it."""
 
+    request: ServedRequest
     kind: Kind
     """What this request is counted as."""
     counts = True

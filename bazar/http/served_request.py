@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPServerRequest, RequestStartLine
+
+from bazar import trace_context
 
 KNOWN_HOSTS = 64  # values of Host that have been looked at
 
@@ -19,9 +22,21 @@ class ClientContext:
     protocol: str = "http"
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What a request has met before the application sees it: the error to answer with, the words of
+    its log line, and the id that it was given."""
+
+    error: Exception
+    notes: Sequence[str]
+    request_id: str
+
+
 class ServedRequest(HTTPServerRequest):
     """Made without Tornado's constructor, which does for each request what is the same for most:
     they have no query, and name the host that the last one has named."""
+
+    failed: Failed | None = None
 
     def __init__(
         self,
@@ -48,6 +63,13 @@ class ServedRequest(HTTPServerRequest):
         self.body_arguments: dict[str, list[bytes]] = {}
         self.files = {}
         self._start_time, self._finish_time = time.time(), None
+
+    @property
+    def given_id(self) -> str:
+        """Return the id that it brings, or was given by the port; empty if there is none."""
+        if self.failed is not None:
+            return self.failed.request_id
+        return trace_context.given_by(self.headers)
 
     def _parse_body(self) -> None:
         if self.body or "Content-Type" in self.headers:  # of which Tornado may say that it is wrong

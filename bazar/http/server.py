@@ -1,10 +1,11 @@
-"""The HTTP door of every node: a public HTTP/1.1 server that answers what is cached from bytes, and
+"""The HTTP door of every node: a public HTTP/1.1 server that answers what it was asked before, and
 hands everything else to a Tornado application.
 
-An answer of the application costs 70 µs and more, a cached one is ready in 15: what the service's
-`find` knows never enters Tornado. `HTTPServer` listens, keeps time and ends it all; a `Connection`
-reads and answers one client; an `Exchange` is one request inside the application. What asks for
-another protocol, and gets it, leaves with its transport and counts here no more.
+An answer of the application costs 60 µs and more, a cached one is ready in 10: a target that is
+known never enters Tornado. `HTTPServer` listens, keeps time and ends it all; a `Connection` reads
+and answers one client; a `Fetch` is one request for a known target whose answer must be asked for,
+an `Exchange` one inside the application. What asks for another protocol, and gets it, leaves with
+its transport and counts here no more.
 
 A client may go wrong in any way it likes. Each has bounds: on its head, its body and the time both
 take, on the requests it sends ahead, on the answers it does not read, on idling. What might be read

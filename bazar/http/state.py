@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from http.client import responses
 
+from bazar.errors import BazarError
 from bazar.http.access_log import AccessLog
 from bazar.http.exchange import Application
 from bazar.http.forwarded import Arrivals
+from bazar.http.known_targets import KnownTarget
 from bazar.http.rate_limit import RateLimit
-from bazar.http.response import RawResponse, header_lines
+from bazar.http.response import header_lines, render
 
 MAX_CONNECTIONS = 4096  # of one port
 
@@ -42,14 +45,13 @@ class Limits:
 
 
 class ServerState:
-    """`find` is asked for every GET and HEAD: the bytes for the target exactly as it was sent, if
-    they are cached and may be served at this time, else None; all else is the `application`'s.
-    `headers` are what its own errors have."""
+    """`find` is asked for every GET and HEAD: what is known of the target, exactly as it was sent,
+    if anything; all else is the `application`'s. `headers` are what its own errors have."""
 
     def __init__(
         self,
         application: Application,
-        find: Callable[[bytes, float], RawResponse | None],
+        find: Callable[[bytes], KnownTarget | None],
         *,
         arrivals: Arrivals,
         log: AccessLog,
@@ -70,7 +72,7 @@ class ServerState:
         self.limit = limit
         self.stopping = False
         """Whether each connection is to be closed with its next answer."""
-        self.refusal_headers = header_lines(headers)
+        self._refusal_headers = header_lines(headers)
         self._date = ""
         self.date_line = b""
         self.date_until = float("-inf")
@@ -91,3 +93,18 @@ class ServerState:
         self._date = formatdate(wall, usegmt=True)
         self.date_line = f"Date: {self._date}\r\nX-Request-Id: ".encode()
         self.date_until = now + 1 - wall % 1
+
+    def refusal(self, error: BazarError, request_id: bytes, *, is_head: bool) -> bytes:
+        """Return the answer to what never reaches the application, as that would give it. The
+        connection ends with it."""
+        message = {"error": str(error), "code": error.code, "request_id": request_id.decode()}
+        body = render(message)
+        self.renew_date(self.clock())
+        own = b"Connection: close\r\nContent-Length: %d\r\n" % len(body)
+        if error.retry_after_s is not None:
+            own += b"Retry-After: %d\r\n" % error.retry_after_s
+        return (
+            b"HTTP/1.1 %d %b\r\n" % (error.status, responses[error.status].encode())
+            + b"%b%b\r\n%b%b\r\n" % (self.date_line, request_id, own, self._refusal_headers)
+            + (b"" if is_head else body)
+        )

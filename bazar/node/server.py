@@ -10,9 +10,9 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from tornado.escape import url_unescape
 from tornado.httputil import HTTPServerRequest
@@ -23,9 +23,10 @@ from bazar.config import Config, NodeConfig
 from bazar.errors import Misdirected
 from bazar.http.access_log import AccessLog
 from bazar.http.handler import LeanHandler
+from bazar.http.known_targets import KnownTarget, KnownTargets
 from bazar.http.rate_limit import RateLimit
-from bazar.http.response import HEADERS, RawResponse
-from bazar.http.response_cache import ResponseCache
+from bazar.http.response import HEADERS
+from bazar.http.served_request import ServedRequest
 from bazar.http.server import HTTPServer
 from bazar.http.state import MAX_CONNECTIONS, Limits, ServerState
 from bazar.http.traffic import ASTRAY, CUSTOMERS, NODES, Kind, kind_of
@@ -83,6 +84,16 @@ class Activity:
         self._requests.discard(request)
         if not self._requests:
             self._idle.set()
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request as one that is under way, as long as the block lasts."""
+        one = object()
+        self.enter(one)
+        try:
+            yield
+        finally:
+            self.leave(one)
 
     async def unless_leaving(self, wait: Coroutine[Any, Any, bool]) -> bool:
         """Return what `wait` returns, but False as soon as the node is to leave."""
@@ -153,6 +164,10 @@ class Service(Protocol):
     """What its port reads of any body; each handler has a bound of its own."""
     for_nodes: bool
     """Whether, with TLS, only those are its clients who have a certificate of the shop's CA."""
+    known: KnownTargets
+    """Requests that it answers without a handler."""
+    limit: RateLimit | None
+    """How often each client may ask, if that is limited."""
 
     def routes(self) -> Sequence[Route]: ...
     async def start(self) -> None: ...
@@ -189,7 +204,7 @@ class ServiceApplication(Application):
         self.arrivals = context.config.arrivals(node or context.node)
         self.service = service
         self.log = context.log
-        self.limit = service.limit if isinstance(service, CustomerService) else None
+        self.limit = service.limit
         self._nothing = fallback, ASTRAY, {"service": service, "access": PUBLIC}
         self._routes = [
             (
@@ -204,6 +219,7 @@ class ServiceApplication(Application):
     def __call__(self, request: HTTPServerRequest) -> asyncio.Task[None]:
         """Have the request answered in a task of its own: where Tornado's rules ask three routers
         for a delegate, and that for a handler, its route is found in one pass."""
+        assert isinstance(request, ServedRequest)
         request = self.arrivals.seen(request)
         made, kind, options, parts = self._find(request)
         handler = made(self, request, **options)
@@ -211,7 +227,7 @@ class ServiceApplication(Application):
         return asyncio.create_task(handler._execute([], *parts))
 
     def _find(
-        self, request: HTTPServerRequest
+        self, request: ServedRequest
     ) -> tuple[type[LeanHandler], Kind, dict[str, Any], Sequence[bytes]]:
         """Return the handler's class, what the request is counted as, the handler's options, and
         what of the path it is told."""
@@ -228,17 +244,8 @@ class ServiceApplication(Application):
         return nothing, unknown, options, ()
 
 
-@runtime_checkable
-class CustomerService(Protocol):
-    """A service for everybody: it can answer some requests at once, and may have a limit to how
-    often each client asks."""
-
-    responses: ResponseCache
-    limit: RateLimit | None
-
-
-def _nothing(target: bytes, now: float) -> RawResponse | None:
-    """Find no answer: this service caches none."""
+def _nothing(target: bytes) -> KnownTarget | None:
+    """Know no target: the application answers all there is here."""
     return None
 
 
@@ -254,8 +261,8 @@ class Server:
         connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.service = service
-        find = service.responses.find if isinstance(service, CustomerService) else _nothing
         application = ServiceApplication(service, fallback)
+        find = service.known.find
         self.http = _http(application, find, min(connections, MAX_CONNECTIONS))
         node = service.context.node
         metrics = [
@@ -287,7 +294,7 @@ class Server:
 
 def _http(
     application: ServiceApplication,
-    find: Callable[[bytes, float], RawResponse | None],
+    find: Callable[[bytes], KnownTarget | None],
     connections: int,
 ) -> HTTPServer:
     state = ServerState(

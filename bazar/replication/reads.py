@@ -57,6 +57,13 @@ class Reads:
         if not await self.wait_applied(seq, self.lease_s):
             raise Unavailable(f"{self.node}: entry {seq} is still pending")
 
+    def is_open(self, tags: frozenset[str] | None) -> bool:
+        """Whether the store may be read about `tags` now, without a wait."""
+        try:
+            return self.index(tags) <= self.core().committed.seq
+        except Unavailable:
+            return False
+
     def index(self, tags: frozenset[str] | None) -> int:
         """Return the entry that a read of `tags` must wait for now, 0 for none. Raises Unavailable
         where the store may not be read."""

@@ -16,6 +16,7 @@ from handlers.api import (
     update_operation,
 )
 from handlers.base import Handler
+from handlers.catalog.known_book import KnownBook
 from handlers.catalog.service import CatalogService
 from handlers.validation import NEW_BOOK
 
@@ -32,6 +33,8 @@ class InfoHandler(CatalogHandler):
     @verbs.SHOW_BOOK
     async def get(self, book: int) -> None:
         found = await self.service.read({"op": "info", "book": book})
+        known = KnownBook(self.service, book, self.kind)
+        self.service.known.remember(self.target, known)
         self.answer(found["book"])
 
 

@@ -98,6 +98,12 @@ class CatalogService(ReplicatedService[CatalogReader]):
             self._hot.put(tag, found, since, self.replica.core)
         return found
 
+    def known_now(self, tag: str) -> dict[str, Any] | None:
+        """Return a book that is in memory, and may be shown at once (L2, L4); else None."""
+        if not self.replica.reads.is_open(frozenset({tag})):
+            return None
+        return self._hot.get(tag, self.replica.core)
+
     async def sales(self, item: dict[str, Any]) -> Answer:
         """Return the committed `changes` behind the position `after`, sales and cancellations, and
         the `id` of the last one's epoch; wait up to `wait_ms` for the first. Raises ForeignHistory

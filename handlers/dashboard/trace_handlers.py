@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bazar.cache import HIT, MISS
-from bazar.http.response_cache import CachedResponse
+from bazar.http.cached_response import CachedResponse
 from bazar.node.workers import whose
 from bazar.replication.store import Answer
 from handlers.dashboard import verbs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from bazar.cache import HIT
 from bazar.config import NodeConfig
 from bazar.errors import Indeterminate, Unavailable
 from bazar.metrics.figures import Figures
@@ -46,10 +46,10 @@ class FrontEndHandler(Handler):
 
     async def show(self, question: Question) -> None:
         """Answer with the question's page."""
-        target = (self.request.uri or "").encode("latin-1")
-        page, verdict = await self.service.answered(target, question, self.kind, self.note)
+        question = replace(question, kind=self.kind)
+        page, verdict = await self.service.answered(self.target, question, self.note)
         # Notes of the fetch stand first in the list; the verdict leads the log line.
-        self.notes.insert(0, question.log_note if verdict == HIT else "data is not cached")
+        self.notes.insert(0, question.word(verdict))
         for name, value in page.headers(verdict, question.link).items():
             self.set_header(name, value)
         self.finish(page.body)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bazar.cache import LRUStore, Tags
-from bazar.http.response import render
-from bazar.http.response_cache import CachedResponse, CacheSlot
-from bazar.http.traffic import Kind
+from bazar.cache import HIT, LRUStore, Tags
+from bazar.http.cached_response import CachedResponse
+from bazar.http.known_targets import Note
+from bazar.http.response import RawResponse, render
+from bazar.http.traffic import ASTRAY, Kind
 from bazar.replication.store import Answer
 from handlers.api import total
-from handlers.frontend.upstream import Note, Source
+from handlers.frontend.upstream import Source
 from storage.books import info_key
-from storage.searches import Search
 from storage.tags import TOPICS
 
 
@@ -28,23 +28,37 @@ def plain(answer: Answer, replica: str) -> CachedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A cacheable question: the items to read of a service, where the answer is stored, and how it
-    is shown. `tags` are the cache keys that it shows; None if only the answer shows them, beside
-    those of the `search`."""
+    """A cacheable question, which a target asks: the items to read of a service, where the answer
+    is stored, and how it is shown. It shows one cache key, `tag`; None if only the answer says
+    which, beside the tags that a search is `found_by`. `link` is the next page's address without
+    the value of its `after`; requests for it are counted as `kind`. Many of them are kept: what
+    can be made from the rest has no field."""
 
     source: Source
     store: LRUStore
     key: str
-    tags: Tags | None
+    tag: str | None
     items: tuple[dict[str, Any], ...]
     show: Callable[[Answer, str], CachedResponse] = plain
     log_note: str = "data is cached"
     link: str | None = None
-    search: Search | None = None
+    found_by: Tags = frozenset()
+    kind: Kind = ASTRAY
 
-    def slot(self, kind: Kind) -> CacheSlot:
-        cache = self.source.cache
-        return CacheSlot(cache, self.store, self.key, self.link, self.log_note, kind)
+    def word(self, verdict: str) -> str:
+        """Return with what its log line begins."""
+        return self.log_note if verdict == HIT else "data is not cached"
+
+    def find(self, now: float) -> RawResponse | None:
+        """Return the answer, if it is cached and may be served now."""
+        page: CachedResponse | None = self.source.cache.find(self.store, self.key, now)
+        return None if page is None else page.hit(self.link, self.log_note, self.kind)
+
+    async def fetch(self, note: Note) -> RawResponse:
+        """Return the answer as `answered` has it."""
+        with self.source.activity.request():
+            page, verdict = await self.answered(note)
+        return page.raw(verdict, self.link, self.word(verdict), self.kind)
 
     async def answered(self, note: Note) -> tuple[CachedResponse, str]:
         """Return the page, from the cache or from the next replica, and HIT, MISS or PASS. Raises
@@ -60,13 +74,15 @@ class Question:
             return self.show(answer, found[0][1]), self._shown(answer)
 
         page: CachedResponse
-        page, verdict = await self.source.cache.read(self.store, self.key, self.tags, fetch)
+        tags = None if self.tag is None else frozenset({self.tag})
+        page, verdict = await self.source.cache.read(self.store, self.key, tags, fetch)
         return page, verdict
 
     def _shown(self, answer: Answer) -> Tags:
         """Return the cache keys that an answer shows (C5)."""
-        if self.tags is not None:
-            return self.tags
-        of_search = self.search.tags if self.search is not None else frozenset()
+        if self.tag is not None:
+            return frozenset({self.tag})
         topics = {TOPICS} if "topics" in answer else set()
-        return frozenset({*of_search, *topics, *(info_key(one["id"]) for one in answer["books"])})
+        return frozenset(
+            {*self.found_by, *topics, *(info_key(one["id"]) for one in answer["books"])}
+        )

@@ -9,9 +9,9 @@ from typing import Any
 from bazar.background_tasks import Tasks
 from bazar.cache import LRUStore
 from bazar.errors import Unavailable
+from bazar.http.cached_response import CachedResponse
+from bazar.http.known_targets import KnownTargets, Note
 from bazar.http.rate_limit import RateLimit
-from bazar.http.response_cache import CachedResponse, ResponseCache
-from bazar.http.traffic import Kind
 from bazar.metrics.figures import Figures
 from bazar.metrics.tell import tell_caches, tell_client, tell_pool
 from bazar.node.server import MAX_BODY_BYTES, Context, Route
@@ -19,7 +19,7 @@ from bazar.replication.store import Answer
 from bazar.rpc.client import RPCClient
 from handlers.api import search_key
 from handlers.frontend.questions import Question
-from handlers.frontend.upstream import Note, Source
+from handlers.frontend.upstream import Source
 from handlers.paths import CANCELLATIONS_PATH, LISTING_PATH, PURCHASES_PATH, WRITE_PATH
 from storage.books import info_key
 from storage.orders import order_key
@@ -54,7 +54,7 @@ class FrontEndService:
         self.catalog = Source(context, self.client, "catalog")
         self.orders = Source(context, self.client, "order")
         # One target per cached answer: other spellings of a target are not kept.
-        self.responses = ResponseCache(sum(store.entries for store in self.stores))
+        self.known = KnownTargets(sum(store.entries for store in self.stores))
         rate = context.config.rate_limit
         self.limit = RateLimit.of(rate.requests_per_s, rate.requests_burst, "requests")
         self.buying_limit = RateLimit.of(rate.purchases_per_s, rate.purchases_burst, "purchases")
@@ -67,36 +67,34 @@ class FrontEndService:
     def info(self, book: int) -> Question:
         key = info_key(book)
         item = {"op": "info", "book": book}
-        return Question(self.catalog, self.local, key, frozenset({key}), (item,))
+        return Question(self.catalog, self.local, key, key, (item,))
 
     def search(self, search: dict[str, Any], link: str | None = None) -> Question:
         """Ask for a page of a search; `link` is the next page's address without the value of its
         `after`."""
         note = "Data retrieved from cache"
-        key = search_key(search)
         return Question(
-            *(self.catalog, self.local, key, None, (search,)),
+            *(self.catalog, self.local, search_key(search), None, (search,)),
             log_note=note,
             link=link,
-            search=Search.of(search),
+            found_by=Search.of(search).tags,
         )
 
     def topics(self) -> Question:
-        tags = frozenset({TOPICS})
-        return Question(self.catalog, self.default, TOPICS, tags, ({"op": "topics"},))
+        return Question(self.catalog, self.default, TOPICS, TOPICS, ({"op": "topics"},))
 
     def order(self, order_id: str) -> Question:
         key = order_key(order_id)
         item = {"op": "order", "order_id": order_id}
-        return Question(self.orders, self.default, key, frozenset({key}), (item,))
+        return Question(self.orders, self.default, key, key, (item,))
 
     async def answered(
-        self, target: bytes, question: Question, kind: Kind, note: Note
+        self, target: bytes, question: Question, note: Note
     ) -> tuple[CachedResponse, str]:
-        """Return the question's answer, and HIT, MISS or PASS. Where it was cached the response
-        cache answers the next request for the same target, and that is counted as `kind`."""
+        """Return the question's answer, and HIT, MISS or PASS. The next request for the same target
+        is known to ask for the same."""
         answer, verdict = await question.answered(note)
-        self.responses.remember(target, question.slot(kind), answer)
+        self.known.remember(target, question)
         return answer, verdict
 
     async def buy(self, item: dict[str, Any], note: Note) -> tuple[Answer, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from bazar.cache import Cache
 from bazar.config import NodeConfig
 from bazar.errors import Indeterminate, Unavailable
+from bazar.http.known_targets import Note
 from bazar.node.server import Context
 from bazar.replication.cache_subscriber import CacheSubscriber
 from bazar.replication.effects import Drop, Effect, Reset
@@ -18,9 +18,6 @@ from bazar.rpc.client import RPCClient
 from bazar.rpc.pool import ReplicaPool
 from handlers.paths import READ_PATH
 
-Note = Callable[[str], None]
-"""Adds words to the request's log line."""
-
 
 class Source:
     """One replicated service as the front end uses it: a pool to ask, and a cache that the
@@ -29,6 +26,7 @@ class Source:
     def __init__(self, context: Context, client: RPCClient, role: str) -> None:
         config = context.config
         self.role = role
+        self.activity = context.activity
         self.client = client
         self.settings = config.pool
         self.nodes = config.group(role)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bazar.errors import BadRequest
-from bazar.http.response_cache import CachedResponse
+from bazar.http.cached_response import CachedResponse
 from bazar.replication.store import Answer
 from handlers import html
 from handlers.base import Handler, NoRoute, as_error

@@ -22,8 +22,8 @@ import orjson
 from bazar import durable
 from bazar.config import CacheConfig, Config, NodeConfig, PoolConfig, ReplicationConfig
 from bazar.errors import BazarError, NotFound, ShuttingDown, Unavailable
+from bazar.http.known_targets import KnownTargets
 from bazar.http.response import body_of
-from bazar.http.response_cache import ResponseCache
 from bazar.http.traffic import ASTRAY
 from bazar.node.server import DRAIN_S, STOP_S, Context
 from bazar.replication import file_arbiter
@@ -39,6 +39,7 @@ from bazar.replication.timing import Timing
 from bazar.rpc import frames
 from bazar.rpc.client import CALLS_PATH
 from handlers.calls import CallsHandler
+from handlers.catalog.known_book import KnownBook
 from handlers.catalog.service import CatalogService
 from handlers.feed import FeedHandler
 from handlers.frontend.questions import Question
@@ -156,6 +157,12 @@ class NodeProcess(Process):
     def leaves_amid_a_batch(self, primary: Primary | None) -> bool:
         return primary is not None and primary.phase is not Phase.IDLE
 
+    def dispose(self) -> None:
+        """Forget what is known: lru-dict hides its items from the garbage collector, and they know
+        of the whole world."""
+        super().dispose()
+        self.service.known = KnownTargets()
+
     # --- requests --------------------------------------------------------------------------------
 
     async def serve(
@@ -173,6 +180,14 @@ class NodeProcess(Process):
             answer(error)
         finally:
             activity.leave(request)
+
+    async def known(self, target: bytes) -> Any:
+        """Answer a GET that was asked before, as the port does; None if it was not."""
+        known = self.service.known.find(target)
+        if known is None:
+            return None
+        found = known.find(self.clock()) or await known.fetch(_ignore)
+        return orjson.loads(body_of(found.entity))
 
     def upgrade(self, path: str) -> frames.FrameConnection:
         """Open a connection to `path`. Raises BazarError."""
@@ -346,7 +361,14 @@ class ReplicaProcess(NodeProcess):
 
     async def read(self, item: dict[str, Any]) -> Any:
         """Answer a GET with what the answer's readers are shown."""
-        return next(iter((await self.service.read(item)).values()))
+        found = await self.known(orjson.dumps(item))
+        if found is not None:
+            return found
+        answer = await self.service.read(item)
+        if isinstance(self.service, CatalogService) and item["op"] == "info":
+            known = KnownBook(self.service, item["book"], ASTRAY)
+            self.service.known.remember(orjson.dumps(item), known)
+        return next(iter(answer.values()))
 
     async def purchase(self, item: dict[str, Any]) -> Any:
         """Sell, and answer when the order is there (S3)."""
@@ -377,12 +399,10 @@ class FrontEndProcess(NodeProcess):
         self.service = FrontEndService(self.context())
 
     def dispose(self) -> None:
-        """Empty the caches, too: lru-dict hides its items from the garbage collector, and they know
-        of the whole world."""
+        """Empty the caches, too, as `NodeProcess` does with what is known."""
         super().dispose()
         for source in self.service.sources:
             source.cache.reset()
-        self.service.responses = ResponseCache(1)
 
     @property
     def subscribers(self) -> list[Subscriber]:
@@ -415,13 +435,13 @@ class FrontEndProcess(NodeProcess):
             return answer[name]
         as_page = self.world.client_tape.chance(0.3)
         target = orjson.dumps([as_page, item])
-        found = self.service.responses.find(target, self.clock())
+        found = await self.known(target)
         if found is not None:
-            return orjson.loads(body_of(found.entity))
+            return found
         question = self._question(item)
         if as_page:  # another way to show the same, as `ShelfPage` does
             question = replace(question, store=self.service.pages, key=f"page_{question.key}")
-        page, _ = await self.service.answered(target, question, ASTRAY, _ignore)
+        page, _ = await self.service.answered(target, question, _ignore)
         return orjson.loads(page.body)
 
     async def purchase(self, item: dict[str, Any]) -> Any:

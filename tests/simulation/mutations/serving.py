@@ -9,6 +9,8 @@ from bazar.replication.primary import Primary
 from bazar.replication.replica import Replica
 from bazar.replication.replica_subscriber import ReplicaSubscriber
 from bazar.replication.subscriber import Subscriber
+from handlers.catalog.known_book import KnownBook
+from handlers.catalog.service import CatalogService
 from storage.hot_books import HotBooks
 from tests.simulation.mutations.mutation import mutation, shop
 
@@ -222,6 +224,23 @@ REMEMBERING = (
         "J3",
         (HotBooks, "get", "if core.committed != self._mark:", "if False:"),
         (HotBooks, "committed", "if not _follows(entries[0], self._mark):", "if False:"),
+        focus="reading",
+    ),
+    mutation(
+        "a book that is known is shown without a lease",
+        "L2",
+        (
+            CatalogService,
+            "known_now",
+            "if not self.replica.reads.is_open(frozenset({tag})):",
+            "if False:",
+        ),
+        focus="reading",
+    ),
+    mutation(
+        "a book that is known stays as it was",
+        "L2",
+        (KnownBook, "_shown", "self._answer is None or found is not self._of", "not self._answer"),
         focus="reading",
     ),
 )

@@ -17,10 +17,12 @@ from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from bazar import trace_context
 from bazar.http.access_log import AccessLog
 from bazar.http.connection import Connection
 from bazar.http.forwarded import Arrivals, Hosts, Proxies
 from bazar.http.handshakes import NewContext
+from bazar.http.known_targets import KnownTarget, Note
 from bazar.http.response import HEADERS, RawResponse, entity_of
 from bazar.http.server import HTTPServer
 from bazar.http.state import Limits, ServerState
@@ -62,6 +64,7 @@ class CachedHandler(Echo):
 
     async def get(self) -> None:
         self.application.settings["seen"].append(self.request.uri)
+        self.application.settings["failed"].append(getattr(self.request, "failed", None))
         for name, value in PAGE_HEADERS.items():
             self.set_header(name, value)
         self.finish(CACHED)
@@ -150,6 +153,7 @@ def application() -> Application:
         left=asyncio.Event(),
         events=asyncio.Queue(),
         flushed=0,
+        failed=[],
     )
 
 
@@ -226,7 +230,8 @@ class RawClient:
 
 class Door:
     """The server on a free port, with TLS if it has a `context`. Time stands still unless
-    `pass_time` moves it; a handshake's goes on."""
+    `pass_time` moves it; a handshake's goes on. What it knows of /cached is `rendered`, or else is
+    `fetched`; it knows nothing where that is None, too."""
 
     def __init__(
         self,
@@ -241,6 +246,8 @@ class Door:
         self.rendered: RawResponse | None = RawResponse.of(
             entity_of(CACHED), PAGE_HEADERS, "data is cached", KIND
         )
+        self.fetched: asyncio.Future[RawResponse] | None = None
+        self.fetching, self.traced = asyncio.Event(), ""
         state = ServerState(
             self.application,
             self._find,
@@ -255,9 +262,21 @@ class Door:
         self.server = HTTPServer(state)
         self._clients: list[RawClient] = []
 
-    def _find(self, target: bytes, now: float) -> RawResponse | None:
+    def _find(self, target: bytes) -> KnownTarget | None:
+        known = self.rendered is not None or self.fetched is not None
+        return self if known and target == b"/cached" else None
+
+    def find(self, now: float) -> RawResponse | None:
         assert now == self.now
-        return self.rendered if target == b"/cached" else None
+        return self.rendered
+
+    async def fetch(self, note: Note) -> RawResponse:
+        """Return what the test says, once it says so."""
+        assert self.fetched is not None
+        note("asks a replica")
+        self.traced = trace_context.current.get()
+        self.fetching.set()
+        return await asyncio.shield(self.fetched)
 
     async def __aenter__(self) -> Door:
         sockets = bind_sockets(0, "127.0.0.1")

@@ -1,20 +1,25 @@
-"""What the response cache keeps, and how little."""
+"""What is kept of a cached answer and its target, and how little."""
 
 from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from bazar.cache import Cache, LRUStore, Tags
+from bazar.http.cached_response import CachedResponse
+from bazar.http.known_targets import LEAST, KnownTargets
 from bazar.http.response import HEADERS, RawResponse, body_of, entity_of, render
-from bazar.http.response_cache import CachedResponse, CacheSlot, ResponseCache
 from bazar.http.traffic import ASTRAY
+from handlers.frontend.questions import Question
+from handlers.frontend.upstream import Source
 
 BOOKS = 1000
-BOOK_BYTES = 1200
-"""What a cached book may take: a hundred thousand are 120 MB."""
+BOOK_BYTES = 1500
+"""What a cached book may take: a hundred thousand are 150 MB."""
 
 
 class Guard:
@@ -32,29 +37,43 @@ def _traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
-def cached(cache: Cache, store: LRUStore, responses: ResponseCache, book: int) -> None:
-    """Have this book cached, and found by its target."""
+def cached(cache: Cache, store: LRUStore, known: KnownTargets, book: int) -> None:
+    """Have this book cached, found by its target, and answered once from there."""
     key = f"info_{book}"
-    tags = frozenset({key})
-    flight = cache.join(store, key, tags, 0.0)
+    flight = cache.join(store, key, frozenset({key}), 0.0)
     assert flight is not None
     body = {"id": book, "title": f"A book about one thing and another, {book}", "count": 7}
     page = CachedResponse(render(body), "catalog-1")
-    assert cache.complete(flight, page, tags, 0.0)
-    slot = CacheSlot(cache, store, key, None, "data is cached", ASTRAY)
-    responses.remember(b"/info/%d" % book, slot, page)
+    assert cache.complete(flight, page, frozenset({key}), 0.0)
+    source = cast(Source, SimpleNamespace(cache=cache))
+    item = {"op": "info", "book": book}
+    known.remember(b"/info/%d" % book, Question(source, store, key, key, (item,)))
+    question = known.find(b"/info/%d" % book)
+    assert question is not None
+    assert question.find(0.0) is page.hit(None, "data is cached", ASTRAY)
 
 
 def test_a_cached_book_takes_little(traced: None) -> None:
     cache, store = Cache(Guard(), lambda: 0.0), LRUStore("local", BOOKS + 1, 300.0)
-    responses = ResponseCache(BOOKS + 1)
-    cached(cache, store, responses, 0)
+    known = KnownTargets(BOOKS + 1)
+    cached(cache, store, known, 0)
     before, _ = tracemalloc.get_traced_memory()
     for book in range(1, BOOKS + 1):
-        cached(cache, store, responses, book)
+        cached(cache, store, known, book)
     after, _ = tracemalloc.get_traced_memory()
     assert len(store) == BOOKS + 1
     assert (after - before) / BOOKS < BOOK_BYTES
+
+
+def test_so_many_targets_are_known_and_no_more() -> None:
+    source, store = cast(Source, None), LRUStore("local", 1, 300.0)
+    for entries, kept in ((0, LEAST), (LEAST + 2, LEAST + 2)):
+        known = KnownTargets(entries)
+        for number in range(kept + 1):
+            known.remember(b"%d" % number, Question(source, store, "", "", ()))
+        assert known.find(b"0") is None
+        assert known.find(b"1") is not None
+        assert known.find(b"%d" % kept) is not None
 
 
 def test_answers_share_what_they_have_in_common() -> None:

@@ -1,4 +1,4 @@
-"""What the header lines of a request mean to a cached answer, read without parsing all of them."""
+"""What the header lines of a request for a known target mean, read without parsing all of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import NamedTuple
 from bazar import trace_context
 from bazar.http.forwarded import Arrivals
 from bazar.http.headers import Headers
+from bazar.http.parser import KEPT_BYTES
 
 NAMES = (b"\r\nhost:", b"\r\ntraceparent:", b"\r\nx-request-id:", b"\r\nif-none-match:")
 _HOST = re.compile(rb"(?:[\[\]:A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+")
 
 
-class HitFields(NamedTuple):
+class KnownFields(NamedTuple):
     """The id that the request brings, its If-None-Match, and the address of the client; empty where
     there is none."""
 
@@ -22,7 +23,24 @@ class HitFields(NamedTuple):
     client: bytes
 
 
-def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | None:
+class FieldsReader:
+    """Reads those of one connection: most clients send the same lines with every request."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        self._last: tuple[bytes, KnownFields | None] = b"", None
+
+    def read(self, lines: bytes, peer: str) -> KnownFields | None:
+        """Do what `read_fields` does; the same lines come as the same object."""
+        last, fields = self._last
+        if lines is not last:
+            fields = read_fields(lines, peer, self._arrivals)
+            if len(lines) <= KEPT_BYTES:
+                self._last = lines, fields
+        return fields
+
+
+def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> KnownFields | None:
     """Read header lines that came from `peer`. Return None if one that matters is there twice, or
     if Host is not as it must be: then the application shall answer."""
     lower = fields.lower()
@@ -43,4 +61,4 @@ def read_fields(fields: bytes, peer: str, arrivals: Arrivals) -> HitFields | Non
     if not arrivals.hosts.own(asked):
         return None
     given = trace_context.given(traceparent.decode("latin-1"), request_id.decode("latin-1"))
-    return HitFields(given.encode(), condition, peer.encode())
+    return KnownFields(given.encode(), condition, peer.encode())

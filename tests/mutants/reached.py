@@ -20,7 +20,8 @@ PYTEST = (
 )
 FILE_S = 1800  # for the tests of one file without a mutant
 SEED_S = 10  # for each seed
-FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
+"""A test that failed, by its name; a line of the log may begin as this does."""
 SOME_FAILED, NONE_THERE = 1, 5  # of pytest's exit codes
 UNSTEADY = 3  # that fail without a mutant: with more of them no verdict can be trusted
 

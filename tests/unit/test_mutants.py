@@ -242,6 +242,7 @@ TOY = {
         """,
     "tests/__init__.py": "",
     "tests/unit/test_stock.py": """
+        import logging
         import threading
         import unittest
         from bazar.pool import left
@@ -250,6 +251,7 @@ TOY = {
             def test_left(self):
                 over = threading.Event()
                 threading.Thread(target=over.wait).start()  # lives on where this fails
+                logging.error("odd")  # and the log begins as what tells a failure does
                 self.assertEqual(left(3, 1), 2)
                 over.set()
 

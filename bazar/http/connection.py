@@ -19,6 +19,7 @@ from bazar.http.exchange import Exchange, closed
 from bazar.http.fetch import Fetch
 from bazar.http.known_fields import FieldsReader, KnownFields
 from bazar.http.known_targets import KnownTarget
+from bazar.http.outflow import Outflow
 from bazar.http.parser import Parser, Progress, Request
 from bazar.http.response import CONNECTION, RawResponse
 from bazar.http.served_request import ClientContext, Failed
@@ -48,8 +49,8 @@ class Owner(Protocol):
 
 class Connection(asyncio.Protocol):
     """Requests are read strictly one at a time: what a client sends behind a purchase must see the
-    purchase. `deadline` is when the client must have done its next step, `write_deadline` when it
-    must have read what it was sent."""
+    purchase. `deadline` is when the client must have done its next step; `outflow` has when it must
+    have read what it was sent."""
 
     def __init__(self, state: ServerState, owner: Owner) -> None:
         self._state = state
@@ -63,13 +64,11 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | Fetch | None = None  # the request that is being answered
         self._turn_over = False
         self._held = False  # we don't read
-        self._writable = True
-        self._drained: list[asyncio.Future[None]] = []
+        self.outflow = Outflow(state.limits.write_s, state.clock)
         self._ended = False  # nothing more comes
         self.phase = OPEN
         self._flushed_by = -math.inf  # what has been written must have left by then
         self._unread = 0
-        self.write_deadline = math.inf
 
     def __repr__(self) -> str:
         doing = "answering" if self._exchange else self._stage.name
@@ -112,16 +111,10 @@ class Connection(asyncio.Protocol):
         self._owner.closed(self)
 
     def pause_writing(self) -> None:
-        self._writable = False
-        self.write_deadline = self._clock() + self._state.limits.write_s
+        self.outflow.pause()
 
     def resume_writing(self) -> None:
-        self._writable = True
-        self.write_deadline = math.inf
-        drained, self._drained = self._drained, []
-        for future in drained:
-            if not future.done():
-                future.set_result(None)
+        self.outflow.resume()
         self._yield()
 
     # --- one request after the other -------------------------------------------------------------
@@ -129,13 +122,13 @@ class Connection(asyncio.Protocol):
     @property
     def _busy(self) -> bool:
         """Whether it will go on by itself."""
-        return self._exchange is not None or self._turn_over or not self._writable
+        return self._exchange is not None or self._turn_over or not self.outflow.open
 
     def _advance(self) -> None:
         """Answer what has arrived, as far as that goes."""
         parser = self._parser
         for _ in range(TURN_REQUESTS):
-            if self._exchange or self.phase is not OPEN or not self._writable:
+            if self._exchange or self.phase is not OPEN or not self.outflow.open:
                 break
             if not self._step():
                 break
@@ -282,12 +275,7 @@ class Connection(asyncio.Protocol):
         if self.phase is GONE:
             return closed()
         self._transport.write(data)
-        future = self._loop.create_future()
-        if self._writable:
-            future.set_result(None)
-        else:
-            self._drained.append(future)
-        return future
+        return self.outflow.room()
 
     def date(self) -> str:
         return self._state.date_at(self._clock())
@@ -379,15 +367,11 @@ class Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.lost()
-        drained, self._drained = self._drained, []
-        for future in drained:
-            if not future.done():
-                future.set_exception(StreamClosedError())
-                future.exception()
+        self.outflow.lost()
 
     def expire(self, now: float) -> None:
         """Close, as a deadline has passed; where a request has begun, refuse it."""
-        if now >= self.write_deadline:
+        if now >= self.outflow.deadline:
             self._transport.abort()
         elif self.phase is not OPEN:
             if self._transport.get_write_buffer_size() and now < self._flushed_by:

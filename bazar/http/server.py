@@ -162,7 +162,7 @@ class HTTPServer:
         """Deal with all whose time is up."""
         now = self.state.clock()
         for connection in list(self.connections):
-            if now >= connection.deadline or now >= connection.write_deadline:
+            if now >= connection.deadline or now >= connection.outflow.deadline:
                 connection.expire(now)
         self._sweeper = None
         if self.connections:

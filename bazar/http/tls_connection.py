@@ -29,7 +29,7 @@ class TLSConnection(Connection):
             self.close()  # whose answer may end only there
 
     def expire(self, now: float) -> None:
-        unread = now >= self.write_deadline or self._transport.get_write_buffer_size()
+        unread = now >= self.outflow.deadline or self._transport.get_write_buffer_size()
         waits = self.phase is ConnectionPhase.OPEN and self._parser.stage is RequestStage.IDLE
         if not unread and (waits or self.phase is ConnectionPhase.LEAVING):
             self.close()

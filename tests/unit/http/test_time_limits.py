@@ -102,13 +102,13 @@ class TimeTest(EdgeTestCase):
         client = await self.door.client(receive_buffer=4096)
         client.send(get() * 100_000)
         connection = await self.door.connection()
-        await until(lambda: connection.write_deadline < 1e9, "nobody reads")
+        await until(lambda: connection.outflow.deadline < 1e9, "nobody reads")
         self.door.pass_time(29.9)
         self.assertTrue(self.door.server.connections)
 
         def cut_off() -> bool:
             self.door.pass_time(0.2)  # again: what its kernel still took has begun a new wait
-            over = self.door.now >= connection.write_deadline
+            over = self.door.now >= connection.outflow.deadline
             self.assertEqual(connection._transport.is_closing(), over)
             return over
 
@@ -157,7 +157,7 @@ class CrowdTest(EdgeTestCase):
         kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         slow.send(get() * 20_000)
         await until(lambda: len(connection._parser) > WAITING_BYTES, "it has much to do")
-        await until(lambda: not connection._writable, "nobody reads")
+        await until(lambda: not connection.outflow.open, "nobody reads")
         await self.busy()
         await self.busy()
         self.assert_refused(await (await self.door.client()).answer(), 503, "unavailable")
@@ -385,7 +385,7 @@ class StreamsTest(EdgeTestCase):
         for _ in range(count):
             self.door.settings["events"].put_nowait(b"x" * 100_000)
         connection = await self.door.connection()
-        await until(lambda: connection.write_deadline < 1e9, "nobody reads")
+        await until(lambda: connection.outflow.deadline < 1e9, "nobody reads")
         self.assertLess(self.door.settings["flushed"], count)
         self.assertLess(connection._transport.get_write_buffer_size(), 300_000)
         client.read_quickly()
@@ -402,7 +402,7 @@ class StreamsTest(EdgeTestCase):
         for _ in range(300):
             self.door.settings["events"].put_nowait(b"x" * 100_000)
         connection = await self.door.connection()
-        await until(lambda: connection.write_deadline < 1e9, "nobody reads")
+        await until(lambda: connection.outflow.deadline < 1e9, "nobody reads")
         client.writer.transport.abort()
         async with asyncio.timeout(PATIENCE_S):
             await self.door.settings["left"].wait()

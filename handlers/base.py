@@ -115,11 +115,11 @@ class Handler(LeanHandler):
         if operation is None:
             raise MethodNotAllowed(f"this path does not take {method}")
         self.operation = operation
-        self._refuse_unread(operation)
-        self._read_declared(operation)
         if failed is not None:
             self.notes += failed.notes
             raise failed.error
+        self._refuse_unread(operation)
+        self._read_declared(operation)
         return None
 
     def _read_declared(self, operation: Operation) -> None:

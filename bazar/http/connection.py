@@ -206,14 +206,16 @@ class Connection(asyncio.Protocol):
         fields = self._fields.read(lines, self.peer.remote_ip)
         if fields is None:
             return False
+        answer = known.find(now)
         if state.limit is not None:
             try:
                 state.limit.check(fields.client.decode(), now)
             except TooManyRequests as error:
-                self.refuse(error, client=fields.client)
+                if answer is None:
+                    return False
+                self.refuse(error, client=fields.client)  # as fast as it would be answered
                 return True
         request_id = fields.request_id or state.new_id()
-        answer = known.find(now)
         if answer is not None:
             self._send(answer, answer.common.log_note, fields, request_id, now, now)
         else:
@@ -229,7 +231,7 @@ class Connection(asyncio.Protocol):
         began: float,
         now: float,
     ) -> None:
-        """Send these bytes."""
+        """Send these bytes, unless the client has gone; the request is logged all the same."""
         state = self._state
         method, target, version = self._parser.request_line
         keep_alive = self.keeps_alive()
@@ -237,14 +239,15 @@ class Connection(asyncio.Protocol):
             state.renew_date(now)
         own = state.date_line + request_id + CONNECTION[version, keep_alive]
         status, sent = answer.answer(method, own, fields.if_none_match)
-        self._transport.write(sent)
+        if self.phase is not GONE:
+            self._transport.write(sent)
         ms = 1000 * (self._clock() - began)
         state.log.add(
             *(request_id, fields.client, method, target, status, ms, note, answer.common.kind)
         )
         if keep_alive:
             self._idle(now)
-        else:
+        elif self.phase is not GONE:
             self.leave()
 
     def fetched(self, fetch: Fetch, answer: RawResponse) -> None:
@@ -253,16 +256,21 @@ class Connection(asyncio.Protocol):
         self._send(answer, note, fetch.fields, fetch.request_id, fetch.began, now)
         self._go_on()
 
-    def failed(self, fetch: Fetch, failed: Failed) -> None:
+    def failed(self, fetch: Fetch, error: Exception) -> None:
+        spent_s = self._clock() - fetch.began
+        failed = Failed(error, fetch.notes, fetch.request_id.decode(), spent_s)
         try:
             self._enter(self._parser.parse(fetch.lines), failed)
-        except BazarError as error:
-            self.refuse(error, self._parser.headers)
+        except BazarError as refusal:
+            self.refuse(refusal, self._parser.headers)
 
     def _enter(self, request: Request, failed: Failed | None = None) -> None:
         """Have the application answer."""
         exchange = Exchange(self, request)
-        self._begin(exchange)
+        if self.phase is GONE:
+            exchange.lost()
+        else:
+            self._begin(exchange)
         exchange.run(self._state.application, failed)
 
     def _begin(self, exchange: Exchange | Fetch) -> None:

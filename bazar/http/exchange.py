@@ -80,6 +80,7 @@ class Exchange(HTTPConnection):
             served = ServedRequest(start_line, headers, body, self, self.context)
             if failed is not None:
                 served.failed = failed
+                served._start_time -= failed.spent_s
             self._work = application(served)
         except HTTPInputError as error:
             self._refuse(BadRequest(str(error)))

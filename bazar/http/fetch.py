@@ -9,14 +9,13 @@ from bazar import trace_context
 from bazar.http.known_fields import KnownFields
 from bazar.http.known_targets import KnownTarget
 from bazar.http.response import RawResponse
-from bazar.http.served_request import Failed
 
 
 class FetchingClient(Protocol):
     """The side of the connection that the answer goes to."""
 
     def fetched(self, fetch: Fetch, answer: RawResponse) -> None: ...
-    def failed(self, fetch: Fetch, failed: Failed) -> None: ...
+    def failed(self, fetch: Fetch, error: Exception) -> None: ...
 
 
 class Fetch:
@@ -37,21 +36,19 @@ class Fetch:
         self.fields = fields
         self.began = began
         self.notes: list[str] = []
-        self._client: FetchingClient | None = client
-        self._work = asyncio.create_task(self._run(known))  # asyncio itself keeps no task
+        self._work = asyncio.create_task(self._run(client, known))  # asyncio itself keeps no task
 
-    async def _run(self, known: KnownTarget) -> None:
+    async def _run(self, client: FetchingClient, known: KnownTarget) -> None:
         trace_context.current.set(self.request_id.decode())
         try:
             answer = await known.fetch(self.notes.append)
         except Exception as error:  # the application knows how to show it
-            if self._client is not None:
-                failed = Failed(error, self.notes, self.request_id.decode())
-                self._client.failed(self, failed)
+            client.failed(self, error)
         else:
-            if self._client is not None:
-                self._client.fetched(self, answer)
+            client.fetched(self, answer)
+        finally:
+            del client  # which the error's traceback would keep, in a circle
 
     def lost(self) -> None:
-        """Answer nobody: the client has gone. Others may wait for what is fetched."""
-        self._client = None
+        """Go on, though the client has gone: others may wait for what is fetched, and the request
+        is to be in the log."""

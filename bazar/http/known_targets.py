@@ -14,7 +14,9 @@ Note = Callable[[str], None]
 """Adds words to the request's log line."""
 
 LEAST = 4096
-"""How many are known in any case: each takes some hundred bytes."""
+"""How many are known in any case: each takes a kilobyte or two."""
+LONGEST = 1024
+"""In bytes: what anybody may make longer by what nobody reads is not worth to be known."""
 
 
 class KnownTarget(Protocol):
@@ -40,5 +42,6 @@ class KnownTargets:
         return found
 
     def remember(self, target: bytes, known: KnownTarget) -> None:
-        """Know from now on what this target asks for."""
-        self._known[target] = known
+        """Know from now on what this target asks for, unless it is very long."""
+        if len(target) <= LONGEST:
+            self._known[target] = known

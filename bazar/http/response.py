@@ -63,7 +63,7 @@ def entity_of(body: bytes) -> bytes:
 @dataclass(frozen=True, slots=True)
 class CommonLines:
     """What many answers have in common: the other header lines of a 200 and of a 304, what the log
-    says of a hit, and what that is counted as."""
+    says of them, and what they are counted as."""
 
     lines: bytes
     validators: bytes
@@ -82,7 +82,7 @@ def _common(headers: tuple[tuple[str, str], ...], log_note: str, kind: Kind) -> 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """A cached answer: what it shares with others, and its `entity_of`."""
+    """An answer of a known target: what it shares with others, and its `entity_of`."""
 
     common: CommonLines
     entity: bytes

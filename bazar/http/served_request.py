@@ -25,11 +25,12 @@ class ClientContext:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """What a request has met before the application sees it: the error to answer with, the words of
-    its log line, and the id that it was given."""
+    its log line, the id that it was given, and how long that took."""
 
     error: Exception
     notes: Sequence[str]
     request_id: str
+    spent_s: float
 
 
 class ServedRequest(HTTPServerRequest):

@@ -2,10 +2,10 @@
 hands everything else to a Tornado application.
 
 An answer of the application costs 60 µs and more, a cached one is ready in 10: a target that is
-known never enters Tornado. `HTTPServer` listens, keeps time and ends it all; a `Connection` reads
-and answers one client; a `Fetch` is one request for a known target whose answer must be asked for,
-an `Exchange` one inside the application. What asks for another protocol, and gets it, leaves with
-its transport and counts here no more.
+known enters Tornado only where it fails. `HTTPServer` listens, keeps time and ends it all; a
+`Connection` reads and answers one client; a `Fetch` is one request for a known target whose answer
+must be asked for, an `Exchange` one inside the application. What asks for another protocol, and
+gets it, leaves with its transport and counts here no more.
 
 A client may go wrong in any way it likes. Each has bounds: on its head, its body and the time both
 take, on the requests it sends ahead, on the answers it does not read, on idling. What might be read

@@ -53,7 +53,7 @@ class FrontEndService:
         ]
         self.catalog = Source(context, self.client, "catalog")
         self.orders = Source(context, self.client, "order")
-        # One target per cached answer: other spellings of a target are not kept.
+        # About one target per cached answer: many spellings of one put others out.
         self.known = KnownTargets(sum(store.entries for store in self.stores))
         rate = context.config.rate_limit
         self.limit = RateLimit.of(rate.requests_per_s, rate.requests_burst, "requests")

@@ -47,6 +47,17 @@ class RequestsTest(ShopTestCase):
         self.assertEqual(response.code, 429)
         self.assertIn("text/html", response.headers["Content-Type"])
 
+    def test_a_page_that_is_known_says_so_as_any_other(self) -> None:
+        path, client = "/books/4", {"X_Forwarded_For": "192.0.2.1"}
+        self.assertEqual(self.answers(BURST, path), [200] * BURST)
+        self.assertEqual(self.answers(1, path), [429])  # of what is cached, at the port
+        self.shop.frontend.catalog.cache.reset()
+        response = self.ask(path, X_Request_Id="mine", **client)
+        self.assertEqual((response.code, response.headers["X-Request-Id"]), (429, "mine"))
+        self.assertIn("text/html", response.headers["Content-Type"])
+        self.shop.pass_time(1 / RATE)
+        self.assertEqual(self.answers(2, path), [200, 429])  # a miss costs one request, not two
+
     def test_who_looks_after_the_shop_has_no_limit(self) -> None:
         for _ in range(BURST + 1):
             for path in ("/healthz", "/readyz"):

@@ -65,6 +65,7 @@ class CachedHandler(Echo):
     async def get(self) -> None:
         self.application.settings["seen"].append(self.request.uri)
         self.application.settings["failed"].append(getattr(self.request, "failed", None))
+        self.application.settings["spent"].append(self.request.request_time())
         for name, value in PAGE_HEADERS.items():
             self.set_header(name, value)
         self.finish(CACHED)
@@ -154,6 +155,7 @@ def application() -> Application:
         events=asyncio.Queue(),
         flushed=0,
         failed=[],
+        spent=[],
     )
 
 

@@ -32,6 +32,13 @@ class FetchTest(EdgeTestCase):
         await self.door.fetching.wait()
         return client
 
+    def logged(self) -> bool:
+        """Whether there has been a line since this was asked last."""
+        log = self.door.server.state.log
+        found = bool(log._lines)
+        log.flush()
+        return found
+
     async def test_it_is_answered_without_the_application(self) -> None:
         with self.assertLogs("bazar.access", logging.INFO) as logs:
             client = await self.begun(get("/cached", "X-Request-Id: mine"))
@@ -92,10 +99,10 @@ class FetchTest(EdgeTestCase):
         self.assertEqual((await client.answer()).body, FETCHED)
         self.assertEqual(await client.rest(), b"")
 
-    async def test_a_client_that_has_gone_is_not_answered(self) -> None:
+    async def test_a_client_that_has_gone_is_not_answered_and_in_the_log(self) -> None:
         for fails in (False, True):
             self.door.fetching.clear()
-            client = await self.begun(get())
+            client = await self.begun(get("/cached", "X-Request-Id: mine"))
             reset = struct.pack("ii", 1, 0)  # without a word, as when its machine fails
             peer: socket.socket = client.writer.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
@@ -103,11 +110,15 @@ class FetchTest(EdgeTestCase):
             await until(lambda: not self.door.server.connections, "it has gone")
             if fails:
                 self.fetched.set_exception(NotFound("no such book"))
+                await until(lambda: self.door.settings["seen"], "the application is told")
+                [failed] = self.door.settings["failed"]
+                self.assertEqual(failed.request_id, "mine")
             else:
-                self.fetched.set_result(ANSWER)
-            await asyncio.gather(self.fetched, return_exceptions=True)
-            self.door.fetched = self.fetched = asyncio.get_running_loop().create_future()
-        self.assertEqual(self.door.settings["seen"], [])
+                with self.assertLogs("bazar.access", logging.INFO) as logs:
+                    self.fetched.set_result(ANSWER)
+                    await until(self.logged, "it is in the log")
+                self.assertIn("mine 127.0.0.1 GET /cached 200", str(logs.records[0].msg))
+                self.door.fetched = self.fetched = asyncio.get_running_loop().create_future()
 
     async def test_a_node_that_stops_says_so(self) -> None:
         client = await self.begun(get())
@@ -128,6 +139,16 @@ class FetchTest(EdgeTestCase):
             self.assertIs(failed.error, error)
             self.assertEqual(failed.notes, ["asks a replica"])
             self.assertEqual(failed.request_id, given or self.door.traced)
+            self.assertEqual(failed.spent_s, 0.0)  # time stands still
+
+    async def test_how_long_it_took_to_fail_is_told(self) -> None:
+        client = await self.begun(get())
+        self.door.now += 1.5
+        self.fetched.set_exception(NotFound("no such book"))
+        await client.answer()
+        [failed] = self.door.settings["failed"]
+        self.assertEqual(failed.spent_s, 1.5)
+        self.assertGreater(self.door.settings["spent"].pop(), 1.5)
 
     async def test_what_fails_and_is_no_request_after_all_is_refused(self) -> None:
         self.fetched.set_exception(NotFound("no such book"))

@@ -11,7 +11,7 @@ import pytest
 
 from bazar.cache import Cache, LRUStore, Tags
 from bazar.http.cached_response import CachedResponse
-from bazar.http.known_targets import LEAST, KnownTargets
+from bazar.http.known_targets import LEAST, LONGEST, KnownTargets
 from bazar.http.response import HEADERS, RawResponse, body_of, entity_of, render
 from bazar.http.traffic import ASTRAY
 from handlers.frontend.questions import Question
@@ -74,6 +74,13 @@ def test_so_many_targets_are_known_and_no_more() -> None:
         assert known.find(b"0") is None
         assert known.find(b"1") is not None
         assert known.find(b"%d" % kept) is not None
+
+
+def test_a_very_long_target_is_not_known() -> None:
+    known, question = KnownTargets(), Question(cast(Source, None), cast(LRUStore, None), "", "", ())
+    for length, is_known in ((LONGEST, True), (LONGEST + 1, False)):
+        known.remember(b"/" * length, question)
+        assert (known.find(b"/" * length) is question) is is_known
 
 
 def test_answers_share_what_they_have_in_common() -> None:

@@ -83,6 +83,18 @@ class ArbiterTest(FilesTestCase):
             await arbiter.record(membership(1, "a"))
         self.assertIsNone(arbiter.read())
 
+    async def test_one_that_did_not_get_the_lock_does_not_lead(self) -> None:
+        holder, waits = self.arbiter(), self.arbiter()
+        self.assertTrue(holder.try_acquire())
+        await holder.record(membership(1, "a"))
+        self.assertFalse(waits.try_acquire())  # it has the file open
+        waits.read()
+        with self.assertRaisesRegex(FatalError, "is not the file this primary has locked"):
+            waits.check(1)
+        with self.assertRaisesRegex(FatalError, "is not the file this primary has locked"):
+            await waits.record(membership(2, "b"))
+        self.assertEqual(holder.read(), membership(1, "a"))
+
     async def test_an_older_epoch_is_not_recorded_over_a_newer(self) -> None:
         arbiter = self.arbiter()
         arbiter.try_acquire()

@@ -328,6 +328,21 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             self.client.close()
         close.assert_not_called()
 
+    async def test_libcurl_is_closed_once_nothing_is_under_way(self) -> None:
+        """However the transfers have ended."""
+        await self.client.call(self.node, "/echo", None, PATIENCE_S)
+        with self.assertRaises(OutOfStock):
+            await self.client.call(self.node, "/refuses", {}, PATIENCE_S)
+        with socket.socket() as taken, self.assertRaises(Unavailable):  # it does not listen
+            taken.bind(("127.0.0.1", 0))
+            gone = NodeConfig("gone-1", "catalog", taken.getsockname()[1])
+            await self.client.call(gone, "/echo", None, PATIENCE_S)
+        http = self.client._http
+        assert http is not None
+        with mock.patch.object(http, "close") as close:
+            self.client.close()
+        close.assert_called_once_with()
+
     async def test_r5_a_request_that_libcurl_sent_twice_is_unknown(self) -> None:
         """The first got through on a reused connection that then died; the second was refused."""
         listening = bind_sockets(0, "127.0.0.1")

@@ -11,9 +11,19 @@ from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import FatalError
 from bazar.replication.feed_client import FeedClient
 from bazar.replication.file_arbiter import FileArbiter
+from bazar.replication.messages import (
+    GENESIS,
+    REPLICA,
+    WIRE_VERSION,
+    Ack,
+    Hello,
+    Release,
+    Renew,
+    encode,
+)
 from bazar.replication.part import Wiring
 from bazar.replication.replica import Replica
-from bazar.rpc.frames import dial
+from bazar.rpc.frames import FrameConnection, dial
 from storage.catalog import Catalog
 from storage.sqlite.catalog import CatalogRows
 from storage.sqlite.replicated_store import ReplicatedStore
@@ -117,6 +127,21 @@ class LeadingTest(FilesTestCase):
             async with self.store() as store, self.replica(store):
                 await until(lambda: self.fatal, "the node leaves")
         self.assertEqual(self.fatal, ["a fault of the program"])
+
+    async def test_j1_one_that_does_not_lead_answers_a_hello_and_nothing_else(self) -> None:
+        """What comes without a hello is of no feed: a primary ignores it as well."""
+        other = FileArbiter(self.directory, "catalog")
+        self.assertTrue(other.try_acquire())
+        self.addCleanup(other.release)
+        hello = Hello(WIRE_VERSION, REPLICA, "catalog-2", "run", "store", 0, GENESIS, GENESIS, "")
+        async with self.store() as store, self.replica(store) as replica:
+            connection = FrameConnection()
+            feed = replica.open_feed(connection)
+            for message in (Renew(1), Ack(GENESIS), Release()):
+                replica.feed_message(feed, encode(message))
+                self.assertFalse(connection.closed, message)
+            replica.feed_message(feed, encode(hello))
+            self.assertTrue(connection.closed)
 
     async def test_t1_a_disk_that_hangs_does_not_lead(self) -> None:
         async with self.store() as store:

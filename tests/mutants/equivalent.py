@@ -127,6 +127,20 @@ ALL: tuple[Equivalent, ...] = (
         "the same bytes, copied with each piece of a large frame",
     ),
     Equivalent(
+        FRAMES,
+        "FrameConnection.data_received",
+        "if not isinstance(self._received, bytearray): # to which pieces are added at no cost",
+        "if False: # to which pieces are added at no cost",
+        "the same bytes, copied with each piece of a large frame",
+    ),
+    Equivalent(
+        "storage/sqlite/compare.py",
+        "compare_sales",
+        "while catalog.look().seq < seq_of(cursor.number) and time.monotonic() < deadline:",
+        "while catalog.look().seq < seq_of(cursor.number) and time.monotonic() <= deadline:",
+        "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
         "bazar/rpc/client.py",
         "Peer._is_late",
         "silent = since is not None and now - since >= self._silent_s",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from storage.history import EPOCH_SHIFT
+from storage.postgresql import catalog, learning
+from storage.postgresql.session import Session
 from tests.http import (
     test_baskets,
     test_caching,
@@ -21,6 +24,8 @@ from tests.http import (
     test_verify,
 )
 from tests.http.shop import TOKEN, ShopTestCase
+from tests.http.test_frontend import book
+from tests.patience import until
 
 # COMMIT is as far as a batch of updates gets: its session ends then.
 AT_COMMIT = b"""
@@ -29,6 +34,7 @@ AT_COMMIT = b"""
     CREATE CONSTRAINT TRIGGER leaves AFTER UPDATE ON bazar_catalog.books
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION leave()
 """
+ANOTHER = b"UPDATE bazar_catalog.meta SET value = 'another version' WHERE name = 'words'"
 OF_FILES: Any = None  # in place of a test that looks into them
 ODD_CANCELLATIONS = "cancellations of other copies than were sold, or that do not grow"
 
@@ -49,6 +55,13 @@ class OverPostgreSQL(ShopTestCase):
             "pause_s": 0.0,
         }
         self.settings = {**type(self).settings, "engine": engine}  # type: ignore[misc]
+
+    def execute_in_catalog(self, sql: bytes) -> None:
+        """Write into the catalog's database past all of the product."""
+        engine = self.shop.config.engine
+        host, _, port = engine.servers[0].rpartition(":")
+        with psycopg.connect(engine.dsn["catalog"], host=host, port=port) as database:
+            database.execute(sql)
 
 
 class ReadingTest(OverPostgreSQL, test_catalog.ReadingTest):
@@ -84,7 +97,33 @@ class UndoTest(OverPostgreSQL, test_own_orders.UndoTest):
 
 
 class WordSearchTest(OverPostgreSQL, test_search.WordSearchTest):
-    test_a_node_answers_once_its_index_is_made = OF_FILES
+    def test_a_node_answers_once_its_index_is_made(self) -> None:
+        """By the primary, beside its batches, and then no more."""
+        made: list[bool] = []
+
+        async def learn(session: Session, epoch_id: str) -> bool:
+            made.append(await learning.learn(session, epoch_id))
+            return made[-1]
+
+        async def restart() -> None:
+            for name in ("catalog-1", "catalog-2"):
+                await self.shop.stop_node(name)
+            self.execute_in_catalog(ANOTHER)
+            for name in ("catalog-1", "catalog-2"):
+                await self.shop.start_node(name)
+            await until(lambda: True in made, "it is made")
+            await self.shop.ready()
+
+        with (
+            mock.patch.object(learning, "SLICE_BOOKS", 3),
+            mock.patch.object(catalog, "learn", learn),
+        ):
+            self.io_loop.run_sync(restart)
+            for node in test_search.NODES:
+                self.assertEqual(self.get("/search?q=cook", node), [book(4)])
+            for cost in range(1, 5):
+                self.update(4, cost=cost)
+        self.assertEqual(made, [False, False, True])
 
 
 class CachingTest(OverPostgreSQL, test_caching.CachingTest):
@@ -98,10 +137,7 @@ class MetricsTest(OverPostgreSQL, test_metrics.MetricsTest):
 class InDoubtTest(OverPostgreSQL):
     def test_r5_who_waits_is_told_as_soon_as_the_commit_is_in_doubt(self) -> None:
         """And not once its time is over."""
-        engine = self.shop.config.engine
-        host, _, port = engine.servers[0].rpartition(":")
-        with psycopg.connect(engine.dsn["catalog"], host=host, port=port) as database:
-            database.execute(AT_COMMIT)
+        self.execute_in_catalog(AT_COMMIT)
         leader = self.shop.catalog(1).replica.leader
         assert leader is not None
         fields = {"cost": 999}

@@ -102,6 +102,19 @@ class ProcessesTest(ShopTestCase):
         answer = self.fetch(self.nodes[0].url + "/invalidateCache/1", headers=headers)
         self.assert_error(answer, 504, "unknown")
 
+    def test_a_link_is_cut_and_mended_in_every_process(self) -> None:
+        for do, cut in (("cut", ["catalog-1"]), ("mend", [])):
+            answer = self.fetch(
+                self.nodes[0].url + "/links/catalog-1",
+                method="POST",
+                headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+                body=json.dumps({"do": do}),
+            )
+            self.assertEqual(answer.code, 200, answer.body)
+            for number in (1, 2):
+                links = self.told(number, "/status?alone=1")["links"]
+                self.assertEqual([link["to"] for link in links], cut, (do, number))
+
     def test_one_status_tells_of_all(self) -> None:
         processes = self.told(2, "/status")["processes"]
         self.assertEqual([one["node"] for one in processes], ["frontend-1.2", "frontend-1.1"])

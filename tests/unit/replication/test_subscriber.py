@@ -72,6 +72,13 @@ class ReplicaTest(unittest.TestCase):
         self.assertEqual((hello.node, hello.store, hello.run), ("r-2", "store", "run"))
         self.assertIsInstance(renew, Renew)
 
+    def test_l1_one_without_a_feed_asks_nobody_for_a_lease(self) -> None:
+        replica = self.replica()
+        self.assertEqual(replica.tick(0.0), [])
+        self.granted(replica)
+        replica.disconnected(FEED)
+        self.assertEqual(replica.tick(10.0), [])
+
     def test_h4_another_epoch_is_another_primary(self) -> None:
         """Even where its number is the same, or lower: the files were put back."""
         for epoch, name, stays in ((1, EPOCH_ID, True), (1, "x", False), (0, "x", False)):

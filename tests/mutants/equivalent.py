@@ -155,6 +155,20 @@ ALL: tuple[Equivalent, ...] = (
         "an item is found by its key as well: it is looked for twice",
     ),
     Equivalent(
+        "storage/postgresql/moving.py",
+        "_Group.put",
+        'entry = Entry(0, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")',
+        'entry = Entry(0, 1, (SEARCHES,), {"put": {table: list(rows)}}, "")',
+        "of this entry only the tags and the rows are looked at, and it is sent to nobody",
+    ),
+    Equivalent(
+        "storage/postgresql/moving.py",
+        "_Group.put",
+        'entry = Entry(0, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")',
+        'entry = Entry(1, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")',
+        "of this entry only the tags and the rows are looked at, and it is sent to nobody",
+    ),
+    Equivalent(
         "storage/postgresql/temporary.py",
         "temporary",
         "await inside.close()",

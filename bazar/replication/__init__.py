@@ -35,7 +35,8 @@ R4  Once `prepare` has left there is no way back: a primary that then can't comm
 R5  What is not known is never called failed. 503: surely nothing happened. 504: it may have; ask
     again with the same key. An operation answered 503 has left the queue.
 R6  On `commit(mark)` a replica applies and a cache forgets the dirty marks, up to it. A mark that
-    is not on the receiver's log, by digest, ends the feed.
+    is not on the receiver's log, by digest, ends the feed. A follower need not fsync what it
+    applies, which its log holds durably: what a power cut undoes of that is pending again.
 R7  Any replica takes any write; a follower passes it on to the primary, one hop at the most.
 R8  A node whose log's file is not the one at its place any more - deleted, replaced, with its
     directory or its disk - acknowledges nothing that is written there, records no membership, and

@@ -203,7 +203,7 @@ class Replica(Part):
             case Apply(mark):
                 if self.primary is not None:
                     self._arbiter.check(self.primary.epoch)
-                await self.store.apply(mark)
+                await self.store.apply(mark, synced=self.primary is not None)
                 self._on_commit(self.core.pending[: mark.seq - self.core.committed.seq])
             case Install(chunk):
                 await self.store.install(chunk)

@@ -71,8 +71,9 @@ class Store(BatchStore, Protocol):
     async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
         """Replace the log behind `after` by `entries`, fsynced."""
 
-    async def apply(self, mark: Mark) -> None:
-        """Make everything up to `mark` the committed state, fsynced."""
+    async def apply(self, mark: Mark, *, synced: bool = True) -> None:
+        """Make everything up to `mark` the committed state, fsynced unless that need not be: at a
+        follower a power cut may undo it, but not the log (R6)."""
 
     async def install(self, chunk: Snapshot) -> None:
         """Take one chunk of a snapshot; the final one replaces the state at once (J3)."""

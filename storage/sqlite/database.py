@@ -1,8 +1,9 @@
 """One SQLite file: one connection that writes, a few that read, and migrations.
 
-WAL with synchronous=FULL: a commit is fsynced before it returns. Only the writer writes and
-checkpoints: SQLite before 3.51.3 can corrupt a WAL when two connections do at once. A reader sees
-the last commit and never an open transaction. For as long as it is open it is marked (`wal.py`).
+WAL with synchronous=FULL: a commit is fsynced before it returns, unless the writer says that it
+need not be. Only that one writes and checkpoints: SQLite before 3.51.3 can corrupt a WAL when two
+connections do at once. A reader sees the last commit and never an open transaction. For as long as
+it is open it is marked (`wal.py`).
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ class ReplicatedStore:
         self.keep_from: int | None = None
         self.epoch, self.epoch_id = 0, ""
         self._installing = False
+        self._synced = True  # whether a commit is fsynced before it returns
         self.derived = False  # until then nothing may be read or written
 
     @classmethod
@@ -217,13 +218,13 @@ class ReplicatedStore:
         self.pending = [entry for entry in self.pending if entry.seq <= after.seq]
         self.pending += [entry for entry in entries if entry.seq > self.committed.seq]
 
-    async def apply(self, mark: Mark) -> None:
-        """Make everything up to `mark` the committed state, fsynced."""
+    async def apply(self, mark: Mark, *, synced: bool = True) -> None:
+        """Make everything up to `mark` the committed state, fsynced unless it need not be (R6)."""
         count = mark.seq - self.committed.seq
         entries = self.pending[:count] if count > 0 else []
 
         def work(writer: sqlite3.Connection) -> None:
-            self._begin(writer)
+            self._begin(writer, synced=synced)
             self._state.apply(writer, entries)
             self._commit_mark(writer, mark)
             self._commit(writer)
@@ -287,10 +288,13 @@ class ReplicatedStore:
 
     # --- statements ------------------------------------------------------------------------------
 
-    def _begin(self, writer: sqlite3.Connection) -> None:
+    def _begin(self, writer: sqlite3.Connection, *, synced: bool = True) -> None:
         self._roll_back(writer)  # a snapshot whose feed broke off
         self._installing = False
         self._state.begin()
+        if synced is not self._synced:
+            writer.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
         writer.execute("BEGIN IMMEDIATE")
 
     def _roll_back(self, writer: sqlite3.Connection) -> None:

@@ -164,7 +164,7 @@ class SimulatedStore:
         self.pending = [entry for entry in self.pending if entry.seq <= after.seq]
         self.pending += [entry for entry in entries if entry.seq > self.committed.seq]
 
-    async def apply(self, mark: Mark) -> None:
+    async def apply(self, mark: Mark, *, synced: bool = True) -> None:
         process, batch = self.process, self._batch
         primary = process.primary
         tables = self.model.tables

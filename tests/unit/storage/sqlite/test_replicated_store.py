@@ -223,6 +223,30 @@ class FollowerTest(LogTest):
         await store.apply(made[2].mark)  # again is nothing
         self.assertEqual(await self.numbers(store), {"a": 3, "b": 2})
 
+    async def test_r6_only_what_the_log_holds_durably_is_applied_without_an_fsync(self) -> None:
+        store = await self.open()
+        made = entries(GENESIS, change("a", 1), change("b", 2), change("c", 3))
+        modes: list[str] = []  # of each commit
+        [[mode]] = await store.database.writer.execute_fetchall("PRAGMA synchronous")
+        said = {str(mode): mode, "FULL": 2, "NORMAL": 1}
+        current = [str(mode)]
+
+        def traced(statement: str) -> None:
+            if statement.startswith("PRAGMA synchronous="):
+                current.append(statement.partition("=")[2])
+            elif statement == "COMMIT":
+                modes.append(current[-1])
+
+        await store.database.writer.set_trace_callback(traced)
+        await store.persist(GENESIS, made[:2])
+        await store.apply(made[0].mark, synced=False)
+        await store.persist(made[1].mark, made[2:])
+        await store.apply(made[1].mark, synced=False)
+        await store.apply(made[2].mark)
+        await store.probe()
+        await self.write(store, {"name": "d", "by": 4})
+        self.assertEqual([said[mode] for mode in modes], [2, 1, 2, 1, 2, 2, 2])
+
     async def test_a_conflict_drops_its_own_entries_from_there_on(self) -> None:
         store = await self.open()
         ours = entries(GENESIS, change("a", 1), change("b", 2), change("c", 3))

@@ -203,7 +203,9 @@ class Connection(asyncio.Protocol):
         """Answer what was asked before. Return False if anything about these header lines is
         unusual: then the application shall judge the request."""
         state, now = self._state, self._clock()
-        fields = self._fields.read(lines, self.peer.remote_ip)
+        last, fields = self._fields.last
+        if lines is not last:
+            fields = self._fields.read(lines, self.peer.remote_ip)
         if fields is None:
             return False
         answer = known.find(now)
@@ -234,17 +236,15 @@ class Connection(asyncio.Protocol):
         """Send these bytes, unless the client has gone; the request is logged all the same."""
         state = self._state
         method, target, version = self._parser.request_line
-        keep_alive = self.keeps_alive()
+        keep_alive = self._parser.keep_alive and not state.stopping
         if now >= state.date_until:
             state.renew_date(now)
         own = state.date_line + request_id + CONNECTION[version, keep_alive]
         status, sent = answer.answer(method, own, fields.if_none_match)
         if self.phase is not GONE:
             self._transport.write(sent)
-        ms = 1000 * (self._clock() - began)
-        state.log.add(
-            *(request_id, fields.client, method, target, status, ms, note, answer.common.kind)
-        )
+        ms, kind = 1000 * (self._clock() - began), answer.common.kind
+        state.log.add(request_id, fields.client, method, target, status, ms, note, kind)
         if keep_alive:
             self._idle(now)
         elif self.phase is not GONE:

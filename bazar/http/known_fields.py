@@ -24,19 +24,18 @@ class KnownFields(NamedTuple):
 
 
 class FieldsReader:
-    """Reads those of one connection: most clients send the same lines with every request."""
+    """Reads those of one connection: most clients send the same lines with every request, which
+    come as the same object. `last` has the lines that were read last, and what they mean."""
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
-        self._last: tuple[bytes, KnownFields | None] = b"", None
+        self.last: tuple[bytes, KnownFields | None] = b"", None
 
     def read(self, lines: bytes, peer: str) -> KnownFields | None:
-        """Do what `read_fields` does; the same lines come as the same object."""
-        last, fields = self._last
-        if lines is not last:
-            fields = read_fields(lines, peer, self._arrivals)
-            if len(lines) <= KEPT_BYTES:
-                self._last = lines, fields
+        """Do what `read_fields` does."""
+        fields = read_fields(lines, peer, self._arrivals)
+        if len(lines) <= KEPT_BYTES:
+            self.last = lines, fields
         return fields
 
 

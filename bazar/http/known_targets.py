@@ -31,15 +31,12 @@ class KnownTarget(Protocol):
 
 
 class KnownTargets:
-    """The last `entries` targets. Nothing else says what a target means."""
+    """The last `entries` targets. Nothing else says what a target means. `find` returns what one
+    asks for, None if that is not known."""
 
     def __init__(self, entries: int = 0) -> None:
         self._known: LRU[bytes, KnownTarget] = LRU(max(entries, LEAST))
-
-    def find(self, target: bytes) -> KnownTarget | None:
-        """Return what this target asks for, None if that is not known."""
-        found: KnownTarget | None = self._known.get(target)
-        return found
+        self.find: Callable[[bytes], KnownTarget | None] = self._known.get
 
     def remember(self, target: bytes, known: KnownTarget) -> None:
         """Know from now on what this target asks for, unless it is very long."""

@@ -330,9 +330,9 @@ BATCHING = (
         (
             Replica,
             "_write_out",
-            "await self.store.apply(mark)",
+            "await self.store.apply(mark, synced=self.primary is not None)",
             "try:\n"
-            "                await self.store.apply(mark)\n"
+            "                await self.store.apply(mark, synced=self.primary is not None)\n"
             "            except OSError:\n"
             "                self.queue.refuse_all('the disk is full')\n"
             "                for ticket, _ in self._batches._batch:\n"

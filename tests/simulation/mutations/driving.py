@@ -78,7 +78,7 @@ LEADING = (
         "R8",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="deleting",
-        near=146,
+        near=181,
     ),
     mutation(
         "a follower stays whose file is deleted",

@@ -78,6 +78,7 @@ HISTORIES = (
         "a primary asks for itself before it is on record",
         "J1",
         (Primary, "_hello", "if ask else []", "if stranger else []"),
+        near=9,
     ),
     restored(
         "sold to orders of any history",
@@ -98,7 +99,7 @@ HISTORIES = (
             'if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):',
             "if passed:",
         ),
-        near=202,
+        near=256,
     ),
     restored(
         "a sale that is there again is an order again",

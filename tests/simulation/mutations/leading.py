@@ -25,14 +25,14 @@ TAKING_OVER = (
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
-        near=65,
+        near=78,
     ),
     shop(
         "a restarted node waits for the leases on record alone",
         "T5",
         (Primary, "take_over", "timing.lease_s if restarted else 0.0", "0.0"),
         focus="restoring, and another lease",
-        near=90,
+        near=196,
     ),
     shop(
         "the longest lease granted is forgotten",
@@ -148,7 +148,7 @@ TAKING_OVER = (
             "Membership(self.epoch, members, lease_s, clean or self.membership.clean)",
         ),
         focus="succession",
-        near=286,
+        near=333,
     ),
     mutation(
         "a restarted node trusts its disk after a clean end",
@@ -192,7 +192,7 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
-        near=384,
+        near=68,
     ),
     mutation(
         "the boundary is held for nobody",

@@ -43,12 +43,14 @@ RETIRING = (
         "C5",
         (working_set, "touched", "in FIELDS)", 'in FIELDS if name != "retired")'),
         focus="retiring",
+        near=13,
     ),
     shop(
         "cached searches go on showing a retired book",
         "C5",
         (working_set, "touched", TAGS, TAGS.replace("SEARCHES, ", "")),
         focus="retiring",
+        near=11,
     ),
     shop(
         "the cached topics go on showing one whose books are retired",

@@ -116,6 +116,7 @@ ORDERING = (
             "pass",
         ),
         focus="ordering",
+        near=10,
     ),
     shop(
         "a commit of an order is seen late",
@@ -186,7 +187,7 @@ CALLING = (
         "R5",
         (ReplicaPool, "call", "raise unknown or last", "raise last"),
         focus="pool",
-        near=272,
+        near=286,
     ),
 )
 
@@ -249,7 +250,7 @@ SHOWING = (
         "searches are not known by their books",
         "C5",
         (Question, "_shown", '*(info_key(one["id"]) for one in answer["books"])', ""),
-        near=20,
+        near=74,
     ),
     mutation(
         "a book is read as if nothing touched it",

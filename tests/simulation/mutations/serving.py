@@ -106,7 +106,7 @@ READING = (
         "L1",
         (Subscriber, "_renew", "self._number += 1", "self._number = 1"),
         focus="caching",
-        near=309,
+        near=240,
     ),
     mutation(
         "the holder counts its own lease_s",
@@ -195,6 +195,7 @@ READING = (
         "J4",
         (Primary, "_advance", "if self._unproven:", "if False:"),
         focus="power",
+        near=33,
     ),
 )
 
@@ -210,7 +211,7 @@ REMEMBERING = (
         "L4",
         (HotBooks, "get", "None if _is_pending(tag, core) else ", ""),
         focus="reading",
-        near=268,
+        near=339,
     ),
     mutation(
         "a book is kept that was read before its change",

@@ -32,6 +32,7 @@ from lru import LRU
 HIT, MISS, PASS = "hit", "miss", "pass"
 
 Tags = frozenset[str]
+NO_TAGS: Tags = frozenset()
 
 
 class Guard(Protocol):
@@ -166,7 +167,7 @@ class Cache:
         if flight.detached or not self.guard.clean(flight.tags, now):
             return False
         store, key = flight.store, flight.key
-        tags -= {key}  # which it shows anyway: most items need nothing else
+        tags = tags - {key} or NO_TAGS  # it shows its key anyway: most items need nothing else
         self._stores[store] = None
         store.put(key, Item(self, value, tags, now + store.ttl_s))
         for tag in tags:

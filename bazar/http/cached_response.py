@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from bazar.cache import HIT
 from bazar.http.response import HEADERS, RawResponse, body_of, entity_of, next_page
 from bazar.http.traffic import Kind
+
+
+class Asked(Protocol):
+    """What is a target's own in an answer: the next page's address without the value of its
+    `after`, if there may be one, what requests for it are counted as, and the first words of their
+    log lines."""
+
+    @property
+    def link(self) -> str | None: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    def word(self, verdict: str) -> str: ...
 
 
 class CachedResponse:
@@ -35,21 +50,20 @@ class CachedResponse:
         return body_of(self._entity)
 
     def headers(self, verdict: str, link: str | None) -> dict[str, str]:
-        """Return what an answer with this page says of it; `link` is the next page's address
-        without the value of its `after`."""
+        """Return what an answer with this page says of it."""
         headers = {**(self._own or {}), "X-Cache": verdict, "X-Replica": self.replica}
         if self._after is None or link is None:
             return headers
         return {**headers, "Link": next_page(link, self._after)}
 
-    def raw(self, verdict: str, link: str | None, log_note: str, kind: Kind) -> RawResponse:
+    def raw(self, verdict: str, asked: Asked) -> RawResponse:
         """Return the bytes of an answer with this page."""
-        headers = {**HEADERS, **self.headers(verdict, link)}
-        return RawResponse.of(self._entity, headers, log_note, kind)
+        headers = {**HEADERS, **self.headers(verdict, asked.link)}
+        return RawResponse.of(self._entity, headers, asked.word(verdict), asked.kind)
 
-    def hit(self, link: str | None, log_note: str, kind: Kind) -> RawResponse:
+    def hit(self, asked: Asked) -> RawResponse:
         """Return a hit's bytes. They are kept for one Link: a page is rarely asked for under two
         paths."""
-        if self._raw is None or (self._after is not None and self._link != link):
-            self._raw, self._link = self.raw(HIT, link, log_note, kind), link
+        if self._raw is None or (self._after is not None and self._link != asked.link):
+            self._raw, self._link = self.raw(HIT, asked), asked.link
         return self._raw

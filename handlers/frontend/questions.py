@@ -28,37 +28,39 @@ def plain(answer: Answer, replica: str) -> CachedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A cacheable question, which a target asks: the items to read of a service, where the answer
-    is stored, and how it is shown. It shows one cache key, `tag`; None if only the answer says
-    which, beside the tags that a search is `found_by`. `link` is the next page's address without
-    the value of its `after`; requests for it are counted as `kind`. Many of them are kept: what
-    can be made from the rest has no field."""
+    """A cacheable question, which a target asks: the item to read of a service, and `more` of them,
+    where the answer is stored, and how it is shown. It shows one cache key, `tag`; None for a
+    search, where only the answer says which, beside the tags that it is `found_by`. `link` is the
+    next page's address without the value of its `after`; requests for it are counted as `kind`.
+    Many of them are kept: what can be made from the rest has no field."""
 
     source: Source
     store: LRUStore
     key: str
     tag: str | None
-    items: tuple[dict[str, Any], ...]
+    item: dict[str, Any]
+    more: tuple[dict[str, Any], ...] = ()
     show: Callable[[Answer, str], CachedResponse] = plain
-    log_note: str = "data is cached"
     link: str | None = None
     found_by: Tags = frozenset()
     kind: Kind = ASTRAY
 
     def word(self, verdict: str) -> str:
         """Return with what its log line begins."""
-        return self.log_note if verdict == HIT else "data is not cached"
+        if verdict != HIT:
+            return "data is not cached"
+        return "Data retrieved from cache" if self.tag is None else "data is cached"
 
     def find(self, now: float) -> RawResponse | None:
         """Return the answer, if it is cached and may be served now."""
         page: CachedResponse | None = self.source.cache.find(self.store, self.key, now)
-        return None if page is None else page.hit(self.link, self.log_note, self.kind)
+        return None if page is None else page.hit(self)
 
     async def fetch(self, note: Note) -> RawResponse:
         """Return the answer as `answered` has it."""
         with self.source.activity.request():
             page, verdict = await self.answered(note)
-        return page.raw(verdict, self.link, self.word(verdict), self.kind)
+        return page.raw(verdict, self)
 
     async def answered(self, note: Note) -> tuple[CachedResponse, str]:
         """Return the page, from the cache or from the next replica, and HIT, MISS or PASS. Raises
@@ -66,10 +68,11 @@ class Question:
 
         async def fetch() -> tuple[CachedResponse, Tags]:
             read = self.source.read
-            if len(self.items) == 1:  # the usual case: it needs no tasks
-                found = [await read(self.items[0], note)]
+            if not self.more:  # the usual case: it needs no tasks
+                found = [await read(self.item, note)]
             else:
-                found = await asyncio.gather(*(read(item, note) for item in self.items))
+                items = (self.item, *self.more)
+                found = await asyncio.gather(*(read(item, note) for item in items))
             answer = {name: value for part, _ in found for name, value in part.items()}
             return self.show(answer, found[0][1]), self._shown(answer)
 

@@ -67,26 +67,24 @@ class FrontEndService:
     def info(self, book: int) -> Question:
         key = info_key(book)
         item = {"op": "info", "book": book}
-        return Question(self.catalog, self.local, key, key, (item,))
+        return Question(self.catalog, self.local, key, key, item)
 
     def search(self, search: dict[str, Any], link: str | None = None) -> Question:
         """Ask for a page of a search; `link` is the next page's address without the value of its
         `after`."""
-        note = "Data retrieved from cache"
         return Question(
-            *(self.catalog, self.local, search_key(search), None, (search,)),
-            log_note=note,
+            *(self.catalog, self.local, search_key(search), None, search),
             link=link,
             found_by=Search.of(search).tags,
         )
 
     def topics(self) -> Question:
-        return Question(self.catalog, self.default, TOPICS, TOPICS, ({"op": "topics"},))
+        return Question(self.catalog, self.default, TOPICS, TOPICS, {"op": "topics"})
 
     def order(self, order_id: str) -> Question:
         key = order_key(order_id)
         item = {"op": "order", "order_id": order_id}
-        return Question(self.orders, self.default, key, key, (item,))
+        return Question(self.orders, self.default, key, key, item)
 
     async def answered(
         self, target: bytes, question: Question, note: Note

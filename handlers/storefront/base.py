@@ -132,7 +132,7 @@ class ShelfPage(PageHandler):
                 question,
                 store=self.service.pages,
                 key=f"page_{question.key}",
-                items=(*question.items, *more),
+                more=more,
                 show=partial(_page, body),
             )
         )

@@ -148,13 +148,6 @@ ALL: tuple[Equivalent, ...] = (
         "the bound is chosen: its very moment may lie on either side",
     ),
     Equivalent(
-        "bazar/cache.py",
-        "Cache.complete",
-        "tags -= {key} # which it shows anyway: most items need nothing else",
-        "pass # which it shows anyway: most items need nothing else",
-        "an item is found by its key as well: it is looked for twice",
-    ),
-    Equivalent(
         "storage/postgresql/moving.py",
         "_Group.put",
         'entry = Entry(0, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")',

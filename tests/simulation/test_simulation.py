@@ -16,8 +16,8 @@ from tests.simulation.mutations import ALL
 from tests.simulation.scenario import run
 from tests.simulation.trace import Trace
 
-SHOPS, CORES = 100, 200  # more by hand: `python -m tests.simulation`, and with `--core`
-MOST_EXCUSED = 0.06  # one in a hundred is excused, and so few seeds are not to be too few
+SHOPS, CORES = 200, 200  # more by hand: `python -m tests.simulation`, and with `--core`
+MOST_EXCUSED = 0.03
 
 PRINT_TRACE = """
 from tests.simulation.scenario import run

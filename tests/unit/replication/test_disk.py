@@ -14,11 +14,12 @@ EFFECTS: list[Effect] = [Apply(Mark(seq, "digest")) for seq in range(MAX_QUEUE +
 
 class DiskWorkerTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
-        self.answers = asyncio.Event()
+        self.begun, self.answers = asyncio.Event(), asyncio.Event()
         self.written: list[Effect] = []
         self.disk = DiskWorker(self.write_out)
 
     async def write_out(self, effect: Effect) -> None:
+        self.begun.set()
         await self.answers.wait()
         self.written.append(effect)
 
@@ -32,7 +33,7 @@ class DiskWorkerTest(unittest.IsolatedAsyncioTestCase):
         assert settling is not None
         follower = asyncio.ensure_future(settling)
         working = asyncio.create_task(self.disk.run())
-        await asyncio.sleep(0)  # it has begun
+        await self.begun.wait()
         self.assertFalse(follower.done())
         self.answers.set()
         await follower

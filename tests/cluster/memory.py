@@ -48,7 +48,7 @@ class Write:
     kind: str  # as in an Operation
     argument: Any
     began: float = field(default_factory=time.monotonic)
-    unheard_at: float = 0.0  # when an attempt was last given up, which may still go on
+    unheard_at: float = 0.0  # when an attempt was last given up unanswered, which may still go on
     order_id: str = ""  # of a cancellation, whose `argument` is how many copies come back
 
     @property
@@ -213,6 +213,7 @@ class Memory:
         began = time.monotonic()
         for role in ("catalog", "order"):
             await self.kept.same_everywhere(role)
+        done = self.kept.times()  # before what is checked now: what is late may come meanwhile
         self._check_sales()
         await self._check_orders()
         books = self.kept.books()
@@ -222,7 +223,7 @@ class Memory:
             self._read(book, books[book], began)
         self._must_be_linearizable()
         self._shown = books
-        since, done = time.monotonic() - LATE_S, self.kept.times()
+        since = time.monotonic() - LATE_S
         late = (write for write in self._perhaps.values() if write.unheard_at > since)
         self._perhaps = {write.key: write for write in late if write.key not in done}
         self._may_happen(self._perhaps.values())
@@ -283,7 +284,7 @@ class Memory:
                 raise Violation(f"the sale {key} was acknowledged as {sold}, but is {in_file[key]}")
         for key in in_file:
             if key not in self.sold:
-                raise Violation(f"the sale {key} is known to nobody (refused: {self._refused})")
+                raise Violation(f"the sale {key} is known to nobody{self._told(key)}")
         if len({sold.order_id for sold in in_file.values()}) != len(in_file):
             raise Violation("an order is sold twice")
         gone: Counter[int] = Counter()
@@ -295,6 +296,9 @@ class Memory:
                     f"book {number}: {gone[number]} sold and {book.copies} left of"
                     f" {self.stock[number]}"
                 )
+
+    def _told(self, key: str) -> str:
+        return ", and was refused" if key in self._refused else ""
 
     async def _check_orders(self) -> None:
         """Check that each sale has one order, and that the other orders lost theirs with files that

@@ -7,11 +7,12 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 import orjson
 
-from bazar import trace_context
+from bazar import deadlines, trace_context
 from bazar.errors import BadRequest, BazarError, Indeterminate, NotFound, ShuttingDown, Unavailable
 from bazar.http.access_log import printable
 from bazar.http.traffic import CALLS, kind_of
@@ -45,20 +46,33 @@ def _ids(traces: Any) -> list[str]:
     return [one[:MAX_TRACE_ID] if isinstance(one, str) else "" for one in traces]
 
 
+def _deadlines(until: Any, opened: float) -> list[float]:
+    """Return the deadlines of an optional field on our clock, none where it is not as it should
+    be."""
+    if not isinstance(until, list) or not all(isinstance(one, int | float) for one in until):
+        return []
+    return [opened + one for one in until]
+
+
 class CallingService(Replicated, Protocol):
     calls: Mapping[str, Call]
     callers: dict[FrameConnection, None]
 
 
 async def answer_all(
-    service: CallingService, call: Call, items: Any, traces: Sequence[str] = ()
+    service: CallingService,
+    call: Call,
+    items: Any,
+    traces: Sequence[str] = (),
+    until: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Return `{"answer": …}` or `{"error": …}` for each item; and the primary, for callers that
-    would rather ask it. `traces` has the ids of the requests that the items are for. Raises
-    BadRequest."""
+    would rather ask it. `traces` has the ids of the requests that the items are for, `until` when
+    whoever asked gives up (R9). Raises BadRequest."""
 
-    async def one(item: Any, trace: str) -> dict[str, Any]:
+    async def one(item: Any, trace: str, deadline: float) -> dict[str, Any]:
         trace_context.current.set(trace)
+        deadlines.current.set(deadline)
         try:
             if not isinstance(item, dict):
                 raise BadRequest("an item: must be a JSON object")
@@ -74,10 +88,12 @@ async def answer_all(
     own = trace_context.current.get()
     if len(traces) != len(items):
         traces = [own] * len(items)
+    if len(until) != len(items):
+        until = [inf] * len(items)
     if len(items) == 1:  # the usual case where few buy: it needs no task
-        results = [await one(items[0], traces[0])]
+        results = [await one(items[0], traces[0], until[0])]
     else:
-        results = await asyncio.gather(*map(one, items, traces))
+        results = await asyncio.gather(*map(one, items, traces, until))
     leader = service.replica.leader
     return {"results": results, "primary": leader.name if leader else None}
 
@@ -104,16 +120,18 @@ class BatchHandler(Handler):
 
 
 class CallsHandler(UpgradeHandler):
-    """A connection of many calls, as frames: `{"id", "path", "items", "arbiter", "traces"}` is
-    answered, in any order, by `{"id", "results", "primary"}` or `{"id", "error"}`. `arbiter` is the
-    one under which the caller follows this group, if it does (A2); `traces`, if it is there, has
-    the id of each item's request."""
+    """A connection of many calls, as frames: `{"id", "path", "items", "arbiter", "traces",
+    "until"}` is answered, in any order, by `{"id", "now", "results", "primary"}` or `{"id", "now",
+    "error"}`. `arbiter` is the one under which the caller follows this group, if it does (A2);
+    `traces`, if it is there, has the id of each item's request, and `until` its deadline (R9): in
+    seconds since the connection was opened here, as `now` is."""
 
     service: CallingService
 
     def open_connection(self) -> FrameConnection:
         if len(self.service.callers) >= MAX_CALLERS:
             raise Unavailable(f"{self.service.context.node.name} has {MAX_CALLERS} callers already")
+        self.opened = self.service.context.clock()
         self.tasks: dict[asyncio.Task[None], None] = {}
         self.connection = FrameConnection(self.on_frame, self.on_lost)
         self.service.callers[self.connection] = None
@@ -137,7 +155,7 @@ class CallsHandler(UpgradeHandler):
         try:
             plain = orjson.loads(frame)
             number, path, items = plain["id"], plain["path"], plain["items"]
-            traces = _ids(plain.get("traces"))
+            traces, until = _ids(plain.get("traces")), _deadlines(plain.get("until"), self.opened)
             status = 200
             call = service.calls.get(path)
             try:
@@ -146,10 +164,11 @@ class CallsHandler(UpgradeHandler):
                 if call is None:
                     raise NotFound(f"no such call: {str(path)[:100]}")
                 service.replica.refuse_other(plain.get("arbiter"))
-                answer = await answer_all(service, call, items, traces)
+                answer = await answer_all(service, call, items, traces, until)
             except BazarError as error:
                 answer, status = {"error": error_body(error)}, error.status
-            self.connection.send(orjson.dumps({"id": number, **answer}))
+            answer = {"id": number, "now": clock() - self.opened, **answer}
+            self.connection.send(orjson.dumps(answer))
         except (ValueError, KeyError, TypeError) as error:
             log.error("%s: a call that can't be read: %s", node, error)
             self.connection.close()

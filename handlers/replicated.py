@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, Generic, TypeVar
 
+from bazar import deadlines
 from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
-from bazar.errors import ShuttingDown, Unavailable
+from bazar.errors import Indeterminate, ShuttingDown, Unavailable
 from bazar.http.known_targets import KnownTargets
 from bazar.http.rate_limit import RateLimit
 from bazar.metrics.figures import Figures
@@ -53,7 +56,7 @@ class ReplicatedService(ABC, Generic[R]):
         self.context = context
         self.engine = engine
         self._routes = routes
-        self.client = RPCClient(context.token, dial=context.links.dial)
+        self.client = RPCClient(context.token, dial=context.links.dial, clock=context.clock)
         self._joining = Tasks(context.on_fatal)
         self.known = KnownTargets()
         self.callers: dict[FrameConnection, None] = {}
@@ -178,9 +181,14 @@ class ReplicatedService(ABC, Generic[R]):
         return await self.replica.write(operation, timeout_s, may_forward=may_forward)
 
     async def _forward(self, leader: NodeConfig, operation: Operation) -> Answer:
-        timeout_s = self.context.config.pool.write_attempt_s
+        timeout_s, clock = self.context.config.pool.write_attempt_s, self.context.clock
+        until = clock() + timeout_s
         try:
             answer: Answer = await self.client.submit(leader, FORWARDED_PATH, operation, timeout_s)
         except ShuttingDown as error:  # the leader leaves, not we
             raise Unavailable(str(error)) from error
+        except Indeterminate:
+            if deadlines.current.get() == inf:  # it is the client who is answered (R9)
+                await asyncio.sleep(until - clock())
+            raise
         return answer

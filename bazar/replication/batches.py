@@ -55,7 +55,7 @@ class Batches:
         while True:
             await self._queue.wake.wait()
             self._queue.wake.clear()
-            while self._queue and self.primary.begin(self.clock()):
+            while self._queue.waits(self.clock()) and self.primary.begin(self.clock()):
                 await self._write(self._queue.take(self._batch_rows))
 
     async def _write(self, tickets: list[Ticket]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bazar import deadlines
 from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig, ReplicationConfig
 from bazar.errors import BadRequest, FatalError, Unavailable
@@ -151,7 +152,8 @@ class Part(ABC):
         tracing: trace.Trace | None = None
         if "tell" in operation:
             operation, tracing = trace.begin(operation, self.me.name, self.clock())
-        ticket = self.queue.add(operation, tracing)
+        until = deadlines.of(timeout_s, self.clock())
+        ticket = self.queue.add(operation, tracing, until)
         return await self.queue.answer(ticket, timeout_s)
 
     # --- the primary's feeds ---------------------------------------------------------------------

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bazar.drift import DRIFT
 from bazar.replication.messages import Entry
 
-CLOCK_DRIFT = 0.01
 RENEWALS_PER_LEASE = 3
 TICKS_PER_LEASE = 30  # at the most
 
@@ -34,7 +34,7 @@ class Timing:
     def surely_over_s(lease_s: float) -> float:
         """Return how long another clock must count until a lease of `lease_s` is over at its
         holder."""
-        return lease_s * (1 + CLOCK_DRIFT)
+        return lease_s * (1 + DRIFT)
 
 
 def touched_seq(pending: Iterable[Entry], tags: frozenset[str] | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from math import inf
 
 from bazar.errors import BazarError, Indeterminate, Unavailable
 from bazar.futures import resolve
@@ -19,6 +20,7 @@ class Ticket:
     operation: Operation
     done: asyncio.Future[Answer] = field(repr=False)
     trace: Trace | None = None
+    until: float = inf  # when whoever asked gives up, on the clock of leases
 
     def resolve(self, answer: Answer | BazarError) -> None:
         resolve(self.done, answer)
@@ -37,11 +39,20 @@ class WriteQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, operation: Operation, trace: Trace | None = None) -> Ticket:
-        """Queue an operation. Raises Unavailable beyond the bound."""
+    def waits(self, now: float) -> bool:
+        """Return whether there is anything for a batch. What nobody waits for any more is refused
+        (R9): after a pause this is known here before its timer rings."""
+        for ticket in [one for one in self._waiting if now >= one.until]:
+            self._waiting.remove(ticket)
+            ticket.resolve(Unavailable("no batch has taken it in time"))
+        return bool(self._waiting)
+
+    def add(self, operation: Operation, trace: Trace | None = None, until: float = inf) -> Ticket:
+        """Queue an operation, for which somebody waits `until` then. Raises Unavailable beyond the
+        bound."""
         if len(self._waiting) >= self._limit:
             raise Unavailable(f"{self._limit} operations wait already")
-        ticket = Ticket(operation, asyncio.get_running_loop().create_future(), trace)
+        ticket = Ticket(operation, asyncio.get_running_loop().create_future(), trace, until)
         # The asker may have gone when it fails: then the error is looked at here.
         ticket.done.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append(ticket)

@@ -12,12 +12,12 @@ import asyncio
 import functools
 import itertools
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from bazar import trace_context
+from bazar import clock, deadlines, trace_context
 from bazar.config import NodeConfig
 from bazar.errors import (
     BazarError,
@@ -30,6 +30,7 @@ from bazar.errors import (
 from bazar.futures import resolve
 from bazar.rpc.batcher import Batcher
 from bazar.rpc.frames import Dial, FrameConnection, dial
+from bazar.rpc.other_clock import OtherClock
 
 if TYPE_CHECKING:
     from tornado.curl_httpclient import CurlAsyncHTTPClient
@@ -38,6 +39,7 @@ CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no su
 MAX_CONNECTIONS = 32
 DIAL_S = 0.3
 SILENT_S = 1.0  # a shorter silence does not mean that the other end is dead
+FRESH_S = 30.0  # after which the clock at the other end is known too badly
 
 
 def error_body(error: BazarError) -> dict[str, Any]:
@@ -56,14 +58,17 @@ class Peer:
         dial_s: float = DIAL_S,
         silent_s: float = SILENT_S,
         dial: Dial = dial,
+        clock: Callable[[], float] = clock.now,
     ) -> None:
         self._node = node
         self._token = token
         self._dial = dial
+        self._clock = clock
         self._dial_s = dial_s
         self._silent_s = silent_s
         self._dialing = asyncio.Lock()
         self._connection: FrameConnection | None = None
+        self._other = OtherClock(clock)
         self._answers: dict[int, tuple[FrameConnection, asyncio.Future[dict[str, Any]]]] = {}
         self._numbers = itertools.count(1)
         self._unheard_since: float | None = None
@@ -76,18 +81,21 @@ class Peer:
         timeout_s: float,
         arbiter: str | None = None,
         traces: list[str] | None = None,
+        until: Sequence[float] = (),
     ) -> dict[str, Any]:
         """Return the other node's answer, if it is under this arbiter (A2); `traces` has for each
-        item the id of the request that it is for. Raises the error that it answered, Unavailable if
-        nothing was sent, and Indeterminate."""
+        item the id of the request that it is for, `until` when whoever asked gives up (R9). Raises
+        the error that it answered, Unavailable if nothing was sent, and Indeterminate."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
-        connection = self._connection
-        if connection is None or connection.closed:
-            connection = await self._connect(timeout_s)
+        connection = self._usable() or await self._connect(timeout_s)
         number = next(self._numbers)
         plain = {"id": number, "path": path, "items": items, "arbiter": arbiter}
-        frame = orjson.dumps(plain if traces is None else {**plain, "traces": traces})
+        if traces is not None:
+            plain["traces"] = traces
+        if until:
+            plain["until"] = [self._other.at(moment) for moment in until]
+        frame = orjson.dumps(plain)
         answer: asyncio.Future[dict[str, Any]] = loop.create_future()
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._answers[number] = connection, answer
@@ -106,19 +114,30 @@ class Peer:
             raise _error(answered["error"])
         return answered
 
+    def _usable(self) -> FrameConnection | None:
+        """Return the connection, unless it is over or was silent for so long that it is not known
+        well enough what the clock at its other end shows."""
+        connection = self._connection
+        if connection is None or connection.closed or self._other.age_s > FRESH_S:
+            return None
+        return connection
+
     async def _connect(self, timeout_s: float) -> FrameConnection:
         """Return a connection, after all that want one have waited for the same. Raises OtherToken,
         Untrusted or Unavailable."""
         node = self._node.name
         try:
             async with asyncio.timeout(timeout_s), self._dialing:
-                connection = self._connection
-                if connection is None or connection.closed:
+                connection = self._usable()
+                if connection is None:
                     # Give up early enough to raise Unavailable, and to try another replica: while a
                     # node restarts, its supervisor lets connections wait.
                     dial_s = min(self._dial_s, timeout_s / 2)
                     connection = await self._dial(self._node, CALLS_PATH, self._token, dial_s)
-                    connection.on_frame = self._answered
+                    if self._connection is not None and not self._of(self._connection):
+                        self._connection.close()
+                    self._other = OtherClock(self._clock)
+                    connection.on_frame = functools.partial(self._answered, self._other)
                     connection.on_lost = functools.partial(self._lost, connection)
                     self._connection, self._unheard_since = connection, None
                     connection.resume()
@@ -142,10 +161,12 @@ class Peer:
             self._connection = None
         resolve(answer, Indeterminate(f"{self._node.name}: no answer in {timeout_s:.1f} s"))
 
-    def _answered(self, frame: bytes) -> None:
+    def _answered(self, other: OtherClock, frame: bytes) -> None:
         try:
             plain = orjson.loads(frame)
             _, answer = self._answers.get(plain["id"], (None, None))
+            if "now" in plain:
+                other.heard(float(plain["now"]))
         except (ValueError, KeyError, TypeError):
             self.close()
             return
@@ -173,9 +194,16 @@ class Peer:
 class RPCClient:
     """HTTP to the nodes of this cluster, and to no other host."""
 
-    def __init__(self, token: str, dial_s: float = DIAL_S, dial: Dial = dial) -> None:
+    def __init__(
+        self,
+        token: str,
+        dial_s: float = DIAL_S,
+        dial: Dial = dial,
+        clock: Callable[[], float] = clock.now,
+    ) -> None:
         self.dial_s = dial_s
         self._dial = dial
+        self._clock = clock
         self._http: CurlAsyncHTTPClient | None = None  # made with the first request
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -202,22 +230,26 @@ class RPCClient:
 
     async def submit(self, node: NodeConfig, path: str, item: Any, timeout_s: float) -> Any:
         """Return one item's result from `path` at `node`; items for the same path travel together.
+        It is begun there within `timeout_s`, and while whoever asked still waits, or never (R9).
         Raises the item's error, Unavailable or Indeterminate."""
         if self._closed:
             raise Unavailable(f"{node.name} is not asked: this node stops")
         batcher = self.batchers.get((node.name, path))
         if batcher is None:
             if node.name not in self._peers:
-                self._peers[node.name] = Peer(node, self._token, self.dial_s, dial=self._dial)
+                self._peers[node.name] = Peer(
+                    node, self._token, self.dial_s, dial=self._dial, clock=self._clock
+                )
             peer = self._peers[node.name]
 
-            async def call(asked: list[tuple[Any, str]], timeout_s: float) -> list[Any]:
+            async def call(asked: list[tuple[Any, str, float]], timeout_s: float) -> list[Any]:
                 arbiter = self.arbiters.get(node.role)
-                items, traces = [item for item, _ in asked], [trace for _, trace in asked]
+                items, traces, until = map(list, zip(*asked, strict=True))
                 try:
                     answer = await peer.call(
                         *(path, items, timeout_s, arbiter and arbiter()),
                         traces if any(traces) else None,
+                        until,
                     )
                 except (Unavailable, Indeterminate):
                     if self.primaries.get(node.role) == node.name:
@@ -235,7 +267,8 @@ class RPCClient:
                 return results
 
             batcher = self.batchers[node.name, path] = Batcher(call)
-        return await batcher.submit((item, trace_context.current.get()), timeout_s)
+        until = deadlines.of(timeout_s, self._clock())
+        return await batcher.submit((item, trace_context.current.get(), until), timeout_s)
 
     async def call(
         self,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bazar.config import NodeConfig, PoolConfig
+from bazar.drift import DRIFT
 from bazar.errors import BazarError, Indeterminate, ShuttingDown, Unavailable
 
 log = logging.getLogger(__name__)
@@ -89,17 +90,20 @@ class ReplicaPool:
         attempt: Callable[[NodeConfig], Awaitable[T]],
         deadline_s: float,
         prefer: str | None = None,
+        begun_within_s: float = 0.0,
     ) -> T:
         """Return what `attempt` returns at the first replica that answers; try them round by round
         until `deadline_s` is over. `attempt` must be safe to repeat (a read, or a write with its
-        key). The replica named by `prefer` is asked first, unless it is set aside.
+        key). The replica named by `prefer` is asked first, unless it is set aside. An attempt to
+        write is begun within `begun_within_s` or never (R9).
 
         Raises the error by which a replica refused; Unavailable if surely nothing happened, else
-        Indeterminate.
+        Indeterminate, once nothing can be begun any more.
         """
         deadline = self._clock() + deadline_s
         last: Unavailable | Indeterminate = Unavailable("no replica is configured")
         unknown: Indeterminate | None = None
+        open_until = self._clock()  # so long an attempt whose outcome is unknown may be begun
         tried: set[str] = set()
         pause_s = ROUND_PAUSE_S
         while self._clock() < deadline:
@@ -110,6 +114,7 @@ class ReplicaPool:
                 tried.clear()
                 continue
             tried.add(health.node.name)
+            began = self._clock()
             try:
                 answer = await attempt(health.node)
             except (Unavailable, Indeterminate) as error:
@@ -117,14 +122,20 @@ class ReplicaPool:
                 last = error
                 if isinstance(error, Indeterminate):
                     unknown = error
+                    open_until = began + begun_within_s * (1 + DRIFT)
                 continue
-            except BazarError as refusal:
+            except BazarError:
                 self._answered(health)
-                if unknown is not None:
-                    # An earlier attempt may still succeed: this refusal does not say that it can't
-                    # (R5).
-                    raise unknown from refusal
-                raise
+                if began >= open_until:
+                    raise
+                # An earlier attempt may be behind this one: the refusal does not say that it can't
+                # succeed (R5). An answer to what is asked from then on does.
+                await asyncio.sleep(open_until - self._clock())
+                tried.clear()
+                continue
             self._answered(health)
             return answer
-        raise unknown or last
+        if unknown is not None:
+            await asyncio.sleep(open_until - self._clock())
+            raise unknown
+        raise last

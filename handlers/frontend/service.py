@@ -46,7 +46,7 @@ class FrontEndService:
         self, context: Context, rooms: Sequence[Callable[[FrontEndService], Room]] = ()
     ) -> None:
         self.context = context
-        self.client = RPCClient(context.token, dial=context.links.dial)
+        self.client = RPCClient(context.token, dial=context.links.dial, clock=context.clock)
         self.local, self.default, self.pages = self.stores = [
             LRUStore(name, context.config.caches[name].entries, context.config.caches[name].ttl_s)
             for name in ("local", "default", "pages")

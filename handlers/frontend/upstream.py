@@ -53,7 +53,13 @@ class Source:
         return None if arbiter is None else arbiter.digest
 
     async def ask(
-        self, path: str, item: dict[str, Any], attempt_s: float, deadline_s: float, note: Note
+        self,
+        path: str,
+        item: dict[str, Any],
+        attempt_s: float,
+        deadline_s: float,
+        note: Note,
+        begun_within_s: float = 0.0,
     ) -> tuple[Answer, str]:
         """Return the answer to one item, and the replica that gave it."""
 
@@ -62,7 +68,7 @@ class Source:
             return await self.client.submit(node, path, item, attempt_s), node.name
 
         together = self.client.gathers(self.nodes, path)
-        return await self.pool.call(attempt, deadline_s, together)
+        return await self.pool.call(attempt, deadline_s, together, begun_within_s=begun_within_s)
 
     async def read(
         self, item: dict[str, Any], note: Note, path: str = READ_PATH
@@ -77,4 +83,5 @@ class Source:
 
     async def write(self, path: str, item: dict[str, Any], note: Note) -> tuple[Answer, str]:
         settings = self.settings
-        return await self.ask(path, item, settings.write_attempt_s, settings.write_deadline_s, note)
+        attempt_s, deadline_s = settings.write_attempt_s, settings.write_deadline_s
+        return await self.ask(path, item, attempt_s, deadline_s, note, begun_within_s=attempt_s)

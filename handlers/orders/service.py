@@ -9,6 +9,7 @@ from typing import Any
 
 from lru import LRU
 
+from bazar import deadlines
 from bazar.background_tasks import Tasks
 from bazar.config import NodeConfig
 from bazar.errors import (
@@ -170,7 +171,7 @@ class OrderService(ReplicatedService[OrderReader]):
         """Sell `lines` once for this `key`, and answer when its order is committed too (S3). With
         `tell` the answer says how it went."""
         clock = self.context.clock
-        deadline = clock() + deadline_s
+        deadline = deadlines.of(deadline_s, clock())
         # A replica out of sync could not tell when the order is there: it refuses at once.
         await self.replica.reads.barrier(frozenset())
         tell = item.get("tell", False)
@@ -212,7 +213,12 @@ class OrderService(ReplicatedService[OrderReader]):
             operation["cursor"] = self.cursor.plain
             return node.name, await self.client.submit(node, WRITE_PATH, operation, timeout_s)
 
-        return await self.catalogs.call(attempt, deadline - clock(), self._catalog_primary)
+        return await self.catalogs.call(
+            attempt,
+            deadline - clock(),
+            self._catalog_primary,
+            begun_within_s=self.settings.read_attempt_s,
+        )
 
     @property
     def _catalog_primary(self) -> str | None:
@@ -245,7 +251,7 @@ class OrderService(ReplicatedService[OrderReader]):
         """Cancel `lines` of an order - so many copies of each book in all - or, without `lines`,
         all of it, once for this `key`. A `buyer` undoes a purchase (S6). Return the order as it is
         then, when it is committed here, too. Raises NotFound, Conflict, NotBuyer or TooLate."""
-        deadline = self.context.clock() + deadline_s
+        deadline = deadlines.of(deadline_s, self.context.clock())
         order = await self._order(item["order_id"])
         cancel = {
             "op": "cancel",

@@ -158,8 +158,6 @@ class Customers:
             else:
                 if answer.status not in settled + PASSING:
                     raise Violation(f"a write was answered {answer}")
-                if answer.status == 504:
-                    write.unheard_at = time.monotonic()
                 if answer.status in settled and asked_at >= self.memory.catalog_since:
                     return answer
             self.counts["asked again"] += 1

@@ -38,5 +38,5 @@ class CallsTestCase(ShopTestCase):
         result: tuple[list[Any], bool] = self.io_loop.run_sync(talk)
         return result
 
-    def call(self, number: int, path: Any, items: Any) -> bytes:
-        return json.dumps({"id": number, "path": path, "items": items}).encode()
+    def call(self, number: int, path: Any, items: Any, **more: Any) -> bytes:
+        return json.dumps({"id": number, "path": path, "items": items, **more}).encode()

@@ -39,6 +39,34 @@ class CallsTest(CallsTestCase):
         self.assertEqual((got[1]["error"]["status"], got[2]["error"]["status"]), (404, 400))
         self.assertEqual(got[3]["results"], [])
 
+    def test_r9_what_nobody_waits_for_any_more_is_not_written(self) -> None:
+        """By the clock of the connection, which each answer shows."""
+
+        def titled(title: str) -> dict[str, Any]:
+            key = title.replace(" ", "-")
+            return {"op": "update", "key": key, "book": 1, "fields": {"title": title}}
+
+        late, in_time = titled("late"), titled("in time")
+        got, _ = self.exchange(
+            self.call(1, "/write", [in_time, late], until=[PATIENCE_S, 0.0]),
+            self.call(2, "/write", [titled("too late, too")], until=[-1]),
+            answers=2,
+        )
+        written, refused = got[0]["results"]
+        self.assertIn("answer", written)
+        for one in (refused, *got[1]["results"]):
+            self.assertEqual(one["error"]["code"], "unavailable")
+        self.assertEqual(self.get("/info/1")["title"], "in time")
+        for answer in got:
+            self.assertLess(0.0, answer["now"])
+            self.assertLess(answer["now"], PATIENCE_S)
+
+    def test_deadlines_that_are_none_are_passed_over(self) -> None:
+        info = {"op": "info", "book": 4}
+        for number, none in enumerate(("soon", ["soon"], [None], [], [1.0, 2.0], {"a": 1})):
+            [answer], _ = self.exchange(self.call(number, "/read", [info], until=none), answers=1)
+            self.assertEqual(answer["results"][0]["answer"]["book"]["id"], 4)
+
     def test_items_that_are_no_list_are_refused_and_logged(self) -> None:
         with self.assertLogs("bazar.access") as logs:
             [answer], _ = self.exchange(self.call(1, "/read", 5), answers=1)

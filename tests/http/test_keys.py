@@ -51,9 +51,9 @@ class KeysTest(ShopTestCase):
         source = self.shop.frontend.orders
         ask = source.ask
 
-        async def twice(*args: Any) -> Any:
-            await ask(*args)
-            return await ask(*args)
+        async def twice(*args: Any, **options: Any) -> Any:
+            await ask(*args, **options)
+            return await ask(*args, **options)
 
         with mock.patch.object(source, "ask", twice):
             lines = {"lines": [{"book": 5, "quantity": 1}]}

@@ -34,7 +34,7 @@ class Clients:
         self.running = True
         self.history: dict[int, list[Operation]] = {book: [] for book in range(1, self.books + 1)}
         self.refused: set[str] = set()  # keys of writes that surely never happened
-        self.denied: set[str] = set()  # keys of purchases that were answered by a refusal
+        self.denied: dict[str, str] = {}  # keys of purchases that were refused: by which rule
         self.bought: dict[str, Any] = {}  # key -> the answer to its buyer
         self.done: list[Write] = []
         self.open: dict[Write, None] = {}  # writes whose outcome is not known yet

@@ -91,6 +91,8 @@ class Profile:
         self.down_s: tuple[float, ...] = (0.05, 0.3, 1.5)
         self.read_s = choice((0.002, 0.002, 0.1))
         self.most_tries = 6
+        self.stalls_s: tuple[float, ...] = (0.5, 2.0)
+        self.waits = 0.3  # attempts a client waits for an answer, at the least
         self.lost_transactions: tuple[int, ...] = (1, 2, 3)
         self.scattered = 0.1
         self.aims: dict[str, tuple[str, float]] = {}

@@ -121,6 +121,7 @@ class Write:
         self.answer: Any = None
         self.settled = False
         self.unsure = False  # whether some attempt may have happened
+        self.unheard = False  # whether some attempt may still happen
         self.attempt = 0
         self.over = 0  # attempts that are over
         world = clients.world
@@ -169,13 +170,14 @@ class Write:
             asked = {name: value for name, value in asked.items() if name != "op"}
         world.ask(target, method, (asked,), lambda found: self._heard(attempt, found, target.name))
         # Patient clients ask again soon, so that the service is measured, and not a lost request.
-        timeout_s = ATTEMPT_S * (0.3 if self.patient else 0.3 + clients.tape.random())
+        waits = 0.3 if self.patient else world.profile.waits + clients.tape.random()
+        timeout_s = ATTEMPT_S * waits
         world.after(timeout_s, None, self._missed, attempt)
 
     def _missed(self, attempt: int) -> None:
         if not self.settled and attempt > self.over:
             self.over = attempt
-            self.unsure = True  # it may still happen
+            self.unsure = self.unheard = True
             self._next()
 
     def _next(self) -> None:
@@ -224,8 +226,8 @@ class Write:
         if self.cancels:
             self._was_cancelled(found, who)
             return
-        if isinstance(found, OutOfStock | PriceChanged | Retired) and not self.unsure:
-            clients.denied.add(self.key)
+        if isinstance(found, OutOfStock | PriceChanged | Retired) and not self.unheard:
+            clients.denied[self.key] = "R9" if self.unsure else "R5"
         if isinstance(found, OutOfStock):
             self._refused(found, None)
         elif isinstance(found, Retired):
@@ -273,7 +275,7 @@ class Write:
             before[book] = max(many, before.get(book, 0))
 
     def _refused(self, found: OutOfStock | Retired, result: str | None) -> None:
-        if self.unsure:  # an earlier attempt may still succeed
+        if self.unheard:  # an earlier attempt may still succeed; one that was answered can't (R9)
             self.note_unknown()
             return
         wanted = {line["book"]: line["quantity"] for line in self.operation["lines"]}

@@ -285,8 +285,8 @@ class Scenario:
                 raise Violation(f"I7: the order of {key} is lost, which was acknowledged")
         for key in clients.refused & truth.keys.keys():
             raise Violation(f"R5: {key} was refused with 503 each time, and happened")
-        for key in clients.denied & truth.keys.keys():
-            raise Violation(f"R5: {key} was answered by a refusal, and happened")
+        for key in clients.denied.keys() & truth.keys.keys():
+            raise Violation(f"{clients.denied[key]}: {key} was answered by a refusal, and happened")
         if self.orders is not None:
             sales = shop.rows(truth.state, "sales")
             sold = {row["order_id"] for row in sales}

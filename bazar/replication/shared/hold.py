@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from bazar.drift import DRIFT
 from bazar.replication.shared.database import Look
-from bazar.replication.timing import CLOCK_DRIFT, Timing
+from bazar.replication.timing import Timing
 
 BEATS_PER_LEASE = 4
 LOOKS_PER_LEASE = 10
@@ -60,7 +61,7 @@ class Hold:
     def grantable_s(self, now: float) -> float:
         """Return the longest lease that may be granted now: at its holder it is over when this hold
         is, even if that one's clock is slower, and has stood still (P2)."""
-        return max((self.until - now - self._tempo.pause_s) / (1 + CLOCK_DRIFT), 0.0)
+        return max((self.until - now - self._tempo.pause_s) / (1 + DRIFT), 0.0)
 
 
 class Watch:

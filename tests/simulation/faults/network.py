@@ -22,7 +22,7 @@ class NetworkFaults(ProcessFaults):
         """Make one direction of a connection slow, or stop it."""
         stream = self._some_stream(node)
         if stream is not None:
-            for_s = self.tape.choice((0.5, 2.0)) * self.random()
+            for_s = self.tape.choice(self.world.profile.stalls_s) * self.random()
             self.world.say("network", f"[{stream.number}] to {node} takes {for_s:.2f} s")
             stream.stall(for_s)
 

@@ -81,6 +81,21 @@ SERVING: Focuses = {
         "eager": (False, True),
         "think_s": (0.15, 0.05, 0.6),
     },
+    # Calls arrive when whoever asked has given up, and has been told of it.
+    "belated": {
+        "faults": ({"stall": 1.0}, {"stall": 3.0, "pause": 0.5}),
+        "fault_every_s": (0.1, 0.05),
+        "catalogs": (2, 3),
+        "orders": (2,),
+        "caches": (1,),
+        "books": (1, 2),
+        "stock": (100,),
+        "retires": (0.9,),
+        "stalls_s": ((4.0,),),
+        "attempt_s": (0.4, 0.2),
+        "waits": (2.0,),
+        "think_s": (0.02, 0.05),
+    },
     # Keepers retire books and bring them back, while buyers buy them and cancel.
     "retiring": {
         "faults": (

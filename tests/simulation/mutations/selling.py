@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bazar.cache import Cache
+from bazar.replication.write_queue import WriteQueue
 from bazar.rpc.batcher import Batcher
-from bazar.rpc.client import Peer
+from bazar.rpc.client import Peer, RPCClient
 from bazar.rpc.pool import ReplicaPool
+from handlers import calls
 from handlers.catalog.service import CatalogService
 from handlers.frontend.questions import Question
 from handlers.frontend.upstream import Source
@@ -178,16 +180,42 @@ CALLING = (
     shop(
         "a refusal is believed after an unknown outcome",
         "R5",
-        (ReplicaPool, "call", "if unknown is not None:", "if False:"),
+        (ReplicaPool, "call", "if began >= open_until:", "if True:"),
         focus="pool",
         near=105,
     ),
     shop(
         "the last attempt speaks for those before it",
         "R5",
-        (ReplicaPool, "call", "raise unknown or last", "raise last"),
+        (ReplicaPool, "call", "if unknown is not None:", "if False:"),
         focus="pool",
         near=286,
+    ),
+    shop(
+        "a caller does not say until when it waits",
+        "R9",
+        (calls, "answer_all", "deadlines.current.set(deadline)", "pass"),
+        focus="belated",
+        near=41,
+    ),
+    shop(
+        "a call is passed on without its deadline",
+        "R9",
+        (
+            RPCClient,
+            "submit",
+            "deadlines.of(timeout_s, self._clock())",
+            "self._clock() + timeout_s",
+        ),
+        focus="belated",
+        near=41,
+    ),
+    shop(
+        "what comes, or waits, too late for a batch is begun",
+        "R9",
+        (WriteQueue, "waits", "if now >= one.until", "if False"),
+        focus="belated",
+        near=9,
     ),
 )
 

@@ -117,7 +117,7 @@ READING = (
     mutation(
         "no allowance for clock rates",
         "L1",
-        (timing.Timing, "surely_over_s", "lease_s * (1 + CLOCK_DRIFT)", "lease_s"),
+        (timing.Timing, "surely_over_s", "lease_s * (1 + DRIFT)", "lease_s"),
         focus="clocks",
         near=57,
     ),

@@ -54,6 +54,19 @@ class QueueTest(unittest.IsolatedAsyncioTestCase):
             await queue.answer(ticket, 0.001)
         self.assertEqual(queue.take(1), [])
 
+    async def test_r9_what_nobody_waits_for_any_more_is_refused(self) -> None:
+        queue = WriteQueue(3)
+        short, long, seed = queue.add({}, None, 2.0), queue.add({}, None, 3.0), queue.add({})
+        self.assertTrue(queue.waits(1.9))
+        self.assertEqual(len(queue), 3)
+        self.assertTrue(queue.waits(2.0))
+        with self.assertRaises(Unavailable):
+            await short.done
+        self.assertEqual(queue.take(10), [long, seed])
+        self.assertFalse(queue.waits(2.0))
+        queue.add({}, None, 2.0)
+        self.assertFalse(queue.waits(2.0))
+
     async def test_r5_what_a_batch_has_taken_is_unknown(self) -> None:
         queue = WriteQueue(2)
         ticket = queue.add({})

@@ -89,10 +89,11 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.now += 0.1
         self.assertEqual({await self.call() for _ in range(2)}, {1, 2})
 
-    async def test_r5_a_refusal_after_an_unknown_attempt_is_unknown(self) -> None:
+    async def test_a_read_may_be_refused_after_an_attempt_without_an_answer(self) -> None:
         self.down = {1: Indeterminate("no answer"), 2: OutOfStock("none left")}
-        with self.assertRaises(Indeterminate):
+        with self.assertRaises(OutOfStock):
             await self.call()
+        self.assertEqual(self.asked, [1, 2])
 
     async def test_it_is_set_aside_longer_each_time_up_to_a_limit(self) -> None:
         self.down = {1: Unavailable("down")}
@@ -156,6 +157,60 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises(Unavailable):
             async with asyncio.timeout(PATIENCE_S):
                 await empty.call(self.attempt, 0.01)
+
+
+class WritesTest(unittest.TestCase):
+    """In virtual time: attempts that may be begun for 500 ms, which are 505 of the fastest
+    clock."""
+
+    def write(
+        self, answers: list[int | BazarError], deadline_s: float
+    ) -> tuple[int | BazarError, list[int], int]:
+        """Return the outcome of a call whose attempts are answered so, in turn and at once; when
+        they begin, and when it ends, in ms."""
+        began: list[int] = []
+        ended: list[tuple[int | BazarError, int]] = []
+
+        async def run(process: Process) -> None:
+            def passed_ms() -> int:
+                return round(1000 * (process.loop.time() - since))
+
+            async def attempt(node: NodeConfig) -> int:
+                began.append(passed_ms())
+                answer = answers[min(len(began), len(answers)) - 1]
+                if isinstance(answer, BazarError):
+                    raise answer
+                return answer
+
+            since = process.loop.time()
+            pool = ReplicaPool([node(1), node(2)], PoolConfig(), process.loop.time)
+            outcome: int | BazarError
+            try:
+                outcome = await pool.call(attempt, deadline_s, begun_within_s=0.5)
+            except BazarError as error:
+                outcome = error
+            ended.append((outcome, passed_ms()))
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        [(outcome, ended_ms)] = ended
+        return outcome, began, ended_ms
+
+    def test_r9_a_refusal_counts_once_no_earlier_attempt_can_be_begun(self) -> None:
+        refusal = OutOfStock("none left")
+        outcome, began, _ = self.write([Indeterminate("it broke"), refusal], 2.0)
+        self.assertEqual((outcome, began), (refusal, [0, 0, 505]))
+
+    def test_r9_or_the_earlier_attempt_has_sold(self) -> None:
+        answers: list[int | BazarError] = [Indeterminate("it broke"), OutOfStock("none left"), 7]
+        self.assertEqual(self.write(answers, 2.0)[:2], (7, [0, 0, 505]))
+
+    def test_r9_unknown_is_answered_once_no_attempt_can_be_begun(self) -> None:
+        unknown = Indeterminate("it broke")
+        for last in (Unavailable("down"), OutOfStock("none left")):
+            outcome, _, ended_ms = self.write([unknown, last], 0.2)
+            self.assertEqual((outcome, ended_ms), (unknown, 505))
 
 
 class RoundsTest(unittest.TestCase):

@@ -1,0 +1,16 @@
+"""Until when somebody waits for what a task does (R9). A deadline goes on with the calls that are
+made for it, as gRPC's deadlines do: nothing is begun for an asker who has given up."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from math import inf
+
+current: ContextVar[float] = ContextVar("deadline", default=inf)
+"""When whoever asked gives up, on the clock of leases; infinite if nobody has said when."""
+
+
+def of(timeout_s: float, now: float) -> float:
+    """Return when a wait that begins now is over: for `timeout_s`, and no longer than whoever asked
+    waits."""
+    return min(now + timeout_s, current.get())

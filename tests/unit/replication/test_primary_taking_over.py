@@ -16,7 +16,6 @@ from bazar.replication.effects import (
     ReadLog,
     Record,
     SendSnapshot,
-    Stop,
 )
 from bazar.replication.messages import (
     GENESIS,
@@ -29,9 +28,6 @@ from bazar.replication.messages import (
     Mark,
     Member,
     Membership,
-    Release,
-    Renew,
-    Revoke,
     Tail,
     Welcome,
 )
@@ -40,7 +36,6 @@ from bazar.replication.telling import standing
 from tests.unit.replication.steps import HERE, TIMING, log, sent
 from tests.unit.replication.test_primary import (
     BEGUN,
-    CACHE_FEED,
     EPOCH_ID,
     ME,
     OTHER,
@@ -250,25 +245,6 @@ class TakingOverTest(PrimaryTest):
         assert isinstance(record, Record)
         self.assertEqual(record.membership.members, {ME})
         self.assertEqual(of(primary.recorded(1.1), Apply), [Apply(entry.mark)])
-
-    def test_t5_it_hands_over_when_every_lease_is_given_back(self) -> None:
-        primary = self.ready()
-        effects = primary.retire(2.1)
-        for feed in (REPLICA_FEED, CACHE_FEED):
-            self.assertEqual(sent(effects, feed), [Revoke()])
-        self.assertEqual(of(effects, Record), [])
-        self.assertFalse(primary.begin(2.1))
-        self.assertEqual(primary.receive(CACHE_FEED, Renew(2), 2.1), [])
-        primary.receive(CACHE_FEED, Release(), 2.1)
-        [record] = of(primary.receive(REPLICA_FEED, Release(), 2.1), Record)
-        assert isinstance(record, Record)
-        self.assertTrue(record.membership.clean)
-        self.assertEqual(record.membership.members, {ME, OTHER})
-        [stop] = of(primary.recorded(2.1), Stop)
-        assert isinstance(stop, Stop)
-        self.assertTrue(stop.clean)
-        with self.assertRaises(Unavailable):  # its successor may have committed already
-            primary.read(None, 2.1)
 
     def test_t5_a_successor_that_finds_clean_need_not_wait(self) -> None:
         self.assertTrue(self.lead(clean=True).begin(0.0))

@@ -159,18 +159,18 @@ class Tenure:
         return now < self.not_before or self._unproven
 
     def _prove(self, now: float) -> None:
-        """Take our state for proved once every member has joined: none has shown that our disk lost
-        commits (L4)."""
-        if not self._unproven and now >= self.not_before:
-            return
+        """Take our state for proved once none can show any more that our disk lost commits (L4)."""
+        self._unproven = self._unproven and not self._is_proved(now)
+
+    def _is_proved(self, now: float) -> bool:
+        """Whether every member has joined, or all that are waited for have been heard."""
         # One that has said hello is heard, even if our own log is still being read for it; and
         # where one's log is longer, all are waited for until they have the rest of it (T3).
         unheard = any(
             (not feed.heard or feed.awaited) and self._is_member(feed)
             for feed in self.feeds.values()
         )
-        if self._is_complete or (now >= self.not_before and not unheard):
-            self._unproven = False
+        return self._is_complete or (now >= self.not_before and not unheard)
 
     @property
     def _is_complete(self) -> bool:

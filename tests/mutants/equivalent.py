@@ -36,13 +36,6 @@ STORE = "storage/sqlite/replicated_store.py"
 
 ALL: tuple[Equivalent, ...] = (
     Equivalent(
-        TENURE,
-        "Tenure._prove",
-        "if not self._unproven and now >= self.not_before:",
-        "if not self._unproven and True:",
-        "what follows for a proven primary is to end a clean wait, which proving it has done",
-    ),
-    Equivalent(
         PRIMARY,
         "Primary._grant",
         "owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s",

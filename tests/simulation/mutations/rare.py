@@ -26,7 +26,7 @@ RARE = (
         "J5",
         (
             Primary,
-            "_prove",
+            "_is_proved",
             "(now >= self.not_before and not unheard)",
             "now >= self.not_before",
         ),
@@ -34,7 +34,7 @@ RARE = (
     mutation(
         "a member's longer tail is not waited for",
         "T3",
-        (Tenure, "_prove", "(not feed.heard or feed.awaited)", "not feed.heard"),
+        (Tenure, "_is_proved", "(not feed.heard or feed.awaited)", "not feed.heard"),
     ),
     mutation(
         "the cursor is not looked at",
@@ -57,9 +57,9 @@ RARE = (
         (Primary, "take_over", "0.0 if skip else", "0.0 if membership.clean else"),
         (
             Primary,
-            "_prove",
-            "if self._is_complete or",
-            "if True or",
+            "_is_proved",
+            "return self._is_complete or",
+            "return True or",
         ),
     ),
 )

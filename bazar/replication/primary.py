@@ -163,13 +163,12 @@ class Primary(Tenure):
                 effects = [Confirm()]
             case PassOver():
                 effects = self._commit()
-            case Admit(feed) if feed.id in self.feeds and feed.acked == self.tail:
-                # An adopted tail may have come in between (T3): then it has more to acknowledge.
-                effects = self._join(feed, now)
             case HandOver():
                 effects = self._stop("handed over", clean=True)
             case StandDown(reason):
                 effects = self._stop(reason)
+            case Admit():
+                pass  # it joins as every other member does
         return effects + self._settle(now)
 
     # --- subscribers (J1-J6) ---------------------------------------------------------------------
@@ -239,8 +238,8 @@ class Primary(Tenure):
         if self.on_record:
             self._prove(now)
         effects: list[Effect] = []
-        # What a member has to show comes before a newcomer is let in on our word (J5).
-        for feed in sorted(self.feeds.values(), key=lambda f: f.welcomed or not self._is_member(f)):
+        # What a member has to show comes before anybody is let in on our word (J5).
+        for feed in sorted(self.feeds.values(), key=lambda f: (not self._is_member(f), f.welcomed)):
             effects += self._grant(feed, now) if feed.joined else self._advance(feed, now)
         if self._unproven and self.on_record and self._is_complete:
             # The last member has just joined: those before it are granted their leases now.
@@ -263,7 +262,7 @@ class Primary(Tenure):
                 # No newcomer on our word alone: a member may be about to show that we lack
                 # acknowledged entries, and must not find successors made in our image.
                 return []
-            return self._record(self.membership.members | {feed.member}, Admit(feed), now)
+            return self._record(self.membership.members | {feed.member}, Admit(), now)
         if feed.page is not None:
             return self._welcome(feed, feed.page, now) if self._boundary else []
         if feed.busy or (feed.welcomed and feed.position.seq >= self.durable.seq):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from bazar.replication.subscription import Subscription
-
 
 class Life(enum.Enum):
     """A primaryship, from `take_over` to `Stop`.
@@ -52,8 +50,6 @@ class PassOver:
 @dataclass(frozen=True, slots=True)
 class Admit:
     """A replica that is durable up to the tail becomes a member (J4)."""
-
-    feed: Subscription
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,18 +133,6 @@ LEADING = (
         focus="power",
     ),
     mutation(
-        "a replica joins that owes an adopted tail",
-        "T3",
-        (
-            Primary,
-            "recorded",
-            "case Admit(feed) if feed.id in self.feeds and feed.acked == self.tail:",
-            "case Admit(feed):",
-        ),
-        focus="leaving",
-        near=323,
-    ),
-    mutation(
         "a batch is committed that is not proven",
         "L4",
         (

@@ -63,7 +63,9 @@ class BatchesTest(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         self.primary, _ = Primary.take_over(
             *(Member("r-1", "s1"), None, GENESIS, (), 0.0, TIMING),
-            **{"known": 0, "epoch_id": "e1", "restarted": False},
+            known=0,
+            epoch_id="e1",
+            restarted=False,
             arbiter=HERE,
         )
         self.primary.recorded(0.0)

@@ -213,7 +213,7 @@ class Primary(Tenure):
             ]
         same = hello.epoch == self.epoch and hello.epoch_id == self.epoch_id
         stranger = hello.epoch >= self.epoch and not same
-        if stranger and hello.kind != CACHE and self._has(hello):
+        if stranger and self._has(hello):
             # J5: another has led this group, or the files here were put back below a member.
             theirs, ours = f"{hello.epoch} {hello.epoch_id}", f"{self.epoch} {self.epoch_id}"
             return self._stop(f"epoch {theirs} has begun elsewhere; this one is {ours}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bazar.errors import Unavailable
+from bazar.replication.arbiter import Knock
 from bazar.replication.effects import (
     Apply,
     Close,
@@ -15,6 +16,7 @@ from bazar.replication.effects import (
     LogPage,
     ReadLog,
     Record,
+    Stop,
 )
 from bazar.replication.messages import (
     CACHE,
@@ -35,7 +37,7 @@ from bazar.replication.messages import (
     Renew,
 )
 from bazar.replication.primary import Primary
-from tests.unit.replication.steps import HERE, TIMING, log, sent
+from tests.unit.replication.steps import HERE, THERE, TIMING, log, sent
 
 EPOCH_ID = "e2"
 BEGUN: Any = {"known": 1, "epoch_id": EPOCH_ID}
@@ -94,6 +96,12 @@ class PrimaryTest(unittest.TestCase):
         if of(effects, Record):
             effects = primary.recorded(at)
         return effects
+
+    def far(self, primary: Primary, at: float) -> None:
+        """A replica that lacks more than a page is sent the first."""
+        first = self.log[0].mark
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, first), at)
+        primary.log_read(REPLICA_FEED, LogPage(first, self.log[1:2], end=False), at)
 
     def join_cache(self, primary: Primary, at: float) -> list[Effect]:
         effects = primary.receive(CACHE_FEED, self.hello(CACHE), at)
@@ -158,6 +166,31 @@ class WritingTest(PrimaryTest):
         self.assertEqual(closed, [REPLICA_FEED])
         self.assertEqual(of(primary.recorded(over), Apply), [Apply(entry.mark)])
 
+    def test_r3_nothing_is_committed_while_the_set_is_being_recorded(self) -> None:
+        """Whom it passes over could become primary without it."""
+        primary = self.ready()
+        [entry] = self.propose(primary, "x", at=2.1)
+        primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
+        self.assertEqual(len(of(primary.tick(3.1), Record)), 1)
+        self.assertEqual(primary.tick(3.2), [Confirm()])
+
+    def test_r3_who_has_not_joined_is_told_nothing_of_a_batch_and_not_passed_over(self) -> None:
+        primary = self.lead()
+        self.far(primary, 2.0)
+        [entry] = self.propose(primary, "x", at=2.0)
+        self.assertEqual(self.effects, [Apply(entry.mark)])
+        effects = primary.stored(Apply(entry.mark), 2.0)
+        self.assertEqual(sent(effects), [])
+        self.assertEqual([*primary.feeds], [REPLICA_FEED])
+
+    def test_r4_one_that_has_stopped_commits_nothing(self) -> None:
+        """Its successor decides."""
+        primary = self.ready()
+        [entry] = self.propose(primary, "x", at=2.1)
+        self.assertEqual(len(of(primary.meet(Knock("r-9", THERE, 99)), Stop)), 1)
+        for feed in (REPLICA_FEED, CACHE_FEED):
+            self.assertEqual(of(primary.receive(feed, Ack(entry.mark), 2.1), Apply), [])
+
     def test_r3_a_late_ack_of_who_was_passed_over_finds_no_feed(self) -> None:
         primary = self.ready()
         [entry] = self.propose(primary, "x", at=2.1)
@@ -209,8 +242,34 @@ class WritingTest(PrimaryTest):
         [entry] = self.propose(primary, "x", at=2.1)
         primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
         self.assertEqual(len(primary.leases), 2)
-        primary.tick(4.0)
+        primary.tick(2.0 + TIMING.counted_s(1.0))
         self.assertEqual(primary.leases, {})
+
+    def test_l1_those_that_are_not_over_hold_the_next_commit_up_too(self) -> None:
+        primary = self.ready()
+        for key in ("x", "y"):
+            [entry] = self.propose(primary, key, at=2.1)
+            self.assertEqual(of(self.effects, Apply), [])
+            self.assertEqual(of(primary.receive(REPLICA_FEED, Ack(entry.mark), 2.1), Apply), [])
+            primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
+            primary.stored(Apply(entry.mark), 2.1)
+
+    def test_l1_a_lease_that_is_renewed_counts_from_then(self) -> None:
+        primary = self.ready()
+        primary.receive(REPLICA_FEED, Renew(2), 2.5)
+        [entry] = self.propose(primary, "x", at=2.6)
+        primary.receive(CACHE_FEED, Ack(entry.mark), 2.6)
+        over = 2.5 + TIMING.counted_s(1.0)
+        self.assertEqual(of(primary.tick(over - 0.001), Record), [])
+        self.assertEqual(len(of(primary.tick(over), Record)), 1)
+
+    def test_l3_what_was_asked_before_a_release_is_not_granted_after_it(self) -> None:
+        primary = self.ready()
+        [entry] = self.propose(primary, "x", at=2.1)
+        self.assertEqual(primary.receive(REPLICA_FEED, Renew(2), 2.45), [])  # it owes an ack
+        primary.receive(REPLICA_FEED, Release(), 2.46)
+        self.assertEqual(primary.receive(REPLICA_FEED, Ack(entry.mark), 2.47), [])
+        self.assertEqual([*primary.leases], ["run-of-f-1"])
 
     def test_l4_it_answers_reads_from_its_committed_state(self) -> None:
         primary = self.ready()

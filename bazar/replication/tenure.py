@@ -174,8 +174,8 @@ class Tenure:
 
     @property
     def _is_complete(self) -> bool:
-        """Whether every member has joined."""
-        joined = {feed.member for feed in self.feeds.values() if feed.joined}
+        """Whether every member has joined, and has what was adopted since (T3)."""
+        joined = {one.member for one in self.feeds.values() if one.joined and not one.awaited}
         return self.membership.members <= joined | {self.me}
 
     def _lease_s(self, now: float) -> float:

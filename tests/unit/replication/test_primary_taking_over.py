@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from bazar.errors import Unavailable
 from bazar.replication.effects import (
     Apply,
-    Close,
     Confirm,
-    Effect,
     LogPage,
-    Persist,
-    ReadLog,
     Record,
     SendSnapshot,
 )
 from bazar.replication.messages import (
+    CACHE,
     GENESIS,
     REPLICA,
     WIRE_VERSION,
     Ack,
     Change,
-    Entry,
+    Grant,
     Hello,
     Mark,
     Member,
     Membership,
-    Tail,
-    Welcome,
+    Renew,
 )
 from bazar.replication.primary import Primary
 from bazar.replication.telling import standing
+from bazar.replication.timing import Timing
 from tests.unit.replication.steps import HERE, TIMING, log, sent
 from tests.unit.replication.test_primary import (
     BEGUN,
-    EPOCH_ID,
+    CACHE_FEED,
     ME,
     OTHER,
     REPLICA_FEED,
@@ -58,6 +52,43 @@ class TakingOverTest(PrimaryTest):
         primary.confirmed(5.0)
         self.assertEqual(primary.read(None, 5.0), 0)
         self.assertTrue(primary.begin(5.0))
+
+    def test_t2_before_its_epoch_is_on_record_it_does_nothing(self) -> None:
+        """Another may have recorded one, whatever the arbiter has said when it was asked."""
+        primary, _ = Primary.take_over(
+            *(ME, None, GENESIS, (), 0.0, TIMING), **BEGUN, restarted=False, arbiter=HERE
+        )
+        primary.confirmed(0.0)
+        with self.assertRaises(Unavailable):
+            primary.read(None, 0.1)
+        self.assertFalse(primary.begin(0.1))
+        self.assertEqual(primary.tick(0.1), [])
+
+    def test_t2_its_epoch_is_above_the_one_on_record_and_any_that_its_log_knows(self) -> None:
+        for recorded, known in ((3, 7), (7, 3)):
+            before = Membership(recorded, frozenset({ME}), 1.0)
+            primary, _ = Primary.take_over(
+                *(ME, before, self.committed, (), 0.0, TIMING),
+                **{**BEGUN, "known": known},
+                restarted=False,
+                arbiter=HERE,
+            )
+            self.assertEqual(primary.epoch, 8)
+
+    def test_t2_shorter_leases_than_its_own_are_over_earlier(self) -> None:
+        """Their length is on record. After a restart that counts for nothing."""
+        before = Membership(1, frozenset({ME}), 0.5)
+        primary, _ = Primary.take_over(
+            *(ME, before, self.committed, (), 0.0, TIMING), **BEGUN, restarted=False, arbiter=HERE
+        )
+        primary.recorded(0.0)
+        self.assertFalse(primary.begin(0.504))
+        self.assertTrue(primary.begin(0.505))
+        before, timing = Membership(1, frozenset({ME}), 5.0, clean=True), Timing(lease_s=0.5)
+        _, [record] = Primary.take_over(
+            *(ME, before, self.committed, (), 0.0, timing), **BEGUN, restarted=False, arbiter=HERE
+        )
+        self.assertEqual(record, Record(Membership(2, frozenset({ME}), 0.5)))
 
     def test_t2_nothing_is_committed_before_old_leases_are_over(self) -> None:
         primary = self.lead()
@@ -112,132 +143,6 @@ class TakingOverTest(PrimaryTest):
         [entry] = primary.extend([Change(("x",), None)])
         self.assertEqual((entry.seq, entry.epoch), (6, 2))
 
-    def test_t3_a_members_tail_that_extends_the_log_is_adopted(self) -> None:
-        primary = self.lead(OTHER)
-        [effect] = primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.1)
-        self.assertIsInstance(effect, ReadLog)
-        effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
-        [welcome, _] = sent(effects, REPLICA_FEED)
-        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True, EPOCH_ID, HERE))
-        tail = log(self.committed, "t")
-        effects = primary.receive(REPLICA_FEED, Tail(tail), 0.2)
-        self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
-        self.assertEqual(primary.tail, tail[-1].mark)
-
-    def test_t3_a_tail_that_does_not_extend_the_log_is_not_adopted(self) -> None:
-        fits = log(self.committed, "t")
-        late = TIMING.surely_over_s(1.0)
-        for tail, member, now in (
-            (log(Mark(3, "else"), "t"), OTHER, 0.2),
-            (log(self.committed, "t", epoch=2), OTHER, 0.2),  # of this epoch only we make entries
-            ((*fits, *log(Mark(4, "else"), "u")), OTHER, 0.2),
-            ((), OTHER, 0.2),
-            (fits, OTHER, late),  # nobody waits any more
-            (fits, Member("r-9", "s9"), 0.2),  # it has never acknowledged what counts
-        ):
-            with self.subTest(tail=tail, member=member, now=now):
-                primary = self.lead(member)
-                primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.1)
-                primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
-                effects = primary.receive(REPLICA_FEED, Tail(tail), now)
-                self.assertEqual([type(effect) for effect in effects], [Close])
-                self.assertEqual(primary.tail, self.committed)
-
-    def offered(self, primary: Primary, tail: Sequence[Entry], at: float) -> list[Effect]:
-        """Say hello with a longer log, and be welcomed at this time."""
-        hello = replace(self.hello(REPLICA), last=tail[-1].mark)
-        primary.receive(REPLICA_FEED, hello, at)
-        return primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), at)
-
-    def test_t3_a_restarted_primary_adopts_a_tail_after_its_wait_too(self) -> None:
-        """Its own disk may have lost what the member has acknowledged."""
-        tail, late = log(self.committed, "t"), TIMING.surely_over_s(1.0)
-        primary = self.lead(OTHER, restarted=True)
-        [welcome, _] = sent(self.offered(primary, tail, late), REPLICA_FEED)
-        self.assertEqual(welcome, Welcome(2, self.committed, self.committed, True, EPOCH_ID, HERE))
-        self.assertEqual(primary.tick(late), [Confirm()])
-        self.assertFalse(primary.begin(late))
-        with self.assertRaises(Unavailable):
-            primary.read(None, late)
-        effects = primary.receive(REPLICA_FEED, Tail(tail), late)
-        self.assertEqual(of(effects, Persist), [Persist(self.committed, tail)])
-
-    def test_t3_members_that_have_joined_are_waited_for_until_they_have_an_adopted_tail(
-        self,
-    ) -> None:
-        """It was sent to them a moment ago: none of them is late."""
-        tail, late = log(self.committed, "t"), TIMING.surely_over_s(1.0)
-        third = Member("r-3", "s3")
-        primary = self.lead(OTHER, third, restarted=True)
-        at = self.committed
-        hello = Hello(WIRE_VERSION, REPLICA, third.node, "run", third.store, 1, at, at, "")
-        primary.receive(3, hello, 0.1)
-        primary.log_read(3, LogPage(self.committed, (), end=True), 0.1)
-        primary.receive(3, Ack(self.committed), 0.1)
-        self.offered(primary, tail, late)
-        [persist] = of(primary.receive(REPLICA_FEED, Tail(tail), late), Persist)
-        assert isinstance(persist, Persist)
-        effects = [
-            *primary.receive(REPLICA_FEED, Ack(self.committed), late),  # of its first page
-            *primary.stored(persist, late),
-        ]
-        self.assertEqual(of(effects, Close), [])
-        self.assertEqual(of(effects, Record), [])
-        effects = primary.receive(3, Ack(tail[-1].mark), late)
-        self.assertEqual(of(effects, Record), [])
-        effects = primary.receive(REPLICA_FEED, Ack(tail[-1].mark), late)
-        self.assertEqual(of(effects, Apply), [Apply(tail[-1].mark)])
-
-    def test_t3_a_tail_is_waited_for_so_long(self) -> None:
-        tail, late = log(self.committed, "t"), TIMING.surely_over_s(1.0)
-        until = late + TIMING.ack_timeout_s
-        primary = self.lead(OTHER, restarted=True)
-        self.offered(primary, tail, 0.1)
-        self.assertEqual(primary.due(late), until)
-        self.assertEqual(of(primary.tick(until - 0.001), Close), [])
-        self.assertFalse(primary.begin(until - 0.001))
-        self.assertEqual(len(of(primary.tick(until), Close)), 1)
-        self.assertTrue(primary.begin(until))
-
-    def test_t3_who_acknowledges_has_no_tail_that_extends_ours(self) -> None:
-        tail, late = log(Mark(3, "else"), "t"), TIMING.surely_over_s(1.0)
-        primary = self.lead(OTHER, restarted=True)
-        self.offered(primary, tail, 0.1)
-        primary.receive(REPLICA_FEED, Ack(self.committed), late)
-        self.assertTrue(primary.begin(late))
-
-    def test_t3_an_adopted_tail_is_sent_to_the_others_once_it_is_durable(self) -> None:
-        third = Member("r-3", "s3")
-        primary = self.lead(OTHER, third)
-        for feed, member in ((1, OTHER), (3, third)):
-            at = self.committed
-            hello = Hello(WIRE_VERSION, REPLICA, member.node, "run", member.store, 1, at, at, "")
-            primary.receive(feed, hello, 0.1)
-            primary.log_read(feed, LogPage(self.committed, (), end=True), 0.1)
-        tail = log(self.committed, "t")
-        [persist] = of(primary.receive(1, Tail(tail), 0.2), Persist)
-        assert isinstance(persist, Persist)
-        self.assertEqual(primary.receive(3, Ack(self.committed), 0.2), [])
-        self.assertIn(ReadLog(3, self.committed.seq), primary.stored(persist, 0.3))
-
-    def test_t3_a_log_that_was_read_before_a_tail_was_adopted_is_read_again(self) -> None:
-        """Once we have it, too, a member that has committed it shows no fault of ours (J5)."""
-        third, tail = Member("r-3", "s3"), log(self.committed, "t")
-        primary = self.lead(OTHER, third, restarted=True)
-        end = tail[-1].mark
-        hello = Hello(WIRE_VERSION, REPLICA, third.node, "run", third.store, 1, end, end, "")
-        [read] = primary.receive(3, hello, 0.1)
-        self.assertEqual(read, ReadLog(3, end.seq))
-        self.offered(primary, tail, 0.1)
-        [persist] = of(primary.receive(REPLICA_FEED, Tail(tail), 0.2), Persist)
-        assert isinstance(persist, Persist)
-        again = primary.log_read(3, LogPage(None, (), end=True), 0.2)
-        self.assertEqual(again, [ReadLog(3, end.seq)])
-        self.assertEqual(of(primary.stored(persist, 0.3), ReadLog), [])  # once is enough
-        effects = primary.log_read(3, LogPage(end, (), end=True), 0.3)
-        self.assertIn(Welcome(2, end, self.committed, True, EPOCH_ID, HERE), sent(effects, 3))
-        self.assertFalse(primary.stopped)
-
     def test_t4_a_member_that_has_not_joined_is_removed(self) -> None:
         primary = self.lead(OTHER)
         [entry] = self.propose(primary, "x", at=1.1)
@@ -274,6 +179,47 @@ class TakingOverTest(PrimaryTest):
         primary.confirmed(1.02)
         self.assertEqual(primary.read(None, 1.02), 0)  # T2's wait is over
 
+    def test_l4_it_grants_nothing_before_the_last_of_them_has_joined(self) -> None:
+        third, at = Member("r-3", "s3"), self.committed
+        primary = self.lead(OTHER, third, restarted=True)
+        hello = Hello(WIRE_VERSION, REPLICA, third.node, "run", third.store, 1, at, at, "")
+        primary.receive(3, hello, 0.1)
+        primary.receive(3, Renew(1), 0.1)
+        primary.log_read(3, LogPage(at, (), end=True), 0.1)
+        self.assertEqual(primary.receive(3, Ack(at), 0.1), [])
+        self.assertEqual(primary.receive(3, Renew(2), 0.2), [])
+        effects = self.join_replica(primary, 0.3)
+        self.assertEqual(sent(effects, 3), [Grant(2, 2, 1.0)])
+        self.assertEqual(sent(effects, REPLICA_FEED), [Grant(2, 1, 1.0)])
+
+    def test_l4_it_lets_nobody_new_in_before_that(self) -> None:
+        """A member may be about to show what its disk has lost (J5)."""
+        primary = self.lead(Member("r-3", "s3"), restarted=True)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.1)
+        primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.1)
+        self.assertEqual(primary.receive(REPLICA_FEED, Ack(self.committed), 0.1), [])
+        late = TIMING.surely_over_s(1.0)
+        self.assertEqual(len(of(primary.tick(late), Record)), 1)
+
+    def test_l4_of_those_that_have_said_hello_it_waits_for_members_only(self) -> None:
+        late = TIMING.surely_over_s(1.0)
+        for members, begins in (((), True), ((OTHER,), False)):
+            primary = self.lead(*members, Member("r-3", "s3"), restarted=True)
+            primary.receive(REPLICA_FEED, self.hello(REPLICA), late)  # our log is read for it
+            self.assertEqual(primary.tick(late), [Confirm()])
+            self.assertEqual(primary.begin(late), begins)
+
+    def test_l4_its_wait_does_not_end_before_it_is_on_record(self) -> None:
+        """Whoever says hello until then is heard, too."""
+        before, late = Membership(1, frozenset({ME, OTHER}), 1.0), TIMING.surely_over_s(1.0)
+        primary, _ = Primary.take_over(
+            *(ME, before, self.committed, (), 0.0, TIMING), **BEGUN, restarted=True, arbiter=HERE
+        )
+        primary.receive(CACHE_FEED, self.hello(CACHE), late)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA), late)
+        primary.recorded(late)
+        self.assertFalse(primary.begin(late))
+
     def test_l4_a_member_that_has_gone_again_is_not_waited_for(self) -> None:
         primary = self.lead(OTHER, restarted=True)
         primary.receive(REPLICA_FEED, self.hello(REPLICA), 0.5)
@@ -297,6 +243,19 @@ class TakingOverTest(PrimaryTest):
             primary.receive(REPLICA_FEED, self.hello(REPLICA, GENESIS), 0.1)
             effects = primary.log_read(REPLICA_FEED, LogPage(None, (), end=False), 0.1)
             self.assertEqual(of(effects, SendSnapshot), [SendSnapshot(REPLICA_FEED)] * sends)
+            self.assertEqual(of(effects, Record), [])
+
+    def test_j3_a_member_gets_it_once_what_is_pending_has_committed_without_it(self) -> None:
+        pending, late = log(self.committed, "p"), TIMING.surely_over_s(1.0)
+        primary = self.lead(OTHER, pending=pending, restarted=True)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, GENESIS), late)
+        effects = primary.log_read(REPLICA_FEED, LogPage(None, (), end=False), late)
+        self.assertEqual(effects, [])
+        effects = primary.tick(late)
+        self.assertEqual(effects, [Confirm(), Record(Membership(2, frozenset({ME}), 1.0))])
+        self.assertEqual(of(primary.recorded(late), Apply), [Apply(pending[-1].mark)])
+        effects = primary.stored(Apply(pending[-1].mark), late)
+        self.assertEqual(of(effects, SendSnapshot), [SendSnapshot(REPLICA_FEED)])
 
     def test_j5_a_member_shows_what_it_has_before_anybody_new_is_let_in(self) -> None:
         before = Membership(1, frozenset({ME, OTHER}), 1.0)
@@ -316,6 +275,13 @@ class TakingOverTest(PrimaryTest):
         primary = self.lead(OTHER, restarted=True)
         primary.receive(REPLICA_FEED, self.hello(REPLICA, Mark(3, "else")), 0.5)
         effects = primary.log_read(REPLICA_FEED, LogPage(self.committed, (), end=True), 0.5)
+        self.assertEqual(effects, [Record(Membership(2, frozenset({OTHER}), 1.0))])
+
+    def test_j5_so_does_one_that_has_committed_another_entry_where_ours_is_pending(self) -> None:
+        pending = log(self.committed, "p")
+        primary = self.lead(OTHER, pending=pending)
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, Mark(4, "else")), 0.5)
+        effects = primary.log_read(REPLICA_FEED, LogPage(pending[0].mark, (), end=True), 0.5)
         self.assertEqual(effects, [Record(Membership(2, frozenset({OTHER}), 1.0))])
 
     def test_j5_from_then_on_it_answers_no_read(self) -> None:

@@ -36,6 +36,13 @@ STORE = "storage/sqlite/replicated_store.py"
 
 ALL: tuple[Equivalent, ...] = (
     Equivalent(
+        TENURE,
+        "Tenure.meet",
+        "if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):",
+        "if theirs.leads is None or mine >= (theirs.leads, theirs.arbiter):",
+        "both differ by their arbiter, or it would have returned before",
+    ),
+    Equivalent(
         PRIMARY,
         "Primary._grant",
         "owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s",

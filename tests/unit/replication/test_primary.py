@@ -16,6 +16,7 @@ from bazar.replication.effects import (
     LogPage,
     ReadLog,
     Record,
+    Send,
     Stop,
 )
 from bazar.replication.messages import (
@@ -102,6 +103,14 @@ class PrimaryTest(unittest.TestCase):
         first = self.log[0].mark
         primary.receive(REPLICA_FEED, self.hello(REPLICA, first), at)
         primary.log_read(REPLICA_FEED, LogPage(first, self.log[1:2], end=False), at)
+
+    def near(self) -> Primary:
+        """A newcomer has been sent all but the last of the log at time 2; nothing begins."""
+        primary = self.lead()
+        primary.receive(REPLICA_FEED, self.hello(REPLICA, self.log[0].mark), 2.0)
+        primary.log_read(REPLICA_FEED, LogPage(self.log[0].mark, self.log[1:], end=True), 2.0)
+        self.assertFalse(primary.begin(2.0))
+        return primary
 
     def join_cache(self, primary: Primary, at: float) -> list[Effect]:
         effects = primary.receive(CACHE_FEED, self.hello(CACHE), at)
@@ -249,7 +258,7 @@ class WritingTest(PrimaryTest):
         primary = self.ready()
         for key in ("x", "y"):
             [entry] = self.propose(primary, key, at=2.1)
-            self.assertEqual(of(self.effects, Apply), [])
+            self.assertEqual([type(effect) for effect in self.effects], [Send, Send])
             self.assertEqual(of(primary.receive(REPLICA_FEED, Ack(entry.mark), 2.1), Apply), [])
             primary.receive(CACHE_FEED, Ack(entry.mark), 2.1)
             primary.stored(Apply(entry.mark), 2.1)

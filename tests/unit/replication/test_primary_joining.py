@@ -224,14 +224,6 @@ class JoiningTest(PrimaryTest):
         self.assertEqual(primary.recorded(2.0), [])
         self.assertEqual(primary.leases, {})
 
-    def near(self) -> Primary:
-        """A newcomer has been sent all but the last of the log at time 2; nothing begins."""
-        primary = self.lead()
-        primary.receive(REPLICA_FEED, self.hello(REPLICA, self.log[0].mark), 2.0)
-        primary.log_read(REPLICA_FEED, LogPage(self.log[0].mark, self.log[1:], end=True), 2.0)
-        self.assertFalse(primary.begin(2.0))
-        return primary
-
     def test_j4_the_next_batch_waits_for_who_is_near(self) -> None:
         primary = self.near()
         self.assertEqual(of(primary.tick(2.299), Close), [])

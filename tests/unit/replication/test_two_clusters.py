@@ -121,6 +121,7 @@ class PrimaryOfTwoTest(PrimaryTest):
         self.assertEqual(primary.knock(), Knock("r-1", HERE, 3))
         primary.life = Life.STOPPED
         self.assertIsNone(primary.knock().leads)
+        self.assertEqual(primary.meet(Knock("r-2", THERE, 2)), [])
 
 
 class FollowerOfTwoTest(unittest.TestCase):

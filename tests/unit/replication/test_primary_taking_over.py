@@ -25,7 +25,6 @@ from bazar.replication.messages import (
     Renew,
 )
 from bazar.replication.primary import Primary
-from bazar.replication.telling import standing
 from bazar.replication.timing import Timing
 from tests.unit.replication.steps import HERE, TIMING, log, sent
 from tests.unit.replication.test_primary import (
@@ -94,11 +93,6 @@ class TakingOverTest(PrimaryTest):
         primary = self.lead()
         self.assertFalse(primary.begin(1.009))
         self.assertTrue(primary.begin(1.01))
-
-    def test_t2_how_long_it_waits_is_told(self) -> None:
-        primary = self.lead()
-        told = [standing(primary, now)["waits_s"] for now in (0.0, 1.0, 1.5)]
-        self.assertEqual(told, [1.01, 0.01, 0.0])
 
     def test_t2_the_longest_lease_on_record_counts(self) -> None:
         before = Membership(1, frozenset({ME}), 5.0)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import unittest
+import weakref
+from typing import Any
 
 from bazar.errors import Indeterminate, OutOfStock, Unavailable
 from bazar.replication.write_queue import WriteQueue
+from tests.patience import PATIENCE_S
+
+
+class Kept(dict[str, Any]):
+    """An operation of which it can be seen whether anybody has it."""
 
 
 class QueueTest(unittest.IsolatedAsyncioTestCase):
@@ -73,6 +81,32 @@ class QueueTest(unittest.IsolatedAsyncioTestCase):
         queue.take(1)
         with self.assertRaises(Indeterminate):
             await queue.answer(ticket, 0.001)
+
+    async def test_nothing_is_kept_of_what_has_been_answered(self) -> None:
+        """Its deadline would keep it, and there may be many within one."""
+        queue, operation = WriteQueue(2), Kept()
+        gone, ticket = weakref.ref(operation), queue.add(operation)
+        del operation
+        queue.take(1)
+        ticket.resolve({"sold": 1})
+        await queue.answer(ticket, PATIENCE_S)
+        del ticket
+        self.assertIsNone(gone())
+
+    async def test_what_nobody_waits_for_any_more_may_fail(self) -> None:
+        """It is no fault of the program, which the loop would report."""
+        reported: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: reported.append(context))
+        queue = WriteQueue(2)
+        for cancelled in (True, False):
+            ticket = queue.add({})
+            if cancelled:
+                ticket.done.cancel()
+            queue.refuse_all("the node stops")
+            await asyncio.wait([ticket.done])
+            del ticket
+        self.assertEqual(reported, [])
 
     async def test_all_that_wait_can_be_refused(self) -> None:
         queue = WriteQueue(5)

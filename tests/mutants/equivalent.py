@@ -25,7 +25,6 @@ class Equivalent:
         return self.file, self.function, self.before, self.after
 
 
-PRIMARY = "bazar/replication/primary.py"
 TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
@@ -41,13 +40,6 @@ ALL: tuple[Equivalent, ...] = (
         "if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):",
         "if theirs.leads is None or mine >= (theirs.leads, theirs.arbiter):",
         "both differ by their arbiter, or it would have returned before",
-    ),
-    Equivalent(
-        PRIMARY,
-        "Primary._grant",
-        "owes = feed.acked != self.tail and now > feed.asked_at + self.timing.ack_timeout_s",
-        "owes = feed.acked != self.tail and now >= feed.asked_at + self.timing.ack_timeout_s",
-        "the bound is chosen: its very moment may lie on either side",
     ),
     Equivalent(
         SUBSCRIBER,

@@ -218,10 +218,10 @@ class WritingTest(PrimaryTest):
     def test_l3_who_owes_an_ack_is_granted_nothing_more(self) -> None:
         primary = self.ready()
         self.propose(primary, "x", at=2.1)
-        self.assertEqual(
-            sent(primary.receive(REPLICA_FEED, Renew(2), 2.3), REPLICA_FEED), [Grant(2, 2, 1.0)]
-        )
-        self.assertEqual(primary.receive(REPLICA_FEED, Renew(3), 2.45), [])
+        until = 2.1 + TIMING.ack_timeout_s
+        effects = primary.receive(REPLICA_FEED, Renew(2), until)
+        self.assertEqual(sent(effects, REPLICA_FEED), [Grant(2, 2, 1.0)])
+        self.assertEqual(primary.receive(REPLICA_FEED, Renew(3), until + 0.001), [])
 
     def test_l3_a_closed_connection_ends_no_lease(self) -> None:
         primary = self.ready()

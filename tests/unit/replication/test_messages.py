@@ -39,6 +39,7 @@ from bazar.replication.messages import (
     encode,
 )
 
+DIGEST = "c2f5ce1560a9e623517538b3f7bd6d41"
 INTEGER = st.integers(-(2**63), 2**63 - 1)
 NUMBER = st.integers(0, 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -129,6 +130,11 @@ class ChainTest(unittest.TestCase):
         message = decode(encode(Prepare((base,))))
         assert isinstance(message, Prepare)
         self.assertTrue(message.entries[0].extends(before))
+
+    def test_the_digest_is_the_one_that_logs_on_disk_have(self) -> None:
+        """Another would take every log of an older program for another history."""
+        entry = chain(Mark(7, "before"), 2, Change(("b", "a"), {"z": 1, "y": [None, "é"]}))
+        self.assertEqual(entry, Entry(8, 2, ("b", "a"), entry.effects, DIGEST))
 
     def test_tags_keep_their_old_name_on_the_wire(self) -> None:
         entry = Entry(1, 2, ("a", "b"), {"c": 3}, "d")

@@ -159,7 +159,7 @@ class JoiningTest(PrimaryTest):
             effects = primary.receive(REPLICA_FEED, Ack(self.committed), 2.0)
             self.assertEqual(len(of(effects, Record)), 1)
 
-    def test_j3_nor_where_it_no_longer_reaches_back_to_what_both_have(self) -> None:
+    def test_j3_so_it_does_where_the_log_begins_behind_what_both_have(self) -> None:
         """To a member, too, once no wait of ours is left in which its tail would be adopted."""
         for members in ((), (OTHER,)):
             for theirs in (self.committed, GENESIS):

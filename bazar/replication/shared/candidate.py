@@ -115,7 +115,6 @@ class Candidate:
         subscribers have had the time to find it."""
         if beat.epoch_id != self._watched:
             self._watched, self._watched_since = beat.epoch_id, now
-            self._hellos.clear()
         since = now - self._grace_s
         self._hellos = {node: at for node, at in self._hellos.items() if at >= since}
         if not follows and self._hellos and self._watched_since < since:

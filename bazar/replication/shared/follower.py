@@ -23,7 +23,7 @@ class Follower(CacheSubscriber):
         return []  # without a lease, too, it was told of everything, or it would have joined anew
 
     def _committed(self, mark: Mark) -> list[Effect]:
-        position = self._position(mark) or 0
-        told = tuple(self.pending[:position])
+        pending = tuple(self.pending)
         effects = super()._committed(mark)
+        told = pending[: len(pending) - len(self.pending)]
         return [*effects, Told(told)] if told else effects

@@ -67,11 +67,9 @@ class Shown:
         return core.committed
 
     async def _is_told(self, mark: Mark, tags: frozenset[str] | None, deadline: float) -> bool:
-        """Return whether this node has been told of `mark`, now or in a moment, or whether nothing
-        that is pending up to there touches `tags`."""
+        """Return whether this node has been told of `mark`, which is of its epoch, now or in a
+        moment, or whether nothing that is pending up to there touches `tags`."""
         core = self._core()
-        if core.committed.digest != mark.digest:
-            return False
         if core.committed.seq >= mark.seq:
             return True
         pending = [entry for entry in core.pending if entry.seq <= mark.seq]

@@ -286,7 +286,6 @@ SHARED: tuple[Mutation, ...] = (
             "mark.digest == told.digest and mark.seq >= told.seq",
             "mark.seq >= told.seq",
         ),
-        (Shown, "_is_told", "if core.committed.digest != mark.digest:", "if False:"),
         (Shown, "_is_told", " and self._core().committed.digest == mark.digest", ""),
         focus="stranding",
         near=5,

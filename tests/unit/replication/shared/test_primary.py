@@ -25,7 +25,7 @@ from bazar.replication.messages import (
 from bazar.replication.shared.hold import Hold, Tempo
 from bazar.replication.shared.primary import LEAST_LEASES, SharedPrimary
 from bazar.replication.states import Life
-from bazar.replication.timing import CLOCK_DRIFT
+from bazar.replication.timing import CLOCK_DRIFT, Timing
 from tests.unit.replication.steps import HERE, TIMING, sent
 
 TEMPO = Tempo(primary_lease_s=4.0, pause_s=0.5)
@@ -34,10 +34,10 @@ CHANGE = Change(("book:1",), {"put": 1})
 
 
 class SharedPrimaryTest(unittest.TestCase):
-    def primary(self) -> SharedPrimary:
+    def primary(self, timing: Timing = TIMING) -> SharedPrimary:
         """One that holds the primaryship until 14.0."""
         hold = Hold(TEMPO, 10.0)
-        return SharedPrimary.begin_epoch(Member("catalog-1", ""), 3, MARK, hold, TIMING, HERE)
+        return SharedPrimary.begin_epoch(Member("catalog-1", ""), 3, MARK, hold, timing, HERE)
 
     def joined(self, primary: SharedPrimary, feed: int = 1, kind: str = FOLLOWER) -> None:
         hello = Hello(
@@ -117,6 +117,12 @@ class SharedPrimaryTest(unittest.TestCase):
                     self.assertEqual(granted, [])
                 else:
                     self.assertAlmostEqual(*granted, lease_s)
+
+    def test_the_shortest_lease_that_is_worth_it_is_granted(self) -> None:
+        left_s = self.primary().hold.grantable_s(12.0)
+        primary = self.primary(Timing(lease_s=left_s / LEAST_LEASES))
+        self.joined(primary)
+        self.assertEqual(self.granted(primary, 12.0), [left_s])
 
     def test_a_follower_is_told_what_changes_and_a_cache_only_where(self) -> None:
         primary = self.primary()

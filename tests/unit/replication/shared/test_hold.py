@@ -29,6 +29,13 @@ class HoldTest(unittest.TestCase):
         hold.confirmed(13.9, 14.0)
         self.assertEqual(hold.until, 14.0)
 
+    def test_t5_what_has_ended_is_held_no_more_whatever_is_confirmed(self) -> None:
+        hold = Hold(TEMPO, 10.0)
+        hold.end()
+        hold.confirmed(10.0, 10.0)
+        self.assertLess(hold.until, 10.0)
+        self.assertEqual(hold.grantable_s(10.0), 0.0)
+
     def test_p2_a_lease_is_over_when_the_hold_is(self) -> None:
         hold = Hold(TEMPO, 10.0)
         lease_s = hold.grantable_s(11.0)
@@ -49,6 +56,7 @@ class WatchTest(unittest.TestCase):
         self.assertFalse(watch.saw(look("1"), 0.0))
         self.assertFalse(watch.saw(look("1"), TEMPO.over_s - 0.01))
         self.assertTrue(watch.saw(look("1"), TEMPO.over_s))
+        self.assertAlmostEqual(TEMPO.over_s, 4.0 * 1.01 + 0.5)
 
     def test_p3_another_beat_or_connection_counts_anew(self) -> None:
         for other in (look("2"), look("1", 2)):
@@ -66,7 +74,7 @@ class WatchTest(unittest.TestCase):
     def test_p3_a_holder_with_a_longer_lease_is_waited_for(self) -> None:
         watch = Watch(TEMPO)
         watch.saw(look("1", over_ms=20_000), 0.0)
-        self.assertFalse(watch.saw(look("1", over_ms=20_000), 19.9))
+        self.assertFalse(watch.saw(look("1", over_ms=20_000), 19.99))
         self.assertTrue(watch.saw(look("1", over_ms=20_000), 20.0))
 
     def test_t5_what_is_released_may_be_taken_at_once(self) -> None:

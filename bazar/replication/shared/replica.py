@@ -61,7 +61,7 @@ class SharedReplica(Part):
         self._heeds_from = inf
         self._unseeded = False
         self._values: list[str] = []  # of our last beats
-        self._installs = 0
+        self._installing = object()  # which of its installations is the last
         timing = Timing(settings.lease_s, settings.ack_timeout_s, tempo.pause_s)
         super().__init__(
             *(wiring, Follower(me.name, wiring.run, timing, home), home),
@@ -83,11 +83,9 @@ class SharedReplica(Part):
             await self._over.wait()
         else:
             self._client.release()
-        self._stopped.set()
         await self._tasks.close()
         await self._tenure.close()
         self._feeds.close_all()
-        self.queue.refuse_all("the node stops")
 
     async def _live(self) -> None:
         await self._open()
@@ -97,8 +95,6 @@ class SharedReplica(Part):
             await self._tenure.close()
             self.primary = self._batches = self._timekeeper = None
             self._candidate.lost()
-            if self._stopped.is_set():
-                return
 
     async def _open(self) -> None:
         """Return once the database is there, and for us."""
@@ -183,7 +179,7 @@ class SharedReplica(Part):
         self._tenure.spawn(self._beat(primary))
         look_s = LOOK_LEASES * self.settings.lease_s
         self._tenure.spawn(self._knocking.look_for_others(primary, self._perform, look_s))
-        self._tenure.spawn(self._install())
+        self._install(self._tenure)
         if not won.derived:
             self._tenure.spawn(self._derive(primary.epoch_id))
         self._unseeded = primary.tail.seq == 0
@@ -273,9 +269,10 @@ class SharedReplica(Part):
         self._give_up(str(error))
 
     def _give_up(self, reason: str) -> None:
-        primary, batches = self.primary, self._batches
-        if primary is None or batches is None or self._over.is_set():
+        if self._over.is_set():
             return
+        primary, batches = self.primary, self._batches
+        assert primary is not None and batches is not None
         primary.life = Life.STOPPED
         primary.hold.end()
         self.leading.clear()
@@ -310,7 +307,7 @@ class SharedReplica(Part):
                 self._on_commit(entries)
                 self.reads.committed()
             case Reset():
-                self._tasks.spawn(self._install())
+                self._install(self._tasks)
             case Drop():
                 pass  # it caches nothing: its entries are dirty until they are committed
             case _:
@@ -331,18 +328,21 @@ class SharedReplica(Part):
                 await self._register.release(primary.epoch_id)
                 self._perform(primary.recorded(self.clock()))
 
-    async def _install(self) -> None:
+    def _install(self, tasks: Tasks) -> None:
         """Have the service read what it keeps in memory, and answer nothing before."""
-        self._installs += 1
-        number = self._installs
+        this = self._installing = object()
         self.reads.closed = f"{self.me.name} has just joined"
-        while number == self._installs:
+        tasks.spawn(self._installed(this))
+
+    async def _installed(self, this: object) -> None:
+        """Answer reads once the service has read it, unless this node has joined anew meanwhile."""
+        while this is self._installing:
             with contextlib.suppress(Unavailable):
                 await self._on_install()
                 break
             await asyncio.sleep(RETRY_S)
-        if number != self._installs:
-            return  # it has joined anew meanwhile
+        if this is not self._installing:
+            return
         self.reads.closed = None
         if self.primary is not None and self.primary.life is Life.LEADING:
             self.leading.set()

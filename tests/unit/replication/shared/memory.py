@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,12 +21,14 @@ class MemoryRegister:
         self.row = RELEASED
         self.number = 0
         self.connection = 1
+        self.looks = 0
         self.down = False
         self.faster: Beat | None = None  # whose take-over comes before ours
-        self.words: list[Word] = []  # that a primary finds
+        self.words: Callable[[], list[Word]] = list  # that a primary finds
         self.left: list[Word] = []  # that a candidate has left
         self.values: list[str] = []  # of all beats
         self.timeouts: list[float] = []
+        self.beat_takes_s = 0.0
         self.disconnects = 0
         self.before_commit: Callable[[], None] = lambda: None
         self.after_commit: Callable[[], None] = lambda: None
@@ -35,6 +38,7 @@ class MemoryRegister:
             raise Unavailable("the database is down")
 
     async def look(self) -> Look:
+        self.looks += 1
         self._must_answer()
         return Look(self.row, self.connection)
 
@@ -55,11 +59,12 @@ class MemoryRegister:
         self, epoch_id: str, value: str, committed: int, timeout_s: float
     ) -> Sequence[Word]:
         self.timeouts.append(timeout_s)
+        await asyncio.sleep(self.beat_takes_s)
         self._must_answer()
         if self.row.epoch_id != epoch_id or self.number < committed:
             raise FatalError("the epoch is over")
         self.values.append(value)
-        return self.words
+        return self.words()
 
     async def release(self, epoch_id: str) -> None:
         self._must_answer()
@@ -81,8 +86,11 @@ class MemoryStore:
         self.keep_from: int | None = None
         self.seeds: list[Operation] = []
         self.began: list[Mark] = []
+        self.begins: Callable[[], None] = lambda: None
         self.committed: list[Mark] = []
         self.down = False
+        self.tries = 0
+        self.hangs = False
         self.disconnects = 0
         self._register = register
 
@@ -91,10 +99,12 @@ class MemoryStore:
 
     def begin_epoch(self, mark: Mark) -> None:
         self.began.append(mark)
+        self.begins()
 
     async def execute(
         self, operations: Sequence[Operation], epoch: int, extend: Extend
     ) -> tuple[list[Outcome], tuple[Entry, ...]]:
+        self.tries += 1
         if self.down:
             raise Unavailable("the database is down")
         outcomes = [Outcome(dict(one), Change((str(one["op"]),), {})) for one in operations]
@@ -103,6 +113,8 @@ class MemoryStore:
     async def rollback(self) -> None: ...
 
     async def commit(self, mark: Mark) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
         self.committed.append(mark)
         self._register.number = mark.seq
 
@@ -117,12 +129,14 @@ class MemoryDatabase:
         self.register = MemoryRegister()
         self.store = MemoryStore(self.register)
         self.down = False  # where it cannot be opened, nor anything be derived
+        self.tries = 0
         self.slices = 0
         self.upgraded: list[str] = []
         self.derived: list[str] = []
         self.id = "one"
 
     async def open(self) -> str:
+        self.tries += 1
         if self.down:
             raise Unavailable("no server takes writes")
         return self.id
@@ -131,6 +145,7 @@ class MemoryDatabase:
         self.upgraded.append(epoch_id)
 
     async def derive(self, epoch_id: str) -> bool:
+        self.tries += 1
         if self.down:
             raise Unavailable("no server takes writes")
         self.derived.append(epoch_id)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from bazar.errors import Unavailable
 from bazar.replication.messages import GENESIS, Commit, Entry, Grant, Mark, Prepare, Welcome
@@ -12,8 +11,8 @@ from bazar.replication.reads import Reads
 from bazar.replication.shared.follower import Follower
 from bazar.replication.shared.shown import Shown
 from bazar.replication.timing import Timing
+from tests.unit.replication.shared.node import played
 from tests.unit.replication.steps import HERE
-from tests.world.lab import Lab
 from tests.world.world import Process
 
 PATIENCE_S = 1.0
@@ -83,46 +82,18 @@ class Node:
         assert PATIENCE_S <= late_s < PATIENCE_S + 0.1, late_s
 
 
-Play = Callable[[Node], Coroutine[Any, Any, None]]
-
-
-def played(play: Play) -> Callable[[], None]:
-    """Make a test of what one node does, in time that is simulated."""
-
-    def test() -> None:
-        failures: list[BaseException | None] = []
-        with Lab() as lab:
-
-            async def run(process: Process) -> None:
-                try:
-                    await play(Node(process))
-                except BaseException as error:
-                    failures.append(error)
-                else:
-                    failures.append(None)
-
-            lab.start(run)
-            lab.run(60.0)
-        [failure] = failures  # it has come to an end
-        if failure is not None:
-            raise failure
-
-    test.__name__, test.__doc__ = play.__name__, play.__doc__
-    return test
-
-
 def at(seq: int, epoch_id: str = EPOCH) -> Mark:
     return Mark(seq, epoch_id)
 
 
-@played
+@played(Node)
 async def test_the_moment_that_it_was_told_of_is_shown_at_once(node: Node) -> None:
     for tags in (BOOK, frozenset[str](), None):
         assert await node.read(at(5), tags=tags) == at(5)
     assert node.looks == [0, 0, 0]
 
 
-@played
+@played(Node)
 async def test_servers_that_are_behind_are_left_for_others(node: Node) -> None:
     began = node.process.time()
     assert await node.read(at(3), at(4), at(5)) == at(5)
@@ -130,20 +101,20 @@ async def test_servers_that_are_behind_are_left_for_others(node: Node) -> None:
     assert node.process.time() > began  # it has let some time pass between
 
 
-@played
+@played(Node)
 async def test_where_all_stay_behind_it_is_refused_in_the_end(node: Node) -> None:
     await node.refused_late(at(4))
     assert len(node.looks) < 1000
 
 
-@played
+@played(Node)
 async def test_the_rows_of_another_epoch_are_not_shown(node: Node) -> None:
     for mark in (at(5, OTHER), at(9, OTHER)):
         await node.refused_late(mark)
     assert await node.read(at(9, OTHER), at(5)) == at(5)
 
 
-@played
+@played(Node)
 async def test_a_newer_moment_is_shown_once_it_was_told_of(node: Node) -> None:
     read = asyncio.create_task(node.read(at(6)))
     await asyncio.sleep(0.5)
@@ -156,14 +127,14 @@ async def test_a_newer_moment_is_shown_once_it_was_told_of(node: Node) -> None:
     assert node.looks == [0]
 
 
-@played
+@played(Node)
 async def test_a_newer_moment_that_is_told_of_nowhere_is_refused(node: Node) -> None:
     await node.refused_late(at(6))
     node.prepare(entry(6))
     await node.refused_late(at(6))
 
 
-@played
+@played(Node)
 async def test_what_is_pending_elsewhere_is_not_waited_for(node: Node) -> None:
     began = node.process.time()
     node.prepare(entry(6, "book:2"), entry(7, "book:1"))
@@ -174,14 +145,14 @@ async def test_what_is_pending_elsewhere_is_not_waited_for(node: Node) -> None:
     await node.refused_late(at(8), tags=frozenset({"book:3"}))  # who knows
 
 
-@played
+@played(Node)
 async def test_the_last_one_that_is_pending_is_waited_for_where_it_touches(node: Node) -> None:
     node.prepare(entry(6, "book:2"))
     assert await node.read(at(6)) == at(6)
     await node.refused_late(at(6), tags=frozenset({"book:2"}))
 
 
-@played
+@played(Node)
 async def test_of_an_older_epoch_nothing_counts_any_more(node: Node) -> None:
     """It was told of another while it read."""
     node.looked = lambda: node.welcome(OTHER, 2)
@@ -189,7 +160,7 @@ async def test_of_an_older_epoch_nothing_counts_any_more(node: Node) -> None:
     assert node.looks == [0, 0]  # no server was behind
 
 
-@played
+@played(Node)
 async def test_an_epoch_that_begins_while_a_read_waits_has_it_look_again(node: Node) -> None:
     read = asyncio.create_task(node.read(at(6), at(9, OTHER)))
     await asyncio.sleep(0.1)
@@ -198,7 +169,7 @@ async def test_an_epoch_that_begins_while_a_read_waits_has_it_look_again(node: N
     assert await read == at(9, OTHER)
 
 
-@played
+@played(Node)
 async def test_an_epoch_that_begins_between_two_looks_has_it_look_again(node: Node) -> None:
     """And what an older one shows, whatever its number, is not taken for the new one's."""
     read = asyncio.create_task(node.read(at(4), at(9), at(3, OTHER)))
@@ -207,21 +178,21 @@ async def test_an_epoch_that_begins_between_two_looks_has_it_look_again(node: No
     assert await read == at(3, OTHER)
 
 
-@played
+@played(Node)
 async def test_without_a_lease_nothing_is_read(node: Node) -> None:
     node.follower.release()
     assert await node.refused(at(5)) == 0.0
     assert node.looks == []
 
 
-@played
+@played(Node)
 async def test_a_lease_that_ends_while_it_reads_ends_the_read(node: Node) -> None:
     node.looked = lambda: node.follower.release() and None
     assert await node.refused(at(5)) < PATIENCE_S
     assert node.looks == [0]
 
 
-@played
+@played(Node)
 async def test_before_the_first_entry_there_is_nothing_to_wait_for(node: Node) -> None:
     node.follower.committed = GENESIS
     assert await node.read(GENESIS, tags=None) == GENESIS

@@ -70,8 +70,6 @@ class Shown:
         """Return whether this node has been told of `mark`, which is of its epoch, now or in a
         moment, or whether nothing that is pending up to there touches `tags`."""
         core = self._core()
-        if core.committed.seq >= mark.seq:
-            return True
         pending = [entry for entry in core.pending if entry.seq <= mark.seq]
         if core.last.seq >= mark.seq and not touched_seq(pending, tags):
             return True

@@ -397,7 +397,14 @@ async def test_what_is_derived_is_made_slice_by_slice_beside_batches(node: Node)
 @played(Node)
 async def test_what_cannot_be_derived_now_is_tried_again_and_said(node: Node) -> None:
     node.database.slices = 2
-    node.register.after_commit = lambda: asyncio.get_running_loop().call_soon(goes_down, node)
+
+    def goes_down() -> None:
+        node.database.down = True
+
+    def taken_over() -> None:
+        asyncio.get_running_loop().call_soon(goes_down)  # once the first slice is made
+
+    node.register.after_commit = taken_over
     await node.leads()
     await node.until(lambda: node.database.down)
     before = node.database.tries
@@ -407,7 +414,3 @@ async def test_what_cannot_be_derived_now_is_tried_again_and_said(node: Node) ->
     node.database.down = False
     await node.until(lambda: len(node.database.derived) == 3)
     assert leads(node)
-
-
-def goes_down(node: Node) -> None:
-    node.database.down = True

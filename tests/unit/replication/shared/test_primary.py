@@ -116,7 +116,8 @@ class SharedPrimaryTest(unittest.TestCase):
                 if lease_s is None:
                     self.assertEqual(granted, [])
                 else:
-                    self.assertAlmostEqual(*granted, lease_s)
+                    [granted_s] = granted
+                    self.assertAlmostEqual(granted_s, lease_s)
 
     def test_the_shortest_lease_that_is_worth_it_is_granted(self) -> None:
         left_s = self.primary().hold.grantable_s(12.0)

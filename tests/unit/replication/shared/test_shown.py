@@ -187,7 +187,10 @@ async def test_without_a_lease_nothing_is_read(node: Node) -> None:
 
 @played(Node)
 async def test_a_lease_that_ends_while_it_reads_ends_the_read(node: Node) -> None:
-    node.looked = lambda: node.follower.release() and None
+    def ends() -> None:
+        node.follower.release()
+
+    node.looked = ends
     assert await node.refused(at(5)) < PATIENCE_S
     assert node.looks == [0]
 

@@ -54,10 +54,6 @@ class Hold:
         if now < self.until:
             self.until = max(self.until, sent_at + self._tempo.primary_lease_s)
 
-    def end(self) -> None:
-        """Hold it no more, from now on."""
-        self.until = -inf
-
     def grantable_s(self, now: float) -> float:
         """Return the longest lease that may be granted now: at its holder it is over when this hold
         is, even if that one's clock is slower, and has stood still (P2)."""

@@ -45,6 +45,7 @@ class SharedReplica(Part):
 
     subscriber: Follower
     primary: SharedPrimary | None
+    _unseeded: bool  # whether this primary has yet to write what the group begins with (T0)
 
     def __init__(self, wiring: Wiring, database: Database, tempo: Tempo, home: ArbiterId) -> None:
         me, settings, clock = wiring.me, wiring.settings, wiring.clock
@@ -59,7 +60,6 @@ class SharedReplica(Part):
         self._over = asyncio.Event()  # the end of this tenure
         self.disk = DiskWorker(self._write_out)
         self._heeds_from = inf
-        self._unseeded = False
         self._values: list[str] = []  # of our last beats
         self._installing = object()  # which of its installations is the last
         timing = Timing(settings.lease_s, settings.ack_timeout_s, tempo.pause_s)
@@ -77,14 +77,13 @@ class SharedReplica(Part):
 
     async def stop(self) -> None:
         """Leave in order: hand over (T5), or give the lease back (L3)."""
-        if self.primary is not None and not self._over.is_set():
+        if self.primary is not None:
             self._perform(self.primary.retire(self.clock()))
             self.queue.refuse_all("the primary hands over")
             await self._over.wait()
         else:
             self._client.release()
         await self._tasks.close()
-        await self._tenure.close()
         self._feeds.close_all()
 
     async def _live(self) -> None:
@@ -228,6 +227,7 @@ class SharedReplica(Part):
         number, self._values = 0, []
         self._heeds_from = self.clock() + self._grace_s
         while True:
+            self._must_hold()
             sent_at = self.clock()
             number += 1
             value = f"{primary.epoch_id}:{number}"
@@ -240,7 +240,6 @@ class SharedReplica(Part):
                 primary.hold.confirmed(sent_at, self.clock())
                 self._heed(primary, words)
             except Unavailable as error:
-                self._must_hold()
                 log.info("%s: a beat is not confirmed: %s", self.me.name, error)
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -269,12 +268,9 @@ class SharedReplica(Part):
         self._give_up(str(error))
 
     def _give_up(self, reason: str) -> None:
-        if self._over.is_set():
-            return
         primary, batches = self.primary, self._batches
         assert primary is not None and batches is not None
         primary.life = Life.STOPPED
-        primary.hold.end()
         self.leading.clear()
         self._register.disconnect()
         self._store.disconnect()

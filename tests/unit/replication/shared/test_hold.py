@@ -29,13 +29,6 @@ class HoldTest(unittest.TestCase):
         hold.confirmed(13.9, 14.0)
         self.assertEqual(hold.until, 14.0)
 
-    def test_t5_what_has_ended_is_held_no_more_whatever_is_confirmed(self) -> None:
-        hold = Hold(TEMPO, 10.0)
-        hold.end()
-        hold.confirmed(10.0, 10.0)
-        self.assertLess(hold.until, 10.0)
-        self.assertEqual(hold.grantable_s(10.0), 0.0)
-
     def test_p2_a_lease_is_over_when_the_hold_is(self) -> None:
         hold = Hold(TEMPO, 10.0)
         lease_s = hold.grantable_s(11.0)

@@ -21,7 +21,7 @@ def open_servers(names: Sequence[str], dsn: str) -> Servers:
         from psycopg import pq
     except ImportError as error:
         raise ConfigError(f"PostgreSQL needs psycopg: {INSTALL} ({error})") from error
-    version = tuple(int(part) for part in re.findall(r"\d+", psycopg.__version__)[:3])
+    version = tuple(int(part) for part in re.findall(r"\d+", psycopg.__version__))
     if version < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise ConfigError(f"psycopg {psycopg.__version__} is older than {oldest}: {INSTALL}")

@@ -18,6 +18,7 @@ from storage.postgresql.transaction import COMMIT, ROLLBACK, beginning, check_co
 
 CONNECT_S = 2.0
 RUN_S = 5.0
+LOCK_S = RUN_S / 2  # for a lock of another: then there is time to say so
 
 IN_RECOVERY = Statement("SELECT pg_is_in_recovery()")
 
@@ -32,7 +33,7 @@ class Link:
         and have been deposed. A transaction ends once we have said nothing for `silence_s`."""
         self._servers = servers
         self._beside = beside
-        self._beginning = beginning(silence_s, RUN_S / 2)
+        self._beginning = beginning(silence_s, LOCK_S)
         self._session: Session | None = None
         self._open: Session | None = None  # in which a transaction has begun
         self._first = 0  # the server to ask first: the one that took writes

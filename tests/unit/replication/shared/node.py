@@ -33,7 +33,7 @@ from tests.unit.replication.steps import HERE
 from tests.world.lab import Lab
 from tests.world.world import Process
 
-TEMPO = Tempo(primary_lease_s=2.0, pause_s=0.25)
+TEMPO = Tempo(primary_lease_s=2.1, pause_s=0.25)  # no tick falls upon its end
 SETTINGS = ReplicationConfig(lease_s=0.5, ack_timeout_s=0.1)
 HOME = ArbiterId(f"{HERE.digest}-one", HERE.place)
 PEER = NodeConfig("catalog-2", "catalog", 8002, number=2)

@@ -45,7 +45,7 @@ class StoreTest(DatabaseCase):
         group = await Group.make(self.session, model)
         await group.batch(*model.seed())
         # How fast the machine is must not show.
-        for module, name in ((link, "RUN_S"), (store, "BEGIN_S")):
+        for module, name in ((link, "RUN_S"), (link, "LOCK_S"), (store, "BEGIN_S")):
             self.enterContext(mock.patch.object(module, name, PATIENCE_S))
         self.link = Link(servers_of(self._conninfo), PATIENCE_S)
         self.addAsyncCleanup(self.link.close)

@@ -137,7 +137,6 @@ class Link:
         """Give up the session, and what is under way, at once."""
         if self._session is not None:
             self._session.abort()
-        self._session = self._open = None
 
     async def close(self) -> None:
         """End the session in order."""

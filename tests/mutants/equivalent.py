@@ -31,6 +31,7 @@ REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
 PART = "bazar/replication/part.py"
 FRAMES = "bazar/rpc/frames.py"
 SHOWN = "bazar/replication/shared/shown.py"
+SHARED_REPLICA = "bazar/replication/shared/replica.py"
 STORE = "storage/sqlite/replicated_store.py"
 
 ALL: tuple[Equivalent, ...] = (
@@ -68,6 +69,27 @@ ALL: tuple[Equivalent, ...] = (
         "if self._clock() >= deadline:",
         "if self._clock() > deadline:",
         "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        SHARED_REPLICA,
+        "SharedReplica._heed",
+        "if self.clock() < self._heeds_from:",
+        "if self.clock() <= self._heeds_from:",
+        "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        SHARED_REPLICA,
+        "SharedReplica._lead",
+        "self.disk = DiskWorker(self._write_out, self.disk.spent)",
+        "pass",
+        "a tenure has one effect written out at a time, taken as it is put: none is left behind",
+    ),
+    Equivalent(
+        SHARED_REPLICA,
+        "SharedReplica._still_leads",
+        "return False",
+        "return True",
+        "all has been given up already: feeds are closed, and who writes effects out is cancelled",
     ),
     Equivalent(
         STORE,

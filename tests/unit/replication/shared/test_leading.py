@@ -204,7 +204,7 @@ def ends_with(error: Exception) -> Callable[[], list[Word]]:
 
 
 @played(Node)
-async def test_what_is_nobodys_word_but_a_fault_of_the_program_ends_the_process(
+async def test_a_database_of_another_shop_ends_the_process(
     node: Node,
 ) -> None:
     await node.leads()

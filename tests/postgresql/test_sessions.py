@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from typing import Any
 
@@ -288,6 +289,18 @@ async def test_what_is_given_up_is_broken_and_not_cancelled(
         state = "SELECT state FROM pg_stat_activity WHERE pid = %s"
         assert postgresql_server.ask(state, one.pid) == [("active",)]  # it sleeps on
         postgresql_server.ask("SELECT pg_terminate_backend(%s)", one.pid)
+
+
+async def test_an_answer_that_comes_with_the_deadline_is_an_answer(
+    postgresql_server: Server,
+) -> None:
+    async with session(postgresql_server) as one:
+        running = asyncio.create_task(run(one, "SELECT 1"))
+        await asyncio.sleep(0)  # it is sent
+        assert select.select([one._socket], [], [], PATIENCE_S)[0]
+        let_deadlines_pass()
+        assert (await running).results[0].rows == ((1,),)
+        assert not one.broken
 
 
 async def test_closing_ends_the_servers_process_and_its_transaction(

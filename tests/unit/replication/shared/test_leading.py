@@ -9,6 +9,7 @@ from bazar.errors import ConfigError, FatalError, Indeterminate
 from bazar.replication.arbiter import Knock
 from bazar.replication.messages import (
     CACHE,
+    REPLICA,
     ArbiterId,
     Commit,
     Grant,
@@ -219,6 +220,15 @@ async def test_what_nobody_has_foreseen_ends_the_process_too(node: Node) -> None
     node.register.words = ends_with(RuntimeError("unforeseen"))
     await node.until(lambda: node.fatal)
     assert node.fatal == ["unforeseen"]
+
+
+@played(Node)
+async def test_so_does_what_is_asked_for_and_cannot_be_done(node: Node) -> None:
+    """As the log, of which there is none here."""
+    await node.leads()
+    Subscribed(node, PEER.name, REPLICA).hello()
+    [why] = node.fatal
+    assert "no way to carry out" in why
 
 
 @played(Node)

@@ -353,11 +353,13 @@ def _check(operation: Operation, book: Row) -> None:
     """Test the writer's conditions on the book that it changes (RFC 9110 section 13.1); If-Match
     compares strongly. Raises PreconditionFailed."""
     etag = entity_tag(render(show_book(book)))
-    wanted, unwanted = operation.get("if_match"), operation.get("if_none_match", ())
-    known = {one.removeprefix("W/") for one in unwanted}
-    if (wanted is None or not {"*", etag}.isdisjoint(wanted)) and {"*", etag}.isdisjoint(known):
+    fitting = {"*", etag}
+    if fitting.isdisjoint(operation.get("if_match", fitting)):
+        name = "If-Match"
+    elif fitting & {one.removeprefix("W/") for one in operation.get("if_none_match", ())}:
+        name = "If-None-Match"
+    else:
         return
-    name = "If-None-Match" if wanted is None else "If-Match"
     raise PreconditionFailed(f"{name}: book {book['id']} is {etag} now", {"etag": etag})
 
 

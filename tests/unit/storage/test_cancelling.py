@@ -168,7 +168,7 @@ class UndoingTest(CancellingCase):
         self.catalog.now_ms -= 1000
         with self.assertRaises(TooLate):
             self.catalog.one(undo("u", self.order, "k", 0, (4, 1)))
-        self.undo("v", (4, 1))
+        self.catalog.one(undo("v", self.order, "k", 1, (4, 1)))
 
     def test_what_was_done_is_answered_as_before_however_late(self) -> None:
         first = self.undo("u", (4, 1))
@@ -192,6 +192,14 @@ class UndoingTest(CancellingCase):
         with self.assertRaises(NotFound):
             self.catalog.one(undo("u", "elsewhere", "k", 600, (4, 1)))
         self.assertEqual(self.counts(), (4, 8))
+
+    def test_r1_nor_by_the_key_of_a_sale_in_the_same_batch(self) -> None:
+        sold, refused = self.catalog.batch(
+            sell("other", (4, 1)), undo("u", self.order, "other", 600, (4, 1))
+        )
+        self.assertIsNotNone(sold.change)
+        self.assertIsInstance(refused.answer, NotBuyer)
+        self.assertEqual(self.counts(), (3, 8))
 
     def test_a_keeper_is_never_too_late(self) -> None:
         self.catalog.now_ms += 10**9

@@ -32,6 +32,12 @@ class BeginningTest(DecidingCase):
         made = empty.one(create("c", ("t", None, "c"), ("u", None, "c")))
         self.assertEqual([one["id"] for one in made["books"]], [8, 9])
 
+    def test_where_there_are_none_numbers_begin_at_one(self) -> None:
+        empty = PlainCatalog(empty=True)
+        empty.decider.samples = {}
+        made = empty.one(create("c", ("t", None, "c")))
+        self.assertEqual(made["books"], [{"id": 1, "created": True}])
+
 
 class RemovingTest(DecidingCase):
     def test_s7_all_are_taken_away_by_one_entry(self) -> None:
@@ -50,6 +56,12 @@ class RemovingTest(DecidingCase):
         again = self.catalog.one(create("d", ("Spring", None, "Reprints")))
         self.assertEqual(again["books"], [{"id": 9, "created": True}])
 
+    def test_r1_one_that_is_made_anew_in_the_same_batch_is_a_new_book(self) -> None:
+        again = create("c", ("RPCs for Noobs", None, "Distributed Systems"))
+        _, made = self.catalog.batch(REMOVE, again)
+        self.assertEqual(made.answer, {"books": [{"id": 8, "created": True}]})
+        self.assertEqual([row["id"] for row in self.catalog.rows("books")], [8])
+
     def test_s7_what_was_sold_is_never_taken_away(self) -> None:
         own = self.catalog.one(create("c", ("t", None, "c")))["books"][0]["id"]
         for number, book in enumerate((own, 4)):
@@ -60,9 +72,10 @@ class RemovingTest(DecidingCase):
         self.assertEqual(len(self.catalog.rows("books")), 8)
 
     def test_r1_a_purchase_in_the_same_batch_is_before_it_or_finds_nothing(self) -> None:
-        sold, refused = self.catalog.batch(sell("s", (4, 1)), REMOVE)
+        sold, _, refused = self.catalog.batch(sell("s", (4, 1)), sell("t", (5, 1)), REMOVE)
         self.assertIsNotNone(sold.change)
         self.assertIsInstance(refused.answer, Conflict)
+        self.assertIn("order order-1", str(refused.answer))
         self.assertIsNone(refused.change)
         other = PlainCatalog()
         _, late, changed = other.batch(REMOVE, sell("s", (4, 1)), update("u", 4, cost=1))

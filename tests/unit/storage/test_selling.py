@@ -65,6 +65,12 @@ class SellingTest(DecidingCase):
             {"order_id": "order-1", "seq": 2, "sold_at": self.catalog.now_ms, "lines": [line]},
         )
 
+    def test_a_title_is_kept_as_it_is_written(self) -> None:
+        """Whoever looks into the database reads it, and it takes no more room than it has letters."""
+        self.catalog.batch(update("u", 4, title="Émile"), sell("k", (4, 1)))
+        [sale] = self.catalog.rows("sales")
+        self.assertIn('"title": "Émile"', sale["lines"])
+
     def test_r1_each_operation_sees_those_before_it(self) -> None:
         outcomes = self.catalog.batch(*(sell(f"k{n}", (3, 1)) for n in range(4)))
         counts = [o.answer["lines"][0]["new_count"] for o in outcomes[:2]]  # type: ignore[index]

@@ -8,10 +8,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from bazar.errors import Conflict
+from bazar.replication.messages import GENESIS, Entry, chained
 from bazar.replication.store import Outcome
 from storage.books import copies
 from storage.history import Position
-from storage.orders import Orders, Projected, order_cost, order_key, show_order
+from storage.orders import (
+    Orders,
+    Projected,
+    in_all,
+    kept,
+    order_cost,
+    order_key,
+    projected_by,
+    show_order,
+    shows,
+)
 
 
 def sale(seq: int) -> dict[str, Any]:
@@ -48,6 +59,12 @@ def decide(
     orders = {order_id: {"order_id": order_id} for order_id in known}
     work = Projected(Position.of(at(cursor)), orders, highest, 1)
     return Orders().decide(work, operations)
+
+
+def entry(outcome: Outcome) -> Entry:
+    assert outcome.change is not None
+    [made] = chained(GENESIS, 1, [outcome.change])
+    return made
 
 
 class OrdersTest(unittest.TestCase):
@@ -139,6 +156,55 @@ class OrdersTest(unittest.TestCase):
                 self.assertEqual([row["changed"] for row in rows], [11] * len(rows))
                 [made] = after.change.effects["put"]["orders"]
                 self.assertEqual(made["seq"], 11 + len(rows))
+
+    def test_s5_a_cancellation_whose_sale_was_adopted_away_moves_the_cursor_alone(self) -> None:
+        [outcome] = decide(5, changed(5, cancelled("o3", 7, 1), sale(8)), highest=20)
+        self.assertEqual(outcome.answer, {"cursor": at(8)})
+        [row] = entry(outcome).effects["put"]["orders"]
+        self.assertEqual((row["order_id"], row["seq"]), ("o8", 21))
+
+    def test_s6_orders_are_put_in_the_order_of_their_last_numbers(self) -> None:
+        [outcome] = decide(0, changed(0, sale(3), sale(4), cancelled("o3", 5, 1)))
+        made = entry(outcome)
+        rows = made.effects["put"]["orders"]
+        self.assertEqual([(row["seq"], row["changed"]) for row in rows], [(4, None), (3, 5)])
+        self.assertEqual(made.tags, (order_key("o4"), order_key("o3")))
+
+    def test_a_title_is_kept_as_it_is_written(self) -> None:
+        """Whoever looks into the database reads it, and it takes no more room than it has letters."""
+        bought = sale(3)
+        bought["lines"][0]["title"] = "Émile"
+        [outcome] = decide(0, changed(0, bought))
+        [row] = entry(outcome).effects["put"]["orders"]
+        self.assertIn('"title": "Émile"', row["lines"])
+
+    def test_an_entry_tells_its_orders_and_where_the_cursor_is_then(self) -> None:
+        begun, projected, adopted = decide(
+            0, {"op": "begin", "epoch": 1, "id": "e"}, project(0, 3, 7), adopt(7, 3, 3)
+        )
+        self.assertEqual(projected_by(entry(begun)), ([], None))
+        self.assertEqual(projected_by(entry(projected)), (["o3", "o7"], Position(7, "e")))
+        self.assertEqual(projected_by(entry(adopted)), ([], Position(3, "e")))
+
+    def test_an_order_cancelled_before_the_time_was_kept_shows_none(self) -> None:
+        row = {**sale(3), "lines": json.dumps(sale(3)["lines"]), "cancelled_at": None}
+        shown = show_order({**row, "cancelled": json.dumps([{"book": 4, "quantity": 1}])})
+        self.assertEqual((shown["refund"], "cancelled_at" in shown), (20, False))
+
+    def test_s5_of_each_book_the_larger_number_is_cancelled(self) -> None:
+        self.assertEqual(in_all({4: 2, 5: 1}, {4: 1, 5: 3}), {4: 2, 5: 3})
+        self.assertEqual(in_all({4: 0}, {5: 0}), {5: 0, 4: 0})
+
+    def test_s6_an_order_shows_a_cancellation_once_each_book_has_as_many(self) -> None:
+        lines = [{"book": 4, "quantity": 2}, {"book": 5, "quantity": 1}]
+        order = {"lines": [*lines, {"book": 6, "quantity": 3}], "cancelled": lines}
+        for book, quantity, shown in ((4, 1, True), (4, 2, True), (4, 3, False), (6, 1, False)):
+            one = {"book": book, "quantity": quantity}
+            self.assertEqual(shows(order, [one]), shown, one)
+            self.assertEqual(shows(order, [lines[1], one]), shown, one)
+        self.assertFalse(shows({"lines": lines}, lines))
+        self.assertEqual(kept(order), {4: 0, 5: 0, 6: 3})
+        self.assertEqual(kept({**order, "cancelled": lines[1:]}), {4: 2, 5: 0, 6: 3})
 
     def test_an_order_costs_the_sum_of_its_lines(self) -> None:
         self.assertEqual(order_cost([]), 0)

@@ -85,10 +85,8 @@ class StateTables:
         for changed, those in changes.items():
             sets = ", ".join(f"{name} = ?" for name in changed)
             writer.executemany(f"UPDATE {table} SET {sets} WHERE {key} = ?", those)
-        if news:
-            places = ", ".join("?" * len(columns))
-            insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"
-            writer.executemany(insert, news)
+        places = ", ".join("?" * len(columns))
+        writer.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", news)
         # Sum the rows as the file returns them, not as they came: a check reads the former.
         now = self._rows(writer, table, keys)
         self.checksum ^= checksum(table, before.values()) ^ checksum(table, now)

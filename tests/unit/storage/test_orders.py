@@ -171,7 +171,7 @@ class OrdersTest(unittest.TestCase):
         self.assertEqual(made.tags, (order_key("o4"), order_key("o3")))
 
     def test_a_title_is_kept_as_it_is_written(self) -> None:
-        """Whoever looks into the database reads it, and it takes no more room than it has letters."""
+        """Whoever looks into the database can read it, and escapes would take more room."""
         bought = sale(3)
         bought["lines"][0]["title"] = "Émile"
         [outcome] = decide(0, changed(0, bought))

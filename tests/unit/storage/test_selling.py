@@ -66,7 +66,7 @@ class SellingTest(DecidingCase):
         )
 
     def test_a_title_is_kept_as_it_is_written(self) -> None:
-        """Whoever looks into the database reads it, and it takes no more room than it has letters."""
+        """Whoever looks into the database can read it, and escapes would take more room."""
         self.catalog.batch(update("u", 4, title="Émile"), sell("k", (4, 1)))
         [sale] = self.catalog.rows("sales")
         self.assertIn('"title": "Émile"', sale["lines"])

@@ -6,6 +6,7 @@ import sqlite3
 import unittest
 from typing import Any
 
+from bazar.replication.messages import GENESIS, Change, chained
 from storage.checksum import checksum
 from storage.sqlite.state_tables import StateTables
 
@@ -63,3 +64,17 @@ class PutTest(unittest.TestCase):
         self.assert_rows(
             (1, None, 10, 5), (2, "b", 20, None), (3, "c", 30, None), (4, "d", 40, None)
         )
+
+    def test_nothing_is_asked_of_a_table_for_rows_that_are_not_named(self) -> None:
+        ran: list[str] = []
+        self.writer.set_trace_callback(ran.append)
+        for effect, words in (
+            ({"put": {"books": []}, "delete": {"books": []}}, set()),
+            ({"put": {"books": [{"id": 1, "cost": 9}]}}, {"SELECT", "UPDATE"}),
+            ({"delete": {"books": [1]}}, {"SELECT", "DELETE"}),
+        ):
+            [made] = chained(GENESIS, 1, [Change((), effect)])
+            self.tables.apply(self.writer, [made])
+            # The comments are of the triggers.
+            self.assertEqual({one.split()[0] for one in ran if not one.startswith("--")}, words)
+            ran.clear()

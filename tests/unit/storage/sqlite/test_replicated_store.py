@@ -328,6 +328,8 @@ class PagesTest(LogTest):
 
     async def test_read_log_beyond_the_end(self) -> None:
         store = await self.open()
+        page = await store.read_log(0)
+        self.assertEqual((page.base, page.entries, page.end), (GENESIS, (), True))
         await self.write(store, {"name": "a", "by": 1})
         page = await store.read_log(7)
         self.assertEqual((page.base, page.entries), (None, ()))
@@ -365,7 +367,7 @@ class PagesTest(LogTest):
         self.assertIsNotNone(page.base)
         for after in (0, 3, 6):
             page = await store.read_log(after)
-            self.assertEqual((page.base, page.entries), (None, ()))
+            self.assertEqual((page.base, page.entries, page.end), (None, (), False))
         self.assertEqual(await self.numbers(store), {"a": 10})
 
     async def test_what_somebody_will_ask_for_is_kept_within_bounds(self) -> None:

@@ -33,7 +33,8 @@ _PAGE = (
     " WHERE bytes <= ? OR seq = ? ORDER BY seq"
 )
 _BASE = (
-    "SELECT (SELECT MAX(seq) FROM log) AS newest, (SELECT digest FROM log WHERE seq = ?"
+    "SELECT (SELECT COALESCE(MAX(seq), 0) FROM log) AS newest,"
+    " (SELECT digest FROM log WHERE seq = ?"
     " UNION ALL SELECT d.value FROM meta d JOIN meta s ON d.name = 'committed_digest' AND"
     " s.name = 'committed_seq' AND s.value = ? LIMIT 1) AS digest"
 )
@@ -89,7 +90,7 @@ async def read_page(database: Database, after_seq: int, *, begun: bool) -> LogPa
     if entries and entries[0].seq != after_seq + 1:
         return LogPage(None, (), end=False)  # compacted
     last_seq = entries[-1].seq if entries else after_seq
-    return LogPage(base, entries, end=last_seq >= (found["newest"] or 0))
+    return LogPage(base, entries, end=last_seq >= found["newest"])
 
 
 def _json(value: Any) -> str:

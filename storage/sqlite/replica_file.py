@@ -15,6 +15,8 @@ from storage.sqlite.log_table import entry_of
 from storage.sqlite.model import Model
 from storage.sqlite.reached import Reached
 
+BUSY_S = 5  # that a file may be locked for
+
 
 class ReplicaFile:
     """One replica's file, read only, as of one moment (from `look` on)."""
@@ -29,7 +31,7 @@ class ReplicaFile:
         self.checksum: str | None = None
         self.reached = 0
         self.connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_S
         )
         self.connection.row_factory = sqlite3.Row
 
@@ -61,8 +63,8 @@ class ReplicaFile:
         for a file from before histories."""
         if self.lacks(("history",)):
             return None
-        [(epoch,)] = self.query("SELECT max(epoch) FROM history")
-        return int(epoch or 0)
+        [(epoch,)] = self.query("SELECT COALESCE(max(epoch), 0) FROM history")
+        return int(epoch)
 
     def pending(self) -> frozenset[Mark]:
         """Return the marks of the entries after the committed one."""

@@ -22,6 +22,12 @@ class ReplicaFileTest(LogTest):
         file.look()
         return file
 
+    def test_it_knows_nothing_before_it_looks(self) -> None:
+        file = ReplicaFile("one", self.path("one"))
+        self.addCleanup(file.close)
+        known = (file.store, file.committed, file.checksum, file.reached)
+        self.assertEqual(known, ("", GENESIS, None, 0))
+
     def test_an_empty_one(self) -> None:
         file = self.file()
         self.assertEqual((file.begun(), file.tail()), (0, (0, GENESIS)))

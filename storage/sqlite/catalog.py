@@ -135,8 +135,8 @@ def load(connection: sqlite3.Connection, wanted: WantedRows, first: int, now_ms:
     def among(sql: str, values: Collection[Any]) -> list[dict[str, Any]]:
         return select(sql, json.dumps(sorted(values))) if values else []
 
-    may_make = wanted.topics or wanted.titles
-    [highest] = select(HIGHEST) if may_make else [{"book": 0, "topic": 0}]
+    # Whoever makes a book names its topic.
+    [highest] = select(HIGHEST) if wanted.topics else [{"book": 0, "topic": 0}]
     old = "SELECT key FROM answers WHERE at < ? ORDER BY at LIMIT ?"
     expired = select(old, Catalog.kept_since(now_ms), wanted.forgets) if wanted.forgets else []
     sales = among(SALES, wanted.keys) + among(SALES_BY_ID, wanted.orders)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from typing import Any
 
 from bazar.replication.store import Outcome
-from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader
+from storage.catalog import Catalog
+from storage.history import Position
+from storage.sqlite.catalog import CatalogRows, SQLiteCatalogReader, load
 from storage.sqlite.replicated_store import ReplicatedStore
+from storage.working_set import WantedRows, WorkingSet
 from tests.files import FilesTestCase
 from tests.unit.storage.contract import catalog, samples
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase
@@ -53,6 +58,29 @@ class CatalogTest(StoreCase, CatalogCase):
 
 
 class LoadingTest(catalog.Loading, CatalogTest):
+    async def test_sales_alone_need_the_fewest_statements(self) -> None:
+        """Their books, and whether their keys were used: by sales, or by other writes."""
+        sale = sell("k", (4, 1), (5, 1))
+        for operations, many in (
+            ([sale], 3),
+            ([sale, sell("l", (4, 2))], 3),
+            ([{**sale, "cursor": Position().plain}], 4),  # of which history
+        ):
+            wanted = Catalog().wanted(operations)
+            ran: list[str] = []
+
+            def loaded(
+                writer: sqlite3.Connection, wanted: WantedRows = wanted, ran: list[str] = ran
+            ) -> WorkingSet:
+                writer.set_trace_callback(ran.append)
+                work = load(writer, wanted, 2, self.now_ms)
+                writer.set_trace_callback(None)
+                return work
+
+            work = await self.store.database.write(loaded)
+            self.assertEqual(sorted(work.books), [4, 5])
+            self.assertEqual(len(ran), many, ran)
+
     async def test_cancellations_are_looked_up_only_of_sales_that_are_there(self) -> None:
         ran: list[str] = []
         await self.store.database.write(lambda writer: writer.set_trace_callback(ran.append))
@@ -67,6 +95,17 @@ class LoadingTest(catalog.Loading, CatalogTest):
 
 class ReadingTest(catalog.Reading, CatalogTest):
     pass
+
+
+class ClockTest(StoreCase):
+    async def test_a_sale_has_the_time_of_day_in_milliseconds(self) -> None:
+        model = CatalogRows(Catalog())
+        self.store = await ReplicatedStore.open(self.directory / "one.db", model, 1000)
+        self.addAsyncCleanup(self.store.close)
+        before = time.time_ns()
+        await self.batch(*self.store.seed(), sell("k", (4, 1)))
+        [sale] = await self.rows("sales")
+        self.assertTrue(before // 10**6 <= sale["sold_at"] <= time.time_ns() // 10**6, sale)
 
 
 class SamplesTest(samples.SamplesTaken, CatalogTest):

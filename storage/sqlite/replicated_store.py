@@ -221,7 +221,7 @@ class ReplicatedStore:
     async def apply(self, mark: Mark, *, synced: bool = True) -> None:
         """Make everything up to `mark` the committed state, fsynced unless it need not be (R6)."""
         count = mark.seq - self.committed.seq
-        entries = self.pending[:count] if count > 0 else []
+        entries = self.pending[:count]
 
         def work(writer: sqlite3.Connection) -> None:
             self._begin(writer, synced=synced)

@@ -120,3 +120,16 @@ class SnapshotTest(LogTest):
         source, target = await self.filled(), await self.open("target")
         with self.assertRaisesRegex(FatalError, "without the first one"):
             await target.install((await self.chunks(source))[-1])
+
+    async def test_nor_is_there_one_once_something_else_was_written(self) -> None:
+        source, target = await self.filled(), await self.open("target")
+        first, *_, last = await self.chunks(source)
+        await target.install(first)
+        await target.persist(GENESIS, entries(GENESIS, change("a", 1)))
+        with self.assertRaisesRegex(FatalError, "without the first one"):
+            await target.install(last)
+        for chunk in (first, last):
+            await target.install(chunk)
+        with self.assertRaisesRegex(FatalError, "without the first one"):
+            await target.install(last)
+        self.assertEqual(await self.numbers(target), await self.numbers(source))

@@ -246,6 +246,7 @@ class FollowerTest(LogTest):
         await store.probe()
         await self.write(store, {"name": "d", "by": 4})
         self.assertEqual([said[mode] for mode in modes], [2, 1, 2, 1, 2, 2, 2])
+        self.assertEqual(current[1:], ["NORMAL", "FULL"] * 2)  # said once where it changes
 
     async def test_a_conflict_drops_its_own_entries_from_there_on(self) -> None:
         store = await self.open()

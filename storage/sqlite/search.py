@@ -60,7 +60,10 @@ def _by_number(connection: sqlite3.Connection, search: Search) -> Found:
     """Return books by number, whatever their stock. Of each matching topic only as many are read as
     the page could show."""
     listed_are = f"retired {f'= {RETIRED}' if search.retired else 'IS NULL'}"
-    beyond, way = ("id < :edge", "id DESC") if search.sign < 0 else ("id > :edge", "id")
+    if search.sign == 1:
+        beyond, way, beginning = "id > :edge", "id", 0
+    else:
+        beyond, way, beginning = "id < :edge", "id DESC", 1 << 62
     page = f"ORDER BY b.{way} LIMIT :wanted OFFSET :skip"
     if search.topic:
         among = (
@@ -79,7 +82,6 @@ def _by_number(connection: sqlite3.Connection, search: Search) -> Found:
     else:
         books = f"{BOOKS} WHERE b.{listed_are} AND b.{beyond} {page}"
         listed = f"SELECT 1 FROM books WHERE {listed_are}"
-    beginning = -1 if search.sign > 0 else 1 << 62
     values = {
         "edge": beginning if search.edge is None else search.edge[-1],
         "folded": fold(search.topic or ""),

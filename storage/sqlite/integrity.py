@@ -18,7 +18,7 @@ from bazar.replication.messages import GENESIS, Mark
 from storage.checksum import checksum, seal
 from storage.sqlite import search_index
 from storage.sqlite.errors import Damaged, translated_errors
-from storage.sqlite.files import beside, is_new
+from storage.sqlite.files import beside
 from storage.sqlite.log_table import entry_of
 from storage.sqlite.model import Model
 from storage.sqlite.replica_file import ReplicaFile, closing, reading
@@ -105,11 +105,11 @@ def refuse_foreign_wal(path: Path) -> None:
     first write. So where the mark is missing, the WAL must add nothing.
     """
     wal = beside(path, "-wal")
-    if is_new(path) or not size_of(wal) or is_marked(path):
+    if not size_of(wal) or is_marked(path):
         return
     # A file without a history is older than marks are.
     by_itself = "SELECT value FROM meta, (SELECT MAX(epoch) FROM history) WHERE name = ?"
-    # What can't be read is damaged, or will be migrated: others report that.
+    # What can't be read is not there, or damaged, or will be migrated: others report that.
     with contextlib.suppress(sqlite3.Error, Damaged, NotFound):
         with contextlib.closing(without_wal(path)) as connection:
             [(digest,)] = connection.execute(by_itself, ("committed_digest",))

@@ -19,7 +19,9 @@ class PutBackTest(LogTest):
         await self.write(store, {"name": "a", "by": 1})
         await store.close()
         kept = self.path("one").read_bytes()
+        beside = sorted(self.directory.iterdir())
         refuse_foreign_wal(self.path("one"))
+        self.assertEqual(sorted(self.directory.iterdir()), beside)  # as it was
 
         store = await self.open()
         for _ in range(2):
@@ -57,9 +59,11 @@ class PutBackTest(LogTest):
     def test_what_is_no_database_or_an_older_one_is_left_to_others(self) -> None:
         path = self.path("one")
         refuse_foreign_wal(path)
-        path.write_bytes(b"no database" * 1000)
         (self.directory / "one.db-wal").write_bytes(b"no WAL")
         refuse_foreign_wal(path)
+        for content in (b"", b"no database" * 1000):
+            path.write_bytes(content)
+            refuse_foreign_wal(path)
 
 
 class FaultsTest(LogTest):

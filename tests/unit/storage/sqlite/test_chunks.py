@@ -33,6 +33,7 @@ class SnapshotTest(LogTest):
             self.assertEqual(await self.numbers(store), await self.numbers(source))
             self.assertEqual((store.committed, store.pending), (source.committed, []))
             self.assertEqual(store.store_id, store_id)
+            self.assertEqual(await self.logged(store), [])
         made = await self.write(source, {"name": "more", "by": 1})
         await target.persist(target.committed, made)
         await target.apply(made[-1].mark)

@@ -30,6 +30,7 @@ class Deriving(Shelf):
     def derive(self, connection: sqlite3.Connection) -> bool:
         if self.error is not None:
             raise self.error
+        assert self.slices > 0, "all is derived"
         self.now += 1
         self.slices -= 1
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('slices', ?)", (self.slices,))
@@ -54,6 +55,8 @@ class OpeningTest(LogTest):
     async def test_nothing_stays_open_where_it_fails_or_after_it_is_closed(self) -> None:
         store = await self.open()
         self.assertEqual(self.in_use(), ["one.db", "one.db-reached", "one.db-shm", "one.db-wal"])
+        async for _ in store.snapshot():
+            pass
         await store.close()
         self.assertEqual(self.in_use(), [])
         for sql, kind in (
@@ -134,11 +137,50 @@ class OpenTest(LogTest):
                 await store.close()
                 self.path("one").unlink()
 
-    async def test_who_has_led_and_rolled_back_follows(self) -> None:
+    async def test_who_has_led_follows(self) -> None:
         store = await self.open()
-        await store.execute([{"name": "a", "by": 1}], 0, behind(GENESIS))
+        self.assertEqual((store.epoch, store.epoch_id), (0, ""))
+        await self.write(store, {"name": "a", "by": 1})
+        await store.execute([{"name": "a", "by": 1}], 0, behind(store.committed))
         await store.rollback()
-        made = entries(GENESIS, change("a", 5), epoch=2)
-        await store.persist(GENESIS, made)
+        self.assertFalse(store.database.writer.in_transaction)
+        for value in (5, 6):
+            made = entries(store.committed, change("a", value), epoch=2)
+            await store.persist(store.committed, made)
+            await store.apply(made[0].mark)
+            self.assertEqual(await self.numbers(store), {"a": value})
+            self.assertEqual(store.committed, made[0].mark)
+            if value == 5:  # it leads once more, and all that it executes is committed
+                await self.write(store, {"name": "a", "by": 1})
+
+    async def test_what_is_committed_is_not_pending_again(self) -> None:
+        store = await self.open()
+        made = entries(GENESIS, change("a", 1), change("b", 2), change("c", 3))
+        await store.persist(GENESIS, made[:2])
         await store.apply(made[0].mark)
-        self.assertEqual((await self.numbers(store), store.committed), ({"a": 5}, made[0].mark))
+        await store.persist(GENESIS, made)
+        self.assertEqual((store.committed, store.pending), (made[0].mark, [*made[1:]]))
+
+    async def test_nothing_is_written_for_what_is_committed(self) -> None:
+        store = await self.open()
+        made = entries(GENESIS, change("a", 1), change("b", 2))
+        await store.persist(GENESIS, made)
+        await store.apply(made[1].mark)
+        before = store.database.writer.total_changes
+        for entry in made:
+            await store.apply(entry.mark)
+        self.assertEqual(store.database.writer.total_changes, before)
+        self.assertEqual((store.committed, store.pending), (made[1].mark, []))
+
+    async def test_each_commit_gives_the_model_a_chance_to_compact(self) -> None:
+        compacted: list[bool] = []
+
+        class Compacting(Shelf):
+            def compact(self, connection: sqlite3.Connection) -> None:
+                compacted.append(connection.in_transaction)
+
+        store = await ReplicatedStore.open(self.path("one"), Compacting(), 1000)
+        self.addAsyncCleanup(store.close)
+        compacted.clear()
+        await self.write(store, {"name": "a", "by": 1})
+        self.assertEqual(compacted, [True])

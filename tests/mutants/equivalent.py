@@ -248,4 +248,32 @@ ALL: tuple[Equivalent, ...] = (
         '"most": paging.COUNTED + 2,',
         "one more book is counted, and no more than COUNTED are told of",
     ),
+    Equivalent(
+        STORE,
+        "ReplicatedStore.__init__",
+        "self._installing = False",
+        "self._installing = True",
+        "opening begins a transaction, which sets it, before a chunk can come",
+    ),
+    Equivalent(
+        STORE,
+        "ReplicatedStore.__init__",
+        "self._synced = True # whether a commit is fsynced before it returns",
+        "self._synced = False # whether a commit is fsynced before it returns",
+        "the first transaction says once more what opening the database has said",
+    ),
+    Equivalent(
+        STORE,
+        "ReplicatedStore._load",
+        "if store.last.seq > Reached.read(database.path):",
+        "if store.last.seq >= Reached.read(database.path):",
+        "what is noted already is noted once more",
+    ),
+    Equivalent(
+        "storage/sqlite/catalog.py",
+        "SQLiteCatalogReader.changes",
+        'found.sort(key=itemgetter("seq"))',
+        "pass",
+        "SQLite leaves the rows of the last part in the order of that, which SQL does not promise",
+    ),
 )

@@ -6,6 +6,7 @@ from unittest import mock
 
 from bazar.errors import FatalError
 from bazar.replication.messages import GENESIS, Snapshot
+from storage import history
 from storage.sqlite import state_tables
 from storage.sqlite.replicated_store import ReplicatedStore
 from tests.unit.storage.sqlite.test_replicated_store import LogTest, change, entries
@@ -90,6 +91,18 @@ class SnapshotTest(LogTest):
         for chunk in chunks:
             await target.install(chunk)
         self.assertEqual(await self.numbers(target), before)
+
+    async def test_all_its_tables_are_of_that_moment(self) -> None:
+        source = await self.filled()
+        mark, snapshot = source.committed, source.snapshot()
+        chunks = [await anext(snapshot)]
+        self.assertEqual([*chunks[0].rows], ["numbers"])
+        begin = entries(mark, history.beginning(history.Epoch(2, "two", mark.seq)), epoch=2)
+        await source.persist(mark, begin)
+        await source.apply(begin[0].mark)
+        chunks += [chunk async for chunk in snapshot]
+        self.assertEqual([chunk.mark for chunk in chunks], [mark] * len(chunks))
+        self.assertEqual([[*chunk.rows] for chunk in chunks], [["numbers"], []])
 
     async def test_an_interrupted_snapshot_leaves_the_old_state(self) -> None:
         source, target = (

@@ -117,6 +117,16 @@ class BoundTest(finding.Finding, CatalogTest):
         for kind, small, large in zip(kinds, *taken, strict=True):
             self.assertLess(large, 1.5 * small, (kind, small))
 
+    async def test_a_list_of_all_books_does_not_go_through_the_topics(self) -> None:
+        taken = []
+        with self.bounds(COUNTED=5):
+            for begin, end in ((0, 20), (20, 300)):
+                books = ((f"Book {n}", None, f"Topic {n}") for n in range(begin, end))
+                await self.batch(create(f"k{begin}", *books))
+                taken.append(await self.steps(topic=""))
+        small, large = taken
+        self.assertLess(large, 1.5 * small)
+
     async def test_a_beginning_is_read_in_words_where_there_are_few(self) -> None:
         await self.make("Numbers", "Numbering", "Number 1")
 

@@ -22,22 +22,22 @@ class ProjectionTraces:
     def __init__(self) -> None:
         self.until = -inf  # until when it is asked for
         self._kept: deque[tuple[int, int, Answer]] = deque(maxlen=MAX_TRACES)
+        self._newest = 0  # the last entry that one is kept of
         self._more = asyncio.Event()  # replaced whenever one is kept
 
     def keep(self, behind: int, up_to: int, told: Answer) -> None:
         self._kept.append((behind, up_to, told))
+        self._newest = up_to
         more, self._more = self._more, asyncio.Event()
         more.set()
 
     async def of(self, seq: int) -> Answer:
         """Return how the sale of entry `seq` became an order. Raises NotFound."""
-        newest = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TOLD_S):
-                while newest < seq:
-                    for behind, up_to, told in self._kept:
-                        if behind < seq <= up_to:
-                            return told
-                        newest = up_to
+                while self._newest < seq:
                     await self._more.wait()  # it is committed, and its primary not yet told
+        for behind, up_to, told in self._kept:
+            if behind < seq <= up_to:
+                return told
         raise NotFound(f"the order of sale {seq} was not traced here")

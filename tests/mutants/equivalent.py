@@ -107,13 +107,6 @@ ALL: tuple[Equivalent, ...] = (
         "what is noted already is noted once more",
     ),
     Equivalent(
-        "handlers/orders/trace.py",
-        "ProjectionTraces.of",
-        "while newest < seq:",
-        "while newest <= seq:",
-        "one that is kept up to the sale itself is behind it, too, and has been returned",
-    ),
-    Equivalent(
         "handlers/orders/service.py",
         "OrderService._tracing",
         "if self._traces is not None and self.context.clock() >= self._traces.until:",

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 MAX_CALLERS = 1024
 MAX_TRACE_ID = 64
+MAX_SHOWN = 100  # characters of a path
 UNKNOWN = kind_of("-", CALLS)
 
 
@@ -162,7 +163,7 @@ class CallsHandler(UpgradeHandler):
                 if activity.draining:
                     raise ShuttingDown(f"{node} is about to stop")
                 if call is None:
-                    raise NotFound(f"no such call: {str(path)[:100]}")
+                    raise NotFound(f"no such call: {str(path)[:MAX_SHOWN]}")
                 service.replica.refuse_other(plain.get("arbiter"))
                 answer = await answer_all(service, call, items, traces, until)
             except BazarError as error:
@@ -177,7 +178,7 @@ class CallsHandler(UpgradeHandler):
             count = len(items) if isinstance(items, list) else 0
             service.context.log.add(
                 printable(",".join(dict.fromkeys(filter(None, traces))).encode()) or b"-",
-                *(self.caller, b"CALL", str(path)[:100].encode()),
+                *(self.caller, b"CALL", str(path)[:MAX_SHOWN].encode()),
                 *(status, 1000 * (clock() - began), b"%d items" % count),
                 UNKNOWN if call is None else kind_of(path, CALLS),
                 logging.WARNING if call is None else call.log_level,

@@ -25,7 +25,7 @@ class Replicated(Service, Protocol):
 class UpgradeHandler(Handler, ABC):
     """Turns a request into a connection of frames."""
 
-    caller = b"-"
+    caller = b""
     """The address of the other end."""
 
     @abstractmethod
@@ -36,7 +36,7 @@ class UpgradeHandler(Handler, ABC):
     async def get(self) -> None:
         if self.request.headers.get("Upgrade", "").lower() != frames.UPGRADE:
             raise BadRequest(f"Upgrade: must be {frames.UPGRADE}")
-        self.caller = (self.request.remote_ip or "-").encode()
+        self.caller = self.client.encode()
         connection = self.open_connection()
         self.service.context.activity.leave(self)  # the connection stays, and is no request
         try:

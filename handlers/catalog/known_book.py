@@ -15,15 +15,14 @@ from storage.books import info_key
 class KnownBook:
     """A `KnownTarget` at one replica; its requests are counted as `kind`."""
 
-    __slots__ = ("_answer", "_book", "_kind", "_of", "_service", "_tag")
+    __slots__ = ("_book", "_kind", "_made", "_service", "_tag")
 
     def __init__(self, service: CatalogService, book: int, kind: Kind) -> None:
         self._service = service
         self._book = book
         self._tag = info_key(book)
         self._kind = kind
-        self._of: dict[str, Any] | None = None  # what the answer shows
-        self._answer: RawResponse | None = None
+        self._made: tuple[dict[str, Any], RawResponse] | None = None  # the book, as it is shown
 
     def find(self, now: float) -> RawResponse | None:
         """Return the book as it is in memory, if this replica may answer at once (L2, L4)."""
@@ -37,8 +36,8 @@ class KnownBook:
 
     def _shown(self, found: dict[str, Any]) -> RawResponse:
         """Return an answer's bytes, which are made once for each state of the book."""
-        if self._answer is None or found is not self._of:
+        if self._made is None or found is not self._made[0]:
             headers = {**HEADERS, "X-Replica": self._service.context.node.name}
-            self._answer = RawResponse.of(entity_of(render(found)), headers, "", self._kind)
-            self._of = found
-        return self._answer
+            answer = RawResponse.of(entity_of(render(found)), headers, "", self._kind)
+            self._made = found, answer
+        return self._made[1]

@@ -241,7 +241,7 @@ REMEMBERING = (
     mutation(
         "a book that is known stays as it was",
         "L2",
-        (KnownBook, "_shown", "self._answer is None or found is not self._of", "not self._answer"),
+        (KnownBook, "_shown", "self._made is None or found is not self._made[0]", "not self._made"),
         focus="reading",
     ),
 )

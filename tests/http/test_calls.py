@@ -96,6 +96,25 @@ class CallsTest(CallsTestCase):
         }
         self.assertEqual(found, {"/read": {"INFO"}, SALES_PATH: {"DEBUG"}, "/odd": {"WARNING"}})
 
+    def test_a_call_by_post_is_logged_as_one_by_frames(self) -> None:
+        sales = {"after": {"number": 0, "id": None}, "wait_ms": 0}
+        with self.assertLogs("bazar.access", "DEBUG") as logs:
+            for path, item in (("/read", {"op": "info", "book": 4}), (SALES_PATH, sales)):
+                asked = self.ask(path, "POST", {"items": [item]}, node="catalog-1", token=TOKEN)
+                self.assertEqual(asked.code, 200)
+                self.assertIn("answer", json.loads(asked.body)["results"][0])
+        found = {
+            path: {one.levelname for one in logs.records if f"POST {path} " in str(one.msg)}
+            for path in ("/read", SALES_PATH)
+        }
+        self.assertEqual(found, {"/read": {"INFO"}, SALES_PATH: {"DEBUG"}})
+
+    def test_a_request_that_is_for_another_protocol_is_refused(self) -> None:
+        for path in (CALLS_PATH, FEED_PATH):
+            for more in ({}, {"Upgrade": "websocket", "Connection": "Upgrade"}):
+                refused = self.ask(path, node="catalog-1", token=TOKEN, **more)
+                self.assert_error(refused, 400, "bad_request")
+
     def test_a_call_may_come_right_behind_the_request(self) -> None:
         call = self.call(1, "/read", [{"op": "info", "book": 4}])
         request = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
+from storage.books import moment
 from storage.history import Position
 from storage.sqlite import engine
 from storage.sqlite.integrity import find_damage
@@ -107,6 +108,12 @@ class OrderTest(ShopTestCase):
             orders = [row[0] for row in self.shop.rows(node, "orders")]
             self.assertEqual(set(orders), sales)
             self.assertEqual(len(orders), 4)
+
+    def test_an_order_says_when_it_was_sold(self) -> None:
+        self.shop.set_time_of_day_on(3_000_000)
+        before, bought, after = self.shop.wall(), self.buy(5), self.shop.wall()
+        sold_at = self.get(f"/orders/{bought['order_id']}")["sold_at"]
+        self.assertTrue(moment(int(1000 * before)) <= sold_at <= moment(int(1000 * after)), sold_at)
 
     def test_s2_a_file_that_is_still_checked_tells_no_sales(self) -> None:
         self.buy(4)

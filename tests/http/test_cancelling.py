@@ -60,6 +60,7 @@ class CancellingTest(ShopTestCase):
             response = self.cancel(*lines, node=node, Idempotency_Key=f"k{number}")
             self.assertEqual(response.code, 200, response.body)
             self.assertEqual(response.headers["Idempotency-Key"], f"k{number}")
+            self.assertEqual(json.loads(response.body)["key"], f"k{number}")
             self.assertEqual(self.counts(), counts, number)
 
     def test_a_key_again_is_the_same_cancellation(self) -> None:

@@ -185,6 +185,14 @@ class UpdateTest(ShopTestCase):
             self.assertIn("books[4]", results[4]["error"])
             self.assertEqual(results[5], {"id": 9, "created": created})
 
+    def test_import_without_a_good_row_writes_nothing(self) -> None:
+        written = len(self.shop.rows("catalog-1", "log"))
+        rows = {"books": ["not a book", {}]}
+        response = self.ask("/import", "POST", rows, node="catalog-1", token=TOKEN)
+        results = json.loads(response.body)["results"]
+        self.assertEqual([[*result] for result in results], [["error"], ["error"]])
+        self.assertEqual(len(self.shop.rows("catalog-1", "log")), written)
+
     def test_import_has_bounds(self) -> None:
         bodies: tuple[Any, ...] = ({}, {"books": []}, {"books": {}}, {"books": [NEW_BOOK] * 1001},
                      {"books": [NEW_BOOK], "more": 1})  # fmt: skip

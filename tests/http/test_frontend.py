@@ -8,7 +8,7 @@ import logging
 from typing import Any
 from urllib.parse import quote
 
-from tests.http.shop import ShopTestCase
+from tests.http.shop import TOKEN, ShopTestCase
 
 STARTING_STOCK = [
     (1, "How to get a good grade in DOS in 40 minutes a day", "Distributed Systems", 1, 4000, 19),
@@ -216,6 +216,17 @@ class HeadersTest(ShopTestCase):
         first, second = self.ask("/info/1"), self.ask("/info/1")
         self.assertRegex(first.headers["X-Request-Id"], "^[0-9a-f]{32}$")
         self.assertNotEqual(first.headers["X-Request-Id"], second.headers["X-Request-Id"])
+
+    def test_what_a_replica_has_answered_names_it(self) -> None:
+        order = self.buy(5)["order_id"]
+        for method, path, body, role in (
+            ("GET", "/orders", None, "order"),
+            ("POST", f"/orders/{order}/cancel", None, "order"),
+            ("PUT", "/update/5", {"cost": 3}, "catalog"),
+        ):
+            response = self.ask(path, method, body, token=TOKEN)
+            self.assertEqual(response.code, 200, response.body)
+            self.assertRegex(response.headers["X-Replica"], f"^{role}-[12]$")
 
     def test_a_callers_request_id_is_kept_if_it_is_harmless(self) -> None:
         response = self.ask("/info/99", X_Request_Id="my-id.7")

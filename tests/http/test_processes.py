@@ -111,6 +111,7 @@ class ProcessesTest(ShopTestCase):
                 body=json.dumps({"do": do}),
             )
             self.assertEqual(answer.code, 200, answer.body)
+            self.assertEqual([link["to"] for link in json.loads(answer.body)["links"]], cut)
             for number in (1, 2):
                 links = self.told(number, "/status?alone=1")["links"]
                 self.assertEqual([link["to"] for link in links], cut, (do, number))

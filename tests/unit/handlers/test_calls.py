@@ -221,7 +221,8 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         self.send("/read", [{"n": 1}], arbiter="theirs")
         await self.settled()
         answered, no_list, ours, theirs = self.caller.wire.got
-        self.assertEqual(answered, {"id": 7, "results": [{"answer": {"n": 2}}], "primary": None})
+        result = {"id": 7, "now": 0.0, "results": [{"answer": {"n": 2}}], "primary": None}
+        self.assertEqual(answered, result)
         self.assertEqual(ours, answered)
         self.assertEqual([one["error"]["status"] for one in (no_list, theirs)], [400, 503])
         self.assertEqual(self.service.traces[0], "a")

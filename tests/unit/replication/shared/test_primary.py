@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 
+from bazar.drift import DRIFT
 from bazar.errors import Unavailable
 from bazar.replication.effects import Apply, Record, Send
 from bazar.replication.messages import (
@@ -25,7 +26,7 @@ from bazar.replication.messages import (
 from bazar.replication.shared.hold import Hold, Tempo
 from bazar.replication.shared.primary import LEAST_LEASES, SharedPrimary
 from bazar.replication.states import Life
-from bazar.replication.timing import CLOCK_DRIFT, Timing
+from bazar.replication.timing import Timing
 from tests.unit.replication.steps import HERE, TIMING, sent
 
 TEMPO = Tempo(primary_lease_s=4.0, pause_s=0.5)
@@ -102,10 +103,10 @@ class SharedPrimaryTest(unittest.TestCase):
         shortest_s = LEAST_LEASES * TIMING.lease_s
         for left_s, lease_s in (
             (3.0, TIMING.lease_s),
-            (1.0 + CLOCK_DRIFT, TIMING.lease_s),
-            (0.5 * (1 + CLOCK_DRIFT), 0.5),
-            (1.01 * shortest_s * (1 + CLOCK_DRIFT), 1.01 * shortest_s),
-            (0.99 * shortest_s * (1 + CLOCK_DRIFT), None),
+            (1.0 + DRIFT, TIMING.lease_s),
+            (0.5 * (1 + DRIFT), 0.5),
+            (1.01 * shortest_s * (1 + DRIFT), 1.01 * shortest_s),
+            (0.99 * shortest_s * (1 + DRIFT), None),
             (0.0, None),
             (-1.0, None),
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import unittest
 from typing import Any
 
@@ -40,7 +41,7 @@ class Source:
         value = self.value
         self.asked_now.set()
         await self.may_answer.wait()
-        if isinstance(value, Exception):
+        if isinstance(value, BaseException):
             raise value
         return value, self.tags
 
@@ -155,6 +156,8 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.read("a", 1), (1, PASS))
         self.assertEqual(await self.read("a", 2), (2, PASS))
         self.assertEqual(await self.read("b", 1), (1, MISS))
+        counters = self.cache.counters
+        self.assertEqual((counters.hits, counters.misses, counters.passes), (0, 1, 2))
         self.guard.dirty = set()
         self.assertEqual(await self.read("a", 3), (3, MISS))
 
@@ -219,6 +222,14 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         self.cache.drop(["info_1"])
         self.assertEqual((await self.search("s", "?", "info_2"))[1], HIT)
 
+    async def test_c5_a_search_that_leaves_takes_no_other_of_its_books_along(self) -> None:
+        for key in ("s1", "s2", "s3"):
+            await self.search(key, "old", "info_1")
+        self.assertTrue(self.store.remove("s1"))
+        self.assertFalse(self.store.remove("s1"))
+        self.assertEqual(self.cache.drop(["info_1"]), 2)
+        self.assertEqual(await self.search("s2", "new", "info_1"), ("new", MISS))
+
     async def test_what_another_cache_has_put_in_its_place_is_not_dropped(self) -> None:
         other = Cache(self.guard, lambda: self.now)
         flights = [one.join(self.store, "s", None, self.now) for one in (self.cache, other)]
@@ -264,6 +275,23 @@ class CacheTest(unittest.IsolatedAsyncioTestCase):
         source.may_answer.set()
         self.assertEqual(await second, (1, MISS))
         self.assertEqual(await self.read("a", 2), (1, HIT))
+
+    async def test_nobody_complains_of_a_fetch_that_fails_when_its_readers_have_left(self) -> None:
+        complaints: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+        for broken in (Unavailable, asyncio.CancelledError):
+            source = Source(broken(), "a")
+            source.may_answer.clear()
+            read = asyncio.create_task(self.cache.read(self.store, "a", source.tags, source))
+            await source.asked_now.wait()
+            read.cancel()
+            await asyncio.wait([read])
+            source.may_answer.set()
+            await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+            del source, read
+        gc.collect()
+        self.assertEqual(complaints, [])
 
     async def test_two_caches_may_share_a_shelf(self) -> None:
         other = Cache(Guard(), lambda: self.now)

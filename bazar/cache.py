@@ -248,8 +248,7 @@ class Cache:
     def removed(self, store: LRUStore, key: str, item: Item) -> None:
         """Forget that an item shows its tags: it has left its store."""
         for tag in item.tags:
-            shown = self._shown_by.get(tag)
-            if shown is not None:
-                shown.discard((store, key))
-                if not shown:
-                    del self._shown_by[tag]
+            shown = self._shown_by[tag]
+            shown.discard((store, key))
+            if not shown:
+                del self._shown_by[tag]

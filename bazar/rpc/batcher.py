@@ -58,6 +58,7 @@ class Batcher:
         self._gather_s = 0.0
         """How long to wait for them."""
         self._gathered: asyncio.Future[None] | None = None
+        """Has its result once the last wait for them was over."""
 
     @property
     def gathers(self) -> bool:
@@ -80,8 +81,6 @@ class Batcher:
             return await waiting.done
         finally:
             timer.cancel()
-            if waiting.done.done() and not waiting.done.cancelled():
-                waiting.done.exception()  # the caller may have gone: then nothing else reads it
 
     def _is_late(self, waiting: _Waiting) -> None:
         error: BazarError = Indeterminate(f"no answer in {waiting.timeout_s} s")
@@ -133,7 +132,6 @@ class Batcher:
             await self._gathered
         finally:
             timer.cancel()
-            self._gathered = None
 
     def _leave_behind(self) -> None:
         """Let new items go on without the call under way, which takes long."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import unittest
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
@@ -23,12 +25,14 @@ class Calls:
 
     def __init__(self) -> None:
         self.batches: list[list[Any]] = []
+        self.timeouts_s: list[float] = []
         self.called = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.error: Exception | None = None
 
     async def __call__(self, items: list[Any], timeout_s: float) -> Sequence[Any]:
         self.batches.append(items)
+        self.timeouts_s.append(timeout_s)
         self.called.set()
         await self.may_answer.wait()
         if self.error is not None:
@@ -41,7 +45,7 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.calls = Calls()
         self.batcher = Batcher(self.calls, slow_s=60)
 
-    def submit(self, item: int, timeout_s: float = PATIENCE_S) -> asyncio.Task[Any]:
+    def submit(self, item: Any, timeout_s: float = PATIENCE_S) -> asyncio.Task[Any]:
         return asyncio.create_task(self.batcher.submit(item, timeout_s))
 
     async def test_alone_an_item_leaves_at_once(self) -> None:
@@ -49,6 +53,14 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.batcher.submit(1, PATIENCE_S), 2)
         self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
         self.assertEqual(self.calls.batches, [[1], [2]])
+
+    async def test_the_first_waits_for_nobody(self) -> None:
+        first = self.submit(1)
+        await asyncio.sleep(0)  # it is submitted
+        await asyncio.sleep(0)  # and sent
+        self.assertEqual(self.calls.batches, [[1]])
+        self.calls.may_answer.set()
+        self.assertEqual(await first, 2)
 
     async def test_what_arrives_during_a_call_leaves_as_the_next(self) -> None:
         first = self.submit(0)
@@ -136,6 +148,15 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         await asyncio.gather(first, *rest)
         self.assertEqual([len(batch) for batch in self.calls.batches], [1, MAX_BATCH_ITEMS, 5])
 
+    async def test_a_call_has_the_time_of_its_most_patient_item(self) -> None:
+        first = self.submit(0, PATIENCE_S)
+        await self.calls.called.wait()
+        rest = [self.submit(1, timeout_s) for timeout_s in (PATIENCE_S, PATIENCE_S + 1)]
+        await asyncio.sleep(0)
+        self.calls.may_answer.set()
+        await asyncio.gather(first, *rest)
+        self.assertEqual(self.calls.timeouts_s, [PATIENCE_S, PATIENCE_S + 1])
+
     async def test_the_queue_has_a_bound(self) -> None:
         first = self.submit(0)
         await self.calls.called.wait()
@@ -159,6 +180,19 @@ class BatcherTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.batcher.submit(2, PATIENCE_S), 4)
         self.assertEqual(self.calls.batches, [[0], [2]])  # the second is not sent afterwards
 
+    async def test_what_was_answered_is_not_kept_until_its_time_is_over(self) -> None:
+        class Item:
+            def __rmul__(self, number: int) -> int:
+                return number
+
+        self.calls.may_answer.set()
+        item = Item()
+        kept = weakref.ref(item)
+        self.assertEqual(await self.batcher.submit(item, PATIENCE_S), 2)
+        self.calls.batches.clear()
+        del item
+        self.assertIsNone(kept())
+
 
 class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
     async def test_what_waits_behind_a_call_that_failed_in_its_own_way_is_not_stranded(
@@ -180,44 +214,71 @@ class BrokenBatchTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(calls.batches, [[1], [2]])
 
 
-def played(
-    *asked_ms: float, takes_s: float, slow_s: float, timeout_s: float = 9.0, before: int = 0
-) -> list[tuple[int, list[int]]]:
-    """Return when, in ms, which calls leave, in virtual time: each takes so long, and an item is
-    submitted at each of these moments. It begins once so many others are answered together."""
-    calls: list[tuple[int, list[int]]] = []
+@dataclass
+class Play:
+    """A batcher in virtual time, whose calls take so long. It begins once so many others are
+    answered together."""
 
-    async def run(process: Process) -> None:
-        async def call(items: list[int], timeout_s: float) -> list[int]:
-            calls.append((round(1000 * (process.loop.time() - since)), items))
-            await asyncio.sleep(takes_s)
-            return items
+    takes_s: float
+    slow_s: float
+    timeout_s: float = 9.0
+    before: int = 0
+    calls: list[tuple[int, list[int]]] = field(default_factory=list)
+    """When, in ms, which calls have left."""
 
-        async def ask(item: int, ms: float) -> None:
-            await asyncio.sleep(ms / 1000)
-            with suppress(Unavailable, Indeterminate):
-                await batcher.submit(item, timeout_s)
+    def run(self, *asked_ms: float, looks_ms: Sequence[float] = ()) -> list[bool]:
+        """Submit an item at each of these moments. Return whether it gathers, at each of those."""
+        seen: list[bool] = []
 
-        batcher, since = Batcher(call, slow_s=slow_s), 0.0
-        await asyncio.gather(*(batcher.submit(-number, 1.0) for number in range(before)))
-        calls.clear()
-        since = process.loop.time()
-        await asyncio.gather(*(ask(number, ms) for number, ms in enumerate(asked_ms)))
+        async def run(process: Process) -> None:
+            async def call(items: list[int], timeout_s: float) -> list[int]:
+                self.calls.append((round(1000 * (process.loop.time() - since)), items))
+                await asyncio.sleep(self.takes_s)
+                return items
 
-    with Lab() as lab:
-        lab.start(run)
-        lab.run(9.0)
-    return calls
+            async def ask(item: int, ms: float) -> None:
+                await asyncio.sleep(ms / 1000)
+                with suppress(Unavailable, Indeterminate):
+                    await batcher.submit(item, self.timeout_s)
+
+            async def look(ms: float) -> None:
+                await asyncio.sleep(ms / 1000)
+                seen.append(batcher.gathers)
+
+            batcher, since = Batcher(call, slow_s=self.slow_s), 0.0
+            await asyncio.gather(*(batcher.submit(-number, 1.0) for number in range(self.before)))
+            self.calls.clear()
+            since = process.loop.time()
+            await asyncio.gather(
+                *(ask(number, ms) for number, ms in enumerate(asked_ms)), *map(look, looks_ms)
+            )
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        return seen
+
+
+def gathering(before: int = 2, timeout_s: float = 9.0) -> Play:
+    """Return a play whose calls take 80 ms, none of which is slow."""
+    return Play(takes_s=0.08, slow_s=60, timeout_s=timeout_s, before=before)
 
 
 class GatheringTest(unittest.TestCase):
     """Each call takes 80 ms, and those that one has answered ask again when they say."""
 
-    def sent(self, *again_ms: float, timeout_s: float = 9.0) -> list[tuple[int, list[int]]]:
-        return played(*again_ms, takes_s=0.08, slow_s=60, timeout_s=timeout_s, before=2)
+    def sent(
+        self, *again_ms: float, timeout_s: float = 9.0, before: int = 2
+    ) -> list[tuple[int, list[int]]]:
+        play = gathering(before, timeout_s)
+        play.run(*again_ms)
+        return play.calls
 
     def test_those_that_ask_again_leave_together(self) -> None:
         self.assertEqual(self.sent(1, 4), [(4, [0, 1])])
+
+    def test_they_wait_for_all_of_them(self) -> None:
+        self.assertEqual(self.sent(1, 4, 6, before=3), [(6, [0, 1, 2])])
 
     def test_they_wait_an_eighth_of_the_last_call(self) -> None:
         """One that comes later waits for that call, and then for the one that it has answered."""
@@ -229,9 +290,18 @@ class GatheringTest(unittest.TestCase):
     def test_what_is_too_late_before_the_others_come_is_not_sent(self) -> None:
         self.assertEqual(self.sent(1, 20, timeout_s=0.005), [(20, [1])])
 
+    def test_what_waits_for_others_can_be_joined_until_it_leaves(self) -> None:
+        self.assertEqual(gathering().run(1, looks_ms=(0.5, 5, 50, 95)), [False, True, False, False])
+
+    def test_what_was_too_late_cannot_be_joined(self) -> None:
+        play = gathering(timeout_s=0.005)
+        self.assertEqual(play.run(1, looks_ms=(4, 8)), [True, False])
+
 
 class SlowTest(unittest.TestCase):
     def test_a_slow_call_that_ends_takes_nothing_from_the_next(self) -> None:
-        calls = played(0, 20, 55, takes_s=0.06, slow_s=0.05)
-        self.assertEqual([items for _, items in calls], [[0], [1], [2]])
-        self.assertGreaterEqual(calls[2][0], 100)  # when the second is slow, too
+        play = Play(takes_s=0.06, slow_s=0.05)
+        joinable = play.run(0, 20, 55, looks_ms=(80,))
+        self.assertEqual([items for _, items in play.calls], [[0], [1], [2]])
+        self.assertGreaterEqual(play.calls[2][0], 100)  # when the second is slow, too
+        self.assertEqual(joinable, [False])  # until then it waits for the second

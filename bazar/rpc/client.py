@@ -34,6 +34,7 @@ from bazar.rpc.other_clock import OtherClock
 
 if TYPE_CHECKING:
     from tornado.curl_httpclient import CurlAsyncHTTPClient
+    from tornado.httpclient import HTTPResponse
 
 CALLS_PATH = "/calls/2"  # with its version: nodes of another version have no such path
 MAX_CONNECTIONS = 32
@@ -216,7 +217,7 @@ class RPCClient:
         self._token = token
         self._peers: dict[str, Peer] = {}
         self.batchers: dict[tuple[str, str], Batcher] = {}
-        self._under_way = 0
+        self._under_way: set[asyncio.Future[HTTPResponse]] = set()
         self._closed = False
 
     def gathers(self, nodes: Iterable[NodeConfig], path: str) -> str | None:
@@ -307,19 +308,14 @@ class RPCClient:
             raise Unavailable(f"{node.name} is not asked: this node stops")
         if self._http is None:
             self._http = CurlAsyncHTTPClient(max_clients=MAX_CONNECTIONS, force_instance=True)
-        self._under_way += 1
+        fetching = self._http.fetch(request, raise_error=False)
+        self._under_way.add(fetching)
+        fetching.add_done_callback(self._ended)
+        await asyncio.wait([fetching])  # it goes on if the caller is cancelled
         try:
-            fetching = self._http.fetch(request, raise_error=False)
-            fetching.add_done_callback(lambda done: done.cancelled() or done.exception())
-            await asyncio.wait([fetching])
             response = fetching.result()
         except CurlError as error:
             raise sending.failure(error)(f"{node.name}: {error}") from error
-        except asyncio.CancelledError:
-            self._under_way += 1  # the transfer goes on after the caller was cancelled
-            raise
-        finally:
-            self._under_way -= 1
         if response.code in (401, 403):
             raise OtherToken(f"{node.name} does not know our token")
         try:
@@ -331,6 +327,10 @@ class RPCClient:
                 f"{node.name} answered {response.code}, which can't be read"
             ) from error
         return answer
+
+    def _ended(self, fetching: asyncio.Future[HTTPResponse]) -> None:
+        self._under_way.discard(fetching)
+        fetching.exception()  # the caller may have gone: then nothing else reads it
 
     def close(self) -> None:
         # Tornado's curl client can't be closed during a transfer: its timer would use what was

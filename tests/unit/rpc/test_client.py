@@ -18,6 +18,7 @@ from bazar import deadlines
 from bazar.config import NodeConfig
 from bazar.drift import DRIFT
 from bazar.errors import (
+    BadRequest,
     BazarError,
     Indeterminate,
     OtherToken,
@@ -38,10 +39,16 @@ class Peer(RequestHandler):
         what = self.request.path
         if what == "/echo":
             names = ("Authorization", "Idempotency-Key")
-            self.write({name: self.request.headers.get(name) for name in names})
+            told = {name: self.request.headers.get(name) for name in names}
+            self.write({**told, "method": self.request.method})
         elif what == "/refuses":
             self.set_status(409)
             self.write({"error": "none left", "code": "out_of_stock"})
+        elif what == "/strange":
+            self.set_status(400)
+            self.write({"error": "which?", "code": "bad_request"})
+        elif what == "/moved":
+            self.redirect("/echo")
         elif what == "/newer":
             self.set_status(418)
             self.write({"error": "tea", "code": "teapot"})
@@ -53,8 +60,7 @@ class Peer(RequestHandler):
     async def get(self) -> None:
         await self.answer()
 
-    async def post(self) -> None:
-        await self.answer()
+    post = put = get
 
 
 class CallsPeer(RequestHandler):
@@ -121,9 +127,12 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_it_shows_the_token_and_the_key(self) -> None:
         answer = await self.client.call(self.node, "/echo", None, PATIENCE_S)
-        self.assertEqual(answer, {"Authorization": "Bearer the-token", "Idempotency-Key": None})
+        shown = {"Authorization": "Bearer the-token", "Idempotency-Key": None}
+        self.assertEqual(answer, {**shown, "method": "GET"})
         answer = await self.client.call(self.node, "/echo", {}, PATIENCE_S, key="k")
-        self.assertEqual(answer["Idempotency-Key"], "k")
+        self.assertEqual((answer["Idempotency-Key"], answer["method"]), ("k", "POST"))
+        answer = await self.client.call(self.node, "/echo", {}, PATIENCE_S, method="PUT")
+        self.assertEqual(answer["method"], "PUT")
 
     async def test_it_asks_no_proxy(self) -> None:
         """Which would be told the token."""
@@ -162,6 +171,8 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
     async def test_a_refusal_is_the_error_that_was_raised_there(self) -> None:
         with self.assertRaisesRegex(OutOfStock, "none left"):
             await self.client.call(self.node, "/refuses", {}, PATIENCE_S)
+        with self.assertRaisesRegex(BadRequest, "which?"):
+            await self.client.call(self.node, "/strange", None, PATIENCE_S)
         with self.assertRaises(BazarError) as caught:
             await self.client.call(self.node, "/newer", {}, PATIENCE_S)
         self.assertEqual((caught.exception.status, caught.exception.code), (418, "teapot"))
@@ -169,6 +180,8 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
     async def test_r5_an_answer_that_cannot_be_read_is_unknown(self) -> None:
         with self.assertRaises(Indeterminate):
             await self.client.call(self.node, "/garbage", {}, PATIENCE_S)
+        with self.assertRaises(Indeterminate):  # nor is anybody else asked
+            await self.client.call(self.node, "/moved", None, PATIENCE_S)
         for path in ("/short", "/odd", "/garbage", "/none", "/breaks"):
             for _ in range(2):  # the first does not stop the next
                 with self.subTest(path=path), self.assertRaises(Indeterminate):
@@ -386,6 +399,13 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         with mock.patch.object(http, "close") as close:
             self.client.close()
         close.assert_called_once_with()
+
+    async def test_one_that_is_closed_closes_no_other(self) -> None:
+        other = RPCClient("the-token", PATIENCE_S)
+        for one in (other, self.client):
+            await one.call(self.node, "/echo", None, PATIENCE_S)
+        other.close()
+        await self.client.call(self.node, "/echo", None, PATIENCE_S)
 
     async def test_r5_a_request_that_libcurl_sent_twice_is_unknown(self) -> None:
         """The first got through on a reused connection that then died; the second was refused."""

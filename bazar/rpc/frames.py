@@ -81,12 +81,12 @@ class FrameConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Take no frame until `resume`; TCP makes the other end wait."""
-        if not self.paused and self.transport is not None:
+        if self.transport is not None:
             self.paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self.paused and self.transport is not None:
+        if self.transport is not None:
             self.paused = False
             self.transport.resume_reading()
             self._deliver()

@@ -103,7 +103,7 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
 
     def test_any_split_gives_the_same_frames(self) -> None:
         rng = random.Random(7)
-        sent = [rng.randbytes(rng.choice((0, 1, 2, 9, 300))) for _ in range(40)]
+        sent = [*(rng.randbytes(rng.choice((0, 1, 2, 9, 300))) for _ in range(40)), b""]
         stream = b"".join(len(frame).to_bytes(4, "big") + frame for frame in sent)
         for _ in range(50):
             got: list[bytes] = []
@@ -114,6 +114,23 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
                 connection.data_received(stream[at : at + size])
                 at += size
             self.assertEqual(got, sent)
+
+    def test_what_was_delivered_is_kept_no_longer(self) -> None:
+        connection = FrameConnection()
+        for _ in range(3):
+            connection.data_received((1).to_bytes(4, "big") + b"x\0")
+            connection.data_received(b"\0\0\0")
+        self.assertEqual(len(connection._received), 0)
+
+    async def test_a_connection_that_is_paused_reads_nothing(self) -> None:
+        """TCP makes the other end wait."""
+        here, _, _ = await self.dial()
+        transport = here.transport
+        assert transport is not None
+        here.pause()
+        self.assertFalse(transport.is_reading())
+        here.resume()
+        self.assertTrue(transport.is_reading())
 
     async def test_nothing_is_delivered_while_paused_nor_after_the_end(self) -> None:
         here, got, lost = await self.dial()
@@ -158,6 +175,18 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
                 here.send(b"x" * (1 << 20))
             await until(lost.is_set, "it is cut off")
 
+    async def test_the_bound_of_what_nobody_reads_is_itself_allowed(self) -> None:
+        here, _, _ = await self.dial()
+        self.accepted[0].pause()
+        here.send(b"x" * (32 << 20))
+        transport = here.transport
+        assert transport is not None
+        with mock.patch.object(frames, "MAX_UNSENT_BYTES", transport.get_write_buffer_size()):
+            here.send(b"within")
+            self.assertFalse(transport.is_closing())
+            here.send(b"beyond")
+            self.assertTrue(transport.is_closing())
+
     async def test_drained_waits_until_the_other_end_has_read(self) -> None:
         here, _, _ = await self.dial()
         self.accepted[0].pause()
@@ -186,7 +215,10 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
                 here.abort()
 
     async def test_nothing_is_sent_before_it_begins_nor_behind_the_end(self) -> None:
-        FrameConnection().send(b"early")
+        early = FrameConnection()
+        early.send(b"early")
+        early.pause()
+        early.resume()
         here, _, _ = await self.dial()
         self.accepted[0].pause()
         with mock.patch.object(frames, "CLOSE_S", 2 * PATIENCE_S):
@@ -219,13 +251,15 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
 
         async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
             node = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
-            for answer, error in (
-                (b"HTTP/1.1 401 Unauthorized\r\n\r\n", "401"),
-                (b"", "the connection was closed"),
-                (b"HTTP/1.1 101", "the connection was closed"),
-                (b"x" * (1 << 20), "answered"),
+            for answer, kind, error in (
+                (b"HTTP/1.1 401 Unauthorized\r\n\r\n", PermissionError, "401"),
+                (b"HTTP/1.1 403 Forbidden\r\n\r\n", PermissionError, "403"),
+                (b"HTTP/1.1 404 Not Found\r\n\r\n", ConnectionRefusedError, "404"),
+                (b"", ConnectionResetError, "the connection was closed"),
+                (b"HTTP/1.1 101", ConnectionResetError, "the connection was closed"),
+                (b"x" * (1 << 20), ConnectionRefusedError, "answered"),
             ):
-                with self.subTest(answer=answer[:20]), self.assertRaisesRegex(OSError, error):
+                with self.subTest(answer=answer[:20]), self.assertRaisesRegex(kind, error):
                     await dial(node, "/feed", "wrong", PATIENCE_S)
 
     async def test_who_gives_up_at_any_moment_leaves_no_complaint(self) -> None:
@@ -244,6 +278,36 @@ class FramesTest(unittest.IsolatedAsyncioTestCase):
         del dialing
         gc.collect()
         self.assertEqual(complaints, [])
+
+    async def test_an_answer_that_does_not_end_is_not_read_on(self) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"x" * frames.MAX_ANSWER_BYTES)
+            await reader.read()  # until the other end hangs up
+            writer.close()
+            left.set()
+
+        left = asyncio.Event()
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            node = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
+            with self.assertRaises(ConnectionRefusedError):
+                await dial(node, "/feed", "the-token", PATIENCE_S)
+            await asyncio.wait_for(left.wait(), PATIENCE_S)
+
+    async def test_frames_that_come_with_the_answer_wait_for_who_has_dialled(self) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(frames.SWITCHING + (5).to_bytes(4, "big") + b"first")
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            node = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
+            connection = await dial(node, "/feed", "the-token", PATIENCE_S)
+            self.assertTrue(connection.paused)
+            connection.on_frame, connection.on_lost = self.got.append, self.lost.set
+            connection.resume()
+            await until(self.lost.is_set, "the other end has hung up")
+        self.assertEqual(self.got, [b"first"])
 
     async def test_who_says_nothing_is_not_waited_for(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:

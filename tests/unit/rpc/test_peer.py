@@ -95,6 +95,13 @@ class PeerTest(unittest.IsolatedAsyncioTestCase):
             await self.peer.call("/items", [1], PATIENCE_S)
         self.assertEqual(self.node.calls, [])
 
+    async def test_an_answer_that_nobody_waits_for_any_more_is_passed_over(self) -> None:
+        await self.peer.call("/items", [1], PATIENCE_S)
+        [connection] = self.node.connections
+        connection.on_frame(b'{"id": 77, "results": []}')
+        await self.peer.call("/items", [2], PATIENCE_S)
+        self.assertEqual(self.node.connections, [connection])
+
     async def test_what_it_closes_is_over(self) -> None:
         await self.peer.call("/items", [1], PATIENCE_S)
         self.peer.close()
@@ -163,6 +170,42 @@ class SilenceTest(unittest.TestCase):
         )
         self.assertEqual(len(self.node.connections), 2)
         self.assertEqual(self.ended, [("gives up", 1500), ("early", 2000), ("late", 6600)])
+
+    def test_a_connection_that_was_given_up_says_nothing_about_the_next(self) -> None:
+        """When time is over for what was asked over it."""
+        self.peer(
+            lambda peer: [
+                self.call(peer, "early", 0.0, 4.0),
+                self.call(peer, "gives up", 0.0, 1.5),
+                self.call(peer, "late", 1.6, 5.0),
+                self.call(peer, "later", 4.5, 1.0),
+            ]
+        )
+        self.assertEqual(len(self.node.connections), 2)
+
+    def test_a_call_ends_in_time_though_the_next_connection_breaks(self) -> None:
+        async def ask_in_vain(peer: Peer) -> None:
+            await asyncio.sleep(2.0)
+            self.node.breaks = True
+            with self.assertRaises(Unavailable):
+                await peer.call("/items", [1], 1.0)
+
+        self.peer(
+            lambda peer: [
+                self.call(peer, "early", 0.0, 4.0),
+                self.call(peer, "gives up", 0.0, 1.5),
+                ask_in_vain(peer),
+            ]
+        )
+        self.assertEqual(self.ended, [("gives up", 1500), ("early", 4000)])
+
+    def test_r5_who_answers_what_cannot_be_read_is_not_waited_for(self) -> None:
+        async def garble() -> None:
+            await asyncio.sleep(0.5)
+            self.node.connections[0].on_frame(b"<html>")
+
+        self.peer(lambda peer: [self.call(peer, "call", 0.0, 4.0), garble()])
+        self.assertEqual(self.ended, [("call", 500)])
 
 
 class SubmitTest(unittest.IsolatedAsyncioTestCase):

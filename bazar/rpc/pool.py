@@ -61,7 +61,7 @@ class ReplicaPool:
         return f"<ReplicaPool {[(h.node.name, h.failures) for h in self.replicas]}>"
 
     def _next(self, tried: set[str], prefer: str | None) -> Health | None:
-        if prefer is not None and prefer not in tried:
+        if prefer not in tried:
             for preferred in self.replicas:
                 if preferred.node.name == prefer and preferred.healthy:
                     return preferred

@@ -140,6 +140,16 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([await call(), await call()], [1, 1])
         self.assertEqual(self.asked, [2, 2, 2, 1, 1])
 
+    async def test_at_its_deadline_nobody_is_asked_any_more(self) -> None:
+        async def attempt(node: NodeConfig) -> None:
+            self.asked.append(node.number)
+            self.now = 4.0
+            raise Unavailable("down")
+
+        with self.assertRaises(Unavailable):
+            await self.pool.call(attempt, 4.0)
+        self.assertEqual(self.asked, [1])
+
     async def test_it_goes_on_round_by_round_until_one_is_back(self) -> None:
         self.down = {1: Unavailable("down"), 2: Unavailable("down")}
 
@@ -251,3 +261,27 @@ class RoundsTest(unittest.TestCase):
 
     def test_a_call_ends_in_time(self) -> None:
         self.assertEqual(self.rounds(0.5, node(1), node(2)), ([0, 50, 150, 350], 500))
+
+    def test_the_preferred_is_asked_once_a_round(self) -> None:
+        """Though others have been answered by it since."""
+        asked: list[str] = []
+
+        async def run(process: Process) -> None:
+            async def answer(node: NodeConfig) -> None:
+                if node.number == 1:
+                    raise Unavailable("down")
+
+            async def attempt(node: NodeConfig) -> None:
+                asked.append(node.name)
+                if node.number == 1:
+                    await pool.call(answer, 1.0)
+                raise Unavailable("for this one alone")
+
+            pool = ReplicaPool([node(1), node(2)], PoolConfig(), process.loop.time)
+            with suppress(Unavailable):
+                await pool.call(attempt, 0.02, prefer="catalog-2")
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        self.assertEqual(asked, ["catalog-2", "catalog-1"])

@@ -119,6 +119,25 @@ class RequestsTest(ThereTestCase):
         with self.assertRaises(Unavailable):  # now nobody is there at all
             await self.client.call(there, "/write", {"key": 3}, PATIENCE_S)
 
+    async def test_a_request_that_libcurl_sends_again_is_whole(self) -> None:
+        """The reused connection was closed when it came."""
+        received: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while len(received) < 3:
+                received.append(await reader.readuntil(b"}"))
+                if len(received) == 2:
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            there = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
+            for key in (1, 2):
+                await self.client.call(there, "/write", {"key": key}, PATIENCE_S)
+        sent = [request.partition(b"\r\n\r\n")[2] for request in received]
+        self.assertEqual(sent, [b'{"key":1}', b'{"key":2}', b'{"key":2}'])
+
     async def test_r5_no_answer_in_time_is_unknown(self) -> None:
         with self.assertRaises(Indeterminate):
             await self.client.call(self.node, "/hangs", {}, 0.05)

@@ -102,6 +102,18 @@ class PeerTest(unittest.IsolatedAsyncioTestCase):
         await self.peer.call("/items", [2], PATIENCE_S)
         self.assertEqual(self.node.connections, [connection])
 
+    async def test_one_that_is_broken_off_is_not_complained_of(self) -> None:
+        complaints: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+        self.node.answer = silence
+        call = asyncio.create_task(self.peer.call("/items", [1], PATIENCE_S))
+        await until(lambda: self.node.calls, "it is under way")
+        call.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await call
+        self.assertEqual(complaints, [])
+
     async def test_what_it_closes_is_over(self) -> None:
         await self.peer.call("/items", [1], PATIENCE_S)
         self.peer.close()

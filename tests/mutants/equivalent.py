@@ -30,6 +30,8 @@ SUBSCRIBER = "bazar/replication/subscriber.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
 PART = "bazar/replication/part.py"
 FRAMES = "bazar/rpc/frames.py"
+CLIENT = "bazar/rpc/client.py"
+BATCHER = "bazar/rpc/batcher.py"
 SHOWN = "bazar/replication/shared/shown.py"
 SHARED_REPLICA = "bazar/replication/shared/replica.py"
 STORE = "storage/sqlite/replicated_store.py"
@@ -163,11 +165,67 @@ ALL: tuple[Equivalent, ...] = (
         "the bound is chosen: its very moment may lie on either side",
     ),
     Equivalent(
-        "bazar/rpc/client.py",
+        CLIENT,
         "Peer._is_late",
         "silent = since is not None and now - since >= self._silent_s",
         "silent = since is not None and now - since > self._silent_s",
         "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        CLIENT,
+        "Peer.call",
+        "if connection is None or connection.closed:",
+        "if True:",
+        "_connect looks at the same again, and returns the connection that there is",
+    ),
+    Equivalent(
+        CLIENT,
+        "Peer.call",
+        "answer.add_done_callback(lambda done: done.cancelled() or done.exception())",
+        "pass",
+        "whoever awaits the answer reads its error, even if cancelled at that very moment",
+    ),
+    Equivalent(
+        CLIENT,
+        "Peer.call",
+        "answer.add_done_callback(lambda done: done.cancelled() or done.exception())",
+        "answer.add_done_callback(lambda done: done.cancelled() or False)",
+        "whoever awaits the answer reads its error, even if cancelled at that very moment",
+    ),
+    Equivalent(
+        FRAMES,
+        "FrameConnection._deliver",
+        "while not self.closed and not self.paused and len(self._received) >= self._at + 4:",
+        "while not self.closed and not self.paused and True:",
+        "the first digits of a length are less than it: what follows has not come either",
+    ),
+    Equivalent(
+        FRAMES,
+        "FrameConnection._deliver",
+        "while not self.closed and not self.paused and len(self._received) >= self._at + 4:",
+        "while not self.closed and not self.paused and len(self._received) >= self._at - 4:",
+        "the first digits of a length are less than it: what follows has not come either",
+    ),
+    Equivalent(
+        BATCHER,
+        "Batcher.__init__",
+        "self._gather_s = 0.0",
+        "self._gather_s = 1.0",
+        "nobody is waited for before a first call was answered, and that sets it",
+    ),
+    Equivalent(
+        BATCHER,
+        "Batcher._gather",
+        "timer.cancel()",
+        "pass",
+        "a timer for the wait that is over: its future stays as it is",
+    ),
+    Equivalent(
+        "bazar/rpc/pool.py",
+        "ReplicaPool._failed",
+        "backoff_s = self._settings.backoff_s * 2 ** min(health.failures, 20)",
+        "backoff_s = self._settings.backoff_s * 2 ** min(health.failures, 21)",
+        "the longest pause long since, as both are bounded (PoolConfig): it keeps 2 ** n a float",
     ),
     Equivalent(
         "storage/postgresql/moving.py",

@@ -51,15 +51,17 @@ class ClientTest(ThereTestCase):
     async def test_who_knows_another_token_is_told_apart(self) -> None:
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            writer.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % refusal)
             writer.close()
 
         async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
             there = NodeConfig("there", "catalog", server.sockets[0].getsockname()[1])
-            with self.assertRaises(OtherToken):
-                await self.client.submit(there, "/items", 1, PATIENCE_S)
-            with self.assertRaises(OtherToken):
-                await self.client.call(there, "/status", None, PATIENCE_S)
+            for refusal in (b"401 Unauthorized", b"403 Forbidden"):
+                with self.subTest(refusal=refusal):
+                    with self.assertRaises(OtherToken):
+                        await self.client.submit(there, "/items", 1, PATIENCE_S)
+                    with self.assertRaises(OtherToken):
+                        await self.client.call(there, "/status", None, PATIENCE_S)
 
     async def test_r5_who_does_not_take_calls_is_unavailable(self) -> None:
         """Nothing has been sent that could have been carried out."""

@@ -82,6 +82,7 @@ class CallsPeer(RequestHandler):
             "/short": {"results": [], "primary": None},
             "/odd": {"results": 7},
             "/none": {},
+            "/until": {"results": [{"answer": call.get("until")}], "primary": None, "now": 100.0},
         }
         match call["path"]:
             case "/garbage":

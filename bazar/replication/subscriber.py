@@ -163,12 +163,8 @@ class Subscriber(ABC):
 
     def _position(self, mark: Mark) -> int | None:
         """Return how many pending entries lie up to `mark`, None if it is not on our log (R6)."""
-        count = mark.seq - self.committed.seq
-        if count == 0:
-            return 0 if mark == self.committed else None
-        if 0 < count <= len(self.pending) and self.pending[count - 1].mark == mark:
-            return count
-        return None
+        count = mark.seq - self.committed.seq  # of what is not there, another mark is the last
+        return count if tail_mark(self.committed, self.pending[:count]) == mark else None
 
     # --- the lease (L1-L3) -----------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 LOCKS = Path("/proc/locks")  # Linux
 MOUNTS = Path("/proc/self/mounts")  # Linux
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # Linux
+DIGEST_BYTES = 16
 BUSY_S = 0.005  # another group's record, or an old primary's, takes about as long
 
 # flock on these is emulated, or not seen by other hosts: two nodes could both hold it.
@@ -53,7 +54,7 @@ class FileArbiter:
             raise FatalError(f"{self._directory}: {error.strerror or error}") from error
         machine, host = this_machine()
         text = f"{machine} {where.st_dev} {where.st_ino}"
-        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
         return ArbiterId(digest, f"{self._directory.resolve()} on {host}")
 
     def read(self) -> Membership | None:

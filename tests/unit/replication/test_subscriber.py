@@ -1,4 +1,4 @@
-"""The following side by its rules: small direct steps. The simulation does the rest."""
+"""A follower by its rules: small direct steps. The simulation does the rest."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import unittest
 from collections.abc import Sequence
 
 from bazar.errors import Unavailable
-from bazar.replication.cache_subscriber import CacheSubscriber
-from bazar.replication.effects import Apply, Close, Drop, Effect, Install, Persist, Reset, Send
+from bazar.replication.effects import Apply, Close, Effect, Install, Persist, Send
 from bazar.replication.messages import (
     GENESIS,
     Ack,
     Commit,
-    Entry,
     Grant,
     Hello,
     Mark,
@@ -129,6 +127,33 @@ class ReplicaTest(unittest.TestCase):
         assert isinstance(hello, Hello)
         self.assertEqual(hello.last, self.log[2].mark)
 
+    def test_j1_a_hello_waits_for_all_of_it(self) -> None:
+        replica = self.welcomed(self.replica())
+        [first] = replica.receive(FEED, Prepare(self.log[:2]), 0.0)
+        [second] = replica.receive(FEED, Prepare(self.log[2:]), 0.0)
+        self.assertEqual(replica.connected(2, 0.1), [])
+        self.assertEqual(self.store(replica, [first]), [])
+        self.assertEqual(len(sent(self.store(replica, [second]), 2)), 2)
+
+    def test_j1_what_an_earlier_feed_was_owed_is_acknowledged_to_no_other(self) -> None:
+        """The next primary may have another log: it is told how far that agrees."""
+        replica = self.welcomed(self.replica())
+        [persist] = replica.receive(FEED, Prepare(self.log), 0.0)
+        replica.connected(2, 0.1)
+        self.store(replica, [persist])
+        replica.receive(2, Welcome(1, replica.last, GENESIS, False, EPOCH_ID, HERE), 0.2)
+        apply = replica.receive(2, Commit(self.log[0].mark), 0.2)
+        self.assertEqual(self.store(replica, apply), [])
+
+    def test_j1_the_end_of_an_earlier_feed_ends_no_other(self) -> None:
+        replica = self.replica()
+        self.assertFalse(replica.welcomed)
+        replica.connected(FEED, 0.0)
+        replica.connected(2, 0.1)
+        replica.disconnected(FEED)
+        replica.receive(2, Welcome(1, replica.last, GENESIS, False, EPOCH_ID, HERE), 0.2)
+        self.assertTrue(replica.welcomed)
+
     def test_j1_without_a_connection_nothing_is_said(self) -> None:
         replica = self.welcomed(self.replica())
         [persist] = replica.receive(FEED, Prepare(self.log), 0.0)
@@ -160,6 +185,18 @@ class ReplicaTest(unittest.TestCase):
         effects = replica.receive(FEED, Commit(self.log[2].mark), 0.0)
         self.assertEqual(self.store(replica, effects), [])
 
+    def test_r2_it_tells_how_far_its_log_agrees_when_it_is_sent_nothing(self) -> None:
+        replica = self.welcomed(self.replica(committed=1, pending=2))
+        effects = replica.receive(FEED, Prepare(()), 0.0)
+        self.assertEqual(effects, [Send(FEED, Ack(self.log[0].mark))])
+
+    def test_r2_entries_behind_what_is_applied_are_taken(self) -> None:
+        for pending in (0, 1):
+            replica = self.welcomed(self.replica(committed=1, pending=pending))
+            effects = replica.receive(FEED, Prepare(self.log[1:]), 0.0)
+            after = self.log[pending].mark
+            self.assertEqual(effects, [Persist(after, self.log[1 + pending :])])
+
     def test_r2_what_is_applied_already_ends_the_feed(self) -> None:
         for committed in (1, 3):
             replica = self.welcomed(self.replica(committed))
@@ -190,10 +227,22 @@ class ReplicaTest(unittest.TestCase):
         self.assertEqual(replica.pending, [self.log[2]])
 
     def test_r6_a_digest_that_does_not_match_means_hello_anew(self) -> None:
-        for mark in (Mark(2, "else"), Mark(9, self.log[1].digest)):
-            replica = self.welcomed(self.replica(pending=3))
+        for mark in (Mark(1, "else"), Mark(2, "else"), Mark(9, self.log[1].digest), GENESIS):
+            replica = self.welcomed(self.replica(committed=1, pending=2))
             [effect] = replica.receive(FEED, Commit(mark), 0.0)
             self.assertIsInstance(effect, Close)
+
+    def test_r6_what_is_applied_is_not_applied_again(self) -> None:
+        replica = self.welcomed(self.replica(committed=1, pending=2))
+        self.assertEqual(replica.receive(FEED, Commit(self.log[0].mark), 0.0), [])
+
+    def test_r6_an_older_commit_takes_nothing_back(self) -> None:
+        replica = self.welcomed(self.replica(pending=3))
+        for mark in (self.log[1].mark, self.log[0].mark):  # before the disk is done with either
+            effects = replica.receive(FEED, Commit(mark), 0.0)
+            self.assertEqual(effects, [Apply(mark)])
+        self.store(replica, [Apply(self.log[1].mark), Apply(self.log[0].mark)])
+        self.assertEqual((replica.committed, replica.pending), (self.log[1].mark, [self.log[2]]))
 
     def test_r6_it_counts_only_after_the_welcome(self) -> None:
         replica = self.replica(pending=3)
@@ -224,6 +273,14 @@ class ReplicaTest(unittest.TestCase):
             assert isinstance(renew, Renew)
             self.assertNotIn(renew.number, numbers)
             numbers.add(renew.number)
+
+    def test_l1_it_renews_every_third_of_what_it_was_granted(self) -> None:
+        """Configurations may disagree about how long a lease is."""
+        replica = self.welcomed(self.replica())
+        replica.receive(FEED, Grant(1, 1, 3 * TIMING.lease_s), 0.1)
+        self.assertEqual(sent(replica.tick(0.5)), [Renew(2)])
+        self.assertEqual(replica.tick(1.25), [])
+        self.assertEqual(sent(replica.tick(1.5)), [Renew(3)])
 
     def test_l1_only_the_last_questions_can_be_answered(self) -> None:
         """What is kept of them is bounded, however long a primary is silent."""
@@ -262,10 +319,17 @@ class ReplicaTest(unittest.TestCase):
         self.welcomed(replica)  # by the same primary
         self.assertTrue(replica.lease_valid(0.5))
         replica = self.granted(self.replica())
+        self.assertEqual(sent(replica.tick(0.4)), [Renew(2)])
         self.assertEqual(sent(replica.receive(FEED, Revoke(), 0.5)), [Release()])
         self.assertFalse(replica.lease_valid(0.5))
-        replica.receive(FEED, Grant(1, 1, 1.0), 0.6)  # was under way
+        replica.receive(FEED, Grant(1, 2, 1.0), 0.6)  # was under way
         self.assertFalse(replica.lease_valid(0.6))
+
+    def test_l3_one_without_a_feed_releases_to_nobody(self) -> None:
+        replica = self.granted(self.replica())
+        replica.disconnected(FEED)
+        self.assertEqual(replica.release(), [])
+        self.assertFalse(replica.lease_valid(0.5))
 
     def test_j2_where_an_entry_meets_another_epoch_its_own_go(self) -> None:
         theirs = log(self.log[0].mark, "x", epoch=2)
@@ -279,6 +343,22 @@ class ReplicaTest(unittest.TestCase):
         self.assertEqual(effects, [Persist(self.log[0].mark, theirs)])
         self.assertEqual(sent(self.store(replica, effects)), [Ack(theirs[-1].mark)])
         self.assertEqual(replica.pending, [self.log[0], *theirs])
+
+    def test_j2_all_of_its_own_goes_behind_where_they_part(self) -> None:
+        theirs = log(self.log[0].mark, "x", "y", epoch=2)
+        replica = self.welcomed(self.replica(pending=3), theirs[-1].mark)
+        effects = replica.receive(FEED, Prepare((self.log[0], *theirs)), 0.0)
+        self.assertEqual(effects, [Persist(self.log[0].mark, theirs)])
+        self.assertEqual(replica.pending, [self.log[0], *theirs])
+
+    def test_j2_what_was_replaced_on_its_way_to_the_disk_is_not_acknowledged(self) -> None:
+        theirs = log(self.log[0].mark, "x", epoch=2)
+        replica = self.welcomed(self.replica())
+        first = replica.receive(FEED, Prepare(self.log), 0.0)
+        second = replica.receive(FEED, Prepare(theirs), 0.0)
+        self.assertEqual(second, [Persist(self.log[0].mark, theirs)])
+        self.assertEqual(self.store(replica, first), [])
+        self.assertEqual(sent(self.store(replica, second)), [Ack(theirs[-1].mark)])
 
     def test_j2_what_it_has_already_is_acknowledged_at_once(self) -> None:
         replica = self.welcomed(self.replica(pending=3))
@@ -309,88 +389,3 @@ class ReplicaTest(unittest.TestCase):
         effects = replica.receive(FEED, Snapshot(mark, {}, False, True), 0.1)
         self.assertEqual(sent(self.store(replica, effects)), [Ack(mark)])
         self.assertEqual((replica.committed, replica.pending), (mark, []))
-
-
-class CacheSubscriberTest(unittest.TestCase):
-    def setUp(self) -> None:
-        self.log = log(Mark(7, "seven"), "a", "b")
-        self.cache = CacheSubscriber("f-1", "run", TIMING)
-        self.cache.connected(FEED, 0.0)
-
-    def join(self) -> list[Effect]:
-        return self.cache.receive(
-            FEED, Welcome(1, Mark(7, "seven"), Mark(7, "seven"), False, EPOCH_ID, HERE), 0.0
-        )
-
-    def prepare(self, *entries: Entry) -> list[Effect]:
-        return self.cache.receive(FEED, Prepare(tuple(e.without_effects() for e in entries)), 0.1)
-
-    def clean(self, *tags: str) -> bool:
-        return self.cache.clean(frozenset(tags), 0.2)
-
-    def test_j1_before_the_welcome_it_takes_nothing(self) -> None:
-        [effect] = self.prepare(*self.log)
-        self.assertIsInstance(effect, Close)
-
-    def test_j1_at_first_it_knows_of_no_epoch(self) -> None:
-        self.cache.receive(FEED, NotPrimary(0, "r-1", HERE), 0.0)
-        self.assertEqual(self.cache.hint, "r-1")
-
-    def test_r6_a_commit_that_is_not_on_its_log_ends_the_feed(self) -> None:
-        self.join()
-        self.prepare(*self.log)
-        [effect] = self.cache.receive(FEED, Commit(Mark(9, "else")), 0.1)
-        self.assertIsInstance(effect, Close)
-        self.assertEqual(len(self.cache.pending), 2)  # what is dirty stays dirty
-
-    def test_r2_no_entries_are_none(self) -> None:
-        self.join()
-        [effect] = self.prepare()
-        self.assertIsInstance(effect, Close)
-
-    def test_j6_it_starts_empty(self) -> None:
-        self.assertEqual(self.join(), [Reset()])
-        self.assertEqual(self.cache.committed, Mark(7, "seven"))
-
-    def test_r2_it_drops_the_keys_before_it_acknowledges(self) -> None:
-        self.join()
-        effects = self.prepare(*self.log)
-        self.assertEqual(effects, [Drop(("a", "b")), Send(FEED, Ack(self.log[1].mark))])
-
-    def test_c3_keys_are_dirty_from_prepare_to_commit(self) -> None:
-        self.join()
-        self.cache.receive(FEED, Grant(1, 1, 1.0), 0.1)
-        self.assertTrue(self.clean("a"))
-        self.prepare(*self.log)
-        self.assertFalse(self.clean("a"))
-        self.assertTrue(self.clean("z"))
-        self.assertFalse(self.cache.clean(None, 0.2))
-        self.cache.receive(FEED, Commit(self.log[0].mark), 0.1)
-        self.assertTrue(self.clean("a"))
-        self.assertFalse(self.clean("b"))
-        self.cache.receive(FEED, Commit(self.log[1].mark), 0.1)
-        self.assertTrue(self.cache.clean(None, 0.2))
-
-    def test_c1_nothing_is_clean_without_a_lease(self) -> None:
-        self.join()
-        self.assertFalse(self.clean("a"))
-
-    def test_c4_a_lease_after_a_gap_finds_an_empty_cache(self) -> None:
-        self.join()
-        self.assertEqual(self.cache.receive(FEED, Grant(1, 1, 1.0), 0.1), [Reset()])
-        [renew] = sent(self.cache.tick(0.5))
-        assert isinstance(renew, Renew)
-        self.assertEqual(self.cache.receive(FEED, Grant(1, renew.number, 1.0), 0.6), [])
-        [renew] = sent(self.cache.tick(2.0))
-        assert isinstance(renew, Renew)
-        self.assertEqual(self.cache.receive(FEED, Grant(1, renew.number, 1.0), 2.1), [Reset()])
-
-    def test_r2_entries_must_follow(self) -> None:
-        self.join()
-        [effect] = self.prepare(self.log[1])
-        self.assertIsInstance(effect, Close)
-
-    def test_a_snapshot_is_not_for_a_cache(self) -> None:
-        self.join()
-        [effect] = self.cache.receive(FEED, Snapshot(GENESIS, {}, True, True), 0.1)
-        self.assertIsInstance(effect, Close)

@@ -173,8 +173,8 @@ class CacheOfTwoTest(unittest.TestCase):
         self.assertTrue(self.cache.lease_valid(0.5))
 
     def test_a2_it_takes_another_when_that_one_has_been_gone_for_long(self) -> None:
-        self.cache.connected(FEED, FAITHFUL_LEASES + 1.1)
-        self.assertTrue(self.welcomed(THERE, FAITHFUL_LEASES + 1.1))
+        self.cache.connected(FEED, FAITHFUL_LEASES + 1.0)
+        self.assertTrue(self.welcomed(THERE, FAITHFUL_LEASES + 1.0))
 
     def test_a2_its_own_is_always_welcome(self) -> None:
         self.cache.connected(FEED, 2.0)

@@ -29,7 +29,7 @@ class CandidateTest(FilesTestCase):
         await self.record(ME)
         other = self.candidate(Member(ME.node, "another file"))
         self.assertFalse(other.may_lead(GENESIS))
-        self.assertTrue(self.candidate().may_lead(GENESIS))  # so the lock is free
+        self.assertTrue(self.candidate().may_lead(Mark(1, "digest")))  # so the lock is free
         self.assertFalse(self.candidate().may_lead(GENESIS))
 
     async def test_t0_without_a_membership_only_an_empty_log_leads(self) -> None:
@@ -48,6 +48,7 @@ class CandidateTest(FilesTestCase):
     async def test_who_waits_says_for_what(self) -> None:
         cases = (
             ((ME, PEER), None, "nobody holds the lock of catalog, and no peer says it leads$"),
+            ((PEER,), None, "no peer says it leads$"),  # this one's file has never been in sync
             # The file that was in sync is gone at one node: the other may still lead.
             ((Member(ME.node, "old"), PEER), None, "gone: .*If that of catalog-2 .*promote NODE"),
             ((Member(ME.node, "old"),), "only one in sync is gone", "promote NODE"),
@@ -62,6 +63,10 @@ class CandidateTest(FilesTestCase):
                 else:
                     self.assertRegex(candidate.hopeless() or "", hopeless)
                 self.assertRegex(candidate.waits_for(), waits_for)
+
+    def test_who_waits_in_a_group_that_has_not_begun_says_so_too(self) -> None:
+        self.assertIsNone(self.candidate().hopeless())
+        self.assertRegex(self.candidate().waits_for(), "no peer says it leads$")
 
     async def test_who_holds_the_lock_is_named(self) -> None:
         await self.record(ME)

@@ -11,11 +11,13 @@ from pathlib import Path
 from unittest import mock
 
 from bazar.durable import atomic_write
-from bazar.errors import ConfigError, FatalError
+from bazar.errors import ConfigError, FatalError, Unavailable
 from bazar.replication import file_arbiter
 from bazar.replication.file_arbiter import (
     FileArbiter,
     lock_exclusively,
+    lock_owner,
+    locked_by,
     refuse_network_file_system,
 )
 from bazar.replication.messages import Member, Membership
@@ -95,6 +97,15 @@ class ArbiterTest(FilesTestCase):
             await waits.record(membership(2, "b"))
         self.assertEqual(holder.read(), membership(1, "a"))
 
+    async def test_one_that_let_go_of_the_lock_does_not_lead(self) -> None:
+        before, holder = self.arbiter(), self.arbiter()
+        self.assertTrue(before.try_acquire())
+        before.release()
+        self.assertTrue(holder.try_acquire())
+        self.assertFalse(before.try_acquire())  # it has the file open
+        with self.assertRaisesRegex(FatalError, "is not the file this primary has locked"):
+            await before.record(membership(1, "a"))
+
     async def test_an_older_epoch_is_not_recorded_over_a_newer(self) -> None:
         arbiter = self.arbiter()
         arbiter.try_acquire()
@@ -102,6 +113,39 @@ class ArbiterTest(FilesTestCase):
         with self.assertRaisesRegex(FatalError, "epoch 5 has begun"):
             await arbiter.record(membership(4, "a"))
         self.assertEqual(arbiter.read(), membership(5, "a"))
+
+    async def test_the_record_of_a_later_primary_is_not_replaced(self) -> None:
+        arbiter, members = self.arbiter(), self.directory / "catalog.members"
+        arbiter.try_acquire()
+        await arbiter.record(membership(1, "a"))
+        later = members.read_bytes().replace(b'"epoch": 1', b'"epoch": 2')
+        members.write_bytes(later)
+        with self.assertRaisesRegex(FatalError, "epoch 2 has begun"):
+            await arbiter.record(membership(1, "a", "b"))
+        self.assertEqual(members.read_bytes(), later)
+
+    async def test_what_is_recorded_while_one_makes_it_anew_stays(self) -> None:
+        """Others may have made it anew, or begun an epoch, since it was found to be gone."""
+        arbiter, members = self.arbiter(), self.directory / "catalog.members"
+        arbiter.try_acquire()
+        await arbiter.record(membership(1, "a"))
+        known = members.read_bytes()
+        lock = fcntl.flock
+
+        def lock_late(fd: int, operation: int) -> None:
+            self.directory.joinpath("new").write_bytes(recorded)
+            self.directory.joinpath("new").rename(members)
+            self.file = members.stat().st_ino
+            lock(fd, operation)
+
+        for recorded in (known, known.replace(b'"epoch": 1', b'"epoch": 2')):
+            members.unlink()
+            with mock.patch.object(fcntl, "flock", lock_late):
+                arbiter.check(1)
+            self.assertEqual(members.read_bytes(), recorded)
+            self.assertEqual(members.stat().st_ino, self.file)
+        with self.assertRaisesRegex(FatalError, "no longer says epoch 1"):
+            arbiter.check(1)
 
     async def test_check_wants_the_lock_and_the_epoch(self) -> None:
         arbiter = self.arbiter()
@@ -247,12 +291,18 @@ class FilesTest(FilesTestCase):
         path = self.directory / "catalog-1.pid"
         held = lock_exclusively(path)
         self.assertEqual(path.read_text(), f"{os.getpid()}\n")
+        if file_arbiter.LOCKS.exists():
+            path.write_text("7\n")  # whatever is noted there, the kernel knows better
+            with self.assertRaisesRegex(ConfigError, rf"already \(process {os.getpid()}\)"):
+                lock_exclusively(path)
+            path.write_text(f"{os.getpid()}\n")
         for locks in (file_arbiter.LOCKS, self.directory / "nothing"):  # some systems have no list
             with (
                 mock.patch.object(file_arbiter, "LOCKS", locks),
                 self.assertRaisesRegex(ConfigError, rf"already \(process {os.getpid()}\)"),
             ):
                 lock_exclusively(path)
+        self.assertEqual(lock_owner(path), os.getpid())
         path.write_text("")  # its owner has just opened it, and notes itself in a moment
         with (
             mock.patch.object(file_arbiter, "LOCKS", self.directory / "nothing"),
@@ -261,6 +311,47 @@ class FilesTest(FilesTestCase):
             lock_exclusively(path)
         os.close(held)
         os.close(lock_exclusively(path))
+
+    def test_who_does_not_get_the_lock_keeps_no_file_open(self) -> None:
+        path = self.directory / "catalog-1.pid"
+        held = lock_exclusively(path)
+        self.addCleanup(os.close, held)
+        free = os.dup(held)  # the lowest number that is free
+        os.close(free)
+        with self.assertRaises(ConfigError):
+            lock_exclusively(path)
+        again = os.dup(held)
+        os.close(again)
+        self.assertEqual(again, free)
+
+    def test_what_is_noted_in_a_file_counts_where_there_is_no_list_of_locks(self) -> None:
+        path = self.directory / "catalog-1.pid"
+        path.write_text("1234\n")
+        with mock.patch.object(file_arbiter, "LOCKS", self.directory / "nothing"):
+            self.assertEqual(lock_owner(path), 1234)
+            self.assertIsNone(locked_by(path))
+            path.write_text("")
+            with self.assertRaisesRegex(Unavailable, "catalog-1 does not run"):
+                lock_owner(path)
+
+    def test_the_list_of_locks_says_whether_who_is_noted_runs(self) -> None:
+        path, locks = self.directory / "catalog-1.pid", self.directory / "locks"
+        path.write_text("1234\n")
+        inode = path.stat().st_ino
+        held = "1: FLOCK  ADVISORY  WRITE {} 00:2a:{} 0 EOF\n"
+        others = held.format(1234, inode + 1) + held.replace("FLOCK", "POSIX").format(1234, inode)
+        with mock.patch.object(file_arbiter, "LOCKS", locks):
+            locks.write_text(others + held.format(1234, inode))
+            self.assertEqual(lock_owner(path), 1234)
+            for listed, process in (
+                (others, None),
+                (held.format(77, inode), 77),  # the number was another process's
+                (held.format(0, inode), None),  # it is in another container
+            ):
+                locks.write_text(listed)
+                self.assertIs(locked_by(path), process)
+                with self.assertRaisesRegex(Unavailable, "catalog-1 does not run"):
+                    lock_owner(path)
 
     def test_the_number_of_a_process_replaces_a_longer_one(self) -> None:
         path = self.directory / "catalog-1.pid"
@@ -289,3 +380,7 @@ class FilesTest(FilesTestCase):
     def test_a_local_file_system_is_taken(self) -> None:
         refuse_network_file_system(self.directory)
         refuse_network_file_system(self.directory / "not" / "yet" / "made")
+
+    def test_where_nobody_knows_what_is_mounted_nothing_is_refused(self) -> None:
+        with mock.patch.object(file_arbiter, "MOUNTS", self.directory / "nothing"):
+            refuse_network_file_system(self.directory)

@@ -28,6 +28,7 @@ class Equivalent:
 TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
+FEED_SERVER = "bazar/replication/feed_server.py"
 FILE_ARBITER = "bazar/replication/file_arbiter.py"
 FRAMES = "bazar/rpc/frames.py"
 CLIENT = "bazar/rpc/client.py"
@@ -156,6 +157,27 @@ ALL: tuple[Equivalent, ...] = (
         "if self._batches is not None and self._batches.traces and isinstance(message, Ack):",
         "if self._batches is not None and True and isinstance(message, Ack):",
         "what is noted goes into the traces, and there are none",
+    ),
+    Equivalent(
+        FEED_SERVER,
+        "FeedServer.__init__",
+        "self._last = 0",
+        "self._last = 1",
+        "the number of a feed is only its name, and no two have the same",
+    ),
+    Equivalent(
+        FEED_SERVER,
+        "FeedServer.open",
+        "self._last += 1",
+        "self._last -= 1",
+        "the number of a feed is only its name, and no two have the same",
+    ),
+    Equivalent(
+        FEED_SERVER,
+        "FeedServer.open",
+        "self._last += 1",
+        "self._last += 2",
+        "the number of a feed is only its name, and no two have the same",
     ),
     Equivalent(
         SHOWN,

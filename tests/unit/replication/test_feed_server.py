@@ -6,16 +6,26 @@ import asyncio
 import socket
 import unittest
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from unittest import mock
 
 from bazar.errors import Unavailable
 from bazar.replication import feed_server
 from bazar.replication.feed_server import FeedServer
-from bazar.replication.messages import GENESIS, REPLICA, WIRE_VERSION, Hello, Mark, Snapshot
+from bazar.replication.messages import (
+    GENESIS,
+    REPLICA,
+    WIRE_VERSION,
+    Hello,
+    Mark,
+    Snapshot,
+    encode,
+)
 from bazar.replication.subscription import Stage, Subscription
 from bazar.rpc.frames import FrameConnection, accept
 
 CHUNK = Snapshot(Mark(1, "one"), {"books": [{"title": "x" * (1 << 20)}]}, first=True, final=False)
+SMALL = replace(CHUNK, rows={"books": []})
 
 
 class FeedServerTest(unittest.IsolatedAsyncioTestCase):
@@ -45,6 +55,45 @@ class FeedServerTest(unittest.IsolatedAsyncioTestCase):
             await self.feeds.send_snapshot(self.feed, snapshot())
         self.assertTrue(ended.is_set())
         self.assertTrue(self.transport.is_closing())  # so it says hello again, if it lives
+
+    async def test_j3_a_snapshot_is_sent_to_its_end(self) -> None:
+        last = replace(SMALL, final=True)
+
+        async def snapshot() -> AsyncGenerator[Snapshot, None]:
+            for chunk in (SMALL, SMALL, last):
+                yield chunk
+
+        await self.feeds.send_snapshot(self.feed, snapshot())
+        self.assertFalse(self.transport.is_closing())
+        self.transport.close()
+        self.near.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=self.near)
+        sent = await reader.read()
+        for chunk, times in ((SMALL, 2), (last, 1)):
+            self.assertEqual(sent.count(encode(chunk)), times)
+        writer.close()
+
+    async def test_j3_of_a_snapshot_nothing_more_is_read_when_its_feed_has_gone(self) -> None:
+        ended = asyncio.Event()
+
+        async def snapshot() -> AsyncGenerator[Snapshot, None]:
+            try:
+                self.feeds.closed(self.feed)
+                yield SMALL
+                self.fail("nobody needs it")
+            finally:
+                ended.set()
+
+        await self.feeds.send_snapshot(self.feed, snapshot())
+        self.assertTrue(ended.is_set())
+
+    async def test_all_feeds_are_ended_together(self) -> None:
+        others = [FrameConnection(), FrameConnection()]
+        for connection in others:
+            self.feeds.open(connection)
+        self.feeds.close_all()
+        self.assertTrue(self.transport.is_closing())
+        self.assertTrue(all(connection.closed for connection in others))
 
     async def test_a_feed_that_is_gone_is_told_nothing(self) -> None:
         """What is decided for it may come when its connection has broken."""

@@ -68,7 +68,6 @@ class FeedClient:
                 await asyncio.sleep(RETRY_S)
         finally:
             ticker.cancel()
-            self._disconnect()
 
     def _candidates(self) -> Iterable[NodeConfig]:
         hinted = self.peers.get(self.subscriber.hint or "")
@@ -96,7 +95,7 @@ class FeedClient:
         self.perform(self.subscriber.connected(feed, self._clock()))
         connection.resume()
         try:
-            while not connection.closed and self.subscriber.feed == feed:
+            while not connection.closed:
                 # Not `wait_for`: until Python 3.12 it may swallow a cancellation, and a follower
                 # that has got the lock must end its feed before it leads.
                 with contextlib.suppress(TimeoutError):
@@ -135,7 +134,7 @@ class FeedClient:
             log.error("%s leaves %s: %s", self.subscriber.node, node.name, error)
             self._disconnect()
             return
-        if self.subscriber.welcomed and self.leader is None and not connection.closed:
+        if self.subscriber.welcomed and self.leader is None:
             self.leader = node
             log.info(
                 "%s follows %s in epoch %d",

@@ -28,6 +28,7 @@ class Equivalent:
 TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
+FEED_CLIENT = "bazar/replication/feed_client.py"
 FEED_SERVER = "bazar/replication/feed_server.py"
 FILE_ARBITER = "bazar/replication/file_arbiter.py"
 FRAMES = "bazar/rpc/frames.py"
@@ -178,6 +179,62 @@ ALL: tuple[Equivalent, ...] = (
         "self._last += 1",
         "self._last += 2",
         "the number of a feed is only its name, and no two have the same",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient.__init__",
+        "self._feeds = 0",
+        "self._feeds = 1",
+        "the number of a feed is only its name, and no two have the same",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient._follow",
+        "self._feeds += 1",
+        "self._feeds -= 1",
+        "the number of a feed is only its name, and no two have the same",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient._follow",
+        "self._feeds += 1",
+        "self._feeds += 2",
+        "the number of a feed is only its name, and no two have the same",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient.__init__",
+        "self._heard_at = 0.0",
+        "self._heard_at = 1.0",
+        "each connection sets it anew, before it is looked at",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient.__init__",
+        "self._answered = False # whether this connection has brought anything",
+        "self._answered = True # whether this connection has brought anything",
+        "each connection sets it anew, before it is looked at",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient._candidates",
+        'hinted = self.peers.get(self.subscriber.hint or "")',
+        "hinted = self.peers.get(self.subscriber.hint or False)",
+        "no peer has either for its name",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient._follow",
+        "if not self._waits and silent_s > SILENT_LEASES * lease_s:",
+        "if not self._waits and silent_s >= SILENT_LEASES * lease_s:",
+        "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        FEED_CLIENT,
+        "FeedClient._disconnect",
+        "self._connection = None",
+        "pass",
+        "what is sent on a connection that is closed is lost, as without one",
     ),
     Equivalent(
         SHOWN,

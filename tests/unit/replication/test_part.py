@@ -36,6 +36,7 @@ from bazar.replication.part import Part, Wiring
 from bazar.replication.primary import Primary
 from bazar.replication.store import Answer, Operation
 from bazar.replication.timekeeper import Timekeeper
+from bazar.replication.trace import Trace
 from bazar.rpc.frames import FrameConnection, dial
 from tests.patience import PATIENCE_S
 from tests.unit.replication.steps import HERE, THERE, TIMING
@@ -110,7 +111,10 @@ class PartTestCase(unittest.IsolatedAsyncioTestCase):
         me = Member(ME.name, "store")
         primary, _ = Primary.take_over(
             *(me, None, GENESIS, (), NOW, TIMING),
-            **{"known": 0, "epoch_id": "e1", "restarted": False, "arbiter": HERE},
+            known=0,
+            epoch_id="e1",
+            restarted=False,
+            arbiter=HERE,
         )
         primary.recorded(NOW)
         primary.confirmed(NOW)
@@ -257,7 +261,7 @@ class FeedsTest(PartTestCase):
             check=lambda epoch: None,
             needed=lambda: None,
         )
-        traced = part_module.trace.Trace("r-1", NOW)
+        traced = Trace("r-1", NOW)
         batches.traces = [traced]
         self.hear(feed, Ack(entries[0].mark), Renew(1))
         self.hear(99, Ack(entries[1].mark))

@@ -27,6 +27,7 @@ class Equivalent:
 
 TENURE = "bazar/replication/tenure.py"
 SUBSCRIBER = "bazar/replication/subscriber.py"
+REPLICA = "bazar/replication/replica.py"
 REPLICA_SUBSCRIBER = "bazar/replication/replica_subscriber.py"
 FEED_CLIENT = "bazar/replication/feed_client.py"
 FEED_SERVER = "bazar/replication/feed_server.py"
@@ -235,6 +236,69 @@ ALL: tuple[Equivalent, ...] = (
         "self._connection = None",
         "pass",
         "what is sent on a connection that is closed is lost, as without one",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica.stop",
+        "if self.primary is not None and not self._stopped.is_set():",
+        "if self.primary is not None and True:",
+        "one that has handed over has nothing left to hand over, and waits for nothing",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica.stop",
+        "self._stopped.set()",
+        "pass",
+        "a primary has waited for it, and nobody else looks at it",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica._live",
+        "elif seeks_since is not None and self.clock() - seeks_since > long_s:",
+        "elif seeks_since is not None and self.clock() - seeks_since >= long_s:",
+        "the bound is chosen: its very moment may lie on either side",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica._report",
+        "elif not isinstance(effect, Install):",
+        "elif True:",
+        "a primary installs nothing; the line is for the type checker",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica._report",
+        "if isinstance(effect, Apply) and self._batches is not None:",
+        "if True and self._batches is not None:",
+        "what is written for a primary is an adopted tail, before any batch that could be answered",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica._report",
+        "if isinstance(effect, Apply) and self._batches is not None:",
+        "if True:",
+        "what is written for a primary is an adopted tail, before any batch that could be answered",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica._report",
+        "if isinstance(effect, Apply) and self._batches is not None:",
+        "if isinstance(effect, Apply) and True:",
+        "a primary has its batches from the beginning; the second part is for the type checker",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica._report",
+        "if not isinstance(effect, Persist):",
+        "if True:",
+        "who waits for another committed state looks, finds the same, and waits on",
+    ),
+    Equivalent(
+        REPLICA,
+        "Replica._read_log",
+        "if self.primary is not None:",
+        "if True:",
+        "only a primary reads its log for others; the line is for the type checker",
     ),
     Equivalent(
         SHOWN,

@@ -35,9 +35,9 @@ from bazar.replication.messages import (
     tail_mark,
 )
 from bazar.replication.part import Wiring
-from bazar.replication.replica import LONG_LEASES, Replica
+from bazar.replication.replica import CHECKS_PER_LEASE, LONG_LEASES, POLLS_PER_LEASE, Replica
 from bazar.replication.store import Answer, Extend, Operation, Outcome
-from tests.unit.replication.steps import HERE, log, play
+from tests.unit.replication.steps import HERE, THERE, log, play
 from tests.unit.replication.test_following import Link
 from tests.unit.replication.test_part import Noting
 from tests.world.world import Process
@@ -60,6 +60,11 @@ class Memory:
     other_leads: bool = False
     asked: list[str] = field(default_factory=list)
     pages: dict[int, LogPage] = field(default_factory=dict)
+    tries: int = 0
+    slow_s: float = 0.0
+    """How long the disk takes to make entries durable."""
+    gone: bool = False
+    probed: Callable[[], None] = lambda: None
 
     store_id = "s1"
     epoch = 0
@@ -84,15 +89,19 @@ class Memory:
 
     async def rollback(self) -> None: ...
 
-    def check(self) -> None: ...
+    def check(self) -> None:
+        if self.gone:
+            raise FatalError("its file is gone")
 
     async def probe(self) -> None:
         self.note("probe")
+        self.probed()
 
     async def sync(self) -> None:
         self.note("sync")
 
     async def persist(self, after: Mark, entries: tuple[Entry, ...]) -> None:
+        await asyncio.sleep(self.slow_s)
         self.note(f"persist {len(entries)}")
 
     async def apply(self, mark: Mark, *, synced: bool = True) -> None:
@@ -115,6 +124,7 @@ class Memory:
     look = read
 
     def try_acquire(self) -> bool:
+        self.tries += 1
         return self.free.pop(0) if self.free else True
 
     def release(self) -> None:
@@ -146,6 +156,8 @@ class Lock:
 
 
 class OneReplicaTest(unittest.TestCase):
+    welcome = Welcome(1, GENESIS, GENESIS, False, "e1", HERE)
+
     def live(
         self,
         memory: Memory,
@@ -159,6 +171,7 @@ class OneReplicaTest(unittest.TestCase):
         self.committed: list[int] = []
         self.installed = 0
         self.knocked: list[str] = []
+        self.looked = 0
 
         async def dial(node: NodeConfig, path: str, token: str, within_s: float) -> Link:
             if link is None or link.closed:
@@ -169,6 +182,8 @@ class OneReplicaTest(unittest.TestCase):
         async def knock(node: NodeConfig, ours: Answer) -> Answer:
             if ours["leads"] is None:  # a primary looks for others, too
                 self.knocked.append(node.name)
+            else:
+                self.looked += 1
             raise Unavailable("it is down")
 
         async def forward(node: NodeConfig, operation: Operation) -> Answer:
@@ -220,6 +235,7 @@ class OneReplicaTest(unittest.TestCase):
         self.live(memory, work, PEER)
         self.assertEqual(memory.asked, ["probe", "sync", "record 4"])
         self.assertEqual(self.knocked, ["r-2"])
+        self.assertGreater(self.looked, 0)
         self.assertEqual(self.fatal, [])
 
     def test_t1_one_whose_lock_is_gone_before_it_leads_leaves(self) -> None:
@@ -239,6 +255,70 @@ class OneReplicaTest(unittest.TestCase):
             self.assertEqual(len(logs.output), 1)
 
         self.live(Memory(free=[False] * 2000), work, for_s=60.0)
+        self.assertEqual(self.fatal, [])
+
+    def test_how_long_it_has_sought_one_counts_from_when_it_had_one(self) -> None:
+        async def work(replica: Replica) -> None:
+            await asyncio.sleep(0.2)
+            with self.assertNoLogs("bazar.replication.replica", "WARNING"):
+                link.say(self.welcome)
+                for _ in range(LONG_LEASES + 2):
+                    await asyncio.sleep(LEASE_S)
+                    link.say(Grant(1, 0, LEASE_S))
+                link.hang_up()
+                await asyncio.sleep((LONG_LEASES - 0.5) * LEASE_S)
+            with self.assertLogs("bazar.replication.replica", "WARNING"):
+                await asyncio.sleep(LEASE_S)
+
+        memory, link = Memory(free=[False] * 2000), Link("r-2")
+        self.live(memory, work, PEER, link=link, for_s=60.0)
+
+    def test_it_tries_more_often_while_nobody_leads(self) -> None:
+        async def work(replica: Replica) -> None:
+            await asyncio.sleep(0.2)
+            link.say(self.welcome)
+            await asyncio.sleep(LEASE_S / CHECKS_PER_LEASE)
+            for most, least in ((CHECKS_PER_LEASE, 1), (POLLS_PER_LEASE, POLLS_PER_LEASE - 2)):
+                memory.tries = 0
+                await asyncio.sleep(LEASE_S)
+                self.assertLessEqual(memory.tries, most + 1)
+                self.assertGreaterEqual(memory.tries, least)
+                if not link.closed:
+                    link.hang_up()
+                    await asyncio.sleep(LEASE_S / CHECKS_PER_LEASE)
+
+        memory, link = Memory(free=[False] * 2000), Link("r-2")
+        self.live(memory, work, PEER, link=link)
+
+    def test_r8_a_follower_whose_file_is_gone_leaves(self) -> None:
+        async def work(replica: Replica) -> None:
+            await asyncio.sleep(0.2)
+            link.say(self.welcome)
+            memory.gone = True
+            await asyncio.sleep(LEASE_S / 3)
+            self.assertEqual(self.fatal, ["its file is gone"])
+
+        memory, link = Memory(free=[False] * 2000), Link("r-2")
+        self.live(memory, work, PEER, link=link)
+
+    def test_t1_a_feed_is_over_and_what_it_has_left_is_on_disk_before_a_node_leads(self) -> None:
+        async def work(replica: Replica) -> None:
+            await asyncio.sleep(0.2)
+            link.say(self.welcome)
+            link.say(Prepare(entries))
+            await asyncio.sleep(0.0 if entries else 0.1)
+            memory.free.clear()
+            await asyncio.sleep(1.5)
+            self.assertTrue(replica.leading.is_set())
+
+        for entries in (log(GENESIS, "a"), ()):
+            memory, link = Memory(free=[False] * 2000, slow_s=0.6), Link("r-2")
+            memory.recorded = Membership(1, frozenset({OURS, THEIRS}), LEASE_S)
+            memory.probed = lambda link=link: self.assertTrue(link.closed)  # type: ignore[misc]
+            self.live(memory, work, PEER, link=link)
+            expected = [f"persist {len(entries)}"] * bool(entries)
+            self.assertEqual(memory.asked[: len(entries) + 1], [*expected, "probe"])
+            self.assertEqual(self.fatal, [])
 
     # --- leading ---------------------------------------------------------------------------------
 
@@ -276,7 +356,28 @@ class OneReplicaTest(unittest.TestCase):
             self.assertEqual(await replica.write({"op": "sell"}, 1.0), {"did": "sell"})
             self.assertEqual(self.committed, [1, 2])
             self.assertTrue(replica.reads.is_open(None))
+            await asyncio.sleep(5 * LEASE_S)
+            self.assertTrue(replica.reads.is_open(None))  # it has asked whether it still leads
 
+        self.live(Memory(), work)
+
+    def test_r6_who_has_acknowledged_hears_of_the_commit(self) -> None:
+        async def work(replica: Replica) -> None:
+            await asyncio.sleep(0.5)
+            feed = replica.open_feed(connection)
+            hello = Hello(WIRE_VERSION, CACHE, "f-1", "run", "", 0, GENESIS, GENESIS, "")
+            for message in (hello, Renew(1)):
+                replica.feed_message(feed, encode(message))
+            self.assertEqual(connection.sent[-1], Grant(1, 1, LEASE_S))
+            writing = asyncio.create_task(replica.write({"op": "sell"}, 5.0))
+            await asyncio.sleep(0.1)
+            assert replica.primary is not None
+            mark = replica.primary.tail
+            replica.feed_message(feed, encode(Ack(mark)))
+            await writing
+            self.assertEqual(connection.sent[-1], Commit(mark))
+
+        connection = Noting()
         self.live(Memory(), work)
 
     def hello(self, committed: Mark) -> Hello:
@@ -339,11 +440,12 @@ class OneReplicaTest(unittest.TestCase):
     # --- following -------------------------------------------------------------------------------
 
     def test_r2_a_follower_acknowledges_and_applies_and_gives_its_lease_back(self) -> None:
-        entries = log(GENESIS, "a", "b")
+        [first] = log(GENESIS, "z")
+        entries = log(first.mark, "a", "b")
 
         async def work(replica: Replica) -> None:
             await asyncio.sleep(0.2)
-            link.say(Welcome(1, GENESIS, GENESIS, False, "e1", HERE))
+            link.say(Welcome(1, first.mark, first.mark, False, "e1", HERE))
             link.say(Grant(1, 1, LEASE_S))
             link.say(Prepare(entries))
             await asyncio.sleep(0.1)
@@ -355,14 +457,27 @@ class OneReplicaTest(unittest.TestCase):
             link.say(Commit(entries[1].mark))
             await asyncio.sleep(0.1)
             self.assertTrue(reading.done())
+            ticket = replica.queue.add({"op": "sell"})
             await replica.stop()
             self.assertEqual(link.sent[-1][1], Release())
+            self.assertTrue(link.closed)
+            with self.assertRaises(Unavailable):  # nobody waits for one that has stopped
+                await ticket.done
+
+        memory, link = Memory(first.mark, free=[False] * 2000), Link("r-2")
+        self.live(memory, work, PEER, link=link)
+        expected = ["persist 2", "apply 2 False", "apply 3 False", "release"]
+        self.assertEqual(memory.asked, expected)
+        self.assertEqual(self.committed, [2, 3])
+
+    def test_a2_a_follower_that_meets_another_arbiter_leaves(self) -> None:
+        async def work(replica: Replica) -> None:
+            await asyncio.sleep(0.2)
+            link.say(Welcome(1, GENESIS, GENESIS, False, "e1", THERE))
+            self.assertEqual(len(self.fatal), 1)
 
         memory, link = Memory(free=[False] * 2000), Link("r-2")
         self.live(memory, work, PEER, link=link)
-        expected = ["persist 2", "apply 1 False", "apply 2 False", "release"]
-        self.assertEqual(memory.asked, expected)
-        self.assertEqual(self.committed, [1, 2])
 
     def test_j3_a_follower_that_is_filled_tells_that_its_state_is_another(self) -> None:
         mark = Mark(7, "seven")
@@ -383,7 +498,7 @@ class OneReplicaTest(unittest.TestCase):
     def test_a3_one_that_has_followed_knows_that_it_is_not_alone(self) -> None:
         async def work(replica: Replica) -> None:
             await asyncio.sleep(0.2)
-            link.say(Welcome(1, GENESIS, GENESIS, False, "e1", HERE))
+            link.say(self.welcome)
             link.say(Grant(1, 1, LEASE_S))
             link.hang_up()
             memory.free.clear()

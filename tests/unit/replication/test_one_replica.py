@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from unittest import mock
 
-from bazar.errors import Unavailable
+from bazar.errors import FatalError, Unavailable
+from bazar.replication.feed_client import FeedClient
 from bazar.replication.messages import (
     GENESIS,
     Ack,
@@ -110,6 +112,17 @@ class OneReplicaTest(OneReplicaCase):
 
         memory, link = Memory(free=[False] * 2000), Link("r-2")
         self.live(memory, work, PEER, link=link)
+
+    def test_a_follower_whose_feed_fails_leaves(self) -> None:
+        async def fail(client: FeedClient) -> None:
+            raise FatalError("a fault of the program")
+
+        async def work(replica: Replica) -> None:
+            await asyncio.sleep(LEASE_S)
+            self.assertEqual(self.fatal, ["a fault of the program"])
+
+        with mock.patch.object(FeedClient, "run", fail):
+            self.live(Memory(free=[False] * 2000), work)
 
     def test_r8_a_follower_whose_file_is_gone_leaves(self) -> None:
         async def work(replica: Replica) -> None:

@@ -79,6 +79,8 @@ class SQLitePlace:
         notes.write(self._data_dir, note)
 
     async def close(self) -> None:
+        for file in self._files.values():
+            file.close()  # first: a store that closes waits until nobody reads its WAL
         for arriving in self._arriving.values():
             await arriving.store.close()
         self._stack.close()

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import time
 from pathlib import Path
 
+import pytest
+
+from bazar.cli import Shop, restart
 from bazar.cluster_file import load
+from bazar.errors import Unavailable
 from bazar.node.server import Context
 from handlers import ROLES
 from handlers.keeper.session import Sessions
 from tests.cluster.client import HTTPClient
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, until
 from tests.cluster.commands import command
 from tests.cluster.databases import SHORT, Databases
 from tests.cluster.load import Load
 from tests.cluster.test_failures import STOCK, nothing_lost
+
+ONE_EACH = {"frontend": 1, "catalog": 1, "order": 1}  # where it is not about who takes over
 
 
 async def taken(shop: Cluster, token: str) -> bool:
@@ -86,22 +93,35 @@ async def test_all_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_change_that_breaks_off_says_how_to_go_on(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as shop:
-        await shop.start()
-        await shop.kill("order-2")
+    async with Cluster(tmp_path, ONE_EACH) as shop:
+        await shop.start("catalog-1", "order-1")  # and not the first that is to be restarted
         old = shop.token
         broken = await command(shop, "token", "change")
         assert broken.returncode == 2
         assert (
             "see to that node, then `restart`, then `token use`, then `token drop`" in broken.stderr
         )
+        assert "frontend-1 does not answer" in broken.stderr
         assert shop.token == old
         again = await command(shop, "token", "change")
         assert (again.returncode, "not come to its end" in again.stderr) == (2, True), again
 
 
+async def test_a_node_that_nobody_starts_again_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restart, "NODE_S", 0.5)
+    async with Cluster(tmp_path, {"frontend": 1}) as shop:
+        await shop.start(wait=False)
+        await until(lambda: shop.status("frontend-1"), "it answers")
+        said = r"frontend-1 is not in sync after .*: no supervisor runs to start it again"
+        with Shop(load(shop.config_path, ROLES)) as known, pytest.raises(Unavailable, match=said):
+            await restart.run(known, argparse.Namespace(nodes=[]))
+        assert shop.exit_code("frontend-1") == 0
+
+
 async def test_another_machine_is_brought_the_new_one(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as shop:
+    async with Cluster(tmp_path, ONE_EACH) as shop:
         await shop.start_supervised()
         brought = tmp_path / "brought"
         brought.write_text(f"{shop.token}\n{'n' * 20}\n", "ascii")
@@ -122,7 +142,7 @@ async def test_over_a_database_the_shop_stays_the_same(
     databases: Databases, tmp_path: Path
 ) -> None:
     settings = {"engine": databases.engine, "replication": SHORT}
-    async with Cluster(tmp_path, settings=settings) as shop:
+    async with Cluster(tmp_path, ONE_EACH, settings) as shop:
         await shop.start_supervised()
         assert (await shop.put("frontend-1", "/purchase/4")).status == 200
         refused = await command(shop, "token", "change")

@@ -64,7 +64,7 @@ async def test_a_shop_that_is_closed_is_said_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_first_list_begins_the_shop_without_the_samples(tmp_path: Path) -> None:
-    async with Cluster(tmp_path, settings=SETTLED) as shop:
+    async with Cluster(tmp_path) as shop:  # whose short leases end soon
         (tmp_path / "list.csv").write_bytes(LIST.encode("cp1252"))
         begun = load(shop, "list.csv")
         assert begun.returncode == 1, begun

@@ -26,6 +26,7 @@ from tests.cluster.test_import import names
 
 BOOK = 4  # 7 copies of it are in stock
 OTHERS = {"frontend": 1, "catalog": 3, "order": 1}
+SMALL = {"catalog": 1, "order": 1}  # nobody comes to buy
 
 
 async def done(shop: Cluster, *words: str | Path, code: int = 0) -> str:
@@ -236,7 +237,7 @@ async def test_a_front_end_that_runs_on_forgets_what_it_knew(tmp_path: Path) -> 
 
 
 async def test_a_shop_that_runs_is_not_written_over(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as shop:
+    async with Cluster(tmp_path, {"catalog": 2, "order": 1}) as shop:
         await shop.start()
         file = tmp_path / "shop.bazar"
         await done(shop, "backup", file)
@@ -247,25 +248,35 @@ async def test_a_shop_that_runs_is_not_written_over(tmp_path: Path) -> None:
         await shop.start()
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of a shop that is stopped, which has its backup beside its data."""
+    return asyncio.run(_stopped(tmp_path_factory.mktemp("stopped")))
+
+
+async def _stopped(directory: Path) -> Path:
+    async with Cluster(directory, SMALL) as shop:
+        await shop.start()
+        await done(shop, "backup", directory / "shop.bazar")
+        await shop.terminate_all()
+    return directory
+
+
 @pytest.mark.parametrize("name", ["catalog-9.db", "order.members"])
-async def test_a_directory_that_holds_something_of_a_shop(tmp_path: Path, name: str) -> None:
-    async with Cluster(tmp_path / "old") as old, Cluster(tmp_path / "new") as new:
-        await old.start()
-        await done(old, "backup", tmp_path / "shop.bazar")
-        await old.terminate_all()
+async def test_a_directory_that_holds_something_of_a_shop(
+    tmp_path: Path, stopped: Path, name: str
+) -> None:
+    async with Cluster(tmp_path / "new") as new:
         new.data_dir.mkdir()
-        shutil.copy(old.data_dir / name.replace("9", "1"), new.data_dir / name)
-        assert name in await done(new, "restore", tmp_path / "shop.bazar", code=2)
+        shutil.copy(stopped / "data" / name.replace("9", "1"), new.data_dir / name)
+        assert name in await done(new, "restore", stopped / "shop.bazar", code=2)
         assert not list(new.data_dir.glob("catalog-1*.db"))
 
 
-async def test_a_file_that_is_not_whole_begins_nothing(tmp_path: Path) -> None:
-    async with Cluster(tmp_path / "old") as old, Cluster(tmp_path / "new") as new:
-        await old.start()
-        file = tmp_path / "shop.bazar"
-        await done(old, "backup", file)
+async def test_a_file_that_is_not_whole_begins_nothing(tmp_path: Path, stopped: Path) -> None:
+    async with Cluster(tmp_path / "new") as new:
         cut = tmp_path / "cut.bazar"
-        cut.write_bytes(file.read_bytes()[:-10])
+        cut.write_bytes((stopped / "shop.bazar").read_bytes()[:-10])
         for words in (("verify", cut), ("restore", cut)):
             assert f"{cut}: cut off: it ends within" in await done(new, *words, code=2)
         assert not new.data_dir.exists()
@@ -275,7 +286,7 @@ async def test_a_disk_that_is_full_leaves_no_half_file(tmp_path: Path) -> None:
     """Nor one that takes no more."""
     place = tmp_path / "backups"
     place.mkdir()
-    async with Cluster(tmp_path / "shop") as shop:
+    async with Cluster(tmp_path / "shop", SMALL) as shop:
         await shop.start()
         words = 'ulimit -f 0; exec "$0" -m bazar backup "$1" --config "$2"'
         arguments = (sys.executable, str(place / "shop.bazar"), str(shop.config_path))

@@ -3,8 +3,10 @@ followed what is lost notices, and nothing is sold that would get no order (H1-H
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +52,37 @@ def put_back(shop: Cluster, aside: Path, *patterns: str) -> None:
             shutil.copy(file, shop.data_dir)
 
 
-async def sold_since(shop: Cluster) -> tuple[Path, list[str], list[str]]:
-    """Return a backup, the order before it, and the five after it; the shop is stopped."""
-    await shop.start()
-    before = [await buy(shop)]
-    assert set((await shop.terminate_all()).values()) == {0}
-    aside = keep(shop)
-    await shop.start()
-    after = [await buy(shop) for _ in range(5)]
-    assert set((await shop.terminate_all()).values()) == {0}
-    return aside, before, after
+@dataclass(frozen=True)
+class Sold:
+    """The files of a shop that was stopped twice: after its first order, and after five more."""
+
+    aside: Path
+    data_dir: Path
+    before: list[str]
+    after: list[str]
+
+    def since(self, shop: Cluster) -> tuple[Path, list[str], list[str]]:
+        """Let a shop have the later files. Return the earlier ones, the order before them, and the
+        five after them."""
+        shutil.copytree(self.data_dir, shop.data_dir)
+        return self.aside, list(self.before), list(self.after)
+
+
+@pytest.fixture(scope="module")
+def sold(tmp_path_factory: pytest.TempPathFactory) -> Sold:
+    return asyncio.run(_sold(tmp_path_factory.mktemp("sold")))
+
+
+async def _sold(directory: Path) -> Sold:
+    async with Cluster(directory) as shop:
+        await shop.start()
+        before = [await buy(shop)]
+        assert set((await shop.terminate_all()).values()) == {0}
+        aside = keep(shop)
+        await shop.start()
+        after = [await buy(shop) for _ in range(5)]
+        assert set((await shop.terminate_all()).values()) == {0}
+        return Sold(aside, shop.data_dir, before, after)
 
 
 async def listed(shop: Cluster, after: int = 0) -> list[dict[str, Any]]:
@@ -126,19 +149,21 @@ async def refused_until_adopted(shop: Cluster, lost: list[str], rounds: int = 1)
 
 
 @pytest.mark.parametrize("patterns", [["catalog*"], ["catalog-*"]], ids=["members", "no members"])
-async def test_only_the_catalog_is_put_back(tmp_path: Path, patterns: list[str]) -> None:
+async def test_only_the_catalog_is_put_back(
+    tmp_path: Path, sold: Sold, patterns: list[str]
+) -> None:
     async with Cluster(tmp_path) as shop:
-        aside, _, after = await sold_since(shop)
+        aside, _, after = sold.since(shop)
         put_back(shop, aside, *patterns)
         await shop.start()
         assert await left(shop) == 6
         await refused_until_adopted(shop, after)
 
 
-async def test_only_the_catalog_is_put_back_twice(tmp_path: Path) -> None:
+async def test_only_the_catalog_is_put_back_twice(tmp_path: Path, sold: Sold) -> None:
     """The numbers of its epochs come a third time."""
     async with Cluster(tmp_path) as shop:
-        aside, _, after = await sold_since(shop)
+        aside, _, after = sold.since(shop)
         for rounds in (1, 2):
             put_back(shop, aside, "catalog*")
             await shop.start()
@@ -166,10 +191,10 @@ async def test_what_is_cancelled_is_lost_with_the_catalogs_end(tmp_path: Path) -
         await refused_until_adopted(shop, [order_id])
 
 
-async def test_the_catalog_begins_anew(tmp_path: Path) -> None:
+async def test_the_catalog_begins_anew(tmp_path: Path, sold: Sold) -> None:
     """All of its files are gone."""
     async with Cluster(tmp_path) as shop:
-        aside, before, after = await sold_since(shop)
+        aside, before, after = sold.since(shop)
         put_back(shop, aside / "nothing", "catalog*")
         founded = await command(shop, "found", "catalog")  # or it would not, beside orders
         assert founded.returncode == 0
@@ -178,9 +203,9 @@ async def test_the_catalog_begins_anew(tmp_path: Path) -> None:
         await refused_until_adopted(shop, [*before, *after])
 
 
-async def test_only_the_orders_are_put_back(tmp_path: Path) -> None:
+async def test_only_the_orders_are_put_back(tmp_path: Path, sold: Sold) -> None:
     async with Cluster(tmp_path) as shop:
-        aside, before, after = await sold_since(shop)
+        aside, before, after = sold.since(shop)
         put_back(shop, aside, "order*")
         await shop.start()
         await until(lambda: len(shop.rows("order-1", "orders")) == 6, "they are made again")
@@ -193,9 +218,9 @@ async def test_only_the_orders_are_put_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["catalog-1", "catalog-2", "order-1", "order-2"])
-async def test_only_one_replica_is_put_back(tmp_path: Path, name: str) -> None:
+async def test_only_one_replica_is_put_back(tmp_path: Path, sold: Sold, name: str) -> None:
     async with Cluster(tmp_path) as shop:
-        aside, before, after = await sold_since(shop)
+        aside, before, after = sold.since(shop)
         put_back(shop, aside, f"{name}.db*")
         others = [other for other in shop.roles if other != name]
         await shop.start(*others)
@@ -206,9 +231,9 @@ async def test_only_one_replica_is_put_back(tmp_path: Path, name: str) -> None:
         await agree(shop)
 
 
-async def test_all_is_put_back(tmp_path: Path) -> None:
+async def test_all_is_put_back(tmp_path: Path, sold: Sold) -> None:
     async with Cluster(tmp_path) as shop:
-        aside, before, _ = await sold_since(shop)
+        aside, before, _ = sold.since(shop)
         put_back(shop, aside, "catalog*", "order*")
         await shop.start()
         assert await left(shop) == 6
@@ -217,11 +242,11 @@ async def test_all_is_put_back(tmp_path: Path) -> None:
         await agree(shop)
 
 
-async def test_a_front_end_that_runs_on_forgets_what_it_knew(tmp_path: Path) -> None:
+async def test_a_front_end_that_runs_on_forgets_what_it_knew(tmp_path: Path, sold: Sold) -> None:
     """Its caches know higher epochs than there are now, and hold leases of the killed."""
     leases = {"replication": {"lease_s": 3.0, "ack_timeout_s": 1.0}}
     async with Cluster(tmp_path, settings=leases) as shop:
-        aside, _, _ = await sold_since(shop)
+        aside, _, _ = sold.since(shop)
         await shop.start()
         epoch = 0
         for _ in range(2):  # so that the numbers are beyond those of the backup

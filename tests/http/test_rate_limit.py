@@ -14,6 +14,8 @@ class RequestsTest(ShopTestCase):
     settings: ClassVar[dict[str, Any]] = {
         "rate_limit": LIMITS,
         "trusted_proxies": ["127.0.0.1"],
+        # Who has passed the time asks for leases anew: every third of one, by the real clock.
+        "replication": {"lease_s": 3.0, "ack_timeout_s": 1.0},
     }
 
     def answers(self, count: int, path: str = "/info/1", client: str = "192.0.2.1") -> list[int]:

@@ -15,14 +15,14 @@ CANCELLING = (
         "S6",
         (Catalog, "_cancel", "quantity - total[book]", "quantity"),
         focus="cancelling",
-        near=33,
+        near=39,
     ),
     mutation(
         "a smaller total takes the place of a larger one",
         "S6",
         (Catalog, "_cancel", "if quantity > total[book]:", "if quantity != total[book]:"),
         focus="cancelling",
-        near=13,
+        near=27,
     ),
     mutation(
         "what is cancelled already is cancelled once more",
@@ -35,6 +35,7 @@ CANCELLING = (
         "S6",
         (Catalog, "_cancel", "if quantity > sold.get(book, 0):", "if False:"),
         focus="cancelling",
+        near=3,
     ),
     mutation(
         "of what is cancelled only the last is known",
@@ -47,6 +48,7 @@ CANCELLING = (
         "S6",
         (Catalog, "_answer", 'if operation["op"] == "sell" and', "if False and"),
         focus="cancelling",
+        near=8,
     ),
     shop(
         "orders do not take cancellations",
@@ -59,6 +61,7 @@ CANCELLING = (
         "S6",
         (RecentSales, "committed", ', *put.get("cancellations", ())', ""),
         focus="cancelling",
+        near=6,
     ),
     shop(
         "a cancellation is answered before its order shows it",
@@ -94,12 +97,14 @@ UNDOING = (
         "S6",
         (catalog, "_in_time", "passed_ms >= within_ms", "passed_ms > within_ms"),
         focus="undoing",
+        near=3,
     ),
     mutation(
         "whoever knows an order undoes it",
         "S6",
         (WorkingSet, "sale", "if key is not None and", "if False and"),
         focus="undoing",
+        near=3,
     ),
     mutation(
         "what is undone already is refused once it is late",

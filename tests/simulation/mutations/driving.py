@@ -24,12 +24,14 @@ LEADING = (
         "T1",
         (Candidate, "may_lead", f"if membership is None or {IN_THE_SET}:", "if True:"),
         focus="joining",
+        near=4,
     ),
     mutation(
         "a member is known by its name alone",
         "T1",
         (Candidate, "may_lead", IN_THE_SET, "self.me.node in {m.node for m in membership.members}"),
         focus="power",
+        near=2,
     ),
     mutation(
         "the membership is read before the lock is got",
@@ -72,6 +74,7 @@ LEADING = (
         "T0",
         (FileArbiter, "_is_older", "parse_membership(found).epoch <= self._epoch", "False"),
         focus="forgetting",
+        near=1,
     ),
     mutation(
         "a primary whose file is deleted records who is in sync",
@@ -98,7 +101,7 @@ LEADING = (
         "J1",
         (Replica, "_live", "await self.disk.join()", "pass"),
         focus="disks",
-        near=55,
+        near=68,
     ),
     mutation(
         "a follower goes on following when it leads",
@@ -110,14 +113,14 @@ LEADING = (
         "T1",
         (Replica, "_live", "await self.store.probe()", "pass"),
         focus="hanging",
-        near=80,
+        near=87,
     ),
     mutation(
         "the last member may be one whose disk hangs",
         "T4",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="hanging leader",
-        near=34,
+        near=36,
     ),
     mutation(
         "a disk that hangs may be read for ever",
@@ -131,6 +134,7 @@ LEADING = (
         "L4",
         (Replica, "_lead", "restarted=not follower.followed", "restarted=False"),
         focus="power",
+        near=3,
     ),
     mutation(
         "a batch is committed that is not proven",
@@ -149,6 +153,7 @@ LEADING = (
         "T5",
         (Primary, "_try_retire", " or self.phase is not Phase.IDLE", ""),
         focus="leaving",
+        near=6,
     ),
     mutation(
         "a silent primary is never left",
@@ -160,6 +165,7 @@ LEADING = (
             "if False:",
         ),
         focus="silence",
+        near=1,
     ),
     mutation(
         "a lease is not given back",
@@ -177,6 +183,7 @@ LEADING = (
             "self._stopped.set()",
         ),
         focus="leaving",
+        near=3,
     ),
     mutation(
         "a node that leaves takes calls, and its primary writes",
@@ -216,6 +223,7 @@ ARBITRATING = (
         (FileArbiter, "_check_lock", "not self._is_ours(self._lock_fd)", "False"),
         (FileArbiter, "check", "found == self._known", "True"),
         focus="stealing",
+        near=1,
     ),
     mutation(
         "who has the lock is not asked",
@@ -229,13 +237,14 @@ ARBITRATING = (
         (FileArbiter, "_exchange", "recorded.epoch > membership.epoch", "False"),
         (FileArbiter, "_alone", "self._check_lock()", "pass"),
         focus="overtaking",
+        near=3,
     ),
     mutation(
         "a membership is looked at, and another written over meanwhile",
         "T2",
         (FileArbiter, "_alone", "fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
         focus="overtaking",
-        near=30,
+        near=43,
     ),
     mutation(
         "the membership's file is not synced",
@@ -248,6 +257,7 @@ ARBITRATING = (
         "T2",
         (durable, "atomic_write", "sync_path(path.parent)", "pass"),
         focus="outages",
+        near=2,
     ),
     mutation(
         "the membership's file is written in place",
@@ -260,7 +270,7 @@ ARBITRATING = (
         ),
         (durable, "atomic_write", "temporary.replace(path)", "pass"),
         focus="outages",
-        near=27,
+        near=32,
     ),
 )
 
@@ -278,6 +288,7 @@ BATCHING = (
             "            ticket.resolve(outcome.answer)",
         ),
         focus="repeating",
+        near=1,
     ),
     mutation(
         "a batch is answered when it is prepared",
@@ -311,6 +322,7 @@ BATCHING = (
             "for",
         ),
         focus="disks",
+        near=6,
     ),
     mutation(
         "a commit that fails is called failed",
@@ -353,11 +365,13 @@ BATCHING = (
         "R5",
         (WriteQueue, "_is_late", "= Indeterminate(", "= Unavailable("),
         focus="laggards",
+        near=1,
     ),
     shop(
         "a commit wakes nobody",
         "L2",
         (Reads, "committed", "committed.set()", "pass"),
+        near=3,
     ),
     mutation(
         "the read barrier times out and lets pass",
@@ -369,6 +383,7 @@ BATCHING = (
             "await self.wait_applied(seq, self.lease_s)\n    if False:",
         ),
         focus="barrier",
+        near=1,
     ),
     mutation(
         "the read barrier is not waited for",
@@ -386,6 +401,7 @@ BATCHING = (
         "T5",
         (Primary, "read", "if self.stopped or not self.on_record:", "if not self.on_record:"),
         focus="leaving",
+        near=6,
     ),
     mutation(
         "the starting stock is not waited for",

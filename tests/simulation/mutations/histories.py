@@ -43,7 +43,7 @@ HISTORIES = (
         "an epoch ends where the log does",
         "H2",
         (history, "is_on", "later.behind if later is not None else last_seq", "last_seq"),
-        near=132,
+        near=137,
     ),
     restored(
         "an epoch tells nothing of itself",
@@ -55,6 +55,7 @@ HISTORIES = (
         "H1",
         (Batches, "_write", "[*begin, *operations]", "[*operations, *begin]"),
         (Batches, "_write", "outcomes[len(begin) :]", "outcomes[: len(operations)]"),
+        near=1,
     ),
     restored(
         "epochs have no id of their own",
@@ -72,7 +73,7 @@ HISTORIES = (
             "if False:",
         ),
         focus="following",
-        near=14,
+        near=18,
     ),
     restored(
         "a primary asks for itself before it is on record",

@@ -13,7 +13,7 @@ TAKING_OVER = (
         "no wait for the leases of the old epoch",
         "T2",
         (Primary, "take_over", "timing.surely_over_s(old_s)", "0.0"),
-        near=33,
+        near=34,
     ),
     shop(
         "the wait is of the successor's own lease_s",
@@ -45,7 +45,7 @@ TAKING_OVER = (
         ),
         (Primary, "_record", "if now < self.not_before:", "if False:"),
         focus="succession",
-        near=95,
+        near=96,
     ),
     mutation(
         "pending entries are dropped",
@@ -63,6 +63,7 @@ TAKING_OVER = (
             "return primary, [Record(begun)]",
             "return primary, [Record(begun), *([Persist(committed, ())] if pending else [])]",
         ),
+        near=9,
     ),
     mutation(
         "pending entries are restamped",
@@ -107,6 +108,7 @@ TAKING_OVER = (
         "T3",
         (joining, "welcome", "tenure.adopts(now)", "False"),
         focus="power",
+        near=5,
     ),
     mutation(
         "a member's longer tail is adopted in T2's wait only",
@@ -125,12 +127,14 @@ TAKING_OVER = (
             "now < self.not_before",
         ),
         focus="forsaking",
+        near=1,
     ),
     shop(
         "the hand-over does not wait for its own T2",
         "T5",
         (Primary, "_try_retire", "now < self.not_before or ", ""),
         focus="forsaking",
+        near=6,
     ),
     mutation(
         "a clean end is never cleared",
@@ -162,6 +166,7 @@ TAKING_OVER = (
         "T5",
         (Primary, "_grant", "self.life is not Life.LEADING", "self.stopped"),
         focus="leaving",
+        near=8,
     ),
 )
 
@@ -218,12 +223,13 @@ JOINING = (
             "elif False:",
         ),
         focus="hearing",
-        near=348,
+        near=356,
     ),
     mutation(
         "a log that was compacted is sent all the same",
         "J3",
         (Primary, "_welcome", "if page.base == theirs:", "if page.base in (theirs, None):"),
+        near=3,
     ),
     mutation(
         "a snapshot takes a member's pending entries",
@@ -241,6 +247,7 @@ JOINING = (
         "a snapshot counts from its first chunk",
         "J3",
         (ReplicaSubscriber, "stored", "if chunk.final:", "if chunk.first:"),
+        near=25,
     ),
     mutation(
         "a snapshot's first chunk forgets what is held",
@@ -252,5 +259,6 @@ JOINING = (
             "self.pending.clear()\n    self._durable = self.committed\n    return self._write",
         ),
         focus="refilling",
+        near=21,
     ),
 )

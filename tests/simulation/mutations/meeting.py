@@ -31,12 +31,14 @@ MEETING = (
         "A2",
         (Source, "_arbiter", "return None if arbiter is None else arbiter.digest", "return None"),
         focus="strays",
+        near=1,
     ),
     shop(
         "a replica answers who follows another cluster",
         "A2",
         (Replica, "refuse_other", "if arbiter not in (None, self.home.digest):", "if 0:"),
         focus="strays",
+        near=1,
     ),
     astray(
         "a node leads without having asked",
@@ -57,6 +59,7 @@ MEETING = (
             "[peer for peer in self.peers if peer.name not in here]",
             "()",
         ),
+        near=3,
     ),
     astray(
         "of two primaries both go on",
@@ -67,5 +70,6 @@ MEETING = (
             "if theirs.leads is None or mine > (theirs.leads, theirs.arbiter):",
             "if True:",
         ),
+        near=3,
     ),
 )

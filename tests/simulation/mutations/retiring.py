@@ -31,12 +31,14 @@ RETIRING = (
             'if quantity > total[book] and not work.book(book)["retired"]:',
         ),
         focus="retiring",
+        near=3,
     ),
     mutation(
         "cancelled copies bring a retired book back",
         "S8",
         (Catalog, "_cancel", "back.append({**row, ", 'back.append({**row, "retired": None, '),
         focus="retiring",
+        near=3,
     ),
     shop(
         "what is cached does not hear that a book is retired",
@@ -57,5 +59,6 @@ RETIRING = (
         "C5",
         (working_set, "touched", TAGS, TAGS.replace(", TOPICS", "")),
         focus="retiring",
+        near=2,
     ),
 )

@@ -35,6 +35,7 @@ KEYS = (
         "S1",
         (Catalog, "_answer", "if first != request:", "if first[:60] != request[:60]:"),
         focus="repeating",
+        near=3,
     ),
     mutation(
         "keys are shortened",
@@ -57,11 +58,13 @@ KEYS = (
         "S1",
         (Catalog, "kept_since", "now_ms - KEYS_KEPT_MS", "now_ms - KEYS_KEPT_MS // 1000"),
         focus="keys",
+        near=1,
     ),
     mutation(
         "more is sold than there is",
         "S1",
         (Catalog, "_sell", "if left < 0:", "if False:"),
+        near=1,
     ),
     mutation(
         "the price that the buyer saw is not looked at",
@@ -82,6 +85,7 @@ SAMPLES = (
         "S7",
         (Catalog, "_sell", 'work.first_sale = work.first_sale or sale["order_id"]', "pass"),
         focus="clearing",
+        near=11,
     ),
     mutation(
         "a sample's number is given to another book",
@@ -93,12 +97,14 @@ SAMPLES = (
             "pass",
         ),
         focus="clearing",
+        near=1,
     ),
     mutation(
         "a book that is taken away is not dropped",
         "C5",
         (WorkingSet, "delete_book", "self.tags |= touched(book, None)", "pass"),
         focus="clearing",
+        near=9,
     ),
 )
 
@@ -136,18 +142,21 @@ ORDERING = (
         "S3",
         (OrderService, "committed", "self._wake()", "pass"),
         focus="ordering",
+        near=1,
     ),
     shop(
         "a snapshot leaves the cursor where it was",
         "S3",
         (OrderService, "installed", "self.cursor = cursor", "pass"),
         focus="ordering",
+        near=2,
     ),
     shop(
         "sales are told without a lease",
         "S2",
         (CatalogService, "sales", "await self.replica.reads.caught_up(position.seq)", "pass"),
         focus="ordering",
+        near=1,
     ),
     shop(
         "the cursor is not kept",
@@ -236,13 +245,14 @@ SHOWING = (
         "C5",
         (Search, "tags", "{SEARCHES, *prices", "{*prices"),
         focus="caching",
-        near=26,
+        near=35,
     ),
     shop(
         "a search in the order of prices is not known by them",
         "C5",
         (Search, "tags", "{PRICES} if self.order.by is By.COST else set()", "set()"),
         focus="finding",
+        near=3,
     ),
     shop(
         "a price that changes drops only what shows the book",
@@ -256,12 +266,14 @@ SHOWING = (
         "C5",
         (Search, "tags", "{IN_STOCK} if self.in_stock else set()", "set()"),
         focus="finding",
+        near=5,
     ),
     shop(
         "a book that is sold out, or comes back, drops only what shows it",
         "C5",
         (working_set, "touched", "tags.add(IN_STOCK)", "pass"),
         focus="finding",
+        near=5,
     ),
     shop(
         "a book that comes back drops only what shows it",
@@ -273,6 +285,7 @@ SHOWING = (
             'not after["count"]',
         ),
         focus="finding",
+        near=5,
     ),
     shop(
         "searches are not known by their books",
@@ -290,6 +303,7 @@ SHOWING = (
             "await self.replica.reads.barrier(frozenset())",
         ),
         focus="reading",
+        near=2,
     ),
     mutation(
         "several books are read as if nothing touched them",
@@ -302,7 +316,7 @@ SHOWING = (
         "L2",
         (OrderService, "read", "frozenset(map(order_key, order_ids))", "frozenset()"),
         focus="reading",
-        near=7,
+        near=8,
     ),
     mutation(
         "books are searched as if nothing touched them",
@@ -320,7 +334,7 @@ SHOWING = (
         "L2",
         (CatalogService, "read", "frozenset({TOPICS})", "frozenset()"),
         focus="reading",
-        near=39,
+        near=46,
     ),
     shop(
         "an invalidation detaches only the fetch of its own key",

@@ -113,6 +113,7 @@ READING = (
         "L1",
         (Subscriber, "_granted", "asked_at + grant.lease_s", "asked_at + self.timing.lease_s"),
         focus="succession",
+        near=3,
     ),
     mutation(
         "no allowance for clock rates",
@@ -131,6 +132,7 @@ READING = (
             "gone = self.feeds.pop(feed_id, None)\n"
             "    self.leases.pop(gone.hello.run if gone else '', None)",
         ),
+        near=12,
     ),
     mutation(
         "a hello ends a lease",
@@ -155,7 +157,7 @@ READING = (
         "J4",
         (Primary, "_grant", "if not feed.joined or", "if not feed.welcomed or"),
         (Primary, "_grant", "owes = feed.acked", "owes = feed.joined and feed.acked"),
-        near=10,
+        near=17,
     ),
     mutation(
         "a grant under way undoes a release",
@@ -168,7 +170,7 @@ READING = (
             "self._client.release()\n        await asyncio.sleep(0.2)",
         ),
         focus="leaving",
-        near=22,
+        near=27,
     ),
     mutation(
         "a new primary answers reads of what it has yet to commit",
@@ -182,6 +184,7 @@ READING = (
         "L4",
         (Primary, "read", "if self._unproven:", "if False:"),
         focus="power",
+        near=5,
     ),
     mutation(
         "a restarted primary grants leases at once",
@@ -226,6 +229,7 @@ REMEMBERING = (
         (HotBooks, "get", "if core.committed != self._mark:", "if False:"),
         (HotBooks, "committed", "if not _follows(entries[0], self._mark):", "if False:"),
         focus="reading",
+        near=9,
     ),
     mutation(
         "a book that is known is shown without a lease",
@@ -237,6 +241,7 @@ REMEMBERING = (
             "if False:",
         ),
         focus="reading",
+        near=3,
     ),
     mutation(
         "a book that is known stays as it was",
@@ -252,7 +257,7 @@ CACHING = (
         "C3",
         (Cache, "join", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
-        near=46,
+        near=48,
     ),
     shop(
         "an invalidation detaches no flight",
@@ -270,6 +275,7 @@ CACHING = (
         "C5",
         (Cache, "drop", "if flight.tags is None or not", "if flight.tags is not None and not"),
         focus="fetching",
+        near=1,
     ),
     shop(
         "searches are stored while something is pending",
@@ -301,6 +307,7 @@ CACHING = (
             "for flight in list(self._flights.values())[:0]:",
         ),
         focus="lapsing",
+        near=1,
     ),
     shop(
         "passes are joined",
@@ -325,5 +332,6 @@ CACHING = (
             "feed.acked, feed.asked_at = tenure.committed, now",
             "feed.acked = tenure.tail",
         ),
+        near=3,
     ),
 )

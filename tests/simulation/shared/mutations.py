@@ -66,7 +66,7 @@ SHARED: tuple[Mutation, ...] = (
             "super()._lease_s(now)",
         ),
         focus="fading",
-        near=11,
+        near=12,
     ),
     mutation(
         "leases forget that their holders may stand still",
@@ -74,7 +74,7 @@ SHARED: tuple[Mutation, ...] = (
         (Hold, "grantable_s", " - self._tempo.pause_s", ""),
         (Tempo, "over_s", " + self.pause_s", ""),
         focus="standing apart",
-        near=43,
+        near=50,
     ),
     mutation(
         "a primary forgets that its subscribers may stand still",
@@ -210,7 +210,7 @@ SHARED: tuple[Mutation, ...] = (
             "pass",
         ),
         focus="doubting",
-        near=0,
+        near=1,
     ),
     mutation(
         "a purchase is undone however late",
@@ -260,7 +260,7 @@ SHARED: tuple[Mutation, ...] = (
             "if False and (own.id",
         ),
         focus="losing",
-        near=1,
+        near=20,
     ),
     mutation(
         "what nobody was told of is shown",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.cluster import LONG_LEASES, Cluster, until
+from tests.cluster.cluster import Cluster, until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -19,7 +19,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 async def test_all_of_a_shop_speaks_json(tmp_path: Path) -> None:
     began = datetime.now(UTC) - timedelta(seconds=1)
-    async with Cluster(tmp_path, settings={"replication": LONG_LEASES}) as shop:
+    # Who stops waits for the lease of the node that is killed.
+    leases = {"replication": {"lease_s": 3.0, "ack_timeout_s": 1.0}}
+    async with Cluster(tmp_path, settings=leases) as shop:
         supervisor = shop.launch("cluster", "--log-format", "json", "--log-level", "debug")
         await shop.ready()
         async with shop.client("frontend-1") as client:
@@ -37,7 +39,7 @@ async def test_all_of_a_shop_speaks_json(tmp_path: Path) -> None:
             }
 
         await until(lambda: found() == {"frontend", "catalog", "order"}, "all have said it")
-        await shop.kill("catalog-1")
+        await shop.kill(await shop.follower("catalog"))
         await until(
             lambda: any("starts again" in one["message"] for one in lines(log)), "it is told"
         )

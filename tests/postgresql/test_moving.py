@@ -27,6 +27,7 @@ from handlers import ROLES
 from storage.engines import TABLES, Place, place_of
 from storage.images import Image
 from storage.moving import GONE, Note, Rows, Standing, compare, move
+from storage.postgresql import moving
 from storage.postgresql.driver import servers_of
 from storage.postgresql.engine import id_of_cluster
 from storage.postgresql.link import Link
@@ -119,7 +120,10 @@ def over_files(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def over_databases(tmp_path: Path, postgresql_database: str) -> Config:
+def over_databases(
+    tmp_path: Path, postgresql_database: str, monkeypatch: pytest.MonkeyPatch
+) -> Config:
+    monkeypatch.setattr(moving, "LOOK_S", 0.01)  # as soon as the short lease is over
     return made(tmp_path / "databases", {"engine": engine_of(postgresql_database)})
 
 

@@ -44,6 +44,11 @@ _NAMES = {
 }
 
 
+def by_number(number: int) -> Place:
+    """Return the place of a book in a list by number, or behind all that have a rank."""
+    return UNRANKED, 0, number
+
+
 def place_of(text: str, by: By) -> Place | None:
     """Return the place of a name that `name_of` made; None if it names none in such a list.
 
@@ -56,7 +61,7 @@ def place_of(text: str, by: By) -> Place | None:
     if by is By.TITLE:
         return match[1], int(match[2])
     numbers = tuple(int(part) for part in match.groups() if part is not None)
-    return (UNRANKED, 0, *numbers) if len(numbers) == 1 else numbers
+    return by_number(*numbers) if len(numbers) == 1 else numbers
 
 
 def name_of(place: Place) -> str:

@@ -125,6 +125,11 @@ class Search:
         return -self.order.sign if self.backwards else self.order.sign
 
     @property
+    def forwards(self) -> bool:
+        """Whether places are read upwards."""
+        return self.sign > 0
+
+    @property
     def edge(self) -> Place | None:
         """The place where the page begins, or where it ends if it is read backwards. Raises
         BadRequest."""

@@ -12,7 +12,7 @@ from storage import history, paging
 from storage.books import RETIRED, change_answer, fold, info_key
 from storage.catalog import MAX_TOPICS, Catalog
 from storage.history import EPOCH_SHIFT, Position
-from storage.paging import UNRANKED, By
+from storage.paging import By
 from storage.postgresql import search, search_index
 from storage.postgresql.books import (
     BOOK,
@@ -43,6 +43,7 @@ HIGHEST = (
     f"SELECT (SELECT COALESCE(max(id), 0) FROM {SCHEMA}.books),"
     f" (SELECT COALESCE(max(id), 0) FROM {SCHEMA}.topics)"
 )
+_NOT_ASKED = ((0, 0),)  # where nothing is made
 EXPIRED = f"SELECT key FROM {SCHEMA}.answers WHERE at < $1 ORDER BY at, key LIMIT $2"
 TOPICS_BY_NAME = f"SELECT id, name FROM {SCHEMA}.topics WHERE name = ANY($1::text[])"
 _ALIKE = "id, title, author, catalog_id, isbn, retired"
@@ -200,7 +201,7 @@ def _wanted(wanted: WantedRows, now_ms: int) -> Mapping[str, Statement]:
     ):
         if values:
             read[name] = Statement(sql, (list(values),))
-    if wanted.topics or wanted.titles:
+    if wanted.topics:  # a new book has one, too
         read["highest"] = Statement(HIGHEST)
     if wanted.forgets:
         read["expired"] = Statement(EXPIRED, (Catalog.kept_since(now_ms), wanted.forgets))
@@ -218,7 +219,7 @@ def _working_set(rows: Mapping[str, Sequence[Row]], first: int, now_ms: int) -> 
         names = columns.split(", ")
         return [dict(zip(names, row, strict=True)) for row in rows.get(name, ())]
 
-    [(highest_book, highest_topic)] = rows.get("highest", [(0, 0)])
+    [(highest_book, highest_topic)] = rows.get("highest", _NOT_ASKED)
     return WorkingSet.of(
         books=map(book_of, rows.get("books", ())),
         topics=named("topics", "id, name"),
@@ -240,9 +241,8 @@ def _working_set(rows: Mapping[str, Sequence[Row]], first: int, now_ms: int) -> 
 
 def by_number(wanted: Search) -> tuple[Statement, Statement]:
     """Return what reads a page of books by number, whatever their stock, and what counts all."""
-    lists = LISTS[wanted.sign > 0, wanted.retired]
-    beginning = -1 if wanted.sign > 0 else 1 << 62
-    edge = beginning if wanted.edge is None else wanted.edge[-1]
+    lists = LISTS[wanted.forwards, wanted.retired]
+    _, edge = search.edge_of(wanted)
     page, most = (edge, wanted.limit + 1, wanted.skip), paging.COUNTED + 1
     topic = fold(wanted.topic or "")
     if topic:
@@ -270,7 +270,7 @@ class PostgreSQLCatalogReader:
         """Return a page of what is searched for."""
         if wanted.q is None and wanted.order.by is By.NUMBER and not wanted.in_stock:
             rows, [(books,)] = await self._snapshots.read(None, *by_number(wanted))
-            places = [((UNRANKED, 0, book["id"]), book) for book in map(shown, rows)]
+            places = [(paging.by_number(book["id"]), book) for book in map(shown, rows)]
             return Found.within(wanted, places, Count.upto(books))
         [rows] = await self._snapshots.read(None, search.statement(wanted))
         return search.found(wanted, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage import letters
-from storage.postgresql.books import SCHEMA
+from storage.postgresql.books import BELOW_ALL, SCHEMA
 from storage.postgresql.schema import CHECK_S, TIMEOUT_S, check_leading, leading
 from storage.postgresql.search_index import put
 from storage.postgresql.session import Session, Statement
@@ -30,7 +30,7 @@ async def learn(session: Session, epoch_id: str) -> bool:
     if made_by == letters.VERSION:
         await session.run(ROLLBACK, timeout_s=CHECK_S)  # COMMIT would wait for a standby
         return True
-    upto = int(made_by.removeprefix(_UPTO)) if made_by.startswith(_UPTO) else -1
+    upto = int(made_by.removeprefix(_UPTO)) if made_by.startswith(_UPTO) else BELOW_ALL
     slice_of = Statement(_SLICE, (upto, SLICE_BOOKS))
     [result] = (await session.run(slice_of, timeout_s=TIMEOUT_S)).results
     books = [dict(zip(_NAMES, row, strict=True)) for row in result.rows]

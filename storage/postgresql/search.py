@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from operator import itemgetter
 from typing import Any
 
 from bazar.errors import Unavailable
 from storage import letters, paging
 from storage.books import fold
-from storage.paging import UNRANKED, By, Place
-from storage.postgresql.books import SCHEMA, shown
+from storage.paging import UNRANKED, By, Place, by_number
+from storage.postgresql.books import BELOW_ALL, SCHEMA, shown
 from storage.postgresql.search_index import CUT, begin_key, key, quoted
 from storage.postgresql.session import Row, Statement
 from storage.searches import Count, Found, Search
@@ -28,6 +30,7 @@ LISTED = (
 _FIRST: Place = (-1, -1, -1)  # before all places
 _BEFORE_ALL = {By.NUMBER: "", By.TITLE: "", By.COST: "-1"}
 _BEYOND_ALL = 1 << 62  # of numbers, and of prices
+_HEAD = 5  # columns that tell of the whole list, before those of each book
 
 
 def statement(search: Search) -> Statement:
@@ -35,11 +38,6 @@ def statement(search: Search) -> Statement:
     of_rank = list(ranks(search.q, retired=search.retired)) if search.q is not None else []
     if search.order.by is By.RANK:
         return _find(search, of_rank)
-    by, sign = search.order.by, search.sign
-    if search.edge is not None:
-        *_, edge, number = search.edge
-    else:
-        edge, number = (_BEFORE_ALL[by], -1) if sign > 0 else (_BEYOND_ALL, _BEYOND_ALL)
     # Words in which there is nothing to look for find nothing, and not everything.
     words = of_rank[-1] if of_rank else []
     query = None if search.q is None else _query(words)
@@ -47,27 +45,38 @@ def statement(search: Search) -> Statement:
         LISTED,
         (
             *(query, _patterns(words), _topic(search), search.in_stock),
-            *(by.value, sign, str(edge), number),
+            *(search.order.by.value, search.sign, *edge_of(search)),
             *(paging.COUNTED, paging.LOOKED, search.skip, search.limit + 1),
         ),
     )
 
 
+def edge_of(search: Search) -> tuple[str, int]:
+    """Return behind which key, and which number, the page of a list begins."""
+    if search.edge is not None:
+        *_, edge, number = search.edge
+        return str(edge), number
+    if search.forwards:
+        return _BEFORE_ALL[search.order.by], BELOW_ALL
+    return str(_BEYOND_ALL), _BEYOND_ALL
+
+
 def _find(search: Search, of_rank: Sequence[Sequence[Choice]]) -> Statement:
     place = search.edge
-    behind: int | None = 0
-    if search.backwards:
-        assert place is not None
-        behind = place[2] - 1 if place[0] == UNRANKED else None
-    elif place is not None and place[0] == UNRANKED:
-        behind = place[2] + 1
+    behind: int | None = BELOW_ALL
+    if place is not None:
+        rank, _, number = place
+        if rank == UNRANKED:
+            behind = number + search.sign
+        elif search.backwards:
+            behind = None
     # A query that is asked already finds nothing new. The last one finds everything: if it is asked
     # already then so is the one before it, and what stands last then is the same.
     queries: dict[tuple[str, ...], int] = {}
     for rank, choices in enumerate(of_rank):
         queries.setdefault((_query(choices), *_patterns(choices)), rank)
-    width = max((len(patterns) for _, *patterns in queries), default=0)
-    padded = [pattern for _, *patterns in queries for pattern in [*patterns, *[""] * width][:width]]
+    places = zip_longest(*(patterns for _, *patterns in queries), fillvalue="")
+    padded = [*chain.from_iterable(zip(*places, strict=True))]  # each as long as the longest
     return Statement(
         FIND,
         (
@@ -83,22 +92,24 @@ def _find(search: Search, of_rank: Sequence[Sequence[Choice]]) -> Statement:
 def found(search: Search, rows: Sequence[Row]) -> Found:
     """Return the page in the rows of `statement`. Raises Unavailable while the index of words is
     not the one that this program makes."""
-    made_by, books, more, *stopped = rows[0][:5]
+    made_by, books, more, *stopped = rows[0][:_HEAD]
     if made_by != letters.VERSION:
         raise Unavailable(f"the index of words is of version {made_by}, not {letters.VERSION}")
     by = search.order.by
+    listed = [row[_HEAD:] for row in rows if any(row[_HEAD:])]  # of none there is a row, too
+    places: list[tuple[Place, dict[str, Any]]]
     if by is By.RANK:
-        places = [((row[5], row[6], row[7]), shown(row[7:])) for row in rows if row[5] is not None]
-        places.sort(key=lambda one: one[0], reverse=search.backwards)
+        ranked = [(rank, length, shown(tuple(book))) for rank, length, *book in listed]
+        places = [((rank, length, book["id"]), book) for rank, length, book in ranked]
+        places.sort(key=itemgetter(0), reverse=search.backwards)
     else:
-        listed = [shown(row[5:]) for row in rows if row[5] is not None]
-        places = [(_place(by, book), book) for book in listed]
+        places = [(_place(by, book), book) for book in map(shown, listed)]
     return Found.within(search, places, Count(books, more), _stopped(by, *stopped))
 
 
 def _place(by: By, book: dict[str, Any]) -> Place:
     if by is By.NUMBER:
-        return UNRANKED, 0, book["id"]
+        return by_number(book["id"])
     return letters.sort_key(book["title"]) if by is By.TITLE else book["cost"], book["id"]
 
 
@@ -106,8 +117,9 @@ def _stopped(by: By, key: str | None, number: int | None) -> Place | None:
     if number is None:
         return None
     if by in (By.RANK, By.NUMBER):
-        return UNRANKED, 0, number
-    return key if by is By.TITLE else int(key or 0), number
+        return by_number(number)
+    assert key is not None  # where there is a number
+    return key if by is By.TITLE else int(key), number
 
 
 def _topic(search: Search) -> str | None:

@@ -15,6 +15,7 @@ in slices, once it leads.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 from bazar.replication.messages import Entry
 from storage import letters
@@ -84,8 +85,8 @@ def keys(book: int, terms: str) -> set[str]:
         found.add(key(term))
         if not is_whole(term):
             typed = term.removeprefix(RETIRED).removeprefix(AUTHOR)
-            shortest = len(term) - len(typed) + 1
-            found.update(begin_key(term[:end]) for end in range(shortest, len(term[:CUT]) + 1))
+            _, *begun = accumulate(typed, initial=term.removesuffix(typed))
+            found.update(map(begin_key, begun))
     return found
 
 

@@ -23,7 +23,12 @@ Run = Callable[[Statement], Awaitable[Sequence[Row]]]
 
 
 class GroupSnapshot:
-    """One group's tables, read as they are at one moment of the server that takes writes."""
+    """One group's tables, read as they are at one moment of the server that takes writes. Once it
+    was looked at it has the `number` and the `epoch_id` of the mark, and the `note` of a move."""
+
+    number: int
+    epoch_id: str
+    note: Note | None
 
     def __init__(
         self, servers: Servers, model: Model, columns: Mapping[str, Columns], cluster_id: str
@@ -31,9 +36,6 @@ class GroupSnapshot:
         self._link = Link(servers, LONGEST_S)
         self._aside = Link(servers, LONGEST_S, beside=self._link)
         self._model, self._columns, self._cluster_id = model, columns, cluster_id
-        self.number = 0
-        self.epoch_id = ""
-        self.note: Note | None = None
 
     @property
     def place(self) -> str:
@@ -78,8 +80,7 @@ class GroupSnapshot:
         if not self.number:
             raise NotFound(f"{self._link.server}: has no shop in {schema} that has begun")
         [(epoch,)] = await self.rows_of(highest_epoch(schema, self._columns))
-        [(begun,)] = await self.rows_of(Statement(f"SELECT epoch FROM {schema}.beat"))
-        return Standing(max(epoch or 0, begun), self.number)
+        return Standing(epoch, self.number)
 
     async def rows_of(self, statement: Statement) -> tuple[Row, ...]:
         """Return what a statement finds. Raises Unavailable."""
@@ -127,14 +128,15 @@ class PostgreSQLSnapshot:
 
 
 def highest_epoch(schema: str, columns: Mapping[str, Columns]) -> Statement:
-    """Return what finds the highest epoch that the rows of a group's tables know of."""
+    """Return what finds the highest epoch that a group's tables know of."""
     numbers = [
         f"(SELECT max(seq) >> {EPOCH_SHIFT} FROM {schema}.{table})"
         for table, its in columns.items()
         if "seq" in its
     ]
+    begun = f"(SELECT epoch FROM {schema}.beat)"
     newest = f"(SELECT max(epoch) FROM {schema}.history)"
-    return Statement(f"SELECT greatest({', '.join([newest, *numbers])})")
+    return Statement(f"SELECT greatest({', '.join([begun, newest, *numbers])})")
 
 
 async def images(

@@ -35,6 +35,7 @@ LOOK_S = 0.1
 LOCK_S = 30.0  # that a batch in doubt may take to be decided
 LONGEST_S = 4 * 3600.0  # of one statement: an index of all books is made in one
 BEAT = "epoch, epoch_id, value, released, holder, over_ms"
+ALL = Entry(0, 0, (SEARCHES,), {}, "")  # touches all searches: the words are indexed, too
 LOCKED = "55P03"  # the row is locked by somebody else
 NO_LIMIT = Statement("SET LOCAL idle_in_transaction_session_timeout = 0")  # others are copied
 
@@ -140,7 +141,6 @@ class _Group:
             check_committed(await self._run(*statements, COMMIT))
         except Broken as error:
             raise Unavailable(f"{self._place}: {error}: repeat the command") from error
-        self._locked = False
 
     # --- keeping nodes out -----------------------------------------------------------------------
 
@@ -205,10 +205,10 @@ class _Group:
     # --- the place that a shop leaves ------------------------------------------------------------
 
     async def standing(self) -> Standing:
-        if self._beat is None or not self._number:
+        if not self._number:
             raise NotFound(f"{self._link.server}: has no shop in {self._schema}")
         [(epoch,)] = await self._rows_of(highest_epoch(self._schema, self._columns))
-        return Standing(max(epoch or 0, self._beat.epoch), self._number)
+        return Standing(epoch, self._number)
 
     def rows(self, table: str) -> AsyncIterator[Sequence[Image]]:
         return images(self._rows_of, self._model, table, list(self._columns[table]))
@@ -232,7 +232,7 @@ class _Group:
 
     def refuse_filled(self) -> None:
         """Raise Conflict unless this group has never begun."""
-        if self._beat is not None and (self._beat.epoch or self._number):
+        if self._beat is not None and self._beat.epoch:
             found = f"has a shop in {self._schema} already"
             then = f"name a database without one, or there: DROP SCHEMA {self._schema} CASCADE"
             refuse_filled(str(self._link.server), found, self.note, then)
@@ -266,12 +266,11 @@ class _Group:
         )
         rows = found.results[0].rows
         self._indexes = [definition for _, definition in rows]
-        if rows:
-            await self._run(*(Statement(f"DROP INDEX {name}") for name, _ in rows))
+        for name, _ in rows:
+            await self._run(Statement(f"DROP INDEX {name}"))
 
     async def put(self, table: str, rows: Sequence[Image]) -> None:
-        # As an entry that touches all searches, so that the words are indexed, too.
-        entry = Entry(0, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")
+        entry = dataclasses.replace(ALL, effects={"put": {table: list(rows)}})
         try:
             await self._run(*self._model.writes([entry]))
         except Unavailable:

@@ -28,8 +28,8 @@ class PostgreSQLDatabase:
         cluster_id: str,
         silence_s: float,
         *,
-        may_lose_commits: bool = False,
-        standbys: Standbys | None = None,
+        may_lose_commits: bool,
+        standbys: Standbys,
     ) -> None:
         self._servers = servers
         self._standbys = standbys
@@ -86,15 +86,15 @@ class PostgreSQLDatabase:
 
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the servers, as JSON."""
-        shown = {"servers": list(self._servers.names), "writes": self._beats.server}
-        if self._standbys is None:
-            return shown
-        return {**shown, "standing": [one.plain() for one in self._standbys.seen()]}
+        return {
+            "servers": list(self._servers.names),
+            "writes": self._beats.server,
+            "standing": [one.plain() for one in self._standbys.seen()],
+        }
 
     async def close(self) -> None:
         """End all sessions."""
         await self._beats.close()
         await self._batches.close()
         await self._derives.close()
-        if self._standbys is not None:
-            await self._standbys.close()
+        await self._standbys.close()

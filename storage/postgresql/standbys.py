@@ -14,7 +14,8 @@ LOOK_S = 2.0
 AGAIN_S = 1.0  # between two looks of a node that is asked for them
 
 STANDING = Statement(
-    "SELECT pg_is_in_recovery(), (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+    "SELECT pg_is_in_recovery(), (CASE WHEN pg_is_in_recovery()"
+    " THEN COALESCE(pg_last_wal_replay_lsn(), '0/0')"
     " ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn)::bigint,"
     " current_setting('synchronous_standby_names')"
 )
@@ -61,12 +62,12 @@ class Standbys:
         """Return what each server says now."""
         said = await asyncio.gather(*map(self._ask, self._servers.names))
         # A standby may have gone on since the other was asked.
-        ends = [end for writes, end, _, trouble in said if writes and not trouble]
+        ends = [at for writes, at, *_ in said if writes]
         end = max(ends, default=None)
         self._seen = [
             ServerStanding(
                 *(name, writes),
-                None if end is None or trouble else max(end - at, 0),
+                None if end is None or at is None else max(end - at, 0),
                 waits_for,
                 trouble,
             )
@@ -76,16 +77,16 @@ class Standbys:
         ]
         return self._seen
 
-    async def _ask(self, name: str) -> tuple[bool, int, str, str]:
+    async def _ask(self, name: str) -> tuple[bool, Any, str, str]:
         try:
             session = self._sessions.get(name)
             if session is None or session.broken:
                 session = self._sessions[name] = await self._servers.connect(name, LOOK_S)
             reply = await session.run(STANDING, timeout_s=LOOK_S)
         except (Broken, Refused) as error:
-            return False, 0, "", str(error)
+            return False, None, "", str(error)
         [(in_recovery, at, waits_for)] = reply.results[0].rows
-        return not in_recovery, at or 0, waits_for, ""
+        return not in_recovery, at, waits_for, ""
 
     def seen(self) -> Sequence[ServerStanding]:
         """Return what was seen lately, and have a look for the next who asks."""

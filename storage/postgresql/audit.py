@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 from storage import letters, terms
-from storage.history import EPOCH_SHIFT, is_on
+from storage.history import EPOCH_SHIFT, Position, is_on
 from storage.postgresql import catalog, orders
 from storage.postgresql.books import SCHEMA
 from storage.postgresql.group_snapshot import GroupSnapshot, fetched
@@ -143,7 +143,8 @@ async def reconciled(sold: GroupAudit, ordered: GroupAudit) -> Reconciliation:
     """Compare orders with sales. `ordered` was looked at first, so that the sale of each order is
     there."""
     cursor = cursor_of(await ordered.rows_of(CURSOR))
-    known = epochs(await sold.rows_of(Statement(catalog.EPOCHS_SINCE, (0,))))
+    since = Statement(catalog.EPOCHS_SINCE, (Position().epoch,))
+    known = epochs(await sold.rows_of(since))
     adopted = [range(behind + 1, upto + 1) for upto, behind in await ordered.rows_of(ADOPTIONS)]
     loop = asyncio.get_running_loop()
 

@@ -17,6 +17,7 @@ from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
 
 CHECK_S = 2.0  # to read what is there: a server that is slower than that is sought anew
+ID_BYTES = 8  # of a database: no other one draws it
 TIMEOUT_S = 60.0  # to make or change the tables
 LOCK = int.from_bytes(b"bazar", "big")  # of those who make a schema: one at a time
 
@@ -84,7 +85,7 @@ async def _make(session: Session, model: Model, cluster_id: str) -> None:
     if not has_schema:  # else its owner has made it for a role that may not
         made.insert(0, f"CREATE SCHEMA {model.schema}")
     made += [sql for migration in model.migrations for sql in migration]
-    drawn = DATABASE, secrets.token_hex(8)  # no other one has it, but its copies
+    drawn = DATABASE, secrets.token_hex(ID_BYTES)  # only its copies have it, too
     known = f"INSERT INTO {model.schema}.meta (name, value) VALUES ($1, $2), ($3, $4), ($5, $6)"
     version = VERSION, str(len(model.migrations))
     reply = await session.run(

@@ -16,6 +16,7 @@ from storage.postgresql.transaction import COMMIT, check_committed
 
 log = logging.getLogger(__name__)
 
+NOWHERE = Mark(-1, "")  # no database is there
 TRIES = 2
 BEGIN_S = 2.0  # then it is begun again, over another connection
 
@@ -26,7 +27,7 @@ class PostgreSQLStore:
     def __init__(self, link: Link, model: Model) -> None:
         self._link = link
         self._model = model
-        self._mark = Mark(-1, "")  # what this primary has written last
+        self._mark = NOWHERE  # what this primary has written last
         self.keep_from: int | None = None
         mark = f"{model.schema}.mark"
         lock = f"SELECT epoch_id, number FROM {mark} FOR NO KEY UPDATE"

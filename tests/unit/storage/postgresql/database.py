@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import unittest
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from storage.postgresql.schema import migrate
 from storage.postgresql.servers import PostgreSQLServers
 from storage.postgresql.session import Row, Session, Statement
 from storage.postgresql.transaction import BEGIN, COMMIT, ROLLBACK, check_committed
+from tests.patience import PATIENCE_S
 
 TIMEOUT_S = 60.0
 CLUSTER = "cluster-1"
@@ -66,6 +68,20 @@ class DatabaseCase(unittest.IsolatedAsyncioTestCase):
         """The version of the catalog's tables."""
         [(version,)] = await self.ask("SELECT value FROM bazar_catalog.meta WHERE name = 'version'")
         return int(version)
+
+    async def other_sessions(self) -> int:
+        """How many sessions this database has but ours."""
+        [(count,)] = await self.ask(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return int(count)
+
+    async def until_others(self, count: int = 0) -> None:
+        """Return once it has as many."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.other_sessions() != count:
+                pass
 
 
 class Group:

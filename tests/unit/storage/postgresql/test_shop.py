@@ -44,5 +44,6 @@ class NewTest(DatabaseCase):
         self.assertTrue(await is_new(shop))
         await migrate(self.session, models_of()["order"], CLUSTER)
         self.assertFalse(await is_new(shop))
+        await self.until_others()
         with self.assertRaisesRegex(Unavailable, "no database server takes writes"):
             await is_new(config("user=nobody", server=server))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from unittest import mock
 
 from bazar import clock
-from bazar.errors import Indeterminate, Unavailable
+from bazar.errors import FatalError, Indeterminate, Unavailable
 from bazar.replication.batches import Batches
 from bazar.replication.messages import GENESIS, ArbiterId, Entry, Mark, Member, chained
 from bazar.replication.shared.hold import Hold, Tempo
@@ -16,6 +16,7 @@ from bazar.replication.store import Outcome
 from bazar.replication.timing import Timing
 from bazar.replication.write_queue import WriteQueue
 from storage.catalog import Catalog
+from storage.history import number_of
 from storage.postgresql import link, store
 from storage.postgresql.catalog import CatalogRows
 from storage.postgresql.link import Link
@@ -28,9 +29,18 @@ from tests.unit.storage.postgresql.database import TIMEOUT_S, DatabaseCase, Grou
 
 WAITING = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
+FREE = "SELECT 1 FROM bazar_catalog.mark FOR UPDATE NOWAIT"
+UNSET = (  # no update of the mark is carried out
+    "CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    "CREATE TRIGGER pass BEFORE UPDATE ON bazar_catalog.mark FOR EACH ROW EXECUTE FUNCTION pass()",
+)
+PLANNED = "SELECT statement FROM pg_prepared_statements"
+
 
 def extend(outcomes: Sequence[Outcome]) -> tuple[Entry, ...]:
-    return chained(GENESIS, 1, [one.change for one in outcomes if one.change is not None])
+    """The entries behind the seed's."""
+    behind = Mark(1, GENESIS.digest)
+    return chained(behind, 1, [one.change for one in outcomes if one.change is not None])
 
 
 async def run(session: Session, *statements: str | Statement) -> None:
@@ -120,3 +130,51 @@ class StoreTest(DatabaseCase):
         await self.ask("ALTER TABLE bazar_catalog.sales RENAME TO elsewhere")
         with self.assertRaisesRegex(Unavailable, "42P01"):
             await self.store.execute([sell("key", (4, 1))], 1, extend)
+
+    async def test_a_sale_has_the_number_behind_the_mark(self) -> None:
+        _, [entry] = await self.store.execute([sell("key", (4, 1))], 7, extend)
+        [sale] = entry.effects["put"]["sales"]
+        self.assertEqual(sale["seq"], number_of(7, self.mark.seq + 1))
+
+    async def test_what_changes_nothing_leaves_nothing_open(self) -> None:
+        [outcome], entries = await self.store.execute([sell("key", (4, 1 << 30))], 1, extend)
+        self.assertIsNone(outcome.change)
+        self.assertEqual(entries, ())
+        await self.ask(FREE)
+
+    async def test_what_is_taken_back_was_never_there(self) -> None:
+        await self.store.execute([sell("key", (4, 1))], 1, extend)
+        await self.store.rollback()
+        await self.ask(FREE)
+        self.assertEqual(await self.ask("SELECT 1 FROM bazar_catalog.sales"), ())
+
+    async def test_p4_a_batch_behind_another_mark_ends_the_primary(self) -> None:
+        await self.ask("UPDATE bazar_catalog.mark SET number = number + 1")
+        with self.assertRaisesRegex(FatalError, "this primary has left"):
+            await self.store.execute([sell("key", (4, 1))], 1, extend)
+
+    async def test_p4_a_batch_whose_mark_cannot_be_set_ends_the_primary(self) -> None:
+        for sql in UNSET:
+            await self.ask(sql)
+        with self.assertRaisesRegex(FatalError, "the database is not at .* any more"):
+            await self.store.execute([sell("key", (4, 1))], 1, extend)
+
+    async def test_p5_a_commit_that_is_not_confirmed_is_in_doubt(self) -> None:
+        _, [entry] = await self.store.execute([sell("key", (4, 1))], 1, extend)
+        self.store.disconnect()
+        self.assertIsNone(self.link.server)
+        with self.assertRaisesRegex(FatalError, "entry 2 is in doubt"):
+            await self.store.commit(entry.mark)
+
+    async def test_an_epoch_begins_over_a_connection_of_its_own(self) -> None:
+        """The server may have forgotten the one before, or another leads now."""
+        await self.link.session()
+        self.store.begin_epoch(self.mark)
+        self.assertIsNone(self.link.server)
+
+    async def test_what_runs_with_each_batch_is_planned_once_a_session(self) -> None:
+        await self.store.execute([sell("key", (4, 1))], 1, extend)
+        planned = (await self.link.go_on(Statement(PLANNED))).results[0].rows
+        lock, update = sorted(text for (text,) in planned)
+        self.assertTrue(lock.startswith("SELECT epoch_id, number FROM bazar_catalog.mark"))
+        self.assertTrue(update.startswith("UPDATE bazar_catalog.mark"))

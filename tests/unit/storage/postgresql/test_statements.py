@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import pytest
 
 from bazar.replication.messages import GENESIS, chained, tail_mark
 from bazar.replication.store import Outcome
 from storage import letters
-from storage.history import number_of
+from storage.catalog import Catalog
+from storage.history import Position, number_of
 from storage.orders import Orders
-from storage.postgresql import books
+from storage.postgresql import books, search, search_index
+from storage.postgresql import catalog as catalog_rows
 from storage.postgresql import orders as postgresql_orders
 from storage.postgresql.catalog import CatalogRows, PostgreSQLCatalogReader
 from storage.postgresql.model import Model
 from storage.postgresql.orders import OrderRows, PostgreSQLOrderReader
+from storage.postgresql.search_index import CUT
 from storage.postgresql.session import Row, Statement
+from storage.searches import Search
 from tests.simulation.statements import READS, writes
 from tests.unit.storage.contract import (
     catalog,
@@ -27,6 +35,7 @@ from tests.unit.storage.contract import (
     samples,
 )
 from tests.unit.storage.contract.cases import CatalogCase, GroupCase, OrderCase
+from tests.unit.storage.operations import cancel, sell, update
 
 
 class PlainGroup:
@@ -127,6 +136,75 @@ class PlacesTest(listing.Places, PlainCatalogTest):
 
 class RetiringTest(retiring.Retiring, PlainCatalogTest):
     pass
+
+
+class WritingTest(PlainCatalogTest):
+    async def test_only_books_whose_words_changed_are_indexed(self) -> None:
+        outcomes = await self.dry(1, sell("a", (4, 1)), update("b", 5, title="Another"))
+        entries = chained(GENESIS, 1, [one.change for one in outcomes if one.change is not None])
+        written = {one.sql: one.params for one in self.group.model.writes(entries)}
+        [words] = written[search_index.PUT]
+        self.assertEqual([row["book"] for row in json.loads(words)], [5])
+
+    async def test_a_sale_is_of_the_time_when_it_is_made(self) -> None:
+        self.group.model = CatalogRows(Catalog())
+        before = time.time_ns() // 1_000_000
+        await self.batch(sell("a", (4, 1)))
+        [sale] = await self.rows("sales")
+        self.assertLessEqual(before, sale["sold_at"])
+        self.assertLessEqual(sale["sold_at"], time.time_ns() // 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("operation", "read"),
+    [
+        (sell("a", (4, 1)), []),
+        ({**sell("a", (4, 1)), "cursor": Position().plain}, [catalog_rows.EPOCHS_SINCE]),
+        (update("a", 4, title="Another"), [catalog_rows.EXPIRED]),
+        (
+            update("a", 4, topic="Another"),
+            [catalog_rows.TOPICS_BY_NAME, catalog_rows.HIGHEST, catalog_rows.EXPIRED],
+        ),
+        (
+            cancel("a", "order", (4, 1)),
+            [catalog_rows.SALES_BY_ID, catalog_rows.CANCELLED_BY_ID, catalog_rows.EXPIRED],
+        ),
+        (
+            {"op": "remove_samples", "key": "a"},
+            [catalog_rows.FIRST_SALE.sql, catalog_rows.EXPIRED],
+        ),
+    ],
+)
+def test_an_operation_reads_no_more_than_it_needs(operation: Any, read: list[str]) -> None:
+    always = [
+        books.BOOKS_BY_ID,
+        catalog_rows.SALES_BY_KEY,
+        catalog_rows.CANCELLED_BY_KEY,
+        catalog_rows.ANSWERS_BY_KEY,
+    ]
+    loads = CatalogRows(Catalog(), lambda: 0).loads([operation])
+    assert sorted(one.sql for one in loads) == sorted([*always, *read])
+
+
+@pytest.mark.parametrize(
+    ("typed", "looked_up"),
+    [
+        ("a" * (CUT - 2), []),
+        ("a" * (CUT - 1), [False, False, True, False, False]),
+        ("a" * CUT, [False, True, True, False, True]),
+        ("a" * (CUT + 1), [False, True, True, True, True]),
+        ("e-mail", [False, True, True, True, True]),  # one behind the other, or joined
+        (f"b e-mail {'a' * CUT}", [False, False, True, True, True, True, True, False, True, True]),
+    ],
+)
+def test_only_what_keys_do_not_tell_for_sure_is_looked_up(
+    typed: str, looked_up: list[bool]
+) -> None:
+    """In the text of the terms, for each rank: the whole title; a word of it, or of the author,
+    whose terms have a mark before them; and what such a word begins with. A key has only the first
+    letters of a term, so that others may have the same one."""
+    _, _, patterns, *_ = search.statement(Search(9, q=typed)).params
+    assert [bool(pattern) for pattern in patterns] == looked_up
 
 
 class PlainOrderCase(PlainCase, OrderCase):

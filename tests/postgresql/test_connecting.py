@@ -85,6 +85,7 @@ async def test_no_service_and_no_environment_leads_to_another_server(
     [
         (["db1"], "", "servers: 'db1' must be host:port"),
         (["db1:0"], "", "servers: 'db1:0' must be host:port"),
+        (["db1:65536"], "", "servers: 'db1:65536' must be host:port"),
         (["db1:x"], "", "servers: 'db1:x' must be host:port"),
         ([":5432"], "", "servers: ':5432' must be host:port"),
         (["db1:5432"], "host=db2", "dsn: names host, but"),
@@ -98,6 +99,11 @@ async def test_no_service_and_no_environment_leads_to_another_server(
 def test_what_is_wrong_is_said_with_its_place(names: list[str], dsn: str, error: str) -> None:
     with pytest.raises(ConfigError, match=error):
         open_servers(names, dsn)
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_any_port_that_there_may_be_is_taken(port: int) -> None:
+    assert open_servers([f"db1:{port}"], "").names == [f"db1:{port}"]
 
 
 @pytest.mark.parametrize(

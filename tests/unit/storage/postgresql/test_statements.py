@@ -11,7 +11,7 @@ import pytest
 
 from bazar.replication.messages import GENESIS, chained, tail_mark
 from bazar.replication.store import Outcome
-from storage import letters
+from storage import letters, paging
 from storage.catalog import Catalog
 from storage.history import Position, number_of
 from storage.orders import Orders
@@ -205,6 +205,16 @@ def test_only_what_keys_do_not_tell_for_sure_is_looked_up(
     letters of a term, so that others may have the same one."""
     _, _, patterns, *_ = search.statement(Search(9, q=typed)).params
     assert [bool(pattern) for pattern in patterns] == looked_up
+
+
+def test_a_page_reads_one_book_more_than_it_shows() -> None:
+    """Which tells that there is another page; and counts no further than is told."""
+    for wanted in (Search(3, q="a"), Search(3, q="a", sort="title"), Search(3, sort="price")):
+        assert search.statement(wanted).params[-1] == 4
+    for wanted in (Search(3), Search(3, topic="a"), Search(3, sort="newest")):
+        page, count = catalog_rows.by_number(wanted)
+        assert page.params[1] == 4
+        assert count.params[0] == paging.COUNTED + 1
 
 
 class PlainOrderCase(PlainCase, OrderCase):

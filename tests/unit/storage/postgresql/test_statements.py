@@ -217,6 +217,13 @@ def test_a_page_reads_one_book_more_than_it_shows() -> None:
         assert count.params[0] == paging.COUNTED + 1
 
 
+def test_a_list_of_all_topics_looks_at_none_of_them() -> None:
+    lists = catalog_rows.LISTS[True, False]
+    for topic, expected in (("", (lists.page, lists.size)), ("a", lists[1::2])):
+        asked = catalog_rows.by_number(Search(3, topic=topic))
+        assert tuple(one.sql for one in asked) == tuple(expected)
+
+
 class PlainOrderCase(PlainCase, OrderCase):
     async def asyncSetUp(self) -> None:
         self.group = PlainGroup(OrderRows(Orders()), postgresql_orders.COLUMNS)

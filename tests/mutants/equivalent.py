@@ -462,18 +462,11 @@ ALL: tuple[Equivalent, ...] = (
         "the longest pause long since, as both are bounded (PoolConfig): it keeps 2 ** n a float",
     ),
     Equivalent(
-        "storage/postgresql/moving.py",
-        "_Group.put",
-        'entry = Entry(0, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")',
-        'entry = Entry(0, 1, (SEARCHES,), {"put": {table: list(rows)}}, "")',
-        "of this entry only the tags and the rows are looked at, and it is sent to nobody",
-    ),
-    Equivalent(
-        "storage/postgresql/moving.py",
-        "_Group.put",
-        'entry = Entry(0, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")',
-        'entry = Entry(1, 0, (SEARCHES,), {"put": {table: list(rows)}}, "")',
-        "of this entry only the tags and the rows are looked at, and it is sent to nobody",
+        "storage/postgresql/search.py",
+        "_find",
+        "elif search.backwards:",
+        "elif False:",
+        "below all numbers, where it would begin on the way back, there is no book either",
     ),
     Equivalent(
         "storage/postgresql/temporary.py",

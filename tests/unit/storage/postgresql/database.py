@@ -6,6 +6,7 @@ import asyncio
 import unittest
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -13,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from bazar.replication.messages import GENESIS, Entry, chained, tail_mark
 from bazar.replication.store import Outcome
 from storage.history import number_of
+from storage.postgresql import group_snapshot, learning, link, moving, reading, schema, store
 from storage.postgresql.model import Model
 from storage.postgresql.schema import migrate
 from storage.postgresql.servers import PostgreSQLServers
@@ -22,6 +24,11 @@ from tests.patience import PATIENCE_S
 
 TIMEOUT_S = 60.0
 CLUSTER = "cluster-1"
+PATIENT = (  # what is given up sooner otherwise
+    *((link, "CONNECT_S"), (link, "RUN_S"), (store, "BEGIN_S"), (moving, "LOCK_S")),
+    *((schema, "CHECK_S"), (learning, "CHECK_S"), (group_snapshot, "CONFIRM_S")),
+    *((reading, "CONNECT_S"), (reading, "READ_S")),
+)
 SNAPSHOT = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -52,6 +59,9 @@ class DatabaseCase(unittest.IsolatedAsyncioTestCase):
         self._conninfo = postgresql_database
 
     async def asyncSetUp(self) -> None:
+        # How fast the machine is must not show.
+        for module, name in PATIENT:
+            self.enterContext(mock.patch.object(module, name, PATIENCE_S))
         self.session = await self.connect()
 
     async def connect(self) -> Session:

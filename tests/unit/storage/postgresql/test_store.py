@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from unittest import mock
 
 from bazar import clock
 from bazar.errors import FatalError, Indeterminate, Unavailable
@@ -17,7 +16,6 @@ from bazar.replication.timing import Timing
 from bazar.replication.write_queue import WriteQueue
 from storage.catalog import Catalog
 from storage.history import number_of
-from storage.postgresql import link, store
 from storage.postgresql.catalog import CatalogRows
 from storage.postgresql.link import Link
 from storage.postgresql.session import Session, Statement
@@ -54,9 +52,6 @@ class StoreTest(DatabaseCase):
         model = CatalogRows(Catalog())
         group = await Group.make(self.session, model)
         await group.batch(*model.seed())
-        # How fast the machine is must not show.
-        for module, name in ((link, "RUN_S"), (link, "LOCK_S"), (store, "BEGIN_S")):
-            self.enterContext(mock.patch.object(module, name, PATIENCE_S))
         self.link = Link(servers_of(self._conninfo), PATIENCE_S)
         self.addAsyncCleanup(self.link.close)
         self.store = PostgreSQLStore(self.link, model)

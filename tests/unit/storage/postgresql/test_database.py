@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import unittest
+from collections.abc import Sequence
+
 from bazar.errors import ConfigError, Unavailable
 from storage.catalog import Catalog
 from storage.postgresql.catalog import CatalogRows
-from storage.postgresql.database import PostgreSQLDatabase
+from storage.postgresql.database import SYNCHRONOUS, PostgreSQLDatabase
+from storage.postgresql.link import IN_RECOVERY
 from storage.postgresql.model import Model
-from storage.postgresql.schema import migrate
+from storage.postgresql.schema import FOUND, migrate
 from storage.postgresql.servers import PostgreSQLServers
+from storage.postgresql.session import Row
 from storage.postgresql.standbys import Standbys
 from tests.patience import PATIENCE_S, until
 from tests.unit.storage.postgresql.database import CLUSTER, DatabaseCase, parts_of
+from tests.unit.storage.postgresql.scripted import ScriptedServers
 from tests.unit.storage.postgresql.test_schema import CATALOG, VERSION, NewerRows
 
 PAGES = "ALTER TABLE bazar_catalog.books {} COLUMN pages"
@@ -87,3 +93,23 @@ class DatabaseTest(DatabaseCase):
         self.assertEqual(await self.other_sessions(), 4)
         await database.close()
         await self.until_others()
+
+
+class SynchronousTest(unittest.IsolatedAsyncioTestCase):
+    async def test_several_servers_that_wait_for_each_other_are_taken(self) -> None:
+        known = [("version", str(VERSION)), ("cluster", CLUSTER), ("database", "drawn")]
+        answers: dict[str, Sequence[Row]] = {
+            IN_RECOVERY.sql: [(False,)],
+            SYNCHRONOUS.sql: [("two",)],
+            FOUND.format(s="bazar_catalog"): [(True, True, "UTF8")],
+            "SELECT name, value FROM bazar_catalog.meta": known,
+        }
+        servers = ScriptedServers(["one", "two"], lambda server, asked: answers[asked.sql])
+        database = PostgreSQLDatabase(
+            *(servers, CATALOG, "catalog-1", CLUSTER, PATIENCE_S),
+            may_lose_commits=False,
+            standbys=Standbys(servers, lambda: 0.0),
+        )
+        self.assertEqual(await database.open(), "drawn")
+        await database.close()
+        self.assertEqual([each.closed for each in servers.opened], [True])

@@ -118,8 +118,7 @@ def _stopped(by: By, key: str | None, number: int | None) -> Place | None:
         return None
     if by in (By.RANK, By.NUMBER):
         return by_number(number)
-    assert key is not None  # where there is a number
-    return key if by is By.TITLE else int(key), number
+    return key, number  # it is only named
 
 
 def _topic(search: Search) -> str | None:

@@ -67,3 +67,4 @@ class GroupAuditTest(CatalogTest):
         )
         [told] = await self.of_catalog()
         self.assertEqual(told, f"{MORE}, 2: {', '.join(sorted((first, second)))}")
+        self.assertEqual(await self.of_orders(), [])

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 
 from storage.order_pages import EVER
 from storage.orders import Orders
-from storage.postgresql.orders import OrderRows, PostgreSQLOrderReader
+from storage.postgresql.orders import (
+    SOLD,
+    SOLD_AND_CANCELLED,
+    SOLD_AS,
+    OrderRows,
+    PostgreSQLOrderReader,
+)
 from storage.postgresql.schema import upgrade
-from storage.postgresql.session import Refused
+from storage.postgresql.session import Refused, Row, Statement
 from tests.unit.storage.contract import order_pages, orders
 from tests.unit.storage.contract.cases import OrderCase
 from tests.unit.storage.postgresql.database import Group
@@ -44,3 +50,28 @@ class OrdersTest(orders.OrdersKept, TableCase):
         await upgrade(self.session, OrderRows(Orders()), "")
         reader = PostgreSQLOrderReader(self.group)
         self.assertEqual([one["order_id"] for one in await reader.sold(0, EVER, 9)], ["o3"])
+
+    async def test_orders_are_read_by_time_and_those_with_a_beginning_by_name(self) -> None:
+        columns = "order_id, seq, sold_at, lines, cancelled"
+        for number, cancelled in ((3, None), (4, "[]")):
+            await self.ask(
+                f"INSERT INTO bazar_order.orders ({columns}) VALUES ($1, $2, 0, '[]', $3)",
+                *(f"o{number}", number, cancelled),
+            )
+        group, seen = self.group, list[str]()
+
+        class Watched:
+            async def read(
+                self, tags: frozenset[str] | None, *statements: Statement
+            ) -> Sequence[Sequence[Row]]:
+                seen.extend(one.sql for one in statements)
+                return await group.read(tags, *statements)
+
+        reader = PostgreSQLOrderReader(Watched())
+        for found, ids in (
+            (await reader.sold(0, EVER, 9), ["o4", "o3"]),
+            (await reader.sold(0, EVER, 9, cancelled=True), ["o4"]),
+            (await reader.sold(0, EVER, 9, beginning="o3"), ["o3"]),
+        ):
+            self.assertEqual([one["order_id"] for one in found], ids)
+        self.assertEqual(seen, [SOLD, SOLD_AND_CANCELLED, SOLD_AS])

@@ -217,6 +217,12 @@ def test_a_page_reads_one_book_more_than_it_shows() -> None:
         assert count.params[0] == paging.COUNTED + 1
 
 
+def test_a_list_in_another_order_has_all_that_words_find() -> None:
+    """By the author, too."""
+    query, *_ = search.statement(Search(3, q="roe", sort="title")).params
+    assert "'^roe'" in query and "'^@roe'" in query
+
+
 def test_a_list_of_all_topics_looks_at_none_of_them() -> None:
     lists = catalog_rows.LISTS[True, False]
     for topic, expected in (("", (lists.page, lists.size)), ("a", lists[1::2])):

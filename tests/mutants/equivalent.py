@@ -408,13 +408,6 @@ ALL: tuple[Equivalent, ...] = (
     Equivalent(
         CLIENT,
         "Peer.call",
-        "if connection is None or connection.closed:",
-        "if True:",
-        "_connect looks at the same again, and returns the connection that there is",
-    ),
-    Equivalent(
-        CLIENT,
-        "Peer.call",
         "answer.add_done_callback(lambda done: done.cancelled() or done.exception())",
         "pass",
         "whoever awaits the answer reads its error, even if cancelled at that very moment",

@@ -25,7 +25,8 @@ from tests.patience import PATIENCE_S
 TIMEOUT_S = 60.0
 CLUSTER = "cluster-1"
 PATIENT = (  # what is given up sooner otherwise
-    *((link, "CONNECT_S"), (link, "RUN_S"), (store, "BEGIN_S"), (moving, "LOCK_S")),
+    *((link, "CONNECT_S"), (link, "RUN_S"), (link, "LOCK_S")),
+    *((store, "BEGIN_S"), (moving, "LOCK_S")),
     *((schema, "CHECK_S"), (learning, "CHECK_S"), (group_snapshot, "CONFIRM_S")),
     *((reading, "CONNECT_S"), (reading, "READ_S")),
 )

@@ -195,10 +195,11 @@ SERVING: Focuses = {
     # hear late what was read.
     "reading": {
         "faults": ({"slow_disk": 3.0, "stall": 1.0},),
-        "hear_s": (0.0, 0.05),
-        "fault_every_s": (0.2,),
+        "hear_s": (0.05,),
+        "fault_every_s": (0.8,),
         "catalogs": (2, 3),
         "books": (1, 2),
+        "readers": (8,),
         "stock": (30,),
         "network_s": (0.05, 0.02),
         "think_s": (0.02,),

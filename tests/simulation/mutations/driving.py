@@ -358,6 +358,7 @@ BATCHING = (
         "what was answered 503 stays in the queue",
         "R5",
         (WriteQueue, "_is_late", "self._waiting.remove(ticket)", "pass"),
+        (WriteQueue, "waits", "if now >= one.until", "if False"),
         focus="laggards",
     ),
     mutation(

@@ -214,7 +214,7 @@ REMEMBERING = (
         "L4",
         (HotBooks, "get", "None if _is_pending(tag, core) else ", ""),
         focus="reading",
-        near=339,
+        near=70,
     ),
     mutation(
         "a book is kept that was read before its change",

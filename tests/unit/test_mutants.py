@@ -157,11 +157,11 @@ class SampleTest(unittest.TestCase):
         self.every = candidates(product.ROOT, ["bazar/cache.py", "bazar/rpc/pool.py"])
 
     def test_a_larger_sample_goes_on_from_a_smaller(self) -> None:
-        large = draw(self.every, 60, 7)
+        large = draw(self.every, 130, 7)
         self.assertEqual(large[:30], draw(self.every, 30, 7))
-        self.assertNotEqual(large, draw(self.every, 60, 8))
+        self.assertNotEqual(large, draw(self.every, 130, 8))
         unchanged = [number for number, mutant in enumerate(large) if mutant.unchanged]
-        self.assertEqual(unchanged, [0, 20, 40])
+        self.assertEqual(unchanged, [0, 60, 120])
 
     def test_an_unchanged_copy_is_the_source(self) -> None:
         self.assertEqual(self.every[0].copy().applied(b"abc" * 9999), b"abc" * 9999)

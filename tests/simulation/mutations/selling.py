@@ -187,18 +187,11 @@ CALLING = (
         focus="laggards",
     ),
     shop(
-        "a refusal is believed after an unknown outcome",
-        "R5",
-        (ReplicaPool, "call", "if began >= open_until:", "if True:"),
-        focus="pool",
-        near=105,
-    ),
-    shop(
         "the last attempt speaks for those before it",
         "R5",
         (ReplicaPool, "call", "if unknown is not None:", "if False:"),
         focus="pool",
-        near=286,
+        near=48,
     ),
     shop(
         "a caller does not say until when it waits",

@@ -35,7 +35,7 @@ CANCELLING = (
         "S6",
         (Catalog, "_cancel", "if quantity > sold.get(book, 0):", "if False:"),
         focus="cancelling",
-        near=3,
+        near=6,
     ),
     mutation(
         "of what is cancelled only the last is known",
@@ -75,7 +75,7 @@ CANCELLING = (
         (orders, "in_all", "max(known.get(book, 0), cancelled.get(book, 0))", "cancelled[book]"),
         (orders, "in_all", "{**cancelled, **known}", "cancelled"),
         focus="cancelling, and restoring",
-        near=153,
+        near=165,
     ),
     shop(
         "an order keeps its number when it is cancelled",
@@ -97,14 +97,14 @@ UNDOING = (
         "S6",
         (catalog, "_in_time", "passed_ms >= within_ms", "passed_ms > within_ms"),
         focus="undoing",
-        near=3,
+        near=14,
     ),
     mutation(
         "whoever knows an order undoes it",
         "S6",
         (WorkingSet, "sale", "if key is not None and", "if False and"),
         focus="undoing",
-        near=3,
+        near=8,
     ),
     mutation(
         "what is undone already is refused once it is late",

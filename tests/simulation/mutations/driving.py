@@ -50,7 +50,7 @@ LEADING = (
         ),
         (Replica, "_live", "if not self.candidate.may_lead(self.subscriber.last):", "if False:"),
         focus="calls",
-        near=322,
+        near=333,
     ),
     mutation(
         "a group whose membership is missing begins anew",
@@ -81,7 +81,7 @@ LEADING = (
         "R8",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="deleting",
-        near=181,
+        near=203,
     ),
     mutation(
         "a follower stays whose file is deleted",
@@ -101,7 +101,7 @@ LEADING = (
         "J1",
         (Replica, "_live", "await self.disk.join()", "pass"),
         focus="disks",
-        near=68,
+        near=73,
     ),
     mutation(
         "a follower goes on following when it leads",
@@ -120,21 +120,21 @@ LEADING = (
         "T4",
         (Replica, "_write_out", "await self.store.sync()", "pass"),
         focus="hanging leader",
-        near=36,
+        near=57,
     ),
     mutation(
         "a disk that hangs may be read for ever",
         "T1",
         (Replica, "_read_log", "async with within():", "if True:"),
         focus="hanging log",
-        near=32,
+        near=60,
     ),
     mutation(
         "nobody was restarted",
         "L4",
         (Replica, "_lead", "restarted=not follower.followed", "restarted=False"),
         focus="power",
-        near=3,
+        near=5,
     ),
     mutation(
         "a batch is committed that is not proven",
@@ -172,6 +172,7 @@ LEADING = (
         "L3",
         (Replica, "stop", "self._client.release()", "pass"),
         focus="leaving",
+        near=3,
     ),
     mutation(
         "a primary that leaves hands nothing over",
@@ -201,14 +202,14 @@ ARBITRATING = (
         "L5",
         (Primary, "_grant", "[Confirm(), Send(", "[Send("),
         focus="stealing",
-        near=297,
+        near=27,
     ),
     mutation(
         "reads are not confirmed",
         "L5",
         (Primary, "read", "if now >= self._leads_until:", "if False:"),
         focus="seizing",
-        near=148,
+        near=153,
     ),
     mutation(
         "the arbiter is not asked",
@@ -237,14 +238,14 @@ ARBITRATING = (
         (FileArbiter, "_exchange", "recorded.epoch > membership.epoch", "False"),
         (FileArbiter, "_alone", "self._check_lock()", "pass"),
         focus="overtaking",
-        near=3,
+        near=6,
     ),
     mutation(
         "a membership is looked at, and another written over meanwhile",
         "T2",
         (FileArbiter, "_alone", "fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
         focus="overtaking",
-        near=43,
+        near=46,
     ),
     mutation(
         "the membership's file is not synced",
@@ -270,7 +271,7 @@ ARBITRATING = (
         ),
         (durable, "atomic_write", "temporary.replace(path)", "pass"),
         focus="outages",
-        near=32,
+        near=36,
     ),
 )
 
@@ -322,7 +323,7 @@ BATCHING = (
             "for",
         ),
         focus="disks",
-        near=6,
+        near=14,
     ),
     mutation(
         "a commit that fails is called failed",
@@ -340,7 +341,7 @@ BATCHING = (
             "                return",
         ),
         focus="disks",
-        near=204,
+        near=245,
     ),
     mutation(
         "a full disk goes unnoticed",
@@ -353,6 +354,7 @@ BATCHING = (
             "                await self.store.persist(after, entries)",
         ),
         focus="disks",
+        near=1,
     ),
     mutation(
         "what was answered 503 stays in the queue",
@@ -384,7 +386,7 @@ BATCHING = (
             "await self.wait_applied(seq, self.lease_s)\n    if False:",
         ),
         focus="barrier",
-        near=1,
+        near=2,
     ),
     mutation(
         "the read barrier is not waited for",
@@ -402,7 +404,7 @@ BATCHING = (
         "T5",
         (Primary, "read", "if self.stopped or not self.on_record:", "if not self.on_record:"),
         focus="leaving",
-        near=6,
+        near=8,
     ),
     mutation(
         "the starting stock is not waited for",
@@ -415,13 +417,13 @@ BATCHING = (
         "R7",
         (ReplicatedService, "write_forwarded", "may_forward=False", "may_forward=True"),
         focus="succession",
-        near=32,
+        near=36,
     ),
     mutation(
         "what was passed on is passed on again",
         "R7",
         (Replica, "write", "if leader is None or not may_forward:", "if leader is None:"),
         focus="succession",
-        near=32,
+        near=36,
     ),
 )

@@ -43,7 +43,7 @@ HISTORIES = (
         "an epoch ends where the log does",
         "H2",
         (history, "is_on", "later.behind if later is not None else last_seq", "last_seq"),
-        near=137,
+        near=174,
     ),
     restored(
         "an epoch tells nothing of itself",
@@ -55,7 +55,7 @@ HISTORIES = (
         "H1",
         (Batches, "_write", "[*begin, *operations]", "[*operations, *begin]"),
         (Batches, "_write", "outcomes[len(begin) :]", "outcomes[: len(operations)]"),
-        near=1,
+        near=4,
     ),
     restored(
         "epochs have no id of their own",
@@ -100,7 +100,7 @@ HISTORIES = (
             'if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):',
             "if passed:",
         ),
-        near=256,
+        near=202,
     ),
     restored(
         "a sale that is there again is an order again",

@@ -25,7 +25,7 @@ TAKING_OVER = (
             "timing.surely_over_s(timing.lease_s)",
         ),
         focus="succession",
-        near=78,
+        near=88,
     ),
     shop(
         "a restarted node waits for the leases on record alone",
@@ -45,7 +45,7 @@ TAKING_OVER = (
         ),
         (Primary, "_record", "if now < self.not_before:", "if False:"),
         focus="succession",
-        near=96,
+        near=128,
     ),
     mutation(
         "pending entries are dropped",
@@ -63,7 +63,7 @@ TAKING_OVER = (
             "return primary, [Record(begun)]",
             "return primary, [Record(begun), *([Persist(committed, ())] if pending else [])]",
         ),
-        near=9,
+        near=13,
     ),
     mutation(
         "pending entries are restamped",
@@ -86,6 +86,7 @@ TAKING_OVER = (
             "return primary, [Record(begun)]",
             "return primary, [Record(begun), *([Persist(committed, pending)] if pending else [])]",
         ),
+        near=8,
     ),
     mutation(
         "pending entries are committed alone",
@@ -134,7 +135,7 @@ TAKING_OVER = (
         "T5",
         (Primary, "_try_retire", "now < self.not_before or ", ""),
         focus="forsaking",
-        near=6,
+        near=12,
     ),
     mutation(
         "a clean end is never cleared",
@@ -181,6 +182,7 @@ JOINING = (
             "members != self.membership.members",
             "members < self.membership.members",
         ),
+        near=1,
     ),
     mutation(
         "a new member counts before it is durable up to the tail",
@@ -197,14 +199,14 @@ JOINING = (
             "pass",
         ),
         focus="hanging",
-        near=68,
+        near=198,
     ),
     mutation(
         "the boundary is held for nobody",
         "J4",
         (Primary, "begin", "if feed.near]", "if False]"),
         focus="crowding",
-        near=7,
+        near=12,
     ),
     mutation(
         "the boundary is held for ever",
@@ -247,7 +249,7 @@ JOINING = (
         "a snapshot counts from its first chunk",
         "J3",
         (ReplicaSubscriber, "stored", "if chunk.final:", "if chunk.first:"),
-        near=25,
+        near=33,
     ),
     mutation(
         "a snapshot's first chunk forgets what is held",

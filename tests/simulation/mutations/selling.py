@@ -35,7 +35,7 @@ KEYS = (
         "S1",
         (Catalog, "_answer", "if first != request:", "if first[:60] != request[:60]:"),
         focus="repeating",
-        near=3,
+        near=7,
     ),
     mutation(
         "keys are shortened",
@@ -70,6 +70,7 @@ KEYS = (
         "the price that the buyer saw is not looked at",
         "S1",
         (Catalog, "_sell", 'if seen != book["cost"]:', "if False:"),
+        near=3,
     ),
 )
 
@@ -124,7 +125,7 @@ ORDERING = (
             "pass",
         ),
         focus="ordering",
-        near=10,
+        near=16,
     ),
     shop(
         "a commit of an order is seen late",
@@ -149,7 +150,7 @@ ORDERING = (
         "S3",
         (OrderService, "installed", "self.cursor = cursor", "pass"),
         focus="ordering",
-        near=2,
+        near=4,
     ),
     shop(
         "sales are told without a lease",
@@ -238,14 +239,14 @@ SHOWING = (
         "C5",
         (Search, "tags", "{SEARCHES, *prices", "{*prices"),
         focus="caching",
-        near=35,
+        near=39,
     ),
     shop(
         "a search in the order of prices is not known by them",
         "C5",
         (Search, "tags", "{PRICES} if self.order.by is By.COST else set()", "set()"),
         focus="finding",
-        near=3,
+        near=21,
     ),
     shop(
         "a price that changes drops only what shows the book",
@@ -309,7 +310,7 @@ SHOWING = (
         "L2",
         (OrderService, "read", "frozenset(map(order_key, order_ids))", "frozenset()"),
         focus="reading",
-        near=8,
+        near=38,
     ),
     mutation(
         "books are searched as if nothing touched them",
@@ -327,7 +328,7 @@ SHOWING = (
         "L2",
         (CatalogService, "read", "frozenset({TOPICS})", "frozenset()"),
         focus="reading",
-        near=46,
+        near=47,
     ),
     shop(
         "an invalidation detaches only the fetch of its own key",
@@ -339,6 +340,6 @@ SHOWING = (
             "flight.key in touched",
         ),
         focus="fetching",
-        near=61,
+        near=72,
     ),
 )

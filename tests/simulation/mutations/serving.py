@@ -60,7 +60,7 @@ WRITING = (
             "if True:",
         ),
         focus="tails",
-        near=19,
+        near=22,
     ),
     mutation(
         "a longer tail stays",
@@ -82,6 +82,7 @@ READING = (
         "a follower answers what is dirty",
         "L2",
         (ReplicaSubscriber, "read", "return self.touched(tags)", "return 0"),
+        near=1,
     ),
     mutation(
         "a search waits for nothing",
@@ -99,7 +100,7 @@ READING = (
         "L1",
         (Subscriber, "_granted", "asked_at + grant.lease_s", "now + grant.lease_s"),
         focus="caching",
-        near=30,
+        near=58,
     ),
     mutation(
         "a renewal's number is used again",
@@ -120,7 +121,7 @@ READING = (
         "L1",
         (timing.Timing, "surely_over_s", "lease_s * (1 + DRIFT)", "lease_s"),
         focus="clocks",
-        near=57,
+        near=61,
     ),
     mutation(
         "a closed connection ends a lease",
@@ -144,13 +145,14 @@ READING = (
             "self.leases.pop(hello.run, None)\n"
             "    self.feeds[feed_id] = Subscription(feed_id, hello)",
         ),
-        near=16,
+        near=17,
     ),
     mutation(
         "who owes an acknowledgement is granted all the same",
         "L3",
         (Primary, "_grant", "if owes or self._unproven or not lease_s:", "if self._unproven:"),
         focus="hanging",
+        near=26,
     ),
     mutation(
         "a grant before the join",
@@ -170,14 +172,14 @@ READING = (
             "self._client.release()\n        await asyncio.sleep(0.2)",
         ),
         focus="leaving",
-        near=27,
+        near=33,
     ),
     mutation(
         "a new primary answers reads of what it has yet to commit",
         "L4",
         (Primary, "read", "if self._inherits else 0", "if False else 0"),
         focus="joining",
-        near=22,
+        near=25,
     ),
     mutation(
         "a restarted primary answers reads at once",
@@ -221,7 +223,7 @@ REMEMBERING = (
         "L2",
         (HotBooks, "put", "since == core.committed == self._mark and ", ""),
         focus="reading",
-        near=92,
+        near=93,
     ),
     mutation(
         "books in memory outlive their state",
@@ -229,7 +231,7 @@ REMEMBERING = (
         (HotBooks, "get", "if core.committed != self._mark:", "if False:"),
         (HotBooks, "committed", "if not _follows(entries[0], self._mark):", "if False:"),
         focus="reading",
-        near=9,
+        near=16,
     ),
     mutation(
         "a book that is known is shown without a lease",
@@ -241,7 +243,7 @@ REMEMBERING = (
             "if False:",
         ),
         focus="reading",
-        near=3,
+        near=9,
     ),
     mutation(
         "a book that is known stays as it was",
@@ -257,7 +259,7 @@ CACHING = (
         "C3",
         (Cache, "join", "if not self.guard.clean(tags, now):", "if False:"),
         focus="caching",
-        near=48,
+        near=55,
     ),
     shop(
         "an invalidation detaches no flight",
@@ -320,7 +322,7 @@ CACHING = (
             "        return self._flights.setdefault(key, detached)\n",
         ),
         focus="caching",
-        near=55,
+        near=65,
     ),
     shop(
         "a cache that joins is not told what is pending",
@@ -332,6 +334,6 @@ CACHING = (
             "feed.acked, feed.asked_at = tenure.committed, now",
             "feed.acked = tenure.tail",
         ),
-        near=3,
+        near=5,
     ),
 )

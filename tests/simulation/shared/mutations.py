@@ -101,7 +101,7 @@ SHARED: tuple[Mutation, ...] = (
         (Watch, "saw", "if look != self._seen:", "if look.beat != getattr(self._seen, 'beat', 0):"),
         (Watch, "lost", "self._seen = None", "pass"),
         focus="losing",
-        near=22,
+        near=35,
     ),
     mutation(
         "a candidate counts from before the answer",
@@ -183,7 +183,7 @@ SHARED: tuple[Mutation, ...] = (
             " WHERE epoch_id = $2 AND $3 = $3",
         ),
         focus="losing",
-        near=12,
+        near=16,
     ),
     mutation(
         "a beat does not look whether the database has lost commits",
@@ -236,7 +236,7 @@ SHARED: tuple[Mutation, ...] = (
         "R5",
         (Batches, "abandon", "Indeterminate(reason)", "Unavailable(reason)"),
         focus="doubting",
-        near=13,
+        near=49,
     ),
     mutation(
         "an epoch has no id of its own",

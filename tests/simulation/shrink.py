@@ -77,7 +77,9 @@ class Shrinking:
             result = self.run(kept)
             if promise(result) == broken:
                 drawn = {one: range(count) for one, count in result.draws.items()}
-                self.kept = {one: numbers.intersection(drawn[one]) for one, numbers in kept.items()}
+                self.kept = {
+                    one: numbers.intersection(drawn.get(one, ())) for one, numbers in kept.items()
+                }
                 self.result = result
             else:
                 needed.append((name, piece))

@@ -24,6 +24,7 @@ SEARCHES_FORGOTTEN = mutation(
     "a cached search is not known by the books it shows",
     "C5",
     (Cache, "complete", "for tag in tags:", "for tag in flight.tags or ():"),
+    (Cache, "removed", "in item.tags:", "in self._shown_by.keys() & item.tags:"),
 )
 CACHES_UNAWAITED = mutation(
     "a cache is told, and not waited for",

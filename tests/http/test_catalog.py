@@ -186,6 +186,7 @@ class UpdateTest(ShopTestCase):
             self.assertEqual(results[5], {"id": 9, "created": created})
 
     def test_import_without_a_good_row_writes_nothing(self) -> None:
+        self.get("/info/1")  # so it is open
         written = len(self.shop.rows("catalog-1", "log"))
         rows = {"books": ["not a book", {}]}
         response = self.ask("/import", "POST", rows, node="catalog-1", token=TOKEN)

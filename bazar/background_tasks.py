@@ -20,11 +20,12 @@ class Tasks:
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order, which a set is not
         self._closed = False
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start a task."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task, and return it."""
         task = asyncio.create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)

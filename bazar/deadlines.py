@@ -3,6 +3,8 @@ made for it, as gRPC's deadlines do: nothing is begun for an asker who has given
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
 
@@ -14,3 +16,13 @@ def of(timeout_s: float, now: float) -> float:
     """Return when a wait that begins now is over: for `timeout_s`, and no longer than whoever asked
     waits."""
     return min(now + timeout_s, current.get())
+
+
+@contextmanager
+def bounded(until: float) -> Iterator[None]:
+    """Let whoever is asked meanwhile know no later deadline than this one."""
+    token = current.set(min(until, current.get()))
+    try:
+        yield
+    finally:
+        current.reset(token)

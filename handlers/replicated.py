@@ -182,13 +182,16 @@ class ReplicatedService(ABC, Generic[R]):
 
     async def _forward(self, leader: NodeConfig, operation: Operation) -> Answer:
         timeout_s, clock = self.context.config.pool.write_attempt_s, self.context.clock
-        until = clock() + timeout_s
+        asked_by_client = deadlines.current.get() == inf
+        until = deadlines.of(timeout_s, clock())
         try:
-            answer: Answer = await self.client.submit(leader, FORWARDED_PATH, operation, timeout_s)
+            with deadlines.bounded(until):
+                submit = self.client.submit
+                answer: Answer = await submit(leader, FORWARDED_PATH, operation, timeout_s)
         except ShuttingDown as error:  # the leader leaves, not we
             raise Unavailable(str(error)) from error
         except Indeterminate:
-            if deadlines.current.get() == inf:  # it is the client who is answered (R9)
+            if asked_by_client:  # who is told that the outcome is unknown (R9)
                 await asyncio.sleep(until - clock())
             raise
         return answer

@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 from bazar import clock
@@ -44,7 +45,7 @@ class CatalogWriter:
             client = self._shop.client
             return await client.call(node, path, body, ATTEMPT_S, key=key, method=method)
 
-        return await self._pool.call(attempt, DEADLINE_S)
+        return await self._pool.call(attempt, DEADLINE_S, begun_within_s=inf)
 
     async def has_samples(self) -> bool:
         """Return whether the first sample is there, as it was at first: as far as that shows,

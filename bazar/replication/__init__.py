@@ -41,12 +41,13 @@ R7  Any replica takes any write; a follower passes it on to the primary, one hop
 R8  A node whose log's file is not the one at its place any more - deleted, replaced, with its
     directory or its disk - acknowledges nothing that is written there, records no membership, and
     leaves its process within a third of a lease. It returns as another store, empty (J3).
-R9  Whoever calls says until when it waits, and passes on what the one who asked it has said. What
-    is not begun by then, by the receiver's own clock, never is: a call that a cut link has kept, or
-    that finds a node which stood still, and an operation that still waits for a batch. The caller
-    reckons with what the other's clock has shown it last, so that clocks may show different times
-    (deadline propagation, as in gRPC). 504 is answered only when no attempt can be begun any more:
-    who asks again with the same key then is behind all of them, and told how it ended.
+R9  A node that calls another says until when it waits, and passes on what the one who asked it has
+    said. What is not begun by then, by the receiver's own clock, never is: a call that a cut link
+    has kept, or that finds a node which stood still, and an operation that still waits for a batch.
+    The caller reckons with what the other's clock has shown it, so that clocks may show different
+    times (deadline propagation, as in gRPC). 504 is answered only when no attempt can be begun any
+    more: who asks again with the same key then is behind all of them, and told how it ended. Plain
+    HTTP has no deadline: a request that its client has given up may still arrive.
 
 **Reading**
 

@@ -166,8 +166,8 @@ class Peer:
         try:
             plain = orjson.loads(frame)
             _, answer = self._answers.get(plain["id"], (None, None))
-            if "now" in plain:
-                other.heard(float(plain["now"]))
+            if isinstance(now := plain.get("now"), float):
+                other.heard(now)
         except (ValueError, KeyError, TypeError):
             self.close()
             return

@@ -16,8 +16,9 @@ class OtherClock:
         self._shown, self._heard_at = 0.0, clock()  # it is open there before it is here
 
     def heard(self, shown: float) -> None:
-        """Take what the other end has said that it shows."""
-        self._shown, self._heard_at = shown, self._clock()
+        """Take what the other end has said that it shows. If that was long ago, more is known."""
+        now = self._clock()
+        self._shown, self._heard_at = max(shown, self.at(now)), now
 
     @property
     def age_s(self) -> float:

@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TypeVar
 
+from bazar import deadlines
 from bazar.config import NodeConfig, PoolConfig
-from bazar.drift import DRIFT
 from bazar.errors import BazarError, Indeterminate, ShuttingDown, Unavailable
 
 log = logging.getLogger(__name__)
@@ -90,12 +91,13 @@ class ReplicaPool:
         attempt: Callable[[NodeConfig], Awaitable[T]],
         deadline_s: float,
         prefer: str | None = None,
-        begun_within_s: float = 0.0,
+        begun_within_s: float | None = None,
     ) -> T:
         """Return what `attempt` returns at the first replica that answers; try them round by round
         until `deadline_s` is over. `attempt` must be safe to repeat (a read, or a write with its
-        key). The replica named by `prefer` is asked first, unless it is set aside. An attempt to
-        write is begun within `begun_within_s` or never (R9).
+        key). The replica named by `prefer` is asked first, unless it is set aside. A write
+        says that an attempt is begun within `begun_within_s` or never (R9), which nobody knows of
+        plain HTTP (inf); after a read nothing is left.
 
         Raises the error by which a replica refused; Unavailable if surely nothing happened, else
         Indeterminate, once nothing can be begun any more.
@@ -115,19 +117,23 @@ class ReplicaPool:
                 continue
             tried.add(health.node.name)
             began = self._clock()
+            until = deadlines.of(inf if begun_within_s is None else begun_within_s, began)
             try:
-                answer = await attempt(health.node)
+                with deadlines.bounded(until):
+                    answer = await attempt(health.node)
             except (Unavailable, Indeterminate) as error:
                 self._failed(health, error)
                 last = error
                 if isinstance(error, Indeterminate):
                     unknown = error
-                    open_until = began + begun_within_s * (1 + DRIFT)
+                    open_until = began if begun_within_s is None else until
                 continue
             except BazarError:
                 self._answered(health)
                 if began >= open_until:
                     raise
+                if open_until >= deadline:
+                    break
                 # An earlier attempt may be behind this one: the refusal does not say that it can't
                 # succeed (R5). An answer to what is asked from then on does.
                 await asyncio.sleep(open_until - self._clock())
@@ -136,6 +142,7 @@ class ReplicaPool:
             self._answered(health)
             return answer
         if unknown is not None:
-            await asyncio.sleep(open_until - self._clock())
+            if open_until < inf:
+                await asyncio.sleep(open_until - self._clock())
             raise unknown
         raise last

@@ -236,10 +236,11 @@ class OrderService(ReplicatedService[OrderReader]):
                     if passed and await self._lookups.submit(sale["order_id"], LOOKUP_S):
                         return  # a replay, of a sale of long ago
                     await projected.wait()
-        except TimeoutError:
+        except (TimeoutError, Unavailable) as error:
+            # It is sold, whatever keeps us from its order (R5).
             raise Indeterminate(
-                f"sold, but its order is not committed in {timeout_s:.1f} s"
-            ) from None
+                f"sold, but its order is not known in {timeout_s:.1f} s: {error}"
+            ) from error
 
     # --- cancelling (S6) -------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ class SharedReplica(Part):
         self.disk = DiskWorker(self._write_out)
         self._heeds_from = inf
         self._values: list[str] = []  # of our last beats
-        self._installing = object()  # which of its installations is the last
+        self._installing: asyncio.Task[None] | None = None
         timing = Timing(settings.lease_s, settings.ack_timeout_s, tempo.pause_s)
         super().__init__(
             *(wiring, Follower(me.name, wiring.run, timing, home), home),
@@ -84,6 +84,7 @@ class SharedReplica(Part):
         else:
             self._client.release()
         await self._tasks.close()
+        await self._tenure.close()  # if it has ended in this very turn
         self._feeds.close_all()
 
     async def _live(self) -> None:
@@ -326,19 +327,18 @@ class SharedReplica(Part):
 
     def _install(self, tasks: Tasks) -> None:
         """Have the service read what it keeps in memory, and answer nothing before."""
-        this = self._installing = object()
+        if self._installing is not None:  # what it reads is of before
+            self._installing.cancel()
         self.reads.closed = f"{self.me.name} has just joined"
-        tasks.spawn(self._installed(this))
+        self._installing = tasks.spawn(self._installed())
 
-    async def _installed(self, this: object) -> None:
-        """Answer reads once the service has read it, unless this node has joined anew meanwhile."""
-        while this is self._installing:
+    async def _installed(self) -> None:
+        """Answer reads once the service has read it."""
+        while True:
             with contextlib.suppress(Unavailable):
                 await self._on_install()
                 break
             await asyncio.sleep(RETRY_S)
-        if this is not self._installing:
-            return
         self.reads.closed = None
         if self.primary is not None and self.primary.life is Life.LEADING:
             self.leading.set()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
-from bazar.errors import BadRequest, Indeterminate, NotFound, Unavailable
+from bazar.errors import BadRequest, BazarError, Indeterminate, NotFound, Unavailable
 from bazar.replication.store import Answer
 from handlers.paths import TRACE_OF_SALE_PATH, WRITE_PATH
 from storage.history import Position
@@ -195,6 +196,24 @@ class SellingTest(OrdersTestCase):
             with self.assertRaises(Unavailable):
                 await node.service.purchase(ITEM, 5.0)
             self.assertEqual(node.client.asked, [])
+
+        self.play(work)
+
+    def test_r5_what_is_sold_is_unknown_while_its_order_cannot_be_looked_up(self) -> None:
+        async def work(node: Node) -> None:
+            async def numbers(order_ids: Iterable[str]) -> dict[str, int]:
+                raise Unavailable("order-1 holds no lease")  # as Shown._told does, over PostgreSQL
+
+            sells(node, SALE)
+            node.commits("one", SEQ)
+            node.reader.at = Position(SEQ, "e")
+            await node.service.installed()
+            node.reader.numbers = numbers  # type: ignore[method-assign]
+            bought = asyncio.create_task(node.service.purchase(ITEM, 1.0))
+            await passes(3.0)
+            error = bought.exception()
+            assert isinstance(error, BazarError)
+            self.assertIsInstance(error, Indeterminate)
 
         self.play(work)
 

@@ -45,3 +45,15 @@ def test_it_is_known_better_the_sooner_it_was_heard() -> None:
     assert (other.age_s, other.at(60.0)) == (10.0, 9.9)
     other.heard(10.0)
     assert (other.age_s, other.at(60.0), other.at(61.0)) == (0.0, 10.0, 10.99)
+
+
+def test_what_is_known_is_not_forgotten_for_what_was_said_long_ago() -> None:
+    """The asker stood still for 5 s with an answer in its socket's buffer."""
+    now = 100.0
+    other = OtherClock(lambda: now)
+    other.heard(50.0)
+    now = 105.0
+    known = other.at(now)
+    other.heard(50.1)
+    assert other.at(now) == known
+    assert other.age_s == 0.0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import unittest
 from contextlib import suppress
+from math import inf
 from unittest import mock
 
+from bazar import deadlines
 from bazar.config import NodeConfig, PoolConfig
 from bazar.errors import BazarError, Indeterminate, OutOfStock, ShuttingDown, Unavailable
 from bazar.rpc import pool as pool_module
@@ -170,11 +172,10 @@ class PoolTest(unittest.IsolatedAsyncioTestCase):
 
 
 class WritesTest(unittest.TestCase):
-    """In virtual time: attempts that may be begun for 500 ms, which are 505 of the fastest
-    clock."""
+    """In virtual time: attempts that may be begun for 500 ms."""
 
     def write(
-        self, answers: list[int | BazarError], deadline_s: float
+        self, answers: list[int | BazarError], deadline_s: float, begun_within_s: float = 0.5
     ) -> tuple[int | BazarError, list[int], int]:
         """Return the outcome of a call whose attempts are answered so, in turn and at once; when
         they begin, and when it ends, in ms."""
@@ -196,7 +197,7 @@ class WritesTest(unittest.TestCase):
             pool = ReplicaPool([node(1), node(2)], PoolConfig(), process.loop.time)
             outcome: int | BazarError
             try:
-                outcome = await pool.call(attempt, deadline_s, begun_within_s=0.5)
+                outcome = await pool.call(attempt, deadline_s, begun_within_s=begun_within_s)
             except BazarError as error:
                 outcome = error
             ended.append((outcome, passed_ms()))
@@ -210,17 +211,79 @@ class WritesTest(unittest.TestCase):
     def test_r9_a_refusal_counts_once_no_earlier_attempt_can_be_begun(self) -> None:
         refusal = OutOfStock("none left")
         outcome, began, _ = self.write([Indeterminate("it broke"), refusal], 2.0)
-        self.assertEqual((outcome, began), (refusal, [0, 0, 505]))
+        self.assertEqual((outcome, began), (refusal, [0, 0, 500]))
 
     def test_r9_or_the_earlier_attempt_has_sold(self) -> None:
         answers: list[int | BazarError] = [Indeterminate("it broke"), OutOfStock("none left"), 7]
-        self.assertEqual(self.write(answers, 2.0)[:2], (7, [0, 0, 505]))
+        self.assertEqual(self.write(answers, 2.0)[:2], (7, [0, 0, 500]))
 
     def test_r9_unknown_is_answered_once_no_attempt_can_be_begun(self) -> None:
         unknown = Indeterminate("it broke")
         for last in (Unavailable("down"), OutOfStock("none left")):
             outcome, _, ended_ms = self.write([unknown, last], 0.2)
-            self.assertEqual((outcome, ended_ms), (unknown, 505))
+            self.assertEqual((outcome, ended_ms), (unknown, 500))
+
+    def test_r5_where_nobody_knows_until_when_it_may_be_begun_a_refusal_is_no_answer(self) -> None:
+        """As over plain HTTP."""
+        unknown = Indeterminate("it broke")
+        for refusal in (OutOfStock("none left"), Unavailable("down")):
+            outcome, _, ended_ms = self.write([unknown, refusal], 2.0, begun_within_s=inf)
+            self.assertEqual(outcome, unknown)
+            self.assertLessEqual(ended_ms, 2000)
+
+    def test_r9_unknown_is_told_when_nothing_can_begin_though_the_asker_was_paused(self) -> None:
+        """It stands still for a second between when the pool looks at its clock, and when the
+        client does."""
+        ends: list[tuple[float, float]] = []
+
+        async def run(process: Process) -> None:
+            loop, stood, until = process.loop, 0.0, 0.0
+
+            def clock() -> float:
+                return loop.time() + stood
+
+            async def attempt(one: NodeConfig) -> None:
+                nonlocal stood, until
+                stood += 1.0  # SIGSTOP, SIGCONT
+                until = deadlines.of(0.5, clock())  # as RPCClient.submit does
+                raise Indeterminate("the connection broke")
+
+            pool = ReplicaPool([node(1)], PoolConfig(), clock)
+            try:
+                await pool.call(attempt, 0.2, begun_within_s=0.5)
+            except Indeterminate:
+                ends.append((clock(), until))
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        [(answered, begins_until)] = ends
+        self.assertGreaterEqual(answered, begins_until)
+
+    def test_r9_nobody_waits_for_longer_than_what_may_begin(self) -> None:
+        """As orders have a sale written: an attempt has what is left to whoever asked."""
+        ended: list[float] = []
+
+        async def run(process: Process) -> None:
+            clock = process.loop.time
+            began = clock()
+            deadlines.current.set(began + 2.0)  # of the front end's call
+
+            async def attempt(one: NodeConfig) -> None:
+                if clock() < began + 1.8:
+                    raise Unavailable("no primary")
+                raise Indeterminate("the connection broke")  # may be begun until 2.0
+
+            pool = ReplicaPool([node(1), node(2)], PoolConfig(), clock)
+            try:
+                await pool.call(attempt, 2.0, begun_within_s=1.0)
+            except Indeterminate:
+                ended.append(clock() - began)
+
+        with Lab() as lab:
+            lab.start(run)
+            lab.run(9.0)
+        self.assertAlmostEqual(ended[0], 2.0, 2)
 
 
 class RoundsTest(unittest.TestCase):

@@ -285,3 +285,25 @@ async def test_t5_one_that_hands_over_before_it_has_read_what_it_keeps_never_lea
     await asyncio.sleep(0.1)
     assert not node.replica.leading.is_set()
     await stopping
+
+
+@played(Node)
+async def test_no_two_installations_are_under_way_at_once(node: Node) -> None:
+    at_once: list[int] = []
+    under_way = 0
+
+    async def installing() -> None:
+        nonlocal under_way
+        under_way += 1
+        at_once.append(under_way)
+        try:
+            await asyncio.sleep(1.0)
+        finally:
+            under_way -= 1
+
+    node.installing = installing
+    node.replica._install(node.replica._tasks)
+    await asyncio.sleep(0.5)
+    node.replica._install(node.replica._tasks)  # it has joined anew
+    await asyncio.sleep(3.0)
+    assert max(at_once) == 1, at_once

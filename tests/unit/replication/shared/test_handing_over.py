@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from bazar.errors import FatalError
 from bazar.replication.messages import (
     Prepare,
     Revoke,
@@ -139,3 +140,20 @@ async def test_p7_what_waits_is_refused_at_once_where_it_hands_over(node: Node) 
     assert await refused(waiting) == "the primary hands over"
     assert not written.done()
     assert await written == {"op": "one"}
+
+
+@played(Node)
+async def test_no_task_is_left_where_a_primary_gives_up_just_before_it_is_stopped(
+    node: Node,
+) -> None:
+    await node.leads()
+    node.replica._tenure.fail(FatalError("another primary has taken over"))
+    await node.replica.stop()  # in the same turn of the loop
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    row = node.register.row
+    await asyncio.sleep(1.0)
+    after = node.register.row
+    for task in left:
+        task.cancel()
+    assert not left, [task.get_coro() for task in left]
+    assert row == after

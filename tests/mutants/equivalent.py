@@ -536,13 +536,6 @@ ALL: tuple[Equivalent, ...] = (
     Equivalent(
         STORE,
         "ReplicatedStore.__init__",
-        "self._installing = False",
-        "self._installing = True",
-        "opening begins a transaction, which sets it, before a chunk can come",
-    ),
-    Equivalent(
-        STORE,
-        "ReplicatedStore.__init__",
         "self._synced = True # whether a commit is fsynced before it returns",
         "self._synced = False # whether a commit is fsynced before it returns",
         "the first transaction says once more what opening the database has said",

@@ -9,7 +9,7 @@ from bazar.replication.messages import GENESIS, Snapshot
 from storage import history
 from storage.sqlite import state_tables
 from storage.sqlite.replicated_store import ReplicatedStore
-from tests.unit.storage.sqlite.test_replicated_store import LogTest, change, entries
+from tests.unit.storage.sqlite.test_replicated_store import LogTest, Shelf, change, entries
 
 
 class SnapshotTest(LogTest):
@@ -132,8 +132,11 @@ class SnapshotTest(LogTest):
 
     async def test_a_snapshot_without_a_beginning_is_fatal(self) -> None:
         source, target = await self.filled(), await self.open("target")
-        with self.assertRaisesRegex(FatalError, "without the first one"):
-            await target.install((await self.chunks(source))[-1])
+        again = await ReplicatedStore.open(self.path("one"), Shelf(), 1000, derive_s=0)
+        self.addAsyncCleanup(again.close)
+        for store in (target, again):  # one that has written, and one that has not yet
+            with self.assertRaisesRegex(FatalError, "without the first one"):
+                await store.install((await self.chunks(source))[-1])
 
     async def test_nor_is_there_one_once_something_else_was_written(self) -> None:
         source, target = await self.filled(), await self.open("target")

@@ -20,7 +20,8 @@ from handlers.frontend.questions import Question
 from handlers.frontend.service import FrontEndService, Room
 from storage.books import info_key
 from storage.tags import TOPICS
-from tests.unit.handlers.parts import Links, context, turns
+from tests.patience import until
+from tests.unit.handlers.parts import Links, context
 
 SEARCH = {"op": "search", "topic": "t", "limit": 1}
 TOPICS_ITEM = {"op": "topics"}
@@ -112,7 +113,7 @@ class QuestionTest(FrontEndCase):
         self.gate.clear()
         question = self.service.info(4)
         asking = asyncio.create_task(question.answered(note))
-        await turns()
+        await until(lambda: self.asked, "it is asked")
         [flight] = self.service.catalog.cache._flights.values()
         self.assertEqual(self.tasks, [flight.task])
         self.gate.set()
@@ -167,8 +168,9 @@ class QuestionTest(FrontEndCase):
             (self.service.search(SEARCH), info_key(5), "miss"),
         ):
             self.gate.clear()
+            self.asked.clear()
             asking = asyncio.create_task(question.answered(note))
-            await turns()
+            await until(lambda: self.asked, "it is asked")
             self.perform(Drop((tag,)))
             self.gate.set()
             await asking
@@ -178,9 +180,10 @@ class QuestionTest(FrontEndCase):
 class FrontEndTest(FrontEndCase):
     async def test_it_follows_both_groups_and_leaves_them_in_order(self) -> None:
         await self.service.start()
-        await turns()
         nodes = ("catalog-1", "catalog-2", "order-1", "order-2")
-        self.assertEqual(set(self.events), {f"dials {name}" for name in nodes})
+        dials = {f"dials {name}" for name in nodes}
+        await until(lambda: dials <= {*self.events}, "it asks all of them")
+        self.assertEqual({*self.events}, dials)
         self.events.clear()
         for source in self.service.sources:
             words = f"gives the lease of {source.role} back"

@@ -11,6 +11,7 @@ from bazar.replication.store import Answer
 from bazar.rpc.frames import FrameConnection
 from handlers.catalog.service import CatalogService
 from handlers.paths import FORWARDED_PATH, KNOCK_PATH
+from tests.patience import until
 from tests.unit.handlers.parts import Engine, Links, context, turns
 
 UPDATE = {"op": "update", "key": "k", "book": 4, "fields": {"cost": 5}}
@@ -53,7 +54,7 @@ class ReplicatedTest(unittest.IsolatedAsyncioTestCase):
         await turns()
         self.assertEqual(self.events, ["opens"])
         self.engine.checked.set()
-        await turns()
+        await until(lambda: "takes part" in self.events, "it takes part")
         self.assertEqual(self.events, ["opens", "is checked", "takes part"])
         self.assertEqual(self.fatal, [])
 

@@ -85,7 +85,7 @@ def keys(book: int, terms: str) -> set[str]:
         found.add(key(term))
         if not is_whole(term):
             typed = term.removeprefix(RETIRED).removeprefix(AUTHOR)
-            _, *begun = accumulate(typed, initial=term.removesuffix(typed))
+            _, *begun = accumulate(typed[:CUT], initial=term.removesuffix(typed))
             found.update(map(begin_key, begun))
     return found
 

@@ -117,7 +117,7 @@ async def test_a_node_that_nobody_starts_again_is_said(
         said = r"frontend-1 is not in sync after .*: no supervisor runs to start it again"
         with Shop(load(shop.config_path, ROLES)) as known, pytest.raises(Unavailable, match=said):
             await restart.run(known, argparse.Namespace(nodes=[]))
-        assert shop.exit_code("frontend-1") == 0
+        await until(lambda: shop.exit_code("frontend-1") == 0, "it has ended")
 
 
 async def test_another_machine_is_brought_the_new_one(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from storage.postgresql.session import Broken, Reply, Session, Statement
 from storage.postgresql.state_tables import as_json, upsert
 from storage.postgresql.transaction import COMMIT
 from storage.searches import Search
-from tests.unit.storage.postgresql.database import CLUSTER, DatabaseCase
+from tests.unit.storage.postgresql.database import CLUSTER, TIMEOUT_S, DatabaseCase
 from tests.unit.storage.postgresql.test_catalog import CatalogTest
 from tests.unit.storage.postgresql.test_schema import CATALOG, NewerRows
 
@@ -40,7 +40,7 @@ class ActsTest(CatalogTest):
     async def mark_is_free(self) -> None:
         """Fail where a transaction that has locked the mark is still open."""
         other = await self.connect()
-        await other.run(Statement(MARK), timeout_s=1.0)
+        await other.run(Statement(MARK), timeout_s=TIMEOUT_S)
 
     async def test_where_nothing_is_missing_nothing_is_written(self) -> None:
         """A COMMIT would wait for a standby; and the next batch waits for the mark."""
@@ -79,7 +79,7 @@ class ActsTest(CatalogTest):
         """As it would if its key were written, too."""
         other = await self.connect()
         refer = "SELECT 1 FROM bazar_catalog.books WHERE id = 4 FOR KEY SHARE"
-        await other.run(Statement("BEGIN"), Statement(refer), timeout_s=1.0)
+        await other.run(Statement("BEGIN"), Statement(refer), timeout_s=TIMEOUT_S)
         row = (await self.rows("books"))[3]
         self.assertEqual(row["id"], 4)
         put = upsert("bazar_catalog.books", "id", books.COLUMNS["books"])

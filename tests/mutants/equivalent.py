@@ -249,7 +249,7 @@ ALL: tuple[Equivalent, ...] = (
         "Replica.stop",
         "self._stopped.set()",
         "pass",
-        "a primary has waited for it, and nobody else looks at it",
+        "a primary has waited for it, and only of a primary is it looked at",
     ),
     Equivalent(
         REPLICA,

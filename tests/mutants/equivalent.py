@@ -455,6 +455,13 @@ ALL: tuple[Equivalent, ...] = (
         "the longest pause long since, as both are bounded (PoolConfig): it keeps 2 ** n a float",
     ),
     Equivalent(
+        "storage/postgresql/connection.py",
+        "Connection.run",
+        "if self._failure is not None:",
+        "if False:",
+        "a connection that is closed says so when it is used, and the first reason is told",
+    ),
+    Equivalent(
         "storage/postgresql/search.py",
         "_find",
         "elif search.backwards:",

@@ -24,5 +24,9 @@ def bounded(until: float) -> Iterator[None]:
     token = current.set(min(until, current.get()))
     try:
         yield
-    finally:
+    except GeneratorExit:  # the task is thrown away, and its context with it
+        raise
+    except BaseException:
         current.reset(token)
+        raise
+    current.reset(token)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+from math import inf
 from typing import Any
 
 from bazar import deadlines
@@ -55,3 +57,16 @@ class DeadlinesTest(ThereTestCase):
         CallsPeer.may_answer.set()
         self.assertEqual((await slow)["results"], [])
         peer.close()
+
+
+def test_a_task_that_is_thrown_away_in_the_middle_leaves_no_error() -> None:
+    """As one that is left when its process ends: it is closed in another context."""
+
+    async def asking() -> None:
+        with deadlines.bounded(1.0):
+            await asyncio.sleep(0)
+
+    work = asking()
+    contextvars.copy_context().run(work.send, None)
+    work.close()
+    assert deadlines.current.get() == inf

@@ -19,11 +19,12 @@ def of(timeout_s: float, now: float) -> float:
 
 
 @contextmanager
-def bounded(until: float) -> Iterator[None]:
-    """Let whoever is asked meanwhile know no later deadline than this one."""
-    token = current.set(min(until, current.get()))
+def bounded(timeout_s: float, now: float) -> Iterator[float]:
+    """Begin a wait as `of` has it, and let whoever is asked meanwhile know when it is over."""
+    until = of(timeout_s, now)
+    token = current.set(until)
     try:
-        yield
+        yield until
     except GeneratorExit:  # the task is thrown away, and its context with it
         raise
     except BaseException:

@@ -183,10 +183,9 @@ class ReplicatedService(ABC, Generic[R]):
     async def _forward(self, leader: NodeConfig, operation: Operation) -> Answer:
         timeout_s, clock = self.context.config.pool.write_attempt_s, self.context.clock
         asked_by_client = deadlines.current.get() == inf
-        until = deadlines.of(timeout_s, clock())
+        submit = self.client.submit
         try:
-            with deadlines.bounded(until):
-                submit = self.client.submit
+            with deadlines.bounded(timeout_s, clock()) as until:
                 answer: Answer = await submit(leader, FORWARDED_PATH, operation, timeout_s)
         except ShuttingDown as error:  # the leader leaves, not we
             raise Unavailable(str(error)) from error

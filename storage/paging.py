@@ -44,6 +44,10 @@ _NAMES = {
 }
 
 
+BELOW_ALL = -1  # of numbers
+BEYOND_ALL = 1 << 62  # of numbers, and of prices
+
+
 def by_number(number: int) -> Place:
     """Return the place of a book in a list by number, or behind all that have a rank."""
     return UNRANKED, 0, number

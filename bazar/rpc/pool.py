@@ -105,6 +105,7 @@ class ReplicaPool:
         deadline = self._clock() + deadline_s
         last: Unavailable | Indeterminate = Unavailable("no replica is configured")
         unknown: Indeterminate | None = None
+        window_s = inf if begun_within_s is None else begun_within_s
         open_until = self._clock()  # so long an attempt whose outcome is unknown may be begun
         tried: set[str] = set()
         pause_s = ROUND_PAUSE_S
@@ -117,9 +118,8 @@ class ReplicaPool:
                 continue
             tried.add(health.node.name)
             began = self._clock()
-            until = deadlines.of(inf if begun_within_s is None else begun_within_s, began)
             try:
-                with deadlines.bounded(until):
+                with deadlines.bounded(window_s, began) as until:
                     answer = await attempt(health.node)
             except (Unavailable, Indeterminate) as error:
                 self._failed(health, error)

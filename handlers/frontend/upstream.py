@@ -59,7 +59,7 @@ class Source:
         attempt_s: float,
         deadline_s: float,
         note: Note,
-        begun_within_s: float = 0.0,
+        begun_within_s: float | None = None,
     ) -> tuple[Answer, str]:
         """Return the answer to one item, and the replica that gave it."""
 

@@ -238,9 +238,8 @@ class OrderService(ReplicatedService[OrderReader]):
                     await projected.wait()
         except (TimeoutError, Unavailable) as error:
             # It is sold, whatever keeps us from its order (R5).
-            raise Indeterminate(
-                f"sold, but its order is not known in {timeout_s:.1f} s: {error}"
-            ) from error
+            why = str(error) or f"not committed in {timeout_s:.1f} s"
+            raise Indeterminate(f"sold, but its order is not known: {why}") from error
 
     # --- cancelling (S6) -------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from storage.postgresql import history
 from storage.postgresql.session import Row
 
 SCHEMA = "bazar_catalog"
-BELOW_ALL = -1  # of the numbers of books
 
 COLUMNS = {
     "topics": {"id": "bigint", "name": "text", "folded": "text"},

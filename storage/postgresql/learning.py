@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from storage import letters
-from storage.postgresql.books import BELOW_ALL, SCHEMA
+from storage.paging import BELOW_ALL
+from storage.postgresql.books import SCHEMA
 from storage.postgresql.schema import CHECK_S, TIMEOUT_S, check_leading, leading
 from storage.postgresql.search_index import put
 from storage.postgresql.session import Session, Statement

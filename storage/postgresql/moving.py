@@ -232,7 +232,7 @@ class _Group:
 
     def refuse_filled(self) -> None:
         """Raise Conflict unless this group has never begun."""
-        if self._beat is not None and self._beat.epoch:
+        if self._beat is not None and (self._beat.epoch or self._number):
             found = f"has a shop in {self._schema} already"
             then = f"name a database without one, or there: DROP SCHEMA {self._schema} CASCADE"
             refuse_filled(str(self._link.server), found, self.note, then)

@@ -11,8 +11,8 @@ from typing import Any
 from bazar.errors import Unavailable
 from storage import letters, paging
 from storage.books import fold
-from storage.paging import UNRANKED, By, Place, by_number
-from storage.postgresql.books import BELOW_ALL, SCHEMA, shown
+from storage.paging import BELOW_ALL, BEYOND_ALL, UNRANKED, By, Place, by_number
+from storage.postgresql.books import SCHEMA, shown
 from storage.postgresql.search_index import CUT, begin_key, key, quoted
 from storage.postgresql.session import Row, Statement
 from storage.searches import Count, Found, Search
@@ -29,7 +29,6 @@ LISTED = (
 )
 _FIRST: Place = (-1, -1, -1)  # before all places
 _BEFORE_ALL = {By.NUMBER: "", By.TITLE: "", By.COST: "-1"}
-_BEYOND_ALL = 1 << 62  # of numbers, and of prices
 _HEAD = 5  # columns that tell of the whole list, before those of each book
 
 
@@ -58,7 +57,7 @@ def edge_of(search: Search) -> tuple[str, int]:
         return str(edge), number
     if search.forwards:
         return _BEFORE_ALL[search.order.by], BELOW_ALL
-    return str(_BEYOND_ALL), _BEYOND_ALL
+    return str(BEYOND_ALL), BEYOND_ALL
 
 
 def _find(search: Search, of_rank: Sequence[Sequence[Choice]]) -> Statement:

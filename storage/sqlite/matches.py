@@ -19,7 +19,7 @@ from typing import Any
 
 from storage import paging
 from storage.letters import sort_key
-from storage.paging import UNRANKED, By, Place
+from storage.paging import BELOW_ALL, BEYOND_ALL, UNRANKED, By, Place
 from storage.searches import Count
 from storage.sought import Choice, fitting
 from storage.terms import terms_of
@@ -41,7 +41,6 @@ _IN_ORDER = {
 _WORDS_IN_ORDER = f"{_WORDS} AND rowid {{beyond}} :book ORDER BY rowid {{way}}"
 _KEYS = {By.NUMBER: "0", By.TITLE: "sort_key(b.title)", By.COST: "b.cost"}
 _FIRST: dict[By, Any] = {By.NUMBER: 0, By.TITLE: "", By.COST: -1}
-_BEYOND_ALL = 1 << 62  # of numbers, and of prices
 _WAYS = {1: {"beyond": ">", "way": "ASC"}, -1: {"beyond": "<", "way": "DESC"}}
 
 
@@ -166,8 +165,8 @@ def _beyond(by: By, sign: int, edge: Place | None) -> dict[str, Any]:
         *_, key, book = edge
         return {"key": key, "book": book}
     if sign > 0:
-        return {"key": _FIRST[by], "book": -1}
-    return {"key": _BEYOND_ALL, "book": _BEYOND_ALL}
+        return {"key": _FIRST[by], "book": BELOW_ALL}
+    return {"key": BEYOND_ALL, "book": BEYOND_ALL}
 
 
 def _place(by: By, key: Any, book: int) -> Place:

@@ -8,7 +8,7 @@ import sqlite3
 
 from storage import paging
 from storage.books import RETIRED, fold, show_book
-from storage.paging import UNRANKED, By
+from storage.paging import BELOW_ALL, BEYOND_ALL, UNRANKED, By
 from storage.searches import Count, Found, Search
 from storage.sought import of_topics, ranks
 from storage.sqlite import fit
@@ -61,9 +61,9 @@ def _by_number(connection: sqlite3.Connection, search: Search) -> Found:
     the page could show."""
     listed_are = f"retired {f'= {RETIRED}' if search.retired else 'IS NULL'}"
     if search.sign == 1:
-        beyond, way, beginning = "id > :edge", "id", 0
+        beyond, way, beginning = "id > :edge", "id", BELOW_ALL
     else:
-        beyond, way, beginning = "id < :edge", "id DESC", 1 << 62
+        beyond, way, beginning = "id < :edge", "id DESC", BEYOND_ALL
     page = f"ORDER BY b.{way} LIMIT :wanted OFFSET :skip"
     if search.topic:
         among = (

@@ -27,7 +27,7 @@ class DeadlinesTest(ThereTestCase):
         self.assertEqual(await said(PATIENCE_S), [PATIENCE_S * slowest])  # it has just been opened
         now += 1.0  # since it said that it shows 100
         self.assertEqual(await said(PATIENCE_S), [100.0 + (1.0 + PATIENCE_S) * slowest])
-        with deadlines.bounded(now + 2.0):  # that of whoever asked
+        with deadlines.bounded(2.0, now):  # that of whoever asked
             # It has said 100 once more, and is known to show more by now.
             self.assertEqual(await said(PATIENCE_S), [100.0 + (1.0 + 2.0) * slowest])
         asking.close()
@@ -63,7 +63,7 @@ def test_a_task_that_is_thrown_away_in_the_middle_leaves_no_error() -> None:
     """As one that is left when its process ends: it is closed in another context."""
 
     async def asking() -> None:
-        with deadlines.bounded(1.0):
+        with deadlines.bounded(1.0, 0.0):
             await asyncio.sleep(0)
 
     work = asking()

@@ -76,3 +76,17 @@ def call(process: Process, function: Callable[..., Any], *args: Any) -> Any:
     process.loop.post(lambda: found.append(function(*args)))
     process.world.run(process.world.now + 1.0)
     return found[0]
+
+
+def play(work: Callable[[Process], Coroutine[Any, Any, None]], for_s: float = 9.0) -> None:
+    """Run `work` to its end, in virtual time."""
+    ended: list[Process] = []
+
+    async def run(process: Process) -> None:
+        await work(process)
+        ended.append(process)
+
+    with Lab() as lab:
+        lab.start(run)
+        lab.run(for_s)
+    assert ended, f"it has not ended in {for_s} s"

@@ -13,7 +13,7 @@ from bazar.replication.store import Answer
 from handlers.orders.service import OrderService
 from storage.history import Position
 from tests.unit.handlers.parts import Engine, context
-from tests.world.lab import Lab
+from tests.world.lab import play
 from tests.world.world import Process
 
 Item = dict[str, Any]
@@ -104,17 +104,12 @@ class Node:
 
 class OrdersTestCase(unittest.TestCase):
     def play(self, work: Callable[[Node], Coroutine[Any, Any, None]], **options: Any) -> None:
-        ended: list[Node] = []
-
         async def run(process: Process) -> None:
             node = Node(process, **options)
             await work(node)
-            ended.append(node)
+            self.assertEqual(node.fatal, [])
 
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(90.0)
-        self.assertEqual([node.fatal for node in ended], [[]])
+        play(run, 90.0)
 
 
 async def passes(seconds: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bazar.errors import NotFound
 from handlers.orders.trace import TOLD_S, ProjectionTraces
-from tests.world.lab import Lab
+from tests.world.lab import play
 from tests.world.world import Process
 
 
@@ -17,16 +17,7 @@ class ProjectionTracesTest(unittest.TestCase):
     """In virtual time."""
 
     def play(self, work: Callable[[ProjectionTraces, Process], Coroutine[Any, Any, None]]) -> None:
-        ended: list[bool] = []
-
-        async def run(process: Process) -> None:
-            await work(ProjectionTraces(), process)
-            ended.append(True)
-
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
-        self.assertTrue(ended)
+        play(lambda process: work(ProjectionTraces(), process))
 
     def test_a_sale_is_found_in_its_batch_and_in_no_other(self) -> None:
         async def work(traces: ProjectionTraces, process: Process) -> None:

@@ -25,8 +25,9 @@ from bazar.replication.messages import (
 from bazar.replication.part import Wiring
 from bazar.replication.replica import Replica
 from bazar.replication.store import Answer, Extend, Operation, Outcome
-from tests.unit.replication.steps import HERE, play
+from tests.unit.replication.steps import HERE
 from tests.unit.replication.test_following import Link
+from tests.world.lab import play
 from tests.world.world import Process
 
 LEASE_S = 1.0

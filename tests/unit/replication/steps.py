@@ -1,15 +1,12 @@
-"""What the tests of both sides of the protocol are made of: a log, what was sent, and time."""
+"""What the tests of both sides of the protocol are made of: a log, and what was sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bazar.replication.effects import Effect, Send
 from bazar.replication.messages import ArbiterId, Change, Entry, Mark, Message, chained
 from bazar.replication.timing import Timing
-from tests.world.lab import Lab
-from tests.world.world import Process
 
 TIMING = Timing(lease_s=1.0, ack_timeout_s=0.3)
 HERE = ArbiterId("here", "/data on one")
@@ -25,17 +22,3 @@ def sent(effects: Sequence[Effect], feed: int | None = None) -> list[Message]:
     """What is sent on this feed, or on any."""
     sends = [effect for effect in effects if isinstance(effect, Send)]
     return [one.message for one in sends if feed is None or one.feed == feed]
-
-
-def play(work: Callable[[Process], Coroutine[Any, Any, None]], for_s: float = 9.0) -> None:
-    """Run `work` to its end, in virtual time."""
-    ended: list[Process] = []
-
-    async def run(process: Process) -> None:
-        await work(process)
-        ended.append(process)
-
-    with Lab() as lab:
-        lab.start(run)
-        lab.run(for_s)
-    assert ended, f"it has not ended in {for_s} s"

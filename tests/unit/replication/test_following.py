@@ -30,7 +30,8 @@ from bazar.replication.messages import (
 )
 from bazar.replication.timing import RENEWALS_PER_LEASE, TICKS_PER_LEASE, Timing
 from bazar.rpc.frames import FrameConnection
-from tests.unit.replication.steps import HERE, log, play
+from tests.unit.replication.steps import HERE, log
+from tests.world.lab import play
 from tests.world.world import Process
 
 LEASE_S = 0.3

@@ -10,7 +10,7 @@ from typing import Any
 from bazar.errors import Unavailable
 from bazar.replication.messages import Mark
 from bazar.replication.reads import Reads
-from tests.unit.replication.steps import play
+from tests.world.lab import play
 from tests.world.world import Process
 
 LEASE_S = 0.4

@@ -14,7 +14,7 @@ from bazar.errors import BazarError, Indeterminate, OutOfStock, ShuttingDown, Un
 from bazar.rpc import pool as pool_module
 from bazar.rpc.pool import Health, ReplicaPool, choose
 from tests.patience import PATIENCE_S
-from tests.world.lab import Lab
+from tests.world.lab import play
 from tests.world.world import Process
 
 
@@ -202,9 +202,7 @@ class WritesTest(unittest.TestCase):
                 outcome = error
             ended.append((outcome, passed_ms()))
 
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
+        play(run)
         [(outcome, ended_ms)] = ended
         return outcome, began, ended_ms
 
@@ -254,9 +252,7 @@ class WritesTest(unittest.TestCase):
             except Indeterminate:
                 ends.append((clock(), until))
 
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
+        play(run)
         [(answered, begins_until)] = ends
         self.assertGreaterEqual(answered, begins_until)
 
@@ -280,9 +276,7 @@ class WritesTest(unittest.TestCase):
             except Indeterminate:
                 ended.append(clock() - began)
 
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
+        play(run)
         self.assertAlmostEqual(ended[0], 2.0, 2)
 
 
@@ -312,9 +306,7 @@ class RoundsTest(unittest.TestCase):
                 await pool.call(attempt, deadline_s)
             ended = passed_ms()
 
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
+        play(run)
         return began, ended
 
     def test_rounds_without_an_answer_come_ever_slower(self) -> None:
@@ -344,7 +336,5 @@ class RoundsTest(unittest.TestCase):
             with suppress(Unavailable):
                 await pool.call(attempt, 0.02, prefer="catalog-2")
 
-        with Lab() as lab:
-            lab.start(run)
-            lab.run(9.0)
+        play(run)
         self.assertEqual(asked, ["catalog-2", "catalog-1"])

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Sequence
 from bazar.errors import BazarError, FatalError, Indeterminate, OutOfStock, Unavailable
 from bazar.replication.batches import Batches
 from bazar.replication.effects import Apply, Effect
-from bazar.replication.messages import GENESIS, Change, Entry, Member
-from bazar.replication.primary import Primary
+from bazar.replication.messages import GENESIS, Change, Entry
 from bazar.replication.store import Answer, Extend, Operation, Outcome
 from bazar.replication.trace import Trace
 from bazar.replication.write_queue import Ticket, WriteQueue
 from tests.patience import PATIENCE_S
-from tests.unit.replication.steps import HERE, TIMING
+from tests.unit.replication.steps import lone_primary
 
 BEGIN = {"op": "begin", "epoch": 1, "id": "e1"}
 WRITE, REFUSED, REPLAYED = {"op": "write"}, {"op": "refuse"}, {"op": "replay"}
@@ -61,13 +60,7 @@ class BatchesTest(unittest.IsolatedAsyncioTestCase):
     """A primary without subscribers: what it proposes may be committed at once."""
 
     async def asyncSetUp(self) -> None:
-        self.primary, _ = Primary.take_over(
-            *(Member("r-1", "s1"), None, GENESIS, (), 0.0, TIMING),
-            known=0,
-            epoch_id="e1",
-            restarted=False,
-            arbiter=HERE,
-        )
+        self.primary = lone_primary()
         self.primary.recorded(0.0)
         self.store, self.queue = Store(), WriteQueue(100)
         self.performed: asyncio.Queue[list[Effect]] = asyncio.Queue()

@@ -9,10 +9,9 @@ from bazar.errors import BazarError, FatalError, OtherToken, Unavailable
 from bazar.replication.arbiter import Knock
 from bazar.replication.effects import Effect, Stop
 from bazar.replication.knocking import BEGINNING_S, Knocking
-from bazar.replication.messages import GENESIS, REPLICA, WIRE_VERSION, Hello, Member
-from bazar.replication.primary import Primary
+from bazar.replication.messages import GENESIS, REPLICA, WIRE_VERSION, Hello
 from bazar.replication.store import Answer
-from tests.unit.replication.steps import HERE, THERE, TIMING
+from tests.unit.replication.steps import HERE, THERE, lone_primary
 from tests.world.lab import Lab
 from tests.world.world import Process
 
@@ -107,13 +106,7 @@ class LookingTest(Turns):
     """A3, of a primary: `r-2` follows it."""
 
     def test_a_primary_asks_those_again_and_again_that_do_not_follow_it(self) -> None:
-        primary, _ = Primary.take_over(
-            *(Member("r-1", "s1"), None, GENESIS, (), 0.0, TIMING),
-            known=0,
-            epoch_id="e1",
-            restarted=False,
-            arbiter=HERE,
-        )
+        primary = lone_primary()
         hello = Hello(WIRE_VERSION, REPLICA, "r-2", "run", "s2", 1, GENESIS, GENESIS, "")
         primary.receive(1, hello, 0.0)
         self.listens["r-3"], self.home["r-3"] = 3.0, THERE

@@ -23,7 +23,6 @@ from bazar.replication.messages import (
     Change,
     Hello,
     Mark,
-    Member,
     Message,
     NotPrimary,
     Prepare,
@@ -39,7 +38,7 @@ from bazar.replication.timekeeper import Timekeeper
 from bazar.replication.trace import Trace
 from bazar.rpc.frames import FrameConnection, dial
 from tests.patience import PATIENCE_S
-from tests.unit.replication.steps import HERE, THERE, TIMING
+from tests.unit.replication.steps import HERE, THERE, TIMING, lone_primary
 
 ME, PEER = NodeConfig("r-1", "catalog", 8001), NodeConfig("r-2", "catalog", 8002)
 NOW = 5.0
@@ -108,14 +107,7 @@ class PartTestCase(unittest.IsolatedAsyncioTestCase):
         return {"from": node.name}
 
     def lead(self) -> Primary:
-        me = Member(ME.name, "store")
-        primary, _ = Primary.take_over(
-            *(me, None, GENESIS, (), NOW, TIMING),
-            known=0,
-            epoch_id="e1",
-            restarted=False,
-            arbiter=HERE,
-        )
+        primary = lone_primary(NOW)
         primary.recorded(NOW)
         primary.confirmed(NOW)
         self.part.primary = primary

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from bazar.cli.ending import INTERRUPTED, ended
 from tests import product
-from tests.mutants import equivalent
 from tests.mutants.equivalent import Equivalent
+from tests.mutants.equivalents import ALL
 from tests.mutants.mutant import Mutant
 from tests.mutants.report import Report
 from tests.mutants.sample import candidates, draw, stale
@@ -71,12 +71,12 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 def main(
     arguments: list[str] | None = None,
     root: Path = product.ROOT,
-    equivalents: Sequence[Equivalent] = equivalent.ALL,
+    equivalents: Sequence[Equivalent] = ALL,
 ) -> int:
     options = parsed(arguments)
     old = stale(candidates(root, product.files(root)), equivalents)
     for one in old:
-        print(f"stale in {equivalent.__name__}: {one.file} {one.function}: {one.before}")
+        print(f"stale in tests.mutants.equivalents: {one.file} {one.function}: {one.before}")
     every = candidates(root, product.files(root, options.files))
     if not every:
         print(f"no mutants in {' '.join(options.files)}")

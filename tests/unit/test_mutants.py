@@ -18,9 +18,9 @@ from pathlib import Path
 from textwrap import dedent
 
 from tests import product
-from tests.mutants import equivalent
 from tests.mutants.__main__ import main
 from tests.mutants.equivalent import Equivalent
+from tests.mutants.equivalents import ALL
 from tests.mutants.mutant import Mutant
 from tests.mutants.operators import mutants
 from tests.mutants.reached import Reach
@@ -168,7 +168,7 @@ class SampleTest(unittest.TestCase):
 
     def test_every_equivalent_is_a_mutant_of_the_code(self) -> None:
         every = candidates(product.ROOT, product.files())
-        self.assertEqual(stale(every, equivalent.ALL), [])
+        self.assertEqual(stale(every, ALL), [])
 
     def test_every_pattern_names_files(self) -> None:
         found = product.files()
